@@ -1,0 +1,117 @@
+"""The one door to a broker: what the product asks of it, and what it may answer.
+
+Every read is complete or raises; a failed read is never an empty answer. Time is the broker's:
+`now`, `sleep` and the time-outs of `next_event` run on the venue's clock, which is virtual for the
+fake, so that a 120 s time-out costs a rehearsal nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Protocol
+
+from core.model import (
+    AccountId,
+    AccountSnapshot,
+    BrokerEvent,
+    BrokerKind,
+    CompletedOrder,
+    Contract,
+    Fill,
+    MarketDataType,
+    Order,
+    OrderRef,
+    Quote,
+    Symbol,
+    WorkingOrder,
+)
+
+
+class Broker(Protocol):
+    """A connection to one account's broker.
+
+    Every call but `now`, `connect` and `disconnect` raises ConnectionLost when there is no connection;
+    reads raise PacingExceeded when the broker's message limit was met. Orders at the broker outlive the connection.
+    """
+
+    @property
+    def kind(self) -> BrokerKind: ...
+
+    @property
+    def port(self) -> int | None:
+        """TCP port of the gateway, by which a paper port is told from a live one; None without one."""
+        ...
+
+    @property
+    def is_connected(self) -> bool: ...
+
+    def now(self) -> datetime:
+        """The venue's time, aware, UTC."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Let venue time pass."""
+        ...
+
+    async def connect(self) -> None:
+        """Open the connection. Raises ConnectionLost."""
+        ...
+
+    async def disconnect(self) -> None:
+        """Close the connection, if there is one; orders stay where they are."""
+        ...
+
+    async def accounts(self) -> tuple[AccountId, ...]:
+        """The accounts that this gateway manages."""
+        ...
+
+    async def snapshot(self) -> AccountSnapshot:
+        """The account, complete: values, cash, positions with contract details, working orders of all clients."""
+        ...
+
+    async def resolve(self, symbols: Sequence[Symbol], overrides: Mapping[Symbol, str]) -> Mapping[Symbol, Contract]:
+        """The contract of each symbol: US-listed ETFs in USD, or USD.CAD on its FX venue.
+
+        An override is a conId (digits) or an exchange name. Raises ContractNotFound naming every
+        symbol that is unknown, ambiguous or not an ETF.
+        """
+        ...
+
+    async def quotes(self, contracts: Sequence[Contract], *, is_snapshot: bool = False) -> Mapping[Symbol, Quote]:
+        """A quote of each contract, present or not: a symbol without any value has a Quote of Nones.
+
+        Raises ContractNotFound where the broker knows no such contract.
+        """
+        ...
+
+    async def market_data_type(self, wanted: MarketDataType) -> None:
+        """Ask for this kind of market data from now on; each quote says which kind it is."""
+        ...
+
+    async def place(self, order: Order) -> None:
+        """Send the order, once. Returns when it has left; what becomes of it arrives as events.
+
+        ConnectionLost here says nothing about the order: it may have arrived.
+        """
+        ...
+
+    async def cancel(self, ref: OrderRef) -> None:
+        """Ask for a cancel. Only an OrderUpdate confirms it; fills may come first."""
+        ...
+
+    async def next_event(self, timeout_seconds: float) -> BrokerEvent | None:
+        """The next event in order of arrival, or None when `timeout_seconds` of venue time passed without one."""
+        ...
+
+    async def open_orders(self) -> tuple[WorkingOrder, ...]:
+        """Working orders of all clients."""
+        ...
+
+    async def completed_orders(self) -> tuple[CompletedOrder, ...]:
+        """Orders that ended today."""
+        ...
+
+    async def executions(self) -> tuple[Fill, ...]:
+        """Fills of today in this account, of all clients, with commissions as far as known."""
+        ...

@@ -1,0 +1,189 @@
+"""Every foreseen failure: what happened, where, what to do next, and the exit code of the run.
+
+::
+
+    RebalanceError
+    ├── UsageError              2  command line misuse
+    ├── SettingsInvalid        10  settings.ini, environment or overrides
+    ├── PortfoliosInvalid      11  portfolios.csv
+    ├── DataRefused            12  a data gate failed, or the account is not one we may plan for
+    ├── BrokerError
+    │   ├── ConnectionLost     20  could not connect, or lost it
+    │   ├── PacingExceeded     21  the message limit, tries used up
+    │   ├── ContractNotFound   22  unknown or ambiguous contract
+    │   ├── MarketDataMissing  23  no usable or fresh quote
+    │   ├── FractionRefused    24  the broker takes whole shares only
+    │   ├── MarketClosed       25
+    │   ├── FundsInsufficient  26  buying power or margin
+    │   ├── OrderRejected      27
+    │   └── OrderIncomplete    28  timed out or only partly filled
+    ├── Refused
+    │   ├── SafetyRefused      30
+    │   ├── KillSwitchOn       31
+    │   ├── ApprovalRejected   32
+    │   ├── ApprovalExpired    33
+    │   └── PlanKeptChanging   34
+    ├── AccountBusy            40  another run, or somebody else's working orders
+    ├── OrderStateUnknown      41  needs a person
+    └── OutputFailed           50  report or journal cannot be written
+
+A read may be tried again after ConnectionLost and PacingExceeded (`TRANSIENT`), after nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import IntEnum
+from typing import ClassVar
+
+
+class ExitCode(IntEnum):
+    """Exit codes of the command and of a run; also in result.json."""
+
+    DONE = 0
+    USAGE = 2
+    SETTINGS = 10
+    PORTFOLIOS = 11
+    DATA = 12
+    CONNECTION = 20
+    PACING = 21
+    CONTRACT = 22
+    MARKET_DATA = 23
+    FRACTION = 24
+    MARKET_CLOSED = 25
+    FUNDS = 26
+    REJECTED = 27
+    INCOMPLETE = 28
+    HOUSEHOLD = 29
+    SAFETY = 30
+    KILL_SWITCH = 31
+    APPROVAL_REJECTED = 32
+    APPROVAL_EXPIRED = 33
+    PLAN_CHANGING = 34
+    BUSY = 40
+    UNKNOWN = 41
+    OUTPUT = 50
+    UNFORESEEN = 70
+
+
+class RebalanceError(Exception):
+    """A foreseen failure.
+
+    `message` says what happened and where, `next_step` what to do; `str()` gives both on one line.
+    `faults` are the single violations where several were found; each is one line.
+    """
+
+    exit_code: ClassVar[ExitCode] = ExitCode.UNFORESEEN
+
+    def __init__(self, message: str, *, next_step: str = "", faults: Sequence[str] = ()) -> None:
+        self.message = message
+        self.next_step = next_step
+        self.faults = tuple(faults)
+        super().__init__(message)
+
+    def __str__(self) -> str:
+        return f"{self.message} - {self.next_step}" if self.next_step else self.message
+
+
+class UsageError(RebalanceError):
+    exit_code = ExitCode.USAGE
+
+
+class SettingsInvalid(RebalanceError):
+    exit_code = ExitCode.SETTINGS
+
+
+class PortfoliosInvalid(RebalanceError):
+    exit_code = ExitCode.PORTFOLIOS
+
+
+class DataRefused(RebalanceError):
+    exit_code = ExitCode.DATA
+
+
+class BrokerError(RebalanceError):
+    """Something at the broker or at the market stands in the way."""
+
+
+class ConnectionLost(BrokerError):
+    exit_code = ExitCode.CONNECTION
+
+
+class PacingExceeded(BrokerError):
+    exit_code = ExitCode.PACING
+
+
+class ContractNotFound(BrokerError):
+    exit_code = ExitCode.CONTRACT
+
+
+class MarketDataMissing(BrokerError):
+    exit_code = ExitCode.MARKET_DATA
+
+
+class FractionRefused(BrokerError):
+    exit_code = ExitCode.FRACTION
+
+
+class MarketClosed(BrokerError):
+    exit_code = ExitCode.MARKET_CLOSED
+
+
+class FundsInsufficient(BrokerError):
+    exit_code = ExitCode.FUNDS
+
+
+class OrderRejected(BrokerError):
+    exit_code = ExitCode.REJECTED
+
+
+class OrderIncomplete(BrokerError):
+    exit_code = ExitCode.INCOMPLETE
+
+
+class Refused(RebalanceError):
+    """A rule or a person says no; nothing (more) is sent."""
+
+
+class SafetyRefused(Refused):
+    exit_code = ExitCode.SAFETY
+
+
+class KillSwitchOn(Refused):
+    exit_code = ExitCode.KILL_SWITCH
+
+
+class ApprovalRejected(Refused):
+    exit_code = ExitCode.APPROVAL_REJECTED
+
+
+class ApprovalExpired(Refused):
+    exit_code = ExitCode.APPROVAL_EXPIRED
+
+
+class PlanKeptChanging(Refused):
+    exit_code = ExitCode.PLAN_CHANGING
+
+
+class AccountBusy(RebalanceError):
+    exit_code = ExitCode.BUSY
+
+
+class OrderStateUnknown(RebalanceError):
+    exit_code = ExitCode.UNKNOWN
+
+
+class OutputFailed(RebalanceError):
+    exit_code = ExitCode.OUTPUT
+
+
+TRANSIENT = (ConnectionLost, PacingExceeded)
+
+
+def leading(errors: Sequence[RebalanceError]) -> RebalanceError:
+    """The failure that gives the run its exit code: 41 before all, then 50, then the first cause."""
+    for first in (OrderStateUnknown, OutputFailed):
+        for error in errors:
+            if isinstance(error, first):
+                return error
+    return errors[0]

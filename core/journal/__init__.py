@@ -1,0 +1,1 @@
+"""The order journal: its port and the in-memory one."""

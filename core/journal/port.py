@@ -1,0 +1,78 @@
+"""What a journal promises: an order's intent is on record before it is sent, states only go forward, fills count once.
+
+Recording is synchronous and has happened when the call returns. When it cannot be done, OutputFailed
+is raised, and the caller sends nothing.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from datetime import datetime
+from typing import Protocol
+
+from core.errors import ExitCode
+from core.model import AccountId, Approval, BrokerEvent, Order, OrderRecord, OrderRef, Plan, RunId, RunRecord
+
+
+class Journal(Protocol):
+    """Writes and tells the state of runs, approvals, orders and fills."""
+
+    def lock(self, account_id: AccountId, run_id: RunId) -> AbstractContextManager[None]:
+        """Hold the account for this run. Raises AccountBusy naming the run that has it."""
+        ...
+
+    def start_run(self, run: RunRecord) -> None:
+        """Open the run. Raises AccountBusy when a run of this id was started before: a retry never trades again."""
+        ...
+
+    def end_run(self, run_id: RunId, *, at: datetime, exit_code: ExitCode, reason: str) -> None: ...
+
+    def run(self, run_id: RunId) -> RunRecord: ...
+
+    def ask(self, run_id: RunId, plan_hash: str, *, at: datetime) -> None:
+        """Store the question: the plan of this hash waits for an answer."""
+        ...
+
+    def answer(self, run_id: RunId, approval: Approval) -> None:
+        """Store the answer. Raises SafetyRefused when its hash was not asked, or was answered before."""
+        ...
+
+    def approve_lines(self, plan: Plan) -> None:
+        """Make the plan's quantities the most its lines may ever trade.
+
+        Raises SafetyRefused unless its hash was answered with yes.
+        """
+        ...
+
+    def intend(self, order: Order, *, at: datetime) -> None:
+        """INTENT.
+
+        Raises SafetyRefused when the reference was used before, or fills + open + this exceed the approved line.
+        """
+        ...
+
+    def sending(self, ref: OrderRef, *, at: datetime) -> None:
+        """SENDING: the last record before the order leaves."""
+        ...
+
+    def not_sent(self, ref: OrderRef, *, reason: str) -> None:
+        """Close an INTENT that was never SENDING."""
+        ...
+
+    def cancelling(self, ref: OrderRef) -> None:
+        """CANCELLING: a cancel is about to be asked for; nothing if the order has ended."""
+        ...
+
+    def unknown(self, ref: OrderRef, *, reason: str) -> None:
+        """Close an order nobody can tell the fate of; it needs a person."""
+        ...
+
+    def record(self, event: BrokerEvent) -> None:
+        """Take in what the broker says; late and repeated news change no state that is further on, fills always count."""
+        ...
+
+    def orders(self, run_id: RunId) -> tuple[OrderRecord, ...]:
+        """The run's orders, in the order they were intended."""
+        ...
+
+    def order(self, ref: OrderRef) -> OrderRecord | None: ...

@@ -1,0 +1,59 @@
+"""The account as the broker reports it, complete at one moment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from core.model.market import Contract
+from core.model.words import AccountId, Currency, OrderRef, OrderType, Side, Symbol
+from core.money import Money
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Shares held (negative: short); prices and `market_value` in the contract's currency, the broker's own mark."""
+
+    contract: Contract
+    quantity: Decimal
+    average_cost: Decimal
+    market_price: Decimal
+    market_value: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class WorkingOrder:
+    """An order that may still fill at the broker, whoever sent it; `order_ref` is empty for a manual one."""
+
+    order_ref: OrderRef
+    symbol: Symbol
+    side: Side
+    quantity: Decimal
+    filled: Decimal
+    order_type: OrderType
+    limit_price: Decimal | None
+    perm_id: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class AccountSnapshot:
+    """Everything the plan needs of an account; a part that could not be read is an error, not a gap here.
+
+    `net_liq`, `excess_liquidity`, `buying_power` and `maintenance_margin` are in the account's base
+    currency. `cash` is the ledger's balance by currency. `rates` says what one unit of a currency is
+    worth in the base currency, by the account's own books (the base itself is 1).
+    """
+
+    account_id: AccountId
+    base_currency: Currency
+    net_liq: Money
+    excess_liquidity: Money
+    buying_power: Money
+    maintenance_margin: Money
+    cash: Mapping[Currency, Decimal]
+    rates: Mapping[Currency, Decimal]
+    positions: tuple[Position, ...]
+    working_orders: tuple[WorkingOrder, ...]
+    taken_at: datetime

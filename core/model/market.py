@@ -1,0 +1,65 @@
+"""Contracts and quotes, as every broker adapter hands them over."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from core.model.words import Currency, MarketDataType, PriceSource, SecurityType, Symbol
+
+
+@dataclass(frozen=True, slots=True)
+class TickBand:
+    """From `low_edge` (a price) upwards, prices move in steps of `increment`."""
+
+    low_edge: Decimal
+    increment: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """What the broker says of one tradable thing.
+
+    `ticks` are ascending by low edge and never empty (market rule of `exchange`, else minTick, else 0.01).
+    `liquid_hours` (regular) and `trading_hours` are the broker's own text in `time_zone`;
+    `core.hours` reads them. `fractional` says that the broker takes quantities below one share.
+    """
+
+    symbol: Symbol
+    con_id: int
+    security_type: SecurityType
+    currency: Currency
+    ticks: tuple[TickBand, ...]
+    exchange: str = "SMART"
+    primary_exchange: str = ""
+    liquid_hours: str = ""
+    trading_hours: str = ""
+    time_zone: str = "America/New_York"
+    fractional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """What the market said of a symbol at `taken_at`; None is an absent value, never a zero or −1.
+
+    Prices are in the contract's currency (USD.CAD: CAD per USD). A snapshot answers one request instead of streaming.
+    """
+
+    symbol: Symbol
+    bid: Decimal | None
+    ask: Decimal | None
+    last: Decimal | None
+    taken_at: datetime
+    previous_close: Decimal | None = None
+    data_type: MarketDataType = MarketDataType.LIVE
+    is_halted: bool = False
+    is_snapshot: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """A valuation price (contract currency per share) and where it came from."""
+
+    value: Decimal
+    source: PriceSource

@@ -1,0 +1,203 @@
+"""What planning hands from step to step: targets → valuation → drift → lines → plan."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from core.model.market import Contract, Price
+from core.model.words import AccountId, Currency, Cut, Mode, ModelName, OrderType, RunId, Side, Symbol
+
+
+@dataclass(frozen=True, slots=True)
+class ModelWeight:
+    """One row of portfolios.csv: `weight` is a fraction (60 % is 0.6; CASH is negative), `line` its line in the file."""
+
+    model: ModelName
+    symbol: Symbol
+    weight: Decimal
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Targets:
+    """The blend, alphabetical: asset `weights` (fractions ≥ 0) sum to `gross`.
+
+    `cash` ≤ 0 is what is borrowed; `net` = gross + cash.
+    """
+
+    weights: Mapping[Symbol, Decimal]
+    gross: Decimal
+    cash: Decimal
+    net: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class OutsideHolding:
+    """A position the plan may not touch, valued in USD at the broker's mark; `why` in words."""
+
+    symbol: Symbol
+    quantity: Decimal
+    value: Decimal
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Valuation:
+    """The account in USD by our own prices.
+
+    `held` and `prices` cover the universe (alphabetical; a target that is not held has 0 shares).
+    `investable` = net_liq − buffer − outside value. `broker_net_liq` is the broker's figure in USD, to
+    compare. `usd_per_cad` is the account's own rate. `gross_position_value` counts outside holdings too.
+    """
+
+    prices: Mapping[Symbol, Price]
+    held: Mapping[Symbol, Decimal]
+    untargeted: frozenset[Symbol]
+    outside: tuple[OutsideHolding, ...]
+    cash: Mapping[Currency, Decimal]
+    usd_per_cad: Decimal | None
+    net_liq: Decimal
+    broker_net_liq: Decimal
+    buffer: Decimal
+    investable: Decimal
+    gross_position_value: Decimal
+    excess_liquidity: Decimal
+    maintenance_margin: Decimal
+    buying_power: Decimal
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DriftLine:
+    """How far one symbol is from its target. Dollars are USD; `wanted` = target value − value, positive = buy.
+
+    `drift_bps` = (current − target weight) × 10 000, positive = overweight.
+    `reason` says in words why it trades or does not.
+    """
+
+    symbol: Symbol
+    target: Decimal
+    held: Decimal
+    price: Price
+    value: Decimal
+    wanted: Decimal
+    drift_bps: Decimal
+    triggered: bool
+    cut: Cut | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """How an order is priced: `limit_price` is None for MKT; `worst_price` is what money is counted at.
+
+    `how` says the rule in words ("mid + 0.25 spread", "wide spread: crossed to the ask"); `warning` is
+    shown in the approval. `mid` is the NBBO mid it was made from, None without a usable NBBO.
+    """
+
+    order_type: OrderType
+    limit_price: Decimal | None
+    worst_price: Decimal
+    mid: Decimal | None
+    how: str
+    warning: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TradeLine:
+    """One symbol of the plan, traded (`side` set, `quantity` > 0) or not (`side` None, `quantity` 0).
+
+    `number` counts the lines of a stage from 1 (0 when not traded). `dollars` = quantity × price,
+    unsigned; `wanted` signed. `rest` is what an exit could not sell (a fraction of a share).
+    """
+
+    symbol: Symbol
+    side: Side | None
+    number: int
+    quantity: Decimal
+    held: Decimal
+    price: Price
+    limit: Limit | None
+    target: Decimal
+    current: Decimal
+    wanted: Decimal
+    dollars: Decimal
+    drift_bps: Decimal
+    projected_drift_bps: Decimal
+    untargeted: bool
+    cut: Cut | None
+    reason: str
+    rest: Decimal = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
+class FxLeg:
+    """The CAD → USD conversion: BUY USD.CAD, `quantity` in whole USD, 0 when there is none and `reason` says why.
+
+    Rates are CAD per USD. `cad_needed` is the quantity at the planning rate, in CAD.
+    """
+
+    quantity: Decimal
+    order_type: OrderType
+    limit_price: Decimal | None
+    worst_rate: Decimal | None
+    planning_rate: Decimal | None
+    cad_needed: Decimal
+    shortfall: Decimal
+    reason: str
+    mid: Decimal | None = None
+    warning: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Sums of a plan: dollars in USD, exposures as fractions of NetLiq, drift in bps summed over the universe."""
+
+    sells: Decimal
+    buys: Decimal
+    turnover_pct: Decimal
+    spread_cost: Decimal
+    gross_after: Decimal
+    net_after: Decimal
+    cash_after: Mapping[Currency, Decimal]
+    drift_before_bps: Decimal
+    drift_after_bps: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a person approves. `lines` hold every symbol of the universe: sells, buys, then what does not trade.
+
+    `fx` is None when conversion is switched off. `hash` covers account, mode, every line with its
+    maximum quantity and worst price, FX and expiry.
+    """
+
+    run_id: RunId
+    account_id: AccountId
+    mode: Mode
+    targets: Targets
+    valuation: Valuation
+    contracts: Mapping[Symbol, Contract]
+    lines: tuple[TradeLine, ...]
+    fx: FxLeg | None
+    totals: Totals
+    warnings: tuple[str, ...]
+    created_at: datetime
+    expires_at: datetime
+    hash: str
+
+    @property
+    def sells(self) -> tuple[TradeLine, ...]:
+        return tuple(line for line in self.lines if line.side is Side.SELL)
+
+    @property
+    def buys(self) -> tuple[TradeLine, ...]:
+        return tuple(line for line in self.lines if line.side is Side.BUY)
+
+    @property
+    def trades(self) -> bool:
+        """Whether any order would be sent."""
+        return bool(self.sells or self.buys or (self.fx and self.fx.quantity))

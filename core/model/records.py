@@ -1,0 +1,159 @@
+"""What is on record of a run: its orders with their fills, its approvals, its gates, and how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from core.errors import ExitCode, RebalanceError, leading
+from core.model.account import AccountSnapshot, WorkingOrder
+from core.model.orders import Fill, Order
+from core.model.planning import Plan, Valuation
+from core.model.words import AccountId, BrokerKind, Mode, OrderState, RunId, Symbol
+
+
+@dataclass(frozen=True, slots=True)
+class OrderRecord:
+    """An order and all that is known of it. `fills` are the latest revision of each execution, in order of time."""
+
+    order: Order
+    state: OrderState
+    created_at: datetime
+    sent_at: datetime | None = None
+    reason: str = ""
+    code: int | None = None
+    perm_id: int = 0
+    fills: tuple[Fill, ...] = ()
+
+    @property
+    def filled(self) -> Decimal:
+        """Shares (USD for USD.CAD) filled."""
+        return sum((fill.shares for fill in self.fills), Decimal(0))
+
+    @property
+    def open_quantity(self) -> Decimal:
+        """What may still fill."""
+        return Decimal(0) if self.state.is_final else self.order.quantity - self.filled
+
+    @property
+    def average_price(self) -> Decimal | None:
+        """Volume-weighted price of the fills; None without a fill."""
+        if not self.filled:
+            return None
+        return sum((fill.shares * fill.price for fill in self.fills), Decimal(0)) / self.filled
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """An answer to one question about one plan; used once. `how` is form, terminal, `--yes`, script or settings."""
+
+    plan_hash: str
+    approved: bool
+    approver: str
+    at: datetime
+    note: str = ""
+    how: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """One rebalance from start to end."""
+
+    run_id: RunId
+    flow_run_id: str
+    account_id: AccountId
+    mode: Mode
+    started_at: datetime
+    ended_at: datetime | None = None
+    exit_code: ExitCode | None = None
+    reason: str = ""
+    approvals: tuple[Approval, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class GateFault:
+    """One check of a data gate that failed; `rows` name what is at fault ("line 7: SMURF VTI").
+
+    A check that `could_not_run` blocks, however light its severity.
+    """
+
+    check: str
+    is_critical: bool
+    rows: tuple[str, ...]
+    message: str
+    could_not_run: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class GateVerdict:
+    """What a data gate said of one table."""
+
+    table: str
+    rows: int
+    checks: int
+    faults: tuple[GateFault, ...]
+
+    @property
+    def blocks(self) -> bool:
+        return any(fault.is_critical or fault.could_not_run for fault in self.faults)
+
+
+@dataclass(frozen=True, slots=True)
+class RunEvent:
+    """A step of the run, for the timeline."""
+
+    at: datetime
+    kind: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """Everything a report is made from; nothing in a report is computed from anywhere else.
+
+    `plan` is None when the run ended before there was one; `after` and `valuation_after` when the
+    account was not read again. `errors` in order of time: the first cause first.
+    """
+
+    run_id: RunId
+    name: str
+    mode: Mode
+    broker: BrokerKind | None
+    account_id: AccountId
+    started_at: datetime
+    ended_at: datetime
+    settings: Mapping[str, Mapping[str, str]]
+    plan: Plan | None = None
+    before: AccountSnapshot | None = None
+    after: AccountSnapshot | None = None
+    valuation_after: Valuation | None = None
+    residual_drift_bps: Mapping[Symbol, Decimal] | None = None
+    orders: tuple[OrderRecord, ...] = ()
+    cancelled: tuple[WorkingOrder, ...] = ()
+    approvals: tuple[Approval, ...] = ()
+    gates: tuple[GateVerdict, ...] = ()
+    events: tuple[RunEvent, ...] = ()
+    warnings: tuple[str, ...] = ()
+    errors: tuple[RebalanceError, ...] = ()
+
+    @property
+    def exit_code(self) -> ExitCode:
+        return leading(self.errors).exit_code if self.errors else ExitCode.DONE
+
+    @property
+    def reason(self) -> str:
+        """The failure on one line, or what was done."""
+        if self.errors:
+            return str(leading(self.errors))
+        if self.plan is None or not self.plan.trades:
+            return "nothing needed trading"
+        return "done" if self.orders else "planned; this mode sends no orders"
+
+    @property
+    def status(self) -> str:
+        """completed or no_trades (exit 0), aborted (nothing was sent), failed (orders were sent)."""
+        if self.errors:
+            return "failed" if any(record.sent_at for record in self.orders) else "aborted"
+        return "completed" if self.plan is not None and self.plan.trades else "no_trades"

@@ -1,0 +1,103 @@
+"""Settings as planning sees them: small frozen values, built by `core.settings`, in fractions, USD and bps as named."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+
+from core.model.words import (
+    ConvertMode,
+    Direction,
+    EscalateAction,
+    LimitStyle,
+    OrderType,
+    PriceSource,
+    StaleAction,
+    TriggerMode,
+    Untargeted,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class QuoteRules:
+    """How a quote becomes a price, and when it is too old."""
+
+    price_source: PriceSource
+    fallback_to_snapshot: bool
+    stale_after: timedelta
+    stale_action: StaleAction
+
+
+@dataclass(frozen=True, slots=True)
+class ValuationRules:
+    cash_buffer_pct: Decimal
+    untargeted: Untargeted
+    max_net_liq_gap_pct: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class TriggerRules:
+    mode: TriggerMode
+    per_holding_band_bps: Decimal
+    portfolio_total_band_bps: Decimal
+    direction: Direction
+
+
+@dataclass(frozen=True, slots=True)
+class SizingRules:
+    """`max_order_usd` and `max_turnover_pct` are None when there is no such limit."""
+
+    min_order_usd: Decimal
+    max_order_usd: Decimal | None
+    max_turnover_pct: Decimal | None
+    allow_fractional: bool
+    allow_margin: bool
+    max_leverage: Decimal
+    maintenance_buffer_pct: Decimal
+    maintenance_margin_pct: Decimal
+    commission_per_order_usd: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class LimitRules:
+    """`style` is OFF when smart_limit is false."""
+
+    style: LimitStyle
+    order_type: OrderType
+    buy_offset_frac: Decimal
+    sell_offset_frac: Decimal
+    max_offset_bps: Decimal
+    wide_spread_bps: Decimal
+    escalate_action: EscalateAction
+    use_ask_bid_cap: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FundingRules:
+    enabled: bool
+    convert_mode: ConvertMode
+    use_mid_for_planning: bool
+    min_fx_order_usd: Decimal
+    max_fx_order_usd: Decimal | None
+    fx_buffer_bps: Decimal
+    order_type: OrderType
+    limit_slippage_bps: Decimal
+    prefer_market_hours: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PlanRules:
+    """All that planning may depend on besides targets, account, quotes and time.
+
+    `sends_orders` is the mode's: what only matters when orders go out refuses then, and warns otherwise.
+    """
+
+    quotes: QuoteRules
+    valuation: ValuationRules
+    trigger: TriggerRules
+    sizing: SizingRules
+    limits: LimitRules
+    funding: FundingRules
+    plan_lifetime: timedelta
+    sends_orders: bool
