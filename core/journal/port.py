@@ -68,7 +68,7 @@ class Journal(Protocol):
         ...
 
     def record(self, event: BrokerEvent) -> None:
-        """Take in what the broker says; late and repeated news change no state that is further on, fills always count."""
+        """Take in what the broker says; late or repeated news change no state further on, fills always count."""
         ...
 
     def orders(self, run_id: RunId) -> tuple[OrderRecord, ...]:

@@ -13,7 +13,7 @@ from core.model.words import AccountId, Currency, Cut, Mode, ModelName, OrderTyp
 
 @dataclass(frozen=True, slots=True)
 class ModelWeight:
-    """One row of portfolios.csv: `weight` is a fraction (60 % is 0.6; CASH is negative), `line` its line in the file."""
+    """One row of portfolios.csv: `weight` is a fraction (60 % is 0.6), `line` its line in the file."""
 
     model: ModelName
     symbol: Symbol

@@ -1,0 +1,55 @@
+# Everything runs from .venv, which is made from the lock file; `make run` and `make test` do that by themselves.
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+DEMO := deployments/demo
+PYTEST := $(BIN)/pytest -n 2 --dist loadgroup
+
+export DO_NOT_TRACK := 1
+export GX_ANALYTICS_ENABLED := false
+
+.PHONY: setup run test test-all lint format bench lock goldens clean
+
+setup: $(STAMP)
+
+$(STAMP): requirements.lock pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $(STAMP)
+
+run: $(STAMP)
+	$(BIN)/rebalance run --csv $(DEMO)/portfolios.csv --ini $(DEMO)/settings.ini --paper --yes --broker fake
+
+test: $(STAMP)
+	$(PYTEST) --cov --cov-report=term:skip-covered --cov-fail-under=90
+
+# The campaigns at full size.
+test-all: export REBALANCER_FUZZ_CASES := 10000
+test-all: export REBALANCER_CAMPAIGN_RUNS := 200
+test-all: $(STAMP)
+	$(PYTEST)
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(STAMP)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(STAMP)
+	$(BIN)/python -m tests.bench
+
+# One lock for every Python we support; hashes, no addresses.
+lock: $(STAMP)
+	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --upgrade \
+	  --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links --quiet -o requirements.lock
+
+goldens: $(STAMP)
+	REBUILD_GOLDENS=1 $(BIN)/pytest tests -k golden
+
+clean:
+	rm -rf .venv build reports *.egg-info
