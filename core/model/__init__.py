@@ -34,6 +34,7 @@ from core.model.records import (
     RunRecord,
 )
 from core.model.rules import (
+    ExecutionRules,
     FundingRules,
     LimitRules,
     PlanRules,
@@ -94,6 +95,7 @@ __all__ = [
     "Direction",
     "DriftLine",
     "EscalateAction",
+    "ExecutionRules",
     "Failure",
     "Fill",
     "ForeignOrders",

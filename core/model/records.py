@@ -16,7 +16,10 @@ from core.model.words import AccountId, BrokerKind, Mode, OrderState, RunId, Sym
 
 @dataclass(frozen=True, slots=True)
 class OrderRecord:
-    """An order and all that is known of it. `fills` are the latest revision of each execution, in order of time."""
+    """An order and all that is known of it. `fills` are the latest revision of each execution, in order of time.
+
+    `reported_filled` is the broker's own cumulative count, which may run ahead of the fills that have arrived.
+    """
 
     order: Order
     state: OrderState
@@ -26,6 +29,7 @@ class OrderRecord:
     code: int | None = None
     perm_id: int = 0
     fills: tuple[Fill, ...] = ()
+    reported_filled: Decimal = Decimal(0)
 
     @property
     def filled(self) -> Decimal:
@@ -36,6 +40,11 @@ class OrderRecord:
     def open_quantity(self) -> Decimal:
         """What may still fill."""
         return Decimal(0) if self.state.is_final else self.order.quantity - self.filled
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the order has ended and every fill that the broker counts has arrived."""
+        return self.state.is_final and self.filled >= self.reported_filled
 
     @property
     def average_price(self) -> Decimal | None:

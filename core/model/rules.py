@@ -101,3 +101,26 @@ class PlanRules:
     funding: FundingRules
     plan_lifetime: timedelta
     sends_orders: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecutionRules:
+    """How orders are sent and watched; all seconds are of the venue's clock.
+
+    An order may work for `order_timeout_seconds` (a currency order for `fx_timeout_seconds`) and is then
+    cancelled; the rest is priced anew `reprice_attempts` times. `acknowledge_seconds` is how long the
+    broker may take to answer an order or a cancel before its silence counts as unknown,
+    `watch_seconds` how often the kill switch is looked at while orders work,
+    `commission_seconds` how long a stage waits for fees still missing at its end, `shutdown_seconds` the
+    most that cancelling everything may take.
+    """
+
+    max_open_orders: int
+    order_timeout_seconds: float
+    fx_timeout_seconds: float
+    reprice_attempts: int
+    shutdown_seconds: float
+    read_attempts: int
+    acknowledge_seconds: float = 10.0
+    commission_seconds: float = 2.0
+    watch_seconds: float = 1.0
