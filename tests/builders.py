@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
-from core.model import USD, Contract, Quote, SecurityType, Symbol, TickBand
+from core.model import (
+    USD,
+    Contract,
+    EscalateAction,
+    LimitRules,
+    LimitStyle,
+    OrderType,
+    PriceSource,
+    Quote,
+    QuoteRules,
+    SecurityType,
+    StaleAction,
+    Symbol,
+    TickBand,
+)
 from core.money import D
 
 NOW = datetime(2026, 3, 2, 20, 30, tzinfo=UTC)  # a Monday, 15:30 in New York
@@ -40,3 +54,29 @@ def quote(symbol: str = "VTI", **changes: object) -> Quote:
         "taken_at": NOW,
     }
     return Quote(**(values | changes))  # type: ignore[arg-type]  # a builder takes any field
+
+
+def quote_rules(**changes: object) -> QuoteRules:
+    """Prices start at the last trade; a quote older than 10 s is refused."""
+    values: dict[str, object] = {
+        "price_source": PriceSource.LAST,
+        "fallback_to_snapshot": True,
+        "stale_after": timedelta(seconds=10),
+        "stale_action": StaleAction.REFUSE,
+    }
+    return QuoteRules(**(values | changes))  # type: ignore[arg-type]  # a builder takes any field
+
+
+def limit_rules(**changes: object) -> LimitRules:
+    """The product's defaults: a quarter of the spread, 10 bps at most, wide above 50 bps, then crossed."""
+    values: dict[str, object] = {
+        "style": LimitStyle.SPREAD_AWARE,
+        "order_type": OrderType.LMT,
+        "buy_offset_frac": D("0.25"),
+        "sell_offset_frac": D("0.25"),
+        "max_offset_bps": D(10),
+        "wide_spread_bps": D(50),
+        "escalate_action": EscalateAction.CROSS,
+        "use_ask_bid_cap": True,
+    }
+    return LimitRules(**(values | changes))  # type: ignore[arg-type]  # a builder takes any field

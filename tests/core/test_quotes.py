@@ -1,0 +1,148 @@
+"""A quote becomes a price by a chain that goes round once; what cannot be trusted is absent."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from builders import NOW, quote, quote_rules
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.model import Price, PriceSource
+from core.money import D
+from core.quotes import is_stale, lacks_price, nbbo, needs_another_look, price_of, usable_sides, why_no_nbbo
+
+LAST, MIDPOINT, BIDASK, SNAPSHOT = (
+    PriceSource.LAST,
+    PriceSource.MIDPOINT,
+    PriceSource.BIDASK,
+    PriceSource.SNAPSHOT,
+)
+
+
+def of(bid=None, ask=None, last=None, **more):
+    """A quote with exactly these values present."""
+    given_values = {"bid": bid, "ask": ask, "last": last}
+    return quote(**{name: None if value is None else D(value) for name, value in given_values.items()}, **more)
+
+
+def test_the_nbbo_has_a_mid_and_a_spread_in_dollars_and_bps():
+    market = nbbo(of(bid="99.99", ask="100.01"))
+    assert market is not None
+    assert (market.mid, market.spread, market.spread_bps) == (D("100"), D("0.02"), D("2"))
+
+
+def test_a_locked_market_is_usable():
+    market = nbbo(of(bid="10", ask="10"))
+    assert market is not None
+    assert (market.mid, market.spread_bps) == (D(10), D(0))
+
+
+@pytest.mark.parametrize(
+    ("unusable", "why"),
+    [
+        (of(ask="10"), "no bid"),
+        (of(bid="10"), "no ask"),
+        (of(last="10"), "no bid and no ask"),
+        (of(bid="0", ask="10"), "no bid"),
+        (of(bid="-1", ask="-1"), "no bid and no ask"),
+        (of(bid="10.01", ask="10.00"), "crossed, bid 10.01 above ask 10.00"),
+        (of(bid="10", ask="11", is_halted=True), "trading is halted"),
+    ],
+)
+def test_a_market_without_two_sound_sides_is_no_nbbo_and_says_why(unusable, why):
+    assert nbbo(unusable) is None
+    assert why_no_nbbo(unusable) == why
+
+
+def test_a_sound_market_needs_no_excuse():
+    assert why_no_nbbo(of(bid="10", ask="10")) is None
+
+
+@pytest.mark.parametrize(
+    ("start", "bid", "ask", "last", "value", "source"),
+    [
+        (LAST, "99", "101", "100.5", "100.5", LAST),
+        (LAST, "99", "101", None, "100", MIDPOINT),
+        (LAST, "99", None, None, "99", BIDASK),
+        (LAST, None, "101", None, "101", BIDASK),
+        (LAST, "99", "101", "0", "100", MIDPOINT),
+        (LAST, "99", "101", "-1", "100", MIDPOINT),
+        (MIDPOINT, "99", "101", "100.5", "100", MIDPOINT),
+        (MIDPOINT, "99", None, "100.5", "99", BIDASK),
+        (MIDPOINT, None, None, "100.5", "100.5", LAST),
+        (BIDASK, "99", "101", "100.5", "99", BIDASK),
+        (BIDASK, None, "101", "100.5", "101", BIDASK),
+        (BIDASK, "0", "101", "100.5", "101", BIDASK),
+        (BIDASK, None, None, "100.5", "100.5", LAST),
+    ],
+)
+def test_the_chain_starts_at_the_chosen_source_and_goes_round_once(start, bid, ask, last, value, source):
+    found = price_of(of(bid, ask, last), quote_rules(price_source=start))
+    assert found == Price(D(value), source)
+
+
+@pytest.mark.parametrize("start", [LAST, MIDPOINT, BIDASK])
+@pytest.mark.parametrize("broken", [of("101", "99", "100"), of("99", "101", "100", is_halted=True)])
+def test_a_crossed_or_halted_quote_is_valued_by_its_last_only(start, broken):
+    assert price_of(broken, quote_rules(price_source=start)) == Price(D(100), LAST)
+    assert usable_sides(broken) == (None, None)
+
+
+@pytest.mark.parametrize("start", [LAST, MIDPOINT, BIDASK])
+@pytest.mark.parametrize("broken", [of("101", "99"), of("99", "101", is_halted=True), of(), of("0", "0", "0")])
+def test_without_a_last_a_crossed_halted_or_empty_quote_has_no_price(start, broken):
+    assert price_of(broken, quote_rules(price_source=start)) is None
+    assert lacks_price(broken, quote_rules(price_source=start))
+
+
+@pytest.mark.parametrize("start", [LAST, MIDPOINT, BIDASK])
+@pytest.mark.parametrize(
+    ("bid", "ask", "last", "value"),
+    [("99", "101", "100.5", "100.5"), ("99", "101", None, "100"), ("99", None, None, "99"), (None, "101", None, "101")],
+)
+def test_a_snapshot_is_valued_by_last_then_mid_then_a_side_wherever_the_chain_starts(start, bid, ask, last, value):
+    found = price_of(of(bid, ask, last, is_snapshot=True), quote_rules(price_source=start))
+    assert found == Price(D(value), SNAPSHOT)
+
+
+def test_a_snapshot_does_not_count_unless_the_fallback_is_on():
+    snapshot = of("99", "101", "100", is_snapshot=True)
+    assert price_of(snapshot, quote_rules(fallback_to_snapshot=False)) is None
+    assert lacks_price(snapshot, quote_rules(fallback_to_snapshot=False))
+    assert not lacks_price(snapshot, quote_rules())
+
+
+def test_an_empty_snapshot_has_no_price():
+    assert price_of(of(is_snapshot=True), quote_rules()) is None
+
+
+@pytest.mark.parametrize(
+    ("age_ms", "stale"), [(-1, False), (0, False), (9_999, False), (10_000, False), (10_001, True)]
+)
+def test_a_quote_is_stale_only_when_strictly_older_than_the_limit(age_ms, stale):
+    taken = NOW - timedelta(milliseconds=age_ms)
+    assert is_stale(quote(taken_at=taken), quote_rules(), NOW) is stale
+    assert needs_another_look(quote(taken_at=taken), quote_rules(), NOW) is stale
+
+
+@pytest.mark.parametrize("poor", [of(ask="10"), of(bid="10"), of("11", "10"), of("10", "11", is_halted=True), of()])
+def test_a_fresh_quote_without_a_usable_market_needs_another_look(poor):
+    assert needs_another_look(poor, quote_rules(), NOW)
+
+
+def test_a_fresh_two_sided_quote_does_not_need_another_look():
+    assert not needs_another_look(quote(last=None), quote_rules(), NOW)
+
+
+maybe_price = st.none() | st.decimals("-1", "200", places=2)
+
+
+@given(maybe_price, maybe_price, maybe_price, st.booleans(), st.booleans(), st.sampled_from([LAST, MIDPOINT, BIDASK]))
+def test_a_price_is_positive_and_exists_whenever_a_last_does(bid, ask, last, halted, snapshot, start):
+    found = price_of(
+        quote(bid=bid, ask=ask, last=last, is_halted=halted, is_snapshot=snapshot), quote_rules(price_source=start)
+    )
+    assert found is None or found.value > 0
+    assert found is not None or last is None or last <= 0
