@@ -1,0 +1,319 @@
+"""Limits by table: every style, escalation and fault of a quote, worked by hand."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from builders import NOW, contract, limit_rules, quote, quote_rules, ticks
+
+from core.errors import ExitCode, MarketDataMissing
+from core.limits import Pricing, limit_for
+from core.model import (
+    EscalateAction,
+    LimitStyle,
+    MarketDataType,
+    OrderType,
+    Price,
+    PriceSource,
+    Side,
+    StaleAction,
+)
+from core.money import D
+
+BUY, SELL = Side.BUY, Side.SELL
+CROSS, MARKET, KEEP = EscalateAction.CROSS, EscalateAction.MARKET, EscalateAction.KEEP
+LAST_100 = Price(D(100), PriceSource.LAST)
+
+
+def pricing(*, sends_orders=True, stale_action=StaleAction.REFUSE, **rules):
+    return Pricing(limit_rules(**rules), quote_rules(stale_action=stale_action), NOW, sends_orders)
+
+
+def limit(side, bid, ask, *, tick="0.01", fallback=None, by=None, **quote_changes):
+    sides = {"bid": bid and D(bid), "ask": ask and D(ask)}
+    bands = ticks(tick) if isinstance(tick, str) else tick
+    return limit_for(side, contract(ticks=bands), quote(**sides, **quote_changes), fallback, by or pricing())
+
+
+# Spread-aware around a mid of 100 with a quarter of the spread, at most 10 bps: worked by hand.
+@pytest.mark.parametrize(
+    ("tick", "bid", "ask", "buy", "sell"),
+    [
+        ("0.0001", "99.995", "100.005", "100.0025", "99.9975"),
+        ("0.0001", "99.95", "100.05", "100.025", "99.975"),
+        ("0.0001", "99.80", "100.20", "100.10", "99.90"),
+        ("0.0001", "99.75", "100.25", "100.10", "99.90"),
+        ("0.005", "99.995", "100.005", "100", "100"),
+        ("0.005", "99.95", "100.05", "100.025", "99.975"),
+        ("0.005", "99.75", "100.25", "100.10", "99.90"),
+        ("0.01", "99.995", "100.005", "100", "100"),
+        ("0.01", "99.99", "100.01", "100", "100"),
+        ("0.01", "99.98", "100.02", "100.01", "99.99"),
+        ("0.01", "99.95", "100.05", "100.02", "99.98"),
+        ("0.01", "99.75", "100.25", "100.10", "99.90"),
+        ("0.05", "99.95", "100.05", "100", "100"),
+        ("0.05", "99.90", "100.10", "100.05", "99.95"),
+        ("0.05", "99.75", "100.25", "100.10", "99.90"),
+    ],
+)
+def test_spread_aware_limits_at_spreads_up_to_the_wide_mark(tick, bid, ask, buy, sell):
+    assert limit(BUY, bid, ask, tick=tick).limit_price == D(buy)
+    assert limit(SELL, bid, ask, tick=tick).limit_price == D(sell)
+
+
+# Wide: 100 bps (99.50 to 100.50) and 60 bps; the market order's worst price is the far touch ± 10 bps, costly side.
+@pytest.mark.parametrize(
+    ("tick", "bid", "ask", "action", "buy", "sell"),
+    [
+        ("0.0001", "99.50", "100.50", CROSS, "100.50", "99.50"),
+        ("0.005", "99.50", "100.50", CROSS, "100.50", "99.50"),
+        ("0.01", "99.70", "100.30", CROSS, "100.30", "99.70"),
+        ("0.05", "99.50", "100.50", CROSS, "100.50", "99.50"),
+        ("0.01", "99.745", "100.255", CROSS, "100.25", "99.75"),
+        ("0.0001", "99.50", "100.50", KEEP, "100.10", "99.90"),
+        ("0.005", "99.70", "100.30", KEEP, "100.10", "99.90"),
+        ("0.01", "99.50", "100.50", KEEP, "100.10", "99.90"),
+        ("0.05", "99.50", "100.50", KEEP, "100.10", "99.90"),
+        ("0.0001", "99.50", "100.50", MARKET, "100.6005", "99.4005"),
+        ("0.005", "99.50", "100.50", MARKET, "100.605", "99.40"),
+        ("0.01", "99.50", "100.50", MARKET, "100.61", "99.40"),
+        ("0.05", "99.50", "100.50", MARKET, "100.65", "99.40"),
+    ],
+)
+def test_a_wide_spread_is_crossed_sent_to_market_or_kept_by_setting(tick, bid, ask, action, buy, sell):
+    by = pricing(escalate_action=action)
+    for side, expected in ((BUY, buy), (SELL, sell)):
+        found = limit(side, bid, ask, tick=tick, by=by)
+        assert found.worst_price == D(expected)
+        assert found.order_type is (OrderType.MKT if action is MARKET else OrderType.LMT)
+        assert found.limit_price == (None if action is MARKET else D(expected))
+
+
+@pytest.mark.parametrize("action", [CROSS, MARKET, KEEP])
+def test_a_spread_of_exactly_the_wide_mark_is_not_wide(action):
+    found = limit(BUY, "99.75", "100.25", by=pricing(escalate_action=action, max_offset_bps=D(100)))
+    assert found.limit_price == D("100.12")  # 100.125 is a tie, down for BUY
+
+
+@pytest.mark.parametrize(("side", "touch"), [(BUY, "100.01"), (SELL, "99.99")])
+def test_the_far_touch_caps_an_offset_beyond_it(side, touch):
+    greedy = {"buy_offset_frac": D(1), "sell_offset_frac": D(1)}
+    assert limit(side, "99.99", "100.01", by=pricing(**greedy)).limit_price == D(touch)
+    off_grid = limit(side, "99.986", "100.014", by=pricing(**greedy))
+    assert off_grid.limit_price == D(touch)
+
+
+@pytest.mark.parametrize(("side", "capped", "free"), [(BUY, "10.02", "10.05"), (SELL, "9.98", "9.95")])
+def test_without_the_cap_only_the_touch_term_is_dropped(side, capped, free):
+    rules = {"style": LimitStyle.STATIC_BPS, "max_offset_bps": D(50)}
+    assert limit(side, "9.98", "10.02", by=pricing(**rules)).limit_price == D(capped)
+    assert limit(side, "9.98", "10.02", by=pricing(**rules, use_ask_bid_cap=False)).limit_price == D(free)
+
+
+@pytest.mark.parametrize(("side", "expected"), [(BUY, "0.10"), (SELL, "0.05")])
+def test_without_the_cap_rounding_may_pass_an_off_grid_touch_and_with_it_may_not(side, expected):
+    by = {"buy_offset_frac": D(1), "sell_offset_frac": D(1), "wide_spread_bps": D(10_000), "max_offset_bps": D(9_000)}
+    uncapped = limit(side, "0.07", "0.08", tick="0.05", by=pricing(**by, use_ask_bid_cap=False))
+    assert uncapped.limit_price == D(expected)
+    capped = limit(side, "0.07", "0.08", tick="0.05", by=pricing(**by))
+    assert capped.limit_price == (D("0.05") if side is BUY else D("0.10"))
+
+
+@pytest.mark.parametrize("is_capped", [True, False])
+@pytest.mark.parametrize(("side", "touch"), [(BUY, "101"), (SELL, "99")])
+def test_kept_inside_the_market_holds_whatever_the_cap_setting(side, touch, is_capped):
+    by = pricing(escalate_action=KEEP, max_offset_bps=D(500), use_ask_bid_cap=is_capped)
+    assert limit(side, "99", "101", by=by).limit_price == D(touch)
+
+
+@pytest.mark.parametrize(
+    ("side", "bid", "ask", "expected"),
+    [
+        (BUY, "99.80", "100.20", "100.10"),
+        (SELL, "99.80", "100.20", "99.90"),
+        (BUY, "99.95", "100.05", "100.05"),
+        (SELL, "99.95", "100.05", "99.95"),
+        (BUY, "90", "110", "100.10"),
+        (SELL, "90", "110", "99.90"),
+        (BUY, "99.81", "100.20", "100.10"),  # mid 100.005 × 1.001 = 100.105005, down
+        (SELL, "99.81", "100.20", "99.91"),  # mid 100.005 × 0.999 = 99.904995, up
+    ],
+)
+def test_static_limits_move_mid_by_bps_within_the_market_and_know_no_wide_spread(side, bid, ask, expected):
+    by = pricing(style=LimitStyle.STATIC_BPS, escalate_action=MARKET)
+    assert limit(side, bid, ask, by=by).limit_price == D(expected)
+
+
+@pytest.mark.parametrize(("side", "touch"), [(BUY, "110"), (SELL, "90")])
+def test_style_off_is_a_plain_limit_at_the_far_touch(side, touch):
+    found = limit(side, "90", "110", by=pricing(style=LimitStyle.OFF, escalate_action=MARKET))
+    assert (found.order_type, found.limit_price, found.worst_price) == (OrderType.LMT, D(touch), D(touch))
+
+
+@pytest.mark.parametrize("style", list(LimitStyle))
+@pytest.mark.parametrize(("side", "worst"), [(BUY, "100.12"), (SELL, "99.89")])
+def test_order_type_mkt_goes_to_market_in_every_style(style, side, worst):
+    found = limit(side, "99.99", "100.01", by=pricing(style=style, order_type=OrderType.MKT))
+    assert (found.order_type, found.limit_price, found.worst_price) == (OrderType.MKT, None, D(worst))
+
+
+@pytest.mark.parametrize(
+    ("changes", "how"),
+    [
+        ({}, "mid 100 + 0.25 × spread 0.20"),
+        ({"buy_offset_frac": D("0.5"), "max_offset_bps": D(3)}, "mid 100 + 3 bps"),
+        ({"buy_offset_frac": D(1), "max_offset_bps": D(50), "bid": "99.9", "ask": "100.107"}, "ask 100.107"),
+        ({"style": LimitStyle.STATIC_BPS}, "mid 100 + 10 bps"),
+        ({"style": LimitStyle.STATIC_BPS, "max_offset_bps": D(11)}, "ask 100.10"),
+        ({"style": LimitStyle.OFF}, "ask 100.10"),
+        ({"order_type": OrderType.MKT}, "market order, counted at ask 100.10 + 10 bps"),
+        ({"wide_spread_bps": D("19.5")}, "spread 20.0 bps is wide (over 19.50): crossed, ask 100.10"),
+        (
+            {"wide_spread_bps": D(5), "escalate_action": KEEP},
+            "spread 20.0 bps is wide (over 5): kept at mid 100 + 10 bps",
+        ),
+        (
+            {"wide_spread_bps": D(5), "escalate_action": KEEP, "max_offset_bps": D(20)},
+            "spread 20.0 bps is wide (over 5): kept at ask 100.10",
+        ),
+        (
+            {"wide_spread_bps": D(5), "escalate_action": MARKET},
+            "spread 20.0 bps is wide (over 5): market order, counted at ask 100.10 + 10 bps",
+        ),
+    ],
+)
+def test_a_limit_says_the_rule_that_decided_with_its_numbers(changes, how):
+    bid, ask = changes.pop("bid", "99.9"), changes.pop("ask", "100.1")
+    assert limit(BUY, bid, ask, by=pricing(**changes)).how == how
+
+
+def test_a_sell_says_its_own_side():
+    assert limit(SELL, "99.9", "100.1").how == "mid 100 − 0.25 × spread 0.20"
+    assert limit(SELL, "99.9", "100.1", by=pricing(style=LimitStyle.OFF)).how == "bid 99.90"
+
+
+# --- quotes that are not good enough
+
+
+@pytest.mark.parametrize("order_type", list(OrderType))
+@pytest.mark.parametrize(
+    ("bid", "ask", "more", "why"),
+    [
+        (None, "100", {}, "no bid"),
+        ("100", None, {}, "no ask"),
+        ("101", "100", {}, "crossed, bid 101 above ask 100"),
+        ("100", "101", {"is_halted": True}, "trading is halted"),
+    ],
+)
+def test_without_a_usable_market_no_order_is_priced(order_type, bid, ask, more, why):
+    with pytest.raises(MarketDataMissing, match=f"VTI: no usable market, {why}") as refusal:
+        limit(BUY, bid, ask, fallback=LAST_100, by=pricing(order_type=order_type), **more)
+    assert refusal.value.exit_code is ExitCode.MARKET_DATA
+    assert refusal.value.next_step
+
+
+STALE = NOW - timedelta(seconds=10.5)
+
+
+def test_a_stale_quote_is_refused_by_name_when_set_so():
+    with pytest.raises(MarketDataMissing, match=r"VTI: stale quote, 10\.5 s old \(limit 10 s\)") as refusal:
+        limit(BUY, "99.99", "100.01", taken_at=STALE)
+    assert "stale_action" in refusal.value.next_step
+
+
+@pytest.mark.parametrize(
+    ("action", "order_type", "worst"),
+    [(CROSS, OrderType.LMT, "100.01"), (KEEP, OrderType.LMT, "100.01"), (MARKET, OrderType.MKT, "100.12")],
+)
+def test_a_stale_quote_that_escalates_counts_as_wide_with_a_warning(action, order_type, worst):
+    by = pricing(stale_action=StaleAction.ESCALATE, escalate_action=action)
+    found = limit(BUY, "99.99", "100.01", taken_at=STALE, by=by)
+    assert (found.order_type, found.worst_price) == (order_type, D(worst))
+    assert found.how.startswith("stale quote counts as wide: ")
+    assert found.warning == "VTI: stale quote, 10.5 s old (limit 10 s)"
+
+
+@pytest.mark.parametrize("action", [StaleAction.REFUSE, StaleAction.WARN])
+def test_a_stale_quote_only_warns_where_no_order_is_sent(action):
+    found = limit(BUY, "99.98", "100.02", taken_at=STALE, by=pricing(sends_orders=False, stale_action=action))
+    assert (found.limit_price, found.how) == (D("100.01"), "mid 100 + 0.25 × spread 0.04")
+    assert found.warning == "VTI: stale quote, 10.5 s old (limit 10 s)"
+
+
+@pytest.mark.parametrize(
+    ("side", "bid", "ask", "expected", "how"),
+    [
+        (BUY, None, "100.01", "100.12", "estimated, ask 100.01 + 10 bps"),
+        (BUY, "99.99", None, "100.10", "estimated, last 100 + 10 bps"),
+        (SELL, "99.99", None, "99.89", "estimated, bid 99.99 − 10 bps"),
+        (SELL, None, "100.01", "99.90", "estimated, last 100 − 10 bps"),
+        (BUY, "101", "99", "100.10", "estimated, last 100 + 10 bps"),
+        (SELL, None, None, "99.90", "estimated, last 100 − 10 bps"),
+    ],
+)
+@pytest.mark.parametrize("order_type", list(OrderType))
+def test_where_no_order_is_sent_a_missing_market_is_estimated_to_the_costly_side(
+    side, bid, ask, expected, how, order_type
+):
+    by = pricing(sends_orders=False, order_type=order_type)
+    found = limit(side, bid, ask, fallback=LAST_100, by=by)
+    assert (found.worst_price, found.how, found.mid) == (D(expected), how, None)
+    assert found.limit_price == (D(expected) if order_type is OrderType.LMT else None)
+    assert found.warning is not None
+    assert found.warning.startswith("VTI: no usable market (")
+
+
+def test_without_any_price_even_an_estimate_is_refused():
+    with pytest.raises(MarketDataMissing, match="VTI: no usable market \\(no bid and no ask\\) and no other price"):
+        limit(BUY, None, None, by=pricing(sends_orders=False))
+
+
+@pytest.mark.parametrize(
+    ("side", "bid", "ask", "order_type"), [(BUY, "0.02", "0.04", OrderType.LMT), (SELL, "0.04", "0.06", OrderType.MKT)]
+)
+@pytest.mark.parametrize("sends_orders", [True, False])
+def test_a_price_that_rounds_to_nothing_is_refused(side, bid, ask, order_type, sends_orders):
+    by = pricing(order_type=order_type, sends_orders=sends_orders)
+    with pytest.raises(MarketDataMissing, match=r"VTI: .* leaves no price above 0 on the tick grid"):
+        limit(side, bid, ask, tick="0.05", by=by)
+
+
+@pytest.mark.parametrize(
+    ("kind", "warning"),
+    [
+        (MarketDataType.LIVE, None),
+        (MarketDataType.DELAYED, "VTI: delayed quote, not live"),
+        (MarketDataType.FROZEN, "VTI: frozen quote, not live"),
+        (MarketDataType.DELAYED_FROZEN, "VTI: delayed frozen quote, not live"),
+    ],
+)
+def test_data_that_is_not_live_gives_a_warning(kind, warning):
+    assert limit(BUY, "99.99", "100.01", data_type=kind).warning == warning
+
+
+@pytest.mark.parametrize(
+    ("close", "warns"),
+    [
+        (None, False),
+        ("0", False),
+        ("100", False),
+        ("90.91", False),
+        ("90.90", True),
+        ("111.11", False),
+        ("111.12", True),
+    ],
+)
+def test_a_price_more_than_a_tenth_from_the_previous_close_gives_a_warning(close, warns):
+    found = limit(BUY, "99.99", "100.01", previous_close=close and D(close))
+    expected = f"VTI: price 100 is more than 10 % from the previous close {close}" if warns else None
+    assert found.warning == expected
+
+
+def test_several_warnings_stand_in_one_line_that_names_the_symbol_once():
+    by = pricing(stale_action=StaleAction.ESCALATE)
+    found = limit(BUY, "99.99", "100.01", taken_at=STALE, data_type=MarketDataType.DELAYED, previous_close=D(50), by=by)
+    assert found.warning == (
+        "VTI: stale quote, 10.5 s old (limit 10 s); delayed quote, not live; "
+        "price 100 is more than 10 % from the previous close 50"
+    )
