@@ -7,7 +7,16 @@ full length and divided last; whoever rounds says the direction by the name of t
 from __future__ import annotations
 
 from dataclasses import dataclass
-from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_DOWN, ROUND_HALF_UP, Decimal, InvalidOperation
+from decimal import (
+    ROUND_CEILING,
+    ROUND_FLOOR,
+    ROUND_HALF_DOWN,
+    ROUND_HALF_EVEN,
+    ROUND_HALF_UP,
+    Context,
+    Decimal,
+    InvalidOperation,
+)
 
 ZERO = Decimal(0)
 ONE = Decimal(1)
@@ -69,6 +78,20 @@ def nearest_to_high(value: Decimal, step: Decimal) -> Decimal:
     Decimal('3')
     """
     return (value / step).to_integral_value(ROUND_HALF_UP) * step
+
+
+# wide enough for any amount a report may meet; the default 28 digits would refuse to round the largest
+_DISPLAY = Context(prec=60, rounding=ROUND_HALF_EVEN)
+
+
+def shown(value: Decimal, places: int) -> Decimal:
+    """`value` with exactly `places` decimals for a reader's eyes, half to even, never −0; not for arithmetic.
+
+    >>> shown(D("0.125"), 2), shown(D("-0.001"), 2)
+    (Decimal('0.12'), Decimal('0.00'))
+    """
+    rounded = value.quantize(ONE.scaleb(-places), context=_DISPLAY)
+    return rounded or abs(rounded)
 
 
 @dataclass(frozen=True, slots=True)

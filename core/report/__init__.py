@@ -1,0 +1,41 @@
+"""What a run tells: rows, CSV, Markdown, result.json and the run's log; all from Plan and Outcome alone."""
+
+from core.report.files import report_folder, write_pre_trade, write_reports
+from core.report.post_trade import post_trade_csv, post_trade_markdown
+from core.report.pre_trade import PreTrade, approval_markdown, pre_trade_csv, pre_trade_markdown
+from core.report.result import result, result_json
+from core.report.rows import (
+    POST_TRADE_COLUMNS,
+    PRE_TRADE_COLUMNS,
+    PostTradeRow,
+    PreTradeRow,
+    post_trade_rows,
+    pre_trade_rows,
+)
+from core.report.runlog import RunLog, open_run_log
+from core.report.sections import plan_warnings, run_warnings, verdict_table
+
+__all__ = [
+    "POST_TRADE_COLUMNS",
+    "PRE_TRADE_COLUMNS",
+    "PostTradeRow",
+    "PreTrade",
+    "PreTradeRow",
+    "RunLog",
+    "approval_markdown",
+    "open_run_log",
+    "plan_warnings",
+    "post_trade_csv",
+    "post_trade_markdown",
+    "post_trade_rows",
+    "pre_trade_csv",
+    "pre_trade_markdown",
+    "pre_trade_rows",
+    "report_folder",
+    "result",
+    "result_json",
+    "run_warnings",
+    "verdict_table",
+    "write_pre_trade",
+    "write_reports",
+]

@@ -1,0 +1,115 @@
+"""Reports on disk: written whole or not at all, readable by their owner only, never through a link."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from core.errors import OutputFailed
+from core.model import Outcome, RunId
+from core.report.post_trade import post_trade_csv, post_trade_markdown
+from core.report.pre_trade import PreTrade, pre_trade_csv, pre_trade_markdown
+from core.report.result import result_json
+
+_RUN_ID = re.compile(r"[A-Za-z2-7]{12}")
+_NEXT_STEP = "free or repair that place; the reports can be rebuilt from the journal with: rebalance report RUN"
+
+
+def report_folder(report_dir: Path, run_id: RunId) -> Path:
+    """The folder of one run's reports.
+
+    Raises OutputFailed for a run id that is not 12 base32 characters, since it becomes part of a path.
+    """
+    if not _RUN_ID.fullmatch(run_id):
+        raise OutputFailed(
+            f"run id {run_id!r} is not 12 base32 characters", next_step="take the id from: rebalance history"
+        )
+    return report_dir / run_id
+
+
+def write_pre_trade(report: PreTrade, folder: Path) -> tuple[Path, ...]:
+    """Write pre_trade.csv and pre_trade.md, as a person sees them before approving; their paths.
+
+    Raises OutputFailed naming each file that could not be written.
+    """
+    return _write_all(_pre_trade_files(report), folder)
+
+
+def write_reports(outcome: Outcome, folder: Path) -> tuple[Path, ...]:
+    """Write all reports of a run that has ended; their paths. Pre-trade files only when there was a plan.
+
+    result.json comes last, so that a program that sees it finds the others. A file that cannot be written keeps
+    no other from being written; then OutputFailed names each that failed.
+    """
+    files: dict[str, str] = {}
+    if outcome.plan is not None:
+        report = PreTrade(
+            plan=outcome.plan, warnings=outcome.warnings, gates=outcome.gates, approvals=outcome.approvals
+        )
+        files.update(_pre_trade_files(report))
+    files["post_trade.csv"] = post_trade_csv(outcome)
+    files["post_trade.md"] = post_trade_markdown(outcome)
+    files["result.json"] = result_json(outcome)
+    return _write_all(files, folder)
+
+
+def prepare_folder(folder: Path) -> None:
+    """Create the folder, closed to others, where it is missing. Raises OutputFailed, also when it is a link."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise _failed([f"{folder}: {error.strerror}"]) from None
+    if folder.is_symlink():
+        raise _failed([f"{folder}: is a symbolic link"])
+
+
+def _pre_trade_files(report: PreTrade) -> dict[str, str]:
+    return {"pre_trade.csv": pre_trade_csv(report.plan), "pre_trade.md": pre_trade_markdown(report)}
+
+
+def _write_all(files: Mapping[str, str], folder: Path) -> tuple[Path, ...]:
+    prepare_folder(folder)
+    faults = [fault for name, text in files.items() if (fault := _write(folder / name, text))]
+    if faults:
+        raise _failed(faults)
+    return tuple(folder / name for name in files)
+
+
+def _write(path: Path, text: str) -> str | None:
+    """Replace the file in one step, so that a reader sees the old one or the new one; what went wrong, or None."""
+    if path.is_symlink():
+        return f"{path}: is a symbolic link"
+    try:
+        _replace(path, text.encode(errors="backslashreplace"))
+    except OSError as error:
+        return f"{path}: {error.strerror}"
+    return None
+
+
+def _replace(path: Path, data: bytes) -> None:
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # mode 0600, never an existing file
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).replace(path)
+    except OSError:
+        Path(name).unlink(missing_ok=True)
+        raise
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _failed(faults: list[str]) -> OutputFailed:
+    return OutputFailed(f"cannot write {'; '.join(faults)}", next_step=_NEXT_STEP, faults=faults)

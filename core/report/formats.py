@@ -1,0 +1,120 @@
+"""How values look in every report: the decimals of each kind of number, and cells that cannot do harm.
+
+A number that is not known is None here and an empty cell there, never a zero.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from core.model import Currency
+from core.money import HUNDRED, shown
+
+UNKNOWN = "unknown"
+
+_PLAIN_NUMBER = re.compile(r"[-+]?\d+(\.\d+)?")
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
+
+
+def money(amount: Decimal | None) -> str:
+    """An amount with 2 decimals: `1234.50`."""
+    return "" if amount is None else format(shown(amount, 2), "f")
+
+
+def percent(fraction: Decimal | None) -> str:
+    """A fraction in percent with 2 decimals: 0.6 is `60.00`."""
+    return "" if fraction is None else format(shown(fraction * HUNDRED, 2), "f")
+
+
+def bps(value: Decimal | None) -> str:
+    """Basis points with 2 decimals: `-12.50`."""
+    return "" if value is None else format(shown(value, 2), "f")
+
+
+def shares(quantity: Decimal | None) -> str:
+    """A quantity with up to 4 decimals and no exponent: `10`, `0.0001`."""
+    return "" if quantity is None else _shorten(shown(quantity, 4), least=0)
+
+
+def price(value: Decimal | None) -> str:
+    """A price or rate with 2 to 5 decimals, so that no tick is rounded away: `250.10`, `1.36505`."""
+    return "" if value is None else _shorten(shown(value, 5), least=2)
+
+
+def utc(moment: datetime | None) -> str:
+    """A moment as UTC ISO time to the second: `2026-03-02T20:30:00Z`."""
+    if moment is None:
+        return ""
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
+
+
+def in_currency(amount: Decimal | None, currency: Currency) -> str:
+    """`1234.50 CAD`, or unknown."""
+    return UNKNOWN if amount is None else f"{money(amount)} {currency}"
+
+
+def csv_text(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """The table as CSV, one line per row; a cell that a spreadsheet would run is written as text, behind a quote."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows([_harmless(cell) for cell in row] for row in rows)
+    return out.getvalue()
+
+
+def plain(text: str) -> str:
+    """`text` on one line, with nothing in it that Markdown or HTML would act on."""
+    line = " ".join("".join(char if char.isprintable() else " " for char in text).split())
+    return re.sub(r"([\\|\[`])", r"\\\1", line).replace("<", "&lt;")
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]], right: Iterable[str] = ()) -> str:
+    """A Markdown table whose columns also align in the raw text; those named in `right` are right-aligned.
+
+    Cells are made harmless here, so callers hand over plain text.
+    """
+    cells = [list(header), *([plain(cell) for cell in row] for row in rows)]
+    widths = [max(3, *(len(cell) for cell in column)) for column in zip(*cells, strict=True)]
+    is_right = [name in set(right) for name in header]
+    rule = ["-" * (width - 1) + ":" if end else "-" * width for width, end in zip(widths, is_right, strict=True)]
+    body = [
+        [
+            cell.rjust(width) if end else cell.ljust(width)
+            for cell, width, end in zip(row, widths, is_right, strict=True)
+        ]
+        for row in cells
+    ]
+    return "\n".join(f"| {' | '.join(line)} |" for line in (body[0], rule, *body[1:]))
+
+
+def bullets(lines: Iterable[str]) -> str:
+    """A Markdown list, one harmless line each."""
+    return "\n".join(f"- {plain(line)}" for line in lines)
+
+
+def document(*blocks: str) -> str:
+    """The blocks that are not empty, one blank line apart, with a newline at the end."""
+    return "\n\n".join(filter(None, blocks)) + "\n"
+
+
+def section(title: str, *blocks: str) -> str:
+    """A second-level heading over its blocks; empty when they all are."""
+    filled = [block for block in blocks if block]
+    return "\n\n".join((f"## {title}", *filled)) if filled else ""
+
+
+def _shorten(value: Decimal, *, least: int) -> str:
+    whole, _, decimals = format(value, "f").partition(".")
+    kept = decimals.rstrip("0").ljust(least, "0")
+    return f"{whole}.{kept}" if kept else whole
+
+
+def _harmless(cell: str) -> str:
+    if cell.startswith(_FORMULA_STARTS) and not _PLAIN_NUMBER.fullmatch(cell):
+        return f"'{cell}"
+    return cell

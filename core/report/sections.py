@@ -1,0 +1,83 @@
+"""What both reports say alike: every warning once, what the gates said, and who answered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from core.model import Approval, GateFault, GateVerdict, Outcome, Plan
+from core.report import formats
+from core.report.formats import bullets, section, table
+
+_ROWS_SHOWN = 10
+
+
+def plan_warnings(plan: Plan, more: Iterable[str] = ()) -> tuple[str, ...]:
+    """What a person must know before saying yes: `more` (of the gates, of the run), then the plan's own."""
+    limits = (line.limit.warning for line in plan.lines if line.side and line.limit and line.limit.warning)
+    fx = (plan.fx.warning,) if plan.fx and plan.fx.warning else ()
+    return tuple(dict.fromkeys((*more, *plan.valuation.warnings, *plan.warnings, *limits, *fx)))
+
+
+def gate_warnings(gates: Iterable[GateVerdict]) -> tuple[str, ...]:
+    """The faults of the gates that did not stop the run."""
+    return tuple(
+        f"gate {gate.table}: {fault.message}{f' ({rows_at_fault(fault)})' if fault.rows else ''}"
+        for gate in gates
+        if not gate.blocks
+        for fault in gate.faults
+    )
+
+
+def run_warnings(outcome: Outcome) -> tuple[str, ...]:
+    """All warnings of the run, those of its plan and of its gates included."""
+    own = (*outcome.warnings, *gate_warnings(outcome.gates))
+    return plan_warnings(outcome.plan, own) if outcome.plan else tuple(dict.fromkeys(own))
+
+
+def rows_at_fault(fault: GateFault) -> str:
+    """The rows by name, at most ten; how many more there are is said."""
+    more = len(fault.rows) - _ROWS_SHOWN
+    return ", ".join(fault.rows[:_ROWS_SHOWN]) + (f" and {more} more" if more > 0 else "")
+
+
+def verdict_table(verdicts: Iterable[GateVerdict]) -> str:
+    """One Markdown line per gate: what it looked at, what it said, and the rows at fault."""
+    rows = [
+        (gate.table, str(gate.rows), str(gate.checks), _verdict(gate), "; ".join(map(_fault, gate.faults)))
+        for gate in verdicts
+    ]
+    return table(("gate", "rows", "checks", "verdict", "faults"), rows, ("rows", "checks")) if rows else ""
+
+
+def gates_section(gates: Iterable[GateVerdict]) -> str:
+    return section("Data gates", verdict_table(gates))
+
+
+def approvals_section(approvals: Iterable[Approval]) -> str:
+    """Who answered what, when and how, with the hash of the plan it was about."""
+    rows = [
+        (
+            formats.utc(approval.at),
+            approval.approver,
+            "yes" if approval.approved else "no",
+            approval.how,
+            approval.note,
+            approval.plan_hash[:12],
+        )
+        for approval in approvals
+    ]
+    return section("Approvals", table(("when", "who", "answer", "how", "note", "plan"), rows) if rows else "")
+
+
+def warnings_section(warnings: Iterable[str]) -> str:
+    return section("Warnings", bullets(warnings))
+
+
+def _verdict(gate: GateVerdict) -> str:
+    if gate.blocks:
+        return "STOPPED"
+    return "warning" if gate.faults else "passed"
+
+
+def _fault(fault: GateFault) -> str:
+    return f"{fault.message}: {rows_at_fault(fault)}" if fault.rows else fault.message
