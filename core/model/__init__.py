@@ -38,6 +38,7 @@ from core.model.rules import (
     FundingRules,
     LimitRules,
     PlanRules,
+    PortfolioRules,
     QuoteRules,
     SizingRules,
     TriggerRules,
@@ -46,6 +47,7 @@ from core.model.rules import (
 from core.model.words import (
     CAD,
     CASH,
+    SYMBOL_RULE,
     USD,
     USD_CAD,
     AccountId,
@@ -73,11 +75,13 @@ from core.model.words import (
     Symbol,
     TriggerMode,
     Untargeted,
+    is_symbol,
 )
 
 __all__ = [
     "CAD",
     "CASH",
+    "SYMBOL_RULE",
     "USD",
     "USD_CAD",
     "AccountId",
@@ -121,6 +125,7 @@ __all__ = [
     "OutsideHolding",
     "Plan",
     "PlanRules",
+    "PortfolioRules",
     "Position",
     "Price",
     "PriceSource",
@@ -145,4 +150,5 @@ __all__ = [
     "Valuation",
     "ValuationRules",
     "WorkingOrder",
+    "is_symbol",
 ]

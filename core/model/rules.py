@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
@@ -11,12 +12,22 @@ from core.model.words import (
     Direction,
     EscalateAction,
     LimitStyle,
+    ModelName,
     OrderType,
     PriceSource,
     StaleAction,
     TriggerMode,
     Untargeted,
 )
+
+
+@dataclass(frozen=True, slots=True)
+class PortfolioRules:
+    """How the models become targets: `mix` (fractions, sum 1 ± 0.001) and how much may be borrowed."""
+
+    mix: Mapping[ModelName, Decimal]
+    allow_margin: bool
+    max_leverage: Decimal
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from enum import Enum, StrEnum
 from typing import NewType
 
@@ -15,6 +16,18 @@ USD = Currency("USD")
 CAD = Currency("CAD")
 USD_CAD = Symbol("USD.CAD")
 CASH = Symbol("CASH")
+
+SYMBOL_RULE = "1-12 characters of A-Z 0-9 . - and space, the first a letter or digit"
+_SYMBOL = re.compile(r"[A-Z0-9][A-Z0-9 .-]{0,11}")
+
+
+def is_symbol(text: str) -> bool:
+    """Whether an upper-case text may be a symbol: no formula, path piece, control or look-alike character.
+
+    >>> is_symbol("BRK B"), is_symbol("=CMD()"), is_symbol("..")
+    (True, False, False)
+    """
+    return _SYMBOL.fullmatch(text) is not None
 
 
 class ModelName(StrEnum):
