@@ -1,0 +1,88 @@
+"""Buy quantities: all lines together, because they share the money.
+
+The promise is kept at worst prices: if every order fills at its limit and pays its commission, the
+money is enough. Within it Σ|wanted − quantity × price| is made as small as a bounded search can.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from core.model import Cut, Symbol
+from core.money import WHOLE_SHARE
+from core.sizing.items import Item, total_cost, units_down, units_up
+from core.sizing.knapsack import spend
+from core.sizing.scaling import scale
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuyWant:
+    """What one line would buy.
+
+    `wanted` > 0 is USD; `price` and `worst_price` are USD per share, the second what money is counted
+    at. `step` is 1 or 0.0001 shares. `most` is an upper bound in shares (the largest order allowed, or
+    the approved quantity), None without one.
+    """
+
+    symbol: Symbol
+    wanted: Decimal
+    price: Decimal
+    worst_price: Decimal
+    step: Decimal = WHOLE_SHARE
+    most: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SizedBuy:
+    """Shares to buy, 0 for none; `cut` is what made it smaller, None when only rounding did."""
+
+    symbol: Symbol
+    quantity: Decimal
+    cut: Cut | None
+
+
+def size_buys(
+    wants: Sequence[BuyWant], money: Decimal, *, min_order_usd: Decimal, commission: Decimal
+) -> tuple[SizedBuy, ...]:
+    """Quantities in order of symbol, whatever the order of `wants`.
+
+    Σ(quantity × worst price + `commission`) over the lines that buy is never above `money` (USD). No line
+    is above the nearest whole share to wanted / price (a half share is not bought; fractions: 4 decimals,
+    down) or above its `most`. Too little money scales all wanted dollars by one common factor, the largest
+    at which the whole shares below fit, and what is left buys single shares. No line stays below
+    `min_order_usd`: 1 000 USD for wanted 600 + 600 + 300 and a minimum of 400 drops the third before
+    anything is scaled.
+    """
+    ordered = sorted(wants, key=lambda want: want.symbol)
+    minimum = units_up(min_order_usd)
+    items = [_item(want, minimum) for want in ordered]
+    kept, steps = _bought(items, units_down(money), minimum, units_up(commission))
+    return tuple(map(_sized, ordered, kept, steps))
+
+
+def _item(want: BuyWant, minimum: int) -> Item:
+    price, goal = units_down(want.price * want.step), units_down(want.wanted)
+    floor, over = divmod(goal, price)
+    cap, cut = floor + (want.step == WHOLE_SHARE and 2 * over > price), None
+    if want.most is not None and (most := int(want.most / want.step)) < cap:
+        cap, cut = most, Cut.MAXIMUM
+        goal, floor = min(goal, most * price), min(floor, most)
+    least = max(1, -(-minimum // price))
+    item = Item(price, units_up(want.worst_price * want.step), goal, cap, floor, least, cut)
+    return item.dropped() if 0 < cap < least or goal < minimum > cap * price else item
+
+
+def _bought(items: Sequence[Item], money: int, minimum: int, commission: int) -> tuple[Sequence[Item], Sequence[int]]:
+    caps = [item.cap for item in items]
+    if total_cost(caps, items, commission) <= money:
+        return items, caps
+    if money <= 0:
+        return items, [0] * len(items)
+    kept, base = scale(items, money, minimum, commission)
+    return kept, spend(kept, base, money, commission)
+
+
+def _sized(want: BuyWant, item: Item, steps: int) -> SizedBuy:
+    return SizedBuy(want.symbol, steps * want.step, Cut.MONEY if steps < item.cap else item.cut)
