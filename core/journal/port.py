@@ -27,36 +27,39 @@ class Journal(Protocol):
 
     def end_run(self, run_id: RunId, *, at: datetime, exit_code: ExitCode, reason: str) -> None: ...
 
-    def run(self, run_id: RunId) -> RunRecord: ...
+    def run(self, run_id: RunId) -> RunRecord:
+        """The run of this id. Raises UsageError when there is none, as every call that names a run does."""
+        ...
 
     def ask(self, run_id: RunId, plan_hash: str, *, at: datetime) -> None:
-        """Store the question: the plan of this hash waits for an answer."""
+        """Store the question: the plan of this hash waits for an answer. A question still open is dropped."""
         ...
 
     def answer(self, run_id: RunId, approval: Approval) -> None:
-        """Store the answer. Raises SafetyRefused when its hash was not asked, or was answered before."""
+        """Store the answer, which closes the question. Raises SafetyRefused unless its hash is the one asked last."""
         ...
 
     def approve_lines(self, plan: Plan) -> None:
-        """Make the plan's quantities the most its lines may ever trade.
+        """Make the plan's quantities the most its lines may ever trade, in place of an earlier plan's.
 
-        Raises SafetyRefused unless its hash was answered with yes.
+        Uses up the yes. Raises SafetyRefused unless the last answer was a yes to this hash, not used before.
         """
         ...
 
     def intend(self, order: Order, *, at: datetime) -> None:
         """INTENT.
 
-        Raises SafetyRefused when the reference was used before, or fills + open + this exceed the approved line.
+        Raises SafetyRefused when the reference was used before, the run has ended or sends no orders, an
+        earlier order of the line has not ended, or fills + open + this exceed the approved line.
         """
         ...
 
     def sending(self, ref: OrderRef, *, at: datetime) -> None:
-        """SENDING: the last record before the order leaves."""
+        """SENDING: the last record before the order leaves. Raises SafetyRefused unless the order is at INTENT."""
         ...
 
     def not_sent(self, ref: OrderRef, *, reason: str) -> None:
-        """Close an INTENT that was never SENDING."""
+        """Close an INTENT that was never SENDING. Raises SafetyRefused when it is past that."""
         ...
 
     def cancelling(self, ref: OrderRef) -> None:
@@ -64,7 +67,10 @@ class Journal(Protocol):
         ...
 
     def unknown(self, ref: OrderRef, *, reason: str) -> None:
-        """Close an order nobody can tell the fate of; it needs a person."""
+        """Close an order nobody can tell the fate of; it needs a person.
+
+        Nothing if the order has ended and all its fills are here.
+        """
         ...
 
     def record(self, event: BrokerEvent) -> None:

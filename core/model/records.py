@@ -11,7 +11,7 @@ from core.errors import ExitCode, RebalanceError, leading
 from core.model.account import AccountSnapshot, WorkingOrder
 from core.model.orders import Fill, Order
 from core.model.planning import Plan, Valuation
-from core.model.words import AccountId, BrokerKind, Mode, OrderState, RunId, Symbol
+from core.model.words import AccountId, BrokerKind, Failure, Mode, OrderState, RunId, Symbol
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +19,7 @@ class OrderRecord:
     """An order and all that is known of it. `fills` are the latest revision of each execution, in order of time.
 
     `reported_filled` is the broker's own cumulative count, which may run ahead of the fills that have arrived.
+    `failure` is why the broker ended it, where it said so.
     """
 
     order: Order
@@ -30,6 +31,7 @@ class OrderRecord:
     perm_id: int = 0
     fills: tuple[Fill, ...] = ()
     reported_filled: Decimal = Decimal(0)
+    failure: Failure | None = None
 
     @property
     def filled(self) -> Decimal:

@@ -1,0 +1,160 @@
+"""Reading the account and the market over a broker, with patience: pacing or a lost line means another try.
+
+Waiting between tries is venue time, so a rehearsal waits for nothing. Only reads are here; an order is
+never tried again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt, wait_exponential
+
+from core.broker.port import Broker
+from core.errors import TRANSIENT, BrokerError, MarketDataMissing
+from core.model import AccountId, AccountSnapshot, Contract, MarketDataType, Quote, QuoteRules, Symbol
+from core.quotes import lacks_price, nbbo, needs_another_look
+
+T = TypeVar("T")
+
+FIRST_WAIT = 1.0
+LONGEST_WAIT = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class QuotesTaken:
+    """A quote of every contract that was asked for, and what a person should know about them (shown in red)."""
+
+    quotes: Mapping[Symbol, Quote]
+    warnings: tuple[str, ...] = ()
+
+
+class Reader:
+    """Reads over `broker`, each tried up to `attempts` times; `on_retry` is told in words why it waits.
+
+    Only ConnectionLost (the line is opened again first) and PacingExceeded are tried again, after 1, 2,
+    4 … seconds, at most 30. Out of tries, the last error is raised with the number of tries in it.
+    """
+
+    def __init__(self, broker: Broker, attempts: int, on_retry: Callable[[str], None]) -> None:
+        self._broker = broker
+        self._attempts = attempts
+        self._on_retry = on_retry
+
+    async def connect(self) -> None:
+        """Open the connection; nothing when it is open. Raises ConnectionLost."""
+        await self.read("connecting", _nothing)
+
+    async def accounts(self) -> tuple[AccountId, ...]:
+        """The accounts that this gateway manages."""
+        return await self.read("reading the managed accounts", self._broker.accounts)
+
+    async def take_snapshot(self) -> AccountSnapshot:
+        """The account, complete at one moment."""
+        return await self.read("reading the account", self._broker.snapshot)
+
+    async def resolve(self, symbols: Sequence[Symbol], overrides: Mapping[Symbol, str]) -> Mapping[Symbol, Contract]:
+        """The contract of each symbol. Raises ContractNotFound naming every one that is unknown or ambiguous."""
+        return await self.read("resolving contracts", lambda: self._broker.resolve(symbols, overrides))
+
+    async def take_quotes(
+        self, contracts: Sequence[Contract], rules: QuoteRules, *, refuse_not_live: bool
+    ) -> QuotesTaken:
+        """A quote of each contract, as fresh and as complete as asking again can make it.
+
+        A quote that is stale, one-sided or missing is asked for once more. What then has no price or no
+        usable bid and ask is asked for as a snapshot, if the rules allow that. A symbol without any value
+        keeps its empty quote: whether it is needed is for the plan to say. Quotes that are not live are a
+        warning, or raise MarketDataMissing with `refuse_not_live`.
+        """
+        quotes = await self._ask(contracts)
+        now = self._broker.now()
+        wanting = [each for each in contracts if needs_another_look(quotes[each.symbol], rules, now)]
+        for symbol, again in (await self._ask(wanting)).items():
+            quotes[symbol] = again if _says_anything(again) else quotes[symbol]
+        if rules.fallback_to_snapshot:
+            lacking = [each for each in contracts if _lacks(quotes[each.symbol], rules)]
+            for symbol, snapshot in (await self._ask(lacking, is_snapshot=True)).items():
+                quotes[symbol] = completed(quotes[symbol], snapshot, rules)
+        return QuotesTaken(quotes, _check_live(quotes, refuse_not_live=refuse_not_live))
+
+    async def read(self, what: str, call: Callable[[], Awaitable[T]]) -> T:
+        """What `call` answers, connected; `what` names it in the words for whoever waits. Raises as `call` does."""
+        retrying = AsyncRetrying(
+            sleep=self._broker.sleep,
+            stop=stop_after_attempt(self._attempts),
+            wait=wait_exponential(multiplier=FIRST_WAIT, max=LONGEST_WAIT),
+            retry=retry_if_exception_type(TRANSIENT),
+            before_sleep=lambda state: self._on_retry(_why_waiting(what, state, self._attempts)),
+            reraise=True,
+        )
+        try:
+            return await retrying(self._connected, call)
+        except TRANSIENT as error:
+            raise _out_of_tries(error, what, self._attempts) from error
+
+    async def _connected(self, call: Callable[[], Awaitable[T]]) -> T:
+        if not self._broker.is_connected:
+            await self._broker.connect()
+        return await call()
+
+    async def _ask(self, contracts: Sequence[Contract], *, is_snapshot: bool = False) -> dict[Symbol, Quote]:
+        if not contracts:
+            return {}
+        what = "asking for snapshots" if is_snapshot else "asking for quotes"
+        return dict(await self.read(what, lambda: self._broker.quotes(contracts, is_snapshot=is_snapshot)))
+
+
+def completed(streamed: Quote, snapshot: Quote, rules: QuoteRules) -> Quote:
+    """`streamed` with what only `snapshot` knows.
+
+    Without any price that values a holding it gives way to the snapshot. With a price but no usable bid
+    and ask it takes those two, their time and their data type from a snapshot that has both.
+    """
+    if lacks_price(streamed, rules):
+        return snapshot if _says_anything(snapshot) else streamed
+    if nbbo(streamed) is not None or nbbo(snapshot) is None:
+        return streamed
+    return replace(
+        streamed,
+        bid=snapshot.bid,
+        ask=snapshot.ask,
+        taken_at=snapshot.taken_at,
+        data_type=snapshot.data_type,
+    )
+
+
+async def _nothing() -> None:
+    """Reads nothing: being connected is all that is asked."""
+
+
+def _lacks(quote: Quote, rules: QuoteRules) -> bool:
+    return lacks_price(quote, rules) or (nbbo(quote) is None and not quote.is_halted)
+
+
+def _says_anything(quote: Quote) -> bool:
+    return any(value is not None and value > 0 for value in (quote.bid, quote.ask, quote.last))
+
+
+def _check_live(quotes: Mapping[Symbol, Quote], *, refuse_not_live: bool) -> tuple[str, ...]:
+    not_live = {
+        symbol: quote.data_type for symbol, quote in quotes.items() if quote.data_type is not MarketDataType.LIVE
+    }
+    if not not_live:
+        return ()
+    kinds = ", ".join(sorted({kind.value.replace("_", " ") for kind in not_live.values()}))
+    text = f"quotes are not live but {kinds}: {', '.join(sorted(not_live))}"
+    if refuse_not_live:
+        raise MarketDataMissing(text, next_step="subscribe to live market data for this account; live trading needs it")
+    return (text,)
+
+
+def _why_waiting(what: str, state: RetryCallState, attempts: int) -> str:
+    error = state.outcome.exception() if state.outcome else None
+    return f"{what}: {error}; try {state.attempt_number + 1} of {attempts} in {state.upcoming_sleep:g} s"
+
+
+def _out_of_tries(error: BrokerError, what: str, attempts: int) -> BrokerError:
+    return type(error)(f"{what}: {error.message} ({attempts} tries)", next_step=error.next_step)
