@@ -1,0 +1,326 @@
+"""FakeIB: the simulated exchange behind the broker port, in memory and on the venue's own virtual clock.
+
+A rehearsal's broker, not a mock: orders live at the exchange, events arrive in order, and what happens
+while the connection is down is only seen by asking. Waiting jumps the clock and takes no real time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from core.broker.calendar import xnys_hours
+from core.errors import ConnectionLost, ContractNotFound, PacingExceeded
+from core.model import (
+    USD,
+    USD_CAD,
+    AccountId,
+    AccountSnapshot,
+    BrokerEvent,
+    BrokerKind,
+    CompletedOrder,
+    Contract,
+    Fill,
+    MarketDataType,
+    Notice,
+    Order,
+    OrderRef,
+    Quote,
+    SecurityType,
+    Symbol,
+    WorkingOrder,
+)
+from core.sim.checks import refusal_of
+from core.sim.exchange import TRADING_CLIENT, Exchange
+from core.sim.pacing import GATEWAY_LIMIT, MessageWindow
+from core.sim.script import Script
+from core.sim.tickets import Refusal, Report
+from core.sim.world import ORDER_POINT, FaultKind, Point, World
+
+OUR_RATE = 45  # messages in any second that we allow ourselves
+STALE_BY = timedelta(hours=1)
+REFUSALS: Mapping[FaultKind, int] = {
+    FaultKind.FRACTIONAL_REFUSED: 10243,
+    FaultKind.CONTRACT_NOT_FOUND: 200,
+    FaultKind.PACING: 100,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """One thing that was sent to the broker or received from it."""
+
+    at: datetime
+    is_sent: bool
+    what: Order | BrokerEvent | str
+
+
+@dataclass(frozen=True, slots=True)
+class FakeOptions:
+    """`messages_per_second` is the pace we keep; above the gateway's limit of 50 a read raises PacingExceeded.
+
+    `on_kill_switch` is called where the script throws the kill switch.
+    """
+
+    client_id: int = TRADING_CLIENT
+    messages_per_second: int = OUR_RATE
+    on_kill_switch: Callable[[], None] = field(default=lambda: None)
+
+
+class FakeIB:
+    """A broker for rehearsals; `log` is everything sent and received, in order.
+
+    Several may share one exchange, one after the other, as runs of one account do.
+    """
+
+    kind = BrokerKind.FAKE
+    port: int | None = None
+
+    def __init__(self, exchange: Exchange, script: Script, options: FakeOptions | None = None) -> None:
+        self.exchange = exchange
+        self.log: list[Traffic] = []
+        self._script = script
+        self._options = options or FakeOptions()
+        self._is_connected = False
+        self._data_type = MarketDataType.LIVE
+        self._queue: deque[BrokerEvent] = deque()
+        self._armed: list[FaultKind] = []
+        self._pace = MessageWindow(self._options.messages_per_second)
+        self._gateway = MessageWindow(GATEWAY_LIMIT)
+
+    @classmethod
+    def of(cls, world: World, options: FakeOptions | None = None) -> FakeIB:
+        """A broker of this world, on the NYSE's days."""
+        chosen = options or FakeOptions()
+        exchange = Exchange(world, xnys_hours(world.as_of), trading_client=chosen.client_id)
+        return cls(exchange, Script(world), chosen)
+
+    @property
+    def is_connected(self) -> bool:
+        return self._is_connected
+
+    def now(self) -> datetime:
+        return self.exchange.now
+
+    def reach(self, point: str) -> None:
+        """Let what the script holds for this point happen; what concerns a read or an order waits for the next one."""
+        for change in self._script.changes(point):
+            self._receive(self.exchange.move(change))
+        struck = self._strike(point)
+        if FaultKind.DISCONNECT in struck:
+            self._drop()
+        self._armed += [kind for kind in struck if kind is not FaultKind.DISCONNECT]
+
+    async def sleep(self, seconds: float) -> None:
+        self._pass(seconds)
+        await asyncio.sleep(0)
+
+    async def connect(self) -> None:
+        if self._is_connected:
+            return
+        struck = self._strike(Point.CONNECT)
+        self._armed += [kind for kind in struck if kind not in (FaultKind.DISCONNECT, FaultKind.PACING)]
+        if FaultKind.DISCONNECT in struck:
+            raise _lost("the gateway refused the connection")
+        if FaultKind.PACING in struck:
+            raise _too_fast()
+        self._is_connected = True
+        self._say("connect")
+
+    async def disconnect(self) -> None:
+        if self._is_connected:
+            self._say("disconnect")
+            self._drop()
+
+    async def accounts(self) -> tuple[AccountId, ...]:
+        self._send("accounts")
+        return (self.exchange.world.account.id,)
+
+    async def snapshot(self) -> AccountSnapshot:
+        self._send("snapshot")
+        self._fail_read(Point.SNAPSHOT, sorted(self.exchange.books.positions))
+        return self.exchange.snapshot()
+
+    async def resolve(self, symbols: Sequence[Symbol], overrides: Mapping[Symbol, str]) -> Mapping[Symbol, Contract]:
+        for symbol in symbols:
+            self._send(f"contract {symbol}")
+        faults = [fault for symbol in symbols if (fault := self._why_not(symbol))]
+        if faults:
+            raise _unknown(faults)
+        return {symbol: _routed(self.exchange.contracts[symbol], overrides.get(symbol, "")) for symbol in symbols}
+
+    async def quotes(self, contracts: Sequence[Contract], *, is_snapshot: bool = False) -> Mapping[Symbol, Quote]:
+        symbols = [contract.symbol for contract in contracts]
+        for symbol in symbols:
+            self._send(f"quote {symbol}")
+        self._fail_read(Point.QUOTES, symbols)
+        faults = [f"{symbol} is unknown" for symbol in symbols if symbol not in self.exchange.contracts]
+        if faults:
+            raise _unknown(faults)
+        age = STALE_BY if self._taken(FaultKind.STALE) else timedelta(0)
+        return {symbol: self._quote(symbol, age, is_snapshot=is_snapshot) for symbol in symbols}
+
+    async def market_data_type(self, wanted: MarketDataType) -> None:
+        self._send(f"market data {wanted}")
+        self._data_type = wanted
+
+    async def place(self, order: Order) -> None:
+        self._require_connection()
+        within_limit = self._spend()
+        self._log(order, is_sent=True)
+        struck = self._strike(f"{ORDER_POINT}{order.contract.symbol}") + self._taken(FaultKind.FRACTIONAL_REFUSED)
+        refusal = _refusal(struck) if within_limit else refusal_of(100)
+        reports = self.exchange.submit(order, client_id=self._options.client_id, refusal=refusal)
+        if FaultKind.DISCONNECT in struck:
+            self._drop()
+            raise _lost("the connection broke while an order was being sent; it may have arrived")
+        self._armed += [kind for kind in struck if kind is FaultKind.STALE]
+        self._receive(reports)
+
+    async def cancel(self, ref: OrderRef) -> None:
+        self._send(f"cancel {ref}")
+        own = [
+            ticket
+            for ticket in self.exchange.tickets.values()
+            if ticket.terms.order_ref == ref and ticket.client_id == self._options.client_id
+        ]
+        if not own:
+            text = "the order that needs to be cancelled is not found"
+            self._deliver(Notice(text, self.now(), 10147, ref))
+        for ticket in [one for one in own if one.is_working] or own[-1:]:
+            self._receive(self.exchange.cancel(ticket.perm_id))
+
+    async def next_event(self, timeout_seconds: float) -> BrokerEvent | None:
+        self._require_connection()
+        await asyncio.sleep(0)
+        deadline = self.now() + timedelta(seconds=timeout_seconds)
+        while not self._queue:
+            due = self.exchange.next_event_at()
+            until = deadline if due is None else min(due, deadline)
+            self._receive(self.exchange.advance_to(until))
+            if until == deadline:
+                break
+        return self._queue.popleft() if self._queue else None
+
+    async def open_orders(self) -> tuple[WorkingOrder, ...]:
+        self._send("open orders")
+        return self.exchange.working()
+
+    async def completed_orders(self) -> tuple[CompletedOrder, ...]:
+        self._send("completed orders")
+        return self.exchange.completed()
+
+    async def executions(self) -> tuple[Fill, ...]:
+        self._send("executions")
+        return self.exchange.executions()
+
+    def _quote(self, symbol: Symbol, age: timedelta, *, is_snapshot: bool) -> Quote:
+        quote = self.exchange.quote(symbol, is_snapshot=is_snapshot)
+        kind = self._data_type if quote.data_type is MarketDataType.LIVE else quote.data_type
+        return replace(quote, taken_at=quote.taken_at - age, data_type=kind)
+
+    def _why_not(self, symbol: Symbol) -> str:
+        contract = self.exchange.contracts.get(symbol)
+        if contract is None:
+            return f"{symbol} is unknown"
+        if symbol != USD_CAD and (contract.security_type is not SecurityType.ETF or contract.currency != USD):
+            return f"{symbol} is not an ETF in USD ({contract.security_type}, {contract.currency})"
+        return ""
+
+    def _send(self, what: str) -> None:
+        """One message out, at our own pace; ConnectionLost without a connection, PacingExceeded above the limit."""
+        self._require_connection()
+        is_within_limit = self._spend()
+        self._say(what)
+        if not is_within_limit:
+            raise _too_fast()
+
+    def _spend(self) -> bool:
+        at = self._pace.free_at(self.now())
+        self._receive(self.exchange.advance_to(at))
+        self._pace.spend(at)
+        return self._gateway.spend(at)
+
+    def _fail_read(self, point: Point, symbols: Sequence[Symbol]) -> None:
+        """Raise what the script holds for this read; what it holds for later waits."""
+        struck = self._strike(point) + self._taken(FaultKind.PACING, FaultKind.CONTRACT_NOT_FOUND)
+        if FaultKind.DISCONNECT in struck:
+            self._drop()
+            raise _lost(f"the connection broke while reading the {point}")
+        if FaultKind.PACING in struck:
+            raise _too_fast()
+        if FaultKind.CONTRACT_NOT_FOUND in struck:
+            raise _unknown([f"{symbol} is unknown" for symbol in symbols[:1]] or ["nothing was asked for"])
+        self._armed += struck
+
+    def _strike(self, point: str) -> tuple[FaultKind, ...]:
+        struck = self._script.strike(point)
+        if FaultKind.KILL_SWITCH in struck:
+            self._options.on_kill_switch()
+        return tuple(kind for kind in struck if kind is not FaultKind.KILL_SWITCH)
+
+    def _taken(self, *kinds: FaultKind) -> tuple[FaultKind, ...]:
+        taken = tuple(kind for kind in kinds if kind in self._armed)
+        for kind in taken:
+            self._armed.remove(kind)
+        return taken
+
+    def _require_connection(self) -> None:
+        if not self._is_connected:
+            raise _lost("there is no connection to the broker")
+
+    def _drop(self) -> None:
+        self._is_connected = False
+        self._queue.clear()
+
+    def _pass(self, seconds: float) -> None:
+        self._receive(self.exchange.advance_to(self.now() + timedelta(seconds=seconds)))
+
+    def _receive(self, reports: Iterable[Report]) -> None:
+        for report in reports:
+            if report.client_id == self._options.client_id:
+                self._deliver(report.event)
+
+    def _deliver(self, event: BrokerEvent) -> None:
+        if self._is_connected:
+            self._log(event, is_sent=False)
+            self._queue.append(event)
+
+    def _say(self, what: str) -> None:
+        self._log(what, is_sent=True)
+
+    def _log(self, what: Order | BrokerEvent | str, *, is_sent: bool) -> None:
+        self.log.append(Traffic(self.now(), is_sent, what))
+
+
+def _routed(contract: Contract, override: str) -> Contract:
+    if not override:
+        return contract
+    return replace(contract, con_id=int(override)) if override.isdigit() else replace(contract, exchange=override)
+
+
+def _refusal(struck: Sequence[FaultKind]) -> Refusal | None:
+    codes = [REFUSALS[kind] for kind in struck if kind in REFUSALS]
+    return refusal_of(codes[0]) if codes else None
+
+
+def _lost(message: str) -> ConnectionLost:
+    return ConnectionLost(message, next_step="check the gateway and its log-in, then start the run again")
+
+
+def _too_fast() -> PacingExceeded:
+    return PacingExceeded(
+        f"more than {GATEWAY_LIMIT} messages in a second were refused by the broker",
+        next_step="lower ibkr.max_messages_per_second, or wait a minute",
+    )
+
+
+def _unknown(faults: Sequence[str]) -> ContractNotFound:
+    return ContractNotFound(
+        f"the broker finds no contract: {'; '.join(faults)}",
+        next_step="check the symbol, or name its conId or exchange in [symbol_overrides]",
+        faults=faults,
+    )

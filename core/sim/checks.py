@@ -1,0 +1,122 @@
+"""What the broker refuses, and with which of its codes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from core.model import Currency, Failure, Order, SecurityType, Side, Symbol
+from core.money import WHOLE_SHARE, ZERO, floor_to
+from core.sim.books import Books
+from core.sim.matching import mark, touch
+from core.sim.tickets import Refusal, Terms, Ticket
+from core.sim.world import SimQuote, World
+
+TEXTS: Mapping[int, tuple[str, Failure]] = {
+    100: ("Max rate of messages per second has been exceeded", Failure.PACING),
+    110: ("The price does not conform to the minimum price variation for this contract", Failure.REJECTED),
+    200: ("No security definition has been found for the request", Failure.CONTRACT),
+    201: ("Order rejected", Failure.REJECTED),
+    321: ("Error validating request: invalid account", Failure.REJECTED),
+    434: ("The order size cannot be zero", Failure.REJECTED),
+    10243: ("Fractional-sized order cannot be placed via API", Failure.FRACTION),
+}
+
+
+def refusal_of(code: int, detail: str = "") -> Refusal:
+    """The refusal that the broker's code stands for; an unlisted code is a plain rejection."""
+    text, failure = TEXTS.get(code, ("Order rejected", Failure.REJECTED))
+    return Refusal(code, f"{text} - reason: {detail}" if detail else text, failure)
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What a check may look at: the books, the market, and the orders that work already."""
+
+    world: World
+    books: Books
+    quotes: Mapping[Symbol, SimQuote]
+    working: Sequence[Ticket]
+
+
+def refuse_form(order: Order, account_id: str) -> Refusal | None:
+    """Why the order as written is not taken: account, size, fractions, tick."""
+    if order.account_id != account_id:
+        return refusal_of(321)
+    if order.quantity <= 0:
+        return refusal_of(434)
+    if order.quantity != floor_to(order.quantity, WHOLE_SHARE) and not order.contract.fractional:
+        return refusal_of(10243)
+    if order.limit_price is not None and not _is_on_tick(order):
+        return refusal_of(110)
+    return None
+
+
+def refuse_effect(terms: Terms, situation: Situation) -> Refusal | None:
+    """Why the account may not trade this: currency or shares it does not have, margin it would not meet."""
+    if terms.contract.security_type is SecurityType.CASH:
+        return _refuse_conversion(terms, situation)
+    if terms.side is Side.SELL:
+        return _refuse_short(terms, situation)
+    return _refuse_margin(terms, situation)
+
+
+def _is_on_tick(order: Order) -> bool:
+    price = order.limit_price or ZERO
+    ticks = [band.increment for band in order.contract.ticks if band.low_edge <= price]
+    return price > 0 and price == floor_to(price, ticks[-1])
+
+
+def _refuse_conversion(terms: Terms, situation: Situation) -> Refusal | None:
+    first = Currency(terms.contract.symbol.partition(".")[0])
+    sold, amount = first, terms.quantity
+    if terms.side is Side.BUY:
+        sold, amount = terms.contract.currency, terms.quantity * _price(terms, situation)
+    there = situation.books.cash.get(sold, ZERO)
+    if amount <= there:
+        return None
+    return _margin(f"{sold} {amount:.2f} are needed and {there:.2f} are there")
+
+
+def _refuse_short(terms: Terms, situation: Situation) -> Refusal | None:
+    pending = sum((ticket.open_quantity for ticket in _others(terms, situation)), ZERO)
+    held = situation.books.held(terms.contract.symbol)
+    if terms.quantity + pending <= held:
+        return None
+    return refusal_of(201, f"{held} shares are held, {pending} of them in working orders; nothing is lent")
+
+
+def _refuse_margin(terms: Terms, situation: Situation) -> Refusal | None:
+    buys = [ticket for ticket in situation.working if _is_share_buy(ticket)]
+    promised = sum((_need(ticket.terms, ticket.open_quantity, situation) for ticket in buys), ZERO)
+    needed = _need(terms, terms.quantity, situation)
+    available = situation.books.figures(situation.quotes).excess_liquidity - promised
+    if needed <= available:
+        return None
+    currency = situation.world.account.base_currency
+    return _margin(f"the initial margin of {currency} {needed:.2f} exceeds the available funds of {available:.2f}")
+
+
+def _others(terms: Terms, situation: Situation) -> list[Ticket]:
+    symbol = terms.contract.symbol
+    return [one for one in situation.working if one.terms.contract.symbol == symbol and one.terms.side is Side.SELL]
+
+
+def _is_share_buy(ticket: Ticket) -> bool:
+    return ticket.terms.side is Side.BUY and ticket.terms.contract.security_type is not SecurityType.CASH
+
+
+def _need(terms: Terms, quantity: Decimal, situation: Situation) -> Decimal:
+    """Margin that a buy of `quantity` takes, in the base currency."""
+    rate = situation.books.rates(situation.quotes)[terms.contract.currency]
+    return quantity * _price(terms, situation) * rate * situation.world.margin_rate
+
+
+def _price(terms: Terms, situation: Situation) -> Decimal:
+    quote = situation.quotes.get(terms.contract.symbol, SimQuote())
+    return terms.limit_price or touch(terms.side, quote) or mark(quote) or ZERO
+
+
+def _margin(detail: str) -> Refusal:
+    return Refusal(201, f"Order rejected - reason: {detail}", Failure.MARGIN)

@@ -1,0 +1,30 @@
+"""The message budget of a connection: how many messages left within any one second."""
+
+from __future__ import annotations
+
+from collections import deque
+from datetime import datetime, timedelta
+
+GATEWAY_LIMIT = 50  # messages in any second, for everything together
+SECOND = timedelta(seconds=1)
+
+
+class MessageWindow:
+    """The messages of the last second, of which there may be `limit`."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._sent: deque[datetime] = deque(maxlen=limit)
+
+    def free_at(self, now: datetime) -> datetime:
+        """The earliest time from `now` on at which one more message stays within the limit."""
+        if len(self._sent) < self._limit:
+            return now
+        return max(now, self._sent[0] + SECOND)
+
+    def spend(self, at: datetime) -> bool:
+        """Whether a message at `at` was within the limit; it counts only then."""
+        if self.free_at(at) > at:
+            return False
+        self._sent.append(at)
+        return True

@@ -1,0 +1,30 @@
+"""What is still to go wrong or to move in a world, point by point."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from core.sim.world import Change, FaultKind, World
+
+
+class Script:
+    """The faults and changes of a world that have not happened yet."""
+
+    def __init__(self, world: World) -> None:
+        self._left: Counter[tuple[str, FaultKind]] = Counter()
+        for fault in world.faults:
+            self._left[fault.at, fault.kind] += fault.times
+        self._changes = list(world.changes)
+
+    def strike(self, at: str) -> tuple[FaultKind, ...]:
+        """The kinds of fault that happen at this point now; each then has one time less left."""
+        struck = tuple(kind for kind in FaultKind if self._left[at, kind] > 0)
+        for kind in struck:
+            self._left[at, kind] -= 1
+        return struck
+
+    def changes(self, at: str) -> tuple[Change, ...]:
+        """The changes due at this point, each once."""
+        due = tuple(change for change in self._changes if change.at == at)
+        self._changes = [change for change in self._changes if change.at != at]
+        return due
