@@ -1,0 +1,118 @@
+"""The buy stage: what is wanted, and how much of it the money pays for at worst prices."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+from core.funding import Budget, BuyCosts
+from core.model import Cut, DriftLine, Limit, Side, SizingRules, Symbol
+from core.money import ONE, WHOLE_SHARE, ZERO, floor_to, nearest_to_low
+from core.plan.inputs import Desk, Draft
+from core.plan.notes import note_for
+from core.sizing import BuyWant, size_buys
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """One buy as wanted, before the money: its `shares` are the nearest whole number to the wanted dollars.
+
+    `most` is the upper bound in shares, by max_order_usd or by what was approved.
+    """
+
+    drift: DriftLine
+    limit: Limit
+    step: Decimal
+    shares: Decimal
+    most: Decimal | None
+
+    def want(self) -> BuyWant:
+        return BuyWant(
+            symbol=self.drift.symbol,
+            wanted=self.drift.wanted,
+            price=self.drift.price.value,
+            worst_price=self.limit.worst_price,
+            step=self.step,
+            most=self.most,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class WishList:
+    """What is wanted and may be bought, and what dropped out before the money was looked at."""
+
+    wishes: tuple[Wish, ...]
+    dropped: tuple[Draft, ...]
+
+    def costs(self, rules: SizingRules) -> BuyCosts:
+        """What the limits of borrowing need to know of these buys."""
+        slippage = max((ONE - wish.drift.price.value / wish.limit.worst_price for wish in self.wishes), default=ZERO)
+        return BuyCosts(len(self.wishes), max(ZERO, slippage), rules.commission_per_order_usd)
+
+    def unlimited_cost(self, rules: SizingRules) -> Decimal:
+        """USD for everything wanted at worst prices, with a commission for each order."""
+        ample = Budget(sum((2 * (wish.shares + ONE) * wish.limit.worst_price for wish in self.wishes), ZERO), Cut.MONEY)
+        ample = replace(ample, money=ample.money + 2 * rules.commission_per_order_usd * len(self.wishes))
+        bought = [draft for draft in size_wishes(self, ample, rules) if draft.quantity]
+        commissions = rules.commission_per_order_usd * len(bought)
+        return sum((draft.worst_dollars for draft in bought), ZERO) + commissions
+
+
+def wish_list(drifts: Iterable[DriftLine], desk: Desk, approved: Mapping[Symbol, Decimal] | None = None) -> WishList:
+    """What `drifts` want to buy. With `approved` quantities those are the upper bounds, else max_order_usd is.
+
+    What is too small to trade whatever the money drops out here, before it needs a quote to be priced.
+    """
+    wishes: list[Wish] = []
+    dropped: list[Draft] = []
+    for drift in drifts:
+        step = desk.step(drift.symbol)
+        shares = _wished(drift, step)
+        most = _most(drift, step, desk.sizing) if approved is None else approved[drift.symbol]
+        cut = _too_small(drift, shares, most, desk.sizing)
+        if cut:
+            dropped.append(Draft(drift, Side.BUY, cut=cut, note=note_for(cut, ZERO, shares, desk.sizing)))
+        else:
+            wishes.append(Wish(drift, desk.limit(Side.BUY, drift), step, shares, most))
+    return WishList(tuple(wishes), tuple(dropped))
+
+
+def _wished(drift: DriftLine, step: Decimal) -> Decimal:
+    shares = max(drift.wanted, ZERO) / drift.price.value
+    return nearest_to_low(shares, step) if step == WHOLE_SHARE else floor_to(shares, step)
+
+
+def _most(drift: DriftLine, step: Decimal, rules: SizingRules) -> Decimal | None:
+    return None if rules.max_order_usd is None else floor_to(rules.max_order_usd / drift.price.value, step)
+
+
+def _too_small(drift: DriftLine, shares: Decimal, most: Decimal | None, rules: SizingRules) -> Cut | None:
+    """Why a buy cannot trade however much money there is; None when it can."""
+    if not shares:
+        return Cut.MINIMUM if ZERO < drift.wanted < rules.min_order_usd else Cut.ROUNDING
+    if most is not None and not most:
+        return Cut.MAXIMUM
+    possible = shares if most is None else min(shares, most)
+    return Cut.MINIMUM if possible * drift.price.value < rules.min_order_usd else None
+
+
+def size_wishes(listed: WishList, budget: Budget, rules: SizingRules) -> tuple[Draft, ...]:
+    """A draft for every wish: as many shares as `budget` pays for, at worst prices and with the commissions."""
+    if not listed.wishes:
+        return ()
+    sized = size_buys(
+        [wish.want() for wish in listed.wishes],
+        budget.money,
+        min_order_usd=rules.min_order_usd,
+        commission=rules.commission_per_order_usd,
+    )
+    return tuple(
+        _draft(wish, buy.quantity, budget.cut if buy.cut is Cut.MONEY else buy.cut, rules)
+        for wish, buy in zip(listed.wishes, sized, strict=True)
+    )
+
+
+def _draft(wish: Wish, quantity: Decimal, cut: Cut | None, rules: SizingRules) -> Draft:
+    note = note_for(cut, quantity, wish.shares, rules)
+    return Draft(wish.drift, Side.BUY, quantity, wish.limit if quantity else None, cut, note)

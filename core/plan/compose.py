@@ -1,0 +1,230 @@
+"""The plan, put together: value, drift, sells, conversion, buys, totals, hash."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+from core.drift import measure
+from core.errors import FundsInsufficient
+from core.funding import (
+    Budget,
+    FxMarket,
+    FxNeed,
+    Proceeds,
+    affordable,
+    budget_for,
+    convert,
+    convertible,
+    fx_market,
+    room,
+)
+from core.limits import increment_at
+from core.model import (
+    CAD,
+    USD,
+    USD_CAD,
+    Contract,
+    Cut,
+    DriftLine,
+    FxLeg,
+    Plan,
+    PlanRules,
+    Symbol,
+    TradeLine,
+    Valuation,
+)
+from core.money import ZERO
+from core.plan.buys import WishList, size_wishes, wish_list
+from core.plan.digest import Bond, plan_hash
+from core.plan.inputs import Desk, Draft, PlanInputs, desk_for, quote_warnings, refuse_unfit_quotes
+from core.plan.lines import number_lines
+from core.plan.sells import proceeds_of, size_sells
+from core.plan.totals import check_turnover, totals_of
+from core.valuation import value_account
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """One planning case: what is known before anything is sized."""
+
+    inputs: PlanInputs
+    rules: PlanRules
+    valuation: Valuation
+    drifts: tuple[DriftLine, ...]
+    desk: Desk
+    market: FxMarket
+
+    @property
+    def usd(self) -> Decimal:
+        return self.valuation.cash[USD]
+
+    @property
+    def cad(self) -> Decimal:
+        return self.valuation.cash[CAD]
+
+    @property
+    def commission(self) -> Decimal:
+        return self.rules.sizing.commission_per_order_usd
+
+
+@dataclass(frozen=True, slots=True)
+class _Funding:
+    """The conversion, and what is there for buys once it and the sells are done."""
+
+    fx: FxLeg | None
+    proceeds: Proceeds
+
+
+def make_plan(inputs: PlanInputs, rules: PlanRules) -> Plan:
+    """The smallest sensible trades towards the targets: the same inputs in any order give the same plan.
+
+    Sells come first, then CAD is converted for what the buys lack, then buys are sized by the money there
+    is at worst prices. Raises DataRefused for an account that cannot be planned for, MarketDataMissing
+    where a price is missing or may not be used, FundsInsufficient when the limits of borrowing stay broken
+    after the sells, SafetyRefused above max_turnover_pct.
+    """
+    case = _open_case(inputs, rules)
+    sells = _sells(case)
+    is_broken = _check_borrowing(case, sells)
+    listed = wish_list([drift for drift in case.drifts if drift.triggered and drift.wanted > 0], case.desk)
+    funding = _fund(case, sells, ZERO if is_broken else listed.unlimited_cost(rules.sizing))
+    buys = size_wishes(listed, _budget(case, listed, funding.proceeds, is_broken=is_broken), rules.sizing)
+    untouched = [Draft(drift) for drift in case.drifts if not drift.triggered]
+    lines = number_lines(sells, (*buys, *listed.dropped), untouched, case.valuation)
+    return _finish(case, lines, funding)
+
+
+def _open_case(inputs: PlanInputs, rules: PlanRules) -> _Case:
+    valuation = value_account(inputs.snapshot, inputs.targets, inputs.contracts, inputs.quotes, rules)
+    refuse_unfit_quotes(valuation.held, inputs, rules)
+    drifts = measure(inputs.targets, valuation, rules.trigger)
+    market = FxMarket(why_not="conversion is switched off")
+    if rules.funding.enabled:
+        quote = inputs.quotes.get(USD_CAD)
+        market = fx_market(quote, rules.funding, rules.quotes, inputs.now, sends_orders=rules.sends_orders)
+    return _Case(inputs, rules, valuation, drifts, desk_for(inputs, rules), market)
+
+
+def _sells(case: _Case) -> tuple[Draft, ...]:
+    """The sells, rounded up where a USD debit would otherwise stay that may not."""
+    sells = size_sells(case.drifts, case.desk, rounds_up=False)
+    if case.rules.sizing.allow_margin or case.usd >= 0:
+        return sells
+    proceeds = proceeds_of(sells, case.commission)
+    left = case.usd + proceeds.sells - proceeds.commissions + _could_convert(case)
+    return size_sells(case.drifts, case.desk, rounds_up=True) if left < 0 else sells
+
+
+def _could_convert(case: _Case) -> Decimal:
+    """USD that a conversion could bring at the worst rate, 0 when none could be sent."""
+    funding = case.rules.funding
+    if funding.prefer_market_hours and case.inputs.fx_closed:
+        return ZERO
+    dollars = convertible(case.cad, case.market, funding)
+    return affordable(dollars, case.cad, case.market) if dollars >= funding.min_fx_order_usd else ZERO
+
+
+def _check_borrowing(case: _Case, sells: tuple[Draft, ...]) -> bool:
+    """Whether the account already breaks a limit of borrowing, so that it may sell but not buy.
+
+    Raises FundsInsufficient, saying by how much, when the planned sells do not mend it.
+    """
+    sizing = case.rules.sizing
+    if not sizing.allow_margin or not room(case.valuation, Proceeds(), sizing).is_broken:
+        return False
+    after = room(case.valuation, proceeds_of(sells, case.commission), sizing)
+    if not after.is_broken:
+        return True
+    faults = []
+    if after.leverage < 0:
+        faults.append(f"gross position value is {-after.leverage:.2f} USD above max_leverage {sizing.max_leverage:f}")
+    if after.margin < 0:
+        faults.append(f"excess liquidity is {-after.margin:.2f} USD below the maintenance buffer")
+    raise FundsInsufficient(
+        f"the account breaks its limits of borrowing even after the planned sells: {' and '.join(faults)}",
+        next_step="lower the targets, deposit cash, or sell by hand until the account is inside its limits",
+    )
+
+
+def _fund(case: _Case, sells: tuple[Draft, ...], wanted_cost: Decimal) -> _Funding:
+    """The conversion that the buys need, and what sells and conversion bring at worst."""
+    rules = case.rules
+    proceeds = proceeds_of(sells, case.commission)
+    if not rules.funding.enabled:
+        return _Funding(None, proceeds)
+    need = FxNeed(
+        wanted_cost=wanted_cost,
+        usd_cash=case.usd,
+        cad_cash=case.cad,
+        sells=proceeds.sells,
+        buffer=case.valuation.buffer,
+        costs=proceeds.commissions,
+        commission=case.commission,
+    )
+    fx = convert(need, case.market, case.inputs.fx_closed, rules.funding, **_fx_tick(case))
+    return _Funding(
+        fx,
+        replace(
+            proceeds,
+            converted=affordable(fx.quantity, case.cad, case.market),
+            worst_rate=case.market.worst,
+            commissions=proceeds.commissions + (case.commission if fx.quantity else ZERO),
+        ),
+    )
+
+
+def _fx_tick(case: _Case) -> dict[str, Decimal]:
+    """The price step of USD.CAD where the broker named one."""
+    contract = case.inputs.contracts.get(USD_CAD)
+    return {"tick": increment_at(contract.ticks, case.market.worst)} if contract and case.market.worst else {}
+
+
+def _budget(case: _Case, listed: WishList, proceeds: Proceeds, *, is_broken: bool) -> Budget:
+    if is_broken:
+        return Budget(ZERO, Cut.LEVERAGE)
+    sizing = case.rules.sizing
+    return budget_for(case.valuation, case.inputs.targets, proceeds, listed.costs(sizing), sizing)
+
+
+def _finish(case: _Case, lines: tuple[TradeLine, ...], funding: _Funding) -> Plan:
+    inputs, rules, valuation = case.inputs, case.rules, case.valuation
+    totals = totals_of(lines, valuation, funding.proceeds, funding.fx, case.commission)
+    check_turnover(totals, valuation.net_liq, rules.sizing)
+    expires_at = inputs.now + rules.plan_lifetime
+    bond = Bond(inputs.run_id, inputs.snapshot.account_id, inputs.mode, expires_at)
+    contracts = _contracts(case)
+    return Plan(
+        run_id=inputs.run_id,
+        account_id=inputs.snapshot.account_id,
+        mode=inputs.mode,
+        targets=inputs.targets,
+        valuation=valuation,
+        contracts=contracts,
+        lines=lines,
+        fx=funding.fx,
+        totals=totals,
+        warnings=_warnings(case, lines, funding.fx),
+        created_at=inputs.now,
+        expires_at=expires_at,
+        hash=plan_hash(bond, ((line, contracts[line.symbol]) for line in lines), funding.fx),
+    )
+
+
+def _contracts(case: _Case) -> Mapping[Symbol, Contract]:
+    """The contracts of the universe, alphabetical, and USD.CAD with conversion switched on."""
+    known = case.inputs.contracts
+    wanted = {symbol: known[symbol] for symbol in case.valuation.held}
+    return wanted | {USD_CAD: known[USD_CAD]} if case.rules.funding.enabled and USD_CAD in known else wanted
+
+
+def _warnings(case: _Case, lines: tuple[TradeLine, ...], fx: FxLeg | None) -> tuple[str, ...]:
+    """What a person should know before approving: the account, the conversion, then line by line."""
+    untraded = [line.symbol for line in lines if not line.quantity]
+    return (
+        *case.valuation.warnings,
+        *((fx.warning,) if fx and fx.warning else ()),
+        *(line.limit.warning for line in lines if line.limit and line.limit.warning),
+        *quote_warnings(untraded, case.inputs, case.rules),
+    )

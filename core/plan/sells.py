@@ -1,0 +1,47 @@
+"""The sell stage: how many shares of each overweight symbol."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from decimal import Decimal
+
+from core.funding import Proceeds
+from core.model import Cut, DriftLine, Side
+from core.money import ZERO, nearest_to_low
+from core.plan.inputs import Desk, Draft
+from core.plan.notes import note_for
+from core.sizing import SellWant, size_sell
+
+
+def size_sells(drifts: Iterable[DriftLine], desk: Desk, *, rounds_up: bool) -> tuple[Draft, ...]:
+    """A draft for every symbol that is to be sold, also those of which nothing can be.
+
+    Only lines that trade are priced, so a missing quote stops nothing that would not trade.
+    """
+    return tuple(_sell(drift, desk, rounds_up=rounds_up) for drift in drifts if drift.triggered and drift.wanted < 0)
+
+
+def proceeds_of(sells: Iterable[Draft], commission: Decimal) -> Proceeds:
+    """What the sells bring at their worst prices, and what they cost."""
+    traded = [draft for draft in sells if draft.quantity]
+    worst = sum((draft.worst_dollars for draft in traded), ZERO)
+    value = sum((draft.dollars for draft in traded), ZERO)
+    return Proceeds(sells=worst, loss=max(ZERO, value - worst), commissions=commission * len(traded))
+
+
+def _sell(drift: DriftLine, desk: Desk, *, rounds_up: bool) -> Draft:
+    rules = desk.sizing
+    want = SellWant(
+        symbol=drift.symbol,
+        wanted=-drift.wanted,
+        price=drift.price.value,
+        held=drift.held,
+        is_exit=not drift.target,
+        most_usd=rules.max_order_usd,
+        step=desk.step(drift.symbol),
+    )
+    sized = size_sell(want, rounds_up=rounds_up, min_order_usd=rules.min_order_usd)
+    cut = sized.cut if sized.quantity or sized.cut else Cut.ROUNDING
+    note = note_for(cut, sized.quantity, nearest_to_low(want.wanted / want.price, want.step), rules)
+    limit = desk.limit(Side.SELL, drift) if sized.quantity else None
+    return Draft(drift, Side.SELL, sized.quantity, limit, cut, note, sized.rest)
