@@ -12,12 +12,13 @@ from core.report.rows import (
     post_trade_rows,
     pre_trade_rows,
 )
-from core.report.runlog import RunLog, open_run_log
+from core.report.runlog import LogRules, RunLog, open_run_log
 from core.report.sections import plan_warnings, run_warnings, verdict_table
 
 __all__ = [
     "POST_TRADE_COLUMNS",
     "PRE_TRADE_COLUMNS",
+    "LogRules",
     "PostTradeRow",
     "PreTrade",
     "PreTradeRow",

@@ -69,8 +69,7 @@ def csv_text(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def plain(text: str) -> str:
     """`text` on one line, with nothing in it that Markdown or HTML would act on."""
-    line = " ".join("".join(char if char.isprintable() else " " for char in text).split())
-    return re.sub(r"([\\|\[`])", r"\\\1", line).replace("<", "&lt;")
+    return re.sub(r"([\\|\[`])", r"\\\1", _one_line(text)).replace("<", "&lt;")
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]], right: Iterable[str] = ()) -> str:
@@ -115,6 +114,11 @@ def _shorten(value: Decimal, *, least: int) -> str:
 
 
 def _harmless(cell: str) -> str:
-    if cell.startswith(_FORMULA_STARTS) and not _PLAIN_NUMBER.fullmatch(cell):
-        return f"'{cell}"
-    return cell
+    # on one line, as a bare carriage return would start a new row, and a formula could be its first cell
+    line = _one_line(cell)
+    is_formula = cell.startswith(_FORMULA_STARTS) or line.startswith(_FORMULA_STARTS)
+    return f"'{line}" if is_formula and not _PLAIN_NUMBER.fullmatch(line) else line
+
+
+def _one_line(text: str) -> str:
+    return " ".join("".join(char if char.isprintable() else " " for char in text).split())

@@ -104,8 +104,14 @@ def _order_totals(orders: tuple[OrderRecord, ...]) -> str:
         f"sold {sold} USD, bought {bought} USD",
         f"commissions of {unknown} of {len(fills)} fills are {UNKNOWN}" if unknown else "",
         *(f"{record.order.ref}: {record.state.label}, {record.reason}" for record in orders if record.reason),
+        *(_unreported(record) for record in orders if record.reported_filled > record.filled),
     ]
     return bullets(filter(None, lines))
+
+
+def _unreported(record: OrderRecord) -> str:
+    counted, arrived = formats.shares(record.reported_filled), formats.shares(record.filled)
+    return f"{record.order.ref}: the broker counts {counted} filled, fills of {arrived} have arrived"
 
 
 def _notional(orders: Iterable[OrderRecord], side: Side) -> Decimal:

@@ -26,10 +26,10 @@ _PRE_TRADE_RIGHT = (
     "limit_price",
 )
 _MODES = {
-    Mode.REPORT_ONLY: "report only: no connection, no orders",
-    Mode.DRY_RUN: "dry run: no orders",
-    Mode.PAPER: "paper: orders go to the paper account",
-    Mode.LIVE: "LIVE: orders trade real money",
+    Mode.REPORT_ONLY: "no connection, no orders",
+    Mode.DRY_RUN: "no orders",
+    Mode.PAPER: "orders go to the paper account",
+    Mode.LIVE: "ORDERS TRADE REAL MONEY",
 }
 
 
@@ -54,8 +54,8 @@ def pre_trade_markdown(report: PreTrade) -> str:
     text = document(
         f"# Rebalance plan {plan.run_id}",
         _head(plan),
-        warnings_section(plan_warnings(plan, (*report.warnings, *gate_warnings(report.gates)))),
         section("Account", _account(plan), _exposure(plan)),
+        warnings_section(plan_warnings(plan, (*report.warnings, *gate_warnings(report.gates)))),
         section("Currency conversion", _fx(plan.fx)),
         section("Lines", _all_lines(plan)),
         section("Sales of holdings without a target", _traded([line for line in plan.sells if line.untargeted])),
@@ -85,7 +85,7 @@ def approval_markdown(plan: Plan, warnings: Iterable[str]) -> str:
 def _head(plan: Plan) -> str:
     rows = [
         ("account", mask_account(plan.account_id)),
-        ("mode", _MODES[plan.mode]),
+        ("mode", f"{plan.mode}: {_MODES[plan.mode]}"),
         ("made at", formats.utc(plan.created_at)),
         ("good until", formats.utc(plan.expires_at)),
         ("plan hash", plan.hash),
@@ -167,7 +167,7 @@ def _fx(leg: FxLeg | None) -> str:
         ("CAD needed", formats.money(leg.cad_needed)),
         ("USD short", formats.money(leg.shortfall)),
     ]
-    bought = formats.shares(leg.quantity)
+    bought = f"{formats.shares(leg.quantity)} USD"
     return f"{table(('BUY USD.CAD', bought), rows, (bought,))}\n\n{formats.plain(leg.reason)}"
 
 

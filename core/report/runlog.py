@@ -42,9 +42,10 @@ class LogRules:
     secrets: tuple[str, ...] = ()
 
     def clean(self, text: str) -> str:
-        """The text as it may be written."""
+        """The text as it may be written; a secret is found also as `repr` and JSON escape it, in messages of errors."""
         for secret in filter(None, self.secrets):
-            text = text.replace(secret, _HIDDEN)
+            for form in (secret, repr(secret)[1:-1], json.dumps(secret)[1:-1]):
+                text = text.replace(form, _HIDDEN)
         return mask_accounts(text, *self.accounts)
 
 

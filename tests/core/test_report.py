@@ -1,0 +1,354 @@
+import csv
+import io
+import json
+from decimal import Decimal
+
+import pytest
+from builders import NOW, fill, order_record, outcome, plan, position, snapshot, still_line, trade_line
+from goldens import assert_golden
+from hypothesis import given
+from hypothesis import strategies as st
+from report_samples import GATES, LINES, sample_outcome, sample_plan
+
+from core.errors import DataRefused, OrderStateUnknown
+from core.model import Cut, FxLeg, GateFault, GateVerdict, Limit, Mode, OrderType, Side, Stage, Symbol
+from core.money import D
+from core.report import (
+    PreTrade,
+    approval_markdown,
+    formats,
+    post_trade_csv,
+    post_trade_markdown,
+    post_trade_rows,
+    pre_trade_csv,
+    pre_trade_markdown,
+    pre_trade_rows,
+    result,
+    result_json,
+    verdict_table,
+)
+
+
+def read(text):
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def test_the_reports_of_a_rich_run_are_as_they_were_read_and_found_right():
+    run, made = sample_outcome(), sample_plan()
+    assert_golden("report/pre_trade.csv", pre_trade_csv(made))
+    assert_golden("report/pre_trade.md", pre_trade_markdown(PreTrade(plan=made, gates=GATES, approvals=run.approvals)))
+    assert_golden("report/approval.md", approval_markdown(made, ["SPY: the quote is 12 s old"]))
+    assert_golden("report/post_trade.csv", post_trade_csv(run))
+    assert_golden("report/post_trade.md", post_trade_markdown(run))
+    assert_golden("report/result.json", result_json(run))
+
+
+def test_the_columns_of_both_tables_stand_in_the_promised_order():
+    assert pre_trade_csv(sample_plan()).splitlines()[0] == (
+        "symbol,target_pct,current_pct,drift_bps,price,dollar_delta,share_delta,side,est_notional,"
+        "price_source,limit_price,reason"
+    )
+    assert post_trade_csv(sample_outcome()).splitlines()[0] == (
+        "symbol,side,filled_shares,avg_price,notional,ordered_shares,status,commission,slippage_bps,residual_drift_bps"
+    )
+
+
+def test_the_largest_drift_stands_first_ties_by_symbol_and_the_totals_last():
+    lines = [
+        trade_line("C", drift_bps=D(-50)),
+        trade_line("B", drift_bps=D(50)),
+        trade_line("A", drift_bps=D(-70)),
+        still_line("D", drift_bps=D("0.1")),
+    ]
+    assert [row.symbol for row in pre_trade_rows(plan(*lines))] == ["A", "B", "C", "D", "TOTAL"]
+
+
+def test_a_line_that_does_not_trade_still_says_how_far_it_is_from_its_target():
+    row = pre_trade_rows(plan(still_line(wanted=D("-12.345"), drift_bps=D("2.469"))))[0]
+    assert (row.dollar_delta, row.share_delta, row.side, row.est_notional, row.limit_price) == (
+        "-12.34", "0", "", "0.00", "",
+    )  # fmt: skip
+
+
+def test_a_sell_has_negative_shares_and_a_positive_notional():
+    row = pre_trade_rows(plan(trade_line(side=Side.SELL, quantity=D("1.2500"))))[0]
+    assert (row.share_delta, row.est_notional) == ("-1.25", "125.00")
+
+
+def test_the_totals_add_up_what_stands_above_them():
+    *rows, total = read(pre_trade_csv(sample_plan()))
+    for column in ("target_pct", "current_pct", "dollar_delta", "est_notional"):
+        assert abs(Decimal(total[column]) - sum(Decimal(row[column]) for row in rows)) <= D("0.03"), column
+
+
+def test_a_market_order_has_an_empty_limit_in_the_csv_and_is_called_mkt_for_a_reader():
+    bought = plan(trade_line(limit=Limit(OrderType.MKT, None, D("100.11"), D(100), "market")))
+    assert read(pre_trade_csv(bought))[0]["limit_price"] == ""
+    assert "MKT" in pre_trade_markdown(PreTrade(plan=bought))
+    assert "MKT" in approval_markdown(bought, ())
+
+
+def test_fx_rows_come_first_in_usd_and_cad_and_have_no_drift():
+    row = post_trade_rows(sample_outcome().orders, {Symbol("USD.CAD"): D(1)})[0]
+    assert (row.symbol, row.filled_shares, row.avg_price, row.notional) == ("USD.CAD", "4912", "1.365", "6704.88")
+    assert (row.commission, row.residual_drift_bps) == ("2.50 CAD", "")
+
+
+def test_every_attempt_of_a_line_has_its_own_row():
+    rows = post_trade_rows(sample_outcome().orders, {Symbol("VTI"): D(-300)})
+    assert [(row.filled_shares, row.avg_price, row.notional, row.residual_drift_bps) for row in rows[-2:]] == [
+        ("0", "", "0.00", "-300.00"),
+        ("85", "100.01", "8500.85", "-300.00"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("commissions", "shown"),
+    [
+        ([], ""),
+        (["1.005"], "1.00"),
+        (["1.00", "0.35"], "1.35"),
+        ([None], ""),
+        (["1.00", None], ""),
+        (["0"], "0.00"),
+    ],
+)
+def test_a_commission_is_shown_only_when_all_of_it_is_known(commissions, shown):
+    fills = [fill(commission=None if amount is None else D(amount)) for amount in commissions]
+    assert post_trade_rows([order_record("VTI", *fills)], None)[0].commission == shown
+
+
+def test_commissions_in_two_currencies_are_not_added():
+    fills = (fill(), fill(commission=D(2), commission_currency="CAD"))
+    assert post_trade_rows([order_record("VTI", *fills)], None)[0].commission == "2.00 CAD + 1.00"
+
+
+def test_an_unknown_commission_is_called_so_for_a_reader():
+    text = post_trade_markdown(outcome(orders=(order_record("VTI", fill(commission=None)),)))
+    assert "unknown" in next(line for line in text.splitlines() if line.startswith("| VTI"))
+    assert "commissions of 1 of 1 fills are unknown" in text
+
+
+@pytest.mark.parametrize(
+    ("side", "paid", "mid", "shown"),
+    [
+        (Side.BUY, "100.02", "100.00", "2.00"),
+        (Side.BUY, "99.99", "100.00", "-1.00"),
+        (Side.SELL, "99.98", "100.00", "2.00"),
+        (Side.SELL, "100.01", "100.00", "-1.00"),
+        (Side.BUY, "100.02", None, ""),
+    ],
+)
+def test_slippage_is_positive_when_it_cost_money(side, paid, mid, shown):
+    record = order_record("VTI", fill("10", paid), side=side, mid=mid and D(mid))
+    assert post_trade_rows([record], None)[0].slippage_bps == shown
+
+
+@pytest.mark.parametrize(
+    ("write", "value", "shown"),
+    [
+        (formats.money, "0.125", "0.12"),
+        (formats.money, "0.135", "0.14"),
+        (formats.money, "-0.004", "0.00"),
+        (formats.money, "1E+12", "1000000000000.00"),
+        (formats.percent, "0.33335", "33.34"),
+        (formats.percent, "0.333350000001", "33.34"),
+        (formats.bps, "-12.345", "-12.34"),
+        (formats.shares, "100", "100"),
+        (formats.shares, "1E+3", "1000"),
+        (formats.shares, "0.00010", "0.0001"),
+        (formats.shares, "12.34567", "12.3457"),
+        (formats.price, "250.1", "250.10"),
+        (formats.price, "250.125", "250.125"),
+        (formats.price, "1.36505", "1.36505"),
+        (formats.price, "66.66666666666666666666666667", "66.66667"),
+    ],
+)
+def test_each_kind_of_number_has_its_decimals(write, value, shown):
+    assert write(D(value)) == shown
+
+
+def test_an_absent_number_is_an_empty_cell():
+    assert {write(None) for write in (formats.money, formats.percent, formats.bps, formats.shares, formats.price)} == {
+        ""
+    }
+    assert formats.utc(None) == ""
+
+
+def test_a_moment_is_utc_to_the_second():
+    assert formats.utc(NOW) == "2026-03-02T20:30:00Z"
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n"])
+def test_a_cell_that_a_spreadsheet_would_run_is_text(start):
+    text = pre_trade_csv(plan(trade_line(reason=f"{start}HYPERLINK(1)")))
+    assert read(text)[0]["reason"] == f"'{start.strip()}HYPERLINK(1)"
+
+
+def test_a_carriage_return_in_a_cell_does_not_start_a_row_with_a_formula():
+    text = pre_trade_csv(plan(trade_line(reason="sold\r=HYPERLINK(1)")))
+    assert "\r" not in text
+    assert read(text)[0]["reason"] == "sold =HYPERLINK(1)"
+
+
+def test_a_negative_number_stays_a_number():
+    assert read(pre_trade_csv(plan(trade_line(drift_bps=D(-1200)))))[0]["drift_bps"] == "-1200.00"
+
+
+@given(st.text(max_size=30))
+def test_no_text_breaks_out_of_its_cell(text):
+    [_, _, row] = formats.table(("a", "b"), [(text, "end")]).split("\n")
+    unescaped = row.replace("\\\\", "").replace("\\|", "")
+    assert unescaped.count("|") == 3
+    assert "<" not in row
+    [_, [cell]] = csv.reader(io.StringIO(formats.csv_text(("a",), [(f"{text}x",)]), newline=""))
+    assert cell.isprintable()
+    assert not cell.startswith(("=", "+", "-", "@", " "))
+
+
+def test_the_raw_text_of_a_table_is_aligned():
+    text = pre_trade_markdown(PreTrade(plan=sample_plan(), gates=GATES))
+    for block in text.split("\n\n"):
+        if block.startswith("|"):
+            assert len({len(line) for line in block.splitlines()}) == 1, block
+
+
+def test_no_report_shows_the_account_whoever_wrote_it_down():
+    run = sample_outcome()
+    made = plan(trade_line(reason="for DU1234567 and U7654321"))
+    texts = (
+        post_trade_markdown(run),
+        result_json(run),
+        pre_trade_markdown(PreTrade(plan=made, warnings=("DU1234567",))),
+        approval_markdown(made, ["DU1234567"]),
+    )
+    assert all("******567" in text for text in texts[:1] + texts[2:])
+    assert not any("DU1234567" in text or "U7654321" in text for text in texts)
+
+
+def test_the_approval_sets_sales_of_untargeted_holdings_apart_and_warnings_first():
+    text = approval_markdown(sample_plan(), ["quotes are old"])
+    orders, untargeted = text.index("## Orders"), text.index("## Sales of holdings without a target")
+    assert text.index("quotes are old") < text.index("## Currency conversion") < orders
+    assert orders < text.index("| SPY") < untargeted < text.index("| ARKK")
+    assert text.count("| ARKK") == 1
+    assert "limit: mid - 0.25 spread" in text
+    assert "0.5 of a share stays" in text
+
+
+def test_every_warning_stands_once_in_the_order_it_came_up():
+    run = sample_outcome()
+    text = post_trade_markdown(run)
+    listed = text.split("## Warnings\n\n")[1].split("\n\n")[0].splitlines()
+    assert [line[2:24] for line in listed] == [
+        "AAPL: 3 shares more th",
+        "gate quotes: quote old",
+        "the broker's NetLiq is",
+        "ARKK: wide spread of 8",
+        "below 25000 USD the ve",
+    ]
+
+
+def test_a_live_plan_says_that_it_trades_real_money():
+    assert "live: ORDERS TRADE REAL MONEY" in approval_markdown(plan(mode=Mode.LIVE), ())
+
+
+def test_no_conversion_says_why():
+    none = FxLeg(D(0), OrderType.MKT, None, None, None, D(0), D(400), "400.00 USD is below the minimum of 1000")
+    assert "None: 400.00 USD is below the minimum of 1000" in pre_trade_markdown(PreTrade(plan=plan(fx=none)))
+
+
+def test_a_market_conversion_is_called_mkt():
+    leg = FxLeg(D(2000), OrderType.MKT, None, D("1.37"), None, D(2740), D(1990), "short")
+    assert "MKT" in approval_markdown(plan(fx=leg), ())
+
+
+def test_a_plan_that_trades_nothing_can_still_be_read():
+    assert "None in a symbol with a target." in approval_markdown(plan(still_line()), ())
+
+
+def test_the_failure_that_gives_the_exit_code_stands_first_with_its_next_step():
+    table = post_trade_markdown(sample_outcome()).split("## What went wrong\n\n")[1]
+    lines = table.splitlines()
+    assert lines[2].startswith("|   50 | cannot write report.html")
+    assert "free that place" in lines[2]
+    assert lines[3].startswith("|   28 | VTI: 85 of 97 bought")
+    assert lines[5] == "- RB-ABCDEFGHIJ23-B1-2: timed out"
+
+
+def test_a_broker_that_counts_more_than_has_arrived_is_quoted():
+    assert "the broker counts 86 filled, fills of 85 have arrived" in post_trade_markdown(sample_outcome())
+
+
+def test_an_account_that_was_not_read_again_is_not_called_flat():
+    run = outcome(plan=plan(), before=snapshot(position()), orders=(order_record("VTI", fill()),))
+    text = post_trade_markdown(run)
+    assert "The account was not read again." in text
+    assert "| USD      | 2500.00 | unknown | unknown |" in text
+    assert result(run)["positions_after"] == {}
+    assert result(run)["cash_after"] == {}
+
+
+def test_a_run_that_sent_nothing_has_the_positions_it_read():
+    run = outcome(
+        plan=plan(), before=snapshot(position(quantity="1.5"), position("BND", "0.25"), position("BND", "0.75"))
+    )
+    assert result(run)["positions_after"] == {"BND": 1, "VTI": 1.5}
+    assert result(run)["cash_after"] == {"USD": 2500.0}
+
+
+def test_the_result_has_every_key_before_there_is_a_plan():
+    early = result(outcome(errors=(DataRefused("no account"),), broker=None))
+    assert early == {
+        "name": "rebalance", "run_id": "ABCDEFGHIJ23", "status": "aborted", "exit_code": 12, "reason": "no account",
+        "targets": {}, "gross": 0.0, "net_liq": 0.0, "investable": 0.0, "plan": [], "orders": [], "cancelled": [],
+        "skipped": [], "positions_after": {}, "cash_after": {}, "residual_drift_bps": {}, "events": [], "warnings": [],
+    }  # fmt: skip
+    assert list(early) == list(result(sample_outcome()))
+
+
+def test_the_result_lists_the_failures_that_did_not_give_the_exit_code():
+    run = outcome(errors=(DataRefused("first", next_step="look"), OrderStateUnknown("second")))
+    assert (result(run)["exit_code"], result(run)["warnings"]) == (41, ["also failed (12): first - look"])
+
+
+def test_numbers_in_the_result_are_written_as_they_were_meant():
+    text = result_json(sample_outcome())
+    written = json.loads(text, parse_float=Decimal)
+    assert [order["limit_price"] for order in written["orders"]] == [
+        D("1.36565"), D("600.1"), None, D("100.01"), D("100.01"),
+    ]  # fmt: skip
+    assert written["plan"][0] | {"drift_bps": 0, "reason": ""} == {
+        "symbol": "SPY", "side": "SELL", "quantity": 3, "price": D("600.125"), "drift_bps": 0, "reason": "",
+    }  # fmt: skip
+    assert '"quantity": 3,' in text
+    assert result(outcome(plan=plan(trade_line(drift_bps=D(-100) / 3))))["plan"][0]["drift_bps"] == -33.33333333
+
+
+def test_only_lines_kept_from_trading_by_more_than_their_band_are_skipped():
+    assert [line["symbol"] for line in result(sample_outcome())["skipped"]] == ["GLD"]
+    assert {line.cut for line in LINES if not line.side} == {Cut.BAND, Cut.MINIMUM}
+
+
+def test_events_count_seconds_from_the_start_of_the_run():
+    assert [event["t"] for event in result(sample_outcome())["events"]] == [60.0, 300.0]
+
+
+def test_the_gates_table_says_passed_warned_or_stopped():
+    rows = tuple(f"row {number}" for number in range(13))
+    stopped = GateVerdict("plan", 3, 2, (GateFault("x", False, rows, "cannot be checked", could_not_run=True),))
+    lines = verdict_table((*GATES, stopped)).splitlines()
+    assert [line.split("|")[4].strip() for line in lines[2:]] == ["passed", "warning", "STOPPED"]
+    assert "row 9 and 3 more" in lines[4]
+    assert verdict_table(()) == ""
+
+
+def test_a_symbol_that_the_last_reading_does_not_value_has_no_weight():
+    run = outcome(plan=plan(), residual_drift_bps={}, valuation_after=None, orders=())
+    row = next(line for line in post_trade_markdown(run).splitlines() if line.startswith("| VTI"))
+    assert [cell.strip() for cell in row.split("|")[2:4]] == ["60.00", ""]
+
+
+def test_an_order_not_sent_costs_nothing_and_sold_nothing():
+    record = order_record("VTI", stage=Stage.SELL, side=Side.SELL)
+    assert "sold 0.00 USD, bought 0.00 USD" in post_trade_markdown(outcome(orders=(record,)))
