@@ -1,0 +1,192 @@
+"""What may never happen, whatever the plan says: orders in the wrong mode, account or port, or against the kill switch.
+
+Nothing here is asked of the market; every refusal is one sentence with the account masked. Modes that
+send no orders are only held to the account.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from core.errors import KillSwitchOn, OutputFailed, SafetyRefused, UsageError
+from core.masking import mask_account
+from core.model import AccountId, BrokerKind, Mode
+from core.settings import Settings
+from core.wording import visible
+
+PAPER_PREFIXES = ("DU", "DF")
+LIVE_PORTS = frozenset({4001, 7496})
+
+
+def check_mode(settings: Settings, mode: Mode, *, confirm_live: bool, broker: BrokerKind) -> None:
+    """Refuse, before anything is connected, a mode that settings or command do not allow.
+
+    `confirm_live` is the second word for live; it is no approval. Raises SafetyRefused; UsageError for
+    live on a broker that is not the real one.
+    """
+    if not mode.sends_orders:
+        return
+    if settings.ibkr.read_only:
+        raise SafetyRefused(
+            f"mode {mode} sends orders, but [ibkr] read_only is true",
+            next_step="use a dry run, or set [ibkr] read_only = false",
+        )
+    if mode is Mode.LIVE:
+        _check_live(settings, confirm_live=confirm_live, broker=broker)
+    _check_account(settings.ibkr.account_id, mode)
+    _check_port(settings.ibkr.port, mode)
+
+
+def check_gateway(settings: Settings, mode: Mode, *, port: int | None, managed: Sequence[AccountId]) -> None:
+    """Refuse a gateway that does not manage the account, in every mode, or whose port is not for this mode.
+
+    `port` is the connection's own, None where there is none. Raises SafetyRefused.
+    """
+    account = settings.ibkr.account_id
+    if account not in managed:
+        known = ", ".join(mask_account(other) for other in sorted(managed)) or "none"
+        raise SafetyRefused(
+            f"account {mask_account(account)} is not managed by this gateway (it manages {known})",
+            next_step="correct [ibkr] account_id, or log the gateway in as the user of that account",
+        )
+    if mode.sends_orders:
+        _check_account(account, mode)
+        _check_port(port, mode)
+
+
+def check_kill_switch(path: Path) -> None:
+    """Raise KillSwitchOn when anything stands at `path`, or when that cannot be found out.
+
+    A folder or a link to nowhere counts as well: whoever put it there meant to stop.
+    """
+    try:
+        is_on = _stands(path)
+    except (OSError, ValueError) as error:
+        raise KillSwitchOn(
+            f"kill switch counts as on: {path} cannot be checked ({_why(error)})",
+            next_step="repair that place or correct [safety] kill_switch_file; nothing is sent until then",
+        ) from None
+    if is_on:
+        raise KillSwitchOn(
+            f"kill switch is on: {path} is there",
+            next_step="find out who stopped trading and why; when it is safe again, remove it with: rebalance go",
+        )
+
+
+def write_kill_switch(path: Path, *, by: str, at: datetime) -> None:
+    """Put the kill switch at `path`, with a note of who and when; one that is there already stays as it is.
+
+    Raises OutputFailed when it could not be put there.
+    """
+    handle = _created(path)
+    if handle is None:
+        return
+    note = f"stopped by {visible(by)} at {at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}; rebalance go removes this file\n"
+    # on a full disk the note is lost, but the file is there, and so the switch is on
+    with suppress(OSError), os.fdopen(handle, "w", encoding="ascii") as file:
+        file.write(note)
+        file.flush()
+        os.fsync(handle)
+
+
+def remove_kill_switch(path: Path) -> bool:
+    """Remove the kill switch; whether there was one. Raises OutputFailed when it could not be removed."""
+    try:
+        path.unlink()
+    except FileNotFoundError:
+        return False
+    except (OSError, ValueError) as error:
+        raise _failed("remove", path, _why(error)) from None
+    return True
+
+
+def _created(path: Path) -> int | None:
+    """A handle on the new file, or None when something stands there already. Raises OutputFailed."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError) as error:
+        raise _failed("write", path, _why(error)) from None
+    try:
+        # in place, not renamed from a copy: it stops from the moment it exists
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+    except FileExistsError:
+        return None
+    except OSError as error:
+        raise _failed("write", path, _why(error)) from None
+
+
+def _check_live(settings: Settings, *, confirm_live: bool, broker: BrokerKind) -> None:
+    if settings.safety.paper_only:
+        raise SafetyRefused(
+            "mode live is refused, since [safety] paper_only is true",
+            next_step="use mode paper, or set [safety] paper_only = false",
+        )
+    if not confirm_live:
+        raise SafetyRefused(
+            "mode live needs a second, explicit word",
+            next_step="add --yes in the terminal, or confirm_live to the run's parameters",
+        )
+    if not (settings.safety.require_confirm or settings.safety.live_without_approval):
+        raise SafetyRefused(
+            "mode live without approval is refused, since [safety] require_confirm is false",
+            next_step="set [safety] require_confirm = true, or also live_without_approval = true if that is meant",
+        )
+    if broker is not BrokerKind.IBKR:
+        raise UsageError(
+            f"mode live runs on broker ibkr only, not on {broker}",
+            next_step="use mode paper to rehearse, or --broker ibkr",
+        )
+
+
+def _check_account(account: AccountId, mode: Mode) -> None:
+    is_paper = account.startswith(PAPER_PREFIXES)
+    if mode is Mode.PAPER and not is_paper:
+        raise SafetyRefused(
+            f"mode paper is refused for account {mask_account(account)}: paper accounts begin with DU or DF",
+            next_step="set [ibkr] account_id to the paper account",
+        )
+    if mode is Mode.LIVE and is_paper:
+        raise SafetyRefused(
+            f"mode live is refused for account {mask_account(account)}: it is a paper account",
+            next_step="use mode paper, or set [ibkr] account_id to the live account",
+        )
+
+
+def _check_port(port: int | None, mode: Mode) -> None:
+    if mode is Mode.PAPER and port in LIVE_PORTS:
+        raise SafetyRefused(
+            f"mode paper is refused on port {port}, which is a live port",
+            next_step="set [ibkr] port to 4002 (IB Gateway) or 7497 (TWS) and log in to the paper account",
+        )
+
+
+def _stands(path: Path) -> bool:
+    """Whether anything, be it a broken link, stands at `path`. Raises OSError or ValueError when nobody can tell."""
+    try:
+        path.lstat()
+    except FileNotFoundError:
+        _require_sound_folders(path)
+        return False
+    return True
+
+
+def _require_sound_folders(path: Path) -> None:
+    """Raise OSError where a folder on the way to `path` is a link to nowhere, behind which the file may well be."""
+    nearest = next(folder for folder in path.parents if folder.is_symlink() or folder.exists())
+    if not nearest.exists():
+        raise FileNotFoundError(f"{nearest} is a broken link")
+
+
+def _why(error: OSError | ValueError) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
+
+
+def _failed(verb: str, path: Path, why: str) -> OutputFailed:
+    return OutputFailed(
+        f"cannot {verb} the kill switch {path}: {why}",
+        next_step=f"{verb} it by hand; to stop a run at once, cancel it",
+    )
