@@ -72,6 +72,7 @@ def test_the_moment_may_come_in_any_time_zone():
             "open",
             "closed (regular hours today 09:30 to 13:00 New York)",
         ),
+        ("20261124:0930-1500", "2026-11-24 15:00", "closed", "open (regular hours today 09:30 to 16:00 New York)"),
         ("20261124:CLOSED", "2026-11-24 12:00", "closed", "open (regular hours today 09:30 to 16:00 New York)"),
         (
             "20261124:1000-20261124:1600",
