@@ -18,12 +18,17 @@ _PLACES = 8
 
 def result_json(outcome: Outcome) -> str:
     """The text of result.json, account ids masked."""
-    text = json.dumps(result(outcome), indent=2, ensure_ascii=False) + "\n"
+    text = json.dumps(_document(outcome), indent=2, ensure_ascii=False) + "\n"
     return mask_accounts(text, outcome.account_id)
 
 
 def result(outcome: Outcome) -> dict[str, Any]:
-    """The document as plain values. Failures other than the one that gave the exit code stand in `warnings`."""
+    """What result.json says, as plain values. Failures beside the one that gave the exit code stand in `warnings`."""
+    values: dict[str, Any] = json.loads(result_json(outcome))
+    return values
+
+
+def _document(outcome: Outcome) -> dict[str, Any]:
     return {
         "name": outcome.name,
         "run_id": outcome.run_id,
