@@ -1,0 +1,9 @@
+"""Sending orders and seeing them end: the desk, what precedes a plan, and what is compared after it."""
+
+from core.execution.aftermath import unexplained_changes
+from core.execution.desk import Desk
+from core.execution.leftovers import cancel_leftovers, respect_foreign
+from core.execution.outcome import StageResult
+from core.execution.stage import Reprice
+
+__all__ = ["Desk", "Reprice", "StageResult", "cancel_leftovers", "respect_foreign", "unexplained_changes"]

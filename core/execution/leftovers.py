@@ -1,0 +1,48 @@
+"""Working orders that are there before we plan: our own of an earlier run are ended, anybody else's are respected."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from core.errors import AccountBusy, OrderStateUnknown
+from core.execution.desk import Desk
+from core.execution.winding import cancel_off_record
+from core.model import AccountSnapshot, ForeignOrders, Symbol, WorkingOrder
+from core.refs import belongs_to_us
+
+
+async def cancel_leftovers(desk: Desk, snapshot: AccountSnapshot) -> tuple[WorkingOrder, ...]:
+    """The working orders of an earlier run of ours, now cancelled by the broker's word; none is the rule.
+
+    Call it with the account's lock held, in modes that trade; read the account again when it found any,
+    for they may have filled meanwhile. Raises OrderStateUnknown when an end is not confirmed within
+    `shutdown_seconds`.
+    """
+    ours = tuple(order for order in snapshot.working_orders if belongs_to_us(order.order_ref))
+    if not ours:
+        return ()
+    refs = [order.order_ref for order in ours]
+    left = await cancel_off_record(desk.watch, refs, seconds=desk.rules.shutdown_seconds)
+    if left:
+        raise OrderStateUnknown(
+            f"orders of an earlier run could not be cancelled for certain: {', '.join(sorted(left))}",
+            next_step="cancel them in TWS, then run again",
+        )
+    return ours
+
+
+def respect_foreign(snapshot: AccountSnapshot, symbols: Collection[Symbol], setting: ForeignOrders) -> tuple[str, ...]:
+    """A warning for each working order that is not ours in one of the plan's `symbols`.
+
+    Raises AccountBusy naming them all when the setting is to refuse.
+    """
+    foreign = [
+        order for order in snapshot.working_orders if order.symbol in symbols and not belongs_to_us(order.order_ref)
+    ]
+    texts = tuple(f"{order.side} {order.quantity - order.filled:f} {order.symbol}" for order in foreign)
+    if texts and setting is ForeignOrders.REFUSE:
+        raise AccountBusy(
+            f"somebody else's orders work in symbols of the plan: {', '.join(texts)}",
+            next_step="cancel them or let them end, or set execution.foreign_orders = ignore",
+        )
+    return tuple(f"somebody else's order works beside ours: {text}" for text in texts)

@@ -1,0 +1,65 @@
+"""How a stage went: what is on record of its orders, what failed, and whether the run may go on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from core.errors import (
+    BrokerError,
+    ContractNotFound,
+    FractionRefused,
+    FundsInsufficient,
+    OrderIncomplete,
+    OrderRejected,
+    PacingExceeded,
+    RebalanceError,
+)
+from core.model import Failure, Order, OrderRecord
+
+REJECTIONS: dict[Failure, tuple[type[BrokerError], str]] = {
+    Failure.REJECTED: (OrderRejected, "read the broker's reason, change the settings or the account, then run again"),
+    Failure.MARGIN: (FundsInsufficient, "no further order was sent; free cash or margin, then run again"),
+    Failure.FRACTION: (FractionRefused, "no further order was sent; set rebalance.allow_fractional = false"),
+    Failure.CONTRACT: (ContractNotFound, "give the symbol's conId under [symbol_overrides]"),
+    Failure.PACING: (PacingExceeded, "no further order was sent; lower ibkr.max_messages_per_second"),
+}
+STOPS_SENDING = (Failure.MARGIN, Failure.FRACTION, Failure.PACING)
+
+
+@dataclass(frozen=True, slots=True)
+class StageResult:
+    """`records` in the order they were intended, `errors` in order of time, `unsent` what was never sent.
+
+    `stops` says that the run may send nothing more: the kill switch, a lost connection, an unknown order,
+    a refused margin and the like. A rejected or partly filled order alone does not stop the next stage,
+    which is sized by what really filled.
+    """
+
+    records: tuple[OrderRecord, ...]
+    errors: tuple[RebalanceError, ...] = ()
+    unsent: tuple[Order, ...] = ()
+    stops: bool = False
+
+
+def rejection(record: OrderRecord) -> BrokerError:
+    """The failure that a rejected order is: 27, or by the broker's reason 22, 24, 26 or 21."""
+    kind, next_step = REJECTIONS[record.failure or Failure.REJECTED]
+    return kind(f"{_order(record)} was rejected{_because(record)}", next_step=next_step)
+
+
+def incomplete(record: OrderRecord, *, why: str = "") -> OrderIncomplete:
+    """The failure that an order with an unfilled rest is; the rest is confirmed to be gone."""
+    return OrderIncomplete(
+        f"{_order(record)} filled {record.filled:f} and ended {record.state.label}{why or _because(record)}",
+        next_step="the rest is left as drift; run again for a new plan",
+    )
+
+
+def _order(record: OrderRecord) -> str:
+    order = record.order
+    return f"order {order.ref} ({order.side} {order.quantity:f} {order.contract.symbol})"
+
+
+def _because(record: OrderRecord) -> str:
+    code = f" ({record.code})" if record.code else ""
+    return f": {record.reason}{code}" if record.reason else code

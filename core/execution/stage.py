@@ -1,0 +1,302 @@
+"""One stage under way: which orders wait, which are at the broker, and what each of those is waiting for.
+
+An order is first to be acknowledged, then to fill in its time, then, when it is cancelled or said to have
+ended, to have the broker's last word and all its fills here. Each wait has a deadline on the venue's
+clock. Silence past the first or the last one sends us to the witnesses, and never sends anything again.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import Enum, auto
+
+from core.errors import (
+    ConnectionLost,
+    OrderIncomplete,
+    OrderStateUnknown,
+    PacingExceeded,
+    RebalanceError,
+    SafetyRefused,
+)
+from core.execution.outcome import STOPS_SENDING, StageResult, incomplete, rejection
+from core.execution.watch import LOOK_AT_ACCOUNT, Watch
+from core.execution.winding import ask_cancel, close_unknown
+from core.model import ExecutionRules, Order, OrderRecord, OrderRef, OrderState, Stage
+from core.money import ZERO
+
+Reprice = Callable[[OrderRecord], Awaitable[Order | None]]
+"""A new order for the unfilled rest of one whose cancel is confirmed, or None to leave it."""
+
+
+class _Wait(Enum):
+    """What an order at the broker is waiting for."""
+
+    ACKNOWLEDGEMENT = auto()
+    FILLS = auto()
+    LAST_WORD = auto()
+
+
+@dataclass(slots=True)
+class _Ticket:
+    """An order at the broker; `has_timed_out` says that it was we who cancelled it, for taking too long."""
+
+    ref: OrderRef
+    wait: _Wait
+    deadline: datetime
+    has_timed_out: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Floor:
+    """What all stages of a run share; `refs` are the orders that may have reached the broker."""
+
+    watch: Watch
+    rules: ExecutionRules
+    guard: Callable[[], None]
+    refs: list[OrderRef]
+
+
+class StageRun:
+    """The orders of one stage from the first send to the last word."""
+
+    def __init__(self, floor: Floor, orders: Sequence[Order], reprice: Reprice | None) -> None:
+        self._watch = floor.watch
+        self._rules = floor.rules
+        self._guard = floor.guard
+        self._refs = floor.refs
+        self._reprice = reprice
+        self._orders = tuple(orders)
+        self._queue = deque(orders)
+        self._intended: list[OrderRef] = []
+        self._live: dict[OrderRef, _Ticket] = {}
+        self._rests: dict[OrderRef, OrderRecord] = {}
+        self._errors: list[RebalanceError] = []
+        self._alarms_seen = len(floor.watch.alarms)
+        self._is_frozen = False
+        self._is_broken = False
+
+    async def run(self) -> None:
+        """Send and watch until every order has ended, or what happened forbids to go on. Raises OutputFailed."""
+        while not self._must_break():
+            await self._look_after_all()
+            if self._may_send():
+                await self._send(self._queue.popleft())
+            elif self._live:
+                await self._watch.take(self._patience())
+            else:
+                break
+        if self._is_broken:
+            await close_unknown(self._watch, tuple(self._live), seconds=self._rules.shutdown_seconds)
+        else:
+            await self._await_commissions()
+        self._heed_alarms()
+        self._conclude()
+
+    def fail(self, error: RebalanceError) -> None:
+        """Keep a failure that ends the stage: nothing more is sent, and what works is cancelled."""
+        self._errors.append(error)
+        self._is_broken = True
+
+    def result(self) -> StageResult:
+        """How the stage went, from what is on record."""
+        records = tuple(self._watch.record(ref) for ref in self._intended)
+        unsent = [record.order for record in records if record.sent_at is None]
+        return StageResult(
+            records=records,
+            errors=tuple(self._errors),
+            unsent=(*unsent, *self._queue),
+            stops=self._is_broken or self._is_frozen,
+        )
+
+    def _must_break(self) -> bool:
+        """Whether an alarm, a lost connection or the guard ends the stage now."""
+        self._heed_alarms()
+        if self._watch.cut and not self._is_broken:
+            self.fail(self._watch.cut)
+        if self._live and not self._is_broken:
+            self._ask_guard()
+        return self._is_broken
+
+    def _heed_alarms(self) -> None:
+        for alarm in self._watch.alarms[self._alarms_seen :]:
+            self.fail(alarm)
+        self._alarms_seen = len(self._watch.alarms)
+
+    def _ask_guard(self) -> RebalanceError | None:
+        try:
+            self._guard()
+        except RebalanceError as error:
+            self._watch.tell("stopped", error.message)
+            self.fail(error)
+            return error
+        return None
+
+    def _may_send(self) -> bool:
+        is_awaited = any(ticket.wait is _Wait.ACKNOWLEDGEMENT for ticket in self._live.values())
+        has_room = len(self._live) < self._rules.max_open_orders
+        is_clear = not (self._is_frozen or self._is_broken or self._watch.cut or is_awaited)
+        return bool(self._queue) and has_room and is_clear
+
+    async def _send(self, order: Order) -> None:
+        """INTENT, the guard, SENDING, and only then the order."""
+        watch, now = self._watch, self._watch.broker.now()
+        try:
+            watch.journal.intend(order, at=now)
+        except SafetyRefused as error:
+            self._queue.appendleft(order)
+            self.fail(error)
+            return
+        self._intended.append(order.ref)
+        refusal = self._ask_guard()
+        if refusal:
+            watch.journal.not_sent(order.ref, reason=refusal.message)
+            return
+        watch.journal.sending(order.ref, at=now)
+        self._refs.append(order.ref)
+        self._live[order.ref] = _Ticket(order.ref, _Wait.ACKNOWLEDGEMENT, self._in(self._rules.acknowledge_seconds))
+        price = "at the market" if order.limit_price is None else f"at {order.limit_price:f}"
+        watch.tell("sending", f"{order.ref} {order.side} {order.quantity:f} {order.contract.symbol} {price}")
+        try:
+            await watch.broker.place(order)
+        except ConnectionLost as error:
+            watch.lose(error)
+        except PacingExceeded as error:
+            self.fail(error)
+
+    async def _look_after_all(self) -> None:
+        for ticket in list(self._live.values()):
+            await self._look_after(ticket)
+
+    async def _look_after(self, ticket: _Ticket) -> None:
+        """Move a ticket on by what is on record, and see to it when it is overdue."""
+        record = self._watch.record(ticket.ref)
+        if record.is_settled:
+            del self._live[ticket.ref]
+            await self._close(ticket, record)
+            return
+        if ticket.wait is _Wait.ACKNOWLEDGEMENT and record.state.value >= OrderState.WORKING.value:
+            ticket.wait, ticket.deadline = _Wait.FILLS, self._time_out(record)
+        if ticket.wait is _Wait.FILLS and (record.state.is_final or record.reported_filled >= record.order.quantity):
+            ticket.wait, ticket.deadline = _Wait.LAST_WORD, self._in(self._rules.acknowledge_seconds)
+        if self._watch.broker.now() < ticket.deadline or self._watch.cut:
+            return
+        if ticket.wait is _Wait.FILLS:
+            await self._cancel_late(ticket)
+        else:
+            await self._break_silence(ticket)
+
+    async def _cancel_late(self, ticket: _Ticket) -> None:
+        self._watch.tell("timeout", f"{ticket.ref} has not filled in time and is cancelled")
+        ticket.has_timed_out = True
+        ticket.wait, ticket.deadline = _Wait.LAST_WORD, self._in(self._rules.acknowledge_seconds)
+        await ask_cancel(self._watch, ticket.ref)
+
+    async def _break_silence(self, ticket: _Ticket) -> None:
+        """Ask the witnesses about an order the broker is silent on; the stage ends unless they settle it."""
+        if await self._watch.ask_witnesses(self._live) is None:
+            return
+        record = self._watch.record(ticket.ref)
+        is_acknowledged = ticket.wait is _Wait.ACKNOWLEDGEMENT and record.state.value >= OrderState.WORKING.value
+        if not (record.is_settled or is_acknowledged):
+            seconds = self._rules.acknowledge_seconds
+            self.fail(
+                OrderIncomplete(
+                    f"the broker was silent on order {ticket.ref} for {seconds:g} s", next_step=LOOK_AT_ACCOUNT
+                )
+            )
+
+    async def _close(self, ticket: _Ticket, record: OrderRecord) -> None:
+        """Take the end of an order in: all filled, a rest to price anew, or a failure."""
+        anew = await self._priced_anew(record) if ticket.has_timed_out else None
+        if anew is None:
+            self._judge(record)
+            return
+        self._watch.tell("repriced", f"{anew.ref} for the rest of {record.order.ref}")
+        self._rests[anew.ref] = record
+        self._queue.appendleft(anew)
+
+    async def _priced_anew(self, record: OrderRecord) -> Order | None:
+        is_allowed = record.state is OrderState.CANCELLED and record.order.attempt <= self._rules.reprice_attempts
+        if self._reprice is None or self._is_frozen or self._watch.cut or not is_allowed:
+            return None
+        try:
+            anew = await self._reprice(record)
+        except ConnectionLost as error:
+            self._watch.lose(error)
+            return None
+        except RebalanceError as error:
+            self._errors.append(error)
+            return None
+        if anew is not None and not _continues(anew, record):
+            self.fail(
+                SafetyRefused(
+                    f"{anew.ref} is no new attempt at the rest of {record.order.ref}",
+                    next_step="nothing of it was sent; report this",
+                )
+            )
+            return None
+        return anew
+
+    def _judge(self, record: OrderRecord) -> None:
+        """Keep the failure that an ended order is; an unknown one has raised its alarm already."""
+        if record.state is OrderState.REJECTED:
+            self._errors.append(rejection(record))
+            self._is_frozen = self._is_frozen or record.failure in STOPS_SENDING
+        elif record.state is not OrderState.UNKNOWN and record.filled < record.order.quantity:
+            self._errors.append(incomplete(record))
+
+    def _conclude(self) -> None:
+        """Judge what the winding down ended, the rests that nobody took up again, and each line as a whole."""
+        for ref in self._live:
+            self._judge(self._watch.record(ref))
+        self._live.clear()
+        sent = set(self._refs)
+        for ref, record in self._rests.items():
+            if ref not in sent:
+                self._errors.append(incomplete(record))
+        for order in self._orders:
+            self._check_line(order)
+
+    def _check_line(self, order: Order) -> None:
+        attempts = [self._watch.record(ref) for ref in self._intended]
+        filled = sum((one.filled for one in attempts if one.order.line == order.line), ZERO)
+        if filled > order.quantity and len(attempts) > 1:
+            self.fail(
+                OrderStateUnknown(
+                    f"{order.contract.symbol}: {filled:f} filled over all attempts, {order.quantity:f} were wanted",
+                    next_step=LOOK_AT_ACCOUNT,
+                )
+            )
+
+    async def _await_commissions(self) -> None:
+        """Give the fees of the stage's fills a moment to arrive; they may come later, or never."""
+        until = self._in(self._rules.commission_seconds)
+        while self._lacks_fees() and not self._watch.cut and self._watch.broker.now() < until:
+            await self._watch.take((until - self._watch.broker.now()).total_seconds())
+
+    def _lacks_fees(self) -> bool:
+        return any(fill.commission is None for ref in self._intended for fill in self._watch.record(ref).fills)
+
+    def _patience(self) -> float:
+        """Seconds until the next deadline, or until the guard is to be asked again."""
+        nearest = min(ticket.deadline for ticket in self._live.values())
+        return min((nearest - self._watch.broker.now()).total_seconds(), self._rules.watch_seconds)
+
+    def _time_out(self, record: OrderRecord) -> datetime:
+        is_fx = record.order.stage is Stage.FX
+        seconds = self._rules.fx_timeout_seconds if is_fx else self._rules.order_timeout_seconds
+        return (record.sent_at or record.created_at) + timedelta(seconds=seconds)
+
+    def _in(self, seconds: float) -> datetime:
+        return self._watch.broker.now() + timedelta(seconds=seconds)
+
+
+def _continues(anew: Order, record: OrderRecord) -> bool:
+    """Whether `anew` is the next attempt at the same line, for no more than its rest."""
+    order = record.order
+    is_next = (anew.stage, anew.line, anew.attempt) == (order.stage, order.line, order.attempt + 1)
+    is_same = (anew.contract.con_id, anew.side) == (order.contract.con_id, order.side)
+    return is_next and is_same and ZERO < anew.quantity <= order.quantity - record.filled

@@ -1,0 +1,196 @@
+"""Taking the broker's news in: each event goes onto the journal first, then onto the timeline, then may be an alarm.
+
+A fill after the end of its order, a corrected execution, an order that contradicts itself: each is an
+error that stops a stage. A lost connection leaves everything in flight unsure until the witnesses were heard.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+
+from core.broker.port import Broker
+from core.errors import TRANSIENT, BrokerError, ConnectionLost, OrderIncomplete, OrderStateUnknown, RebalanceError
+from core.execution.witnesses import Evidence, call_witnesses, news_in
+from core.journal.port import Journal
+from core.model import (
+    BrokerEvent,
+    CommissionReport,
+    ConnectionChange,
+    Fill,
+    Notice,
+    OrderRecord,
+    OrderRef,
+    OrderState,
+    OrderUpdate,
+    RunEvent,
+)
+from core.reading import Reader
+
+LOOK_AT_ACCOUNT = "look at the account in TWS before the next run"
+
+
+class Watch:
+    """The ear of a desk.
+
+    `cut` is the failure that makes everything in flight unsure, None while all is well. `alarms` are what
+    must stop a stage, in order of time. `ended` are the references of all orders, whoever's, whose end was told.
+    """
+
+    def __init__(
+        self, broker: Broker, journal: Journal, read_attempts: int, on_event: Callable[[RunEvent], None]
+    ) -> None:
+        self.broker = broker
+        self.journal = journal
+        self.reader = Reader(broker, read_attempts, lambda text: self.tell("retry", text))
+        self.cut: ConnectionLost | None = None
+        self.alarms: list[RebalanceError] = []
+        self.ended: set[OrderRef] = set()
+        self.is_journaling = True
+        self._on_event = on_event
+        self._sure_since: datetime = broker.now()
+
+    def tell(self, kind: str, detail: str) -> None:
+        """Put a line on the timeline."""
+        self._on_event(RunEvent(self.broker.now(), kind, detail))
+
+    def record(self, ref: OrderRef) -> OrderRecord:
+        """The order on record. Raises KeyError for one that this journal never had."""
+        found = self.journal.order(ref)
+        if found is None:
+            raise KeyError(ref)
+        return found
+
+    def unsettled(self, refs: Iterable[OrderRef]) -> list[OrderRecord]:
+        """The orders among `refs` that have not ended, or whose fills are not all here."""
+        return [record for record in map(self.record, refs) if not record.is_settled]
+
+    async def take(self, seconds: float) -> BrokerEvent | None:
+        """The next event, taken in; None when `seconds` passed without one or the connection went."""
+        try:
+            event = await self.broker.next_event(max(seconds, 0.0))
+        except ConnectionLost as error:
+            self.lose(error)
+            return None
+        if event is not None:
+            self.admit(event)
+        return event
+
+    def admit(self, event: BrokerEvent) -> None:
+        """Take one event in. Raises OutputFailed when it cannot be put on record."""
+        match event:
+            case OrderUpdate() | Fill():
+                self._admit_of_order(event)
+            case CommissionReport():
+                if self.is_journaling:
+                    self.journal.record(event)
+            case ConnectionChange():
+                self._admit_change(event)
+            case Notice():
+                self.tell("notice", f"{event.order_ref or ''} {event.text}".strip())
+
+    def lose(self, error: ConnectionLost) -> None:
+        """Note that the connection went; what is in flight is unsure from now on."""
+        if self.cut is None:
+            self.cut = error
+            self.tell("connection", error.message)
+
+    def doubt(self, ref: OrderRef, reason: str) -> None:
+        """Close an order as UNKNOWN and raise the alarm; nothing if it has ended with all its fills."""
+        before = self.record(ref)
+        self.journal.unknown(ref, reason=reason)
+        self._compare(before, self.record(ref))
+
+    async def ask_witnesses(self, refs: Iterable[OrderRef]) -> Evidence | None:
+        """What the broker's lists say, taken in for our orders `refs`; None when they cannot be read, tries used up.
+
+        Connects again if need be. Afterwards nothing is unsure that the lists could settle.
+        """
+        try:
+            evidence = await self.reader.read("reconciling orders", lambda: call_witnesses(self.broker))
+        except TRANSIENT as error:
+            self.lose(_as_loss(error))
+            return None
+        self.cut = None
+        self._sure_since = self.broker.now()
+        for ref in refs:
+            for found in news_in(evidence, self.record(ref), self._sure_since):
+                if isinstance(found, str):
+                    self.doubt(ref, found)
+                else:
+                    self.admit(found)
+        self.tell(
+            "reconciled",
+            f"{len(evidence.working)} working, {len(evidence.completed)} ended, {len(evidence.fills)} fills",
+        )
+        return evidence
+
+    async def begin(self) -> None:
+        """Connect if need be and start sure: nothing of ours is in flight. Raises ConnectionLost."""
+        await self.reader.connect()
+        self.cut = None
+        self._sure_since = self.broker.now()
+
+    def _admit_of_order(self, event: OrderUpdate | Fill) -> None:
+        if isinstance(event, OrderUpdate) and event.state.is_final:
+            self.ended.add(event.order_ref)
+        if not self.is_journaling:
+            return
+        before = self.journal.order(event.order_ref)
+        self.journal.record(event)
+        if before is None:
+            self.tell("stranger", f"{event.order_ref or 'an order entered by hand'}: {_words(event)}")
+            return
+        after = self.record(event.order_ref)
+        self._compare(before, after)
+        if isinstance(event, Fill) and after.fills != before.fills:
+            self._weigh(event, before, after)
+
+    def _compare(self, before: OrderRecord, after: OrderRecord) -> None:
+        if after.state is before.state:
+            return
+        ref = after.order.ref
+        self.tell(after.state.name.lower(), f"{ref} {after.reason}".rstrip())
+        if after.state is OrderState.UNKNOWN:
+            self.alarms.append(_unknown(after))
+
+    def _weigh(self, fill: Fill, before: OrderRecord, after: OrderRecord) -> None:
+        """Tell of a fill that changed the record, and raise the alarm when it came late or corrects another."""
+        ref = after.order.ref
+        is_new = len(after.fills) > len(before.fills)
+        if not is_new and any(known.exec_id == fill.exec_id for known in before.fills):
+            return  # the same fill again, with its commission
+        self.tell("fill", f"{ref} {fill.shares:f} at {fill.price:f}, {after.filled:f} of {after.order.quantity:f}")
+        if not is_new:
+            now = f"filled {before.filled:f} before, {after.filled:f} now"
+            self._alarm(f"an execution of order {ref} was corrected: {now}")
+        elif before.is_settled:
+            self._alarm(f"order {ref} filled {fill.shares:f} after its end was confirmed")
+
+    def _alarm(self, message: str) -> None:
+        self.tell("alarm", message)
+        self.alarms.append(OrderIncomplete(message, next_step=LOOK_AT_ACCOUNT))
+
+    def _admit_change(self, event: ConnectionChange) -> None:
+        if not event.is_up and event.at > self._sure_since:
+            self.lose(ConnectionLost(event.reason or "the connection to the broker went", next_step=LOOK_AT_ACCOUNT))
+        else:
+            self.tell("connection", event.reason or ("up" if event.is_up else "down"))
+
+
+def _unknown(record: OrderRecord) -> OrderStateUnknown:
+    order = record.order
+    return OrderStateUnknown(
+        f"order {order.ref} ({order.side} {order.quantity:f} {order.contract.symbol}): {record.reason}",
+        next_step="look the order up in TWS, then rebalance recover, or rebalance resolve with what you found",
+    )
+
+
+def _as_loss(error: BrokerError) -> ConnectionLost:
+    return error if isinstance(error, ConnectionLost) else ConnectionLost(error.message, next_step=error.next_step)
+
+
+def _words(event: OrderUpdate | Fill) -> str:
+    if isinstance(event, Fill):
+        return f"{event.side} {event.shares:f} {event.symbol} at {event.price:f}"
+    return f"{event.state.label} {event.reason}".rstrip()
