@@ -34,3 +34,16 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     """`; did you mean X?`, or the empty text when no known name is near."""
     meant = nearest(name, known)
     return f"; did you mean {meant}?" if meant else ""
+
+
+def without_password(url: str) -> str:
+    """The URL with whatever stands before an `@`, and everything after a `?`, left out.
+
+    >>> without_password("postgresql://ann:pw@db/journal?sslpassword=x")
+    'postgresql://***@db/journal?***'
+    """
+    before, mark, after = url.partition("://")
+    scheme, rest = (before + mark, after) if mark else ("", url)
+    _, at, host = rest.rpartition("@")
+    place, query, _ = host.partition("?")
+    return scheme + ("***@" if at else "") + place + ("?***" if query else "")

@@ -1,0 +1,8 @@
+"""Settings of a run: settings.ini, the environment and the run's overrides as one frozen, checked value."""
+
+from core.settings.describe import Described, describe
+from core.settings.loading import load_settings, settings_from
+from core.settings.model import Settings
+from core.settings.sections import LogLevel
+
+__all__ = ["Described", "LogLevel", "Settings", "describe", "load_settings", "settings_from"]

@@ -1,0 +1,142 @@
+"""Settings texts in layers: file, then environment, then overrides; names are checked here, values are not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from core.masking import mask_account
+from core.settings.kinds import is_secret
+from core.settings.model import OVERRIDES, Settings, fields, sections
+from core.wording import did_you_mean, nearest, visible, without_password
+
+PREFIX = "REBALANCER__"
+HIDDEN = "(not shown)"
+SECRETS = {(section, key) for section, key, one in fields() if is_secret(one)}
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A text and where it was given: `origin` is empty for the file."""
+
+    text: str
+    origin: str = ""
+
+
+@dataclass(slots=True)
+class Layers:
+    """The texts that hold, by section and key, and the faults of their names."""
+
+    given: dict[str, dict[str, Given]] = field(default_factory=lambda: {name: {} for name in known_sections()})
+    faults: list[str] = field(default_factory=list)
+
+    def texts(self, section: str) -> dict[str, str]:
+        """The texts of a section, for validation."""
+        return {key: given.text for key, given in self.given[section].items()}
+
+
+def known_sections() -> list[str]:
+    """Names of all sections, the one of symbol overrides among them."""
+    return [name for name in Settings.model_fields if name in sections() or name == OVERRIDES]
+
+
+def merged(
+    values: Mapping[str, Mapping[str, str]], *, environ: Mapping[str, str], overrides: Mapping[str, str]
+) -> Layers:
+    """The texts that hold after file < environment < overrides, with every unknown or misplaced name as a fault."""
+    layers = Layers()
+    _add_file(layers, values)
+    _add_environment(layers, environ)
+    _add_overrides(layers, overrides)
+    return layers
+
+
+def displayed(section: str, key: str, text: str) -> str:
+    """The text as a fault may show it: an account masked, what may hold a secret not at all."""
+    if (section, key) in SECRETS:
+        return HIDDEN
+    if (section, key) == ("ibkr", "account_id"):
+        return visible(mask_account(text))
+    if (section, key) == ("journal", "url"):
+        return visible(without_password(text))
+    return HIDDEN if "://" in text else visible(text)
+
+
+def environment_name(section: str, key: str) -> str:
+    """`REBALANCER__SECTION__KEY`."""
+    return f"{PREFIX}{section}__{key}".upper()
+
+
+def _add_file(layers: Layers, values: Mapping[str, Mapping[str, str]]) -> None:
+    for section, texts in values.items():
+        if section not in layers.given:
+            meant = did_you_mean(f"[{section}]", [f"[{name}]" for name in known_sections()])
+            layers.faults.append(f"[{visible(section)}] is no section of the settings{meant}")
+            continue
+        for raw, text in texts.items():
+            key = _key(section, raw)
+            if key in layers.given[section]:
+                layers.faults.append(f"[{section}] {visible(key)} stands twice")
+            elif (section, key) in SECRETS:
+                layers.faults.append(f"[{section}] {_secret(section, key)}")
+            elif not _is_known(section, key):
+                layers.faults.append(_unknown_key(section, key, text))
+            else:
+                layers.given[section][key] = Given(text.strip())
+
+
+def _add_environment(layers: Layers, environ: Mapping[str, str]) -> None:
+    known = {environment_name(section, key): (section, key) for section, key, _ in fields()}
+    symbols = environment_name(OVERRIDES, "")
+    for name in sorted(environ):
+        if not name.startswith(PREFIX):
+            continue
+        if name.startswith(symbols) and len(name) > len(symbols):
+            section, key = OVERRIDES, name.removeprefix(symbols).upper()
+        elif name in known:
+            section, key = known[name]
+        else:
+            layers.faults.append(f"{visible(name)} in the environment is no setting{did_you_mean(name, known)}")
+            continue
+        layers.given[section][key] = Given(environ[name].strip(), name)
+
+
+def _add_overrides(layers: Layers, overrides: Mapping[str, str]) -> None:
+    known = [f"{section}.{key}" for section, key, _ in fields()]
+    for name, text in overrides.items():
+        section, _, raw = name.strip().partition(".")
+        section = section.lower()
+        key = _key(section, raw)
+        if not (raw and section in layers.given and _is_known(section, key)):
+            near = [full for full in known if full.endswith(f".{name.strip()}")] or known
+            layers.faults.append(f"{visible(name)} in the overrides is no setting{did_you_mean(name, near)}")
+        elif (section, key) in SECRETS:
+            layers.faults.append(f"[{section}] {_secret(section, key)}")
+        else:
+            layers.given[section][key] = Given(text.strip(), "the overrides")
+
+
+def _key(section: str, raw: str) -> str:
+    """Keys in small letters, symbols in capitals; a look-alike that only becomes ASCII by that stays as it is."""
+    name = raw.strip()
+    if not name.isascii():
+        return name
+    return name.upper() if section == OVERRIDES else name.lower()
+
+
+def _is_known(section: str, key: str) -> bool:
+    return section == OVERRIDES or key in sections()[section].model_fields
+
+
+def _secret(section: str, key: str) -> str:
+    return f"{key} is a secret: it is taken from the environment only, as {environment_name(section, key)}"
+
+
+def _unknown_key(section: str, key: str, text: str) -> str:
+    """Names the section in which the key stands, else the nearest key of this one."""
+    homes = [f"[{name}] {other}" for name, other, _ in fields() if other == key]
+    meant = key if homes else nearest(key, sections()[section].model_fields)
+    hint = f"; did you mean {homes[0] if homes else meant}?" if meant else ""
+    is_hidden = any(meant == secret for _, secret in SECRETS)
+    value = HIDDEN if is_hidden else displayed(section, meant or key, text)
+    return f"[{section}] {visible(key)} = {value}: no such key{hint}"

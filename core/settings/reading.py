@@ -1,0 +1,81 @@
+"""settings.ini as texts by section and key; what is no settings file is refused with the place."""
+
+from __future__ import annotations
+
+import re
+from configparser import (
+    ConfigParser,
+    DuplicateOptionError,
+    DuplicateSectionError,
+    MissingSectionHeaderError,
+    ParsingError,
+)
+from pathlib import Path
+
+from core.errors import SettingsInvalid
+
+LARGEST_FILE = 1_000_000  # bytes; the longest sensible settings are a hundredth of it
+NEXT_STEP = "correct it and start again"
+
+
+class _Parser(ConfigParser):
+    """Without this, `[limits] style = off` on one line would open the section and silently drop the key."""
+
+    SECTCRE = re.compile(r"\[(?P<header>[^]]+)\]\s*$")
+
+
+def read_values(path: Path) -> dict[str, dict[str, str]]:
+    """The texts of the file by section and key. Raises SettingsInvalid with line and reason for any other file."""
+    text = _decoded(path)
+    # no section can have an empty name, so [DEFAULT] is an unknown section instead of one that leaks into all others
+    parser = _Parser(
+        interpolation=None, inline_comment_prefixes=(";", "#"), empty_lines_in_values=False, default_section=""
+    )
+    try:
+        parser.read_string(text)
+    except DuplicateOptionError as error:
+        raise _unreadable(path, f"line {error.lineno}: [{error.section}] {error.option} stands twice") from None
+    except DuplicateSectionError as error:
+        raise _unreadable(path, f"line {error.lineno}: the section [{error.section}] stands twice") from None
+    except MissingSectionHeaderError as error:
+        raise _unreadable(path, f"line {error.lineno}: stands before the first [section]") from None
+    except ParsingError as error:
+        raise _unreadable(path, *(f"line {line}: must be `key = value`" for line, _ in error.errors)) from None
+    return {name: dict(parser.items(name)) for name in parser.sections()}
+
+
+def refused(name: str, faults: list[str]) -> SettingsInvalid:
+    """The error with all `faults`; its message holds the single fault, or how many there are."""
+    what = faults[0] if len(faults) == 1 else f"{len(faults)} faults in the settings"
+    return SettingsInvalid(f"{name}: {what}", next_step=NEXT_STEP, faults=faults)
+
+
+def _unreadable(path: Path, *faults: str) -> SettingsInvalid:
+    return refused(str(path), list(faults))
+
+
+def _decoded(path: Path) -> str:
+    data = _bytes(path)
+    if len(data) > LARGEST_FILE:
+        raise _unreadable(path, f"is larger than {LARGEST_FILE} bytes: this is no settings file")
+    if b"\0" in data:
+        line = data[: data.index(b"\0")].count(b"\n") + 1
+        raise _unreadable(path, f"line {line}: holds binary data: this is no settings file")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise _unreadable(path, f"line {line}: is not UTF-8 text") from None
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(LARGEST_FILE + 1)
+    except FileNotFoundError:
+        raise _unreadable(path, "there is no such file") from None
+    except IsADirectoryError:
+        raise _unreadable(path, "is a directory, not a settings file") from None
+    except (OSError, ValueError) as error:  # ValueError: a path with a NUL in it
+        raise _unreadable(path, f"cannot be read: {error}") from None

@@ -1,0 +1,90 @@
+"""Model weights and their mix to one set of target weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from decimal import Decimal
+from itertools import groupby
+
+from core.model.planning import ModelWeight, Targets
+from core.model.rules import PortfolioRules
+from core.model.words import CASH, ModelName, Symbol
+from core.money import HUNDRED, ONE, ZERO
+from core.targets.refusing import NO_MARGIN, SUM_TOLERANCE, refused
+
+ROUNDING = Decimal("0.000001")  # far above what division leaves, far below what anybody could mean
+
+
+def blend(weights: Iterable[ModelWeight], rules: PortfolioRules) -> Targets:
+    """The target weights: Σ over models of mix × weight, each model and the mix scaled to sum to exactly 1.
+
+    The tolerances of file and mix let a model sum to 99.995 % and the mix to 1.001; without the scaling the
+    account would be over- or uninvested by that. A model whose mix weight is 0 takes no part: its rows might
+    as well be missing. Half of a model with 60 % VTI and half of one with 20 %: 0.5 × 0.6 + 0.5 × 0.2 = 0.4.
+    Raises PortfoliosInvalid when a model with a mix weight has no rows, or the blend borrows too much.
+    """
+    # sorted first: inexact quotients would let the order of rows decide the last digit
+    rows = sorted((row for row in weights if rules.mix.get(row.model)), key=lambda row: (row.symbol, row.model))
+    nets = _net_exposures(rows, rules.mix)
+    mixed = {
+        symbol: sum((rules.mix[row.model] * row.weight / nets[row.model] for row in group), ZERO)
+        for symbol, group in groupby(rows, key=lambda row: row.symbol)
+    }
+    return _targets(mixed, sum(rules.mix.values(), ZERO), rules)
+
+
+def targets_from_weights(weights: Mapping[Symbol, Decimal], rules: PortfolioRules) -> Targets:
+    """Targets from final weights (fractions): assets ≥ 0, CASH ≤ 0; what assets leave below 1 stays in cash.
+
+    Sums up to 0.0001 above 1 are scaled to 1. Raises PortfoliosInvalid for larger ones, and for CASH with a
+    sum below 1, which would borrow and keep cash at once.
+    """
+    net = sum((weights[symbol] for symbol in sorted(weights)), ZERO)
+    borrows = weights.get(CASH, ZERO) < 0
+    faults = [*_sign_faults(weights), *_sum_faults(net, borrows=borrows)]
+    if faults:
+        raise refused("targets", faults)
+    return _targets(weights, net if borrows else max(net, ONE), rules)
+
+
+def _net_exposures(rows: Iterable[ModelWeight], mix: Mapping[ModelName, Decimal]) -> dict[ModelName, Decimal]:
+    nets = {model: ZERO for model, share in mix.items() if share}
+    for row in rows:
+        nets[row.model] += row.weight
+    faults = [
+        f"{model} sums to {net}: a model with a mix weight must sum to 1" for model, net in nets.items() if net <= 0
+    ]
+    if faults:
+        raise refused("blend", faults)
+    return nets
+
+
+def _targets(weights: Mapping[Symbol, Decimal], total: Decimal, rules: PortfolioRules) -> Targets:
+    """The weights divided by `total`, alphabetical, checked, and written one way: 60 and 60.00 give one plan."""
+    assets = {symbol: (weights[symbol] / total).normalize() for symbol in sorted(weights) if symbol != CASH}
+    cash = (weights.get(CASH, ZERO) / total).normalize()
+    gross = sum(assets.values(), ZERO)
+    faults = [*_sign_faults({**assets, CASH: cash})]
+    if cash < 0 and not rules.allow_margin:
+        faults.append(NO_MARGIN)
+    if gross > rules.max_leverage + ROUNDING:
+        faults.append(f"the blend's gross exposure is {gross:.4f}: must be at most max_leverage ({rules.max_leverage})")
+    if faults:
+        raise refused("blend", faults)
+    return Targets(weights=assets, gross=gross.normalize(), cash=cash, net=(gross + cash).normalize())
+
+
+def _sign_faults(weights: Mapping[Symbol, Decimal]) -> Iterator[str]:
+    for symbol, weight in sorted(weights.items()):
+        if symbol == CASH and weight > 0:
+            yield f"target CASH = {weight}: must be <= 0; lower the asset weights instead"
+        if symbol != CASH and weight < 0:
+            yield f"target {symbol} = {weight}: must be >= 0 (0 says: sell it)"
+
+
+def _sum_faults(net: Decimal, *, borrows: bool) -> Iterator[str]:
+    tolerance = SUM_TOLERANCE / HUNDRED
+    if net > 1 + tolerance:
+        yield f"the targets sum to {net}: must be at most 1"
+    if borrows and net < 1 - tolerance:
+        yield f"the targets with CASH sum to {net}: must be 1"
