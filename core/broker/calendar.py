@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from functools import lru_cache
@@ -23,10 +24,12 @@ def xnys_hours(around: datetime) -> HoursOf:
 
 @lru_cache(maxsize=64)
 def _hours(around: date) -> Mapping[date, str]:
-    # costs 0.3 s, and only rehearsals need it
-    from exchange_calendars import get_calendar  # noqa: PLC0415
+    from exchange_calendars import get_calendar  # noqa: PLC0415 - brings pandas along, which only rehearsals pay for
 
-    calendar = get_calendar("XNYS", start=str(around - WINDOW), end=str(around + WINDOW))
+    with warnings.catch_warnings():
+        # exchange_calendars 4.13 on pandas 3.1 meets this deprecation; the values it reads are right
+        warnings.filterwarnings("ignore", message=r"Series\.values returning an ndarray that drops timezone")
+        calendar = get_calendar("XNYS", start=str(around - WINDOW), end=str(around + WINDOW))
     sessions = zip(calendar.sessions, calendar.opens, calendar.closes, strict=True)
     return {
         day.date(): f"{opens.tz_convert(NEW_YORK):%H%M}-{closes.tz_convert(NEW_YORK):%H%M}"

@@ -111,7 +111,7 @@ class FakeIB:
             self._receive(self.exchange.move(change))
         struck = self._strike(point)
         if FaultKind.DISCONNECT in struck:
-            self._drop()
+            self._break(point)
         self._armed += [kind for kind in struck if kind is not FaultKind.DISCONNECT]
 
     async def sleep(self, seconds: float) -> None:
@@ -171,11 +171,12 @@ class FakeIB:
         self._require_connection()
         within_limit = self._spend()
         self._log(order, is_sent=True)
-        struck = self._strike(f"{ORDER_POINT}{order.contract.symbol}") + self._taken(FaultKind.FRACTIONAL_REFUSED)
+        point = f"{ORDER_POINT}{order.contract.symbol}"
+        struck = self._strike(point) + self._taken(FaultKind.FRACTIONAL_REFUSED)
         refusal = _refusal(struck) if within_limit else refusal_of(100)
         reports = self.exchange.submit(order, client_id=self._options.client_id, refusal=refusal)
         if FaultKind.DISCONNECT in struck:
-            self._drop()
+            self._break(point)
             raise _lost("the connection broke while an order was being sent; it may have arrived")
         self._armed += [kind for kind in struck if kind is FaultKind.STALE]
         self._receive(reports)
@@ -271,6 +272,10 @@ class FakeIB:
     def _require_connection(self) -> None:
         if not self._is_connected:
             raise _lost("there is no connection to the broker")
+
+    def _break(self, point: str) -> None:
+        self._script.keep_down(point)
+        self._drop()
 
     def _drop(self) -> None:
         self._is_connected = False

@@ -63,6 +63,8 @@ class Exchange:
         if contract is None:
             refusal, contract = refusal_of(200), order.contract
         script = self.world.fills.get(contract.symbol)
+        if script and script.is_lost:
+            return ()
         ticket = self._open(Ticket(self._next_id(), client_id, terms_of(order, contract), script))
         refusal = refusal or self._refusal(replace(order, contract=contract), script, ticket)
         if refusal:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from core.sim.world import Change, FaultKind, World
+from core.sim.world import Change, FaultKind, Point, World
 
 
 class Script:
@@ -22,6 +22,10 @@ class Script:
         for kind in struck:
             self._left[at, kind] -= 1
         return struck
+
+    def keep_down(self, at: str) -> None:
+        """Let what is left of a disconnect at `at` refuse the next connections instead."""
+        self._left[Point.CONNECT, FaultKind.DISCONNECT] += self._left.pop((at, FaultKind.DISCONNECT), 0)
 
     def changes(self, at: str) -> tuple[Change, ...]:
         """The changes due at this point, each once."""

@@ -7,7 +7,7 @@ Currencies trade from Sunday 17:15 to Friday 17:00 New York, with a break from 1
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 CLOSED = "CLOSED"
@@ -43,12 +43,12 @@ class Sessions:
         return self._text(first, _fx)
 
     def session(self, at: datetime, *, is_fx: bool, is_extended: bool) -> Session | None:
-        """The session that `at` lies in, else the next one within two weeks; None without one."""
+        """The session that `at` lies in, else the next one within two weeks, in UTC; None without one."""
         first = at.astimezone(NEW_YORK).date()
         for day in _days(first, DAYS_SEARCHED):
             found = _fx(day) if is_fx else self._stock(day, is_extended=is_extended)
             if found and at < found[1]:
-                return found
+                return found[0].astimezone(UTC), found[1].astimezone(UTC)
         return None
 
     def _stock(self, day: date, *, is_extended: bool) -> Session | None:

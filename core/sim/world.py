@@ -98,6 +98,8 @@ class SimQuote:
 class FillScript:
     """How orders in one symbol fill: this part, so much later, at this price, or refused with a broker's code.
 
+    `is_lost`: they never arrive, and nothing is ever heard of them.
+
     An order with a script fills by it, wherever the touch is; never beyond its limit. What the fraction leaves keeps
     working and does not fill.
     """
@@ -106,6 +108,7 @@ class FillScript:
     fill_fraction: Decimal = ONE
     price: Decimal | None = None
     reject: int | None = None
+    is_lost: bool = False
 
 
 class Point(StrEnum):
@@ -134,7 +137,11 @@ class FaultKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Goes wrong the first `times` times that `at` is reached."""
+    """Goes wrong the first `times` times that `at` is reached.
+
+    A point before a stage, and an order's, is met once: a disconnect there breaks the line, and what is left of
+    `times` refuses the connections tried after it.
+    """
 
     at: str
     kind: FaultKind

@@ -1,0 +1,206 @@
+"""FakeIB keeps the contract of every broker, and the script of a rehearsal besides."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest.register_assert_rewrite("broker_contract")
+
+from datetime import timedelta  # noqa: E402 - the contract's asserts are rewritten before it is imported
+
+from broker_contract import BrokerContract, Rig, drain, of_kind, states  # noqa: E402
+from builders import contract  # noqa: E402
+from worlds import VTI, account, earlier, fake, held, order, quoted, world  # noqa: E402
+
+from core.broker.fake import FakeIB, FakeOptions  # noqa: E402
+from core.broker.rehearsal import Rehearsed  # noqa: E402
+from core.errors import ConnectionLost, ContractNotFound, PacingExceeded  # noqa: E402
+from core.model import USD, BrokerKind, Failure, Fill, MarketDataType, OrderState, OrderUpdate, Side, Symbol  # noqa: E402
+from core.money import D  # noqa: E402
+from core.sim.script import Script  # noqa: E402
+from core.sim.world import Change, Fault, FaultKind, FillScript, Point  # noqa: E402
+
+
+class TestFakeIB(BrokerContract):
+    @pytest.fixture
+    def start(self):
+        async def start(a_world):
+            broker = FakeIB.of(a_world)
+            return Rig(broker, lambda: FakeIB(broker.exchange, Script(world())))
+
+        return start
+
+
+async def opened(options=None, **changes):
+    broker = fake(options, **changes)
+    await broker.connect()
+    return broker
+
+
+def test_it_says_what_it_is():
+    broker = fake()
+    assert (broker.kind, broker.port) == (BrokerKind.FAKE, None)
+    assert isinstance(broker, Rehearsed)
+
+
+async def test_the_world_moves_when_the_run_reaches_the_point_and_only_once():
+    change = Change(Point.BEFORE_BUYS, {VTI: quoted("98.00", "98.01")}, (held("VTI", "3"),), {USD: D(50)})
+    broker = await opened(changes=(change,), account=account(open_orders=(earlier(limit_price=D("98.50")),)))
+    broker.reach("before_sells")
+    assert (await broker.snapshot()).cash[USD] == D(100_000)
+    broker.reach("before_buys")
+    broker.reach("before_buys")
+    snapshot = await broker.snapshot()
+    assert (snapshot.cash[USD], snapshot.positions[0].quantity) == (D(50) - D("980.10"), D(13))
+    (fill,) = of_kind(await drain(broker), Fill)
+    assert (fill.price, fill.order_ref) == (D("98.01"), "RB-EARLIER-B1-1")
+
+
+async def test_the_script_throws_the_kill_switch():
+    thrown = []
+    broker = await opened(
+        FakeOptions(on_kill_switch=lambda: thrown.append("thrown")),
+        faults=(Fault("before_sells", FaultKind.KILL_SWITCH),),
+    )
+    broker.reach("approval")
+    assert thrown == []
+    broker.reach("before_sells")
+    broker.reach("before_sells")
+    assert thrown == ["thrown"]
+
+
+async def test_the_kill_switch_thrown_at_an_order_lets_that_order_through():
+    thrown = []
+    options = FakeOptions(on_kill_switch=lambda: thrown.append("thrown"))
+    broker = await opened(options, faults=(Fault("order:VTI", FaultKind.KILL_SWITCH),))
+    await broker.place(order())
+    assert thrown == ["thrown"]
+    assert states(await drain(broker))[-1] is OrderState.FILLED
+
+
+async def test_a_line_that_breaks_between_stages_is_lost_and_stays_down_as_long_as_scripted():
+    broker = await opened(faults=(Fault("before_sells", FaultKind.DISCONNECT, times=2),))
+    broker.reach("before_sells")
+    with pytest.raises(ConnectionLost):
+        await broker.snapshot()
+    with pytest.raises(ConnectionLost):
+        await broker.connect()
+    await broker.connect()
+    assert broker.is_connected
+
+
+@pytest.mark.parametrize(
+    ("kind", "error"), [(FaultKind.PACING, PacingExceeded), (FaultKind.CONTRACT_NOT_FOUND, ContractNotFound)]
+)
+async def test_a_fault_of_a_stage_waits_for_the_next_read(kind, error):
+    broker = await opened(faults=(Fault("before_buys", kind),))
+    broker.reach("before_buys")
+    with pytest.raises(error):
+        await broker.quotes([contract()])
+    assert (await broker.quotes([contract()]))[VTI].bid == D("100.00")
+
+
+@pytest.mark.parametrize("point", ["connect", "snapshot", "quotes", "before_fx", "order:VTI"])
+async def test_a_stale_fault_makes_the_next_quotes_an_hour_old(point):
+    broker = await opened(faults=(Fault(point, FaultKind.STALE),))
+    await broker.snapshot()
+    await broker.place(order())
+    broker.reach("before_fx")
+    ages = [broker.now() - (await broker.quotes([contract()]))[VTI].taken_at for _ in range(2)]
+    assert ages == [timedelta(hours=1), timedelta(0)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "failure", "code"),
+    [
+        (FaultKind.FRACTIONAL_REFUSED, Failure.FRACTION, 10243),
+        (FaultKind.CONTRACT_NOT_FOUND, Failure.CONTRACT, 200),
+        (FaultKind.PACING, Failure.PACING, 100),
+    ],
+)
+async def test_a_fault_at_an_order_refuses_that_order_once(kind, failure, code):
+    broker = await opened(faults=(Fault("order:VTI", kind),))
+    await broker.place(order())
+    await broker.place(order(ref="RB-AAAAAAAAAAAA-B1-2"))
+    first, *_, last = of_kind(await drain(broker), OrderUpdate)
+    assert (first.state, first.failure, first.code) == (OrderState.REJECTED, failure, code)
+    assert last.state is OrderState.FILLED
+
+
+async def test_a_refused_fraction_of_a_stage_waits_for_the_next_order():
+    broker = await opened(faults=(Fault("quotes", FaultKind.FRACTIONAL_REFUSED),))
+    await broker.quotes([contract()])
+    await broker.place(order(quantity="0.5"))
+    assert states(await drain(broker)) == [OrderState.REJECTED]
+
+
+async def test_pacing_at_connect_is_raised_there():
+    broker = fake(faults=(Fault("connect", FaultKind.PACING),))
+    with pytest.raises(PacingExceeded):
+        await broker.connect()
+    await broker.connect()
+
+
+async def test_our_own_pace_costs_venue_time_and_never_meets_the_limit():
+    broker = await opened()
+    before = broker.now()
+    for _ in range(100):
+        await broker.open_orders()
+    assert broker.now() - before == timedelta(seconds=2)
+
+
+async def test_more_than_fifty_messages_in_a_second_are_refused():
+    broker = await opened(FakeOptions(messages_per_second=1000))
+    for _ in range(50):
+        await broker.open_orders()
+    with pytest.raises(PacingExceeded):
+        await broker.open_orders()
+    await broker.place(order())
+    (update,) = await drain(broker)
+    assert (update.state, update.failure) == (OrderState.REJECTED, Failure.PACING)
+    await broker.sleep(1)
+    await broker.open_orders()
+
+
+async def test_a_quote_whose_kind_is_scripted_keeps_it():
+    broker = await opened(quotes={VTI: quoted("1", "2", data_type=MarketDataType.FROZEN)})
+    assert (await broker.quotes([contract()]))[VTI].data_type is MarketDataType.FROZEN
+
+
+async def test_an_order_that_is_lost_leaves_no_trace():
+    broker = await opened(fills={VTI: FillScript(is_lost=True)})
+    await broker.place(order())
+    assert await drain(broker, 120) == []
+    assert await broker.open_orders() == await broker.completed_orders() == await broker.executions() == ()
+
+
+async def test_the_log_holds_what_was_sent_and_received_in_order():
+    broker = await opened()
+    await broker.place(order())
+    await drain(broker)
+    await broker.disconnect()
+    words = [line.what if isinstance(line.what, str) else type(line.what).__name__ for line in broker.log]
+    assert words == ["connect", "Order", "OrderUpdate", "Fill", "CommissionReport", "OrderUpdate", "disconnect"]
+    assert [line.is_sent for line in broker.log] == [True, True, False, False, False, False, True]
+
+
+async def test_two_rehearsals_of_one_world_are_the_same_to_the_byte():
+    logs = []
+    for _ in range(2):
+        broker = await opened(commission=D(1), fills={Symbol("BND"): FillScript(delay_seconds=D("1.5"))})
+        await broker.place(order())
+        await broker.place(order("BND", limit="72.01", ref="RB-AAAAAAAAAAAA-B2-1"))
+        await broker.place(order(side=Side.SELL, limit="200", ref="RB-AAAAAAAAAAAA-S1-1"))
+        await drain(broker, 5)
+        await broker.cancel(order(ref="RB-AAAAAAAAAAAA-S1-1").ref)
+        await drain(broker)
+        broker.exchange.audit()
+        logs.append(repr(broker.log))
+    assert logs[0] == logs[1]
+
+
+async def test_the_calendar_knows_holidays_and_short_days():
+    broker = await opened(as_of=world().as_of.replace(month=11, day=23))
+    hours = (await broker.resolve([VTI], {}))[VTI].liquid_hours
+    assert "20261126:CLOSED" in hours
+    assert "20261127:0930-20261127:1300" in hours
