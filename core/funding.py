@@ -78,6 +78,11 @@ class Proceeds:
     worst_rate: Decimal | None = None
     commissions: Decimal = ZERO
 
+    @property
+    def total(self) -> Decimal:
+        """USD that come in, commissions paid."""
+        return self.sells + self.converted - self.commissions
+
 
 @dataclass(frozen=True, slots=True)
 class BuyCosts:
@@ -252,7 +257,7 @@ def free_cash(valuation: Valuation, proceeds: Proceeds) -> Decimal:
     else:
         cad_left = cad * (valuation.usd_per_cad or ZERO)
     reserve = max(ZERO, valuation.buffer - cad_left)
-    return valuation.cash.get(USD, ZERO) + proceeds.sells + proceeds.converted - proceeds.commissions - reserve
+    return valuation.cash.get(USD, ZERO) + proceeds.total - reserve
 
 
 def room(valuation: Valuation, proceeds: Proceeds, rules: SizingRules) -> Room:

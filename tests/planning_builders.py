@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -117,9 +118,10 @@ def targets(weights: Mapping[str, str]) -> Targets:
     return Targets(assets, gross, cash, gross + cash)
 
 
-def etf(symbol: str, **changes: object) -> Contract:
+def etf(symbol: str, /, **changes: object) -> Contract:
     """An ETF whose conId is made of the symbol's letters in order, so that no two share one."""
-    return contract(symbol, con_id=int.from_bytes(symbol.encode(), "big"), **changes)
+    values: dict[str, object] = {"symbol": Symbol(symbol), "con_id": int.from_bytes(symbol.encode(), "big")}
+    return replace(contract(symbol), **(values | changes))  # type: ignore[arg-type]  # a builder takes any field
 
 
 def held(symbol: str, quantity: str, price: str = "100", **changes: object) -> Position:

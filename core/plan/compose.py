@@ -16,7 +16,6 @@ from core.funding import (
     affordable,
     budget_for,
     convert,
-    convertible,
     fx_market,
     room,
 )
@@ -70,11 +69,13 @@ class _Case:
 
 
 @dataclass(frozen=True, slots=True)
-class _Funding:
-    """The conversion, and what is there for buys once it and the sells are done."""
+class _Income:
+    """What comes in before the buys. `may_buy` is False while the account breaks its limits of borrowing."""
 
+    sells: tuple[Draft, ...]
     fx: FxLeg | None
     proceeds: Proceeds
+    may_buy: bool
 
 
 def make_plan(inputs: PlanInputs, rules: PlanRules) -> Plan:
@@ -86,14 +87,12 @@ def make_plan(inputs: PlanInputs, rules: PlanRules) -> Plan:
     after the sells, SafetyRefused above max_turnover_pct.
     """
     case = _open_case(inputs, rules)
-    sells = _sells(case)
-    is_broken = _check_borrowing(case, sells)
     listed = wish_list([drift for drift in case.drifts if drift.triggered and drift.wanted > 0], case.desk)
-    funding = _fund(case, sells, ZERO if is_broken else listed.unlimited_cost(rules.sizing))
-    buys = size_wishes(listed, _budget(case, listed, funding.proceeds, is_broken=is_broken), rules.sizing)
+    income = _income(case, listed)
+    buys = size_wishes(listed, _budget(case, listed, income), rules.sizing)
     untouched = [Draft(drift) for drift in case.drifts if not drift.triggered]
-    lines = number_lines(sells, (*buys, *listed.dropped), untouched, case.valuation)
-    return _finish(case, lines, funding)
+    lines = number_lines(income.sells, (*buys, *listed.dropped), untouched, case.valuation)
+    return _finish(case, lines, income)
 
 
 def _open_case(inputs: PlanInputs, rules: PlanRules) -> _Case:
@@ -107,26 +106,18 @@ def _open_case(inputs: PlanInputs, rules: PlanRules) -> _Case:
     return _Case(inputs, rules, valuation, drifts, desk_for(inputs, rules), market)
 
 
-def _sells(case: _Case) -> tuple[Draft, ...]:
-    """The sells, rounded up where a USD debit would otherwise stay that may not."""
+def _income(case: _Case, listed: WishList) -> _Income:
+    """Sells and conversion; the sells rounded up where a USD debit would otherwise stay that may not."""
     sells = size_sells(case.drifts, case.desk, rounds_up=False)
-    if case.rules.sizing.allow_margin or case.usd >= 0:
-        return sells
-    proceeds = proceeds_of(sells, case.commission)
-    left = case.usd + proceeds.sells - proceeds.commissions + _could_convert(case)
-    return size_sells(case.drifts, case.desk, rounds_up=True) if left < 0 else sells
+    may_buy = not _breaks_borrowing(case, sells)
+    wanted_cost = listed.unlimited_cost(case.rules.sizing) if may_buy and case.rules.funding.enabled else ZERO
+    income = _fund(case, sells, wanted_cost, may_buy=may_buy)
+    if case.rules.sizing.allow_margin or case.usd >= 0 or case.usd + income.proceeds.total >= 0:
+        return income
+    return _fund(case, size_sells(case.drifts, case.desk, rounds_up=True), wanted_cost, may_buy=may_buy)
 
 
-def _could_convert(case: _Case) -> Decimal:
-    """USD that a conversion could bring at the worst rate, 0 when none could be sent."""
-    funding = case.rules.funding
-    if funding.prefer_market_hours and case.inputs.fx_closed:
-        return ZERO
-    dollars = convertible(case.cad, case.market, funding)
-    return affordable(dollars, case.cad, case.market) if dollars >= funding.min_fx_order_usd else ZERO
-
-
-def _check_borrowing(case: _Case, sells: tuple[Draft, ...]) -> bool:
+def _breaks_borrowing(case: _Case, sells: tuple[Draft, ...]) -> bool:
     """Whether the account already breaks a limit of borrowing, so that it may sell but not buy.
 
     Raises FundsInsufficient, saying by how much, when the planned sells do not mend it.
@@ -148,12 +139,12 @@ def _check_borrowing(case: _Case, sells: tuple[Draft, ...]) -> bool:
     )
 
 
-def _fund(case: _Case, sells: tuple[Draft, ...], wanted_cost: Decimal) -> _Funding:
-    """The conversion that the buys need, and what sells and conversion bring at worst."""
+def _fund(case: _Case, sells: tuple[Draft, ...], wanted_cost: Decimal, *, may_buy: bool) -> _Income:
+    """What the sells bring, and the conversion of what is then lacking for buys of `wanted_cost`."""
     rules = case.rules
     proceeds = proceeds_of(sells, case.commission)
     if not rules.funding.enabled:
-        return _Funding(None, proceeds)
+        return _Income(sells, None, proceeds, may_buy)
     need = FxNeed(
         wanted_cost=wanted_cost,
         usd_cash=case.usd,
@@ -164,15 +155,13 @@ def _fund(case: _Case, sells: tuple[Draft, ...], wanted_cost: Decimal) -> _Fundi
         commission=case.commission,
     )
     fx = convert(need, case.market, case.inputs.fx_closed, rules.funding, **_fx_tick(case))
-    return _Funding(
-        fx,
-        replace(
-            proceeds,
-            converted=affordable(fx.quantity, case.cad, case.market),
-            worst_rate=case.market.worst,
-            commissions=proceeds.commissions + (case.commission if fx.quantity else ZERO),
-        ),
+    proceeds = replace(
+        proceeds,
+        converted=affordable(fx.quantity, case.cad, case.market),
+        worst_rate=case.market.worst,
+        commissions=proceeds.commissions + (case.commission if fx.quantity else ZERO),
     )
+    return _Income(sells, fx, proceeds, may_buy)
 
 
 def _fx_tick(case: _Case) -> dict[str, Decimal]:
@@ -181,16 +170,16 @@ def _fx_tick(case: _Case) -> dict[str, Decimal]:
     return {"tick": increment_at(contract.ticks, case.market.worst)} if contract and case.market.worst else {}
 
 
-def _budget(case: _Case, listed: WishList, proceeds: Proceeds, *, is_broken: bool) -> Budget:
-    if is_broken:
+def _budget(case: _Case, listed: WishList, income: _Income) -> Budget:
+    if not income.may_buy:
         return Budget(ZERO, Cut.LEVERAGE)
     sizing = case.rules.sizing
-    return budget_for(case.valuation, case.inputs.targets, proceeds, listed.costs(sizing), sizing)
+    return budget_for(case.valuation, case.inputs.targets, income.proceeds, listed.costs(sizing), sizing)
 
 
-def _finish(case: _Case, lines: tuple[TradeLine, ...], funding: _Funding) -> Plan:
+def _finish(case: _Case, lines: tuple[TradeLine, ...], income: _Income) -> Plan:
     inputs, rules, valuation = case.inputs, case.rules, case.valuation
-    totals = totals_of(lines, valuation, funding.proceeds, funding.fx, case.commission)
+    totals = totals_of(lines, valuation, income.proceeds, income.fx, case.commission)
     check_turnover(totals, valuation.net_liq, rules.sizing)
     expires_at = inputs.now + rules.plan_lifetime
     bond = Bond(inputs.run_id, inputs.snapshot.account_id, inputs.mode, expires_at)
@@ -203,12 +192,12 @@ def _finish(case: _Case, lines: tuple[TradeLine, ...], funding: _Funding) -> Pla
         valuation=valuation,
         contracts=contracts,
         lines=lines,
-        fx=funding.fx,
+        fx=income.fx,
         totals=totals,
-        warnings=_warnings(case, lines, funding.fx),
+        warnings=_warnings(case, lines, income.fx),
         created_at=inputs.now,
         expires_at=expires_at,
-        hash=plan_hash(bond, ((line, contracts[line.symbol]) for line in lines), funding.fx),
+        hash=plan_hash(bond, ((line, contracts[line.symbol]) for line in lines), income.fx),
     )
 
 

@@ -23,7 +23,7 @@ def totals_of(
     buys = _sum(line.dollars for line in lines if line.side is Side.BUY)
     paid = _sum(_worst(line) for line in lines if line.side is Side.BUY)
     charged = commission * sum(1 for line in lines if line.side is Side.BUY)
-    spent = proceeds.sells + proceeds.converted - proceeds.commissions - paid - charged
+    spent = proceeds.total - paid - charged
     given = proceeds.converted * fx.planning_rate if fx and fx.planning_rate else ZERO
     cash_after = dict(valuation.cash)
     cash_after[USD] = cash_after.get(USD, ZERO) + spent

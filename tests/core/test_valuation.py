@@ -1,0 +1,213 @@
+"""What an account is worth by our own prices, with numbers worked by hand."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from builders import quote_rules
+from hypothesis import given
+from hypothesis import strategies as st
+from planning_builders import account, at, case, etf, held, plan_rules, share, valuation_rules
+
+from core.errors import DataRefused, MarketDataMissing
+from core.model import CAD, USD, Currency, PriceSource, SecurityType, Untargeted
+from core.money import D, Money
+from core.valuation import in_usd, value_account
+
+EUR = Currency("EUR")
+
+
+def value(inputs, rules=None):
+    return value_account(inputs.snapshot, inputs.targets, inputs.contracts, inputs.quotes, rules or plan_rules())
+
+
+def test_net_liq_is_cash_at_the_accounts_own_rate_and_shares_at_our_price():
+    own = account(held("VTI", "100", "251"), held("BND", "50", "72"), cash={USD: "1000", CAD: "500"})
+    found = value(case({"VTI": "0.6", "BND": "0.4"}, own, at("VTI", "250"), at("BND", "72.10")))
+    # 1 000 + 500 × 0.8 + 100 × 250 + 50 × 72.10
+    assert found.net_liq == D(30005)
+    assert found.broker_net_liq == D(30100)
+    assert found.gross_position_value == D(28605)
+    assert found.cash == {USD: D(1000), CAD: D(500)}
+    assert found.usd_per_cad == D("0.8")
+
+
+def test_an_account_based_in_cad_has_the_brokers_figures_converted():
+    own = account(
+        held("VTI", "100"),
+        base=CAD,
+        cash={CAD: "2500", USD: "0"},
+        excess_liquidity=Money(D(11250), CAD),
+        maintenance_margin=Money(D(3125), CAD),
+        buying_power=Money(D(45000), CAD),
+    )
+    found = value(case({"VTI": "1"}, own))
+    # one USD is 1.25 CAD: 2 500 CAD are 2 000 USD beside 100 × 100 USD
+    assert (found.net_liq, found.broker_net_liq) == (D(12000), D(12000))
+    assert (found.excess_liquidity, found.maintenance_margin, found.buying_power) == (D(9000), D(2500), D(36000))
+    assert found.usd_per_cad == D("0.8")
+
+
+def test_investable_is_net_liq_less_buffer_and_outside_holdings():
+    own = account(held("VTI", "100"), share("AAPL", "10", "200"), cash={USD: "8000"})
+    rules = plan_rules(valuation=valuation_rules(cash_buffer_pct=D(1)))
+    found = value(case({"VTI": "1"}, own), rules)
+    assert (found.net_liq, found.buffer, found.investable) == (D(20000), D(200), D(17800))
+
+
+@pytest.mark.parametrize(
+    ("position", "why"),
+    [
+        (share("AAPL", "10"), "not an ETF"),
+        (held("XIC", "10", contract=etf("XIC", currency=CAD)), "in CAD, not in USD"),
+        (held("VTI", "10", contract=etf("VTI.L", symbol="VTI")), "another listing than the one that would be traded"),
+    ],
+)
+def test_what_the_plan_may_not_touch_stands_outside_with_its_reason(position, why):
+    found = value(case({"VTI": "1"}, account(position, cash={USD: "1000"})))
+    assert [holding.why for holding in found.outside] == [why]
+    assert found.held == {"VTI": D(0)}
+
+
+def test_the_same_ticker_on_another_exchange_in_cad_is_not_the_target():
+    listed_in_toronto = held("VTI", "10", "100", contract=etf("VTI.TO", symbol="VTI", currency=CAD))
+    found = value(case({"VTI": "1"}, account(listed_in_toronto, held("VTI", "5"), cash={USD: "1000"})))
+    assert found.held == {"VTI": D(5)}
+    assert [(holding.symbol, holding.quantity, holding.value) for holding in found.outside] == [("VTI", D(10), D(800))]
+
+
+def test_an_etf_without_target_is_sold_or_held_by_setting():
+    own = account(held("GLD", "10"), held("VTI", "10"), cash={USD: "1000"})
+    inputs = case({"VTI": "1"}, own)
+    sold = value(inputs)
+    assert (sold.untargeted, sold.outside) == (frozenset({"GLD"}), ())
+    kept = value(inputs, plan_rules(valuation=valuation_rules(untargeted=Untargeted.HOLD)))
+    assert kept.untargeted == frozenset()
+    assert [(holding.symbol, holding.value) for holding in kept.outside] == [("GLD", D(1000))]
+    assert list(kept.held) == ["VTI"]
+
+
+def test_a_held_etf_that_could_not_be_resolved_is_left_alone():
+    inputs = case({"VTI": "1"}, account(held("GLD", "10"), held("VTI", "10")))
+    del inputs.contracts["GLD"]
+    assert value(inputs).outside[0].why == "another listing than the one that would be traded"
+
+
+def test_a_symbol_with_target_zero_is_a_target_and_not_untargeted():
+    found = value(case({"VTI": "1", "GLD": "0"}, account(held("GLD", "10"))))
+    assert found.untargeted == frozenset()
+    assert found.held == {"GLD": D(10), "VTI": D(0)}
+
+
+def test_a_cash_balance_shown_as_a_position_is_not_counted_twice():
+    balance = held("CAD", "500", "0.8", contract=etf("CAD", security_type=SecurityType.CASH))
+    found = value(case({"VTI": "1"}, account(balance, cash={USD: "1000", CAD: "500"}, net_liq=Money(D(1400), USD))))
+    assert found.net_liq == D(1400)
+    assert found.outside == ()
+
+
+def test_a_position_of_nothing_is_no_position_and_two_of_a_kind_are_one():
+    own = account(held("GLD", "0"), held("VTI", "3"), held("VTI", "4"))
+    assert value(case({"VTI": "1"}, own)).held == {"VTI": D(7)}
+
+
+@pytest.mark.parametrize("untargeted", list(Untargeted))
+@pytest.mark.parametrize("currency", [USD, CAD])
+def test_a_short_etf_is_refused_with_advice(untargeted, currency):
+    short = held("XIC", "-5", contract=etf("XIC", currency=currency))
+    rules = plan_rules(valuation=valuation_rules(untargeted=untargeted))
+    with pytest.raises(DataRefused, match="XIC -5") as refused:
+        value(case({"VTI": "1"}, account(short, cash={USD: "9000"})), rules)
+    assert "buy the short shares back" in refused.value.next_step
+
+
+def test_a_short_share_is_left_alone_and_counted():
+    found = value(case({"VTI": "1"}, account(share("AAPL", "-10"), cash={USD: "9000"})))
+    assert found.outside[0].value == D(-1000)
+    assert (found.net_liq, found.investable, found.gross_position_value) == (D(8000), D(9000), D(1000))
+
+
+def test_every_symbol_without_a_price_is_named():
+    nothing = {"bid": None, "ask": None, "last": None}
+    inputs = case(
+        {"A": "0.4", "B": "0.3", "C": "0.3"}, account(cash={USD: "9"}), at("A", **nothing), at("C", **nothing)
+    )
+    with pytest.raises(MarketDataMissing, match="no usable price for A, C"):
+        value(inputs)
+    del inputs.quotes["B"]
+    with pytest.raises(MarketDataMissing, match="A, B, C"):
+        value(inputs)
+
+
+def test_the_source_of_each_price_is_kept():
+    rules = plan_rules(quotes=quote_rules(price_source=PriceSource.MIDPOINT))
+    found = value(case({"A": "1"}, account(cash={USD: "9"}), at("A", "100", "1", last=D(90))), rules)
+    assert (found.prices["A"].value, found.prices["A"].source) == (D(100), PriceSource.MIDPOINT)
+
+
+@pytest.mark.parametrize("rate", [None, D(0), D(-1)])
+def test_money_in_a_currency_without_a_rate_is_refused(rate):
+    rates = {USD: D(1)} | ({EUR: rate} if rate is not None else {})
+    with pytest.raises(DataRefused, match="no usable exchange rate for EUR"):
+        in_usd(D(5), EUR, rates)
+    assert in_usd(D(0), EUR, rates) == 0
+
+
+def test_an_outside_holding_in_a_currency_without_a_rate_is_refused():
+    with pytest.raises(DataRefused, match="EUR"):
+        value(case({"VTI": "1"}, account(share("SAP", "10", currency=EUR), cash={USD: "9000"})))
+
+
+def test_an_account_that_names_no_cad_rate_has_none():
+    assert value(case({"VTI": "1"}, account(cash={USD: "9"}, rates={USD: "1"}))).usd_per_cad is None
+
+
+@pytest.mark.parametrize(
+    ("broker", "warns"),
+    [("10000", False), ("9900.990099", True), ("9900.990100", False), ("10101.01", False), ("10101.02", True)],
+)
+def test_more_than_one_percent_from_the_brokers_net_liq_is_a_warning(broker, warns):
+    own = account(cash={USD: "10000"}, net_liq=Money(D(broker), USD))
+    assert bool(value(case({"VTI": "1"}, own)).warnings) is warns
+
+
+def test_too_far_from_the_brokers_net_liq_is_refused_with_the_figures():
+    own = account(cash={USD: "10000"}, net_liq=Money(D("9523"), USD))
+    with pytest.raises(DataRefused, match=r"10000\.00 USD and the broker's 9523\.00 USD are 5\.01 % apart"):
+        value(case({"VTI": "1"}, own))
+    loose = plan_rules(valuation=valuation_rules(max_net_liq_gap_pct=D(6)))
+    assert "5.01 % apart" in value(case({"VTI": "1"}, own), loose).warnings[0]
+
+
+def test_a_gap_limit_below_one_percent_refuses_too():
+    own = account(cash={USD: "10000"}, net_liq=Money(D(9950), USD))
+    with pytest.raises(DataRefused, match=r"0\.50 % apart, more than 0\.4 %"):
+        value(case({"VTI": "1"}, own), plan_rules(valuation=valuation_rules(max_net_liq_gap_pct=D("0.4"))))
+
+
+def test_a_broker_that_says_nothing_is_there_is_not_believed():
+    with pytest.raises(DataRefused, match="all of it apart"):
+        value(case({"VTI": "1"}, account(cash={USD: "10"}, net_liq=Money(D(0), USD))))
+
+
+@pytest.mark.parametrize("cash", ["0", "-1", "-5000"])
+def test_an_account_with_nothing_to_invest_is_refused(cash):
+    with pytest.raises(DataRefused, match="nothing to invest"):
+        value(case({"VTI": "1"}, account(cash={USD: cash})))
+
+
+@given(st.randoms(use_true_random=False), st.lists(st.decimals("0.01", "999", places=2), min_size=4, max_size=4))
+def test_the_order_of_positions_cash_and_quotes_does_not_matter(rng: random.Random, prices):
+    positions = [held(symbol, "7", str(p)) for symbol, p in zip("ABCD", prices, strict=True)]
+    positions += [share("SAP", "3", "33.33", EUR), share("BMW", "4", "44.44", EUR)]
+    rates = {USD: "1.37", CAD: "1", EUR: "1.49"}
+    cash = {USD: "11.11", CAD: "22.22", EUR: "33.33"}
+    quotes = [at(symbol, str(p)) for symbol, p in zip("ABCD", prices, strict=True)]
+    weights = {"A": "0.3", "B": "0.3", "C": "0.4"}
+    first = value(case(weights, account(*positions, cash=cash, rates=rates, base=CAD), *quotes))
+    for things in (positions, quotes):
+        rng.shuffle(things)
+    cash = dict(rng.sample(sorted(cash.items()), 3))
+    again = value(case(weights, account(*positions, cash=cash, rates=rates, base=CAD), *quotes))
+    assert repr(first) == repr(again)
