@@ -153,9 +153,9 @@ def _entry_faults(entry: _Entry, rules: PortfolioRules) -> Iterator[str]:
 
 def _cash_faults(percent: Decimal, rules: PortfolioRules) -> Iterator[str]:
     if percent > 0:
-        yield "CASH must be negative (borrowed); to keep cash, lower the asset weights instead"
+        yield "CASH must be negative; to keep cash, lower the asset weights instead"
     elif percent == 0:
-        yield "CASH must be negative (borrowed); leave the row out when nothing is"
+        yield "CASH must be negative; leave the row out when nothing is borrowed"
     elif not rules.allow_margin:
         yield NO_MARGIN
 

@@ -1,0 +1,136 @@
+"""Settings in layers, every fault with its name and place, and secrets that no fault shows."""
+
+from __future__ import annotations
+
+import pytest
+from input_builders import FOLDER, made_settings, settings_faults, settings_texts
+
+from core.errors import ExitCode, SettingsInvalid
+from core.settings import settings_from
+
+
+@pytest.mark.parametrize(("section", "key", "text"), [("ibkr", "account_id", ""), ("models", "gltr", "")])
+def test_a_missing_required_key_says_what_to_write(section, key, text):
+    values = settings_texts()
+    del values[section][key]
+    with pytest.raises(SettingsInvalid) as refused:
+        settings_from(values, folder=FOLDER)
+    (fault,) = refused.value.faults
+    assert fault.startswith(f"[{section}] {key} is missing: write {key} = ")
+
+
+def test_missing_sections_are_faults_of_their_required_keys():
+    with pytest.raises(SettingsInvalid) as refused:
+        settings_from({}, folder=FOLDER)
+    assert [fault.split(" is ")[0] for fault in refused.value.faults] == [
+        "[ibkr] account_id",
+        "[models] smurf",
+        "[models] badass",
+        "[models] gltr",
+    ]
+    assert refused.value.message == "settings: 4 faults in the settings"
+    assert refused.value.exit_code is ExitCode.SETTINGS
+
+
+def test_all_faults_of_all_layers_are_told_at_once():
+    faults = settings_faults(
+        {"rebalance": {"min_order_usd": "-5", "order_tipe": "LMT"}, "fxx": {}, "fx": {"max_fx_order_usd": "10"}},
+        environ={"REBALANCER__LIMITS__STYLE": "smart", "REBALANCER__FX__ENABLE": "true"},
+        overrides={"io.log_level": "LOUD", "io.reports": "x"},
+    )
+    assert faults == (
+        "[rebalance] order_tipe = LMT: no such key; did you mean order_type?",
+        "[fxx] is no section of the settings; did you mean [fx]?",
+        "REBALANCER__FX__ENABLE in the environment is no setting; did you mean REBALANCER__FX__ENABLED?",
+        "io.reports in the overrides is no setting; did you mean io.report_dir?",
+        "[rebalance] min_order_usd = -5: must be a number >= 0",
+        "[fx] max_fx_order_usd = 10: must be > min_fx_order_usd (1000), or none",
+        "[limits] style = smart (from REBALANCER__LIMITS__STYLE): must be one of spread_aware, static_bps, off",
+        "[io] log_level = LOUD (from the overrides): must be one of DEBUG, INFO, WARNING, ERROR",
+    )
+
+
+def test_a_guard_is_told_beside_other_faults_of_its_section_but_not_when_its_own_keys_are_at_fault():
+    broken = {"max_order_usd": "100", "direction": "up"}
+    assert len(settings_faults({"rebalance": broken})) == 2
+    assert settings_faults({"rebalance": broken | {"min_order_usd": "x"}}) == (
+        "[rebalance] min_order_usd = x: must be a number >= 0",
+        "[rebalance] direction = up: must be one of both, buy_only, sell_only",
+    )
+
+
+def test_a_key_in_the_wrong_section_is_shown_its_home():
+    assert settings_faults({"limits": {"min_order_usd": "5"}}) == (
+        "[limits] min_order_usd = 5: no such key; did you mean [rebalance] min_order_usd?",
+    )
+
+
+def test_a_name_like_no_other_gets_no_advice():
+    assert settings_faults({"qqqqqq": {"x": "1"}, "io": {"zzzzzz": "1"}}) == (
+        "[qqqqqq] is no section of the settings",
+        "[io] zzzzzz = 1: no such key",
+    )
+
+
+def test_an_override_without_a_section_is_shown_the_whole_name():
+    assert settings_faults(overrides={"min_order_usd": "0"}) == (
+        "min_order_usd in the overrides is no setting; did you mean rebalance.min_order_usd?",
+    )
+
+
+def test_the_environment_beats_the_file_and_an_override_beats_both():
+    band = {"per_holding_band_bps": "10"}
+    environ = {"REBALANCER__REBALANCE__PER_HOLDING_BAND_BPS": "20", "REBALANCER_SETTINGS": "x", "PATH": "/bin"}
+    overrides = {"Rebalance.Per_Holding_Band_Bps": " 30 "}
+    assert made_settings({"rebalance": band}).rebalance.per_holding_band_bps == 10
+    assert made_settings({"rebalance": band}, environ=environ).rebalance.per_holding_band_bps == 20
+    assert made_settings({"rebalance": band}, environ=environ, overrides=overrides).rebalance.per_holding_band_bps == 30
+
+
+def test_a_later_layer_heals_a_fault_of_an_earlier_one():
+    assert made_settings({"fx": {"enabled": "x"}}, overrides={"fx.enabled": "yes"}).fx.enabled
+
+
+def test_the_same_key_in_two_spellings_is_refused():
+    assert settings_faults({"fx": {"enabled": "true", "Enabled": "false"}}) == ("[fx] enabled stands twice",)
+
+
+ADDRESS = "https://hooks.example.com/T0PQ"
+
+
+def test_a_webhook_comes_from_the_environment_and_is_not_shown():
+    settings = made_settings(environ={"REBALANCER__NOTIFY__WEBHOOK_URL": ADDRESS})
+    assert settings.notify.webhook_url.get_secret_value() == ADDRESS
+    assert settings.echo()["notify"] == {"webhook_url": "set"}
+    assert made_settings().echo()["notify"] == {"webhook_url": "none"}
+    assert "T0PQ" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        {"sections": {"notify": {"webhook_url": ADDRESS}}},
+        {"sections": {"notify": {"webhook_urll": ADDRESS}}},
+        {"sections": {"io": {"webhook_url": ADDRESS}}},
+        {"sections": {"fx": {"route": ADDRESS}}},
+        {"sections": {"journal": {"url": "ann:T0PQ@db"}}},
+        {"overrides": {"notify.webhook_url": ADDRESS}},
+        {"overrides": {"notify.webhook": ADDRESS}},
+        {"environ": {"REBALANCER__NOTIFY__WEBHOOK_URL": "T0PQ"}},
+        {"environ": {"REBALANCER__NOTIFY__WEBHOOK": ADDRESS}},
+    ],
+)
+def test_a_secret_in_the_wrong_place_is_a_fault_that_does_not_show_it(layers):
+    (fault,) = settings_faults(**layers)
+    assert "T0PQ" not in fault
+
+
+def test_the_account_is_masked_in_echo_and_faults():
+    assert made_settings().echo()["ibkr"]["account_id"] == "******567"
+    assert "DU1234567" not in repr(made_settings())
+    assert settings_faults({"ibkr": {"account_id": "DU 1234567"}})[0].startswith(
+        "[ibkr] account_id = *******567: must be "
+    )
+    assert settings_faults({"ibkr": {"acount_id": "DU1234567"}})[0].startswith(
+        "[ibkr] acount_id = ******567: no such key"
+    )
