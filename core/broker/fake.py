@@ -73,7 +73,8 @@ class FakeOptions:
 class FakeIB:
     """A broker for rehearsals; `log` is everything sent and received, in order.
 
-    Several may share one exchange, one after the other, as runs of one account do.
+    Several may share one exchange, one after the other, as runs of one account do. What its calls promise stands
+    in `core.broker.port`; one coroutine at a time may use it, for whoever waits moves the clock.
     """
 
     kind = BrokerKind.FAKE

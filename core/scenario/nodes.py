@@ -56,6 +56,7 @@ class Node:
         return self.value is None or (isinstance(self.value, str) and self.value in NOTHING)
 
     def fault(self, text: str) -> None:
+        """Note what is wrong here."""
         self.faults.append(f"{self.path}: {text}" if self.path else text)
 
     def fields(self, *known: str) -> dict[str, Node]:

@@ -48,6 +48,7 @@ def read_world(as_of: datetime, fields: dict[str, Node]) -> World:
 
 
 def symbol_of(text: str) -> Symbol:
+    """The symbol as the account and the market know it: trimmed, in upper case."""
     return Symbol(text.strip().upper())
 
 

@@ -38,6 +38,7 @@ class Books:
             self._gift = account.excess_liquidity - self.figures(world.quotes).excess_liquidity
 
     def held(self, symbol: Symbol) -> Decimal:
+        """Shares of the symbol, 0 when there are none."""
         position = self.positions.get(symbol)
         return position.quantity if position else ZERO
 

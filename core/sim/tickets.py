@@ -102,6 +102,7 @@ class Ticket:
         )
 
     def as_working(self) -> WorkingOrder:
+        """Its line in the list of open orders."""
         return WorkingOrder(
             order_ref=self.terms.order_ref,
             symbol=self.terms.contract.symbol,
@@ -114,6 +115,7 @@ class Ticket:
         )
 
     def as_completed(self) -> CompletedOrder:
+        """Its line in the list of completed orders."""
         return CompletedOrder(
             order_ref=self.terms.order_ref,
             symbol=self.terms.contract.symbol,
