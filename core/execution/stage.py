@@ -83,15 +83,14 @@ class StageRun:
         while not self._must_break():
             await self._look_after_all()
             if self._may_send():
-                await self._send(self._queue.popleft())
+                await self._send_unless_told_otherwise()
             elif self._live:
                 await self._watch.take(self._patience())
-            else:
+            elif not self._watch.cut:
                 break
         if self._is_broken:
             await close_unknown(self._watch, tuple(self._live), seconds=self._rules.shutdown_seconds)
-        else:
-            await self._await_commissions()
+        await self._hear_the_rest()
         self._heed_alarms()
         self._conclude()
 
@@ -140,6 +139,11 @@ class StageRun:
         is_clear = not (self._is_frozen or self._is_broken or self._watch.cut or is_awaited)
         return bool(self._queue) and has_room and is_clear
 
+    async def _send_unless_told_otherwise(self) -> None:
+        """Send the next order, unless the broker has said something that was not heard yet: that comes first."""
+        if await self._watch.take(0) is None and not self._watch.cut:
+            await self._send(self._queue.popleft())
+
     async def _send(self, order: Order) -> None:
         """INTENT, the guard, SENDING, and only then the order."""
         watch, now = self._watch, self._watch.broker.now()
@@ -173,6 +177,8 @@ class StageRun:
     async def _look_after(self, ticket: _Ticket) -> None:
         """Move a ticket on by what is on record, and see to it when it is overdue."""
         record = self._watch.record(ticket.ref)
+        if record.state is OrderState.UNKNOWN:
+            return  # its alarm ends the stage, and it is cancelled with the others
         if record.is_settled:
             del self._live[ticket.ref]
             await self._close(ticket, record)
@@ -271,11 +277,13 @@ class StageRun:
                 )
             )
 
-    async def _await_commissions(self) -> None:
-        """Give the fees of the stage's fills a moment to arrive; they may come later, or never."""
+    async def _hear_the_rest(self) -> None:
+        """Take in what was said already, and give fees still missing a moment; they may come later, or never."""
         until = self._in(self._rules.commission_seconds)
-        while self._lacks_fees() and not self._watch.cut and self._watch.broker.now() < until:
-            await self._watch.take((until - self._watch.broker.now()).total_seconds())
+        while not self._watch.cut:
+            wait = (until - self._watch.broker.now()).total_seconds() if self._lacks_fees() else 0.0
+            if await self._watch.take(wait) is None:
+                break
 
     def _lacks_fees(self) -> bool:
         return any(fill.commission is None for ref in self._intended for fill in self._watch.record(ref).fills)

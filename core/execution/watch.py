@@ -18,7 +18,6 @@ from core.model import (
     CommissionReport,
     ConnectionChange,
     Fill,
-    Notice,
     OrderRecord,
     OrderRef,
     OrderState,
@@ -86,7 +85,7 @@ class Watch:
                     self.journal.record(event)
             case ConnectionChange():
                 self._admit_change(event)
-            case Notice():
+            case _:
                 self.tell("notice", f"{event.order_ref or ''} {event.text}".strip())
 
     def lose(self, error: ConnectionLost) -> None:

@@ -1,0 +1,168 @@
+"""What stands around the stages: orders that work before we plan, and what the account shows after we traded."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from builders import contract, fill, position, snapshot
+from trading import buy, trading
+from worlds import account, earlier
+
+from core.errors import AccountBusy, OrderStateUnknown
+from core.execution import cancel_leftovers, respect_foreign, unexplained_changes
+from core.model import (
+    USD_CAD,
+    ForeignOrders,
+    OrderRef,
+    OrderState,
+    OrderType,
+    SecurityType,
+    Side,
+    Symbol,
+    WorkingOrder,
+)
+from core.money import D
+
+OURS = earlier(filled=D(4))
+BY_HAND = earlier("BND", ref="")
+VTI, BND = Symbol("VTI"), Symbol("BND")
+
+
+def working(symbol: str = "VTI", ref: str = "", **changes: object) -> WorkingOrder:
+    values: dict[str, object] = {"quantity": D(10), "filled": D(4), "order_type": OrderType.LMT, "limit_price": D(90)}
+    return WorkingOrder(OrderRef(ref), Symbol(symbol), Side.BUY, **(values | changes))  # type: ignore[arg-type]  # as above
+
+
+async def with_orders(*orders):
+    at_work = await trading(buy(), account=account(open_orders=orders))
+    return at_work, await at_work.broker.snapshot()
+
+
+def states(at_work) -> list[OrderState]:
+    return [ticket.state for ticket in at_work.at_broker()]
+
+
+# --- leftovers ---
+
+
+async def test_our_orders_of_an_earlier_run_are_cancelled_and_told():
+    at_work, before = await with_orders(OURS, BY_HAND)
+    cancelled = await cancel_leftovers(at_work.desk, before)
+    assert [(order.order_ref, order.symbol, order.filled) for order in cancelled] == [("RB-EARLIER-B1-1", VTI, D(4))]
+    assert states(at_work) == [OrderState.CANCELLED, OrderState.WORKING]
+
+
+async def test_without_orders_of_ours_nothing_is_asked_for():
+    at_work, before = await with_orders(BY_HAND)
+    assert await cancel_leftovers(at_work.desk, before) == ()
+    assert at_work.broker.calls == 0
+
+
+async def test_a_leftover_that_has_ended_since_the_snapshot_counts_as_ended():
+    at_work, before = await with_orders(OURS)
+    at_work.broker.exchange.cancel(at_work.at_broker()[0].perm_id)
+    assert len(await cancel_leftovers(at_work.desk, before)) == 1
+    assert not any(str(entry.what).startswith("cancel ") for entry in at_work.broker.log)
+
+
+async def test_a_leftover_whose_end_was_told_needs_no_place_in_the_lists():
+    at_work, before = await with_orders(OURS)
+    at_work.broker.exchange.completed = lambda: ()
+    assert len(await cancel_leftovers(at_work.desk, before)) == 1
+
+
+async def test_a_leftover_that_only_vanishes_is_not_cancelled_for_certain():
+    at_work, before = await with_orders(OURS)
+    at_work.broker.exchange.completed = lambda: ()
+    at_work.broker.bend = lambda event: ()
+    with pytest.raises(OrderStateUnknown, match="RB-EARLIER-B1-1"):
+        await cancel_leftovers(at_work.desk, before)
+
+
+async def test_a_leftover_that_cannot_be_cancelled_stops_the_run_in_time():
+    at_work, before = await with_orders(OURS)
+    at_work.broker.deaf_to_cancels = True
+    start = at_work.broker.now()
+    with pytest.raises(OrderStateUnknown, match="could not be cancelled for certain"):
+        await cancel_leftovers(at_work.desk, before)
+    assert at_work.broker.now() - start < timedelta(seconds=32)
+
+
+@pytest.mark.parametrize("call", range(1, 9))
+async def test_a_line_that_breaks_while_cancelling_leftovers_is_opened_again(call):
+    at_work, before = await with_orders(OURS)
+    at_work.broker.drop_at = call
+    assert len(await cancel_leftovers(at_work.desk, before)) == 1
+    assert states(at_work) == [OrderState.CANCELLED]
+
+
+async def test_leftovers_are_not_cancelled_on_a_line_that_stays_down():
+    at_work, before = await with_orders(OURS)
+    await at_work.broker.disconnect()
+    at_work.broker.refusals = 99
+    with pytest.raises(OrderStateUnknown):
+        await cancel_leftovers(at_work.desk, before)
+
+
+# --- other people's orders ---
+
+
+def test_somebody_elses_order_in_a_symbol_of_the_plan_refuses_the_run():
+    with pytest.raises(AccountBusy, match="symbols of the plan: BUY 6 VTI, BUY 6 BND"):
+        respect_foreign(
+            snapshot(working_orders=(working(), working("BND", "other-tool"))), {VTI, BND}, ForeignOrders.REFUSE
+        )
+
+
+@pytest.mark.parametrize(
+    ("order", "setting", "warnings"),
+    [
+        (working(), ForeignOrders.IGNORE, ("somebody else's order works beside ours: BUY 6 VTI",)),
+        (working("AAPL"), ForeignOrders.REFUSE, ()),
+        (working("VTI", "RB-EARLIER-B1-1"), ForeignOrders.REFUSE, ()),
+    ],
+)
+def test_an_order_that_is_ours_or_outside_the_plan_is_no_reason_to_refuse(order, setting, warnings):
+    assert respect_foreign(snapshot(working_orders=(order,)), {VTI, BND}, setting) == warnings
+
+
+# --- afterwards ---
+
+
+@pytest.mark.parametrize(
+    ("before", "fills", "after", "warnings"),
+    [
+        ("10", ["5"], "15", 0),
+        ("10", [], "10", 0),
+        ("10", ["5"], "18", 1),
+        ("10", ["5"], "10", 1),
+        ("0", ["5", "3"], "8", 0),
+    ],
+)
+def test_a_position_is_what_it_was_plus_our_fills(before, fills, after, warnings):
+    ours = [fill(shares) for shares in fills]
+    found = unexplained_changes(snapshot(position(quantity=before)), snapshot(position(quantity=after)), ours)
+    assert len(found) == warnings
+
+
+def test_an_unexplained_change_says_what_was_expected_and_what_is_there():
+    found = unexplained_changes(snapshot(position(quantity="10")), snapshot(), [fill("4", side=Side.SELL)])
+    assert found == ("VTI: our fills make it 6 shares, the account shows 0",)
+
+
+def test_a_position_that_appears_from_nowhere_is_told():
+    assert unexplained_changes(snapshot(), snapshot(position("AAPL", "3")), []) == (
+        "AAPL: our fills make it 0 shares, the account shows 3",
+    )
+
+
+def test_currencies_are_no_positions():
+    pair = position("USD", "500", contract=contract("USD", security_type=SecurityType.CASH))
+    assert unexplained_changes(snapshot(), snapshot(pair), [fill("500", symbol=USD_CAD)]) == ()
+
+
+async def test_an_order_that_was_never_on_record_cannot_be_watched():
+    at_work, _ = await with_orders(OURS)
+    with pytest.raises(KeyError, match="RB-EARLIER-B1-1"):
+        at_work.desk.watch.doubt(OURS.order_ref, "no word")
