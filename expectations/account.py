@@ -1,0 +1,93 @@
+"""Suite of the account table: positions, cash and figures are numbers, and add up in one currency."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from core.frames import FIGURE, NET_LIQ, POSITION
+from expectations.gate import library, suite_of
+from expectations.rules import CENT, Limits, rule, tolerance
+
+if TYPE_CHECKING:
+    from great_expectations import ExpectationSuite
+
+WARN_GAP_PCT = 1.0
+MARK_GAP_PCT = 1.0
+MOST = 1e13  # no account has as much, in any currency; an infinity or a sentinel like 1.8e308 is not an amount
+
+
+@dataclass(frozen=True, slots=True)
+class AccountChecks:
+    """The broker's NetLiq may be this many percent away from the sum of what it lists."""
+
+    max_gap_pct: float
+
+
+def account_suite(checks: AccountChecks) -> ExpectationSuite:
+    """Every amount is a number with a rate, no ETF is short, and the parts are the broker's NetLiq."""
+    gx = library()
+    is_position, is_etf = gx.Column("kind") == POSITION, gx.Column("security_type") == "ETF"
+    parts, marked = ("symbol", "kind", "base_value"), ("quantity", "price", "value")
+    return suite_of(
+        "account",
+        [
+            *gx.filled(["symbol", "kind", "currency", "value", "rate", "base_value"]),
+            *gx.filled(["quantity", "price"], row_condition=is_position),
+            gx.ExpectColumnValuesToBeBetween(
+                column="rate", min_value=0, strict_min=True, description="exchange rate not above 0"
+            ),
+            gx.ExpectColumnValuesToBeBetween(
+                column="base_value", min_value=-MOST, max_value=MOST, description="not an amount of money"
+            ),
+            gx.ExpectColumnValuesToBeBetween(
+                column="base_value",
+                min_value=0,
+                strict_min=True,
+                row_condition=gx.Column("symbol") == NET_LIQ,
+                description="net liquidation value not above 0",
+            ),
+            gx.ExpectColumnValuesToBeBetween(
+                column="quantity", min_value=0, row_condition=is_etf, description="short position in an ETF"
+            ),
+            gx.rows(
+                net_liq_adds_up,
+                parts,
+                f"positions and cash are more than {checks.max_gap_pct:g} % from the broker's NetLiq",
+                limits={"most_pct": checks.max_gap_pct},
+            ),
+            gx.rows(
+                net_liq_adds_up,
+                parts,
+                f"positions and cash are more than {WARN_GAP_PCT:g} % from the broker's NetLiq",
+                limits={"most_pct": WARN_GAP_PCT},
+                severity="warning",
+            ),
+            gx.rows(
+                value_is_quantity_times_price,
+                marked,
+                f"value more than {MARK_GAP_PCT:g} % from quantity × price",
+                limits={"most_pct": MARK_GAP_PCT},
+                row_condition=is_position,
+                severity="warning",
+            ),
+        ],
+    )
+
+
+@rule
+def net_liq_adds_up(frame: pd.DataFrame, limits: Limits) -> pd.Series:
+    """The broker's NetLiq is the sum of positions and cash; the row of NetLiq is the one at fault."""
+    total = frame["base_value"].where(frame["kind"] != FIGURE, 0).sum()
+    gap = (frame["base_value"] - total).abs()
+    allowed = frame["base_value"].abs() * limits["most_pct"] / 100 + tolerance(total)
+    return (frame["symbol"] != NET_LIQ) | (gap <= allowed)
+
+
+@rule
+def value_is_quantity_times_price(frame: pd.DataFrame, limits: Limits) -> pd.Series:
+    """The broker's market value is quantity × its mark."""
+    gap = (frame["value"] - frame["quantity"] * frame["price"]).abs()
+    return gap <= frame["value"].abs() * limits["most_pct"] / 100 + CENT

@@ -1,0 +1,91 @@
+"""The parts of Great Expectations that the suites are built from. Importing it takes about 12 s: see `gate.library`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal
+
+import pandas as pd
+from great_expectations import ExpectationSuite, get_context
+from great_expectations.core import ExpectationSuiteValidationResult
+from great_expectations.execution_engine.pandas_execution_engine import PandasExecutionEngine
+from great_expectations.expectations.core.expect_column_distinct_values_to_contain_set import (
+    ExpectColumnDistinctValuesToContainSet,
+)
+from great_expectations.expectations.core.expect_column_pair_values_a_to_be_greater_than_b import (
+    ExpectColumnPairValuesAToBeGreaterThanB,
+)
+from great_expectations.expectations.core.expect_column_values_to_be_between import ExpectColumnValuesToBeBetween
+from great_expectations.expectations.core.expect_column_values_to_be_in_set import ExpectColumnValuesToBeInSet
+from great_expectations.expectations.core.expect_column_values_to_be_unique import ExpectColumnValuesToBeUnique
+from great_expectations.expectations.core.expect_column_values_to_match_regex import ExpectColumnValuesToMatchRegex
+from great_expectations.expectations.core.expect_column_values_to_not_be_null import ExpectColumnValuesToNotBeNull
+from great_expectations.expectations.core.expect_compound_columns_to_be_unique import ExpectCompoundColumnsToBeUnique
+from great_expectations.expectations.expectation import Expectation, MulticolumnMapExpectation
+from great_expectations.expectations.metrics.map_metric_provider.multicolumn_condition_partial import (
+    multicolumn_condition_partial,
+)
+from great_expectations.expectations.metrics.map_metric_provider.multicolumn_map_metric_provider import (
+    MulticolumnMapMetricProvider,
+)
+from great_expectations.expectations.row_conditions import Column
+
+from expectations.rules import RULES, Rule
+
+__all__ = [
+    "Column",
+    "ExpectColumnDistinctValuesToContainSet",
+    "ExpectColumnPairValuesAToBeGreaterThanB",
+    "ExpectColumnValuesToBeBetween",
+    "ExpectColumnValuesToBeInSet",
+    "ExpectColumnValuesToBeUnique",
+    "ExpectColumnValuesToMatchRegex",
+    "ExpectColumnValuesToNotBeNull",
+    "ExpectCompoundColumnsToBeUnique",
+    "ExpectRowsToSatisfy",
+    "Expectation",
+    "ExpectationSuite",
+    "ExpectationSuiteValidationResult",
+    "filled",
+    "get_context",
+    "rows",
+]
+
+
+class RowsSatisfy(MulticolumnMapMetricProvider):
+    """The metric behind ExpectRowsToSatisfy: which rows obey the named rule; one with a null obeys none."""
+
+    condition_metric_name = "rows.satisfy"
+    condition_value_keys = ("rule", "limits", "optional")
+
+    @multicolumn_condition_partial(engine=PandasExecutionEngine)  # type: ignore[untyped-decorator]  # of the library
+    def _pandas(cls, column_list: pd.DataFrame, **kwargs: Any) -> pd.Series:  # noqa: N805 - the decorator's convention
+        required = column_list.drop(columns=kwargs["optional"])
+        holds: pd.Series = RULES[kwargs["rule"]](column_list, kwargs["limits"]) & required.notna().all(axis=1)
+        return holds
+
+
+class ExpectRowsToSatisfy(MulticolumnMapExpectation):
+    """Every row obeys the rule of that name in `expectations.rules`, with these limits.
+
+    A null is a breach, except in the `optional` columns, where the rule itself says what it means.
+    """
+
+    map_metric = "rows.satisfy"
+    success_keys = ("rule", "limits", "optional", "mostly")
+    args_keys = ("column_list", "rule", "limits", "optional")
+
+    rule: str
+    limits: dict[str, float] = {}  # noqa: RUF012 - a pydantic field, copied for each instance
+    optional: list[str] = []  # noqa: RUF012 - as above
+    ignore_row_if: Literal["all_values_are_missing", "any_value_is_missing", "never"] = "never"
+
+
+def rows(check: Rule, columns: Sequence[str], says: str, **options: Any) -> Expectation:
+    """The expectation that every row obeys `check`, computed from `columns`; `says` is what a breach is called."""
+    return ExpectRowsToSatisfy(rule=check.__name__, column_list=list(columns), description=says, **options)
+
+
+def filled(columns: Iterable[str], **options: Any) -> list[Expectation]:
+    """One expectation per column that it has no nulls; every other check lets a null pass."""
+    return [ExpectColumnValuesToNotBeNull(column=column, description=f"no {column}", **options) for column in columns]

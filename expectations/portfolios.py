@@ -1,0 +1,79 @@
+"""Suite of the portfolios table: the rules of portfolios.csv, checked again on the parsed rows."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from expectations.gate import library, suite_of
+from expectations.rules import CENT, Limits, rule
+
+if TYPE_CHECKING:
+    from great_expectations import ExpectationSuite
+
+MODELS = ("SMURF", "BADASS", "GLTR")
+
+
+@dataclass(frozen=True, slots=True)
+class PortfolioChecks:
+    """`models` with a mix weight above 0 must have rows; CASH rows need `allow_margin`."""
+
+    models: Collection[str]
+    allow_margin: bool
+    max_leverage: float
+
+
+def portfolios_suite(checks: PortfolioChecks) -> ExpectationSuite:
+    """Known models and symbols once each, assets ≥ 0, CASH < 0 by leave only, each model 100 %."""
+    gx = library()
+    is_cash, is_asset = gx.Column("symbol") == "CASH", gx.Column("symbol") != "CASH"
+    most = checks.max_leverage * 100
+    weighed = ("portfolio", "symbol", "target_pct")
+    return suite_of(
+        "portfolios",
+        [
+            *gx.filled(["line", "portfolio", "symbol", "target_pct"]),
+            gx.ExpectColumnValuesToBeInSet(column="portfolio", value_set=list(MODELS), description="unknown model"),
+            gx.ExpectColumnDistinctValuesToContainSet(
+                column="portfolio", value_set=sorted(checks.models), description="a model of the mix has no rows"
+            ),
+            gx.ExpectColumnValuesToMatchRegex(
+                column="symbol", regex=r"\A[A-Z0-9.\- ]{1,12}\Z", description="not a symbol"
+            ),
+            gx.ExpectCompoundColumnsToBeUnique(
+                column_list=["portfolio", "symbol"], description="symbol twice in one model"
+            ),
+            gx.ExpectColumnValuesToBeBetween(
+                column="target_pct", min_value=0, row_condition=is_asset, description="target below 0"
+            ),
+            gx.ExpectColumnValuesToBeBetween(
+                column="target_pct", max_value=0, strict_max=True, row_condition=is_cash, description="CASH not below 0"
+            ),
+            gx.rows(cash_is_allowed, weighed, "CASH without margin", limits={"allowed": checks.allow_margin}),
+            gx.rows(model_is_whole, weighed, "the model is not 100 %"),
+            gx.rows(model_is_affordable, weighed, f"assets above {most:g} %", limits={"most": most}),
+        ],
+    )
+
+
+@rule
+def cash_is_allowed(frame: pd.DataFrame, limits: Limits) -> pd.Series:
+    """No CASH row unless margin is enabled."""
+    return (frame["symbol"] != "CASH") | bool(limits["allowed"])
+
+
+@rule
+def model_is_whole(frame: pd.DataFrame, limits: Limits) -> pd.Series:  # noqa: ARG001 - rules look alike
+    """Assets and CASH of each model sum to 100, within 0.01."""
+    sums = frame.groupby("portfolio")["target_pct"].transform("sum")
+    return (sums - 100).abs() <= CENT + 1e-9
+
+
+@rule
+def model_is_affordable(frame: pd.DataFrame, limits: Limits) -> pd.Series:
+    """The assets of each model sum to `most` at most, within 0.01."""
+    assets = frame["target_pct"].where(frame["symbol"] != "CASH", 0)
+    return assets.groupby(frame["portfolio"]).transform("sum") <= limits["most"] + CENT

@@ -1,0 +1,117 @@
+"""Suite of the quotes table: what would give a wrong price stops the run; what only may end it later is a warning.
+
+Whether a missing, one-sided, crossed or old quote matters depends on whether the symbol trades, so planning
+decides that with its own exit code. It is shown here all the same.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from expectations.gate import library, suite_of
+from expectations.rules import CLOSE, Limits, rule
+
+if TYPE_CHECKING:
+    from great_expectations import ExpectationSuite
+
+FAR_PCT = 5.0
+CLOCK_SKEW_SECONDS = 5.0
+SOURCES = ("last", "midpoint", "bidask", "snapshot")
+
+
+@dataclass(frozen=True, slots=True)
+class QuoteChecks:
+    """A quote older than `stale_seconds` is a warning."""
+
+    stale_seconds: float
+
+
+def quotes_suite(checks: QuoteChecks) -> ExpectationSuite:
+    """One row per symbol, every price above 0 and what its source says; nulls, age and oddities as warnings."""
+    gx = library()
+    is_valued, has_price = gx.Column("is_valued") == True, gx.Column("price").is_not_null()  # noqa: E712 - builds a condition
+    doubt = {"severity": "warning"}
+    sides = ("bid", "ask", "last")
+    return suite_of(
+        "quotes",
+        [
+            *gx.filled(["symbol", "is_valued"]),
+            gx.ExpectColumnValuesToBeUnique(column="symbol", description="symbol quoted twice"),
+            gx.ExpectColumnValuesToBeBetween(
+                column="price", min_value=0, strict_min=True, description="price not above 0"
+            ),
+            gx.ExpectColumnValuesToBeInSet(
+                column="price_source", value_set=list(SOURCES), row_condition=has_price, description="unknown source"
+            ),
+            gx.rows(
+                price_is_what_its_source_says,
+                ("symbol", "price", "price_source", *sides),
+                "price is not what its source says",
+                optional=list(sides),
+                row_condition=has_price,
+            ),
+            *gx.filled(["price", "bid", "ask", "age_seconds"], row_condition=is_valued, **doubt),
+            *(
+                gx.ExpectColumnValuesToBeBetween(
+                    column=side, min_value=0, strict_min=True, description=f"{side} not above 0", **doubt
+                )
+                for side in sides
+            ),
+            gx.ExpectColumnPairValuesAToBeGreaterThanB(
+                column_A="ask",
+                column_B="bid",
+                or_equal=True,
+                ignore_row_if="either_value_is_missing",  # a missing side is a fault of its own above
+                description="bid above ask",
+                **doubt,
+            ),
+            gx.ExpectColumnValuesToBeBetween(
+                column="age_seconds",
+                min_value=-CLOCK_SKEW_SECONDS,
+                max_value=checks.stale_seconds,
+                description=f"quote older than {checks.stale_seconds:g} s, or from the future",
+                **doubt,
+            ),
+            gx.ExpectColumnValuesToBeInSet(
+                column="data_type", value_set=["live"], row_condition=is_valued, description="not live data", **doubt
+            ),
+            gx.rows(
+                price_is_near_the_mid,
+                ("price", "bid", "ask"),
+                f"price more than {FAR_PCT:g} % from the middle of bid and ask",
+                optional=["bid", "ask"],
+                limits={"most_pct": FAR_PCT},
+                row_condition=has_price,
+                **doubt,
+            ),
+        ],
+    )
+
+
+@rule
+def price_is_what_its_source_says(frame: pd.DataFrame, limits: Limits) -> pd.Series:  # noqa: ARG001 - rules look alike
+    """last is the last trade, midpoint the middle, bidask one side; a snapshot may be any of these."""
+    price, source = frame["price"], frame["price_source"]
+    is_last = _same(price, frame["last"])
+    is_middle = _same(price, (frame["bid"] + frame["ask"]) / 2)
+    is_side = _same(price, frame["bid"]) | _same(price, frame["ask"])
+    return (
+        ((source == "last") & is_last)
+        | ((source == "midpoint") & is_middle)
+        | ((source == "bidask") & is_side)
+        | ((source == "snapshot") & (is_last | is_middle | is_side))
+    )
+
+
+@rule
+def price_is_near_the_mid(frame: pd.DataFrame, limits: Limits) -> pd.Series:
+    """A last trade far from the market is old or wrong; without both sides there is nothing to compare."""
+    middle = (frame["bid"] + frame["ask"]) / 2
+    return ~((frame["price"] / middle - 1).abs() * 100 > limits["most_pct"])
+
+
+def _same(one: pd.Series, other: pd.Series) -> pd.Series:
+    return (one - other).abs() <= one.abs() * CLOSE
