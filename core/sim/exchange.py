@@ -232,9 +232,8 @@ class Exchange:
 
     def _fill(self, ticket: Ticket, shares: Decimal, price: Decimal) -> tuple[Report, ...]:
         terms = ticket.terms
-        number = len(ticket.fills) + 1
         fill = Fill(
-            exec_id=f"0000f1f1.{ticket.perm_id:08x}.{number:02d}.01",
+            exec_id=f"0000f1f1.{ticket.perm_id:08x}.{len(ticket.fills) + 1:02d}.01",
             order_ref=terms.order_ref,
             symbol=terms.contract.symbol,
             side=terms.side,
@@ -242,7 +241,7 @@ class Exchange:
             price=price,
             at=self.now,
         )
-        cost = self.world.commission if number == 1 else ZERO
+        cost = self.world.commission
         self.books.fill(terms.contract, terms.side, shares, price)
         self.books.charge(cost)
         ticket.filled += shares
@@ -257,7 +256,6 @@ class Exchange:
 
     def _end(self, ticket: Ticket, state: OrderState) -> Report:
         ticket.state = state
-        ticket.due = ticket.expires = None
         return _report(ticket, ticket.update(self.now))
 
 

@@ -163,8 +163,8 @@ class World:
     """Everything a simulated broker needs to know.
 
     Every symbol of `quotes`, of the account and of `listed` is a contract; so is USD.CAD. `commission` is charged in
-    USD with the first fill of an order. `margin_rate` is the maintenance margin as a fraction of a position's value.
-    `book_rate` (CAD per USD) is the account's own rate while USD.CAD has no price at all.
+    USD with the fill of an order, of which each has at most one. `margin_rate` is the maintenance margin as a
+    fraction of a position's value. `book_rate` (CAD per USD) is the account's own rate while USD.CAD has no price.
     """
 
     as_of: datetime

@@ -389,6 +389,14 @@ class BrokerContract:
         assert (ended.order_ref, ended.state, ended.filled) == (order().ref, OrderState.FILLED, D(10))
         assert [fill.order_ref for fill in await again.executions()] == [order().ref]
 
+    async def test_what_was_not_heard_before_the_line_went_is_not_told_after(self, connected):
+        broker = await connected()
+        await broker.place(order())
+        await broker.disconnect()
+        await broker.connect()
+        assert await broker.next_event(5) is None
+        assert len(await broker.executions()) == 1
+
     async def test_events_of_several_orders_come_in_order_of_time(self, connected):
         later = {VTI: scripted(delay_seconds=D(8))[VTI], BND: scripted("BND", delay_seconds=D(3))[BND]}
         broker = await connected(fills=later)

@@ -56,6 +56,14 @@ async def test_the_world_moves_when_the_run_reaches_the_point_and_only_once():
     assert (fill.price, fill.order_ref) == (D("98.01"), "RB-EARLIER-B1-1")
 
 
+async def test_what_happens_to_somebody_elses_order_is_no_event_of_ours():
+    change = Change(Point.APPROVAL, {VTI: quoted("80.00", "80.01")})
+    broker = await opened(changes=(change,), account=account(open_orders=(earlier(ref="by hand"),)))
+    broker.reach("approval")
+    assert await drain(broker) == []
+    assert [fill.order_ref for fill in await broker.executions()] == ["by hand"]
+
+
 async def test_the_script_throws_the_kill_switch():
     thrown = []
     broker = await opened(

@@ -175,7 +175,7 @@ def test_a_fraction_of_nothing_never_fills():
     assert of_kind(venue.advance_to(NOW + 600 * SECOND), Fill) == []
 
 
-def test_the_fee_is_charged_once_with_the_first_fill():
+def test_the_fee_is_charged_with_the_fill():
     venue = exchange(commission=D(1))
     reports = submit(venue, order())
     assert [paid.commission for paid in of_kind(reports, CommissionReport)] == [D(1)]
@@ -237,6 +237,14 @@ def test_an_order_for_a_closed_market_is_held_until_it_opens(sent, filled):
     assert [notice.code for notice in of_kind(reports, Notice)] == [399]
     (fill,) = of_kind(venue.advance_to(venue.now + timedelta(days=4)), Fill)
     assert fill.at.isoformat() == filled
+
+
+def test_a_quote_that_moves_before_the_opening_fills_nothing():
+    venue = exchange(as_of=NOW.replace(hour=10))
+    submit(venue, order())
+    assert venue.move(moved(VTI=quoted("90", "91"))) == ()
+    (fill,) = of_kind(venue.advance_to(NOW), Fill)
+    assert (fill.price, fill.at) == (D(91), NOW.replace(hour=14))
 
 
 def test_an_order_for_a_market_that_never_opens_just_waits():

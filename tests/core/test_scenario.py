@@ -211,8 +211,9 @@ def test_portfolio_rows_go_through_the_reader_of_portfolios(write):
 
 def test_what_is_wrong_in_a_portfolio_row_is_left_to_that_reader(write):
     rows = "portfolios: [{portfolio: SMURF, symbl: VTI}]\n"
-    portfolios = read_scenario(write(SMALL.replace("targets: {VTI: 1}\n", rows))).portfolios
-    assert portfolios == b"portfolio,symbol,target_pct,symbl\nSMURF,,,VTI\n"
+    scenario = read_scenario(write(SMALL.replace("targets: {VTI: 1}\n", rows)))
+    assert "models" not in scenario.settings
+    assert scenario.portfolios == b"portfolio,symbol,target_pct,symbl\nSMURF,,,VTI\n"
 
 
 @pytest.mark.parametrize(
