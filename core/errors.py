@@ -84,6 +84,12 @@ class RebalanceError(Exception):
     def __str__(self) -> str:
         return f"{self.message} - {self.next_step}" if self.next_step else self.message
 
+    @property
+    def in_full(self) -> str:
+        """The line with each single fault in it, for where there is no room for a list."""
+        missing = [fault for fault in self.faults if fault not in self.message]
+        return "; ".join([str(self), *missing])
+
 
 class UsageError(RebalanceError):
     exit_code = ExitCode.USAGE

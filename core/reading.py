@@ -14,7 +14,19 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, sto
 
 from core.broker.port import Broker
 from core.errors import TRANSIENT, BrokerError, MarketDataMissing
-from core.model import AccountId, AccountSnapshot, Contract, MarketDataType, Quote, QuoteRules, Symbol
+from core.model import (
+    USD,
+    USD_CAD,
+    AccountId,
+    AccountSnapshot,
+    Contract,
+    MarketDataType,
+    Quote,
+    QuoteRules,
+    SecurityType,
+    Symbol,
+    Targets,
+)
 from core.quotes import lacks_price, nbbo, needs_another_look
 
 T = TypeVar("T")
@@ -58,6 +70,21 @@ class Reader:
     async def resolve(self, symbols: Sequence[Symbol], overrides: Mapping[Symbol, str]) -> Mapping[Symbol, Contract]:
         """The contract of each symbol. Raises ContractNotFound naming every one that is unknown or ambiguous."""
         return await self.read("resolving contracts", lambda: self._broker.resolve(symbols, overrides))
+
+    async def resolve_universe(
+        self, targets: Targets, snapshot: AccountSnapshot, overrides: Mapping[Symbol, str], *, with_fx: bool
+    ) -> Mapping[Symbol, Contract]:
+        """The contract of every target and of every held USD ETF; USD.CAD as well `with_fx`.
+
+        Raises ContractNotFound naming every target that is unknown or ambiguous.
+        """
+        wanted = [*targets.weights, *([USD_CAD] if with_fx else [])]
+        found = dict(await self.resolve(wanted, overrides))
+        for position in snapshot.positions:
+            contract = position.contract
+            if contract.security_type is SecurityType.ETF and contract.currency == USD:
+                found.setdefault(contract.symbol, contract)
+        return found
 
     async def take_quotes(
         self, contracts: Sequence[Contract], rules: QuoteRules, *, refuse_not_live: bool

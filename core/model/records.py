@@ -157,7 +157,7 @@ class Outcome:
     def reason(self) -> str:
         """The failure on one line, or what was done."""
         if self.errors:
-            return str(leading(self.errors))
+            return leading(self.errors).in_full
         if self.plan is None or not self.plan.trades:
             return "nothing needed trading"
         return "done" if self.orders else "planned; this mode sends no orders"

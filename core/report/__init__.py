@@ -3,7 +3,7 @@
 from core.report.files import report_folder, write_pre_trade, write_reports
 from core.report.post_trade import post_trade_csv, post_trade_markdown
 from core.report.pre_trade import PreTrade, approval_markdown, pre_trade_csv, pre_trade_markdown
-from core.report.result import result, result_json
+from core.report.result import plan_json, result, result_json
 from core.report.rows import (
     POST_TRADE_COLUMNS,
     PRE_TRADE_COLUMNS,
@@ -25,6 +25,7 @@ __all__ = [
     "RunLog",
     "approval_markdown",
     "open_run_log",
+    "plan_json",
     "plan_warnings",
     "post_trade_csv",
     "post_trade_markdown",

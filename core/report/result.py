@@ -11,7 +11,7 @@ from core.errors import leading
 from core.masking import mask_accounts
 from core.model import AccountSnapshot, Cut, OrderRecord, Outcome, Plan, RunEvent, Symbol, TradeLine, WorkingOrder
 from core.money import ZERO, shown
-from core.report.sections import run_warnings
+from core.report.sections import plan_warnings, run_warnings
 
 _PLACES = 8
 
@@ -38,9 +38,7 @@ def _document(outcome: Outcome) -> dict[str, Any]:
         **_planned(outcome.plan),
         "orders": [_order(record) for record in outcome.orders],
         "cancelled": [_cancelled(order) for order in outcome.cancelled],
-        "skipped": [
-            {"symbol": line.symbol, "reason": line.reason} for line in _lines(outcome.plan) if _is_skipped(line)
-        ],
+        "skipped": _skipped(outcome.plan),
         **_after(_last_reading(outcome)),
         "residual_drift_bps": _numbers(outcome.residual_drift_bps or {}),
         "events": [_event(event, outcome) for event in outcome.events],
@@ -58,6 +56,16 @@ def _planned(plan: Plan | None) -> dict[str, Any]:
         "investable": _number(plan.valuation.investable),
         "plan": [_line(line) for line in plan.lines if line.side],
     }
+
+
+def plan_json(plan: Plan) -> str:
+    """The text of a plan on its own, account ids masked: the plan's part of result.json and its warnings."""
+    document = {**_planned(plan), "skipped": _skipped(plan), "warnings": list(plan_warnings(plan))}
+    return mask_accounts(json.dumps(document, indent=2, ensure_ascii=False) + "\n", plan.account_id)
+
+
+def _skipped(plan: Plan | None) -> list[dict[str, Any]]:
+    return [{"symbol": line.symbol, "reason": line.reason} for line in _lines(plan) if _is_skipped(line)]
 
 
 def _lines(plan: Plan | None) -> tuple[TradeLine, ...]:

@@ -1,0 +1,162 @@
+"""The `rebalance` command: each is a few lines over the module that does the work, which is imported only then."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from core.errors import RebalanceError
+from core.model.words import BrokerKind, Mode
+from deployments import options
+from deployments.terminal import errors_console
+from tasks.environment import set_defaults
+
+app = typer.Typer(
+    name="rebalance",
+    help="Bring an Interactive Brokers account back to its target weights, with your approval.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+Csv = Annotated[Path, typer.Option("--csv", help="portfolios.csv: the three models")]
+Ini = Annotated[Path, typer.Option("--ini", envvar="REBALANCER_SETTINGS", help="settings.ini")]
+Account = Annotated[str | None, typer.Option("--account", help="instead of [ibkr] account_id")]
+Broker = Annotated[BrokerKind, typer.Option("--broker", help="where the account is")]
+Market = Annotated[Path | None, typer.Option("--market", help="account and quotes for report-only and rehearsals")]
+BandBps = Annotated[str | None, typer.Option("--per-holding-band-bps", metavar="N", help="[rebalance] of this run")]
+MinOrder = Annotated[str | None, typer.Option("--min-order-usd", metavar="N", help="[rebalance] of this run")]
+Sets = Annotated[list[str] | None, typer.Option("--set", metavar="SECTION.KEY=VALUE", help="any setting, repeatable")]
+Json = Annotated[bool, typer.Option("--json", help="print one JSON document")]
+RunName = Annotated[str, typer.Argument(metavar="RUN", help="run id, flow-run id, or the unique beginning of either")]
+
+
+@app.command()
+def run(  # noqa: PLR0913 - one parameter per option of the command
+    csv: Csv,
+    ini: Ini,
+    *,
+    report_only: Annotated[bool, typer.Option("--report-only", help="from files alone; needs --market")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="read the account, send nothing (default)")] = False,
+    paper: Annotated[bool, typer.Option("--paper", help="trade a paper account")] = False,
+    live: Annotated[bool, typer.Option("--live", help="trade real money; needs --yes as well")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="paper: approve; live: the second word")] = False,
+    pause: Annotated[bool, typer.Option("--pause", help="ask by the form on the Prefect page")] = False,
+    account: Account = None,
+    broker: Broker = BrokerKind.IBKR,
+    market: Market = None,
+    per_holding_band_bps: BandBps = None,
+    min_order_usd: MinOrder = None,
+    sets: Sets = None,
+    as_json: Json = False,
+) -> None:
+    """Rebalance: read, plan, ask, trade, report."""
+    mode = options.one_mode({Mode.REPORT_ONLY: report_only, Mode.DRY_RUN: dry_run, Mode.PAPER: paper, Mode.LIVE: live})
+    overrides = options.overrides(sets, per_holding_band_bps, min_order_usd)
+
+    from deployments.running import Terms, run_flow
+    from tasks.wiring import Request
+
+    request = Request(csv, ini, mode, account, broker, market, overrides, confirm_live=yes)
+    sys.exit(run_flow(request, Terms(says_yes=yes, by_form=pause, as_json=as_json)))
+
+
+@app.command()
+def plan(  # noqa: PLR0913 - one parameter per option of the command
+    csv: Csv,
+    ini: Ini,
+    *,
+    account: Account = None,
+    broker: Broker = BrokerKind.IBKR,
+    market: Market = None,
+    per_holding_band_bps: BandBps = None,
+    min_order_usd: MinOrder = None,
+    sets: Sets = None,
+    as_json: Json = False,
+) -> None:
+    """The quick look: read, plan, print. No orders, no Prefect, no gates."""
+    overrides = options.overrides(sets, per_holding_band_bps, min_order_usd)
+
+    from deployments.quicklook import show_plan
+    from tasks.wiring import Request
+
+    show_plan(Request(csv, ini, Mode.DRY_RUN, account, broker, market, overrides), as_json=as_json)
+
+
+@app.command()
+def check(csv: Csv, ini: Ini, *, sets: Sets = None, as_json: Json = False) -> None:
+    """Validate the files and print the blend."""
+    from deployments.quicklook import show_blend
+    from tasks.wiring import Request
+
+    show_blend(Request(csv, ini, overrides=options.overrides(sets)), as_json=as_json)
+
+
+@app.command()
+def scenario(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="scenario files, or folders of them")],
+    out: Annotated[Path, typer.Option("--out", help="gets one folder per scenario")],
+    broker: Annotated[
+        BrokerKind, typer.Option("--broker", help="fake is the one that this version has")
+    ] = BrokerKind.FAKE,
+) -> None:
+    """Run scenario files offline through the flow; 0 when every one could be run."""
+    from deployments.scenarios import run_scenarios
+
+    run_scenarios(files, out, broker)
+
+
+@app.command()
+def approve(
+    run: RunName,
+    approver: Annotated[str | None, typer.Option("--approver", help="your name (default: your login)")] = None,
+    account_suffix: Annotated[
+        str | None, typer.Option("--account-suffix", help="last 3 characters of the account")
+    ] = None,
+    note: Annotated[str, typer.Option("--note", help="kept with the decision")] = "",
+) -> None:
+    """Approve a run that waits, after showing its plan."""
+    from deployments.answers import Decision, answer
+
+    answer(run, Decision(approve=True, approver=approver, account_suffix=account_suffix, note=note))
+
+
+@app.command()
+def reject(run: RunName) -> None:
+    """Reject a run that waits."""
+    from deployments.answers import Decision, answer
+
+    answer(run, Decision(approve=False))
+
+
+@app.command()
+def stop(ini: Ini) -> None:
+    """Write the kill switch: nothing more is sent, working orders are cancelled."""
+    from deployments.switch import throw
+
+    throw(ini)
+
+
+@app.command()
+def go(ini: Ini) -> None:
+    """Remove the kill switch."""
+    from deployments.switch import release
+
+    release(ini)
+
+
+def main() -> None:
+    """The console script: one line for a foreseen failure, and its exit code."""
+    set_defaults()
+    try:
+        app()
+    except RebalanceError as error:
+        errors_console().print(f"exit {error.exit_code:d}: {error}", style="bold red", markup=False, highlight=False)
+        for fault in error.faults:
+            errors_console().print(f"  {fault}", markup=False, highlight=False)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)

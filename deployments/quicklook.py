@@ -1,0 +1,96 @@
+"""`rebalance check` and `rebalance plan`: a look at the files, or at the plan, without Prefect and without gates."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from datetime import UTC, datetime
+from uuid import uuid4
+
+from rich.table import Table
+
+from core.broker.port import Broker
+from core.hours import fx_closed_reason
+from core.model import Mode, Plan, Targets
+from core.plan import PlanInputs, make_plan
+from core.reading import Reader
+from core.refs import run_id_of
+from core.report import plan_json, plan_warnings
+from core.safety import check_gateway, check_mode
+from core.settings import Settings
+from deployments import terminal
+from tasks.wiring import Request, make_broker
+
+
+def show_blend(request: Request, *, as_json: bool) -> None:
+    """Validate both files and print the blended targets. Raises SettingsInvalid and PortfoliosInvalid."""
+    source = request.files()
+    settings = source.settings()
+    targets = source.targets(settings, source.rows(settings, datetime.now(UTC)))
+    if as_json:
+        weights = {symbol: float(weight) for symbol, weight in targets.weights.items()}
+        document = {"targets": weights, "gross": float(targets.gross), "net": float(targets.net)}
+        print(json.dumps(document, indent=2))  # noqa: T201 - the document that --json promises
+        return
+    terminal.console().print(_blend_table(targets))
+    for warning in settings.warnings:
+        terminal.errors_console().print(f"warning: {warning}", style="yellow", markup=False)
+
+
+def show_plan(request: Request, *, as_json: bool) -> None:
+    """Read the account, plan, and print the plan. Raises what reading and planning raise."""
+    source = request.files()
+    settings = source.settings()
+    check_mode(settings, request.mode, confirm_live=False, broker=request.broker)
+    targets = source.targets(settings, source.rows(settings, datetime.now(UTC)))
+    plan = asyncio.run(_plan(settings, targets, make_broker(request, settings)))
+    if as_json:
+        print(plan_json(plan), end="")  # noqa: T201 - the document that --json promises
+        return
+    terminal.show_plan(plan, terminal.console())
+    for warning in (*settings.warnings, *plan_warnings(plan)):
+        terminal.errors_console().print(f"warning: {warning}", style="yellow", markup=False)
+
+
+async def _plan(settings: Settings, targets: Targets, broker: Broker) -> Plan:
+    rules = settings.plan_rules(Mode.DRY_RUN)
+    reader = Reader(broker, settings.ibkr.read_attempts, on_retry=_say)
+    await reader.connect()
+    try:
+        check_gateway(settings, Mode.DRY_RUN, port=broker.port, managed=await reader.accounts())
+        snapshot = await reader.take_snapshot()
+        contracts = await reader.resolve_universe(
+            targets, snapshot, settings.symbol_overrides, with_fx=settings.fx.enabled
+        )
+        taken = await reader.take_quotes(tuple(contracts.values()), rules.quotes, refuse_not_live=False)
+    finally:
+        await broker.disconnect()
+    for warning in taken.warnings:
+        _say(warning)
+    inputs = PlanInputs(
+        run_id=run_id_of(str(uuid4())),
+        mode=Mode.DRY_RUN,
+        targets=targets,
+        snapshot=snapshot,
+        contracts=contracts,
+        quotes=taken.quotes,
+        now=broker.now(),
+        fx_closed=fx_closed_reason(broker.now()) if settings.fx.prefer_market_hours else None,
+    )
+    return make_plan(inputs, rules)
+
+
+def _say(text: str) -> None:
+    terminal.errors_console().print(f"warning: {text}", style="yellow", markup=False)
+
+
+def _blend_table(targets: Targets) -> Table:
+    table = Table(title="Blended targets", title_justify="left")
+    table.add_column("symbol")
+    table.add_column("target %", justify="right")
+    for symbol, weight in targets.weights.items():
+        table.add_row(symbol, f"{weight:.4%}")
+    table.add_section()
+    for name, exposure in (("gross", targets.gross), ("cash", targets.cash), ("net", targets.net)):
+        table.add_row(name, f"{exposure:.4%}")
+    return table

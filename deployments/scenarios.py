@@ -1,0 +1,139 @@
+"""`rebalance scenario`: scenario files, each through the real flow, each into a folder of its own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from rich.markup import escape
+from rich.table import Table
+
+from core.broker.fake import FakeIB
+from core.errors import ApprovalExpired, RebalanceError, UsageError
+from core.journal.memory import MemoryJournal
+from core.masking import VISIBLE
+from core.model import BrokerKind, ModelWeight, Outcome, Targets
+from core.report import write_reports
+from core.scenario import Confirm, Scenario, read_scenario
+from core.settings import Settings, settings_from
+from core.targets import blend, parse_portfolios, targets_from_weights
+from deployments import terminal
+from deployments.running import show_progress
+from tasks.approver import Answer, Question
+from tasks.wiring import Request, Session, rehearsal_options, session
+
+ENDINGS = (".yaml", ".yml")
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """The scenario's approver: says what its `confirm` says, at once, or lets the time run out."""
+
+    confirm: Confirm
+    how: str = "script"
+
+    async def ask(self, question: Question) -> Answer:
+        """The scripted answer. Raises ApprovalExpired for `timeout`."""
+        if self.confirm is Confirm.TIMEOUT:
+            raise ApprovalExpired(
+                f"nobody answered within {question.seconds_left:.0f} s", next_step="nothing was sent; run again"
+            )
+        suffix = question.plan.account_id[-VISIBLE:]
+        return Answer(approve=self.confirm is Confirm.YES, approver="script", account_suffix=suffix)
+
+
+@dataclass(frozen=True, slots=True)
+class FromScenario:
+    """Settings and targets as a scenario gives them; relative paths are those of its folder of results."""
+
+    scenario: Scenario
+    folder: Path
+
+    def settings(self) -> Settings:
+        return settings_from(self.scenario.settings, folder=self.folder)
+
+    def rows(self, settings: Settings, now: datetime) -> tuple[ModelWeight, ...]:  # noqa: ARG002 - a text has no age
+        if self.scenario.portfolios is None:
+            return ()
+        return parse_portfolios(self.scenario.portfolios, self.scenario.path.name, settings.portfolio_rules())
+
+    def targets(self, settings: Settings, rows: tuple[ModelWeight, ...]) -> Targets:
+        if self.scenario.targets is not None:
+            return targets_from_weights(self.scenario.targets, settings.portfolio_rules())
+        return blend(rows, settings.portfolio_rules())
+
+
+def run_scenarios(paths: Sequence[Path], out: Path, broker: BrokerKind) -> None:
+    """Run every file and print how each ended. Raises UsageError for files that are missing or not understood."""
+    if broker is not BrokerKind.FAKE:
+        raise UsageError(f"scenarios do not run on broker {broker.value!r} yet", next_step="use --broker fake")
+    scenarios = [read_scenario(path) for path in _files(paths)]
+    show_progress()
+    outcomes = asyncio.run(_run_all(scenarios, out))
+    terminal.console().print(_table(scenarios, outcomes))
+
+
+async def _run_all(scenarios: Sequence[Scenario], out: Path) -> list[Outcome]:
+    return [await run_scenario(scenario, out / scenario.path.stem) for scenario in scenarios]
+
+
+async def run_scenario(scenario: Scenario, folder: Path) -> Outcome:
+    """How one scenario ended, with all its reports in `folder`."""
+    from flows.rebalance import rebalance
+
+    outcomes: list[Outcome] = []
+    source = FromScenario(scenario, folder)
+
+    def ended(outcome: Outcome, paths: tuple[Path, ...]) -> None:
+        outcomes.append(outcome)
+        if not paths:  # it failed before it could report by itself
+            write_reports(outcome, folder)
+
+    def fake(settings: Settings) -> FakeIB:
+        return FakeIB.of(scenario.world, rehearsal_options(settings))
+
+    (folder / "KILL_SWITCH").unlink(missing_ok=True)  # thrown by an earlier run of this script
+    own = Session(
+        approver=Script(scenario.confirm),
+        source=source,
+        broker=fake,
+        folder=folder,
+        name=scenario.name,
+        journal=MemoryJournal(),
+        ended=ended,
+    )
+    request = Request(
+        csv=scenario.path,
+        ini=scenario.path,
+        mode=scenario.mode,
+        broker=BrokerKind.FAKE,
+        confirm_live=scenario.confirm_live,
+    )
+    with session(own), suppress(RebalanceError):  # the outcome says it all
+        await rebalance(**request.parameters())
+    return outcomes[-1]
+
+
+def _files(paths: Sequence[Path]) -> Iterator[Path]:
+    for path in paths:
+        if not path.is_dir():
+            yield path
+            continue
+        inside = sorted(each for each in path.iterdir() if each.suffix in ENDINGS)
+        if not inside:
+            raise UsageError(f"{path} holds no scenario (*.yaml)", next_step="name a scenario file or their folder")
+        yield from inside
+
+
+def _table(scenarios: Sequence[Scenario], outcomes: Sequence[Outcome]) -> Table:
+    table = Table(title=f"{len(outcomes)} scenarios", title_justify="left")
+    for name in ("scenario", "status", "exit", "orders", "reason"):
+        table.add_column(name, overflow="fold")
+    for scenario, outcome in zip(scenarios, outcomes, strict=True):
+        cells = (scenario.path.stem, outcome.status, f"{outcome.exit_code:d}", str(len(outcome.orders)), outcome.reason)
+        table.add_row(*map(escape, cells))
+    return table

@@ -1,0 +1,105 @@
+"""What a person at a terminal sees: progress, tables, and the question; colours on a terminal, plain text in a pipe."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from core.errors import leading
+from core.report import formats, post_trade_rows, pre_trade_rows
+
+if TYPE_CHECKING:
+    from loguru import Message
+
+    from core.model import Outcome, Plan
+
+PIPE_WIDTH = 160
+LEVELS = {"WARNING": ("warning: ", "yellow"), "ERROR": ("failed: ", "bold red")}
+
+
+def console() -> Console:
+    """Where results go."""
+    return Console(width=None if sys.stdout.isatty() else PIPE_WIDTH, highlight=False)
+
+
+def errors_console() -> Console:
+    """Where progress and failures go."""
+    return Console(stderr=True, width=None if sys.stderr.isatty() else PIPE_WIDTH, highlight=False)
+
+
+class Progress:
+    """A loguru sink: one line per step of a run, warnings yellow and failures red."""
+
+    def __init__(self) -> None:
+        self._console = errors_console()
+
+    def __call__(self, message: Message) -> None:
+        record = message.record
+        label, style = LEVELS.get(record["level"].name, ("", ""))
+        line = f"{record['time']:%H:%M:%S}  {label}{record['message']}"
+        self._console.print(line, style=style, markup=False, soft_wrap=True)
+
+
+def show_plan(plan: Plan, to: Console) -> None:
+    """The plan as a table: what trades, and in one line each what else there is to know."""
+    table = Table(title=f"Plan {plan.run_id}", title_justify="left")
+    for name in ("symbol", "target %", "current %", "drift bps", "price", "side", "shares", "limit", "dollars"):
+        table.add_column(name, justify="left" if name in ("symbol", "side") else "right")
+    table.add_column("reason", overflow="fold")
+    for row in pre_trade_rows(plan):
+        cells = (row.symbol, row.target_pct, row.current_pct, row.drift_bps, row.price, row.side, row.share_delta)
+        table.add_row(*map(escape, (*cells, row.limit_price, row.est_notional, row.reason)))
+    to.print(table)
+    if plan.fx:
+        to.print(f"FX: {plan.fx.reason}", markup=False)
+
+
+def show_outcome(outcome: Outcome, paths: Iterable[Path], to: Console) -> None:
+    """What happened: the orders, the cash, the result and where its reports are."""
+    if outcome.plan and not outcome.orders:
+        show_plan(outcome.plan, to)
+    if outcome.orders:
+        to.print(_orders_table(outcome))
+    if outcome.after:
+        cash = ", ".join(
+            f"{formats.money(amount)} {currency}" for currency, amount in sorted(outcome.after.cash.items())
+        )
+        to.print(f"Cash after: {cash}")
+    _show_faults(outcome, to)
+    for path in paths:
+        to.print(f"  {path}", markup=False, soft_wrap=True)
+    style = "bold red" if outcome.errors else "bold green"
+    what = str(leading(outcome.errors)) if outcome.errors else outcome.reason
+    to.print(f"{outcome.status}: {what} (exit {outcome.exit_code:d})", style=style, markup=False, soft_wrap=True)
+
+
+def _show_faults(outcome: Outcome, to: Console) -> None:
+    for error in outcome.errors:
+        for fault in error.faults:
+            to.print(f"  {fault}", style="red", markup=False, soft_wrap=True)
+
+
+def _orders_table(outcome: Outcome) -> Table:
+    table = Table(title=f"Result of run {outcome.run_id}", title_justify="left")
+    for name in (
+        "symbol",
+        "side",
+        "filled",
+        "ordered",
+        "avg price",
+        "notional",
+        "status",
+        "slippage bps",
+        "residual bps",
+    ):
+        table.add_column(name, justify="left" if name in ("symbol", "side", "status") else "right")
+    for row in post_trade_rows(outcome.orders, outcome.residual_drift_bps or {}):
+        cells = (row.symbol, row.side, row.filled_shares, row.ordered_shares, row.avg_price, row.notional)
+        table.add_row(*map(escape, (*cells, row.status, row.slippage_bps, row.residual_drift_bps)))
+    return table

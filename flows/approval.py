@@ -1,0 +1,146 @@
+"""A person's yes before the first order: the question, its form on the Prefect page, and what counts as a yes."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import suppress
+from datetime import UTC, datetime
+
+from prefect.client.orchestration import get_client
+from prefect.context import FlowRunContext
+from prefect.flow_runs import apause_flow_run
+from prefect.input import RunInput
+from pydantic import Field, ValidationError
+
+from core.errors import ApprovalExpired, ApprovalRejected
+from core.masking import VISIBLE, mask_account
+from core.model import Approval, Plan, Stage
+from core.report import approval_markdown
+from tasks.approver import Answer, Question
+from tasks.artifacts import publish
+from tasks.run import Run
+
+MOST_TRIES = 3
+POLL_SECONDS = 2
+HEARTBEAT_SECONDS = 10
+HEARTBEAT_LABEL = "rebalance.waiting_since_last"
+
+
+class ApprovalForm(RunInput):
+    """What the person fills in. Nothing is filled in beforehand, so that an empty form is a no."""
+
+    approve: bool = Field(default=False, description="Send the orders of this plan?")
+    approver: str = Field(min_length=1, max_length=80, description="Your name, for the record")
+    account_suffix: str = Field(
+        min_length=VISIBLE, max_length=VISIBLE, description="The last 3 characters of the account"
+    )
+    note: str = Field(default="", max_length=500, description="Anything to keep with the decision")
+
+
+class FormApprover:
+    """Pauses the flow run with a form; whoever resumes it answers."""
+
+    how = "form"
+
+    async def ask(self, question: Question) -> Answer:
+        """The form's content; a form that is missing or cannot be read is a no. Raises ApprovalExpired."""
+        form = ApprovalForm.with_initial_data(description=f"# {question.title}\n\n{question.markdown}")
+        heartbeat = asyncio.create_task(_beat())
+        try:
+            async with asyncio.timeout(question.seconds_left):
+                filled = await apause_flow_run(
+                    wait_for_input=form,
+                    # ours ends first, so that the run fails with our message instead of the server's
+                    timeout=int(question.seconds_left) + 60,
+                    poll_interval=POLL_SECONDS,
+                    key=question.key,
+                )
+        except TimeoutError:
+            raise ApprovalExpired(
+                f"nobody answered within {question.seconds_left:.0f} s",
+                next_step="start the run again when somebody can approve it",
+            ) from None
+        except ValidationError:
+            filled = None
+        finally:
+            heartbeat.cancel()
+            with suppress(asyncio.CancelledError):
+                await heartbeat
+        if filled is None:
+            return Answer(approve=False, approver="", account_suffix="", note="the form could not be read")
+        return Answer(filled.approve, filled.approver, filled.account_suffix, filled.note)
+
+
+async def _beat() -> None:
+    """Tell, for as long as the run waits, that its process is alive; a paused run of a dead process looks the same."""
+    context = FlowRunContext.get()
+    if context is None or context.flow_run is None:
+        return
+    async with get_client() as client:
+        while True:
+            await client.update_flow_run_labels(
+                context.flow_run.id, {HEARTBEAT_LABEL: datetime.now(UTC).isoformat(timespec="seconds")}
+            )
+            await asyncio.sleep(HEARTBEAT_SECONDS)
+
+
+class Deadline:
+    """The end of the time for all questions of a run, by the clock of the person who answers."""
+
+    def __init__(self, seconds: float) -> None:
+        self._end = time.monotonic() + seconds
+
+    @property
+    def seconds_left(self) -> float:
+        return max(self._end - time.monotonic(), 0.0)
+
+
+async def ask(run: Run, plan: Plan, deadline: Deadline, stage: Stage | None = None) -> None:
+    """Return when the plan, or this stage of it, was approved. Raises ApprovalRejected and ApprovalExpired.
+
+    A yes with the wrong account suffix is asked again, three times in all.
+    """
+    part = "plan" if stage is None else f"{stage.lower()}s"
+    title = f"Approve the {part}"
+    question_id = plan.hash if stage is None else f"{plan.hash}:{part}"
+    markdown = approval_markdown(plan, tuple(run.warnings))
+    await publish(f"plan-{run.id.lower()}", markdown, title)
+    run.journal.ask(run.id, question_id, at=run.broker.now())
+    run.say("approval", f"{title}: waiting for an answer")
+    run.reach("approval")
+    for attempt in range(1, MOST_TRIES + 1):
+        key = f"{part}-{plan.hash[:12]}-{attempt}"
+        answer = await run.approver.ask(Question(key, title, plan, markdown, deadline.seconds_left))
+        if not answer.approve or _names_account(answer, plan):
+            break
+        run.warn(f"the answer named another account than {mask_account(plan.account_id)}")
+    approved = answer.approve and _names_account(answer, plan)
+    _record(run, answer, question_id, is_approved=approved)
+    if not approved:
+        raise ApprovalRejected(_refusal(answer), next_step="nothing was sent for it; a new run makes a new plan")
+    run.say("approval", f"approved by {answer.approver}")
+
+
+def _names_account(answer: Answer, plan: Plan) -> bool:
+    return answer.account_suffix.strip().upper() == plan.account_id[-VISIBLE:].upper()
+
+
+def _refusal(answer: Answer) -> str:
+    if answer.approve:
+        return f"the account's last {VISIBLE} characters were wrong {MOST_TRIES} times"
+    who = answer.approver or "the approver"
+    return f"{who} said no: {answer.note}" if answer.note else f"{who} said no"
+
+
+def _record(run: Run, answer: Answer, question_id: str, *, is_approved: bool) -> None:
+    approval = Approval(
+        plan_hash=question_id,
+        approved=is_approved,
+        approver=answer.approver,
+        at=run.broker.now(),
+        note=answer.note,
+        how=run.approver.how,
+    )
+    run.journal.answer(run.id, approval)
+    run.approvals.append(approval)

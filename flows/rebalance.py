@@ -1,0 +1,171 @@
+"""The rebalance, top to bottom: models → account → plan → approval → currency, sells, buys → report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from prefect import State, flow
+from prefect.context import FlowRunContext
+from prefect.states import Failed
+from pydantic import Field
+
+from core.errors import PlanKeptChanging, RebalanceError, leading
+from core.model import BrokerKind, Mode, Plan, Stage, Targets
+from core.plan import PlanInputs
+from core.plan.changes import account_changes, price_moves
+from flows.approval import Deadline, FormApprover, ask
+from tasks.buys import buy, size_buys
+from tasks.ending import account_held, finishing
+from tasks.fx import convert_currency
+from tasks.gates import gate_account, gate_plan, gate_portfolios, gate_quotes
+from tasks.inputs import blend_targets, load_models
+from tasks.plan import fx_closed, plan_trades
+from tasks.quotes import resolve_contracts, take_quotes
+from tasks.report import report_plan
+from tasks.run import Run
+from tasks.sells import price_sells, sell
+from tasks.snapshot import check_account, review_account, take_snapshot
+from tasks.stage import begin
+from tasks.wiring import Request, could_not_start, prepare
+
+MOST_PLANS = 3
+
+
+@flow(name="rebalance", retries=0, persist_result=False, validate_parameters=True)
+async def rebalance(  # noqa: PLR0913, PLR0917 - a deployment's parameters are the fields of its form
+    csv: Annotated[Path, Field(description="portfolios.csv: the three models")],
+    ini: Annotated[Path, Field(description="settings.ini: the mix, the bands, the account and the safety rails")],
+    mode: Annotated[Mode, Field(description="only paper and live send orders")] = Mode.DRY_RUN,
+    account: Annotated[str | None, Field(description="instead of [ibkr] account_id")] = None,
+    broker: Annotated[BrokerKind, Field(description="where the account is")] = BrokerKind.IBKR,
+    market: Annotated[Path | None, Field(description="account and quotes for report_only and for rehearsals")] = None,
+    overrides: Annotated[dict[str, str] | None, Field(description='{"section.key": "value"} of this run')] = None,
+    *,
+    confirm_live: Annotated[bool, Field(description="the second word that live needs, beside the approval")] = False,
+) -> dict[str, Any] | State[Any]:
+    """Bring the account back to its target weights; returns what result.json says.
+
+    As a plain call it raises the RebalanceError that ended the run, after the report was written.
+    """
+    request = Request(csv, ini, mode, account, broker, market, overrides or {}, confirm_live)
+    try:
+        run = prepare(request, _flow_run_id(), FormApprover())
+        async with finishing(run):
+            await story(run)
+    except RebalanceError as error:
+        could_not_start(request, error)
+        return _failed(error)
+    return _failed(leading(run.errors)) if run.errors else run.result
+
+
+async def story(run: Run) -> None:
+    """From the models to the last fill. Raises the failure that ends it; the report is `finishing`'s."""
+    async with account_held(run):
+        rows = await load_models(run)
+        await gate_portfolios(run, rows)
+        targets = await blend_targets(run, rows)
+        async with run.connected():
+            await check_account(run)
+            observed = await observe(run, targets)
+            plan = await planned(run, observed)
+        if run.mode.sends_orders:
+            await approve_and_trade(run, observed, plan)
+
+
+async def observe(run: Run, targets: Targets) -> PlanInputs:
+    """The account and the market at this moment, past their gates."""
+    snapshot = await take_snapshot(run)
+    await gate_account(run, snapshot)
+    contracts = await resolve_contracts(run, targets, snapshot)
+    quotes = await take_quotes(run, contracts)
+    await gate_quotes(run, contracts, quotes)
+    return PlanInputs(
+        run_id=run.id,
+        mode=run.mode,
+        targets=targets,
+        snapshot=snapshot,
+        contracts=contracts,
+        quotes=quotes,
+        now=run.broker.now(),
+        fx_closed=fx_closed(run),
+    )
+
+
+async def planned(run: Run, observed: PlanInputs) -> Plan:
+    """The plan for what was observed, past its gate, and published."""
+    plan = await plan_trades(run, observed)
+    await gate_plan(run, plan)
+    await report_plan(run, plan)
+    return plan
+
+
+async def approve_and_trade(run: Run, observed: PlanInputs, plan: Plan) -> None:
+    """Ask, look again, and trade only if the world is still the one that was approved; else plan and ask again."""
+    deadline = Deadline(run.settings.approval.timeout_seconds)
+    for _ in range(MOST_PLANS):
+        if not plan.trades:
+            return
+        await ask(run, plan, deadline)
+        async with run.connected():
+            await check_account(run)
+            now = await observe(run, observed.targets)
+            changes = changed(run, plan, observed, now)
+            if not changes:
+                await trade(run, plan, now, deadline)
+                return
+            run.warn(f"the approved plan is void: {'; '.join(changes)}")
+            observed, plan = now, await planned(run, now)
+    raise PlanKeptChanging(
+        f"the world moved after each of {MOST_PLANS} approvals",
+        next_step="run again in a calmer market, or raise [approval] max_price_move_bps",
+    )
+
+
+def changed(run: Run, plan: Plan, observed: PlanInputs, now: PlanInputs) -> tuple[str, ...]:
+    """What voids the approval: holdings, cash or working orders that are not the same, prices that moved too far."""
+    return (
+        *account_changes(observed.snapshot, now.snapshot),
+        *price_moves(plan, now.quotes, run.rules.quotes, run.settings.approval.max_price_move_bps),
+    )
+
+
+async def trade(run: Run, plan: Plan, now: PlanInputs, deadline: Deadline) -> None:
+    """The three stages, each only when the one before has ended by the broker's word."""
+    run.journal.approve_lines(plan)
+    await convert_currency(run, plan, now)
+    begin(run, Stage.SELL)
+    if plan.sells:
+        plan = await asked_again(run, await price_sells(run, plan), deadline, Stage.SELL)
+        await sell(run, plan)
+    begin(run, Stage.BUY)
+    if plan.buys:
+        plan = await size_buys(run, plan, await observe(run, now.targets))
+        plan = await asked_again(run, plan, deadline, Stage.BUY)
+        await buy(run, plan)
+    await review_account(run)
+
+
+async def asked_again(run: Run, plan: Plan, deadline: Deadline, stage: Stage) -> Plan:
+    """The plan, after a second yes where the settings want one for each stage; the connection is closed meanwhile."""
+    if not run.settings.approval.each_stage:
+        return plan
+    await run.broker.disconnect()
+    try:
+        await ask(run, plan, deadline, stage)
+    finally:
+        await run.reader.connect()
+    run.guard()
+    if stage is Stage.SELL:
+        return await price_sells(run, plan)
+    return await size_buys(run, plan, await observe(run, plan.targets))
+
+
+def _flow_run_id() -> str | None:
+    context = FlowRunContext.get()
+    return str(context.flow_run.id) if context and context.flow_run else None
+
+
+def _failed(error: RebalanceError) -> State[Any]:
+    """The state that the Prefect page shows: our code and our words; a plain call raises the error itself."""
+    return Failed(message=f"exit {error.exit_code:d}: {error}", data=error)

@@ -1,0 +1,112 @@
+"""However a run ends: no order of ours is left working, the account is free again, and the report is written."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, nullcontext
+from pathlib import Path
+
+from loguru import logger
+
+from core.errors import OutputFailed, RebalanceError
+from core.model import Outcome, RunRecord
+from core.report import open_run_log, result
+from core.report.runlog import LogRules
+from tasks.logs import forward_to_prefect
+from tasks.report import report_outcome
+from tasks.run import Run
+from tasks.snapshot import review_account
+from tasks.stage import StageStopped
+from tasks.wiring import current_session
+
+
+@asynccontextmanager
+async def finishing(run: Run) -> AsyncIterator[None]:
+    """Keep the block's failure on the run instead of raising it, and report however it ended.
+
+    A run that is cancelled is reported as well, and stays cancelled. Raises OutputFailed only before the
+    block, when the run's log cannot be opened.
+    """
+    forward_to_prefect()
+    with open_run_log(run.folder / "run.log", run.id, _log_rules(run)):
+        try:
+            yield
+        except StageStopped:
+            pass  # its causes are on the run already
+        except RebalanceError as error:
+            run.fail(error)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the report is written and the code is 70
+            logger.exception("unforeseen failure")
+            run.fail(_unforeseen(error, run))
+        finally:
+            await _conclude(run)
+
+
+@asynccontextmanager
+async def account_held(run: Run) -> AsyncIterator[None]:
+    """Hold the account while the block runs (in modes that trade), and leave no order of ours working in it.
+
+    Raises AccountBusy.
+    """
+    lock = run.journal.lock(run.settings.ibkr.account_id, run.id) if run.mode.sends_orders else nullcontext()
+    with lock:
+        run.journal.start_run(
+            RunRecord(run.id, run.flow_run_id, run.settings.ibkr.account_id, run.mode, run.started_at)
+        )
+        try:
+            yield
+        finally:
+            await _settle(run)
+
+
+async def _settle(run: Run) -> None:
+    """Cancel what still works, and read the account once more when orders were sent and nobody looked since."""
+    orders = run.journal.orders(run.id)
+    if not any(record.sent_at for record in orders):
+        return
+    if not all(record.state.is_final for record in orders):
+        for error in await run.desk.cancel_all():
+            run.fail(error)
+    if run.after is None:
+        try:
+            async with run.connected():
+                await review_account(run)
+        except RebalanceError as error:
+            run.warn(f"the account could not be read after trading: {error}")
+
+
+async def _conclude(run: Run) -> None:
+    """Report, and tell whoever started the run. A report that cannot be written is one more failure."""
+    paths: tuple[Path, ...] = ()
+    try:
+        paths = await report_outcome(run, run.outcome())
+    except OutputFailed as error:
+        run.fail(error)
+    outcome = run.outcome()
+    run.result = result(outcome)
+    _close(run, outcome)
+    current_session().ended(outcome, paths)
+
+
+def _close(run: Run, outcome: Outcome) -> None:
+    try:
+        run.journal.end_run(run.id, at=outcome.ended_at, exit_code=outcome.exit_code, reason=outcome.reason)
+    except OutputFailed as error:
+        run.fail(error)
+
+
+def _unforeseen(error: Exception, run: Run) -> RebalanceError:
+    return RebalanceError(
+        f"unforeseen: {type(error).__name__}: {error}",
+        next_step=f"look into {run.folder / 'run.log'}, and report it",
+    )
+
+
+def _log_rules(run: Run) -> LogRules:
+    secret = run.settings.notify.webhook_url
+    return LogRules(
+        settings=run.settings.echo(),
+        level=run.settings.io.log_level,
+        accounts=(run.settings.ibkr.account_id,),
+        secrets=(secret.get_secret_value(),) if secret else (),
+    )

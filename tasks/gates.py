@@ -1,0 +1,69 @@
+"""The data gates between the steps: a table that does not hold stops the run before anything is built on it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from core import frames
+from core.model import AccountSnapshot, Contract, ModelWeight, Plan, Quote, Symbol
+from core.quotes import price_of
+from expectations.account import AccountChecks, account_suite
+from expectations.gate import refusal, run_gate
+from expectations.plan import plan_suite
+from expectations.portfolios import PortfolioChecks, portfolios_suite
+from expectations.quotes import QuoteChecks, quotes_suite
+from tasks.run import Run
+from tasks.step import step
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from great_expectations import ExpectationSuite
+
+
+@step("Gate: portfolios")
+async def gate_portfolios(run: Run, rows: tuple[ModelWeight, ...]) -> None:
+    """Check the rows of the models; final weights, which have no rows, pass. Raises PortfoliosInvalid."""
+    if not rows:
+        return
+    rules = run.settings.portfolio_rules()
+    checks = PortfolioChecks(
+        models=[model.value for model, weight in rules.mix.items() if weight],
+        allow_margin=rules.allow_margin,
+        max_leverage=float(rules.max_leverage),
+    )
+    await _pass(run, "portfolios", frames.portfolios(rows), lambda: portfolios_suite(checks))
+
+
+@step("Gate: account")
+async def gate_account(run: Run, snapshot: AccountSnapshot) -> None:
+    """Check the account as it was read. Raises DataRefused."""
+    checks = AccountChecks(max_gap_pct=float(run.settings.safety.max_net_liq_gap_pct))
+    await _pass(run, "account", frames.account(snapshot), lambda: account_suite(checks))
+
+
+@step("Gate: quotes")
+async def gate_quotes(run: Run, contracts: Mapping[Symbol, Contract], quotes: Mapping[Symbol, Quote]) -> None:
+    """Check the quotes and the prices that planning will take from them. Raises DataRefused."""
+    found = {symbol: price_of(quote, run.rules.quotes) for symbol, quote in quotes.items()}
+    prices = {symbol: price for symbol, price in found.items() if price is not None}
+    frame = frames.quotes(quotes, prices, contracts.keys(), run.broker.now())
+    checks = QuoteChecks(stale_seconds=run.settings.limits.stale_quote_seconds)
+    await _pass(run, "quotes", frame, lambda: quotes_suite(checks))
+
+
+@step("Gate: plan")
+async def gate_plan(run: Run, plan: Plan) -> None:
+    """Check what the plan promises, computed anew from its lines. Raises DataRefused."""
+    await _pass(run, "plan", frames.plan(plan), lambda: plan_suite(plan, run.rules.sizing))
+
+
+async def _pass(run: Run, table: str, frame: pd.DataFrame, suite: Callable[[], ExpectationSuite]) -> None:
+    """Let the run go on, with warnings, or raise what the gate refuses it for."""
+    verdict = await asyncio.to_thread(lambda: run_gate(table, frame, suite()))
+    run.gates[table] = verdict
+    error = refusal(verdict)
+    if error is not None:
+        raise error
+    run.say("gate", f"{table}: {verdict.checks} checks passed, {len(verdict.faults)} warnings")

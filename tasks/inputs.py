@@ -1,0 +1,23 @@
+"""Load the three models and blend them."""
+
+from __future__ import annotations
+
+from core.model import ModelWeight, Targets
+from tasks.run import Run
+from tasks.step import step
+
+
+@step("Load the models")
+async def load_models(run: Run) -> tuple[ModelWeight, ...]:
+    """The rows of the models, checked; none where the run was given final weights. Raises PortfoliosInvalid."""
+    rows = run.source.rows(run.settings, run.broker.now())
+    run.say("models", f"{len(rows)} rows in {len({row.model for row in rows})} models")
+    return rows
+
+
+@step("Blend the targets")
+async def blend_targets(run: Run, rows: tuple[ModelWeight, ...]) -> Targets:
+    """The blended target weights. Raises PortfoliosInvalid."""
+    targets = run.source.targets(run.settings, rows)
+    run.say("targets", f"{len(targets.weights)} symbols, gross {targets.gross:.2%}, net {targets.net:.2%}")
+    return targets

@@ -1,0 +1,70 @@
+"""Plan the trades, and say what stands in their way."""
+
+from __future__ import annotations
+
+from core.errors import MarketClosed
+from core.execution import respect_foreign
+from core.hours import closed_reason, fx_closed_reason, in_blackout
+from core.model import AccountSnapshot, ForeignOrders, Plan
+from core.plan import PlanInputs, make_plan
+from tasks.run import Run
+from tasks.step import step
+
+
+@step("Plan the trades")
+async def plan_trades(run: Run, observed: PlanInputs) -> Plan:
+    """The plan for what was observed.
+
+    Raises what planning raises; in modes that trade also AccountBusy for somebody else's working orders and
+    MarketClosed, which are warnings in the others.
+    """
+    plan = make_plan(observed, run.rules)
+    run.plan, run.before = plan, observed.snapshot
+    for warning in plan.warnings:
+        run.warn(warning)
+    check_foreign_orders(run, plan, observed.snapshot)
+    check_markets(run, plan)
+    run.say("plan", f"{len(plan.sells)} sells, {len(plan.buys)} buys, turnover {plan.totals.turnover_pct:.2f} %")
+    return plan
+
+
+def check_foreign_orders(run: Run, plan: Plan, snapshot: AccountSnapshot) -> None:
+    """Refuse, or warn of, working orders that are not ours in a symbol of the plan."""
+    setting = run.settings.execution.foreign_orders if run.mode.sends_orders else ForeignOrders.IGNORE
+    for warning in respect_foreign(snapshot, {line.symbol for line in plan.lines}, setting):
+        run.warn(warning)
+
+
+def check_markets(run: Run, plan: Plan) -> None:
+    """Refuse, or warn, when regular hours are wanted and the market of a traded symbol is closed."""
+    if not run.settings.rebalance.prefer_rth:
+        return
+    now = run.broker.now()
+    closed = {}
+    for line in (*plan.sells, *plan.buys):
+        if reason := closed_reason(plan.contracts[line.symbol], now):
+            closed[line.symbol] = reason
+    if closed:
+        first = next(iter(closed))
+        run.refuse_or_warn(
+            MarketClosed(
+                f"the market is closed for {', '.join(closed)}: {closed[first]}",
+                next_step="run again in regular trading hours, or set [rebalance] prefer_rth = false",
+            )
+        )
+
+
+def check_blackout(run: Run) -> None:
+    """Refuse, or warn, in the times of day in which no stage may start."""
+    if in_blackout(run.settings.execution.blackout, run.broker.now()):
+        run.refuse_or_warn(
+            MarketClosed(
+                f"no stage starts during the blackout {', '.join(run.settings.execution.blackout)} (New York)",
+                next_step="run again later, or change [execution] blackout",
+            )
+        )
+
+
+def fx_closed(run: Run) -> str | None:
+    """Why no currency may be converted now, where market hours are wanted."""
+    return fx_closed_reason(run.broker.now()) if run.settings.fx.prefer_market_hours else None

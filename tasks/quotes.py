@@ -1,0 +1,31 @@
+"""Find the contracts of everything that must be valued, and ask the market for them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from core.model import AccountSnapshot, Contract, Mode, Quote, Symbol, Targets
+from tasks.run import Run
+from tasks.step import step
+
+
+@step("Resolve the contracts")
+async def resolve_contracts(run: Run, targets: Targets, snapshot: AccountSnapshot) -> Mapping[Symbol, Contract]:
+    """The contract of every target and of every held USD ETF, and of USD.CAD when conversion is on.
+
+    Raises ContractNotFound naming what the broker does not know.
+    """
+    settings = run.settings
+    return await run.reader.resolve_universe(targets, snapshot, settings.symbol_overrides, with_fx=settings.fx.enabled)
+
+
+@step("Take quotes")
+async def take_quotes(run: Run, contracts: Mapping[Symbol, Contract]) -> Mapping[Symbol, Quote]:
+    """A quote of every contract, as fresh and as complete as asking twice could make it. Raises MarketDataMissing."""
+    taken = await run.reader.take_quotes(
+        tuple(contracts.values()), run.rules.quotes, refuse_not_live=run.mode is Mode.LIVE
+    )
+    for warning in taken.warnings:
+        run.warn(warning)
+    run.say("quotes", f"{len(taken.quotes)} symbols")
+    return taken.quotes

@@ -1,0 +1,29 @@
+"""Tell what is planned, and what happened: files, artifacts, the journal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from core.model import Outcome, Plan
+from core.report import PreTrade, post_trade_markdown, pre_trade_markdown, verdict_table, write_pre_trade, write_reports
+from tasks.artifacts import publish
+from tasks.run import Run
+from tasks.step import step
+
+
+@step("Report the plan")
+async def report_plan(run: Run, plan: Plan) -> None:
+    """Write the pre-trade report, before anybody is asked. Raises OutputFailed."""
+    report = PreTrade(plan=plan, warnings=tuple(run.warnings), gates=tuple(run.gates.values()))
+    write_pre_trade(report, run.folder)
+    await publish(f"plan-{run.id.lower()}", pre_trade_markdown(report), "The plan")
+    run.say("report", "plan written to pre_trade.csv and pre_trade.md")
+
+
+@step("Report what happened")
+async def report_outcome(run: Run, outcome: Outcome) -> tuple[Path, ...]:
+    """Write all reports; their paths. Raises OutputFailed."""
+    paths = write_reports(outcome, run.folder)
+    await publish(f"gates-{run.id.lower()}", verdict_table(outcome.gates), "What the data gates said")
+    await publish(f"result-{run.id.lower()}", post_trade_markdown(outcome), "What happened")
+    return paths

@@ -1,0 +1,65 @@
+"""Read the account, and leave no order of an earlier run working in it."""
+
+from __future__ import annotations
+
+from core.drift import measure
+from core.execution import cancel_leftovers, unexplained_changes
+from core.masking import mask_account
+from core.model import AccountSnapshot
+from core.safety import check_gateway
+from core.valuation import value_account
+from tasks.quotes import take_quotes
+from tasks.run import Run
+from tasks.step import step
+
+
+@step("Check the gateway")
+async def check_account(run: Run) -> None:
+    """Refuse an account or a port that this mode may not touch. Raises SafetyRefused."""
+    managed = await run.reader.accounts()
+    check_gateway(run.settings, run.mode, port=run.broker.port, managed=managed)
+
+
+@step("Snapshot the account")
+async def take_snapshot(run: Run) -> AccountSnapshot:
+    """The account, complete, with our own leftover orders cancelled first in modes that trade.
+
+    Raises BrokerError; OrderStateUnknown when a leftover's cancel is not confirmed.
+    """
+    snapshot = await run.reader.take_snapshot()
+    if run.mode.sends_orders:
+        cancelled = await cancel_leftovers(run.desk, snapshot)
+        if cancelled:
+            run.cancelled.extend(cancelled)
+            run.say("leftovers", f"cancelled {len(cancelled)} working orders of an earlier run")
+            snapshot = await run.reader.take_snapshot()
+    else:
+        for order in snapshot.working_orders:
+            run.warn(
+                f"working order left alone: {order.side} {order.quantity:f} {order.symbol} {order.order_ref}".strip()
+            )
+    run.say(
+        "account",
+        f"{mask_account(snapshot.account_id)}: NetLiq {snapshot.net_liq.amount:,.2f} {snapshot.base_currency}, "
+        f"{len(snapshot.positions)} positions",
+    )
+    return snapshot
+
+
+@step("Check the account after trading")
+async def review_account(run: Run) -> None:
+    """Read the account again: residual drift, cash, and whatever our fills do not explain, as red warnings."""
+    after = await run.reader.take_snapshot()
+    run.after = after
+    plan, before = run.plan, run.before
+    if plan is None or before is None:
+        return
+    fills = tuple(fill for record in run.journal.orders(run.id) for fill in record.fills)
+    for change in unexplained_changes(before, after, fills):
+        run.warn(change)
+    quotes = await take_quotes(run, plan.contracts)
+    valuation = value_account(after, plan.targets, plan.contracts, quotes, run.rules)
+    run.valuation_after = valuation
+    run.residual_drift_bps = {
+        line.symbol: line.drift_bps for line in measure(plan.targets, valuation, run.rules.trigger)
+    }

@@ -1,0 +1,46 @@
+"""Where settings and targets come from: files, or a scenario that carries both."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Protocol
+
+from core.model import ModelWeight, Targets
+from core.settings import Settings, load_settings
+from core.targets import blend, read_portfolios
+
+
+class Source(Protocol):
+    """Settings once, then the targets they blend. Raises SettingsInvalid and PortfoliosInvalid."""
+
+    def settings(self) -> Settings: ...
+
+    def rows(self, settings: Settings, now: datetime) -> tuple[ModelWeight, ...]:
+        """The rows of the models; none where final weights are given instead."""
+        ...
+
+    def targets(self, settings: Settings, rows: tuple[ModelWeight, ...]) -> Targets: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """portfolios.csv and settings.ini, with the environment and the run's own overrides over them."""
+
+    csv: Path
+    ini: Path
+    environ: Mapping[str, str]
+    overrides: Mapping[str, str]
+
+    def settings(self) -> Settings:
+        return load_settings(self.ini, environ=self.environ, overrides=self.overrides)
+
+    def rows(self, settings: Settings, now: datetime) -> tuple[ModelWeight, ...]:
+        days = settings.io.max_csv_age_days
+        max_age = None if days is None else timedelta(days=days)
+        return read_portfolios(self.csv, settings.portfolio_rules(), max_age=max_age, now=now)
+
+    def targets(self, settings: Settings, rows: tuple[ModelWeight, ...]) -> Targets:
+        return blend(rows, settings.portfolio_rules())

@@ -1,0 +1,105 @@
+"""What the three stages have in common: the moment before, the orders, and whether the next may start."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from core.limits import Pricing, limit_for
+from core.model import Limit, Order, OrderRecord, OrderType, Plan, Side, Stage, TradeLine
+from core.refs import order_ref
+from tasks.plan import check_blackout
+from tasks.quotes import take_quotes
+from tasks.run import Run
+
+POINT_BEFORE = {Stage.FX: "before_fx", Stage.SELL: "before_sells", Stage.BUY: "before_buys"}
+
+
+class StageStopped(Exception):
+    """Nothing more may be sent in this run; the causes are on the run's list of errors already."""
+
+
+def begin(run: Run, stage: Stage) -> None:
+    """Refuse to start a stage under the kill switch or in a blackout. Raises KillSwitchOn, MarketClosed."""
+    run.reach(POINT_BEFORE[stage])
+    run.guard()
+    check_blackout(run)
+
+
+async def send(run: Run, stage: Stage, orders: Sequence[Order], lines: Sequence[TradeLine] = ()) -> None:
+    """Send the orders of a stage and see each to its end; nothing without orders.
+
+    What went wrong with single orders is kept for the report; `lines` price the further attempts.
+    Raises StageStopped when nothing more may be sent.
+    """
+    if not orders:
+        return
+    run.say(stage.lower(), f"sending {len(orders)} orders")
+    by_number = {line.number: line for line in lines}
+
+    async def next_attempt(record: OrderRecord) -> Order | None:
+        return await _priced_anew(run, by_number[record.order.line], record)
+
+    result = await run.desk.run_stage(orders, next_attempt if lines else None)
+    for error in result.errors:
+        run.fail(error)
+    complete = sum(record.filled == record.order.quantity for record in result.records)
+    run.say(stage.lower(), f"{complete} of {len(result.records)} orders filled")
+    if result.stops:
+        raise StageStopped
+
+
+def pricing(run: Run) -> Pricing:
+    """The rules for limit prices at this moment."""
+    return Pricing(run.rules.limits, run.rules.quotes, run.broker.now(), run.mode.sends_orders)
+
+
+def order_of(run: Run, plan: Plan, stage: Stage, line: TradeLine) -> Order:
+    """The first order of a line, at the line's limit."""
+    limit = _priced(line)
+    return Order(
+        ref=order_ref(run.id, stage, line.number, 1),
+        account_id=plan.account_id,
+        contract=plan.contracts[line.symbol],
+        stage=stage,
+        line=line.number,
+        attempt=1,
+        side=Side.SELL if stage is Stage.SELL else Side.BUY,
+        quantity=line.quantity,
+        order_type=limit.order_type,
+        limit_price=limit.limit_price,
+        outside_rth=not run.settings.rebalance.prefer_rth,
+        mid=limit.mid,
+    )
+
+
+async def _priced_anew(run: Run, line: TradeLine, record: OrderRecord) -> Order:
+    """The confirmed-cancelled rest of an order as a new one, at today's price."""
+    order = record.order
+    quotes = await take_quotes(run, {line.symbol: order.contract})
+    limit = limit_for(order.side, order.contract, quotes[line.symbol], line.price, pricing(run))
+    if order.side is Side.BUY:
+        limit = _no_dearer(limit, _priced(line))
+    attempt = order.attempt + 1
+    return replace(
+        order,
+        ref=order_ref(run.id, order.stage, order.line, attempt),
+        attempt=attempt,
+        quantity=order.quantity - record.filled,
+        order_type=limit.order_type,
+        limit_price=limit.limit_price,
+        mid=limit.mid,
+    )
+
+
+def _no_dearer(fresh: Limit, sized: Limit) -> Limit:
+    """The fresh limit, but never above the price at which the buys were sized: they must stay affordable together."""
+    if fresh.worst_price <= sized.worst_price:
+        return fresh
+    return replace(sized, order_type=OrderType.LMT, limit_price=sized.worst_price, mid=fresh.mid)
+
+
+def _priced(line: TradeLine) -> Limit:
+    if line.limit is None:
+        raise ValueError(f"{line.symbol} is not traded and has no limit")
+    return line.limit

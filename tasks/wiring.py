@@ -1,0 +1,170 @@
+"""The composition root: from what was asked for to a run with its broker, its journal and its approver."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field, fields
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from core.broker.fake import FakeIB, FakeOptions
+from core.broker.port import Broker
+from core.errors import RebalanceError, UsageError
+from core.journal.memory import MemoryJournal
+from core.journal.port import Journal
+from core.model import AccountId, BrokerKind, Mode, Outcome
+from core.refs import run_id_of
+from core.report import report_folder
+from core.safety import check_mode, write_kill_switch
+from core.scenario import read_market
+from core.settings import Settings
+from tasks.approver import Approver, BySettings
+from tasks.run import Run
+from tasks.sources import Files, Source
+
+DEMO_MARKET = Path(__file__).parent.parent / "deployments" / "demo" / "market.yaml"
+JOURNAL = MemoryJournal()
+
+BrokerFactory = Callable[[Settings], Broker]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a run is asked to do; relative paths are the caller's."""
+
+    csv: Path
+    ini: Path
+    mode: Mode = Mode.DRY_RUN
+    account: str | None = None
+    broker: BrokerKind = BrokerKind.IBKR
+    market: Path | None = None
+    overrides: Mapping[str, str] = field(default_factory=dict)
+    confirm_live: bool = False
+
+    def parameters(self) -> dict[str, Any]:
+        """The request as keyword arguments of the flow."""
+        return {each.name: getattr(self, each.name) for each in fields(self)}
+
+    def files(self) -> Files:
+        """The request's files, with its overrides over them."""
+        account = {} if self.account is None else {"ibkr.account_id": self.account}
+        return Files(self.csv, self.ini, os.environ, {**self.overrides, **account})
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What a caller in this process brings to its runs instead of the defaults: a terminal, or a scenario.
+
+    `ended` is told of every run that ended, with the files of its report.
+    """
+
+    approver: Approver | None = None
+    source: Source | None = None
+    broker: BrokerFactory | None = None
+    folder: Path | None = None
+    name: str = ""
+    journal: Journal = JOURNAL
+    ended: Callable[[Outcome, tuple[Path, ...]], None] = lambda _outcome, _paths: None
+
+
+_SESSION: ContextVar[Session | None] = ContextVar("session", default=None)
+
+
+@contextmanager
+def session(own: Session) -> Iterator[None]:
+    """Runs started inside the block are made with `own`."""
+    token = _SESSION.set(own)
+    try:
+        yield
+    finally:
+        _SESSION.reset(token)
+
+
+def current_session() -> Session:
+    return _SESSION.get() or Session()
+
+
+def prepare(request: Request, flow_run_id: str | None, approver: Approver) -> Run:
+    """A run that is ready to start; `approver` is asked unless the session brings its own.
+
+    Raises SettingsInvalid, UsageError and SafetyRefused.
+    """
+    own = current_session()
+    source = own.source or request.files()
+    settings = source.settings()
+    check_mode(settings, request.mode, confirm_live=request.confirm_live, broker=request.broker)
+    flow_run_id = flow_run_id or str(uuid4())
+    run_id = run_id_of(flow_run_id)
+    run = Run(
+        id=run_id,
+        flow_run_id=flow_run_id,
+        name=own.name or request.csv.stem,
+        mode=request.mode,
+        settings=settings,
+        source=source,
+        broker=make_broker(request, settings),
+        journal=own.journal,
+        approver=(own.approver or approver) if settings.safety.require_confirm else BySettings(),
+        folder=own.folder or report_folder(settings.io.report_dir, run_id),
+    )
+    for warning in settings.warnings:
+        run.warn(warning)
+    return run
+
+
+def make_broker(request: Request, settings: Settings) -> Broker:
+    """The broker that the request names. Raises UsageError for a market file that is missing or not understood."""
+    own = current_session()
+    if own.broker is not None:
+        return own.broker(settings)
+    if request.mode is Mode.REPORT_ONLY:
+        if request.market is None:
+            raise UsageError("report_only reads account and quotes from a file", next_step="name it with --market FILE")
+        return rehearsal(request.market, settings)
+    if request.broker is BrokerKind.FAKE:
+        return rehearsal(request.market or DEMO_MARKET, settings)
+    raise UsageError(
+        f"this version has no connection to broker {request.broker.value!r} yet",
+        next_step="rehearse with --broker fake",
+    )
+
+
+def rehearsal(market: Path, settings: Settings) -> FakeIB:
+    """The in-memory broker over the world of a market file."""
+    return FakeIB.of(read_market(market, now=datetime.now(UTC)), rehearsal_options(settings))
+
+
+def rehearsal_options(settings: Settings) -> FakeOptions:
+    """How a rehearsal's broker knows us, and how its script throws the kill switch."""
+
+    def throw() -> None:
+        write_kill_switch(settings.safety.kill_switch_file, by="the rehearsal's script", at=datetime.now(UTC))
+
+    return FakeOptions(
+        client_id=settings.ibkr.client_id,
+        messages_per_second=settings.ibkr.max_messages_per_second,
+        on_kill_switch=throw,
+    )
+
+
+def could_not_start(request: Request, error: RebalanceError) -> None:
+    """Tell the session of a run that failed before it had settings, and so has nothing but its failure to report."""
+    own = current_session()
+    now = datetime.now(UTC)
+    outcome = Outcome(
+        run_id=run_id_of(str(uuid4())),
+        name=own.name or request.csv.stem,
+        mode=request.mode,
+        broker=None,
+        account_id=AccountId(request.account or ""),
+        started_at=now,
+        ended_at=now,
+        settings={},
+        errors=(error,),
+    )
+    own.ended(outcome, ())

@@ -1,0 +1,58 @@
+"""What the whole suite shares: a quiet environment, sample sizes, one Prefect server, and no silent skips in CI."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from tasks.environment import set_defaults
+
+# before anything imports Prefect: no test may touch the person's own server or files
+os.environ["PREFECT_HOME"] = tempfile.mkdtemp(prefix="prefect-home-")
+os.environ.pop("PREFECT_API_URL", None)
+os.environ.pop("REBALANCER_SETTINGS", None)
+os.environ["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "CRITICAL"
+set_defaults()
+
+settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
+settings.load_profile("suite")
+
+MAY_SKIP_IN_CI = ("real paper gateway",)
+
+
+@pytest.fixture(scope="session")
+def prefect_server() -> Iterator[None]:
+    """The one real Prefect server of the run, on SQLite in a temporary folder."""
+    from prefect.testing.utilities import prefect_test_harness  # noqa: PLC0415 - costs seconds, few tests need it
+
+    with prefect_test_harness(server_startup_timeout=90):
+        yield
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that need the server share one worker, and so one server."""
+    for item in items:
+        if "prefect_server" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group("server"))
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """In CI a skip is a failure: everything a test needs has been installed there."""
+    outcome = yield
+    report = outcome.get_result()
+    if report.skipped and os.environ.get("REBALANCER_FAIL_ON_SKIP") and not hasattr(report, "wasxfail"):
+        reason = str(report.longrepr)
+        if not any(allowed in reason for allowed in MAY_SKIP_IN_CI):
+            report.outcome = "failed"
+
+
+@pytest.fixture
+def demo() -> Path:
+    """The folder of the sample files that `make run` uses."""
+    return Path(__file__).parent.parent / "deployments" / "demo"

@@ -1,0 +1,45 @@
+"""The budgets that keep the code readable: length of files and functions."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+PACKAGES = ("core", "deployments", "expectations", "flows", "tasks")
+MOST_LINES_OF_A_FILE = 350
+MOST_LINES_OF_A_FUNCTION = 40
+MOST_AT_THE_95TH_PERCENTILE = 25
+
+FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+
+
+def lengths(path: Path) -> dict[str, int]:
+    """Lines of each function of a file, its docstring not counted."""
+    found = {}
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            body = node.body[1:] if ast.get_docstring(node) and len(node.body) > 1 else node.body
+            found[f"{path.relative_to(ROOT)}:{node.name}"] = (node.end_lineno or 0) - body[0].lineno + 1
+    return found
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_file_fits_in_one_sitting(path):
+    assert len(path.read_text().splitlines()) <= MOST_LINES_OF_A_FILE
+
+
+def test_functions_fit_on_a_screen():
+    every = {name: lines for path in FILES for name, lines in lengths(path).items()}
+    assert not {name: lines for name, lines in every.items() if lines > MOST_LINES_OF_A_FUNCTION}
+    assert sorted(every.values())[int(len(every) * 0.95)] <= MOST_AT_THE_95TH_PERCENTILE
+
+
+def test_the_top_level_holds_only_what_belongs_there():
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout  # noqa: S607 - git of the machine
+    top = {line.split("/")[0] for line in tracked.splitlines()}
+    allowed = {*PACKAGES, "tests", "README.md", "CHANGELOG.md", "Makefile", "pyproject.toml", "requirements.lock"}
+    assert {name for name in top if not name.startswith(".")} <= allowed
