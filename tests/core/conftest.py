@@ -1,0 +1,13 @@
+"""Fixtures of the core tests."""
+
+from __future__ import annotations
+
+import pytest
+from journals import FACTORIES
+
+from core.journal.port import Journal
+
+
+@pytest.fixture(params=FACTORIES, ids=lambda factory: factory.__name__)
+def journal(request: pytest.FixtureRequest) -> Journal:
+    return request.param()

@@ -1,0 +1,279 @@
+"""One stage that loses the connection, the journal or its task: nothing is sent twice, nothing is left working."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from datetime import timedelta
+
+import pytest
+from builders import NOW
+from hypothesis import given
+from hypothesis import strategies as st
+from trading import buy, disagreements, resting, rules, sell, trading
+from worlds import scripted
+
+from core.errors import ConnectionLost, KillSwitchOn, OrderIncomplete, OrderStateUnknown, OutputFailed, leading
+from core.journal.memory import MemoryJournal
+from core.model import ConnectionChange, OrderState, Symbol
+from core.money import D
+from core.sim.world import Fault, FaultKind
+
+THREE = (buy(), resting("BND", 2), buy("BIL", 3))
+HALF = scripted(fill_fraction=D("0.5"))
+
+
+def kinds(result) -> list[type]:
+    return [type(error) for error in result.errors]
+
+
+def cancels(at_work) -> list[str]:
+    return [entry.what for entry in at_work.broker.log if str(entry.what).startswith("cancel ")]
+
+
+# --- lost connections ---
+
+
+async def test_an_order_that_arrived_before_the_line_broke_is_found_and_nothing_more_is_sent():
+    orders = (buy(), buy("BND", 2))
+    at_work = await trading(*orders, faults=(Fault("order:VTI", FaultKind.DISCONNECT),))
+    result = await at_work.run(*orders)
+    assert kinds(result) == [ConnectionLost]
+    assert result.records[0].state is OrderState.FILLED
+    assert (result.unsent, result.stops) == ((orders[1],), True)
+    assert disagreements(at_work) == []
+
+
+async def test_a_working_order_is_cancelled_after_the_line_came_back():
+    at_work = await trading(resting(), faults=(Fault("order:VTI", FaultKind.DISCONNECT),))
+    result = await at_work.run(resting())
+    assert kinds(result) == [ConnectionLost, OrderIncomplete]
+    assert disagreements(at_work) == []
+
+
+async def test_a_line_that_stays_down_leaves_every_open_order_unknown():
+    orders = (buy(), resting("BND", 2), resting("BIL", 3))
+    at_work = await trading(*orders)
+    at_work.broker.swallowed = frozenset({Symbol("BIL")})
+    at_work.broker.on_call = lambda number: setattr(at_work.broker, "refusals", 99)
+    at_work.broker.drop_at = 12
+    result = await at_work.run(*orders)
+    assert kinds(result) == [ConnectionLost, OrderStateUnknown, OrderStateUnknown]
+    assert [record.state for record in result.records] == [OrderState.FILLED, OrderState.UNKNOWN, OrderState.UNKNOWN]
+
+
+async def test_a_broken_link_behind_the_gateway_ends_the_stage_reconciled():
+    def broken(event):
+        return event, ConnectionChange(is_up=False, at=NOW + timedelta(seconds=1), reason="1100 link lost")
+
+    orders = (resting(), buy("BND", 2))
+    at_work = await trading(*orders)
+    at_work.broker.bend = broken
+    result = await at_work.run(*orders)
+    assert kinds(result) == [ConnectionLost, OrderIncomplete]
+    assert result.errors[0].message == "1100 link lost"
+    assert result.unsent == (orders[1],)
+
+
+async def test_news_of_an_old_loss_does_not_stop_a_new_stage():
+    at_work = await trading(buy())
+    old = ConnectionChange(is_up=False, at=NOW - timedelta(minutes=5))
+    at_work.broker.bend = lambda event: (old, event)
+    assert (await at_work.run(buy())).errors == ()
+
+
+@pytest.mark.parametrize("after_the_call", [False, True])
+@pytest.mark.parametrize("call", range(1, 31))
+async def test_wherever_the_line_breaks_nothing_is_sent_twice_or_left_working(call, after_the_call):
+    orders = (buy(), resting("BND", 2), sell("VTI", 1), buy("BIL", 3))
+    at_work = await trading(
+        *orders, execution=rules(order_timeout_seconds=20), fills=HALF | scripted("BIL", delay_seconds=D(5))
+    )
+    at_work.broker.drop_at, at_work.broker.drops_after_the_call = call, after_the_call
+    result = await at_work.run(*orders)
+    sent_before = [order.ref for order in at_work.sent()]
+    assert disagreements(at_work) == []
+    assert not any(ticket.is_working for ticket in at_work.at_broker())
+    assert len(set(sent_before)) == len(sent_before)
+    if at_work.broker.calls >= call:
+        assert leading(result.errors).exit_code in (20, 28, 41)
+        assert result.stops or len(sent_before) == len(orders)
+
+
+class Bumpy:
+    """Bends events by a list of moves: `keep`, `drop`, `twice`, or `hold` back until the next one."""
+
+    def __init__(self, moves):
+        self.moves = deque(moves)
+        self.held = []
+
+    def __call__(self, event):
+        move = self.moves.popleft() if self.moves else "keep"
+        if move == "hold":
+            self.held.append(event)
+            return ()
+        heard = {"keep": [event], "drop": [], "twice": [event, event]}[move] + self.held
+        self.held = []
+        return tuple(heard)
+
+
+@given(
+    moves=st.lists(st.sampled_from(["keep", "drop", "twice", "hold"]), max_size=20),
+    drop_at=st.integers(1, 40),
+    after_the_call=st.booleans(),
+    stop_at=st.integers(1, 60),
+)
+def test_whatever_the_line_does_the_journal_tells_what_the_venue_did(moves, drop_at, after_the_call, stop_at):
+    async def rehearse():
+        orders = (buy(), resting("BND", 2), sell("VTI", 1), buy("BIL", 3))
+        fills = HALF | scripted("BIL", delay_seconds=D(5))
+        at_work = await trading(*orders, execution=rules(order_timeout_seconds=20), fills=fills)
+        at_work.broker.bend = Bumpy(moves)
+        at_work.broker.drop_at, at_work.broker.drops_after_the_call = drop_at, after_the_call
+        at_work.guard.stop_at = stop_at
+        result = await at_work.run(*orders)
+        assert await at_work.desk.cancel_all() == ()
+        assert disagreements(at_work) == []
+        assert not any(ticket.is_working for ticket in at_work.at_broker())
+        assert not [record for record in result.records if not record.state.is_final]
+
+    asyncio.run(rehearse())
+
+
+# --- the journal fails ---
+
+
+class Brittle(MemoryJournal):
+    """A journal whose disk is full from its write number `fails_at` on."""
+
+    fails_at = 0
+    writes = 0
+
+    def _count(self) -> None:
+        self.writes += 1
+        if self.fails_at and self.writes >= self.fails_at:
+            raise OutputFailed("the journal cannot be written: disk full", next_step="free space, then recover")
+
+    def intend(self, order, *, at):
+        self._count()
+        super().intend(order, at=at)
+
+    def sending(self, ref, *, at):
+        self._count()
+        super().sending(ref, at=at)
+
+    def cancelling(self, ref):
+        self._count()
+        super().cancelling(ref)
+
+    def record(self, event):
+        self._count()
+        super().record(event)
+
+
+@pytest.mark.parametrize("fails_at", range(1, 12))
+async def test_when_the_journal_cannot_be_written_nothing_is_sent_and_what_works_is_cancelled(fails_at):
+    orders = (resting(), resting("BND", 2), buy("BIL", 3))
+    journal = Brittle()
+    at_work = await trading(*orders, journal=journal)
+    journal.fails_at = fails_at
+    result = await at_work.run(*orders)
+    assert (kinds(result)[0], result.stops) == (OutputFailed, True)
+    assert leading(result.errors).exit_code == 50
+    assert not any(ticket.is_working for ticket in at_work.at_broker())
+    assert len(at_work.at_broker()) < fails_at
+
+
+async def test_without_journal_and_without_a_confirmed_cancel_the_orders_are_unknown():
+    journal = Brittle()
+    at_work = await trading(resting(), journal=journal)
+    at_work.broker.deaf_to_cancels = True
+    journal.fails_at = 3
+    result = await at_work.run(resting())
+    assert kinds(result) == [OutputFailed, OrderStateUnknown]
+    assert "no confirmed end of: RB-ABCDEFGHIJ23-B1-1" in result.errors[1].message
+
+
+async def test_without_journal_and_without_a_line_the_orders_are_unknown():
+    journal = Brittle()
+    at_work = await trading(resting(), journal=journal)
+    journal.fails_at = 3
+    at_work.broker.drop_at, at_work.broker.refusals = 4, 99
+    assert kinds(await at_work.run(resting())) == [OutputFailed, OrderStateUnknown]
+
+
+# --- the end of a run ---
+
+
+async def interrupted(journal=None):
+    """A desk whose task was cancelled while its one order worked."""
+    at_work = await trading(resting(), journal=journal)
+    task = asyncio.create_task(at_work.run(resting()))
+    at_work.broker.on_call = lambda number: task.cancel() if number == 3 else None
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    at_work.broker.on_call = lambda number: None
+    return at_work
+
+
+async def test_with_nothing_open_the_end_of_a_run_says_nothing_to_the_broker():
+    at_work = await trading(buy())
+    await at_work.run(buy())
+    calls = at_work.broker.calls
+    assert await at_work.desk.cancel_all() == ()
+    assert at_work.broker.calls == calls
+
+
+@pytest.mark.parametrize("call", range(1, 14))
+async def test_a_cancelled_task_leaves_nothing_working_once_the_run_has_tidied_up(call):
+    at_work = await trading(*THREE, fills=HALF)
+    task = asyncio.create_task(at_work.run(*THREE))
+    at_work.broker.on_call = lambda number: task.cancel() if number == call else None
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    at_work.broker.on_call = lambda number: None
+    errors = await at_work.desk.cancel_all()
+    assert disagreements(at_work) == []
+    assert not any(ticket.is_working for ticket in at_work.at_broker())
+    assert {type(error) for error in errors} <= {OrderIncomplete}
+    assert await at_work.desk.cancel_all() == ()
+
+
+async def test_the_end_of_a_run_opens_the_line_again_to_cancel():
+    at_work = await interrupted()
+    await at_work.broker.disconnect()
+    assert [type(error) for error in await at_work.desk.cancel_all()] == [OrderIncomplete]
+    assert disagreements(at_work) == []
+
+
+async def test_the_end_of_a_run_that_cannot_reach_the_broker_calls_its_orders_unknown():
+    at_work = await interrupted()
+    await at_work.broker.disconnect()
+    at_work.broker.refusals = 99
+    assert [type(error) for error in await at_work.desk.cancel_all()] == [OrderStateUnknown]
+
+
+async def test_the_end_of_a_run_takes_no_longer_than_it_may():
+    at_work = await interrupted()
+    at_work.broker.deaf_to_cancels = True
+    start = at_work.broker.now()
+    assert [type(error) for error in await at_work.desk.cancel_all()] == [OrderStateUnknown]
+    assert at_work.broker.now() - start <= timedelta(seconds=31)
+
+
+async def test_the_end_of_a_run_cancels_even_off_the_record():
+    journal = Brittle()
+    at_work = await interrupted(journal)
+    journal.fails_at = 1
+    assert [type(error) for error in await at_work.desk.cancel_all()] == [OutputFailed]
+    assert [ticket.state for ticket in at_work.at_broker()] == [OrderState.CANCELLED]
+
+
+async def test_a_line_that_breaks_while_the_kill_switch_cancels_is_opened_again():
+    at_work = await trading(resting())
+    at_work.guard.stop_at = 3
+    at_work.broker.drop_at = 4
+    result = await at_work.run(resting())
+    assert kinds(result) == [KillSwitchOn, OrderIncomplete]
+    assert disagreements(at_work) == []
+    assert len(cancels(at_work)) == 1
