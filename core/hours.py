@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
@@ -28,7 +28,7 @@ NEW_YORK = ZoneInfo("America/New_York")
 EASTERN = frozenset({"EST", "EDT", "EST5EDT", "US/Eastern"})
 LONGEST_SESSION = timedelta(days=1)
 CALENDAR = "XNYS"
-CALENDAR_MARGIN = timedelta(days=10)
+CALENDAR_MARGIN = timedelta(days=40)
 
 FX_OPEN = time(17, 15)
 FX_CLOSE = time(17, 0)
@@ -185,9 +185,13 @@ def _read_zone(name: str) -> ZoneInfo:
         raise ValueError(f"time zone of the trading hours not understood: {name[:60]!r}") from None
 
 
-@lru_cache(maxsize=64)
 def _exchange_session(day: date) -> Session | None:
-    """Opening and close of the New York Stock Exchange on `day`; None on a day without trading.
+    return exchange_sessions(day).get(day)
+
+
+@lru_cache(maxsize=64)
+def exchange_sessions(around: date) -> Mapping[date, Session]:
+    """Opening and close of the New York Stock Exchange on each trading day within 40 days of `around`.
 
     Raises ValueError for a day so far off that there is no calendar.
     """
@@ -198,13 +202,13 @@ def _exchange_session(day: date) -> Session | None:
         warnings.filterwarnings("ignore", message=r"Series\.values returning an ndarray that drops timezone")
         try:
             # asked for by date: the default calendar ends a year from now, a rehearsal may lie beyond
-            calendar = exchange_calendars.get_calendar(CALENDAR, start=day - CALENDAR_MARGIN, end=day + CALENDAR_MARGIN)
+            calendar = exchange_calendars.get_calendar(
+                CALENDAR, start=around - CALENDAR_MARGIN, end=around + CALENDAR_MARGIN
+            )
         except (ValueError, OverflowError):
-            raise ValueError(f"there is no exchange calendar for {day}") from None
-    label = day.isoformat()
-    if not calendar.is_session(label):
-        return None
-    return calendar.session_open(label).to_pydatetime(), calendar.session_close(label).to_pydatetime()
+            raise ValueError(f"there is no exchange calendar for {around}") from None
+    sessions = zip(calendar.sessions, calendar.opens, calendar.closes, strict=True)
+    return {day.date(): (opens.to_pydatetime(), closes.to_pydatetime()) for day, opens, closes in sessions}
 
 
 def _exchange_words(session: Session | None) -> str:

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 from loguru import logger
 
 from core.broker.port import Broker
+from core.broker.rehearsal import Rehearsed
 from core.errors import RebalanceError
 from core.execution import Desk
 from core.journal.port import Journal
@@ -35,13 +36,6 @@ from core.safety import check_kill_switch
 from core.settings import Settings
 from tasks.approver import Approver
 from tasks.sources import Source
-
-
-@runtime_checkable
-class Rehearsal(Protocol):
-    """A simulated venue, whose script makes the world move at named points of a run."""
-
-    def reach(self, point: str) -> None: ...
 
 
 @dataclass(kw_only=True, eq=False)
@@ -109,7 +103,7 @@ class Run:
 
     def reach(self, point: str) -> None:
         """Let a rehearsal's world move; nothing on a real broker."""
-        if isinstance(self.broker, Rehearsal):
+        if isinstance(self.broker, Rehearsed):
             self.broker.reach(point)
 
     @asynccontextmanager

@@ -28,7 +28,9 @@ class Script:
         self._left[Point.CONNECT, FaultKind.DISCONNECT] += self._left.pop((at, FaultKind.DISCONNECT), 0)
 
     def changes(self, at: str) -> tuple[Change, ...]:
-        """The changes due at this point, each once."""
-        due = tuple(change for change in self._changes if change.at == at)
-        self._changes = [change for change in self._changes if change.at != at]
-        return due
+        """The next change due at this point: of several, the first the first time, the second the second time."""
+        for number, change in enumerate(self._changes):
+            if change.at == at:
+                del self._changes[number]
+                return (change,)
+        return ()
