@@ -7,10 +7,11 @@ clock. Silence past the first or the last one sends us to the witnesses, and nev
 
 from __future__ import annotations
 
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 from enum import Enum, auto
 
 from core.errors import (
@@ -263,19 +264,23 @@ class StageRun:
         for ref, record in self._rests.items():
             if ref not in sent:
                 self._errors.append(incomplete(record))
-        for order in self._orders:
-            self._check_line(order)
+        self._check_lines()
 
-    def _check_line(self, order: Order) -> None:
-        attempts = [self._watch.record(ref) for ref in self._intended]
-        filled = sum((one.filled for one in attempts if one.order.line == order.line), ZERO)
-        if filled > order.quantity and len(attempts) > 1:
-            self.fail(
-                OrderStateUnknown(
-                    f"{order.contract.symbol}: {filled:f} filled over all attempts, {order.quantity:f} were wanted",
-                    next_step=LOOK_AT_ACCOUNT,
+    def _check_lines(self) -> None:
+        """Fail over a line that filled more than was wanted, as a late fill beside a new attempt can make it."""
+        filled: dict[int, Decimal] = defaultdict(Decimal)
+        for ref in self._intended:
+            record = self._watch.record(ref)
+            filled[record.order.line] += record.filled if record.state is not OrderState.UNKNOWN else ZERO
+        for order in self._orders:
+            if filled[order.line] > order.quantity:
+                self.fail(
+                    OrderStateUnknown(
+                        f"{order.contract.symbol}: {filled[order.line]:f} filled over all attempts, "
+                        f"{order.quantity:f} were wanted",
+                        next_step=LOOK_AT_ACCOUNT,
+                    )
                 )
-            )
 
     async def _hear_the_rest(self) -> None:
         """Take in what was said already, and give fees still missing a moment; they may come later, or never."""

@@ -45,6 +45,7 @@ class MemoryJournal:
         self._holders: dict[AccountId, RunId] = {}
         self._runs: dict[RunId, _Run] = {}
         self._orders: dict[OrderRef, OrderRecord] = {}
+        self._filled_by: dict[str, OrderRef] = {}
         self._early: dict[str, CommissionReport] = {}
 
     @contextmanager
@@ -125,6 +126,7 @@ class MemoryJournal:
                 self._change(event.order_ref, lambda record: states.updated(record, event))
             case Fill() if event.order_ref in self._orders:
                 self._change(event.order_ref, lambda record: states.filled(record, event))
+                self._filled_by[event.exec_id] = event.order_ref
                 if event.exec_id in self._early:
                     self.record(self._early.pop(event.exec_id))
             case CommissionReport():
@@ -139,11 +141,11 @@ class MemoryJournal:
         return self._orders.get(ref)
 
     def _charge(self, report: CommissionReport) -> None:
-        for ref, record in self._orders.items():
-            if any(fill.exec_id == report.exec_id for fill in record.fills):
-                self._orders[ref] = states.charged(record, report)
-                return
-        self._early[report.exec_id] = report
+        ref = self._filled_by.get(report.exec_id)
+        if ref is None:
+            self._early[report.exec_id] = report
+        else:
+            self._change(ref, lambda record: states.charged(record, report))
 
     def _change(self, ref: OrderRef, change: Callable[[OrderRecord], OrderRecord]) -> None:
         record = self._orders.get(ref)

@@ -6,10 +6,10 @@ from datetime import timedelta
 
 import pytest
 from builders import NOW, quote, quote_rules
-from worlds import VTI, fake, quoted
+from worlds import VTI, account, fake, held, quoted
 
 from core.errors import ConnectionLost, ContractNotFound, MarketDataMissing, PacingExceeded
-from core.model import MarketDataType, Quote, Symbol
+from core.model import MarketDataType, Quote, SecurityType, Symbol, Targets
 from core.money import D
 from core.reading import Reader, completed
 from core.sim.world import Fault, FaultKind, SimQuote, Values
@@ -97,6 +97,15 @@ async def test_a_contract_that_does_not_exist_is_not_asked_for_again():
 async def test_resolving_passes_the_overrides_on():
     found = await reader(fake())[0].resolve([VTI], {VTI: "NYSE"})
     assert found[VTI].exchange == "NYSE"
+
+
+@pytest.mark.parametrize(("with_fx", "expected"), [(False, {"BND", "VTI"}), (True, {"BND", "VTI", "USD.CAD"})])
+async def test_the_universe_is_every_target_and_every_held_etf_in_usd(with_fx, expected):
+    broker = fake(account=account(positions=(held("VTI"), held("AAPL", security_type=SecurityType.STOCK))))
+    its, _ = reader(broker)
+    before = await its.take_snapshot()
+    targets = Targets({Symbol("BND"): D(1)}, D(1), D(0), D(1))
+    assert set(await its.resolve_universe(targets, before, {}, with_fx=with_fx)) == expected
 
 
 async def test_fresh_two_sided_quotes_are_asked_for_once():
