@@ -152,9 +152,11 @@ def _sort_out(
             holding = OutsideHolding(contract.symbol, position.quantity, value, why)
             outside.append((contract.symbol, contract.con_id, holding))
     outside.sort(key=lambda found: found[:2])
+    universe = sorted(held)
     return _Holdings(
-        held={symbol: held[symbol] for symbol in sorted(held)},
-        untargeted=frozenset(held.keys() - targets.weights.keys()),
+        held={symbol: held[symbol] for symbol in universe},
+        # made in order: even a set shows the order of its making
+        untargeted=frozenset([symbol for symbol in universe if symbol not in targets.weights]),
         outside=tuple(holding for _, _, holding in outside),
     )
 
