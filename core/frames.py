@@ -11,7 +11,18 @@ from decimal import Decimal
 
 import pandas as pd
 
-from core.model import AccountSnapshot, Contract, ModelWeight, Plan, Position, Price, Quote, Symbol, TradeLine
+from core.model import (
+    AccountSnapshot,
+    Contract,
+    ModelWeight,
+    Plan,
+    Position,
+    Price,
+    Quote,
+    SecurityType,
+    Symbol,
+    TradeLine,
+)
 from core.money import HUNDRED
 
 NAN = float("nan")
@@ -32,7 +43,8 @@ def account(snapshot: AccountSnapshot) -> pd.DataFrame:
     """What the account holds, a row per position and per currency, and the broker's own figures.
 
     Columns: symbol, kind (position, cash, figure), security_type, currency, quantity, price, value (in
-    `currency`), rate (base currency per unit) and base_value = value × rate.
+    `currency`), rate (base currency per unit) and base_value = value × rate, 0 of any currency being 0.
+    Balances that show up as positions are left out: they are in the cash already.
     """
     figures = {
         NET_LIQ: snapshot.net_liq,
@@ -41,7 +53,7 @@ def account(snapshot: AccountSnapshot) -> pd.DataFrame:
         "maintenance margin": snapshot.maintenance_margin,
     }
     rows = [
-        *(_position(position) for position in snapshot.positions),
+        *(_position(held) for held in snapshot.positions if held.contract.security_type is not SecurityType.CASH),
         *((f"cash {name}", CASH_ROW, "", name, amount, Decimal(1), amount) for name, amount in snapshot.cash.items()),
         *((name, FIGURE, "", money.currency, NAN, NAN, money.amount) for name, money in figures.items()),
     ]
@@ -49,7 +61,7 @@ def account(snapshot: AccountSnapshot) -> pd.DataFrame:
     frame = pd.DataFrame(rows, columns=columns).astype({"quantity": float, "price": float, "value": float})
     rates = {str(currency): float(rate) for currency, rate in snapshot.rates.items()}
     frame["rate"] = frame["currency"].map(rates).astype(float)
-    frame["base_value"] = frame["value"] * frame["rate"]
+    frame["base_value"] = (frame["value"] * frame["rate"]).where(frame["value"] != 0, 0.0)
     return frame
 
 

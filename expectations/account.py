@@ -34,7 +34,8 @@ def account_suite(checks: AccountChecks) -> ExpectationSuite:
     return suite_of(
         "account",
         [
-            *gx.filled(["symbol", "kind", "currency", "value", "rate", "base_value"]),
+            *gx.filled(["symbol", "kind", "currency", "value", "base_value"]),
+            *gx.filled(["rate"], row_condition=gx.Column("value") != 0),
             *gx.filled(["quantity", "price"], row_condition=is_position),
             gx.ExpectColumnValuesToBeBetween(
                 column="rate", min_value=0, strict_min=True, description="exchange rate not above 0"

@@ -9,7 +9,18 @@ from typing import Any
 
 from core.errors import leading
 from core.masking import mask_accounts
-from core.model import AccountSnapshot, Cut, OrderRecord, Outcome, Plan, RunEvent, Symbol, TradeLine, WorkingOrder
+from core.model import (
+    AccountSnapshot,
+    Cut,
+    OrderRecord,
+    Outcome,
+    Plan,
+    RunEvent,
+    SecurityType,
+    Symbol,
+    TradeLine,
+    WorkingOrder,
+)
 from core.money import ZERO, shown
 from core.report.sections import plan_warnings, run_warnings
 
@@ -125,7 +136,9 @@ def _after(snapshot: AccountSnapshot | None) -> dict[str, Any]:
         return {"positions_after": {}, "cash_after": {}}
     held: dict[Symbol, Decimal] = {}
     for position in snapshot.positions:
-        held[position.contract.symbol] = held.get(position.contract.symbol, ZERO) + position.quantity
+        symbol, is_cash = position.contract.symbol, position.contract.security_type is SecurityType.CASH
+        if not is_cash:
+            held[symbol] = held.get(symbol, ZERO) + position.quantity
     return {
         "positions_after": {symbol: _quantity(held[symbol]) for symbol in sorted(held)},
         "cash_after": _numbers(snapshot.cash),

@@ -72,6 +72,16 @@ def test_an_amount_without_an_exchange_rate_has_no_value():
     assert pd.isna(row(frame, "cash CAD")["base_value"])
 
 
+def test_nothing_of_a_currency_is_nothing_whatever_its_rate():
+    frame = frames.account(snapshot(cash={USD: D(1), CAD: D(0)}))
+    assert row(frame, "cash CAD")["base_value"] == 0
+
+
+def test_a_balance_that_shows_up_as_a_position_is_not_counted_twice():
+    balance = position("USD", "5000", "1", contract=contract("USD", security_type=SecurityType.CASH))
+    assert "USD" not in frames.account(snapshot(balance))["symbol"].tolist()
+
+
 def test_absent_quotes_and_prices_are_nan_and_never_zero():
     found = {Symbol("VTI"): quote(bid=None, last=None), Symbol("USD.CAD"): quote("USD.CAD")}
     frame = frames.quotes(found, {}, {Symbol("VTI"), Symbol("BND")}, NOW)

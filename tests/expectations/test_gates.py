@@ -4,7 +4,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
-from builders import NOW, contract, plan, position, quote, snapshot, still_line, totals, trade_line, valuation
+from builders import NOW, position, quote, snapshot
+from gate_samples import SIZING, only
 from report_samples import sample_plan
 
 from core import frames
@@ -12,19 +13,13 @@ from core.errors import DataRefused, PortfoliosInvalid
 from core.model import (
     CAD,
     USD,
-    FxLeg,
-    Limit,
     ModelName,
     ModelWeight,
-    OrderType,
     Price,
     PriceSource,
-    Side,
-    SizingRules,
     Symbol,
-    Targets,
 )
-from core.money import D
+from core.money import D, Money
 from expectations.account import AccountChecks, account_suite
 from expectations.gate import refusal, run_gate, suite_of
 from expectations.plan import plan_suite
@@ -32,17 +27,6 @@ from expectations.portfolios import PortfolioChecks, portfolios_suite
 from expectations.quotes import QuoteChecks, quotes_suite
 
 NAN = float("nan")
-SIZING = SizingRules(
-    min_order_usd=D(500),
-    max_order_usd=D(10_000),
-    max_turnover_pct=None,
-    allow_fractional=False,
-    allow_margin=False,
-    max_leverage=D("1.5"),
-    maintenance_buffer_pct=D(10),
-    maintenance_margin_pct=D(25),
-    commission_per_order_usd=D(1),
-)
 MIX = PortfolioChecks({"SMURF", "GLTR"}, allow_margin=True, max_leverage=1.5)
 
 
@@ -55,11 +39,14 @@ def weights():
 
 
 def account():
-    return frames.account(
-        snapshot(
-            position("VTI"), position("BND", "50"), cash={USD: D(2500), CAD: D(0)}, rates={USD: D(1), CAD: D("0.73")}
-        )
+    held = snapshot(
+        position("VTI"),
+        position("BND", "50"),
+        cash={USD: D(2500), CAD: D(10)},
+        rates={USD: D(1), CAD: D("0.73")},
+        net_liq=Money(D("17507.30"), USD),
     )
+    return frames.account(held)
 
 
 def quotes():
@@ -93,13 +80,6 @@ TABLES = {
 
 def verdict(table, frame=None):
     return run_gate(table, TABLES[table]() if frame is None else frame, SUITES[table]())
-
-
-def only(suite, *messages):
-    """The suite with just the checks that say one of the messages: a wrong cell breaks several, each must see it."""
-    checks = [check for check in suite.expectations if check.description in messages]
-    assert {check.description for check in checks} == set(messages)
-    return suite_of(suite.name, checks)
 
 
 def changed(table, symbol, column, value):
@@ -263,77 +243,6 @@ def test_a_snapshot_may_be_any_side(source):
     found = {Symbol("VTI"): quote()}
     prices = {Symbol("VTI"): Price(D("100.01"), source)}
     assert run_gate("quotes", frames.quotes(found, prices, prices, NOW), SUITES["quotes"]()).faults == ()
-
-
-MONEY = (
-    "buys cost more than there is",
-    "gross above max_leverage",
-    "excess liquidity below its buffer",
-    "more CAD converted than there is",
-)
-
-
-def one_buy(quantity, sizing=SIZING, *, cash="0", target="0.6", **changes):
-    """The faults of a plan of one buy at 100.00, in an account of 50 500 USD with 500 of buffer and 2 500 in cash."""
-    line = trade_line(quantity=D(quantity), target=D(target))
-    values = {"targets": Targets({line.symbol: line.target}, line.target, D(cash), line.target + D(cash))}
-    made = plan(line, **(values | changes))
-    suite = only(plan_suite(made, sizing), *MONEY, "not a whole number of shares")
-    return [fault.message for fault in run_gate("plan", frames.plan(made), suite).faults]
-
-
-def test_buys_may_cost_what_is_left_of_cash_after_buffer_and_commission():
-    assert one_buy("19") == []  # 1900.19 of 2500 - 500 - 1
-    assert one_buy("20") == ["buys cost more than there is"]  # 2000.20
-
-
-def test_cad_that_stays_may_hold_the_buffer():
-    held = valuation((trade_line(),), cash={USD: D(2500), CAD: D(800)}, usd_per_cad=D("0.73"))
-    assert one_buy("24", valuation=held) == []
-    assert one_buy("25", valuation=held) == ["buys cost more than there is"]
-
-
-def test_borrowed_money_counts_only_with_margin():
-    margin = replace(SIZING, allow_margin=True)
-    assert one_buy("90", margin, cash="-0.2", target="1.2") == []
-    assert one_buy("90", cash="-0.2", target="1.2") == ["buys cost more than there is"]
-
-
-def test_leverage_and_margin_name_the_buys():
-    margin = replace(SIZING, allow_margin=True, max_leverage=D("1.1"))
-    assert one_buy("90", margin, cash="-0.2", target="1.2") == ["gross above max_leverage"]
-    thin = valuation((trade_line(),), excess_liquidity=D(6000))
-    assert one_buy("90", replace(margin, max_leverage=D(2)), cash="-0.2", target="1.2", valuation=thin) == [
-        "excess liquidity below its buffer"
-    ]
-
-
-def test_a_conversion_beyond_the_cad_there_is_stops_the_run():
-    leg = FxLeg(D(1000), OrderType.MKT, None, D("1.37"), D("1.365"), D(1365), D(998), "")
-    held = valuation((trade_line(),), cash={USD: D(2500), CAD: D("1364.98")}, usd_per_cad=D("0.73"))
-    assert "more CAD converted than there is" in one_buy("5", fx=leg, valuation=held)
-    assert "more CAD converted than there is" not in one_buy(
-        "5", fx=leg, valuation=replace(held, cash={USD: D(2500), CAD: D(1365)})
-    )
-
-
-def test_fractions_need_leave_by_setting_and_contract():
-    sizing = replace(SIZING, allow_fractional=True)
-    fractional = {Symbol("VTI"): contract(fractional=True)}
-    assert one_buy("10.1234", sizing, contracts=fractional) == []
-    assert one_buy("10.12345", sizing, contracts=fractional) == ["not a whole number of shares"]
-    assert one_buy("10.1234", contracts=fractional) == ["not a whole number of shares"]
-    assert one_buy("10.1234", sizing) == ["not a whole number of shares"]
-
-
-def test_an_exit_may_be_below_the_minimum_and_any_order_without_a_maximum():
-    line = trade_line(
-        "ARKK", side=Side.SELL, quantity=D(3), held=D("3.4"), target=D(0), untargeted=True, drift_bps=D(60),
-        limit=Limit(OrderType.LMT, D("99.99"), D("99.99"), D(100), ""),
-    )  # fmt: skip
-    rest = still_line(target=D(1))
-    made = plan(line, rest, totals=totals((line,)))
-    assert run_gate("plan", frames.plan(made), plan_suite(made, replace(SIZING, max_order_usd=None))).faults == ()
 
 
 def test_eight_threads_at_once_get_the_right_verdicts():

@@ -1,0 +1,60 @@
+import json
+from decimal import Decimal
+
+from builders import contract, outcome, plan, position, snapshot, trade_line
+from report_samples import LINES, sample_outcome
+
+from core.errors import DataRefused, OrderStateUnknown
+from core.model import Cut, SecurityType
+from core.money import D
+from core.report import result, result_json
+
+
+def test_a_run_that_sent_nothing_has_the_positions_it_read():
+    run = outcome(
+        plan=plan(), before=snapshot(position(quantity="1.5"), position("BND", "0.25"), position("BND", "0.75"))
+    )
+    assert result(run)["positions_after"] == {"BND": 1, "VTI": 1.5}
+    assert result(run)["cash_after"] == {"USD": 2500.0}
+
+
+def test_the_result_has_every_key_before_there_is_a_plan():
+    early = result(outcome(errors=(DataRefused("no account"),), broker=None))
+    assert early == {
+        "name": "rebalance", "run_id": "ABCDEFGHIJ23", "status": "aborted", "exit_code": 12, "reason": "no account",
+        "targets": {}, "gross": 0.0, "net_liq": 0.0, "investable": 0.0, "plan": [], "orders": [], "cancelled": [],
+        "skipped": [], "positions_after": {}, "cash_after": {}, "residual_drift_bps": {}, "events": [], "warnings": [],
+    }  # fmt: skip
+    assert list(early) == list(result(sample_outcome()))
+
+
+def test_the_result_lists_the_failures_that_did_not_give_the_exit_code():
+    run = outcome(errors=(DataRefused("first", next_step="look"), OrderStateUnknown("second")))
+    assert (result(run)["exit_code"], result(run)["warnings"]) == (41, ["also failed (12): first - look"])
+
+
+def test_numbers_in_the_result_are_written_as_they_were_meant():
+    text = result_json(sample_outcome())
+    written = json.loads(text, parse_float=Decimal)
+    assert [order["limit_price"] for order in written["orders"]] == [
+        D("1.36565"), D("600.1"), None, D("100.01"), D("100.01"),
+    ]  # fmt: skip
+    assert written["plan"][0] | {"drift_bps": 0, "reason": ""} == {
+        "symbol": "SPY", "side": "SELL", "quantity": 3, "price": D("600.125"), "drift_bps": 0, "reason": "",
+    }  # fmt: skip
+    assert '"quantity": 3,' in text
+    assert result(outcome(plan=plan(trade_line(drift_bps=D(-100) / 3))))["plan"][0]["drift_bps"] == -33.33333333
+
+
+def test_only_lines_kept_from_trading_by_more_than_their_band_are_skipped():
+    assert [line["symbol"] for line in result(sample_outcome())["skipped"]] == ["GLD"]
+    assert {line.cut for line in LINES if not line.side} == {Cut.BAND, Cut.MINIMUM}
+
+
+def test_events_count_seconds_from_the_start_of_the_run():
+    assert [event["t"] for event in result(sample_outcome())["events"]] == [60.0, 300.0]
+
+
+def test_a_balance_that_shows_up_as_a_position_is_cash_and_no_holding():
+    balance = position("USD", "5000", "1", contract=contract("USD", security_type=SecurityType.CASH))
+    assert result(outcome(before=snapshot(balance, position())))["positions_after"] == {"VTI": 100}
