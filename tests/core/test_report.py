@@ -306,3 +306,8 @@ def test_a_symbol_that_the_last_reading_does_not_value_has_no_weight():
 def test_an_order_not_sent_costs_nothing_and_sold_nothing():
     record = order_record("VTI", stage=Stage.SELL, side=Side.SELL)
     assert "sold 0.00 USD, bought 0.00 USD" in post_trade_markdown(outcome(orders=(record,)))
+
+
+def test_a_line_that_has_no_limit_yet_shows_none():
+    row = next(line for line in approval_markdown(plan(trade_line(limit=None)), ()).splitlines() if "BUY" in line)
+    assert row.split("|")[4].strip() == ""

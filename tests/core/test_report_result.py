@@ -7,7 +7,7 @@ from report_samples import LINES, sample_outcome
 from core.errors import DataRefused, OrderStateUnknown
 from core.model import Cut, SecurityType
 from core.money import D
-from core.report import result, result_json
+from core.report import plan_json, result, result_json
 
 
 def test_a_run_that_sent_nothing_has_the_positions_it_read():
@@ -58,3 +58,12 @@ def test_events_count_seconds_from_the_start_of_the_run():
 def test_a_balance_that_shows_up_as_a_position_is_cash_and_no_holding():
     balance = position("USD", "5000", "1", contract=contract("USD", security_type=SecurityType.CASH))
     assert result(outcome(before=snapshot(balance, position())))["positions_after"] == {"VTI": 100}
+
+
+def test_a_plan_alone_says_of_itself_what_the_result_will_say():
+    run = sample_outcome()
+    alone, whole = json.loads(plan_json(run.plan)), result(run)
+    for key in ("targets", "gross", "net_liq", "investable", "plan", "skipped"):
+        assert alone[key] == whole[key]
+    assert set(alone["warnings"]) < set(whole["warnings"])
+    assert "DU1234567" not in plan_json(plan(warnings=("DU1234567",)))
