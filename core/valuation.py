@@ -30,7 +30,7 @@ from core.model import (
     Untargeted,
     Valuation,
 )
-from core.money import HUNDRED, ZERO
+from core.money import HUNDRED, ONE, ZERO, Money
 from core.quotes import price_of
 
 Rates = Mapping[Currency, Decimal]
@@ -67,33 +67,37 @@ def value_account(
     in_outside = sum((holding.value for holding in holdings.outside), ZERO)
     in_cash = sum((in_usd(amount, currency, rates) for currency, amount in cash.items()), ZERO)
     net_liq = in_cash + in_etfs + in_outside
+    broker_net_liq = _usd(snapshot.net_liq, rates)
     buffer = net_liq * rules.valuation.cash_buffer_pct / HUNDRED
-    valuation = Valuation(
+    _refuse_empty(net_liq, buffer, in_outside)
+    return Valuation(
         prices=prices,
         held=holdings.held,
         untargeted=holdings.untargeted,
         outside=holdings.outside,
         cash=cash,
-        usd_per_cad=in_usd(Decimal(1), CAD, rates) if CAD in rates else None,
+        usd_per_cad=in_usd(ONE, CAD, rates) if CAD in rates else None,
         net_liq=net_liq,
-        broker_net_liq=in_usd(snapshot.net_liq.amount, Currency(snapshot.net_liq.currency), rates),
+        broker_net_liq=broker_net_liq,
         buffer=buffer,
         investable=net_liq - buffer - in_outside,
         gross_position_value=in_etfs + sum((abs(holding.value) for holding in holdings.outside), ZERO),
-        excess_liquidity=in_usd(snapshot.excess_liquidity.amount, Currency(snapshot.excess_liquidity.currency), rates),
-        maintenance_margin=in_usd(
-            snapshot.maintenance_margin.amount, Currency(snapshot.maintenance_margin.currency), rates
-        ),
-        buying_power=in_usd(snapshot.buying_power.amount, Currency(snapshot.buying_power.currency), rates),
-        warnings=_gap_warnings(net_liq, snapshot, rules.valuation.max_net_liq_gap_pct),
+        excess_liquidity=_usd(snapshot.excess_liquidity, rates),
+        maintenance_margin=_usd(snapshot.maintenance_margin, rates),
+        buying_power=_usd(snapshot.buying_power, rates),
+        warnings=_gap_warnings(net_liq, broker_net_liq, rules.valuation.max_net_liq_gap_pct),
     )
-    if valuation.investable <= 0:
+
+
+def _refuse_empty(net_liq: Decimal, buffer: Decimal, in_outside: Decimal) -> None:
+    """Raise DataRefused when buffer and outside holdings leave nothing to invest."""
+    investable = net_liq - buffer - in_outside
+    if investable <= 0:
         raise DataRefused(
-            f"nothing to invest: investable value is {valuation.investable:.2f} USD"
+            f"nothing to invest: investable value is {investable:.2f} USD"
             f" (NetLiq {net_liq:.2f}, cash buffer {buffer:.2f}, outside holdings {in_outside:.2f})",
             next_step="deposit cash, lower [rebalance] cash_buffer_pct, or sell outside holdings by hand",
         )
-    return valuation
 
 
 def in_usd(amount: Decimal, currency: Currency, rates: Rates) -> Decimal:
@@ -105,6 +109,10 @@ def in_usd(amount: Decimal, currency: Currency, rates: Rates) -> Decimal:
     if currency == USD or not amount:
         return amount
     return amount * _rate(currency, rates) / _rate(USD, rates)
+
+
+def _usd(money: Money, rates: Rates) -> Decimal:
+    return in_usd(money.amount, Currency(money.currency), rates)
 
 
 def _rate(currency: Currency, rates: Rates) -> Decimal:
@@ -200,9 +208,8 @@ def _cash(snapshot: AccountSnapshot) -> Mapping[Currency, Decimal]:
     return {currency: snapshot.cash.get(currency, ZERO) for currency in currencies}
 
 
-def _gap_warnings(net_liq: Decimal, snapshot: AccountSnapshot, max_gap_pct: Decimal) -> tuple[str, ...]:
+def _gap_warnings(net_liq: Decimal, broker: Decimal, max_gap_pct: Decimal) -> tuple[str, ...]:
     """A warning when our NetLiq is more than 1 % from the broker's; DataRefused above `max_gap_pct`."""
-    broker = in_usd(snapshot.net_liq.amount, Currency(snapshot.net_liq.currency), snapshot.rates)
     gap = abs(net_liq - broker) * HUNDRED
     if gap <= abs(broker) and gap <= max_gap_pct * abs(broker):
         return ()

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from itertools import count
 
 from core.model import Side, TradeLine, Valuation
-from core.money import BPS, ZERO
+from core.money import BPS
 from core.plan.inputs import Draft
 
 
@@ -33,6 +33,7 @@ def trade_line(draft: Draft, number: int, valuation: Valuation) -> TradeLine:
     drift = draft.drift
     moved = draft.dollars if draft.side is Side.BUY else -draft.dollars
     investable = valuation.investable
+    is_untargeted = drift.symbol in valuation.untargeted
     return TradeLine(
         drift.symbol,
         draft.side if draft.quantity else None,
@@ -47,23 +48,23 @@ def trade_line(draft: Draft, number: int, valuation: Valuation) -> TradeLine:
         draft.dollars,
         drift.drift_bps,
         (moved - drift.wanted) * BPS / investable if draft.quantity else drift.drift_bps,
-        drift.symbol in valuation.untargeted,
+        is_untargeted,
         draft.cut or drift.cut,
-        _reason(draft, is_untargeted=drift.symbol in valuation.untargeted),
+        _reason(draft, is_untargeted=is_untargeted),
         draft.rest,
     )
 
 
 def _reason(draft: Draft, *, is_untargeted: bool) -> str:
     """Why the line trades, what cut it, and what is left over."""
-    parts = [draft.drift.reason]
+    reason = draft.drift.reason
     if is_untargeted:
-        parts.append("held without a target")
+        reason += "; held without a target"
     if draft.note:
-        parts.append(draft.note)
-    if draft.rest > ZERO:
-        parts.append(f"{draft.rest.normalize():f} of a share stays, only whole shares can be sold")
-    return "; ".join(parts)
+        reason += f"; {draft.note}"
+    if draft.rest:
+        reason += f"; {draft.rest.normalize():f} of a share stays, only whole shares can be sold"
+    return reason
 
 
 def _by_symbol(drafts: Iterable[Draft]) -> list[Draft]:

@@ -129,6 +129,14 @@ def test_a_debit_that_the_sells_repay_rounds_to_the_nearest():
     assert traded(planned(inputs)) == [(Side.SELL, "A", D(74))]
 
 
+def test_a_sell_that_is_rounded_up_is_never_more_than_held():
+    # A sells 10 and B, of which 0.005 shares are to stay, 10: 40 USD remain owed, and 10.395 goes up to 11
+    inputs = case({"A": "1", "B": "0.00000049"}, account(held("A", "10000"), held("B", "10.4"), cash={USD: "-2040"}))
+    line = lines(planned(inputs, trigger=trigger_rules(per_holding_band_bps=D(1))))["B"]
+    assert (line.quantity, line.cut) == (D(10), Cut.HELD)
+    assert line.reason.endswith("no more than held: 10 of 10 shares")
+
+
 @pytest.mark.parametrize(
     ("rules", "closed", "shares", "dollars"),
     [
