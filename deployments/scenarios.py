@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -78,13 +78,13 @@ def run_scenarios(paths: Sequence[Path], out: Path, broker: BrokerKind) -> None:
 
 
 async def _run_all(scenarios: Sequence[Scenario], out: Path) -> list[Outcome]:
-    return [await run_scenario(scenario, out / scenario.path.stem) for scenario in scenarios]
-
-
-async def run_scenario(scenario: Scenario, folder: Path) -> Outcome:
-    """How one scenario ended, with all its reports in `folder`."""
     from flows.rebalance import rebalance
 
+    return [await run_scenario(scenario, out / scenario.path.stem, rebalance) for scenario in scenarios]
+
+
+async def run_scenario(scenario: Scenario, folder: Path, flow: Callable[..., Awaitable[object]]) -> Outcome:
+    """How one scenario ended, with all its reports in `folder`; `flow` is the rebalance, or its bare function."""
     outcomes: list[Outcome] = []
     source = FromScenario(scenario, folder)
 
@@ -114,7 +114,7 @@ async def run_scenario(scenario: Scenario, folder: Path) -> Outcome:
         confirm_live=scenario.confirm_live,
     )
     with session(own), suppress(RebalanceError):  # the outcome says it all
-        await rebalance(**request.parameters())
+        await flow(**request.parameters())
     return outcomes[-1]
 
 

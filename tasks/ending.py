@@ -61,18 +61,17 @@ async def account_held(run: Run) -> AsyncIterator[None]:
 
 async def _settle(run: Run) -> None:
     """Cancel what still works, and read the account once more when orders were sent and nobody looked since."""
-    orders = run.journal.orders(run.id)
-    if not any(record.sent_at for record in orders):
+    if not any(record.sent_at for record in run.journal.orders(run.id)):
         return
-    if not all(record.state.is_final for record in orders):
-        for error in await run.desk.cancel_all():
-            run.fail(error)
-    if run.after is None:
-        try:
-            async with run.connected():
-                await review_account(run)
-        except RebalanceError as error:
-            run.warn(f"the account could not be read after trading: {error}")
+    for error in await run.desk.cancel_all():
+        run.fail(error)
+    try:
+        if run.after is None:
+            await review_account(run)
+    except RebalanceError as error:
+        run.warn(f"the account could not be read after trading: {error}")
+    finally:
+        await run.broker.disconnect()
 
 
 async def _conclude(run: Run) -> None:

@@ -1,0 +1,62 @@
+"""Every scenario file through the real flow on the real Prefect server, in one process, against its golden result."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from goldens import assert_golden
+
+from core.model import BrokerKind
+from deployments.scenarios import run_scenarios
+
+FOLDER = Path(__file__).parent.parent / "scenarios"
+FILES = sorted(FOLDER.glob("*.yaml"))
+REPORTS = {"pre_trade.csv", "pre_trade.md", "post_trade.csv", "post_trade.md", "result.json", "run.log"}
+
+pytestmark = [pytest.mark.usefixtures("prefect_server"), pytest.mark.timeout(240)]
+
+
+@pytest.fixture(scope="module")
+def results(prefect_server, tmp_path_factory) -> Path:
+    """The folder into which `rebalance scenario tests/scenarios --out DIR` wrote all of them."""
+    out = tmp_path_factory.mktemp("scenarios")
+    run_scenarios([FOLDER], out, BrokerKind.FAKE)
+    return out
+
+
+def result_of(results: Path, name: str) -> dict:
+    return json.loads((results / name / "result.json").read_text())
+
+
+@pytest.mark.parametrize("name", [path.stem for path in FILES])
+def test_a_scenario_ends_as_its_golden_says(results, name):
+    text = (results / name / "result.json").read_text()
+    run_id = json.loads(text)["run_id"]
+    assert_golden(f"scenarios/{name}.json", text.replace(run_id, "RUN").replace(str(results), "OUT"))
+
+
+@pytest.mark.parametrize("name", [path.stem for path in FILES if path.stem.startswith("exit_")])
+def test_a_scenario_named_for_an_exit_code_ends_with_it(results, name):
+    assert result_of(results, name)["exit_code"] == int(name.split("_")[1])
+
+
+@pytest.mark.parametrize("name", [path.stem for path in FILES])
+def test_a_run_that_had_a_plan_leaves_every_report(results, name):
+    written = {path.name for path in (results / name).iterdir()}
+    if result_of(results, name)["plan"]:
+        assert written >= REPORTS
+    else:
+        assert "result.json" in written
+
+
+@pytest.mark.parametrize("name", [path.stem for path in FILES])
+def test_no_report_shows_the_account(results, name):
+    for path in (results / name).iterdir():
+        assert "DU1234567" not in path.read_text(), path.name
+
+
+def test_there_is_a_scenario_for_every_exit_code_that_a_rehearsal_can_raise():
+    codes = {int(path.stem.split("_")[1]) for path in FILES if path.stem.startswith("exit_")}
+    assert codes == {2, 10, 11, 12, 20, 21, 22, 23, 24, 25, 26, 27, 28, 30, 31, 32, 33, 34, 40, 41}
