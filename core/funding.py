@@ -29,6 +29,7 @@ from core.model import (
 from core.money import BPS, CENT, HUNDRED, ONE, ZERO, ceil_to, floor_to
 from core.quotes import is_stale, nbbo, price_of
 
+# half a pip, the price step of the FX venue; a contract without a market rule would say a cent
 FX_TICK = Decimal("0.00005")
 WHOLE_DOLLAR = ONE
 ODD_LOT_USD = Decimal(25_000)
@@ -161,7 +162,7 @@ def affordable(quantity: Decimal, cad_cash: Decimal, market: FxMarket) -> Decima
     return min(quantity, floor_to(cad_cash / market.worst, WHOLE_DOLLAR))
 
 
-def convert(need: FxNeed, market: FxMarket, closed: str | None, rules: FundingRules, tick: Decimal = FX_TICK) -> FxLeg:
+def convert(need: FxNeed, market: FxMarket, closed: str | None, rules: FundingRules) -> FxLeg:
     """The conversion that covers the shortfall, or one of quantity 0 that says why there is none.
 
     Shortfall = wanted cost and commissions − USD cash − sells at worst prices, plus the cash buffer under
@@ -187,7 +188,7 @@ def convert(need: FxNeed, market: FxMarket, closed: str | None, rules: FundingRu
     return FxLeg(
         quantity=quantity,
         order_type=rules.order_type,
-        limit_price=floor_to(market.worst, tick) if rules.order_type is OrderType.LMT else None,
+        limit_price=floor_to(market.worst, FX_TICK) if rules.order_type is OrderType.LMT else None,
         worst_rate=market.worst,
         planning_rate=market.planning,
         cad_needed=quantity * market.planning,

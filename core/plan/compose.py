@@ -19,7 +19,6 @@ from core.funding import (
     fx_market,
     room,
 )
-from core.limits import increment_at
 from core.model import (
     CAD,
     USD,
@@ -154,7 +153,7 @@ def _fund(case: _Case, sells: tuple[Draft, ...], wanted_cost: Decimal, *, may_bu
         costs=proceeds.commissions,
         commission=case.commission,
     )
-    fx = convert(need, case.market, case.inputs.fx_closed, rules.funding, **_fx_tick(case))
+    fx = convert(need, case.market, case.inputs.fx_closed, rules.funding)
     proceeds = replace(
         proceeds,
         converted=affordable(fx.quantity, case.cad, case.market),
@@ -162,12 +161,6 @@ def _fund(case: _Case, sells: tuple[Draft, ...], wanted_cost: Decimal, *, may_bu
         commissions=proceeds.commissions + (case.commission if fx.quantity else ZERO),
     )
     return _Income(sells, fx, proceeds, may_buy)
-
-
-def _fx_tick(case: _Case) -> dict[str, Decimal]:
-    """The price step of USD.CAD where the broker named one."""
-    contract = case.inputs.contracts.get(USD_CAD)
-    return {"tick": increment_at(contract.ticks, case.market.worst)} if contract and case.market.worst else {}
 
 
 def _budget(case: _Case, listed: WishList, income: _Income) -> Budget:

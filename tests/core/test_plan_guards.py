@@ -144,14 +144,11 @@ def test_usd_cad_missing_aborts_only_when_it_is_needed():
         planned(case(BALANCED, account(cash={CAD: "12500"}), gone), funding=funding_rules())
 
 
-def test_a_limit_for_usd_cad_lies_on_its_tick():
+def test_a_limit_for_usd_cad_lies_on_its_tick_of_half_a_pip():
     inputs = case(BALANCED, account(cash={CAD: "125000"}), at(USD_CAD, "1.25003", "0.00002"))
     plan = planned(inputs, funding=funding_rules(order_type=OrderType.LMT))
-    # 1.25005 × 1.0005 = 1.250675025, on the builders' tick of a cent
-    assert plan.fx.limit_price == D("1.25")
-    del inputs.contracts[USD_CAD]
-    unnamed = planned(inputs, funding=funding_rules(order_type=OrderType.LMT))
-    assert unnamed.fx.limit_price == D("1.25065")
+    # 1.25005 × 1.0005 = 1.250675025
+    assert plan.fx.limit_price == D("1.25065")
 
 
 # --- quotes ---------------------------------------------------------------------------------------
