@@ -8,7 +8,7 @@ PYTEST := $(BIN)/pytest -n 2 --dist loadgroup
 export DO_NOT_TRACK := 1
 export GX_ANALYTICS_ENABLED := false
 
-.PHONY: setup run test test-all lint format bench lock goldens clean
+.PHONY: setup run test test-all lint format bench lock goldens readme clean
 
 setup: $(STAMP)
 
@@ -50,6 +50,9 @@ lock: $(STAMP)
 
 goldens: $(STAMP)
 	REBUILD_GOLDENS=1 $(BIN)/pytest tests -k golden
+
+readme: $(STAMP)
+	$(BIN)/python -m deployments.readme
 
 clean:
 	rm -rf .venv build reports *.egg-info
