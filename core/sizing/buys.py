@@ -12,7 +12,7 @@ from decimal import Decimal
 
 from core.model import Cut, Symbol
 from core.money import WHOLE_SHARE
-from core.sizing.items import Item, total_cost, units_down, units_up
+from core.sizing.items import Basket, Item, units_down, units_up
 from core.sizing.knapsack import spend
 from core.sizing.scaling import scale
 
@@ -58,7 +58,7 @@ def size_buys(
     ordered = sorted(wants, key=lambda want: want.symbol)
     minimum = units_up(min_order_usd)
     items = [_item(want, minimum) for want in ordered]
-    kept, steps = _bought(items, units_down(money), minimum, units_up(commission))
+    kept, steps = _bought(Basket(items, units_down(money), minimum, units_up(commission)))
     return tuple(map(_sized, ordered, kept, steps))
 
 
@@ -74,14 +74,14 @@ def _item(want: BuyWant, minimum: int) -> Item:
     return item.dropped() if 0 < cap < least or goal < minimum > cap * price else item
 
 
-def _bought(items: Sequence[Item], money: int, minimum: int, commission: int) -> tuple[Sequence[Item], Sequence[int]]:
-    caps = [item.cap for item in items]
-    if total_cost(caps, items, commission) <= money:
-        return items, caps
-    if money <= 0:
-        return items, [0] * len(items)
-    kept, base = scale(items, money, minimum, commission)
-    return kept, spend(kept, base, money, commission)
+def _bought(basket: Basket) -> tuple[Sequence[Item], Sequence[int]]:
+    caps = [item.cap for item in basket.items]
+    if basket.left(caps) >= 0:
+        return basket.items, caps
+    if basket.money <= 0:
+        return basket.items, [0] * len(caps)
+    kept, base = scale(basket)
+    return kept.items, spend(kept, base)
 
 
 def _sized(want: BuyWant, item: Item, steps: int) -> SizedBuy:

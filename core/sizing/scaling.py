@@ -10,123 +10,111 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 from operator import itemgetter
 
-from core.sizing.items import Item, cost, total_cost
+from core.sizing.items import Basket, Item
 
 GRID_BITS = 64
 
 
-def scale(items: Sequence[Item], money: int, minimum: int, commission: int) -> tuple[Sequence[Item], list[int]]:
-    """The lines, those too small to trade dropped, and steps for each that `money` (units) is enough for.
+def scale(basket: Basket) -> tuple[Basket, list[int]]:
+    """The basket, its lines that are too small to trade dropped, and steps for each that the money is enough for.
 
-    A line bought at all is worth `minimum` or more. Steps are the whole ones below the scaled goal, and
+    A line bought at all is worth the minimum or more. Steps are the whole ones below the scaled goal, and
     one more where that lifts a line to the minimum.
     """
-    steps = largest_fit(items, money, commission)
-    if not any(_is_short(item, q) for item, q in zip(items, steps, strict=True)):
-        return items, steps
-    kept = _without_small(items, money, minimum, commission)
-    return _lift_or_drop(kept, largest_fit(kept, money, commission), money, commission)
+    steps = largest_fit(basket)
+    if not _short(basket, steps):
+        return basket, steps
+    kept = _without_small(basket)
+    return _lift_or_drop(kept, largest_fit(kept))
 
 
-def largest_fit(items: Sequence[Item], money: int, commission: int) -> list[int]:
-    """Steps of each line at the largest factor ≤ 1 at which all together cost no more than `money` (units)."""
-    low, high = [0] * len(items), [item.floor for item in items]
-    spent, needed = 0, total_cost(high, items, commission)
-    if needed <= money:
+def largest_fit(basket: Basket) -> list[int]:
+    """Steps of each line at the largest factor ≤ 1 at which all together cost no more than the money."""
+    low, high = [0] * len(basket.items), [item.floor for item in basket.items]
+    spare, missing = basket.money, -basket.left(high)
+    if missing <= 0:
         return high
     least, most, probes = 0, 1 << GRID_BITS, 0
-    while sum(high) - sum(low) > 2 * len(items):
+    while sum(high) - sum(low) > 2 * len(low):
         probes += 1
         # a straight line between the two ends is a good guess, but may creep along one of them
-        gap = (most - least) * (money - spent) // (needed - spent) if probes % 3 else (most - least) // 2
+        gap = (most - least) * spare // (spare + missing) if probes % 3 else (most - least) // 2
         factor = least + max(1, min(gap, most - least - 1))
-        steps = _steps_at(factor, items)
-        paid = total_cost(steps, items, commission)
-        if paid <= money:
-            least, low, spent = factor, steps, paid
+        steps = [(factor * item.goal >> GRID_BITS) // item.price for item in basket.items]
+        left = basket.left(steps)
+        if left >= 0:
+            least, low, spare = factor, steps, left
         else:
-            most, high, needed = factor, steps, paid
-    return _climb(items, low, high, money - spent, commission)
+            most, high, missing = factor, steps, -left
+    return _climb(basket, low, high)
 
 
-def _steps_at(factor: int, items: Sequence[Item]) -> list[int]:
-    """Whole steps of each line at `factor` / 2⁶⁴ of its goal."""
-    return [(factor * item.goal >> GRID_BITS) // item.price for item in items]
-
-
-def _climb(items: Sequence[Item], low: list[int], high: list[int], left: int, commission: int) -> list[int]:
-    """From `low` toward `high`, jump by jump of the factor, until the next jump costs more than what is `left`."""
-    # two different fractions with such denominators are further apart than one unit of the key
-    shift = 2 * max(item.goal for item in items).bit_length()
+def _climb(basket: Basket, low: list[int], high: list[int]) -> list[int]:
+    """From `low` toward `high`, jump by jump of the factor, as long as the money is enough."""
+    # two different fractions of such size are further apart than one unit of the key
+    shift = 2 * max(item.goal for item in basket.items).bit_length()
     jumps = sorted(
-        ((k * item.price << shift) // item.goal, i)
-        for i, item in enumerate(items)
-        for k in range(low[i] + 1, high[i] + 1)
+        ((k * item.price << shift) // item.goal, line)
+        for line, item in enumerate(basket.items)
+        for k in range(low[line] + 1, high[line] + 1)
     )
-    steps = list(low)
+    steps, left = list(low), basket.left(low)
     for _, together in groupby(jumps, key=itemgetter(0)):
-        lines = [i for _, i in together]
-        left -= sum(items[i].worst + (0 if steps[i] else commission) for i in lines)
+        lines = [line for _, line in together]
+        left -= sum(basket.cost_of(line, steps[line] + 1) - basket.cost_of(line, steps[line]) for line in lines)
         if left < 0:
             break
-        for i in lines:
-            steps[i] += 1
+        for line in lines:
+            steps[line] += 1
     return steps
 
 
-def _is_short(item: Item, steps: int) -> bool:
-    """Whether the line could be worth the minimum but is not; one share worth it is never short."""
-    return steps < item.least and 1 < item.least <= item.cap
+def _without_small(basket: Basket) -> Basket:
+    """The basket without the lines whose scaled goal is below the minimum, once the money they free is counted.
 
-
-def _without_small(items: Sequence[Item], money: int, minimum: int, commission: int) -> list[Item]:
-    """The lines without those whose scaled goal is below the minimum, once the money they free is counted.
-
-    Dropping the smallest line raises the factor for the others and the next smallest needs a lower one,
-    so "enough are dropped" is monotone in their number and found by bisection.
+    Dropping the smallest line raises the factor for the others, and the next smallest needs a lower one:
+    once enough are dropped, more would be enough too. So their number is found by bisection.
     """
-    by_size = sorted(
-        (i for i, item in enumerate(items) if 1 < item.least <= item.cap), key=lambda i: (items[i].goal, i)
-    )
+    items = basket.items
+    small = _smallest_first(items, (line for line, item in enumerate(items) if item.can_be_small))
 
     def is_enough(drops: int) -> bool:
-        if drops == len(by_size):
+        if drops == len(small):
             return True
-        kept = _drop(items, by_size[:drops])
-        goal = max(items[by_size[drops]].goal, minimum)
-        steps = [minimum * item.goal // (goal * item.price) for item in kept]
-        return total_cost(steps, kept, commission) <= money
+        kept = basket.without(small[:drops])
+        goal = max(items[small[drops]].goal, basket.minimum)
+        return kept.left(basket.minimum * item.goal // (goal * item.price) for item in kept.items) >= 0
 
-    return _drop(items, by_size[: bisect_left(range(len(by_size)), x=True, key=is_enough)])
-
-
-def _smallest_first(items: Sequence[Item], lines: list[int]) -> list[int]:
-    return sorted(lines, key=lambda i: (items[i].goal, i))
+    return basket.without(small[: bisect_left(range(len(small)), x=True, key=is_enough)])
 
 
-def _drop(items: Sequence[Item], lines: Sequence[int]) -> list[Item]:
-    kept = list(items)
-    for i in lines:
-        kept[i] = kept[i].dropped()
-    return kept
-
-
-def _lift_or_drop(items: list[Item], steps: list[int], money: int, commission: int) -> tuple[list[Item], list[int]]:
+def _lift_or_drop(basket: Basket, steps: list[int]) -> tuple[Basket, list[int]]:
     """Every short line is less than one step from the minimum: the largest get it, the smallest pay for that."""
-    left = money - total_cost(steps, items, commission)
-    short = deque(_smallest_first(items, [i for i, item in enumerate(items) if _is_short(item, steps[i])]))
+    left, dropped = basket.left(steps), []
+    short = deque(_smallest_first(basket.items, _short(basket, steps)))
     while short:
-        largest, smallest = short[-1], short[0]
-        if items[largest].worst <= left:
-            steps[largest] += 1
-            left -= items[largest].worst
-            short.pop()
+        if (price := basket.items[short[-1]].worst) <= left:
+            steps[short.pop()] += 1
+            left -= price
         else:
-            left += cost(steps[smallest], items[smallest], commission)
-            items[smallest], steps[smallest] = items[smallest].dropped(), 0
-            short.popleft()
-    return items, steps
+            dropped.append(smallest := short.popleft())
+            left += basket.cost_of(smallest, steps[smallest])
+            steps[smallest] = 0
+    return basket.without(dropped), steps
+
+
+def _short(basket: Basket, steps: list[int]) -> list[int]:
+    """Lines that are below the minimum order but need not be."""
+    return [
+        line
+        for line, (item, q) in enumerate(zip(basket.items, steps, strict=True))
+        if q < item.least and item.can_be_small
+    ]
+
+
+def _smallest_first(items: Sequence[Item], lines: Iterable[int]) -> list[int]:
+    return sorted(lines, key=lambda line: (items[line].goal, line))

@@ -1,0 +1,100 @@
+"""What each line may do in one round of the search, and which of it can be part of a better plan.
+
+Money has a price: the drift that its last unit removes. At that price every move has a loss, and a
+line a move with the least. What all lines lose, and what the unspent money could have done, is the gap
+to the best that any choice of moves could reach; a move that alone loses more than the gap is out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from core.sizing.items import RATE_BITS, Basket
+
+GOOD_ENOUGH = 1000  # a gap below a thousandth of Σ|drift| is not worth a search
+
+
+class Effort(NamedTuple):
+    """How far and how long one round searches.
+
+    A line may move by `reach` times the dearest step; its first `dense` moves are one step apart, then two,
+    four and so on. All lines together may give back `span` times the dearest step. `pairs` of a state
+    and a move are looked at.
+    """
+
+    pairs: int
+    reach: int
+    dense: int
+    span: int
+
+
+class Margin(NamedTuple):
+    """Where a round starts: unspent money (units), and the drift that a unit of money removes (2⁻⁴⁰)."""
+
+    left: int
+    rate: int
+
+    def loss(self, cost: int, drift: int) -> int:
+        """What a change of cost and of drift loses, in 2⁻⁴⁰ units; negative is a gain."""
+        return (drift << RATE_BITS) + self.rate * cost
+
+
+class Move(NamedTuple):
+    """To `steps` of a line: what that loses, and how it changes cost and drift (units)."""
+
+    loss: int
+    cost: int
+    drift: int
+    steps: int
+
+
+class Line(NamedTuple):
+    """A line's moves, staying among them; `best` is their least loss, `cheapest` their least cost."""
+
+    number: int
+    moves: Sequence[Move]
+    best: int
+    cheapest: int
+
+
+def useful_lines(basket: Basket, lines: Iterable[Line], margin: Margin, drift: int) -> list[Line]:
+    """The lines and moves that a plan with less than `drift` may use; none when the gap is small against it."""
+    lines = list(lines)
+    gap = margin.loss(margin.left, 0) - sum(line.best for line in lines)
+    if gap * GOOD_ENOUGH <= drift << RATE_BITS:
+        return []
+    useful = []
+    for number, moves, best, _ in lines:
+        able = [move for move in moves if move.loss - best < gap]
+        if len(able) > 1 or able[0].cost:
+            useful.append(Line(number, able, best, min(move.cost for move in able)))
+    return sorted(useful, key=lambda line: (len(line.moves), -basket.items[line.number].worst, line.number))
+
+
+def moves_of(basket: Basket, margin: Margin, number: int, now: int, allowed: range, dense: int) -> Line:
+    """Every move of a line from `now` steps to some of the `allowed` ones."""
+    item, cost, drift = basket.items[number], basket.cost_of(number, now), basket.items[number].drift(now)
+    moves = []
+    for steps in _stops(now, allowed, dense):
+        more_cost, more_drift = basket.cost_of(number, steps) - cost, item.drift(steps) - drift
+        moves.append(Move(margin.loss(more_cost, more_drift), more_cost, more_drift, steps))
+    return Line(number, moves, min(move.loss for move in moves), min(move.cost for move in moves))
+
+
+def allowed_steps(basket: Basket, number: int, base: int, reach: int) -> range:
+    """Steps that a line may move to from its scaled size `base`: `reach` (units) away, and never a small order."""
+    item = basket.items[number]
+    far = 1 + reach // item.worst
+    return range(max(base - far, item.least if item.can_be_small else 0), min(base + far, item.cap) + 1)
+
+
+def _stops(now: int, allowed: range, dense: int) -> list[int]:
+    stops = {now, allowed[0], allowed[-1]}
+    away, stride = 1, 1
+    while now - away in allowed or now + away in allowed:
+        stops.update(steps for steps in (now - away, now + away) if steps in allowed)
+        away += stride
+        if away > dense * stride:
+            stride *= 2
+    return sorted(stops)
