@@ -53,8 +53,8 @@ class FxMarket:
 class FxNeed:
     """What the account must pay in USD and has, by sells at their worst prices.
 
-    `wanted_cost` is that of the buys sized with unlimited money, at worst prices and with a commission each.
-    `costs` are the commissions of the sells, `commission` that of the conversion.
+    `wanted_cost` is that of the buys sized with unlimited money, at worst prices. Commissions are not part of
+    the need: the conversion's buffer is for what is not known to the dollar.
     """
 
     wanted_cost: Decimal
@@ -62,8 +62,6 @@ class FxNeed:
     cad_cash: Decimal
     sells: Decimal
     buffer: Decimal
-    costs: Decimal
-    commission: Decimal
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +163,7 @@ def affordable(quantity: Decimal, cad_cash: Decimal, market: FxMarket) -> Decima
 def convert(need: FxNeed, market: FxMarket, closed: str | None, rules: FundingRules) -> FxLeg:
     """The conversion that covers the shortfall, or one of quantity 0 that says why there is none.
 
-    Shortfall = wanted cost and commissions − USD cash − sells at worst prices, plus the cash buffer under
+    Shortfall = wanted cost − USD cash − sells at worst prices, plus the cash buffer under
     always_top_up. Quantity = shortfall × (1 + fx_buffer_bps / 10 000), up to the whole dollar, at most what
     the CAD cash allows: 10 000.40 short with 20 bps is 10 021 USD. `closed` says why the FX market is
     closed, None when it is open. Raises MarketDataMissing when a conversion is needed and has no rate.
@@ -200,11 +198,10 @@ def convert(need: FxNeed, market: FxMarket, closed: str | None, rules: FundingRu
 
 
 def _shortfall(need: FxNeed, rules: FundingRules) -> Decimal:
-    owed = need.wanted_cost + need.costs - need.usd_cash - need.sells
+    owed = need.wanted_cost - need.usd_cash - need.sells
     if rules.convert_mode is ConvertMode.ALWAYS_TOP_UP:
         owed += need.buffer
-    # the conversion's own commission alone is no reason to convert
-    return owed + need.commission if owed > 0 else ZERO
+    return max(owed, ZERO)
 
 
 def _needless(shortfall: Decimal, cad_cash: Decimal, closed: str | None, rules: FundingRules) -> str | None:

@@ -51,12 +51,11 @@ class WishList:
         return BuyCosts(len(self.wishes), max(ZERO, slippage), rules.commission_per_order_usd)
 
     def unlimited_cost(self, rules: SizingRules) -> Decimal:
-        """USD for everything wanted at worst prices, with a commission for each order."""
+        """USD for everything wanted, at worst prices."""
         ample = Budget(sum((2 * (wish.shares + ONE) * wish.limit.worst_price for wish in self.wishes), ZERO), Cut.MONEY)
         ample = replace(ample, money=ample.money + 2 * rules.commission_per_order_usd * len(self.wishes))
         bought = [draft for draft in size_wishes(self, ample, rules) if draft.quantity]
-        commissions = rules.commission_per_order_usd * len(bought)
-        return sum((draft.worst_dollars for draft in bought), ZERO) + commissions
+        return sum((draft.worst_dollars for draft in bought), ZERO)
 
 
 def wish_list(drifts: Iterable[DriftLine], desk: Desk, approved: Mapping[Symbol, Decimal] | None = None) -> WishList:

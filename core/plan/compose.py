@@ -150,8 +150,6 @@ def _fund(case: _Case, sells: tuple[Draft, ...], wanted_cost: Decimal, *, may_bu
         cad_cash=case.cad,
         sells=proceeds.sells,
         buffer=case.valuation.buffer,
-        costs=proceeds.commissions,
-        commission=case.commission,
     )
     fx = convert(need, case.market, case.inputs.fx_closed, rules.funding)
     proceeds = replace(

@@ -36,8 +36,8 @@ def market(quote, *, sends_orders=True, rules=None, **changes):
     return fx_market(quote, funding_rules(**changes), rules or quote_rules(), NOW, sends_orders=sends_orders)
 
 
-def need(*, wanted_cost="0", usd="0", cad="0", sells="0", buffer="0", costs="0", commission="0"):
-    return FxNeed(D(wanted_cost), D(usd), D(cad), D(sells), D(buffer), D(costs), D(commission))
+def need(*, wanted_cost="0", usd="0", cad="0", sells="0", buffer="0"):
+    return FxNeed(D(wanted_cost), D(usd), D(cad), D(sells), D(buffer))
 
 
 MARKET = FxMarket(mid=D("1.25"), planning=D("1.25"), worst=D("1.251"))
@@ -105,17 +105,6 @@ def test_the_shortfall_is_converted_with_its_buffer_up_to_the_whole_dollar():
     assert (leg.shortfall, leg.quantity) == (D("10000.40"), D(10021))
     assert (leg.cad_needed, leg.worst_rate, leg.planning_rate) == (D("12526.25"), D("1.251"), D("1.25"))
     assert leg.reason == "10000.40 USD short for the buys"
-
-
-def test_commissions_of_all_orders_are_part_of_the_shortfall():
-    leg = converted(need(wanted_cost="5000", cad="50000", costs="3", commission="1"))
-    assert leg.shortfall == D(5004)
-
-
-def test_the_commission_of_the_conversion_alone_is_no_shortfall():
-    leg = converted(need(wanted_cost="5000", usd="5000", cad="50000", commission="1"), min_fx_order_usd=D(0))
-    assert (leg.shortfall, leg.quantity) == (D(0), D(0))
-    assert leg.reason == "no conversion: USD cash and sells cover everything"
 
 
 def test_a_usd_debit_is_converted_also_without_buys():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
-from rehearsals import rehearse
+from scenario_runs import rehearse
 
 from core.settings import load_settings
 from core.targets import blend, read_portfolios
