@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -13,6 +13,7 @@ from expectations.rules import CENT, Limits, rule, tolerance
 
 if TYPE_CHECKING:
     from great_expectations import ExpectationSuite
+    from great_expectations.expectations.expectation import Expectation
 
 WARN_GAP_PCT = 1.0
 MARK_GAP_PCT = 1.0
@@ -29,53 +30,58 @@ class AccountChecks:
 def account_suite(checks: AccountChecks) -> ExpectationSuite:
     """Every amount is a number with a rate, no ETF is short, and the parts are the broker's NetLiq."""
     gx = library()
+    return suite_of("account", [*_amounts(gx), *_sums(gx, checks)])
+
+
+def _amounts(gx: Any) -> list[Expectation]:
+    """Checks of single columns."""
     is_position, is_etf = gx.Column("kind") == POSITION, gx.Column("security_type") == "ETF"
-    parts, marked = ("symbol", "kind", "base_value"), ("quantity", "price", "value")
-    return suite_of(
-        "account",
-        [
-            *gx.filled(["symbol", "kind", "currency", "value", "base_value"]),
-            *gx.filled(["rate"], row_condition=gx.Column("value") != 0),
-            *gx.filled(["quantity", "price"], row_condition=is_position),
-            gx.ExpectColumnValuesToBeBetween(
-                column="rate", min_value=0, strict_min=True, description="exchange rate not above 0"
-            ),
-            gx.ExpectColumnValuesToBeBetween(
-                column="base_value", min_value=-MOST, max_value=MOST, description="not an amount of money"
-            ),
-            gx.ExpectColumnValuesToBeBetween(
-                column="base_value",
-                min_value=0,
-                strict_min=True,
-                row_condition=gx.Column("symbol") == NET_LIQ,
-                description="net liquidation value not above 0",
-            ),
-            gx.ExpectColumnValuesToBeBetween(
-                column="quantity", min_value=0, row_condition=is_etf, description="short position in an ETF"
-            ),
+    return [
+        *gx.filled(["symbol", "kind", "currency", "value", "base_value"]),
+        *gx.filled(["rate"], row_condition=gx.Column("value") != 0),
+        *gx.filled(["quantity", "price"], row_condition=is_position),
+        gx.ExpectColumnValuesToBeBetween(
+            column="rate", min_value=0, strict_min=True, description="exchange rate not above 0"
+        ),
+        gx.ExpectColumnValuesToBeBetween(
+            column="base_value", min_value=-MOST, max_value=MOST, description="not an amount of money"
+        ),
+        gx.ExpectColumnValuesToBeBetween(
+            column="base_value",
+            min_value=0,
+            strict_min=True,
+            row_condition=gx.Column("symbol") == NET_LIQ,
+            description="net liquidation value not above 0",
+        ),
+        gx.ExpectColumnValuesToBeBetween(
+            column="quantity", min_value=0, row_condition=is_etf, description="short position in an ETF"
+        ),
+    ]
+
+
+def _sums(gx: Any, checks: AccountChecks) -> list[Expectation]:
+    """Checks across columns: what the broker lists must be what the broker says it is worth."""
+    gaps = ((checks.max_gap_pct, "critical"), (WARN_GAP_PCT, "warning"))
+    return [
+        *(
             gx.rows(
                 net_liq_adds_up,
-                parts,
-                f"positions and cash are more than {checks.max_gap_pct:g} % from the broker's NetLiq",
-                limits={"most_pct": checks.max_gap_pct},
-            ),
-            gx.rows(
-                net_liq_adds_up,
-                parts,
-                f"positions and cash are more than {WARN_GAP_PCT:g} % from the broker's NetLiq",
-                limits={"most_pct": WARN_GAP_PCT},
-                severity="warning",
-            ),
-            gx.rows(
-                value_is_quantity_times_price,
-                marked,
-                f"value more than {MARK_GAP_PCT:g} % from quantity × price",
-                limits={"most_pct": MARK_GAP_PCT},
-                row_condition=is_position,
-                severity="warning",
-            ),
-        ],
-    )
+                ("symbol", "kind", "base_value"),
+                f"positions and cash are more than {gap:g} % from the broker's NetLiq",
+                limits={"most_pct": gap},
+                severity=severity,
+            )
+            for gap, severity in gaps
+        ),
+        gx.rows(
+            value_is_quantity_times_price,
+            ("quantity", "price", "value"),
+            f"value more than {MARK_GAP_PCT:g} % from quantity × price",
+            limits={"most_pct": MARK_GAP_PCT},
+            row_condition=gx.Column("kind") == POSITION,
+            severity="warning",
+        ),
+    ]
 
 
 @rule

@@ -7,7 +7,7 @@ decides that with its own exit code. It is shown here all the same.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -16,9 +16,11 @@ from expectations.rules import CLOSE, Limits, rule
 
 if TYPE_CHECKING:
     from great_expectations import ExpectationSuite
+    from great_expectations.expectations.expectation import Expectation
 
 FAR_PCT = 5.0
 CLOCK_SKEW_SECONDS = 5.0
+SIDES = ("bid", "ask", "last")
 SOURCES = ("last", "midpoint", "bidask", "snapshot")
 
 
@@ -32,63 +34,69 @@ class QuoteChecks:
 def quotes_suite(checks: QuoteChecks) -> ExpectationSuite:
     """One row per symbol, every price above 0 and what its source says; nulls, age and oddities as warnings."""
     gx = library()
-    is_valued, has_price = gx.Column("is_valued") == True, gx.Column("price").is_not_null()  # noqa: E712 - builds a condition
+    return suite_of("quotes", [*_prices(gx), *_doubts(gx, checks)])
+
+
+def _prices(gx: Any) -> list[Expectation]:
+    """What must hold of every price that is there."""
+    has_price = gx.Column("price").is_not_null()
+    return [
+        *gx.filled(["symbol", "is_valued"]),
+        gx.ExpectColumnValuesToBeUnique(column="symbol", description="symbol quoted twice"),
+        gx.ExpectColumnValuesToBeBetween(column="price", min_value=0, strict_min=True, description="price not above 0"),
+        gx.ExpectColumnValuesToBeInSet(
+            column="price_source", value_set=list(SOURCES), row_condition=has_price, description="unknown source"
+        ),
+        gx.rows(
+            price_is_what_its_source_says,
+            ("symbol", "price", "price_source", *SIDES),
+            "price is not what its source says",
+            optional=list(SIDES),
+            row_condition=has_price,
+        ),
+    ]
+
+
+def _doubts(gx: Any, checks: QuoteChecks) -> list[Expectation]:
+    """What a person should see, and planning decides about."""
+    is_valued = gx.Column("is_valued") == True  # noqa: E712 - builds a condition
     doubt = {"severity": "warning"}
-    sides = ("bid", "ask", "last")
-    return suite_of(
-        "quotes",
-        [
-            *gx.filled(["symbol", "is_valued"]),
-            gx.ExpectColumnValuesToBeUnique(column="symbol", description="symbol quoted twice"),
+    return [
+        *gx.filled(["price", "bid", "ask", "age_seconds"], row_condition=is_valued, **doubt),
+        *(
             gx.ExpectColumnValuesToBeBetween(
-                column="price", min_value=0, strict_min=True, description="price not above 0"
-            ),
-            gx.ExpectColumnValuesToBeInSet(
-                column="price_source", value_set=list(SOURCES), row_condition=has_price, description="unknown source"
-            ),
-            gx.rows(
-                price_is_what_its_source_says,
-                ("symbol", "price", "price_source", *sides),
-                "price is not what its source says",
-                optional=list(sides),
-                row_condition=has_price,
-            ),
-            *gx.filled(["price", "bid", "ask", "age_seconds"], row_condition=is_valued, **doubt),
-            *(
-                gx.ExpectColumnValuesToBeBetween(
-                    column=side, min_value=0, strict_min=True, description=f"{side} not above 0", **doubt
-                )
-                for side in sides
-            ),
-            gx.ExpectColumnPairValuesAToBeGreaterThanB(
-                column_A="ask",
-                column_B="bid",
-                or_equal=True,
-                ignore_row_if="either_value_is_missing",  # a missing side is a fault of its own above
-                description="bid above ask",
-                **doubt,
-            ),
-            gx.ExpectColumnValuesToBeBetween(
-                column="age_seconds",
-                min_value=-CLOCK_SKEW_SECONDS,
-                max_value=checks.stale_seconds,
-                description=f"quote older than {checks.stale_seconds:g} s, or from the future",
-                **doubt,
-            ),
-            gx.ExpectColumnValuesToBeInSet(
-                column="data_type", value_set=["live"], row_condition=is_valued, description="not live data", **doubt
-            ),
-            gx.rows(
-                price_is_near_the_mid,
-                ("price", "bid", "ask"),
-                f"price more than {FAR_PCT:g} % from the middle of bid and ask",
-                optional=["bid", "ask"],
-                limits={"most_pct": FAR_PCT},
-                row_condition=has_price,
-                **doubt,
-            ),
-        ],
-    )
+                column=side, min_value=0, strict_min=True, description=f"{side} not above 0", **doubt
+            )
+            for side in SIDES
+        ),
+        gx.ExpectColumnPairValuesAToBeGreaterThanB(
+            column_A="ask",
+            column_B="bid",
+            or_equal=True,
+            ignore_row_if="either_value_is_missing",  # a missing side is a fault of its own above
+            description="bid above ask",
+            **doubt,
+        ),
+        gx.ExpectColumnValuesToBeBetween(
+            column="age_seconds",
+            min_value=-CLOCK_SKEW_SECONDS,
+            max_value=checks.stale_seconds,
+            description=f"quote older than {checks.stale_seconds:g} s, or from the future",
+            **doubt,
+        ),
+        gx.ExpectColumnValuesToBeInSet(
+            column="data_type", value_set=["live"], row_condition=is_valued, description="not live data", **doubt
+        ),
+        gx.rows(
+            price_is_near_the_mid,
+            ("price", "bid", "ask"),
+            f"price more than {FAR_PCT:g} % from the middle of bid and ask",
+            optional=["bid", "ask"],
+            limits={"most_pct": FAR_PCT},
+            row_condition=gx.Column("price").is_not_null(),
+            **doubt,
+        ),
+    ]
 
 
 @rule
