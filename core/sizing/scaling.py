@@ -28,8 +28,10 @@ def scale(basket: Basket) -> tuple[Basket, list[int]]:
     steps = largest_fit(basket)
     if not _short(basket, steps):
         return basket, steps
-    kept = _without_small(basket)
-    return _lift_or_drop(kept, largest_fit(kept))
+    kept, steps = lift_or_drop(without_small(basket))
+    # what the dropped lines free goes to all others alike, unless that makes yet another one too small
+    again, fairer = lift_or_drop(kept)
+    return kept, fairer if again is kept else steps
 
 
 def largest_fit(basket: Basket) -> list[int]:
@@ -73,7 +75,7 @@ def _climb(basket: Basket, low: list[int], high: list[int]) -> list[int]:
     return steps
 
 
-def _without_small(basket: Basket) -> Basket:
+def without_small(basket: Basket) -> Basket:
     """The basket without the lines whose scaled goal is below the minimum, once the money they free is counted.
 
     Dropping the smallest line raises the factor for the others, and the next smallest needs a lower one:
@@ -83,8 +85,6 @@ def _without_small(basket: Basket) -> Basket:
     small = _smallest_first(items, (line for line, item in enumerate(items) if item.can_be_small))
 
     def is_enough(drops: int) -> bool:
-        if drops == len(small):
-            return True
         kept = basket.without(small[:drops])
         goal = max(items[small[drops]].goal, basket.minimum)
         return kept.left(basket.minimum * item.goal // (goal * item.price) for item in kept.items) >= 0
@@ -92,19 +92,25 @@ def _without_small(basket: Basket) -> Basket:
     return basket.without(small[: bisect_left(range(len(small)), x=True, key=is_enough)])
 
 
-def _lift_or_drop(basket: Basket, steps: list[int]) -> tuple[Basket, list[int]]:
-    """Every short line is less than one step from the minimum: the largest get it, the smallest pay for that."""
+def lift_or_drop(basket: Basket) -> tuple[Basket, list[int]]:
+    """The scaled steps, no line short: the largest short lines get one step more, the smallest go and pay for that.
+
+    One step is enough where the scaled goal itself is above the minimum, as `without_small` leaves it.
+    """
+    steps = largest_fit(basket)
     left, dropped = basket.left(steps), []
     short = deque(_smallest_first(basket.items, _short(basket, steps)))
     while short:
-        if (price := basket.items[short[-1]].worst) <= left:
+        largest = short[-1]
+        price = basket.cost_of(largest, steps[largest] + 1) - basket.cost_of(largest, steps[largest])
+        if price <= left:
             steps[short.pop()] += 1
             left -= price
         else:
             dropped.append(smallest := short.popleft())
             left += basket.cost_of(smallest, steps[smallest])
             steps[smallest] = 0
-    return basket.without(dropped), steps
+    return basket.without(dropped) if dropped else basket, steps
 
 
 def _short(basket: Basket, steps: list[int]) -> list[int]:
