@@ -6,14 +6,13 @@ cash, without a minimum order, which is where every dollar counts: the money is 
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from random import Random
 
 import numpy as np
+from bench.figures import Figure
 from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import eye_array, hstack, vstack
 
@@ -103,8 +102,19 @@ def _want(random: Random, line: int, wanted: Decimal, price: Decimal) -> BuyWant
     return BuyWant(symbol=Symbol(f"S{line:04d}"), wanted=wanted, price=price, worst_price=worst)
 
 
-def measure(cases_per_cell: int = 4) -> tuple[Cell, ...]:
-    """One cell for every kind, number of symbols and amount of money; the same cases on every machine."""
+def measure(cases_per_cell: int = 4) -> tuple[Figure, ...]:
+    """The worst ratio of every cell and of all, and the greatest overspend; the same cases on every machine."""
+    cells = measure_cells(cases_per_cell)
+    return (
+        *(Figure(f"{cell.kind}, {cell.symbols} symbols, {cell.money} USD", cell.max_ratio) for cell in cells),
+        Figure("cases whose optimum was not proven", sum(cell.cases - cell.proven for cell in cells), 0),
+        Figure("drift / proven optimum, at most", max(cell.max_ratio for cell in cells), MOST_RATIO),
+        Figure("overspend, USD, at most", float(max(cell.overspend for cell in cells)), 0),
+    )
+
+
+def measure_cells(cases_per_cell: int) -> tuple[Cell, ...]:
+    """One cell for every kind, number of symbols and amount of money."""
     return tuple(
         measure_cell(kind, symbols, money, range(cases_per_cell))
         for kind in KINDS
@@ -178,22 +188,3 @@ def _ratio(drift: float, optimum: float) -> float:
     if optimum <= NOTHING:
         return 1.0 if drift <= NOTHING else float("inf")
     return drift / optimum
-
-
-def main() -> None:
-    """Print the cells as a table and as JSON."""
-    cells = measure()
-    sys.stdout.write(f"{'prices':15}{'symbols':>8}{'USD':>10}{'proven':>9}{'max':>9}{'mean':>9}{'overspend':>11}\n")
-    for cell in cells:
-        sys.stdout.write(
-            f"{cell.kind:15}{cell.symbols:8}{cell.money:>10}{cell.proven:>6}/{cell.cases:<2}"
-            f"{cell.max_ratio:9.4f}{cell.mean_ratio:9.4f}{cell.overspend:>11}\n"
-        )
-    worst = max(cell.max_ratio for cell in cells)
-    sys.stdout.write(f"{'drift against the proven optimum, at most':45}{worst:10.4f}  <= {MOST_RATIO}\n")
-    overspend = max(cell.overspend for cell in cells)
-    sys.stdout.write(json.dumps({"max_ratio": round(worst, 5), "overspend_usd": float(overspend)}) + "\n")
-
-
-if __name__ == "__main__":
-    main()

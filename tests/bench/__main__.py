@@ -1,0 +1,16 @@
+"""`make bench`: every figure, as ratios inside this one run."""
+
+from __future__ import annotations
+
+from bench import command_speed, planning_speed, whole_share_quality
+from bench.figures import show
+
+
+def main() -> None:
+    show("Planning", planning_speed.measure())
+    show("Whole shares against the proven optimum", whole_share_quality.measure())
+    show("The quick look", command_speed.measure())
+
+
+if __name__ == "__main__":
+    main()

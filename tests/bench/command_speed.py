@@ -1,0 +1,39 @@
+"""How long `rebalance plan` takes, beside what Python needs to import the libraries it cannot do without."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from bench.figures import Figure
+
+REPEATS = 5
+MOST_TIMES_IMPORTS = 1.6
+ROOT = Path(__file__).parent.parent.parent
+DEMO = ROOT / "deployments" / "demo"
+IMPORTS = (sys.executable, "-c", "import ib_async, pydantic, pandas")
+PLAN = (
+    str(Path(sys.executable).with_name("rebalance")),
+    *("plan", "--csv", str(DEMO / "portfolios.csv"), "--ini", str(DEMO / "settings.ini"), "--broker", "fake"),
+)
+
+
+def measure() -> tuple[Figure, ...]:
+    """The figures of the quick look at ten symbols, each the best of five runs, taken in turns."""
+    imports, plan = [], []
+    for _ in range(REPEATS):
+        imports.append(_seconds(IMPORTS))
+        plan.append(_seconds(PLAN))
+    return (
+        Figure("importing ib_async, pydantic and pandas, ms", min(imports) * 1000),
+        Figure("rebalance plan, 10 symbols, in-memory broker, ms", min(plan) * 1000),
+        Figure("rebalance plan / the imports", min(plan) / min(imports), MOST_TIMES_IMPORTS),
+    )
+
+
+def _seconds(command: tuple[str, ...]) -> float:
+    started = time.perf_counter()
+    subprocess.run(command, check=True, capture_output=True, cwd=ROOT)
+    return time.perf_counter() - started
