@@ -7,6 +7,13 @@ from datetime import date, datetime
 from core.hours import NEW_YORK, exchange_sessions
 from core.sim.sessions import CLOSED, HoursOf
 
+SATURDAY = 5
+
+
+def weekday_hours(around: datetime) -> HoursOf:  # noqa: ARG001 - stands where xnys_hours may stand
+    """Full hours on every weekday, for a look that trades nothing: the real calendar takes longer than the look."""
+    return lambda day: CLOSED if day.weekday() >= SATURDAY else "0930-1600"
+
 
 def xnys_hours(around: datetime) -> HoursOf:
     """The regular hours of a day as `0930-1600` or `CLOSED`, holidays and short days included.

@@ -37,6 +37,7 @@ from core.sim.checks import refusal_of
 from core.sim.exchange import TRADING_CLIENT, Exchange
 from core.sim.pacing import GATEWAY_LIMIT, MessageWindow
 from core.sim.script import Script
+from core.sim.sessions import HoursOf
 from core.sim.tickets import Refusal, Report
 from core.sim.world import ORDER_POINT, FaultKind, Point, World
 
@@ -62,12 +63,13 @@ class Traffic:
 class FakeOptions:
     """`messages_per_second` is the pace we keep; above the gateway's limit of 50 a read raises PacingExceeded.
 
-    `on_kill_switch` is called where the script throws the kill switch.
+    `on_kill_switch` is called where the script throws the kill switch. `hours_around` gives the venue's days.
     """
 
     client_id: int = TRADING_CLIENT
     messages_per_second: int = OUR_RATE
     on_kill_switch: Callable[[], None] = field(default=lambda: None)
+    hours_around: Callable[[datetime], HoursOf] = xnys_hours
 
 
 class FakeIB:
@@ -94,9 +96,9 @@ class FakeIB:
 
     @classmethod
     def of(cls, world: World, options: FakeOptions | None = None) -> FakeIB:
-        """A broker of this world, on the NYSE's days."""
+        """A broker of this world."""
         chosen = options or FakeOptions()
-        exchange = Exchange(world, xnys_hours(world.as_of), trading_client=chosen.client_id)
+        exchange = Exchange(world, chosen.hours_around(world.as_of), trading_client=chosen.client_id)
         return cls(exchange, Script(world), chosen)
 
     @property
