@@ -22,7 +22,8 @@
     │   ├── KillSwitchOn       31
     │   ├── ApprovalRejected   32
     │   ├── ApprovalExpired    33
-    │   └── PlanKeptChanging   34
+    │   ├── PlanKeptChanging   34
+    │   └── RunCancelled      130  Ctrl-C, or cancelled on the Prefect page
     ├── AccountBusy            40  another run, or somebody else's working orders
     ├── OrderStateUnknown      41  needs a person
     └── OutputFailed           50  report or journal cannot be written
@@ -64,6 +65,7 @@ class ExitCode(IntEnum):
     UNKNOWN = 41
     OUTPUT = 50
     UNFORESEEN = 70
+    CANCELLED = 130
 
 
 class RebalanceError(Exception):
@@ -169,6 +171,10 @@ class ApprovalExpired(Refused):
 
 class PlanKeptChanging(Refused):
     exit_code = ExitCode.PLAN_CHANGING
+
+
+class RunCancelled(Refused):
+    exit_code = ExitCode.CANCELLED
 
 
 class AccountBusy(RebalanceError):

@@ -5,12 +5,10 @@ from __future__ import annotations
 import asyncio
 import getpass
 import json
-import os
 import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-import httpx
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.filters import (
     FlowFilter,
@@ -21,19 +19,23 @@ from prefect.client.schemas.filters import (
 )
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.client.schemas.responses import SetStateStatus
+from prefect.client.schemas.sorting import FlowRunSort
 from prefect.input.run_input import keyset_from_paused_state
 from rich.markdown import Markdown
 from rich.prompt import Prompt
 
-from core.errors import ApprovalExpired, ConnectionLost, UsageError
+from core.errors import ApprovalExpired, UsageError
 from core.masking import VISIBLE
 from core.refs import run_id_of
+from core.wording import visible
+from deployments.server import lasting_server, server_failures
 from deployments.terminal import console, errors_console
-from flows.approval import HEARTBEAT_LABEL, HEARTBEAT_SECONDS
+from flows.approval import HEARTBEAT_LABEL, SILENT_AFTER
 
 FLOW_NAME = "rebalance"
+MOST_WAITING = 200
 NO_ACCOUNT = "-" * VISIBLE
-SILENT_FOR = timedelta(seconds=4 * HEARTBEAT_SECONDS)
+SILENT_FOR = timedelta(seconds=SILENT_AFTER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,27 +52,23 @@ def answer(run: str, decision: Decision) -> None:
     """Show the plan of the run that waits, and answer it.
 
     Raises UsageError without a server, for a run that is not waiting or not the only one of that name, and
-    for an answer that the server does not take; ApprovalExpired when the run's process is gone.
+    for an answer that the server does not take; ApprovalExpired when the run's process is gone; ConnectionLost
+    when the server does not answer.
     """
-    if not os.environ.get("PREFECT_API_URL"):
+    if not lasting_server():
         raise UsageError(
             "no Prefect server is named", next_step="set PREFECT_API_URL to the server on which the run waits"
         )
-    asyncio.run(_answer(run, decision))
+    with server_failures():
+        asyncio.run(_answer(run, decision))
 
 
 async def _answer(run: str, decision: Decision) -> None:
-    try:
-        async with get_client() as client:
-            waiting = await _waiting(client, run)
-            console().print(Markdown(await _question(client, waiting)))
-            _check_alive(waiting)
-            await _resume(client, waiting, decision)
-    except httpx.HTTPError as error:
-        raise ConnectionLost(
-            f"the Prefect server at {os.environ['PREFECT_API_URL']} does not answer: {error}",
-            next_step="start it, or correct PREFECT_API_URL",
-        ) from None
+    async with get_client() as client:
+        waiting = await _waiting(client, run)
+        console().print(Markdown(await _question(client, waiting)))
+        _check_alive(waiting)
+        await _resume(client, waiting, decision)
 
 
 async def _waiting(client: PrefectClient, name: str) -> FlowRun:
@@ -78,14 +76,16 @@ async def _waiting(client: PrefectClient, name: str) -> FlowRun:
     paused = await client.read_flow_runs(
         flow_filter=FlowFilter(name=FlowFilterName(any_=[FLOW_NAME])),
         flow_run_filter=FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.PAUSED]))),
+        # the server refuses both as null
+        sort=FlowRunSort.START_TIME_DESC,
+        limit=MOST_WAITING,
     )
     found = [each for each in paused if _is_named(each, name)]
     if len(found) == 1:
         return found[0]
     ids = ", ".join(run_id_of(str(each.id)) for each in paused) or "none"
-    raise UsageError(
-        f"{len(found) or 'no'} waiting runs are named {name}", next_step=f"name one of those that wait: {ids}"
-    )
+    what = f"{len(found)} waiting runs are named" if found else "no waiting run is named"
+    raise UsageError(f"{what} {visible(name)}", next_step=f"name one of those that wait: {ids}")
 
 
 def _is_named(run: FlowRun, name: str) -> bool:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
-from core.errors import RebalanceError
+from core.errors import ExitCode, RebalanceError
+from core.masking import mask_accounts
 from core.model.words import BrokerKind, Mode
 from deployments import options
-from deployments.terminal import errors_console
+from deployments.terminal import show_failure
 from tasks.environment import set_defaults
+from tasks.unforeseen import unforeseen
 
 app = typer.Typer(
     name="rebalance",
@@ -149,14 +152,22 @@ def go(ini: Ini) -> None:
 
 
 def main() -> None:
-    """The console script: one line for a foreseen failure, and its exit code."""
+    """The console script: one line for a failure, and its exit code; with --json the failure is the document."""
     set_defaults()
     try:
         app()
     except RebalanceError as error:
-        errors_console().print(f"exit {error.exit_code:d}: {error}", style="bold red", markup=False, highlight=False)
-        for fault in error.faults:
-            errors_console().print(f"  {fault}", markup=False, highlight=False)
-        sys.exit(error.exit_code)
+        _fail(error)
     except KeyboardInterrupt:
-        sys.exit(130)
+        sys.exit(ExitCode.CANCELLED)
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is told in a line, with its place, and the code is 70
+        _fail(unforeseen(error, "report it"))
+
+
+def _fail(error: RebalanceError) -> NoReturn:
+    """Tell the failure and leave."""
+    show_failure(error)
+    if "--json" in sys.argv:
+        document = {"exit_code": int(error.exit_code), "reason": str(error), "faults": list(error.faults)}
+        print(mask_accounts(json.dumps(document, indent=2, ensure_ascii=False)))  # noqa: T201 - what --json promises
+    sys.exit(error.exit_code)

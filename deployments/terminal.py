@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from core.errors import leading
+from core.errors import RebalanceError, leading
+from core.masking import mask_accounts
 from core.report import formats, post_trade_rows, pre_trade_rows
 
 if TYPE_CHECKING:
@@ -42,8 +43,17 @@ class Progress:
     def __call__(self, message: Message) -> None:
         record = message.record
         label, style = LEVELS.get(record["level"].name, ("", ""))
-        line = f"{record['time']:%H:%M:%S}  {label}{record['message']}"
+        line = mask_accounts(f"{record['time']:%H:%M:%S}  {label}{record['message']}")
         self._console.print(line, style=style, markup=False, soft_wrap=True)
+
+
+def show_failure(error: RebalanceError) -> None:
+    """The failure on one line, and each single fault on its own."""
+    to = errors_console()
+    line = mask_accounts(f"exit {error.exit_code:d}: {error}")
+    to.print(line, style="bold red", markup=False, highlight=False, soft_wrap=True)
+    for fault in error.faults:
+        to.print(f"  {mask_accounts(fault)}", markup=False, highlight=False, soft_wrap=True)
 
 
 def show_plan(plan: Plan, to: Console) -> None:
@@ -76,13 +86,14 @@ def show_outcome(outcome: Outcome, paths: Iterable[Path], to: Console) -> None:
         to.print(f"  {path}", markup=False, soft_wrap=True)
     style = "bold red" if outcome.errors else "bold green"
     what = str(leading(outcome.errors)) if outcome.errors else outcome.reason
-    to.print(f"{outcome.status}: {what} (exit {outcome.exit_code:d})", style=style, markup=False, soft_wrap=True)
+    line = mask_accounts(f"{outcome.status}: {what} (exit {outcome.exit_code:d})")
+    to.print(line, style=style, markup=False, soft_wrap=True)
 
 
 def _show_faults(outcome: Outcome, to: Console) -> None:
     for error in outcome.errors:
         for fault in error.faults:
-            to.print(f"  {fault}", style="red", markup=False, soft_wrap=True)
+            to.print(f"  {mask_accounts(fault)}", style="red", markup=False, soft_wrap=True)
 
 
 def _orders_table(outcome: Outcome) -> Table:

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import suppress
 from datetime import UTC, datetime
+from typing import Any
 
+import httpx
+from loguru import logger
 from prefect.client.orchestration import get_client
 from prefect.context import FlowRunContext
 from prefect.flow_runs import apause_flow_run
 from prefect.input import RunInput
 from pydantic import Field, ValidationError
 
-from core.errors import ApprovalExpired, ApprovalRejected
+from core.errors import ApprovalExpired, ApprovalRejected, ConnectionLost, RunCancelled
 from core.masking import VISIBLE, mask_account
 from core.model import Approval, Plan, Stage
 from core.report import approval_markdown
+from core.wording import visible
 from tasks.approver import Answer, Question
 from tasks.artifacts import publish
 from tasks.run import Run
@@ -25,13 +28,14 @@ MOST_TRIES = 3
 POLL_SECONDS = 2
 HEARTBEAT_SECONDS = 10
 HEARTBEAT_LABEL = "rebalance.waiting_since_last"
+SILENT_AFTER = 4 * HEARTBEAT_SECONDS
 
 
 class ApprovalForm(RunInput):
     """What the person fills in. Nothing is filled in beforehand, so that an empty form is a no."""
 
     approve: bool = Field(default=False, description="Send the orders of this plan?")
-    approver: str = Field(min_length=1, max_length=80, description="Your name, for the record")
+    approver: str = Field(min_length=1, max_length=80, pattern=r"\S", description="Your name, for the record")
     account_suffix: str = Field(
         min_length=VISIBLE, max_length=VISIBLE, description="The last 3 characters of the account"
     )
@@ -44,45 +48,81 @@ class FormApprover:
     how = "form"
 
     async def ask(self, question: Question) -> Answer:
-        """The form's content; a form that is missing or cannot be read is a no. Raises ApprovalExpired."""
-        form = ApprovalForm.with_initial_data(description=f"# {question.title}\n\n{question.markdown}")
-        heartbeat = asyncio.create_task(_beat())
+        """The form's content; a form that is missing or cannot be read is a no.
+
+        Raises ApprovalExpired; RunCancelled when the run was cancelled on the page; ConnectionLost when the
+        server went for longer than Prefect's own tries.
+        """
+        filled = asyncio.create_task(_filled(question))
+        watch = asyncio.create_task(_watch())
         try:
             async with asyncio.timeout(question.seconds_left):
-                filled = await apause_flow_run(
-                    wait_for_input=form,
-                    # ours ends first, so that the run fails with our message instead of the server's
-                    timeout=int(question.seconds_left) + 60,
-                    poll_interval=POLL_SECONDS,
-                    key=question.key,
+                await asyncio.wait((filled, watch), return_when=asyncio.FIRST_COMPLETED)
+            if not filled.done():
+                await watch
+                raise RunCancelled(
+                    "the run was cancelled while it waited for approval",
+                    next_step="see its report for what was sent before",
                 )
+            form = await filled
         except TimeoutError:
             raise ApprovalExpired(
-                f"nobody answered within {question.seconds_left:.0f} s",
-                next_step="start the run again when somebody can approve it",
+                "nobody answered in time", next_step="start the run again when somebody can approve it"
             ) from None
-        except ValidationError:
-            filled = None
+        except httpx.HTTPError as error:
+            raise ConnectionLost(
+                f"the Prefect server went while the run waited for approval: {error}",
+                next_step="see to the server, then start the run again",
+            ) from None
         finally:
-            heartbeat.cancel()
-            with suppress(asyncio.CancelledError):
-                await heartbeat
-        if filled is None:
+            await _ended(filled, watch)
+        if form is None:
             return Answer(approve=False, approver="", account_suffix="", note="the form could not be read")
-        return Answer(filled.approve, filled.approver, filled.account_suffix, filled.note)
+        return Answer(form.approve, form.approver.strip(), form.account_suffix, form.note)
 
 
-async def _beat() -> None:
-    """Tell, for as long as the run waits, that its process is alive; a paused run of a dead process looks the same."""
+async def _filled(question: Question) -> ApprovalForm | None:
+    """The form as it was filled in, however long that takes; None when it cannot be read."""
+    form = ApprovalForm.with_initial_data(description=f"# {question.title}\n\n{question.markdown}")
+    try:
+        return await apause_flow_run(
+            wait_for_input=form,
+            # ours ends first, so that the run fails with our message instead of the server's
+            timeout=int(question.seconds_left) + 60,
+            poll_interval=POLL_SECONDS,
+            key=question.key,
+        )
+    except ValidationError:
+        return None
+
+
+async def _watch() -> None:
+    """Return when the run was cancelled on the page; until then tell the server that this process is alive.
+
+    A paused run of a dead process looks the same otherwise. A beat that does not get through is left out.
+    """
     context = FlowRunContext.get()
     if context is None or context.flow_run is None:
         return
     async with get_client() as client:
         while True:
-            await client.update_flow_run_labels(
-                context.flow_run.id, {HEARTBEAT_LABEL: datetime.now(UTC).isoformat(timespec="seconds")}
-            )
+            try:
+                heard = datetime.now(UTC).isoformat(timespec="seconds")
+                await client.update_flow_run_labels(context.flow_run.id, {HEARTBEAT_LABEL: heard})
+                state = (await client.read_flow_run(context.flow_run.id)).state
+            except httpx.HTTPError as error:
+                logger.debug("no heartbeat: {}", error)
+            else:
+                if state and (state.is_cancelling() or state.is_cancelled()):
+                    return
             await asyncio.sleep(HEARTBEAT_SECONDS)
+
+
+async def _ended(*helpers: asyncio.Task[Any]) -> None:
+    """Cancel what still runs of our helpers, and wait until it has ended; how it ended is no matter any more."""
+    for helper in helpers:
+        helper.cancel()
+    await asyncio.gather(*helpers, return_exceptions=True)
 
 
 class Deadline:
@@ -119,7 +159,7 @@ async def ask(run: Run, plan: Plan, deadline: Deadline, stage: Stage | None = No
     _record(run, answer, question_id, is_approved=approved)
     if not approved:
         raise ApprovalRejected(_refusal(answer), next_step="nothing was sent for it; a new run makes a new plan")
-    run.say("approval", f"approved by {answer.approver}")
+    run.say("approval", f"approved by {visible(answer.approver)}")
 
 
 def _names_account(answer: Answer, plan: Plan) -> bool:
@@ -129,8 +169,8 @@ def _names_account(answer: Answer, plan: Plan) -> bool:
 def _refusal(answer: Answer) -> str:
     if answer.approve:
         return f"the account's last {VISIBLE} characters were wrong {MOST_TRIES} times"
-    who = answer.approver or "the approver"
-    return f"{who} said no: {answer.note}" if answer.note else f"{who} said no"
+    who = visible(answer.approver or "the approver")
+    return f"{who} said no: {visible(answer.note)}" if answer.note else f"{who} said no"
 
 
 def _record(run: Run, answer: Answer, question_id: str, *, is_approved: bool) -> None:

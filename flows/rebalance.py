@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated, Any
+from uuid import uuid4
 
 from prefect import State, flow
 from prefect.context import FlowRunContext
@@ -11,6 +12,7 @@ from prefect.states import Failed
 from pydantic import Field
 
 from core.errors import PlanKeptChanging, RebalanceError, leading
+from core.masking import mask_accounts
 from core.model import BrokerKind, Mode, Plan, Stage, Targets
 from core.plan import PlanInputs
 from core.plan.changes import account_changes, price_moves
@@ -49,12 +51,13 @@ async def rebalance(  # noqa: PLR0913, PLR0917 - a deployment's parameters are t
     As a plain call it raises the RebalanceError that ended the run, after the report was written.
     """
     request = Request(csv, ini, mode, account, broker, market, overrides or {}, confirm_live)
+    flow_run_id = _flow_run_id()
     try:
-        run = prepare(request, _flow_run_id(), FormApprover())
+        run = prepare(request, flow_run_id, FormApprover())
         async with finishing(run):
             await story(run)
     except RebalanceError as error:
-        could_not_start(request, error)
+        could_not_start(request, flow_run_id, error)
         return _failed(error)
     return _failed(leading(run.errors)) if run.errors else run.result
 
@@ -147,25 +150,35 @@ async def trade(run: Run, plan: Plan, now: PlanInputs, deadline: Deadline) -> No
 
 
 async def asked_again(run: Run, plan: Plan, deadline: Deadline, stage: Stage) -> Plan:
-    """The plan, after a second yes where the settings want one for each stage; the connection is closed meanwhile."""
+    """The plan, after a second yes where the settings want one for each stage; the connection is closed meanwhile.
+
+    Raises PlanKeptChanging when the account is not what it was before the question: what was approved first
+    was for another one, and a new run finds out what is needed now.
+    """
     if not run.settings.approval.each_stage:
         return plan
+    before = await take_snapshot(run)
     await run.broker.disconnect()
-    try:
-        await ask(run, plan, deadline, stage)
-    finally:
-        await run.reader.connect()
+    await ask(run, plan, deadline, stage)
+    await run.reader.connect()
     run.guard()
-    if stage is Stage.SELL:
-        return await price_sells(run, plan)
-    return await size_buys(run, plan, await observe(run, plan.targets))
+    await check_account(run)
+    now = await observe(run, plan.targets)
+    changes = account_changes(before, now.snapshot)
+    if changes:
+        raise PlanKeptChanging(
+            f"the account moved while the {stage.lower()}s waited for approval: {'; '.join(changes)}",
+            next_step="they were not sent; run again for a new plan",
+        )
+    return await (price_sells(run, plan) if stage is Stage.SELL else size_buys(run, plan, now))
 
 
-def _flow_run_id() -> str | None:
+def _flow_run_id() -> str:
+    """Prefect's, or a new one where the body runs without Prefect."""
     context = FlowRunContext.get()
-    return str(context.flow_run.id) if context and context.flow_run else None
+    return str(context.flow_run.id if context and context.flow_run else uuid4())
 
 
 def _failed(error: RebalanceError) -> State[Any]:
     """The state that the Prefect page shows: our code and our words; a plain call raises the error itself."""
-    return Failed(message=f"exit {error.exit_code:d}: {error}", data=error)
+    return Failed(message=mask_accounts(f"exit {error.exit_code:d}: {error}"), data=error)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
+import httpx
+from loguru import logger
 from prefect.artifacts import acreate_markdown_artifact
 from prefect.context import FlowRunContext
+from prefect.exceptions import PrefectException
 
 
 async def publish(key: str, markdown: str, description: str) -> None:
-    """Put Markdown on the page of the flow run; nothing outside a flow run. `key` is lower case and dashes."""
-    if FlowRunContext.get() is not None:
+    """Put Markdown on the page of the flow run; nothing outside a flow run. `key` is lower case and dashes.
+
+    A server that does not take it costs a line in the log, never the run: its report is in files.
+    """
+    if FlowRunContext.get() is None:
+        return
+    try:
         await acreate_markdown_artifact(key=key, markdown=markdown, description=description)
-
-
-def as_list(paths: tuple[Path, ...]) -> str:
-    """Markdown list of the files of a report."""
-    return "\n".join(f"- `{path}`" for path in paths)
+    except (httpx.HTTPError, PrefectException) as error:
+        logger.warning("the Prefect page lacks {}: {}", key, error)

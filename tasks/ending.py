@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 
 from loguru import logger
 
-from core.errors import OutputFailed, RebalanceError
+from core.errors import AccountBusy, OutputFailed, RebalanceError, RunCancelled
 from core.model import Outcome, RunRecord
 from core.report import open_run_log, result
 from core.report.runlog import LogRules
-from tasks.logs import forward_to_prefect
+from tasks.logs import forwarded_to_prefect
 from tasks.report import report_outcome
 from tasks.run import Run
 from tasks.snapshot import review_account
 from tasks.stage import StageStopped
+from tasks.unforeseen import unforeseen
 from tasks.wiring import current_session
 
 
@@ -27,8 +29,8 @@ async def finishing(run: Run) -> AsyncIterator[None]:
     A run that is cancelled is reported as well, and stays cancelled. Raises OutputFailed only before the
     block, when the run's log cannot be opened.
     """
-    forward_to_prefect()
-    with open_run_log(run.folder / "run.log", run.id, _log_rules(run)):
+    rules = _log_rules(run)
+    with open_run_log(run.folder / "run.log", run.id, rules), forwarded_to_prefect(run.id, rules.clean):
         try:
             yield
         except StageStopped:
@@ -37,7 +39,7 @@ async def finishing(run: Run) -> AsyncIterator[None]:
             run.fail(error)
         except Exception as error:  # noqa: BLE001 - whatever it is, the report is written and the code is 70
             logger.exception("unforeseen failure")
-            run.fail(_unforeseen(error, run))
+            run.fail(unforeseen(error, f"look into {run.folder / 'run.log'}, and report it"))
         finally:
             await _conclude(run)
 
@@ -46,17 +48,28 @@ async def finishing(run: Run) -> AsyncIterator[None]:
 async def account_held(run: Run) -> AsyncIterator[None]:
     """Hold the account while the block runs (in modes that trade), and leave no order of ours working in it.
 
-    Raises AccountBusy.
+    Raises AccountBusy, also for a flow run that was started before: its orders are for recovery to look after.
     """
     lock = run.journal.lock(run.settings.ibkr.account_id, run.id) if run.mode.sends_orders else nullcontext()
     with lock:
-        run.journal.start_run(
-            RunRecord(run.id, run.flow_run_id, run.settings.ibkr.account_id, run.mode, run.started_at)
-        )
+        _put_on_record(run)
         try:
             yield
+        except asyncio.CancelledError:
+            run.fail(RunCancelled("the run was cancelled", next_step="see its report for what was sent before"))
+            raise
         finally:
             await _settle(run)
+
+
+def _put_on_record(run: Run) -> None:
+    record = RunRecord(run.id, run.flow_run_id, run.settings.ibkr.account_id, run.mode, run.started_at)
+    try:
+        run.journal.start_run(record)
+    except AccountBusy:
+        run.is_reported = False
+        raise
+    run.is_on_record = True
 
 
 async def _settle(run: Run) -> None:
@@ -75,30 +88,28 @@ async def _settle(run: Run) -> None:
 
 
 async def _conclude(run: Run) -> None:
-    """Report, and tell whoever started the run. A report that cannot be written is one more failure."""
+    """Report, and tell whoever started the run. What cannot be written is one more failure."""
+    _close(run, run.outcome())
     paths: tuple[Path, ...] = ()
     try:
-        paths = await report_outcome(run, run.outcome())
+        if run.is_reported:
+            paths = await report_outcome(run, run.outcome())
     except OutputFailed as error:
         run.fail(error)
+        _close(run, run.outcome())
     outcome = run.outcome()
     run.result = result(outcome)
-    _close(run, outcome)
     current_session().ended(outcome, paths)
 
 
 def _close(run: Run, outcome: Outcome) -> None:
+    """Put the end on record, with the exit code so far."""
+    if not run.is_on_record:
+        return
     try:
         run.journal.end_run(run.id, at=outcome.ended_at, exit_code=outcome.exit_code, reason=outcome.reason)
     except OutputFailed as error:
         run.fail(error)
-
-
-def _unforeseen(error: Exception, run: Run) -> RebalanceError:
-    return RebalanceError(
-        f"unforeseen: {type(error).__name__}: {error}",
-        next_step=f"look into {run.folder / 'run.log'}, and report it",
-    )
 
 
 def _log_rules(run: Run) -> LogRules:

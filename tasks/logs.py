@@ -3,32 +3,36 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from loguru import logger
 from prefect.exceptions import MissingContextError
 from prefect.logging import get_run_logger
 
+from core.model import RunId
+
 if TYPE_CHECKING:
-    from loguru import Message, Record
-
-_SINKS: list[int] = []
+    from loguru import Message
 
 
-def forward_to_prefect() -> None:
-    """Let everything that is logged in a flow run stand in its log at the server; once per process."""
-    if not _SINKS:
-        _SINKS.append(logger.add(_forward, level="INFO", format="{message}", filter=_of_a_run))
+@contextmanager
+def forwarded_to_prefect(run_id: RunId, clean: Callable[[str], str]) -> Iterator[None]:
+    """Inside the block, what is logged in this run stands in its log at the server too, as `clean` lets it be seen."""
 
+    def forward(message: Message) -> None:
+        record = message.record
+        level = min(record["level"].no, logging.ERROR)
+        try:
+            get_run_logger().log(level, clean(record["message"]))
+        except MissingContextError:
+            return  # not inside a flow run: run.log has the line
 
-def _of_a_run(record: Record) -> bool:
-    return "run_id" in record["extra"]
-
-
-def _forward(message: Message) -> None:
-    record = message.record
-    level = min(record["level"].no, logging.ERROR)
+    sink = logger.add(
+        forward, level="INFO", format="{message}", filter=lambda record: record["extra"].get("run_id") == run_id
+    )
     try:
-        get_run_logger().log(level, record["message"])
-    except MissingContextError:
-        return  # not inside a flow run: run.log has the line
+        yield
+    finally:
+        logger.remove(sink)

@@ -43,6 +43,8 @@ class Run:
     """What the steps of one rebalance share. Values go from step to step as arguments; here is what outlives a step.
 
     `plan` is the newest one and `before` the account it was made from; `errors` are in order of time.
+    `is_on_record` says that the journal has started it; `is_reported` turns false where a report would take the
+    place of an earlier one.
     """
 
     id: RunId
@@ -56,6 +58,8 @@ class Run:
     approver: Approver
     folder: Path
     confirm_live: bool = False
+    is_on_record: bool = False
+    is_reported: bool = True
     plan: Plan | None = None
     before: AccountSnapshot | None = None
     after: AccountSnapshot | None = None
@@ -131,7 +135,7 @@ class Run:
             after=self.after,
             valuation_after=self.valuation_after,
             residual_drift_bps=self.residual_drift_bps,
-            orders=self.journal.orders(self.id),
+            orders=self.journal.orders(self.id) if self.is_on_record else (),
             cancelled=tuple(self.cancelled),
             approvals=tuple(self.approvals),
             gates=tuple(self.gates.values()),

@@ -6,12 +6,12 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
+from core.broker.calendar import weekday_hours
 from core.broker.fake import FakeIB, FakeOptions
 from core.broker.port import Broker
 from core.errors import RebalanceError, UsageError
@@ -26,6 +26,7 @@ from core.settings import Settings
 from tasks.approver import Approver, BySettings
 from tasks.run import Run
 from tasks.sources import Files, Source
+from tasks.unforeseen import unforeseen
 
 DEMO_MARKET = Path(__file__).parent.parent / "deployments" / "demo" / "market.yaml"
 JOURNAL = MemoryJournal()
@@ -89,16 +90,24 @@ def current_session() -> Session:
     return _SESSION.get() or Session()
 
 
-def prepare(request: Request, flow_run_id: str | None, approver: Approver) -> Run:
+def prepare(request: Request, flow_run_id: str, approver: Approver) -> Run:
     """A run that is ready to start; `approver` is asked unless the session brings its own.
 
-    Raises SettingsInvalid, UsageError and SafetyRefused.
+    Raises SettingsInvalid, UsageError and SafetyRefused; RebalanceError with code 70 for what nobody foresaw.
     """
+    try:
+        return _prepared(request, flow_run_id, approver)
+    except RebalanceError:
+        raise
+    except Exception as error:
+        raise unforeseen(error, "nothing was sent; report it") from error
+
+
+def _prepared(request: Request, flow_run_id: str, approver: Approver) -> Run:
     own = current_session()
     source = own.source or request.files()
     settings = source.settings()
     check_mode(settings, request.mode, confirm_live=request.confirm_live, broker=request.broker)
-    flow_run_id = flow_run_id or str(uuid4())
     run_id = run_id_of(flow_run_id)
     run = Run(
         id=run_id,
@@ -117,26 +126,32 @@ def prepare(request: Request, flow_run_id: str | None, approver: Approver) -> Ru
     return run
 
 
-def make_broker(request: Request, settings: Settings) -> Broker:
-    """The broker that the request names. Raises UsageError for a market file that is missing or not understood."""
+def make_broker(request: Request, settings: Settings, *, may_trade: bool = True) -> Broker:
+    """The broker that the request names; a rehearsed one that may not trade does not know the holidays.
+
+    Raises UsageError for a market file that is missing or not understood.
+    """
     own = current_session()
     if own.broker is not None:
         return own.broker(settings)
     if request.mode is Mode.REPORT_ONLY:
         if request.market is None:
             raise UsageError("report_only reads account and quotes from a file", next_step="name it with --market FILE")
-        return rehearsal(request.market, settings)
+        return rehearsal(request.market, settings, may_trade=may_trade)
     if request.broker is BrokerKind.FAKE:
-        return rehearsal(request.market or DEMO_MARKET, settings)
+        return rehearsal(request.market or DEMO_MARKET, settings, may_trade=may_trade)
     raise UsageError(
         f"this version has no connection to broker {request.broker.value!r} yet",
         next_step="rehearse with --broker fake",
     )
 
 
-def rehearsal(market: Path, settings: Settings) -> FakeIB:
+def rehearsal(market: Path, settings: Settings, *, may_trade: bool) -> FakeIB:
     """The in-memory broker over the world of a market file."""
-    return FakeIB.of(read_market(market, now=datetime.now(UTC)), rehearsal_options(settings))
+    options = rehearsal_options(settings)
+    if not may_trade:
+        options = replace(options, hours_around=weekday_hours)
+    return FakeIB.of(read_market(market, now=datetime.now(UTC)), options)
 
 
 def rehearsal_options(settings: Settings) -> FakeOptions:
@@ -152,12 +167,12 @@ def rehearsal_options(settings: Settings) -> FakeOptions:
     )
 
 
-def could_not_start(request: Request, error: RebalanceError) -> None:
+def could_not_start(request: Request, flow_run_id: str, error: RebalanceError) -> None:
     """Tell the session of a run that failed before it had settings, and so has nothing but its failure to report."""
     own = current_session()
     now = datetime.now(UTC)
     outcome = Outcome(
-        run_id=run_id_of(str(uuid4())),
+        run_id=run_id_of(flow_run_id),
         name=own.name or request.csv.stem,
         mode=request.mode,
         broker=None,

@@ -1,0 +1,230 @@
+"""The question on a real Prefect server: what counts as a yes, and what the run does while it waits."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from flow_runs import YES, Rehearsal
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.responses import SetStateStatus
+from prefect.states import Cancelled
+from worlds import quoted
+
+from core.errors import ExitCode
+from core.model import USD, Side, Symbol
+from core.money import D
+from core.sim.world import Change, Point
+from flows.approval import HEARTBEAT_LABEL, SILENT_AFTER
+
+pytestmark = [pytest.mark.server, pytest.mark.usefixtures("prefect_server")]
+
+A_DEPOSIT = {"changes": (Change(Point.APPROVAL, cash={USD: D(25_000)}),)}
+
+
+@pytest.fixture
+async def client():
+    async with get_client() as client:
+        yield client
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch):
+    """More looks at the server than one every two seconds: the tests would only wait for those."""
+    monkeypatch.setattr("flows.approval.POLL_SECONDS", 0.3)
+
+
+async def test_a_yes_sends_the_orders_and_is_on_record(client, tmp_path):
+    rehearsal = Rehearsal(tmp_path)
+    run = rehearsal.start()
+    await run.answer(client, **YES, note="go on")
+    state = await run.ended()
+    (approval,) = rehearsal.outcomes[-1].approvals
+    assert state.is_completed()
+    assert [order.side for order in rehearsal.sent()] == [Side.SELL, Side.BUY]
+    assert (approval.approver, approval.note, approval.how) == ("Ann", "go on", "form")
+
+
+@pytest.mark.parametrize(
+    "filled",
+    [
+        {**YES, "approve": False, "note": "not today"},
+        {"approver": "Ann", "account_suffix": "567"},
+    ],
+    ids=["a no", "approve left as it was"],
+)
+async def test_anything_but_a_yes_ends_the_run_with_32_and_sends_nothing(client, tmp_path, filled):
+    rehearsal = Rehearsal(tmp_path)
+    run = rehearsal.start()
+    await run.answer(client, **filled)
+    state = await run.ended()
+    assert state.is_failed()
+    assert state.message.startswith("exit 32: Ann said no")
+    assert rehearsal.sent() == []
+
+
+async def test_a_form_that_does_not_fit_is_refused_by_the_server_and_the_run_goes_on_waiting(client, tmp_path):
+    rehearsal = Rehearsal(tmp_path)
+    run = rehearsal.start()
+    waiting = await run.question(client)
+    for wrong in (
+        {**YES, "approve": "perhaps"},
+        {**YES, "account_suffix": "4567"},
+        {**YES, "approver": " "},
+        {"approve": True, "account_suffix": "567"},
+        {"approve": True, "approver": "Ann"},
+        {},
+    ):
+        answered = await client.resume_flow_run(waiting.id, run_input=wrong)
+        assert answered.status is SetStateStatus.REJECT, wrong
+        assert (await run.flow_run(client)).state.is_paused(), wrong
+    await run.answer(client, **YES)
+    assert (await run.ended()).is_completed()
+
+
+async def test_a_wrong_account_is_asked_again_twice_and_then_is_a_no(client, tmp_path):
+    rehearsal = Rehearsal(tmp_path)
+    run = rehearsal.start()
+    for _ in range(3):
+        await run.answer(client, **{**YES, "account_suffix": "999"})
+    state = await run.ended()
+    assert state.message.startswith("exit 32: the account's last 3 characters were wrong 3 times")
+    assert len(set(run.keys)) == 3
+    assert rehearsal.sent() == []
+
+
+async def test_after_a_wrong_account_the_right_one_is_a_yes(client, tmp_path):
+    rehearsal = Rehearsal(tmp_path)
+    run = rehearsal.start()
+    await run.answer(client, **{**YES, "account_suffix": "999"})
+    await run.answer(client, **YES)
+    assert (await run.ended()).is_completed()
+    assert rehearsal.outcomes[-1].warnings == ("the answer named another account than ******567",)
+
+
+async def test_when_the_time_is_up_the_run_fails_with_33_and_sends_nothing(client, tmp_path):
+    rehearsal = Rehearsal(tmp_path, settings={"approval": {"timeout_seconds": "2"}})
+    run = rehearsal.start()
+    state = await run.ended()
+    waiting = await run.flow_run(client)
+    late = await client.resume_flow_run(waiting.id, run_input=YES)
+    assert state.message.startswith("exit 33: nobody answered in time")
+    assert waiting.state.is_failed()
+    assert late.status is not SetStateStatus.ACCEPT
+    assert rehearsal.sent() == []
+
+
+async def test_a_run_that_is_cancelled_on_the_page_stops_waiting(client, tmp_path, monkeypatch):
+    monkeypatch.setattr("flows.approval.HEARTBEAT_SECONDS", 0.2)
+    rehearsal = Rehearsal(tmp_path)
+    run = rehearsal.start()
+    waiting = await run.question(client)
+    await client.set_flow_run_state(waiting.id, Cancelled())
+    state = await run.ended()
+    assert rehearsal.outcomes[-1].exit_code is ExitCode.CANCELLED
+    assert state.is_failed() or state.is_cancelled()
+    assert rehearsal.sent() == []
+
+
+async def test_while_it_waits_it_tells_that_its_process_lives(client, tmp_path):
+    run = Rehearsal(tmp_path).start()
+    await run.question(client)
+    async with asyncio.timeout(30):
+        while HEARTBEAT_LABEL not in (waiting := await run.flow_run(client)).labels:
+            await asyncio.wait([run.task], timeout=0.05)
+    heard = datetime.fromisoformat(waiting.labels[HEARTBEAT_LABEL])
+    await run.answer(client, **{**YES, "approve": False})
+    await run.ended()
+    assert datetime.now(UTC) - heard < timedelta(seconds=SILENT_AFTER)
+
+
+async def test_while_it_waits_the_broker_is_let_go_and_the_account_is_held(client, tmp_path):
+    rehearsal = Rehearsal(tmp_path)
+    first = rehearsal.start()
+    await first.question(client)
+    assert not rehearsal.brokers[0].is_connected
+    second = rehearsal.start()
+    busy = await second.ended()
+    assert busy.message.startswith("exit 40: account ******567 is busy with run ")
+    assert rehearsal.outcomes[0].exit_code is ExitCode.BUSY
+    assert '"exit_code": 40' in rehearsal.report("result.json")
+    await first.answer(client, **{**YES, "approve": False})
+    await first.ended()
+    third = rehearsal.start()
+    await third.answer(client, **YES)
+    assert (await third.ended()).is_completed()
+
+
+async def test_an_account_that_moved_meanwhile_is_planned_and_asked_about_again(client, tmp_path):
+    rehearsal = Rehearsal(tmp_path, changes=A_DEPOSIT)
+    run = rehearsal.start()
+    await run.answer(client, **YES)
+    await run.answer(client, **YES)
+    state = await run.ended()
+    outcome = rehearsal.outcomes[-1]
+    assert state.is_completed()
+    assert "the approved plan is void: USD cash: 20,000.00 then, 25,000.00 now" in outcome.warnings
+    assert len({approval.plan_hash for approval in outcome.approvals}) == 2
+    assert outcome.plan.valuation.net_liq == D(55_000)
+
+
+async def test_a_market_that_never_rests_is_given_up_after_three_plans(client, tmp_path):
+    prices = ("100.60", "101.30", "102.00")
+    moves = tuple(
+        Change(Point.APPROVAL, quotes={Symbol("VTI"): quoted(price, str(D(price) + D("0.01")), price)})
+        for price in prices
+    )
+    rehearsal = Rehearsal(tmp_path, changes={"changes": moves})
+    run = rehearsal.start()
+    for _ in prices:
+        await run.answer(client, **YES)
+    state = await run.ended()
+    assert state.message.startswith("exit 34: the world moved after each of 3 approvals")
+    assert rehearsal.sent() == []
+
+
+EACH_STAGE = {"approval": {"each_stage": "true"}}
+
+
+async def test_each_stage_is_asked_about_when_the_settings_want_it(client, tmp_path):
+    rehearsal = Rehearsal(tmp_path, settings=EACH_STAGE)
+    run = rehearsal.start()
+    sent = []
+    for _ in range(3):
+        await run.question(client)
+        assert not rehearsal.brokers[0].is_connected
+        sent.append([order.side for order in rehearsal.sent()])
+        await run.answer(client, **YES)
+    state = await run.ended()
+    assert state.is_completed()
+    assert sent == [[], [], [Side.SELL]]
+    assert [order.side for order in rehearsal.sent()] == [Side.SELL, Side.BUY]
+    assert len(set(run.keys)) == 3
+
+
+async def test_a_no_to_the_buys_leaves_the_sells_done_and_says_so(client, tmp_path):
+    rehearsal = Rehearsal(tmp_path, settings=EACH_STAGE)
+    run = rehearsal.start()
+    await run.answer(client, **YES)
+    await run.answer(client, **YES)
+    await run.answer(client, **{**YES, "approve": False})
+    state = await run.ended()
+    assert state.message.startswith("exit 32: ")
+    assert [order.side for order in rehearsal.sent()] == [Side.SELL]
+    assert rehearsal.outcomes[-1].status == "failed"
+    assert rehearsal.outcomes[-1].after is not None
+
+
+async def test_holdings_that_changed_before_the_sells_were_approved_are_not_sold(client, tmp_path):
+    rehearsal = Rehearsal(tmp_path, settings=EACH_STAGE)
+    run = rehearsal.start()
+    await run.answer(client, **YES)
+    await run.question(client)
+    books = rehearsal.brokers[0].exchange.books
+    books.positions[Symbol("VTI")] = replace(books.positions[Symbol("VTI")], quantity=D(50))
+    await run.answer(client, **YES)
+    state = await run.ended()
+    assert state.message.startswith("exit 34: the account moved while the sells waited for approval: VTI: 300 shares")
+    assert rehearsal.sent() == []
