@@ -6,7 +6,7 @@ the worst price an order may fill at, so that what is planned stays affordable w
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
@@ -68,11 +68,11 @@ class FxNeed:
 class Proceeds:
     """What happens before the buys, in USD: sells at their worst prices, conversion, commissions.
 
-    `loss` is what the sells lose of the value they were counted with, when filled at their worst prices.
+    `value` is what the sells are worth at the prices that value the account.
     """
 
     sells: Decimal = ZERO
-    loss: Decimal = ZERO
+    value: Decimal = ZERO
     converted: Decimal = ZERO
     worst_rate: Decimal | None = None
     commissions: Decimal = ZERO
@@ -81,6 +81,11 @@ class Proceeds:
     def total(self) -> Decimal:
         """USD that come in, commissions paid."""
         return self.sells + self.converted - self.commissions
+
+    @property
+    def loss(self) -> Decimal:
+        """What the sells lose of their value when filled at their worst prices; a gain is not counted."""
+        return max(ZERO, self.value - self.sells)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +102,14 @@ class BuyCosts:
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """The most that buys may cost at worst prices with their commissions, and what to call it when it binds."""
+    """The most that buys may cost at worst prices, and what to call it when it binds.
+
+    Each order takes `commission` of it.
+    """
 
     money: Decimal
     cut: Cut
+    commission: Decimal
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,31 +263,25 @@ def free_cash(valuation: Valuation, proceeds: Proceeds) -> Decimal:
         cad_left = cad / proceeds.worst_rate - proceeds.converted
     else:
         cad_left = cad * (valuation.usd_per_cad or ZERO)
-    reserve = max(ZERO, valuation.buffer - cad_left)
-    return valuation.cash.get(USD, ZERO) + proceeds.total - reserve
+    return _usd(valuation, proceeds) - max(ZERO, valuation.buffer - cad_left)
+
+
+def _usd(valuation: Valuation, proceeds: Proceeds) -> Decimal:
+    return valuation.cash.get(USD, ZERO) + proceeds.total
 
 
 def room(valuation: Valuation, proceeds: Proceeds, rules: SizingRules) -> Room:
-    """How far the account is from its limits of borrowing once `proceeds` are in.
+    """How far the account is from its limits of borrowing once the sells are done.
 
     Leverage: gross position value ≤ max_leverage × NetLiq. Margin: excess liquidity − maintenance_margin_pct
-    × (buys − sells) ≥ maintenance_buffer_pct × NetLiq. What sells, conversion and commissions lose comes off
-    NetLiq and excess liquidity alike; what they might gain does not count.
+    × (buys − sells) ≥ maintenance_buffer_pct × NetLiq, sells at their worst prices.
     """
-    loss = proceeds.loss + proceeds.commissions + _fx_loss(valuation, proceeds)
     freed = rules.maintenance_margin_pct * proceeds.sells / HUNDRED
     kept = rules.maintenance_buffer_pct * valuation.net_liq / HUNDRED
     return Room(
-        leverage=rules.max_leverage * (valuation.net_liq - loss) - valuation.gross_position_value + proceeds.sells,
-        margin=valuation.excess_liquidity - loss + freed - kept,
+        leverage=rules.max_leverage * valuation.net_liq - valuation.gross_position_value + proceeds.value,
+        margin=valuation.excess_liquidity + freed - kept,
     )
-
-
-def _fx_loss(valuation: Valuation, proceeds: Proceeds) -> Decimal:
-    """USD of NetLiq that the conversion costs at the worst rate against the account's own."""
-    if not proceeds.converted or proceeds.worst_rate is None or valuation.usd_per_cad is None:
-        return ZERO
-    return max(ZERO, proceeds.converted * (proceeds.worst_rate * valuation.usd_per_cad - ONE))
 
 
 def budget_for(
@@ -286,20 +289,29 @@ def budget_for(
 ) -> Budget:
     """The money for buys: free cash, and with allow_margin as much borrowing as every limit allows.
 
-    The USD debit stays ≤ |CASH weight| × investable value, so that an unlevered target never borrows.
+    The USD debit stays ≤ |CASH weight| × investable value, so that an unlevered target never borrows; who owes
+    already has no cash buffer to keep, only that limit.
     """
-    cash = free_cash(valuation, proceeds)
+    cash = max(ZERO, free_cash(valuation, proceeds))
     if not rules.allow_margin:
-        return Budget(max(ZERO, cash), Cut.MONEY)
-    borrowed = -targets.cash * valuation.investable
+        return Budget(cash, Cut.MONEY, costs.commission)
+    owed = max(ZERO, -_usd(valuation, proceeds))
+    borrowed = max(ZERO, -targets.cash * valuation.investable - owed)
     left = room(valuation, proceeds, rules)
+    loss = proceeds.loss + proceeds.commissions + _fx_loss(valuation, proceeds)
     limits = (
-        (cash + borrowed, Cut.LEVERAGE if borrowed else Cut.MONEY),
-        (_within_leverage(left.leverage, costs, rules), Cut.LEVERAGE),
-        (_within_margin(left.margin, cash + borrowed, costs, rules), Cut.LEVERAGE),
+        (cash + borrowed, Cut.LEVERAGE if targets.cash else Cut.MONEY),
+        (_within_leverage(left.leverage - rules.max_leverage * loss, costs, rules), Cut.LEVERAGE),
     )
     money, cut = min(limits, key=lambda limit: limit[0])
-    return Budget(max(ZERO, money), cut)
+    return _within_margin(left.margin, Budget(max(ZERO, money), cut, costs.commission), costs, rules)
+
+
+def _fx_loss(valuation: Valuation, proceeds: Proceeds) -> Decimal:
+    """USD of NetLiq that the conversion costs at the worst rate against the account's own."""
+    if not proceeds.converted or proceeds.worst_rate is None or valuation.usd_per_cad is None:
+        return ZERO
+    return max(ZERO, proceeds.converted * (proceeds.worst_rate * valuation.usd_per_cad - ONE))
 
 
 def _within_leverage(left: Decimal, costs: BuyCosts, rules: SizingRules) -> Decimal:
@@ -313,15 +325,14 @@ def _within_leverage(left: Decimal, costs: BuyCosts, rules: SizingRules) -> Deci
     return floor_to((left - lost) / (ONE + (rules.max_leverage - ONE) * costs.slippage), CENT)
 
 
-def _within_margin(left: Decimal, ample: Decimal, costs: BuyCosts, rules: SizingRules) -> Decimal:
-    """The cost of buys at worst prices that keeps the maintenance buffer after them; `ample` when it does not bind.
+def _within_margin(left: Decimal, budget: Budget, costs: BuyCosts, rules: SizingRules) -> Budget:
+    """The budget, or a smaller one where its buys would not keep the maintenance buffer.
 
-    A buy costs margin m of its price, and its slippage and commission in full:
-    cost × (m + (1 − m) × s) + commissions ≤ left.
+    10 000 USD of excess liquidity to spare and a margin of 25 % allow buys of 40 000 USD, whatever the commissions.
     """
-    margin = rules.maintenance_margin_pct / HUNDRED
-    rate = margin + (ONE - margin) * costs.slippage
-    spare = left - (ONE - rate) * costs.commission * costs.orders
-    if not rate:
-        return ample if spare >= 0 else ZERO
-    return floor_to(spare / rate, CENT)
+    if not rules.maintenance_margin_pct:
+        return budget if left >= 0 else replace(budget, money=ZERO, cut=Cut.LEVERAGE)
+    most = max(ZERO, floor_to(left * HUNDRED / rules.maintenance_margin_pct, CENT))
+    if most + costs.commission * costs.orders <= budget.money:
+        return Budget(most, Cut.LEVERAGE, ZERO)
+    return budget if budget.money <= most else replace(budget, money=most, cut=Cut.LEVERAGE)

@@ -83,38 +83,34 @@ def targets_are_gross(frame: pd.DataFrame, limits: Limits) -> pd.Series:
 
 @rule
 def buys_are_paid(frame: pd.DataFrame, limits: Limits) -> pd.Series:
-    """Buys at their worst prices, with commissions, cost at most what there is if every order fills at its worst.
+    """Buys at their worst prices cost at most what there is if every order fills at its worst, commissions paid.
 
-    There is: USD cash + sells + converted USD − commissions − what of the buffer the CAD left does not hold,
-    and what may be borrowed: |CASH weight| × investable.
+    There is: USD cash + sells + converted USD − commissions − what of the buffer the CAD left does not hold, and
+    what may be borrowed: |CASH weight| × investable, less the debit there would be without the buys. Not below 0
+    either, so the commissions of the buys are counted with their cost.
     """
-    is_buy, is_traded = frame["side"] == "BUY", frame["side"] != "NONE"
+    is_buy, is_sell = frame["side"] == "BUY", frame["side"] == "SELL"
     converted = _converted(limits)
-    orders = is_traded.sum() + bool(limits["fx_usd"])
-    there_is = (
-        limits["usd"]
-        + _worth(frame, "SELL", "worst_price")
-        + converted
-        - orders * limits["commission"]
-        - max(0.0, limits["buffer"] - _cad_left(limits, converted))
-        + limits["debit"] * limits["investable"]
-    )
-    cost = _worth(frame, "BUY", "worst_price")
-    return ~is_buy | bool(cost <= there_is + tolerance(limits["net_liq"]))
+    earlier = is_sell.sum() + bool(limits["fx_usd"])
+    usd = limits["usd"] + _worth(frame, "SELL", "worst_price") + converted - earlier * limits["commission"]
+    own = max(0.0, usd - max(0.0, limits["buffer"] - _cad_left(limits, converted)))
+    borrowed = max(0.0, limits["debit"] * limits["investable"] - max(0.0, -usd))
+    cost = _worth(frame, "BUY", "worst_price") + is_buy.sum() * limits["commission"]
+    return ~is_buy | bool(cost <= own + borrowed + tolerance(limits["net_liq"]))
 
 
 @rule
 def leverage_holds(frame: pd.DataFrame, limits: Limits) -> pd.Series:
     """Position value after the plan is at most max_leverage × NetLiq; who is above it already may only sell."""
-    after = limits["position_value"] - _worth(frame, "SELL", "price") + _worth(frame, "BUY", "price")
+    after = limits["position_value"] - _worth(frame, "SELL", "price") + _worth(frame, "BUY", "worst_price")
     holds = after <= limits["max_leverage"] * limits["net_liq"] + tolerance(limits["net_liq"])
     return (frame["side"] != "BUY") | bool(holds)
 
 
 @rule
 def margin_holds(frame: pd.DataFrame, limits: Limits) -> pd.Series:
-    """With margin: excess liquidity − margin_pct × (buys − sells) keeps its buffer of NetLiq."""
-    change = _worth(frame, "BUY", "price") - _worth(frame, "SELL", "price")
+    """With margin: excess liquidity − margin_pct × (buys − sells) at worst prices keeps its buffer of NetLiq."""
+    change = _worth(frame, "BUY", "worst_price") - _worth(frame, "SELL", "worst_price")
     after = limits["excess"] - limits["margin_pct"] / 100 * change
     holds = after >= limits["margin_buffer_pct"] / 100 * limits["net_liq"] - tolerance(limits["net_liq"])
     return (frame["side"] != "BUY") | bool(holds) | (not limits["margin_counts"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 
 from core.funding import Budget, BuyCosts
@@ -52,9 +52,8 @@ class WishList:
 
     def unlimited_cost(self, rules: SizingRules) -> Decimal:
         """USD for everything wanted, at worst prices."""
-        ample = Budget(sum((2 * (wish.shares + ONE) * wish.limit.worst_price for wish in self.wishes), ZERO), Cut.MONEY)
-        ample = replace(ample, money=ample.money + 2 * rules.commission_per_order_usd * len(self.wishes))
-        bought = [draft for draft in size_wishes(self, ample, rules) if draft.quantity]
+        ample = sum((2 * (wish.shares + ONE) * wish.limit.worst_price for wish in self.wishes), ZERO)
+        bought = [draft for draft in size_wishes(self, Budget(ample, Cut.MONEY, ZERO), rules) if draft.quantity]
         return sum((draft.worst_dollars for draft in bought), ZERO)
 
 
@@ -97,14 +96,14 @@ def _too_small(drift: DriftLine, shares: Decimal, most: Decimal | None, rules: S
 
 
 def size_wishes(listed: WishList, budget: Budget, rules: SizingRules) -> tuple[Draft, ...]:
-    """A draft for every wish: as many shares as `budget` pays for, at worst prices and with the commissions."""
+    """A draft for every wish: as many shares as `budget` pays for, at worst prices and with its commissions."""
     if not listed.wishes:
         return ()
     sized = size_buys(
         [wish.want() for wish in listed.wishes],
         budget.money,
         min_order_usd=rules.min_order_usd,
-        commission=rules.commission_per_order_usd,
+        commission=budget.commission,
     )
     return tuple(
         _draft(wish, buy.quantity, budget.cut if buy.cut is Cut.MONEY else buy.cut, rules)

@@ -163,7 +163,7 @@ def _fund(case: _Case, sells: tuple[Draft, ...], wanted_cost: Decimal, *, may_bu
 
 def _budget(case: _Case, listed: WishList, income: _Income) -> Budget:
     if not income.may_buy:
-        return Budget(ZERO, Cut.LEVERAGE)
+        return Budget(ZERO, Cut.LEVERAGE, ZERO)
     sizing = case.rules.sizing
     return budget_for(case.valuation, case.inputs.targets, income.proceeds, listed.costs(sizing), sizing)
 

@@ -44,7 +44,7 @@ def _now(drift: DriftLine, approved: TradeLine) -> DriftLine:
 def _budget(plan: Plan, listed: WishList, valuation: Valuation, fresh: PlanInputs, rules: PlanRules) -> Budget:
     """The money there is now: sells and conversion are done, their commissions paid."""
     if rules.sizing.allow_margin and room(valuation, Proceeds(), rules.sizing).is_broken:
-        return Budget(ZERO, Cut.LEVERAGE)
+        return Budget(ZERO, Cut.LEVERAGE, ZERO)
     market = FxMarket()
     if rules.funding.enabled:
         quote = fresh.quotes.get(USD_CAD)

@@ -26,7 +26,7 @@ def proceeds_of(sells: Iterable[Draft], commission: Decimal) -> Proceeds:
     traded = [draft for draft in sells if draft.quantity]
     worst = sum((draft.worst_dollars for draft in traded), ZERO)
     value = sum((draft.dollars for draft in traded), ZERO)
-    return Proceeds(sells=worst, loss=max(ZERO, value - worst), commissions=commission * len(traded))
+    return Proceeds(sells=worst, value=value, commissions=commission * len(traded))
 
 
 def _sell(drift: DriftLine, desk: Desk, *, rounds_up: bool) -> Draft:

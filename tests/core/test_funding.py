@@ -300,12 +300,53 @@ def test_excess_liquidity_keeps_the_maintenance_buffer():
     assert (budget.money, budget.cut) == (D(12000), Cut.LEVERAGE)
 
 
-def test_slippage_and_commissions_come_off_excess_liquidity():
+def test_the_maintenance_buffer_counts_buys_alone_not_their_commissions():
     found = value(account(cash={USD: "10000"}))
     costs = BuyCosts(orders=2, slippage=D("0.01"), commission=D(5))
-    # m + (1 − m) × s = 0.7525; (9 000 − 0.2475 × 10) / 0.7525 = 11 956.84
+    # 9 000 / 0.75, and no commission is taken from that
     budget = budget_for(found, levered(), Proceeds(), costs, margin(maintenance_margin_pct=D(75)))
-    assert budget.money == D("11956.84")
+    assert (budget.money, budget.commission) == (D(12000), D(0))
+
+
+@pytest.mark.parametrize(
+    ("excess", "money", "commission"),
+    [
+        # (excess − 1 000) / 0.5 against 15 000 of cash and borrowing, with two commissions of 5
+        ("8494.99", "14989.98", "0"),
+        ("8495", "14990", "0"),
+        ("8496", "14992", "5"),
+        ("8500", "15000", "5"),
+        ("9000", "15000", "5"),
+    ],
+)
+def test_near_the_other_limits_the_commissions_are_counted_as_well(excess, money, commission):
+    found = value(account(cash={USD: "10000"}, excess_liquidity=Money(D(excess), USD)))
+    costs = BuyCosts(orders=2, slippage=D(0), commission=D(5))
+    budget = budget_for(found, levered(), Proceeds(), costs, margin(maintenance_margin_pct=D(50)))
+    assert (budget.money, budget.commission) == (D(money), D(commission))
+
+
+@pytest.mark.parametrize(
+    ("usd", "sells", "money"),
+    [
+        # NetLiq 10 000, buffer 100, investable 9 900, so the debit may be 4 950
+        ("10000", "0", "14850"),  # 9 900 of cash, and 4 950
+        ("100", "0", "4950"),
+        ("40", "0", "4950"),  # the buffer is not whole, but nothing is owed yet
+        ("0", "0", "4950"),
+        ("-4000", "0", "950"),  # who owes has no buffer to keep, only the limit of the debit
+        ("-4000", "500", "1450"),
+        ("-4950", "0", "0"),
+        ("-6000", "0", "0"),
+    ],
+)
+def test_borrowing_is_what_the_debit_lacks_to_its_limit(usd, sells, money):
+    own = account(held("A", str((10000 - int(usd)) // 20), "20"), cash={USD: usd})
+    inputs = case({"A": "1.5", "CASH": "-0.5"}, own, at("A", "20"))
+    planned = plan_rules(valuation=valuation_rules(cash_buffer_pct=D(1)))
+    found = value_account(own, inputs.targets, inputs.contracts, inputs.quotes, planned)
+    proceeds = Proceeds(sells=D(sells), value=D(sells))
+    assert budget_for(found, levered(), proceeds, NO_COSTS, margin()).money == D(money)
 
 
 @pytest.mark.parametrize(("excess", "money"), [("1000", "15000"), ("999", "0")])
@@ -314,19 +355,26 @@ def test_without_a_margin_rate_the_buffer_binds_only_when_it_is_broken(excess, m
     assert budget_for(found, levered(), Proceeds(), NO_COSTS, margin()).money == D(money)
 
 
-def test_room_counts_sells_at_worst_and_what_they_lose():
+def test_room_counts_what_sells_take_off_positions_and_off_the_margin():
     found = value(account(held("A", "200"), cash={USD: "-8000"}))
     rules = margin(max_leverage=D("1.5"), maintenance_margin_pct=D(25))
     # NetLiq 12 000, gross 20 000, excess 12 000 − 5 000
     assert (room(found, Proceeds(), rules).leverage, room(found, Proceeds(), rules).margin) == (D(-2000), D(5800))
-    after = room(found, Proceeds(sells=D(3000), loss=D(10), commissions=D(2)), rules)
-    assert (after.leverage, after.margin) == (D(982), D(6538))
+    after = room(found, Proceeds(sells=D(2990), value=D(3000), commissions=D(2)), rules)
+    assert (after.leverage, after.margin) == (D(1000), D("6547.50"))
     assert room(found, Proceeds(), rules).is_broken
     assert not after.is_broken
 
 
-def test_room_counts_what_the_conversion_costs():
-    found = value(account(cash={USD: "0", CAD: "12500"}))
-    # 1 000 USD at 1.26 instead of 1.25 CAD cost 8 USD
-    after = room(found, Proceeds(converted=D(1000), worst_rate=D("1.26")), margin(max_leverage=D(1)))
-    assert after.leverage == D(9992)
+def test_sells_that_reach_the_limit_exactly_mend_it():
+    found = value(account(held("A", "200"), cash={USD: "-8000"}))
+    after = room(found, Proceeds(sells=D(1990), value=D(2000), commissions=D(2)), margin(max_leverage=D("1.5")))
+    assert (after.leverage, after.is_broken) == (D(0), False)
+
+
+def test_what_sells_conversion_and_commissions_lose_takes_leverage_away_from_buys():
+    found = value(account(held("A", "100"), cash={USD: "0", CAD: "12500"}))
+    # NetLiq 20 000, gross 10 000; lost: 10 by the sells, 8 by 1 000 USD at 1.26 instead of 1.25 CAD, 2 of commissions
+    proceeds = Proceeds(sells=D(990), value=D(1000), converted=D(1000), worst_rate=D("1.26"), commissions=D(2))
+    budget = budget_for(found, levered({"A": "4", "CASH": "-3"}), proceeds, NO_COSTS, margin(max_leverage=D("1.5")))
+    assert budget.money == D("1.5") * (20000 - 20) - 9000

@@ -16,6 +16,7 @@ from planning_builders import (
     plan_rules,
     sizing_rules,
     targets,
+    trigger_rules,
     valuation_rules,
 )
 
@@ -76,6 +77,22 @@ def test_the_maintenance_buffer_cuts_buys():
     plan = planned(case(LEVERED, account(cash={USD: "100000"})), sizing=sizing)
     assert plan.totals.buys == D(120000)
     assert {line.cut for line in plan.buys} == {Cut.LEVERAGE}
+
+
+def test_the_maintenance_buffer_allows_exactly_what_its_formula_says():
+    own = account(cash={USD: "100000"}, excess_liquidity=Money(D(20000), USD))
+    sizing = sizing_rules(allow_margin=True, commission_per_order_usd=D(1))
+    # (20 000 − 10 % of 100 000) / 25 % = 40 000, and no commission off it
+    assert traded(planned(case({"A": "1.5", "CASH": "-0.5"}, own), sizing=sizing)) == [(Side.BUY, "A", D(400))]
+
+
+def test_a_levered_account_buys_until_its_debit_is_at_the_limit():
+    own = account(held("A", "830"), held("B", "650"), cash={USD: "-48000"})
+    rules = {"sizing": sizing_rules(allow_margin=True), "valuation": valuation_rules(cash_buffer_pct=D(1))}
+    # 99 000 investable: the debit may be 49 500, so 1 500 of the 6 100 wanted of A; B is inside its band of 600
+    plan = planned(case(LEVERED, own), **rules, trigger=trigger_rules(per_holding_band_bps=D(600)))
+    assert traded(plan) == [(Side.BUY, "A", D(15))]
+    assert plan.totals.cash_after[USD] == D(-49500)
 
 
 def test_an_unlevered_target_never_borrows_though_margin_is_allowed():

@@ -74,7 +74,10 @@ def rules(draw, **changes):
 
 @dataclass(frozen=True, slots=True)
 class Worst:
-    """The account when every order filled at its worst price, its holdings still valued at the plan's prices."""
+    """The account when every order filled at its worst price, its holdings still valued at the plan's prices.
+
+    Excess liquidity is counted as the limit counts it: less a margin for buys − sells, at worst prices.
+    """
 
     usd: object
     usd_in_cad: object
@@ -95,10 +98,11 @@ def worst_of(plan, ruled):
     """Worked out from the lines alone."""
     sizing = ruled.sizing
     value = plan.valuation
-    bought, sold, lost = ZERO, ZERO, ZERO
+    bought, sold, lost, spent = ZERO, ZERO, ZERO, ZERO
     cash = value.cash[USD]
     for line in (*plan.buys, *plan.sells):
         sign = 1 if line.side is Side.BUY else -1
+        spent += sign * line.quantity * line.limit.worst_price
         cash -= sign * line.quantity * line.limit.worst_price + sizing.commission_per_order_usd
         lost += sign * line.quantity * (line.limit.worst_price - line.price.value) + sizing.commission_per_order_usd
         bought += line.dollars if sign > 0 else ZERO
@@ -116,7 +120,7 @@ def worst_of(plan, ruled):
         usd_in_cad=cad_left * rate,
         net_liq=value.net_liq - lost,
         gross=value.gross_position_value - sold + bought,
-        excess=value.excess_liquidity - lost - margin * (bought - sold),
+        excess=value.excess_liquidity - margin * spent,
     )
 
 

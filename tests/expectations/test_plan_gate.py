@@ -9,7 +9,7 @@ from planning_builders import account, at, case, funding_rules, held, plan_rules
 
 from core import frames
 from core.model import CAD, CASH, USD, FxLeg, Limit, OrderType, Side, Symbol, Targets
-from core.money import D
+from core.money import D, Money
 from core.plan import make_plan
 from expectations.gate import run_gate
 from expectations.plan import plan_suite
@@ -97,8 +97,21 @@ def test_an_exit_may_be_below_the_minimum_and_any_order_without_a_maximum():
             case({"VTI": "1.5", CASH: "-0.5"}, account(held("VTI", "80"), cash={USD: "2000"})),
             {"sizing": sizing_rules(allow_margin=True, commission_per_order_usd=D(1))},
         ),
+        (
+            case({"VTI": "1.5", CASH: "-0.5"}, account(held("VTI", "135"), cash={USD: "-4000"})),
+            {"sizing": sizing_rules(allow_margin=True, commission_per_order_usd=D(1))},
+        ),
+        (
+            # the last trade lies above the limit, and the margin decides
+            case(
+                {"VTI": "1.5", CASH: "-0.5"},
+                account(cash={USD: "10000"}, excess_liquidity=Money(D(3000), USD)),
+                at("VTI", "100", last=D(101)),
+            ),
+            {"sizing": sizing_rules(allow_margin=True, commission_per_order_usd=D(1))},
+        ),
     ],
-    ids=["sells, an exit and buys", "conversion", "borrowing"],
+    ids=["sells, an exit and buys", "conversion", "borrowing", "more on top of a debit", "a scarce margin"],
 )
 def test_what_planning_makes_passes_its_gate(inputs, rules):
     ruled = plan_rules(**rules)
