@@ -94,10 +94,11 @@ def limit_for(side: Side, contract: Contract, quote: Quote, fallback: Price | No
     price; modes that send no orders fall back on it when a quote is no usable market. The warnings
     stand in one line that starts with the symbol.
 
-    Raises MarketDataMissing naming the symbol. In modes that send orders: no usable NBBO, or a stale
-    quote with `stale_action = refuse`. In every mode: no price at all, or none above 0 on the tick grid.
+    Raises MarketDataMissing naming the symbol. In modes that send orders: no usable NBBO (for MKT no far
+    touch), or a stale quote with `stale_action = refuse`. In every mode: no price at all, or none above 0
+    on the tick grid.
     """
-    _refuse(quote, pricing)
+    _refuse(side, quote, pricing)
     market = nbbo(quote)
     if market:
         is_escalated = pricing.quotes.stale_action is StaleAction.ESCALATE and _is_old(quote, pricing)
@@ -211,10 +212,9 @@ def _estimate(side: Side, ticks: Ticks, base: tuple[Decimal, str], rules: LimitR
 
 def _base(side: Side, quote: Quote, fallback: Price | None) -> tuple[Decimal, str]:
     """What an estimate starts from, and its name: the far touch if there is one, else the valuation price."""
-    bid, ask = usable_sides(quote)
-    far, name = (ask, "ask") if side is Side.BUY else (bid, "bid")
+    far = _far_side(side, quote)
     if far is not None:
-        return far, name
+        return far, "ask" if side is Side.BUY else "bid"
     if fallback is None:
         raise MarketDataMissing(
             f"{quote.symbol}: no usable market ({why_no_nbbo(quote)}) and no other price",
@@ -223,12 +223,18 @@ def _base(side: Side, quote: Quote, fallback: Price | None) -> tuple[Decimal, st
     return fallback.value, fallback.source.value
 
 
-def _refuse(quote: Quote, pricing: Pricing) -> None:
+def _far_side(side: Side, quote: Quote) -> Decimal | None:
+    bid, ask = usable_sides(quote)
+    return ask if side is Side.BUY else bid
+
+
+def _refuse(side: Side, quote: Quote, pricing: Pricing) -> None:
     """Raise MarketDataMissing for a quote that no order may be priced from."""
     if not pricing.sends_orders:
         return
     reason = why_no_nbbo(quote)
-    if reason:
+    goes_anyway = pricing.limits.order_type is OrderType.MKT and _far_side(side, quote) is not None
+    if reason and not goes_anyway:
         raise MarketDataMissing(
             f"{quote.symbol}: no usable market, {reason}",
             next_step="run again when bid and ask are quoted",

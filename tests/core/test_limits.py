@@ -200,8 +200,8 @@ def test_a_sell_says_its_own_side():
 @pytest.mark.parametrize(
     ("bid", "ask", "more", "why"),
     [
-        (None, "100", {}, "no bid"),
         ("100", None, {}, "no ask"),
+        (None, None, {}, "no bid and no ask"),
         ("101", "100", {}, "crossed, bid 101 above ask 100"),
         ("100", "101", {"is_halted": True}, "trading is halted"),
     ],
@@ -262,6 +262,27 @@ def test_where_no_order_is_sent_a_missing_market_is_estimated_to_the_costly_side
     assert found.limit_price == (D(expected) if order_type is OrderType.LMT else None)
     assert found.warning is not None
     assert found.warning.startswith("VTI: no usable market (")
+
+
+@pytest.mark.parametrize(
+    ("side", "bid", "ask", "worst"), [(BUY, None, "100.01", "100.12"), (SELL, "99.99", None, "99.89")]
+)
+def test_a_market_order_needs_the_far_touch_only(side, bid, ask, worst):
+    found = limit(side, bid, ask, fallback=LAST_100, by=pricing(order_type=OrderType.MKT))
+    assert (found.order_type, found.limit_price, found.worst_price) == (OrderType.MKT, None, D(worst))
+    assert found.warning is not None
+    with pytest.raises(MarketDataMissing, match="VTI: no usable market, no"):
+        limit(side, bid, ask, fallback=LAST_100, by=pricing())
+
+
+def test_a_market_order_to_sell_is_refused_without_a_bid():
+    with pytest.raises(MarketDataMissing, match="VTI: no usable market, no bid"):
+        limit(SELL, None, "100.01", fallback=LAST_100, by=pricing(order_type=OrderType.MKT))
+
+
+def test_a_stale_quote_refuses_a_market_order_too():
+    with pytest.raises(MarketDataMissing, match="VTI: stale quote"):
+        limit(BUY, None, "100.01", taken_at=STALE, by=pricing(order_type=OrderType.MKT))
 
 
 def test_without_any_price_even_an_estimate_is_refused():
