@@ -34,17 +34,17 @@ def blend(weights: Iterable[ModelWeight], rules: PortfolioRules) -> Targets:
 
 
 def targets_from_weights(weights: Mapping[Symbol, Decimal], rules: PortfolioRules) -> Targets:
-    """Targets from final weights (fractions): assets ≥ 0, CASH ≤ 0; what assets leave below 1 stays in cash.
+    """Targets from final weights (fractions): assets ≥ 0, CASH ≤ 0; what a sum below 1 leaves stays in cash.
 
-    Sums up to 0.0001 above 1 are scaled to 1. Raises PortfoliosInvalid for larger ones, and for CASH with a
-    sum below 1, which would borrow and keep cash at once.
+    Sums up to 0.0001 above 1 are scaled to 1. Raises PortfoliosInvalid for larger ones.
     """
     net = sum((weights[symbol] for symbol in sorted(weights)), ZERO)
-    borrows = weights.get(CASH, ZERO) < 0
-    faults = [*_sign_faults(weights), *_sum_faults(net, borrows=borrows)]
+    faults = [*_sign_faults(weights)]
+    if net > 1 + SUM_TOLERANCE / HUNDRED:
+        faults.append(f"the targets sum to {net}: must be at most 1")
     if faults:
         raise refused("targets", faults)
-    return _targets(weights, net if borrows else max(net, ONE), rules)
+    return _targets(weights, max(net, ONE), rules)
 
 
 def _net_exposures(rows: Iterable[ModelWeight], mix: Mapping[ModelName, Decimal]) -> dict[ModelName, Decimal]:
@@ -80,11 +80,3 @@ def _sign_faults(weights: Mapping[Symbol, Decimal]) -> Iterator[str]:
             yield f"target CASH = {weight}: must be <= 0; lower the asset weights instead"
         if symbol != CASH and weight < 0:
             yield f"target {symbol} = {weight}: must be >= 0 (0 says: sell it)"
-
-
-def _sum_faults(net: Decimal, *, borrows: bool) -> Iterator[str]:
-    tolerance = SUM_TOLERANCE / HUNDRED
-    if net > 1 + tolerance:
-        yield f"the targets sum to {net}: must be at most 1"
-    if borrows and net < 1 - tolerance:
-        yield f"the targets with CASH sum to {net}: must be 1"
