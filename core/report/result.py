@@ -11,7 +11,6 @@ from core.errors import leading
 from core.masking import mask_accounts
 from core.model import (
     AccountSnapshot,
-    Cut,
     OrderRecord,
     Outcome,
     Plan,
@@ -51,7 +50,7 @@ def _document(outcome: Outcome) -> dict[str, Any]:
         "cancelled": [_cancelled(order) for order in outcome.cancelled],
         "skipped": _skipped(outcome.plan),
         **_after(_last_reading(outcome)),
-        "residual_drift_bps": _numbers(outcome.residual_drift_bps or {}),
+        "residual_drift_bps": _numbers(_residual_drift(outcome)),
         "events": [_event(event, outcome) for event in outcome.events],
         "warnings": [*_other_failures(outcome), *run_warnings(outcome)],
     }
@@ -84,8 +83,8 @@ def _lines(plan: Plan | None) -> tuple[TradeLine, ...]:
 
 
 def _is_skipped(line: TradeLine) -> bool:
-    """Whether something kept it from trading; being inside its band is nothing to report."""
-    return line.side is None and line.cut not in (None, Cut.BAND)
+    """Whether something, its band or another limit, kept it from trading; a line on target has nothing to trade."""
+    return line.side is None and line.cut is not None
 
 
 def _line(line: TradeLine) -> dict[str, Any]:
@@ -127,8 +126,18 @@ def _cancelled(order: WorkingOrder) -> dict[str, Any]:
 
 def _last_reading(outcome: Outcome) -> AccountSnapshot | None:
     """The account as it is now: read again, or read before when nothing was sent since. Otherwise nobody knows."""
-    was_sent = any(record.sent_at for record in outcome.orders)
-    return outcome.after or (None if was_sent else outcome.before)
+    return outcome.after or (None if _was_sent(outcome) else outcome.before)
+
+
+def _was_sent(outcome: Outcome) -> bool:
+    return any(record.sent_at for record in outcome.orders)
+
+
+def _residual_drift(outcome: Outcome) -> Mapping[Symbol, Decimal]:
+    """The drift that is left: measured again, or the plan's own when nothing was sent. Otherwise nobody knows."""
+    if outcome.residual_drift_bps is not None:
+        return outcome.residual_drift_bps
+    return {} if _was_sent(outcome) else {line.symbol: line.drift_bps for line in _lines(outcome.plan)}
 
 
 def _after(snapshot: AccountSnapshot | None) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 import json
+from dataclasses import replace
 from decimal import Decimal
 
-from builders import contract, outcome, plan, position, snapshot, trade_line
+from builders import contract, outcome, plan, position, snapshot, still_line, trade_line
 from report_samples import LINES, sample_outcome
 
 from core.errors import DataRefused, OrderStateUnknown
@@ -46,9 +47,25 @@ def test_numbers_in_the_result_are_written_as_they_were_meant():
     assert result(outcome(plan=plan(trade_line(drift_bps=D(-100) / 3))))["plan"][0]["drift_bps"] == -33.33333333
 
 
-def test_only_lines_kept_from_trading_by_more_than_their_band_are_skipped():
-    assert [line["symbol"] for line in result(sample_outcome())["skipped"]] == ["GLD"]
+def test_every_line_that_something_kept_from_trading_is_skipped_and_none_that_is_on_target():
+    skipped = {line["symbol"]: line["reason"] for line in result(sample_outcome())["skipped"]}
+    assert skipped == {line.symbol: line.reason for line in LINES if not line.side}
     assert {line.cut for line in LINES if not line.side} == {Cut.BAND, Cut.MINIMUM}
+    assert result(outcome(plan=plan(still_line(cut=None))))["skipped"] == []
+
+
+def test_where_nothing_was_sent_the_drift_that_is_left_is_the_plans():
+    made = plan(trade_line(drift_bps=D(-100)), still_line(drift_bps=D(20)))
+    assert result(outcome(plan=made))["residual_drift_bps"] == {
+        line.symbol: float(line.drift_bps) for line in made.lines
+    }
+    assert result(outcome(plan=made, residual_drift_bps={}))["residual_drift_bps"] == {}
+
+
+def test_where_orders_went_out_and_nobody_read_the_account_again_the_drift_is_unknown():
+    run = sample_outcome()
+    assert any(record.sent_at for record in run.orders)
+    assert result(replace(run, after=None, residual_drift_bps=None))["residual_drift_bps"] == {}
 
 
 def test_events_count_seconds_from_the_start_of_the_run():
