@@ -4,16 +4,20 @@ Every price lies on the contract's tick grid: the multiples of the increment tha
 itself. The grid is anchored at 0 and each band keeps its own multiples, so with steps of 0.0001 below
 1.00 and 0.01 from there, the price above 0.9999 is 1.00 and the next 1.01.
 
-BUY and SELL mirror each other. The passive side is the cheap one for whoever trades (down for BUY, up
-for SELL), the costly side its opposite; the far touch is the ask for BUY and the bid for SELL.
+BUY and SELL mirror each other, and WAYS says all in which they differ. The passive side is the cheap one
+for whoever trades (down for BUY, up for SELL), the costly side its opposite; the far touch is the ask for
+BUY and the bid for SELL.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
+from operator import add
+from operator import sub as subtract
+from typing import NamedTuple
 
 from core.errors import MarketDataMissing
 from core.model import (
@@ -31,7 +35,7 @@ from core.model import (
     StaleAction,
     TickBand,
 )
-from core.money import BPS, ceil_to, floor_to
+from core.money import BPS, ceil_to, floor_to, plain
 from core.quotes import Nbbo, is_stale, nbbo, usable_sides, why_no_nbbo
 
 Ticks = tuple[TickBand, ...]
@@ -98,63 +102,97 @@ def limit_for(side: Side, contract: Contract, quote: Quote, fallback: Price | No
     touch), or a stale quote with `stale_action = refuse`. In every mode: no price at all, or none above 0
     on the tick grid.
     """
-    _refuse(side, quote, pricing)
-    market = nbbo(quote)
+    market, is_old = nbbo(quote), is_stale(quote, pricing.quotes, pricing.now)
+    way = WAYS[side]
+    if pricing.sends_orders and (is_old or not market):
+        _refuse(way, quote, pricing, is_old=is_old)
     if market:
-        is_escalated = pricing.quotes.stale_action is StaleAction.ESCALATE and _is_old(quote, pricing)
-        limit = _Desk(side, contract.ticks, market, pricing.limits).limit(is_escalated=is_escalated)
+        is_escalated = is_old and pricing.quotes.stale_action is StaleAction.ESCALATE
+        limit = _Desk(way, contract.ticks, market, market.mid, pricing.limits, is_escalated).limit()
     else:
-        limit = _estimate(side, contract.ticks, _base(side, quote, fallback), pricing.limits)
+        limit = _estimate(way, contract.ticks, _base(way, quote, fallback), pricing.limits)
     if limit.worst_price <= 0:
         raise MarketDataMissing(
             f"{quote.symbol}: {limit.how} leaves no price above 0 on the tick grid",
             next_step="check the quote in TWS, or take the symbol out of the plan",
         )
-    warnings = tuple(_warnings(quote, market.mid if market else limit.worst_price, pricing))
+    warnings = _warnings(quote, limit, pricing, is_old=is_old)
     return replace(limit, warning=f"{quote.symbol}: {'; '.join(warnings)}") if warnings else limit
 
 
-@dataclass(frozen=True, slots=True)
-class _Desk:
-    """Prices one order in a usable market; BUY and SELL differ in the small helpers below only."""
+class _Way(NamedTuple):
+    """What BUY and SELL do differently. `costlier(price, amount)` is a price moved to the costly side.
+
+    `far` is where the far touch stands in (bid, ask).
+    """
 
     side: Side
+    passive_tick: Callable[[Ticks, Decimal], Decimal]
+    costly_tick: Callable[[Ticks, Decimal], Decimal]
+    passive_of: Callable[[Decimal, Decimal], Decimal]
+    costlier: Callable[[Decimal, Decimal], Decimal]
+    sign: str
+    far: int
+    far_name: str
+
+    def moved(self, price: Decimal, rules: LimitRules) -> Decimal:
+        """`price` moved by `max_offset_bps` to the costly side."""
+        return self.costlier(price, price * rules.max_offset_bps / BPS)
+
+    def offset_words(self, rules: LimitRules) -> str:
+        return f"{self.sign} {_text(rules.max_offset_bps)} bps"
+
+
+WAYS = {
+    Side.BUY: _Way(Side.BUY, floor_tick, ceil_tick, min, add, "+", 1, "ask"),
+    Side.SELL: _Way(Side.SELL, ceil_tick, floor_tick, max, subtract, "−", 0, "bid"),
+}
+
+
+class _Desk(NamedTuple):
+    """Prices one order in a usable market; `is_escalated` has a stale quote count as a wide spread."""
+
+    way: _Way
     ticks: Ticks
     market: Nbbo
+    mid: Decimal
     rules: LimitRules
+    is_escalated: bool
 
-    def limit(self, *, is_escalated: bool) -> Limit:
-        """The limit by order type and style; `is_escalated` has a stale quote count as a wide spread."""
-        rules, market = self.rules, self.market
-        if rules.order_type is OrderType.MKT:
+    def limit(self) -> Limit:
+        """The limit by order type and style."""
+        if self.rules.order_type is OrderType.MKT:
             return self.as_market("market order")
-        if rules.style is LimitStyle.OFF:
-            return self.at(self.touch, self.touch_words)
-        if rules.style is LimitStyle.STATIC_BPS:
-            return self.static()
-        if is_escalated:
-            return self.escalated("stale quote counts as wide")
-        # spread in bps of mid > wide_spread_bps, without division
-        if market.spread * BPS > rules.wide_spread_bps * market.mid:
-            return self.escalated(f"spread {market.spread_bps:.1f} bps is wide (over {_text(rules.wide_spread_bps)})")
-        return self.spread_aware()
+        return STYLES[self.rules.style](self)
 
-    def spread_aware(self) -> Limit:
-        """Mid moved by a part of the spread, at most `max_offset_bps` from mid, at most at the far touch."""
-        rules, market = self.rules, self.market
-        part = rules.buy_offset_frac if self.side is Side.BUY else rules.sell_offset_frac
-        wanted = nearest_tick(self.side, self.ticks, market.mid + _towards(self.side, part * market.spread))
-        price = self.capped(_passive_of(self.side, wanted, self.bound))
-        if price == wanted:
-            sign = "+" if self.side is Side.BUY else "−"
-            words = f"mid {_text(market.mid)} {sign} {_text(part)} × spread {_text(market.spread)}"
-            return self.at(price, words)
-        return self.at(price, self.bound_words if price == self.bound else self.touch_words)
+    def at_touch(self) -> Limit:
+        """The far touch."""
+        return self.at(self.touch, self.touch_words)
 
     def static(self) -> Limit:
         """Mid moved by `max_offset_bps`, at most at the far touch."""
-        price = self.capped(self.bound)
-        return self.at(price, self.bound_words if price == self.bound else self.touch_words)
+        bound = self.bound
+        price = self.way.passive_of(bound, self.touch) if self.rules.use_ask_bid_cap else bound
+        return self.at(price, self.bound_words if price == bound else self.touch_words)
+
+    def spread_aware(self) -> Limit:
+        """Mid moved by a part of the spread, at most `max_offset_bps` from mid, at most at the far touch."""
+        way, market, mid, rules = self.way, self.market, self.mid, self.rules
+        if self.is_escalated:
+            return self.escalated("stale quote counts as wide")
+        spread = market.spread
+        # spread in bps of mid > wide_spread_bps, without division
+        if spread * BPS > rules.wide_spread_bps * mid:
+            return self.escalated(f"spread {market.spread_bps:.1f} bps is wide (over {_text(rules.wide_spread_bps)})")
+        part = rules.buy_offset_frac if way.side is Side.BUY else rules.sell_offset_frac
+        wanted = nearest_tick(way.side, self.ticks, way.costlier(mid, part * spread))
+        most = way.moved(mid, rules)
+        if rules.use_ask_bid_cap:
+            most = way.passive_of(most, market[way.far])
+        # `wanted` lies on the grid, so that being within `most` it is also within the tick before
+        if way.passive_of(wanted, most) == wanted:
+            return self.at(wanted, f"mid {_text(mid)} {way.sign} {_text(part)} × spread {_text(spread)}")
+        return self.static()
 
     def escalated(self, why: str) -> Limit:
         """What `escalate_action` makes of a wide spread."""
@@ -164,57 +202,62 @@ class _Desk:
         if action is EscalateAction.CROSS:
             return self.at(self.touch, f"{why}: crossed, {self.touch_words}")
         # use_ask_bid_cap is about the other rules: keep means inside the NBBO
-        price = _passive_of(self.side, self.bound, self.touch)
-        words = self.bound_words if price == self.bound else self.touch_words
+        bound = self.bound
+        price = self.way.passive_of(bound, self.touch)
+        words = self.bound_words if price == bound else self.touch_words
         return self.at(price, f"{why}: kept at {words}")
 
     def at(self, price: Decimal, how: str) -> Limit:
-        return Limit(OrderType.LMT, price, price, self.market.mid, how)
+        return Limit(OrderType.LMT, price, price, self.mid, how)
 
     def as_market(self, how: str) -> Limit:
-        worst = _costly_tick(self.side, self.ticks, _moved(self.side, self.far, self.rules.max_offset_bps))
-        words = f"{how}, counted at {self.touch_words} {_offset_words(self.side, self.rules)}"
-        return Limit(OrderType.MKT, None, worst, self.market.mid, words)
-
-    def capped(self, price: Decimal) -> Decimal:
-        return _passive_of(self.side, price, self.touch) if self.rules.use_ask_bid_cap else price
+        worst = self.way.costly_tick(self.ticks, self.way.moved(self.far, self.rules))
+        words = f"{how}, counted at {self.touch_words} {self.way.offset_words(self.rules)}"
+        return Limit(OrderType.MKT, None, worst, self.mid, words)
 
     @property
     def far(self) -> Decimal:
-        return self.market.ask if self.side is Side.BUY else self.market.bid
+        return self.market[self.way.far]
 
     @property
     def touch(self) -> Decimal:
         """The far touch; a feed's touch between two ticks gives the tick inside the NBBO."""
-        return _passive_tick(self.side, self.ticks, self.far)
+        return self.way.passive_tick(self.ticks, self.far)
 
     @property
     def touch_words(self) -> str:
-        return f"{'ask' if self.side is Side.BUY else 'bid'} {_text(self.far)}"
+        return f"{self.way.far_name} {_text(self.far)}"
 
     @property
     def bound(self) -> Decimal:
         """As far from mid as `max_offset_bps` allows."""
-        return _passive_tick(self.side, self.ticks, _moved(self.side, self.market.mid, self.rules.max_offset_bps))
+        return self.way.passive_tick(self.ticks, self.way.moved(self.mid, self.rules))
 
     @property
     def bound_words(self) -> str:
-        return f"mid {_text(self.market.mid)} {_offset_words(self.side, self.rules)}"
+        return f"mid {_text(self.mid)} {self.way.offset_words(self.rules)}"
 
 
-def _estimate(side: Side, ticks: Ticks, base: tuple[Decimal, str], rules: LimitRules) -> Limit:
+STYLES: Mapping[LimitStyle, Callable[[_Desk], Limit]] = {
+    LimitStyle.OFF: _Desk.at_touch,
+    LimitStyle.STATIC_BPS: _Desk.static,
+    LimitStyle.SPREAD_AWARE: _Desk.spread_aware,
+}
+
+
+def _estimate(way: _Way, ticks: Ticks, base: tuple[Decimal, str], rules: LimitRules) -> Limit:
     """A limit without a market, for modes that send no orders: `base` moved by `max_offset_bps` to the costly side."""
     price, name = base
-    worst = _costly_tick(side, ticks, _moved(side, price, rules.max_offset_bps))
-    how = f"estimated, {name} {_text(price)} {_offset_words(side, rules)}"
+    worst = way.costly_tick(ticks, way.moved(price, rules))
+    how = f"estimated, {name} {_text(price)} {way.offset_words(rules)}"
     return Limit(rules.order_type, None if rules.order_type is OrderType.MKT else worst, worst, None, how)
 
 
-def _base(side: Side, quote: Quote, fallback: Price | None) -> tuple[Decimal, str]:
+def _base(way: _Way, quote: Quote, fallback: Price | None) -> tuple[Decimal, str]:
     """What an estimate starts from, and its name: the far touch if there is one, else the valuation price."""
-    far = _far_side(side, quote)
+    far = usable_sides(quote)[way.far]
     if far is not None:
-        return far, "ask" if side is Side.BUY else "bid"
+        return far, way.far_name
     if fallback is None:
         raise MarketDataMissing(
             f"{quote.symbol}: no usable market ({why_no_nbbo(quote)}) and no other price",
@@ -223,45 +266,36 @@ def _base(side: Side, quote: Quote, fallback: Price | None) -> tuple[Decimal, st
     return fallback.value, fallback.source.value
 
 
-def _far_side(side: Side, quote: Quote) -> Decimal | None:
-    bid, ask = usable_sides(quote)
-    return ask if side is Side.BUY else bid
-
-
-def _refuse(side: Side, quote: Quote, pricing: Pricing) -> None:
+def _refuse(way: _Way, quote: Quote, pricing: Pricing, *, is_old: bool) -> None:
     """Raise MarketDataMissing for a quote that no order may be priced from."""
-    if not pricing.sends_orders:
-        return
     reason = why_no_nbbo(quote)
-    goes_anyway = pricing.limits.order_type is OrderType.MKT and _far_side(side, quote) is not None
+    goes_anyway = pricing.limits.order_type is OrderType.MKT and usable_sides(quote)[way.far] is not None
     if reason and not goes_anyway:
         raise MarketDataMissing(
             f"{quote.symbol}: no usable market, {reason}",
             next_step="run again when bid and ask are quoted",
         )
-    if pricing.quotes.stale_action is StaleAction.REFUSE and _is_old(quote, pricing):
+    if is_old and pricing.quotes.stale_action is StaleAction.REFUSE:
         raise MarketDataMissing(
             f"{quote.symbol}: {_age_words(quote, pricing)}",
             next_step="run again with fresh quotes, or set [limits] stale_action = escalate",
         )
 
 
-def _warnings(quote: Quote, price: Decimal, pricing: Pricing) -> Iterator[str]:
-    """What a person should know of the quote before approving an order at about `price`."""
-    reason = why_no_nbbo(quote)
-    if reason:
-        yield f"no usable market ({reason}), the limit is an estimate"
-    if _is_old(quote, pricing):
-        yield _age_words(quote, pricing)
+def _warnings(quote: Quote, limit: Limit, pricing: Pricing, *, is_old: bool) -> list[str]:
+    """What a person should know of the quote before approving an order at about the mid, or without one the limit."""
+    warnings = []
+    if limit.mid is None:
+        warnings.append(f"no usable market ({why_no_nbbo(quote)}), the limit is an estimate")
+    if is_old:
+        warnings.append(_age_words(quote, pricing))
     if quote.data_type is not MarketDataType.LIVE:
-        yield f"{quote.data_type.value.replace('_', ' ')} quote, not live"
+        warnings.append(f"{quote.data_type.value.replace('_', ' ')} quote, not live")
     close = quote.previous_close
+    price = limit.worst_price if limit.mid is None else limit.mid
     if close is not None and close > 0 and abs(price - close) > FAR_FROM_CLOSE * close:
-        yield f"price {_text(price)} is more than 10 % from the previous close {_text(close)}"
-
-
-def _is_old(quote: Quote, pricing: Pricing) -> bool:
-    return is_stale(quote, pricing.quotes, pricing.now)
+        warnings.append(f"price {_text(price)} is more than 10 % from the previous close {_text(close)}")
+    return warnings
 
 
 def _age_words(quote: Quote, pricing: Pricing) -> str:
@@ -270,39 +304,13 @@ def _age_words(quote: Quote, pricing: Pricing) -> str:
 
 
 def _band(ticks: Ticks, price: Decimal) -> int:
-    for at in range(len(ticks) - 1, 0, -1):
-        if ticks[at].low_edge <= price:
-            return at
-    return 0
-
-
-def _towards(side: Side, amount: Decimal) -> Decimal:
-    """`amount`, signed towards the costly side."""
-    return amount if side is Side.BUY else -amount
-
-
-def _moved(side: Side, price: Decimal, bps: Decimal) -> Decimal:
-    return price + _towards(side, price * bps / BPS)
-
-
-def _passive_tick(side: Side, ticks: Ticks, price: Decimal) -> Decimal:
-    return floor_tick(ticks, price) if side is Side.BUY else ceil_tick(ticks, price)
-
-
-def _costly_tick(side: Side, ticks: Ticks, price: Decimal) -> Decimal:
-    return ceil_tick(ticks, price) if side is Side.BUY else floor_tick(ticks, price)
-
-
-def _passive_of(side: Side, one: Decimal, other: Decimal) -> Decimal:
-    return min(one, other) if side is Side.BUY else max(one, other)
-
-
-def _offset_words(side: Side, rules: LimitRules) -> str:
-    return f"{'+' if side is Side.BUY else '−'} {_text(rules.max_offset_bps)} bps"
+    at = len(ticks) - 1
+    while at and ticks[at].low_edge > price:
+        at -= 1
+    return at
 
 
 def _text(number: Decimal) -> str:
     """Plain digits without the zeros that arithmetic left behind; a fraction has at least two: 100.005, 99.50, 10."""
-    digits = f"{number.normalize():f}"
-    whole, _, rest = digits.partition(".")
-    return f"{whole}.{rest:0<2}" if rest else whole
+    digits = plain(number)
+    return f"{digits}0" if digits[-2:-1] == "." else digits

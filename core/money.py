@@ -80,6 +80,18 @@ def nearest_to_high(value: Decimal, step: Decimal) -> Decimal:
     return (value / step).to_integral_value(ROUND_HALF_UP) * step
 
 
+def plain(number: Decimal) -> str:
+    """`number` in digits, without an exponent and without zeros at the end of a fraction.
+
+    >>> plain(D("100.50")), plain(D("100.00")), plain(D("1E+2"))
+    ('100.5', '100', '100')
+    """
+    text = str(number)
+    if "E" in text:
+        text = f"{number:f}"  # several times slower than str
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
 # wide enough for any amount a report may meet; the default 28 digits would refuse to round the largest
 _DISPLAY = Context(prec=60, rounding=ROUND_HALF_EVEN)
 

@@ -6,18 +6,18 @@ and ask, alone or together, but their last trade may still value a holding.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from decimal import Decimal
+from typing import NamedTuple
 
 from core.model import Price, PriceSource, Quote, QuoteRules
-from core.money import BPS
+from core.money import BPS, ZERO
 
-CHAIN = (PriceSource.LAST, PriceSource.MIDPOINT, PriceSource.BIDASK)
+Source = tuple[PriceSource, Callable[[Quote], Decimal | None]]
 
 
-@dataclass(frozen=True, slots=True)
-class Nbbo:
+class Nbbo(NamedTuple):
     """Best bid and offer, 0 < bid ≤ ask, in the contract's currency per share."""
 
     bid: Decimal
@@ -44,8 +44,8 @@ def nbbo(quote: Quote) -> Nbbo | None:
 
     Locked (bid = ask) is usable.
     """
-    bid, ask = _present(quote.bid), _present(quote.ask)
-    if bid is None or ask is None or bid > ask or quote.is_halted:
+    bid, ask = quote.bid, quote.ask
+    if bid is None or ask is None or quote.is_halted or not ZERO < bid <= ask:
         return None
     return Nbbo(bid, ask)
 
@@ -79,8 +79,7 @@ def price_of(quote: Quote, rules: QuoteRules) -> Price | None:
     if quote.is_snapshot:
         found = _first(quote, CHAIN) if rules.fallback_to_snapshot else None
         return Price(found.value, PriceSource.SNAPSHOT) if found else None
-    start = CHAIN.index(rules.price_source)
-    return _first(quote, CHAIN[start:] + CHAIN[:start])
+    return _first(quote, CHAIN_FROM[rules.price_source])
 
 
 def lacks_price(quote: Quote, rules: QuoteRules) -> bool:
@@ -98,23 +97,35 @@ def needs_another_look(quote: Quote, rules: QuoteRules, now: datetime) -> bool:
     return is_stale(quote, rules, now) or nbbo(quote) is None
 
 
-def _first(quote: Quote, chain: tuple[PriceSource, ...]) -> Price | None:
-    for source in chain:
-        value = _value(quote, source)
+def _first(quote: Quote, chain: Iterable[Source]) -> Price | None:
+    for source, value_of in chain:
+        value = value_of(quote)
         if value is not None:
             return Price(value, source)
     return None
 
 
-def _value(quote: Quote, source: PriceSource) -> Decimal | None:
-    if source is PriceSource.LAST:
-        return _present(quote.last)
-    if source is PriceSource.MIDPOINT:
-        market = nbbo(quote)
-        return market.mid if market else None
+def _present(value: Decimal | None) -> Decimal | None:
+    return value if value is not None and value > ZERO else None
+
+
+def _last(quote: Quote) -> Decimal | None:
+    return _present(quote.last)
+
+
+def _midpoint(quote: Quote) -> Decimal | None:
+    market = nbbo(quote)
+    return market.mid if market else None
+
+
+def _bid_or_ask(quote: Quote) -> Decimal | None:
     bid, ask = usable_sides(quote)
     return bid if bid is not None else ask
 
 
-def _present(value: Decimal | None) -> Decimal | None:
-    return value if value is not None and value > 0 else None
+CHAIN: tuple[Source, ...] = (
+    (PriceSource.LAST, _last),
+    (PriceSource.MIDPOINT, _midpoint),
+    (PriceSource.BIDASK, _bid_or_ask),
+)
+CHAIN_FROM = {source: CHAIN[start:] + CHAIN[:start] for start, (source, _) in enumerate(CHAIN)}
