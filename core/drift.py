@@ -7,9 +7,10 @@ value, so that a drift of exactly the band never trades because of a rounded wei
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import NamedTuple
 
 from core.model import Cut, Direction, DriftLine, Symbol, Targets, TriggerMode, TriggerRules, Valuation
-from core.money import BPS, ZERO
+from core.money import BPS, ZERO, plain
 
 NO_TARGET = ZERO
 
@@ -25,58 +26,64 @@ def measure(targets: Targets, valuation: Valuation, rules: TriggerRules) -> tupl
         (symbol, held * valuation.prices[symbol].value, targets.weights.get(symbol, NO_TARGET))
         for symbol, held in valuation.held.items()
     ]
-    verdict = _Verdict(rules, investable, sum((abs(value - weight * investable) for _, value, weight in gaps), ZERO))
-    return tuple(_line(symbol, value, weight, valuation, verdict) for symbol, value, weight in gaps)
+    total = None
+    if rules.mode is TriggerMode.TOTAL_DRIFT:
+        total = sum([abs(value - weight * investable) for _, value, weight in gaps], ZERO)
+    verdicts = _Verdicts(rules, investable, total)
+    return tuple([_line(symbol, value, weight, valuation, verdicts) for symbol, value, weight in gaps])
 
 
-def _line(symbol: Symbol, value: Decimal, weight: Decimal, valuation: Valuation, verdict: _Verdict) -> DriftLine:
-    wanted = weight * valuation.investable - value
-    drift_bps = -wanted * BPS / valuation.investable
-    is_triggered, cut, reason = verdict.of(wanted, drift_bps)
-    return DriftLine(
-        symbol,
-        weight,
-        valuation.held[symbol],
-        valuation.prices[symbol],
-        value,
-        wanted,
-        drift_bps,
-        is_triggered,
-        cut,
-        reason,
-    )
+def _line(symbol: Symbol, value: Decimal, weight: Decimal, valuation: Valuation, verdicts: _Verdicts) -> DriftLine:
+    investable = valuation.investable
+    wanted = weight * investable - value
+    drift_bps = -wanted * BPS / investable
+    is_triggered, cut, words = verdicts.of(wanted)
+    if wanted:
+        words = f"{'overweight' if wanted < 0 else 'underweight'} by {abs(drift_bps):.2f} bps{words}"
+    held, price = valuation.held[symbol], valuation.prices[symbol]
+    return DriftLine(symbol, weight, held, price, value, wanted, drift_bps, is_triggered, cut, words)
 
 
-class _Verdict:
-    """What the trigger says of one symbol, with all that is the same for every symbol worked out once."""
+class _Verdict(NamedTuple):
+    """Whether a symbol trades, what keeps it from it, and the words that follow the size of its drift."""
 
-    def __init__(self, rules: TriggerRules, investable: Decimal, total: Decimal) -> None:
-        self._is_total = rules.mode is TriggerMode.TOTAL_DRIFT
-        self._direction = rules.direction
-        band = rules.portfolio_total_band_bps if self._is_total else rules.per_holding_band_bps
-        self._threshold = band * investable
-        self._is_total_over = total * BPS > self._threshold
-        self._band = f"{band.normalize():f}"
-        self._total = f"{total * BPS / investable:.2f}"
+    is_triggered: bool
+    cut: Cut | None
+    words: str
 
-    def of(self, wanted: Decimal, drift_bps: Decimal) -> tuple[bool, Cut | None, str]:
-        """Whether the symbol trades, what keeps it from it, and both in words."""
+
+ON_TARGET = _Verdict(is_triggered=False, cut=None, words="on target")
+
+
+class _Verdicts:
+    """The few verdicts there are, worked out once; `total` is Σ|drift| in USD where that has the band, else None."""
+
+    def __init__(self, rules: TriggerRules, investable: Decimal, total: Decimal | None) -> None:
+        band_bps = rules.per_holding_band_bps if total is None else rules.portfolio_total_band_bps
+        self._threshold = band_bps * investable
+        self._total = None if total is None else total * BPS
+        band = f"{plain(band_bps)} bps"
+        inside, outside = f"inside the band of {band}", f"band {band}"
+        if self._total is not None:
+            drift = f"total drift {self._total / investable:.2f} bps"
+            inside, outside = f"but {drift} is inside its band of {band}", f"{drift}, {outside}"
+        self._inside = _barred(Cut.BAND, inside)
+        barred = _barred(Cut.DIRECTION, f"but direction = {rules.direction.value}")
+        self._buy = barred if rules.direction is Direction.SELL_ONLY else _trades(f"{outside}: buy up to the target")
+        self._sell = barred if rules.direction is Direction.BUY_ONLY else _trades(f"{outside}: sell down to the target")
+
+    def of(self, wanted: Decimal) -> _Verdict:
+        """The verdict on a symbol that wants so many USD."""
         if not wanted:
-            return False, None, "on target"
-        size = f"{'overweight' if wanted < 0 else 'underweight'} by {abs(drift_bps):.2f} bps"
-        is_over = self._is_total_over if self._is_total else abs(wanted) * BPS > self._threshold
-        if not is_over:
-            return False, Cut.BAND, self._inside(size)
-        side = "sell down" if wanted < 0 else "buy up"
-        if self._removes(wanted):
-            return False, Cut.DIRECTION, f"{size}, but direction = {self._direction.value}"
-        band = f"total drift {self._total} bps, band {self._band}" if self._is_total else f"band {self._band}"
-        return True, None, f"{size}, {band} bps: {side} to the target"
+            return ON_TARGET
+        if (abs(wanted) * BPS if self._total is None else self._total) <= self._threshold:
+            return self._inside
+        return self._sell if wanted < ZERO else self._buy
 
-    def _inside(self, size: str) -> str:
-        if self._is_total:
-            return f"{size}, but total drift {self._total} bps is inside its band of {self._band} bps"
-        return f"{size}, inside the band of {self._band} bps"
 
-    def _removes(self, wanted: Decimal) -> bool:
-        return self._direction is (Direction.BUY_ONLY if wanted < 0 else Direction.SELL_ONLY)
+def _barred(cut: Cut, words: str) -> _Verdict:
+    return _Verdict(is_triggered=False, cut=cut, words=f", {words}")
+
+
+def _trades(words: str) -> _Verdict:
+    return _Verdict(is_triggered=True, cut=None, words=f", {words}")

@@ -30,7 +30,7 @@ from core.model import (
     Untargeted,
     Valuation,
 )
-from core.money import HUNDRED, ONE, ZERO, Money
+from core.money import HUNDRED, ONE, ZERO, Money, plain
 from core.quotes import price_of
 
 Rates = Mapping[Currency, Decimal]
@@ -130,7 +130,7 @@ def _refuse_shorts(positions: Iterable[Position]) -> None:
     shorts = sorted(
         f"{position.contract.symbol} {position.quantity:f}"
         for position in positions
-        if position.contract.security_type is SecurityType.ETF and position.quantity < 0
+        if position.quantity < 0 and position.contract.security_type is SecurityType.ETF
     )
     if shorts:
         raise DataRefused(
@@ -217,7 +217,7 @@ def _gap_warnings(net_liq: Decimal, broker: Decimal, max_gap_pct: Decimal) -> tu
     text = f"our NetLiq {net_liq:.2f} USD and the broker's {broker:.2f} USD are {by} apart"
     if gap > max_gap_pct * abs(broker):
         raise DataRefused(
-            f"{text}, more than {max_gap_pct.normalize():f} %",
+            f"{text}, more than {plain(max_gap_pct)} %",
             next_step="compare prices and positions with TWS; the limit is [safety] max_net_liq_gap_pct",
         )
     return (text,)
