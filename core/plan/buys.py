@@ -5,37 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import NamedTuple
 
 from core.funding import Budget, BuyCosts
 from core.model import Cut, DriftLine, Limit, Side, SizingRules, Symbol
 from core.money import ONE, WHOLE_SHARE, ZERO, floor_to, nearest_to_low
 from core.plan.inputs import Desk, Draft
 from core.plan.notes import note_for
-from core.sizing import BuyWant, size_buys
+from core.sizing import BuyWant, SizedBuy, size_buys
 
 
-@dataclass(frozen=True, slots=True)
-class Wish:
+class Wish(NamedTuple):
     """One buy as wanted, before the money: its `shares` are the nearest whole number to the wanted dollars.
 
-    `most` is the upper bound in shares, by max_order_usd or by what was approved.
+    The upper bound of `want` is by max_order_usd or by what was approved.
     """
 
     drift: DriftLine
     limit: Limit
-    step: Decimal
     shares: Decimal
-    most: Decimal | None
-
-    def want(self) -> BuyWant:
-        return BuyWant(
-            symbol=self.drift.symbol,
-            wanted=self.drift.wanted,
-            price=self.drift.price.value,
-            worst_price=self.limit.worst_price,
-            step=self.step,
-            most=self.most,
-        )
+    want: BuyWant
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +61,9 @@ def wish_list(drifts: Iterable[DriftLine], desk: Desk, approved: Mapping[Symbol,
         if cut:
             dropped.append(Draft(drift, Side.BUY, cut=cut, note=note_for(cut, ZERO, shares, desk.sizing)))
         else:
-            wishes.append(Wish(drift, desk.limit(Side.BUY, drift), step, shares, most))
+            limit = desk.limit(Side.BUY, drift)
+            want = BuyWant(drift.symbol, drift.wanted, drift.price.value, limit.worst_price, step, most)
+            wishes.append(Wish(drift, limit, shares, want))
     return WishList(tuple(wishes), tuple(dropped))
 
 
@@ -100,17 +91,17 @@ def size_wishes(listed: WishList, budget: Budget, rules: SizingRules) -> tuple[D
     if not listed.wishes:
         return ()
     sized = size_buys(
-        [wish.want() for wish in listed.wishes],
+        [wish.want for wish in listed.wishes],
         budget.money,
         min_order_usd=rules.min_order_usd,
         commission=budget.commission,
     )
-    return tuple(
-        _draft(wish, buy.quantity, budget.cut if buy.cut is Cut.MONEY else buy.cut, rules)
-        for wish, buy in zip(listed.wishes, sized, strict=True)
-    )
+    return tuple([_draft(wish, buy, budget, rules) for wish, buy in zip(listed.wishes, sized, strict=True)])
 
 
-def _draft(wish: Wish, quantity: Decimal, cut: Cut | None, rules: SizingRules) -> Draft:
-    note = note_for(cut, quantity, wish.shares, rules)
-    return Draft(wish.drift, Side.BUY, quantity, wish.limit if quantity else None, cut, note)
+def _draft(wish: Wish, buy: SizedBuy, budget: Budget, rules: SizingRules) -> Draft:
+    cut, note = buy.cut, ""
+    if cut:
+        cut = budget.cut if cut is Cut.MONEY else cut
+        note = note_for(cut, buy.quantity, wish.shares, rules)
+    return Draft(wish.drift, Side.BUY, buy.quantity, wish.limit if buy.quantity else None, cut, note)

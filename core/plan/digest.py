@@ -10,6 +10,7 @@ from decimal import Decimal
 from hashlib import sha256
 
 from core.model import AccountId, Contract, FxLeg, Mode, RunId, TradeLine
+from core.money import plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,4 +61,4 @@ def _fx(fx: FxLeg | None) -> list[str | None] | None:
 
 
 def _text(number: Decimal | None) -> str | None:
-    return None if number is None else f"{number.normalize():f}"
+    return None if number is None else plain(number)

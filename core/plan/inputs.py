@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import NamedTuple
 
 from core.errors import MarketDataMissing
 from core.limits import Pricing, limit_for
@@ -48,8 +49,7 @@ class PlanInputs:
     fx_closed: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(NamedTuple):
     """One symbol on its way into the plan; `side` is the side it would trade on, None when it is left alone.
 
     `rest` is what an exit cannot sell (a fraction of a share); `note` says what was cut, in words.

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from itertools import count
+from collections.abc import Sequence
+from operator import attrgetter
 
 from core.model import Side, TradeLine, Valuation
-from core.money import BPS
+from core.money import BPS, plain
 from core.plan.inputs import Draft
+
+SYMBOL = attrgetter("drift.symbol")
 
 
 def number_lines(
-    sells: Iterable[Draft], buys: Iterable[Draft], untouched: Iterable[Draft], valuation: Valuation
+    sells: Sequence[Draft], buys: Sequence[Draft], untouched: Sequence[Draft], valuation: Valuation
 ) -> tuple[TradeLine, ...]:
     """Sells, buys, then what does not trade, each by symbol; a stage's lines are numbered from 1."""
-    drafts = (*sells, *buys, *untouched)
-    selling = [draft for draft in drafts if draft.quantity and draft.side is Side.SELL]
-    buying = [draft for draft in drafts if draft.quantity and draft.side is Side.BUY]
-    resting = [draft for draft in drafts if not draft.quantity]
+    selling = sorted([draft for draft in sells if draft.quantity], key=SYMBOL)
+    buying = sorted([draft for draft in buys if draft.quantity], key=SYMBOL)
+    resting = sorted([draft for draft in (*sells, *buys, *untouched) if not draft.quantity], key=SYMBOL)
     return (
-        *(trade_line(draft, number, valuation) for draft, number in zip(_by_symbol(selling), count(1), strict=False)),
-        *(trade_line(draft, number, valuation) for draft, number in zip(_by_symbol(buying), count(1), strict=False)),
-        *(trade_line(draft, 0, valuation) for draft in _by_symbol(resting)),
+        *[trade_line(draft, number, valuation) for number, draft in enumerate(selling, 1)],
+        *[trade_line(draft, number, valuation) for number, draft in enumerate(buying, 1)],
+        *[trade_line(draft, 0, valuation) for draft in resting],
     )
 
 
@@ -30,24 +31,25 @@ def trade_line(draft: Draft, number: int, valuation: Valuation) -> TradeLine:
 
     The projected drift is at the valuation price: selling 10 shares of 50.00 out of 100 000 USD takes 50 bps off.
     """
-    drift = draft.drift
-    moved = draft.dollars if draft.side is Side.BUY else -draft.dollars
-    investable = valuation.investable
+    drift, quantity, dollars = draft.drift, draft.quantity, draft.dollars
+    investable, after = valuation.investable, drift.drift_bps
+    if quantity:
+        after = ((dollars if draft.side is Side.BUY else -dollars) - drift.wanted) * BPS / investable
     is_untargeted = drift.symbol in valuation.untargeted
     return TradeLine(
         drift.symbol,
-        draft.side if draft.quantity else None,
+        draft.side if quantity else None,
         number,
-        draft.quantity,
+        quantity,
         drift.held,
         drift.price,
         draft.limit,
         drift.target,
         drift.value / investable,
         drift.wanted,
-        draft.dollars,
+        dollars,
         drift.drift_bps,
-        (moved - drift.wanted) * BPS / investable if draft.quantity else drift.drift_bps,
+        after,
         is_untargeted,
         draft.cut or drift.cut,
         _reason(draft, is_untargeted=is_untargeted),
@@ -63,9 +65,5 @@ def _reason(draft: Draft, *, is_untargeted: bool) -> str:
     if draft.note:
         reason += f"; {draft.note}"
     if draft.rest:
-        reason += f"; {draft.rest.normalize():f} of a share stays, only whole shares can be sold"
+        reason += f"; {plain(draft.rest)} of a share stays, only whole shares can be sold"
     return reason
-
-
-def _by_symbol(drafts: Iterable[Draft]) -> list[Draft]:
-    return sorted(drafts, key=lambda draft: draft.drift.symbol)

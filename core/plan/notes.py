@@ -7,13 +7,11 @@ from decimal import Decimal
 from core.model import Cut, SizingRules
 
 
-def note_for(cut: Cut | None, quantity: Decimal, wished: Decimal, rules: SizingRules) -> str:
-    """What `cut` did to a line that wished for `wished` shares and got `quantity`; empty when nothing was cut.
+def note_for(cut: Cut, quantity: Decimal, wished: Decimal, rules: SizingRules) -> str:
+    """What `cut` did to a line that wished for `wished` shares and got `quantity`.
 
     Where max_order_usd is not the upper bound, the approved quantity was.
     """
-    if cut is None:
-        return ""
     if cut is Cut.MINIMUM:
         return f"not traded: below min_order_usd {rules.min_order_usd:f}"
     if cut is Cut.ROUNDING:

@@ -31,17 +31,12 @@ def proceeds_of(sells: Iterable[Draft], commission: Decimal) -> Proceeds:
 
 def _sell(drift: DriftLine, desk: Desk, *, rounds_up: bool) -> Draft:
     rules = desk.sizing
+    step = desk.step(drift.symbol)
     want = SellWant(
-        symbol=drift.symbol,
-        wanted=-drift.wanted,
-        price=drift.price.value,
-        held=drift.held,
-        is_exit=not drift.target,
-        most_usd=rules.max_order_usd,
-        step=desk.step(drift.symbol),
+        drift.symbol, -drift.wanted, drift.price.value, drift.held, not drift.target, rules.max_order_usd, step
     )
     sized = size_sell(want, rounds_up=rounds_up, min_order_usd=rules.min_order_usd)
     cut = sized.cut if sized.quantity or sized.cut else Cut.ROUNDING
-    note = note_for(cut, sized.quantity, nearest_to_low(want.wanted / want.price, want.step), rules)
+    note = note_for(cut, sized.quantity, nearest_to_low(want.wanted / want.price, want.step), rules) if cut else ""
     limit = desk.limit(Side.SELL, drift) if sized.quantity else None
     return Draft(drift, Side.SELL, sized.quantity, limit, cut, note, sized.rest)

@@ -8,7 +8,7 @@ from decimal import Decimal
 from core.errors import SafetyRefused
 from core.funding import Proceeds
 from core.model import CAD, USD, FxLeg, Side, SizingRules, Totals, TradeLine, Valuation
-from core.money import HUNDRED, ZERO
+from core.money import HUNDRED, ZERO, plain
 
 
 def totals_of(
@@ -19,10 +19,12 @@ def totals_of(
     Cash after is what is left if every order fills at its worst price, commissions paid, the conversion at
     its planning rate. `net_after` is everything owned less everything owed, of NetLiq: 1 but for the costs.
     """
-    sells = _sum(line.dollars for line in lines if line.side is Side.SELL)
-    buys = _sum(line.dollars for line in lines if line.side is Side.BUY)
-    paid = _sum(_worst(line) for line in lines if line.side is Side.BUY)
-    charged = commission * sum(1 for line in lines if line.side is Side.BUY)
+    traded = [line for line in lines if line.quantity]
+    bought = [line for line in traded if line.side is Side.BUY]
+    buys = _sum([line.dollars for line in bought])
+    sells = _sum([line.dollars for line in traded if line.side is Side.SELL])
+    paid = _sum([_worst(line) for line in bought])
+    charged = commission * len(bought)
     spent = proceeds.total - paid - charged
     given = proceeds.converted * fx.planning_rate if fx and fx.planning_rate else ZERO
     cash_after = dict(valuation.cash)
@@ -34,12 +36,12 @@ def totals_of(
         sells=sells,
         buys=buys,
         turnover_pct=(sells + buys) * HUNDRED / net_liq,
-        spread_cost=_sum(_spread_cost(line) for line in lines),
+        spread_cost=_sum([_spread_cost(line) for line in traded]),
         gross_after=(valuation.gross_position_value - sells + buys) / net_liq,
         net_after=(net_liq + net_change) / net_liq,
         cash_after=cash_after,
-        drift_before_bps=_sum(abs(line.drift_bps) for line in lines),
-        drift_after_bps=_sum(abs(line.projected_drift_bps) for line in lines),
+        drift_before_bps=_sum([abs(line.drift_bps) for line in lines]),
+        drift_after_bps=_sum([abs(line.projected_drift_bps) for line in lines]),
     )
 
 
@@ -49,7 +51,7 @@ def check_turnover(totals: Totals, net_liq: Decimal, rules: SizingRules) -> None
         return
     raise SafetyRefused(
         f"the plan turns over {totals.turnover_pct:.2f} % of NetLiq (sells {totals.sells:.2f},"
-        f" buys {totals.buys:.2f} USD), above max_turnover_pct {rules.max_turnover_pct.normalize():f}",
+        f" buys {totals.buys:.2f} USD), above max_turnover_pct {plain(rules.max_turnover_pct)}",
         next_step="check targets and prices; if the plan is meant, raise [rebalance] max_turnover_pct",
     )
 

@@ -7,8 +7,9 @@ money is enough. Within it Σ|wanted − quantity × price| is made as small as 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from decimal import Decimal
+from operator import attrgetter
+from typing import NamedTuple
 
 from core.model import Cut, Symbol
 from core.money import WHOLE_SHARE
@@ -17,8 +18,7 @@ from core.sizing.knapsack import spend
 from core.sizing.scaling import scale
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BuyWant:
+class BuyWant(NamedTuple):
     """What one line would buy.
 
     `wanted` > 0 is USD; `price` and `worst_price` are USD per share, the second what money is counted
@@ -34,8 +34,7 @@ class BuyWant:
     most: Decimal | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class SizedBuy:
+class SizedBuy(NamedTuple):
     """Shares to buy, 0 for none; `cut` is what made it smaller, None when only rounding did."""
 
     symbol: Symbol
@@ -55,7 +54,7 @@ def size_buys(
     `min_order_usd`: 1 000 USD for wanted 600 + 600 + 300 and a minimum of 400 drops the third before
     anything is scaled.
     """
-    ordered = sorted(wants, key=lambda want: want.symbol)
+    ordered = sorted(wants, key=attrgetter("symbol"))
     minimum = units_up(min_order_usd)
     items = [_item(want, minimum) for want in ordered]
     kept, steps = _bought(Basket(items, units_down(money), minimum, units_up(commission)))

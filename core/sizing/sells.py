@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
+from typing import NamedTuple
 
 from core.model import Cut, Symbol
 from core.money import WHOLE_SHARE, ZERO, ceil_to, floor_to, nearest_to_low
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SellWant:
+class SellWant(NamedTuple):
     """What one line would sell.
 
     `wanted` > 0 is USD at `price` (USD per share); `held` shares. `is_exit` says that the target is 0.
@@ -26,8 +25,7 @@ class SellWant:
     step: Decimal = WHOLE_SHARE
 
 
-@dataclass(frozen=True, slots=True)
-class SizedSell:
+class SizedSell(NamedTuple):
     """Shares to sell, 0 for none; `cut` is what made it smaller. `rest` < 1 step is what an exit cannot sell."""
 
     symbol: Symbol
