@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
-from itertools import groupby
+from operator import attrgetter
 
 from core.model.planning import ModelWeight, Targets
 from core.model.rules import PortfolioRules
@@ -24,12 +24,11 @@ def blend(weights: Iterable[ModelWeight], rules: PortfolioRules) -> Targets:
     Raises PortfoliosInvalid when a model with a mix weight has no rows, or the blend borrows too much.
     """
     # sorted first: inexact quotients would let the order of rows decide the last digit
-    rows = sorted((row for row in weights if rules.mix.get(row.model)), key=lambda row: (row.symbol, row.model))
+    rows = sorted((row for row in weights if rules.mix.get(row.model)), key=attrgetter("symbol", "model"))
     nets = _net_exposures(rows, rules.mix)
-    mixed = {
-        symbol: sum((rules.mix[row.model] * row.weight / nets[row.model] for row in group), ZERO)
-        for symbol, group in groupby(rows, key=lambda row: row.symbol)
-    }
+    mixed: dict[Symbol, Decimal] = {}
+    for row in rows:
+        mixed[row.symbol] = mixed.get(row.symbol, ZERO) + rules.mix[row.model] * row.weight / nets[row.model]
     return _targets(mixed, sum(rules.mix.values(), ZERO), rules)
 
 
