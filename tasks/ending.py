@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, nullcontext
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from pathlib import Path
 
 from loguru import logger
@@ -32,14 +32,8 @@ async def finishing(run: Run) -> AsyncIterator[None]:
     rules = _log_rules(run)
     with open_run_log(run.folder / "run.log", run.id, rules), forwarded_to_prefect(run.id, rules.clean):
         try:
-            yield
-        except StageStopped:
-            pass  # its causes are on the run already
-        except RebalanceError as error:
-            run.fail(error)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the report is written and the code is 70
-            logger.exception("unforeseen failure")
-            run.fail(unforeseen(error, f"look into {run.folder / 'run.log'}, and report it"))
+            with _failures_kept(run):
+                yield
         finally:
             await _conclude(run)
 
@@ -48,18 +42,36 @@ async def finishing(run: Run) -> AsyncIterator[None]:
 async def account_held(run: Run) -> AsyncIterator[None]:
     """Hold the account while the block runs (in modes that trade), and leave no order of ours working in it.
 
-    Raises AccountBusy, also for a flow run that was started before: its orders are for recovery to look after.
+    The block's failure is kept on the run. Raises AccountBusy, also for a flow run that was started before: its
+    orders are for recovery to look after.
     """
     lock = run.journal.lock(run.settings.ibkr.account_id, run.id) if run.mode.sends_orders else nullcontext()
     with lock:
         _put_on_record(run)
         try:
-            yield
-        except asyncio.CancelledError:
-            run.fail(RunCancelled("the run was cancelled", next_step="see its report for what was sent before"))
-            raise
+            # kept before orders are cancelled, for it is the cause of that
+            with _failures_kept(run):
+                yield
         finally:
             await _settle(run)
+
+
+@contextmanager
+def _failures_kept(run: Run) -> Iterator[None]:
+    """Put the block's failure on the run instead of raising it; a cancelled task stays cancelled."""
+    try:
+        yield
+    except StageStopped:
+        pass  # its causes are on the run already
+    except RebalanceError as error:
+        run.fail(error)
+    except asyncio.CancelledError:
+        if not any(isinstance(error, RunCancelled) for error in run.errors):
+            run.fail(RunCancelled("the run was cancelled", next_step="see its report for what was sent before"))
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever it is, the report is written and the code is 70
+        logger.exception("unforeseen failure")
+        run.fail(unforeseen(error, f"look into {run.folder / 'run.log'}, and report it"))
 
 
 def _put_on_record(run: Run) -> None:
