@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from decimal import Decimal
 
 from core.drift import measure
 from core.funding import Budget, FxMarket, Proceeds, budget_for, fx_market, room
@@ -17,8 +18,9 @@ from core.valuation import value_account
 def resize_buys(plan: Plan, fresh: PlanInputs, rules: PlanRules) -> tuple[TradeLine, ...]:
     """The approved buys sized again after the sells, by actual cash, positions and limits; in the plan's order.
 
-    The targets are the plan's, the approved quantity is each line's upper bound, and a line keeps its
-    number, also when nothing is left of it (then it has no side). Nothing that was not approved is bought.
+    The targets are the plan's in dollars: what the sells lost of NetLiq is no reason to buy less. The approved
+    quantity is each line's upper bound, and a line keeps its number, also when nothing is left of it (then it
+    has no side). Nothing that was not approved is bought.
     `fresh.quotes` covers the universe, as for the plan. Raises what make_plan raises of the account and
     of the quotes of the buys.
     """
@@ -27,7 +29,8 @@ def resize_buys(plan: Plan, fresh: PlanInputs, rules: PlanRules) -> tuple[TradeL
         return ()
     valuation = value_account(fresh.snapshot, plan.targets, fresh.contracts, fresh.quotes, rules)
     drifts = measure(plan.targets, valuation, rules.trigger)
-    wanted = [_now(drift, approved[drift.symbol]) for drift in drifts if drift.symbol in approved]
+    investable = plan.valuation.investable
+    wanted = [_now(drift, approved[drift.symbol], investable) for drift in drifts if drift.symbol in approved]
     bound = replace(rules.sizing, max_order_usd=None)
     listed = wish_list(wanted, desk_for(fresh, rules), {symbol: line.quantity for symbol, line in approved.items()})
     bought = size_wishes(listed, _budget(plan, listed, valuation, fresh, rules), bound)
@@ -35,10 +38,11 @@ def resize_buys(plan: Plan, fresh: PlanInputs, rules: PlanRules) -> tuple[TradeL
     return tuple(trade_line(drafts[symbol], line.number, valuation) for symbol, line in approved.items())
 
 
-def _now(drift: DriftLine, approved: TradeLine) -> DriftLine:
-    """The drift of an approved buy, which the bands no longer keep from trading."""
+def _now(drift: DriftLine, approved: TradeLine, investable: Decimal) -> DriftLine:
+    """What an approved buy lacks of its target in the approved plan; the bands no longer keep it from trading."""
     size = f"{'over' if drift.wanted < 0 else 'under'}weight by {abs(drift.drift_bps):.2f} bps now"
-    return replace(drift, cut=None, reason=f"approved for {approved.quantity:f} shares, {size}")
+    wanted = drift.target * investable - drift.value
+    return replace(drift, wanted=wanted, cut=None, reason=f"approved for {approved.quantity:f} shares, {size}")
 
 
 def _budget(plan: Plan, listed: WishList, valuation: Valuation, fresh: PlanInputs, rules: PlanRules) -> Budget:

@@ -9,7 +9,7 @@ import pytest
 from builders import NOW
 from hypothesis import given
 from hypothesis import strategies as st
-from planning_builders import account, at, case, funding_rules, held, plan_rules, sizing_rules, valuation_rules
+from planning_builders import account, at, case, etf, funding_rules, held, plan_rules, sizing_rules, valuation_rules
 
 from core.errors import MarketDataMissing
 from core.model import CAD, USD, Cut, Side
@@ -40,6 +40,16 @@ def test_with_the_cash_as_planned_the_approved_quantities_stand():
     assert found["A"].reason == "approved for 200 shares, underweight by 2000.00 bps now"
 
 
+def test_what_the_sells_lost_of_net_liq_takes_nothing_off_the_approved_buys():
+    weights = {"A": "0.3", "B": "0.3", "C": "0.3"}
+    fractional = {symbol: etf(symbol, fractional=True) for symbol in weights}
+    ruled = plan_rules(sizing=sizing_rules(allow_fractional=True))
+    plan = make_plan(case(weights, START, contracts=fractional), ruled)
+    # 500 shares of C brought 100 USD less than their value
+    found = resize_buys(plan, case(weights, after("49900", c="300"), contracts=fractional), ruled)
+    assert [line.quantity for line in found] == [D(200), D(200)]
+
+
 def test_less_cash_than_planned_shrinks_the_buys():
     found = resized(START, after("20000", c="600"))
     assert [line.quantity for line in found.values()] == [D(100), D(100)]
@@ -49,13 +59,18 @@ def test_less_cash_than_planned_shrinks_the_buys():
 def test_more_cash_than_planned_buys_no_more_than_approved():
     found = resized(START, after("90000"))
     assert [line.quantity for line in found.values()] == [D(200), D(200)]
-    assert found["A"].cut is Cut.MAXIMUM
-    assert found["A"].reason.endswith("the approval allows 200 of 350 shares")
+    assert {line.cut for line in found.values()} == {None}
+
+
+def test_a_lower_price_buys_no_more_shares_than_approved():
+    found = resized(START, after("40000"), at("A", "90"))
+    assert (found["A"].quantity, found["A"].cut) == (D(200), Cut.MAXIMUM)
+    assert found["A"].reason.endswith("the approval allows 200 of 233 shares")
 
 
 def test_the_approval_is_named_as_the_bound_also_with_a_largest_order():
     sizing = sizing_rules(max_order_usd=D(25000))
-    assert "the approval allows" in resized(START, after("90000"), sizing=sizing)["A"].reason
+    assert "the approval allows" in resized(START, after("40000"), at("A", "90"), sizing=sizing)["A"].reason
 
 
 def test_shares_that_came_meanwhile_are_not_bought_again():
@@ -80,9 +95,9 @@ def test_nothing_is_bought_that_was_not_approved():
 
 
 def test_a_drift_that_fell_inside_its_band_is_still_bought_down_to_the_target():
-    found = resized(START, after("20000", a="297"))
-    # 30 % of 99 700 is 29 910
-    assert found["A"].quantity == D(2)
+    found = resized(START, after("20500", a="297"))
+    # 30 % of the approved plan's 100 000 is 30 000
+    assert found["A"].quantity == D(3)
 
 
 def test_no_buys_need_no_account():
