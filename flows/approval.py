@@ -20,6 +20,7 @@ from core.masking import VISIBLE, mask_account
 from core.model import Approval, Plan, Stage
 from core.report import approval_markdown
 from core.wording import visible
+from flows.cancelling import is_cancelled_on_page
 from tasks.approver import Answer, Question
 from tasks.artifacts import publish
 from tasks.run import Run
@@ -109,12 +110,10 @@ async def _watch() -> None:
             try:
                 heard = datetime.now(UTC).isoformat(timespec="seconds")
                 await client.update_flow_run_labels(context.flow_run.id, {HEARTBEAT_LABEL: heard})
-                state = (await client.read_flow_run(context.flow_run.id)).state
+                if await is_cancelled_on_page(client):
+                    return
             except httpx.HTTPError as error:
                 logger.debug("no heartbeat: {}", error)
-            else:
-                if state and (state.is_cancelling() or state.is_cancelled()):
-                    return
             await asyncio.sleep(HEARTBEAT_SECONDS)
 
 
@@ -150,7 +149,7 @@ async def ask(run: Run, plan: Plan, deadline: Deadline, stage: Stage | None = No
     run.say("approval", f"{title}: waiting for an answer")
     run.reach("approval")
     for attempt in range(1, MOST_TRIES + 1):
-        key = f"{part}-{plan.hash[:12]}-{attempt}"
+        key = f"{part}-{len(run.approvals) + 1}-{attempt}-{plan.hash[:12]}"
         answer = await run.approver.ask(Question(key, title, plan, markdown, deadline.seconds_left))
         if not answer.approve or _names_account(answer, plan):
             break
@@ -159,6 +158,12 @@ async def ask(run: Run, plan: Plan, deadline: Deadline, stage: Stage | None = No
     _record(run, answer, question_id, is_approved=approved)
     if not approved:
         raise ApprovalRejected(_refusal(answer), next_step="nothing was sent for it; a new run makes a new plan")
+    if run.broker.now() > plan.expires_at:
+        # a computer that slept has a clock of its own that stood still
+        raise ApprovalExpired(
+            f"the answer came after the plan's time, {plan.expires_at:%H:%M} UTC",
+            next_step="start the run again when somebody can approve it",
+        )
     run.say("approval", f"approved by {visible(answer.approver)}")
 
 

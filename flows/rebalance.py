@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 from uuid import uuid4
@@ -17,18 +18,19 @@ from core.model import BrokerKind, Mode, Plan, Stage, Targets
 from core.plan import PlanInputs
 from core.plan.changes import account_changes, price_moves
 from flows.approval import Deadline, FormApprover, ask
+from flows.cancelling import heeding_the_page
 from tasks.buys import buy, size_buys
 from tasks.ending import account_held, finishing
 from tasks.fx import convert_currency
 from tasks.gates import gate_account, gate_plan, gate_portfolios, gate_quotes
 from tasks.inputs import blend_targets, load_models
-from tasks.plan import fx_closed, plan_trades
+from tasks.plan import check_hours, fx_closed, plan_trades
 from tasks.quotes import resolve_contracts, take_quotes
 from tasks.report import report_plan
 from tasks.run import Run
 from tasks.sells import price_sells, sell
 from tasks.snapshot import check_account, review_account, take_snapshot
-from tasks.stage import begin
+from tasks.stage import begin, check_kill_switch
 from tasks.wiring import Request, could_not_start, prepare
 
 MOST_PLANS = 3
@@ -54,7 +56,7 @@ async def rebalance(  # noqa: PLR0913, PLR0917 - a deployment's parameters are t
     flow_run_id = _flow_run_id()
     try:
         run = prepare(request, flow_run_id, FormApprover())
-        async with finishing(run):
+        async with finishing(run), heeding_the_page(run):
             await story(run)
     except RebalanceError as error:
         could_not_start(request, flow_run_id, error)
@@ -65,6 +67,7 @@ async def rebalance(  # noqa: PLR0913, PLR0917 - a deployment's parameters are t
 async def story(run: Run) -> None:
     """From the models to the last fill. Raises the failure that ends it; the report is `finishing`'s."""
     async with account_held(run):
+        check_kill_switch(run)
         rows = await load_models(run)
         await gate_portfolios(run, rows)
         targets = await blend_targets(run, rows)
@@ -112,7 +115,9 @@ async def approve_and_trade(run: Run, observed: PlanInputs, plan: Plan) -> None:
         await ask(run, plan, deadline)
         async with run.connected():
             await check_account(run)
+            run.guard()
             now = await observe(run, observed.targets)
+            check_hours(run, plan)
             changes = changed(run, plan, observed, now)
             if not changes:
                 await trade(run, plan, now, deadline)
@@ -127,10 +132,12 @@ async def approve_and_trade(run: Run, observed: PlanInputs, plan: Plan) -> None:
 
 def changed(run: Run, plan: Plan, observed: PlanInputs, now: PlanInputs) -> tuple[str, ...]:
     """What voids the approval: holdings, cash or working orders that are not the same, prices that moved too far."""
-    return (
-        *account_changes(observed.snapshot, now.snapshot),
-        *price_moves(plan, now.quotes, run.rules.quotes, run.settings.approval.max_price_move_bps),
-    )
+    return (*account_changes(observed.snapshot, now.snapshot), *prices_moved(run, plan, now))
+
+
+def prices_moved(run: Run, plan: Plan, now: PlanInputs) -> tuple[str, ...]:
+    """The prices of the plan's trades that moved further than an approval holds."""
+    return price_moves(plan, now.quotes, run.rules.quotes, run.settings.approval.max_price_move_bps)
 
 
 async def trade(run: Run, plan: Plan, now: PlanInputs, deadline: Deadline) -> None:
@@ -152,10 +159,11 @@ async def trade(run: Run, plan: Plan, now: PlanInputs, deadline: Deadline) -> No
 async def asked_again(run: Run, plan: Plan, deadline: Deadline, stage: Stage) -> Plan:
     """The plan, after a second yes where the settings want one for each stage; the connection is closed meanwhile.
 
-    Raises PlanKeptChanging when the account is not what it was before the question: what was approved first
-    was for another one, and a new run finds out what is needed now.
+    Raises PlanKeptChanging when account or prices are not what they were before the question: what was approved
+    first was for others, and a new run finds out what is needed now.
     """
-    if not run.settings.approval.each_stage:
+    lines = plan.sells if stage is Stage.SELL else plan.buys
+    if not (lines and run.settings.approval.each_stage):
         return plan
     before = await take_snapshot(run)
     await run.broker.disconnect()
@@ -164,10 +172,10 @@ async def asked_again(run: Run, plan: Plan, deadline: Deadline, stage: Stage) ->
     run.guard()
     await check_account(run)
     now = await observe(run, plan.targets)
-    changes = account_changes(before, now.snapshot)
+    changes = (*account_changes(before, now.snapshot), *prices_moved(run, replace(plan, lines=lines), now))
     if changes:
         raise PlanKeptChanging(
-            f"the account moved while the {stage.lower()}s waited for approval: {'; '.join(changes)}",
+            f"the world moved while the {stage.lower()}s waited for approval: {'; '.join(changes)}",
             next_step="they were not sent; run again for a new plan",
         )
     return await (price_sells(run, plan) if stage is Stage.SELL else size_buys(run, plan, now))

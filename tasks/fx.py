@@ -27,6 +27,9 @@ async def convert_currency(run: Run, plan: Plan, now: PlanInputs) -> None:
     if not plan.fx.quantity:
         run.say("fx", plan.fx.reason)
         return
+    if now.fx_closed:
+        run.warn(f"nothing was converted: {now.fx_closed}")
+        return
     rules = run.rules
     market = fx_market(
         now.quotes.get(USD_CAD), rules.funding, rules.quotes, run.broker.now(), sends_orders=run.mode.sends_orders

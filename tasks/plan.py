@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from core.errors import MarketClosed
 from core.execution import respect_foreign
-from core.hours import closed_reason, fx_closed_reason, in_blackout
+from core.hours import fx_closed_reason, in_blackout
 from core.model import AccountSnapshot, ForeignOrders, Plan
 from core.plan import PlanInputs, make_plan
 from tasks.run import Run
@@ -23,7 +23,7 @@ async def plan_trades(run: Run, observed: PlanInputs) -> Plan:
     for warning in plan.warnings:
         run.warn(warning)
     check_foreign_orders(run, plan, observed.snapshot)
-    check_markets(run, plan)
+    check_hours(run, plan)
     run.say("plan", f"{len(plan.sells)} sells, {len(plan.buys)} buys, turnover {plan.totals.turnover_pct:.2f} %")
     return plan
 
@@ -35,23 +35,11 @@ def check_foreign_orders(run: Run, plan: Plan, snapshot: AccountSnapshot) -> Non
         run.warn(warning)
 
 
-def check_markets(run: Run, plan: Plan) -> None:
-    """Refuse, or warn, when regular hours are wanted and the market of a traded symbol is closed."""
-    if not run.settings.rebalance.prefer_rth:
-        return
-    now = run.broker.now()
-    closed = {}
-    for line in (*plan.sells, *plan.buys):
-        if reason := closed_reason(plan.contracts[line.symbol], now):
-            closed[line.symbol] = reason
-    if closed:
-        first = next(iter(closed))
-        run.refuse_or_warn(
-            MarketClosed(
-                f"the market is closed for {', '.join(closed)}: {closed[first]}",
-                next_step="run again in regular trading hours, or set [rebalance] prefer_rth = false",
-            )
-        )
+def check_hours(run: Run, plan: Plan) -> None:
+    """Refuse, or warn, when a market of the plan is closed; warn of the blackout where no stage will start anyway."""
+    run.check_markets(plan.contracts[line.symbol] for line in (*plan.sells, *plan.buys))
+    if not run.mode.sends_orders:
+        check_blackout(run)
 
 
 def check_blackout(run: Run) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,19 +14,23 @@ from loguru import logger
 
 from core.broker.port import Broker
 from core.broker.rehearsal import Rehearsed
-from core.errors import RebalanceError
+from core.errors import MarketClosed, RebalanceError, RunCancelled
 from core.execution import Desk
+from core.hours import closed_reason
 from core.journal.port import Journal
 from core.model import (
     AccountSnapshot,
     Approval,
+    Contract,
     GateVerdict,
     Mode,
+    Order,
     Outcome,
     Plan,
     PlanRules,
     RunEvent,
     RunId,
+    Stage,
     Symbol,
     Valuation,
     WorkingOrder,
@@ -37,13 +41,18 @@ from core.settings import Settings
 from tasks.approver import Approver
 from tasks.sources import Source
 
+NEWS = frozenset(
+    {"sending", "fill", "rejected", "cancelled", "expired", "unknown", "timeout", "repriced", "connection"}
+)
+
 
 @dataclass(kw_only=True, eq=False)
 class Run:
     """What the steps of one rebalance share. Values go from step to step as arguments; here is what outlives a step.
 
     `plan` is the newest one and `before` the account it was made from; `errors` are in order of time.
-    `is_on_record` says that the journal has started it; `is_reported` turns false where a report would take the
+    `is_cancelled` says that somebody cancelled the run on its page, `is_on_record`
+    says that the journal has started it; `is_reported` turns false where a report would take the
     place of an earlier one.
     """
 
@@ -58,6 +67,7 @@ class Run:
     approver: Approver
     folder: Path
     confirm_live: bool = False
+    is_cancelled: bool = False
     is_on_record: bool = False
     is_reported: bool = True
     plan: Plan | None = None
@@ -77,7 +87,7 @@ class Run:
         self.rules: PlanRules = self.settings.plan_rules(self.mode)
         self.started_at: datetime = self.broker.now()
         self.reader = Reader(self.broker, self.settings.ibkr.read_attempts, on_retry=self.warn)
-        self.desk = Desk(self.broker, self.journal, self.settings.execution_rules(), self.guard, self.events.append)
+        self.desk = Desk(self.broker, self.journal, self.settings.execution_rules(), self.guard, self.tell)
 
     def say(self, kind: str, detail: str) -> None:
         """Put a step of the run on the timeline, into the log and before whoever watches."""
@@ -101,9 +111,38 @@ class Run:
             raise error
         self.warn(str(error))
 
-    def guard(self) -> None:
-        """Raise KillSwitchOn while the kill switch is on; asked before each stage and each order."""
+    def guard(self, order: Order | None = None) -> None:
+        """Raise KillSwitchOn or RunCancelled where the run may not go on, and MarketClosed where `order` may not leave.
+
+        Asked before each stage and each order, and while orders work.
+        """
         check_kill_switch(self.settings.safety.kill_switch_file)
+        if self.is_cancelled:
+            raise RunCancelled(
+                "the run was cancelled on its Prefect page", next_step="see its report for what was sent before"
+            )
+        if order is not None and order.stage is not Stage.FX:
+            self.check_markets((order.contract,))
+
+    def check_markets(self, contracts: Iterable[Contract]) -> None:
+        """Refuse, or warn, when regular hours are wanted and the market is closed for one of the contracts."""
+        if not self.settings.rebalance.prefer_rth:
+            return
+        now = self.broker.now()
+        closed = {each.symbol: reason for each in contracts if (reason := closed_reason(each, now))}
+        if closed:
+            self.refuse_or_warn(
+                MarketClosed(
+                    f"the market is closed for {', '.join(closed)}: {next(iter(closed.values()))}",
+                    next_step="run again in regular trading hours, or set [rebalance] prefer_rth = false",
+                )
+            )
+
+    def tell(self, event: RunEvent) -> None:
+        """Put what the desk tells on the timeline; what a person waits for goes into the log at once, too."""
+        self.events.append(event)
+        level = "INFO" if event.kind in NEWS else "DEBUG"
+        logger.bind(run_id=self.id).log(level, "{}: {}", event.kind, event.detail)
 
     def reach(self, point: str) -> None:
         """Let a rehearsal's world move; nothing on a real broker."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from core.errors import KillSwitchOn
 from core.limits import Pricing, limit_for
 from core.model import Limit, Order, OrderRecord, OrderType, Plan, Side, Stage, TradeLine
 from core.refs import order_ref
@@ -17,6 +18,14 @@ POINT_BEFORE = {Stage.FX: "before_fx", Stage.SELL: "before_sells", Stage.BUY: "b
 
 class StageStopped(Exception):
     """Nothing more may be sent in this run; the causes are on the run's list of errors already."""
+
+
+def check_kill_switch(run: Run) -> None:
+    """Refuse to start, or warn where no orders would be sent, while the kill switch is on. Raises KillSwitchOn."""
+    try:
+        run.guard()
+    except KillSwitchOn as error:
+        run.refuse_or_warn(error)
 
 
 def begin(run: Run, stage: Stage) -> None:
@@ -46,7 +55,7 @@ async def send(run: Run, stage: Stage, orders: Sequence[Order], lines: Sequence[
     complete = sum(record.filled == record.order.quantity for record in result.records)
     run.say(stage.lower(), f"{complete} of {len(result.records)} orders filled")
     if result.stops:
-        raise StageStopped
+        raise StageStopped("nothing more is sent in this run; its report says why")
 
 
 def pricing(run: Run) -> Pricing:

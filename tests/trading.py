@@ -188,7 +188,7 @@ class Guard:
     is_on: bool = False
     asked: int = field(default=0)
 
-    def __call__(self) -> None:
+    def __call__(self, order: Order | None) -> None:
         self.asked += 1
         if self.is_on or self.asked == self.stop_at:
             self.is_on = True

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from core.broker.port import Broker
 from core.errors import ConnectionLost, OrderStateUnknown, OutputFailed, RebalanceError
 from core.execution.outcome import StageResult, incomplete
-from core.execution.stage import Floor, Reprice, StageRun
+from core.execution.stage import Floor, Guard, Reprice, StageRun
 from core.execution.watch import LOOK_AT_ACCOUNT, Watch
 from core.execution.winding import cancel_off_record, close_unknown
 from core.journal.port import Journal
@@ -17,8 +17,8 @@ from core.model import ExecutionRules, Order, OrderRecord, OrderState, RunEvent
 class Desk:
     """Sends the stages of one run.
 
-    `guard` raises what forbids sending (the kill switch, a safety rule); it is asked before each order and
-    while orders work. `on_event` gets every step for the timeline.
+    `guard` raises what forbids sending (the kill switch, a safety rule); it is asked about each order before
+    it leaves, and about none in particular while orders work. `on_event` gets every step for the timeline.
     """
 
     def __init__(
@@ -26,7 +26,7 @@ class Desk:
         broker: Broker,
         journal: Journal,
         rules: ExecutionRules,
-        guard: Callable[[], None],
+        guard: Guard,
         on_event: Callable[[RunEvent], None],
     ) -> None:
         self.rules = rules

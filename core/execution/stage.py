@@ -28,6 +28,9 @@ from core.execution.winding import ask_cancel, close_unknown
 from core.model import ExecutionRules, Order, OrderRecord, OrderRef, OrderState, Stage
 from core.money import ZERO
 
+Guard = Callable[[Order | None], None]
+"""Raises what forbids to send this order now, or, with None, what forbids to let orders work on."""
+
 Reprice = Callable[[OrderRecord], Awaitable[Order | None]]
 """A new order for the unfilled rest of one whose cancel is confirmed, or None to leave it."""
 
@@ -56,7 +59,7 @@ class Floor:
 
     watch: Watch
     rules: ExecutionRules
-    guard: Callable[[], None]
+    guard: Guard
     refs: list[OrderRef]
 
 
@@ -117,7 +120,7 @@ class StageRun:
         if self._watch.cut and not self._is_broken:
             self.fail(self._watch.cut)
         if self._live and not self._is_broken:
-            self._ask_guard()
+            self._ask_guard(None)
         return self._is_broken
 
     def _heed_alarms(self) -> None:
@@ -125,9 +128,9 @@ class StageRun:
             self.fail(alarm)
         self._alarms_seen = len(self._watch.alarms)
 
-    def _ask_guard(self) -> RebalanceError | None:
+    def _ask_guard(self, order: Order | None) -> RebalanceError | None:
         try:
-            self._guard()
+            self._guard(order)
         except RebalanceError as error:
             self._watch.tell("stopped", error.message)
             self.fail(error)
@@ -155,7 +158,7 @@ class StageRun:
             self.fail(error)
             return
         self._intended.append(order.ref)
-        refusal = self._ask_guard()
+        refusal = self._ask_guard(order)
         if refusal:
             watch.journal.not_sent(order.ref, reason=refusal.message)
             return

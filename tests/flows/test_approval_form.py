@@ -226,5 +226,5 @@ async def test_holdings_that_changed_before_the_sells_were_approved_are_not_sold
     books.positions[Symbol("VTI")] = replace(books.positions[Symbol("VTI")], quantity=D(50))
     await run.answer(client, **YES)
     state = await run.ended()
-    assert state.message.startswith("exit 34: the account moved while the sells waited for approval: VTI: 300 shares")
+    assert state.message.startswith("exit 34: the world moved while the sells waited for approval: VTI: 300 shares")
     assert rehearsal.sent() == []
