@@ -48,12 +48,13 @@ class Progress:
 
 
 def show_failure(error: RebalanceError) -> None:
-    """The failure on one line, and each single fault on its own."""
+    """The failure on one line, and on lines of their own the single faults that it does not name already."""
     to = errors_console()
     line = mask_accounts(f"exit {error.exit_code:d}: {error}")
     to.print(line, style="bold red", markup=False, highlight=False, soft_wrap=True)
     for fault in error.faults:
-        to.print(f"  {mask_accounts(fault)}", markup=False, highlight=False, soft_wrap=True)
+        if fault not in error.message:
+            to.print(f"  {mask_accounts(fault)}", markup=False, highlight=False, soft_wrap=True)
 
 
 def show_plan(plan: Plan, to: Console) -> None:
@@ -92,7 +93,7 @@ def show_outcome(outcome: Outcome, paths: Iterable[Path], to: Console) -> None:
 
 def _show_faults(outcome: Outcome, to: Console) -> None:
     for error in outcome.errors:
-        for fault in error.faults:
+        for fault in (each for each in error.faults if each not in error.message):
             to.print(f"  {mask_accounts(fault)}", style="red", markup=False, soft_wrap=True)
 
 

@@ -1,0 +1,244 @@
+"""The `rebalance` command as it is typed: exit codes, what stands on stdout and what on stderr."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from loguru import logger
+from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
+
+from deployments import cli
+
+DEMO = Path(cli.__file__).parent / "demo"
+ACCOUNT = "DU1234567"
+DEADLINE = 120
+
+
+class Ended(NamedTuple):
+    """How a command ended and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """The demo's files, where they may be changed."""
+    shutil.copytree(DEMO, tmp_path / "demo", ignore=shutil.ignore_patterns("reports"))
+    return tmp_path / "demo"
+
+
+@pytest.fixture
+def rebalance(monkeypatch, capsys, folder):
+    """Run the command in this process, in the folder of the demo's files."""
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
+
+    def run(*words: str) -> Ended:
+        monkeypatch.setattr(sys, "argv", ["rebalance", *words])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as left:
+            cli.main()
+        printed = capsys.readouterr()
+        return Ended(int(left.value.code or 0), printed.out, printed.err)
+
+    yield run
+    logger.remove()
+
+
+FILES = ("--csv", "portfolios.csv", "--ini", "settings.ini")
+FAKE = (*FILES, "--broker", "fake")
+
+
+def one_line(ended: Ended) -> str:
+    """The single line that a failure is."""
+    (line,) = ended.err.splitlines()
+    assert ended.out == ""
+    return line
+
+
+def test_check_prints_the_blend(rebalance):
+    ended = rebalance("check", *FILES)
+    assert (ended.code, ended.err) == (0, "")
+    assert "VTI" in ended.out
+    assert "31.0000%" in ended.out  # 50 % of 50 and 30 % of 20
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("check", *FILES), ("plan", *FAKE)],
+    ids=["check", "plan"],
+)
+def test_json_is_one_document_and_nothing_else(rebalance, words):
+    ended = rebalance(*words, "--json")
+    document = json.loads(ended.out)
+    assert ended.code == 0
+    assert document["gross"] == 1.0
+    assert ACCOUNT not in ended.out
+
+
+@pytest.mark.parametrize("words", [("check", *FILES), ("plan", *FAKE), ("run", *FAKE)], ids=["check", "plan", "run"])
+def test_with_json_a_failure_is_the_document(rebalance, folder, words):
+    (folder / "settings.ini").unlink()
+    ended = rebalance(*words, "--json")
+    document = json.loads(ended.out)
+    assert ended.code == document["exit_code"] == 10
+    assert "settings.ini" in document["reason"]
+
+
+def test_plan_prints_what_would_be_traded(rebalance):
+    ended = rebalance("plan", *FAKE)
+    assert ended.code == 0
+    assert "IWM" in ended.out
+    assert not Path("reports").exists()
+
+
+@pytest.mark.parametrize(
+    ("missing", "code"), [("settings.ini", 10), ("portfolios.csv", 11)], ids=["no settings", "no portfolios"]
+)
+@pytest.mark.parametrize("command", ["check", "plan"])
+def test_a_file_that_is_missing_is_one_line_that_names_it(rebalance, folder, command, missing, code):
+    (folder / missing).unlink()
+    ended = rebalance(command, *(FAKE if command == "plan" else FILES))
+    assert ended.code == code
+    assert one_line(ended).startswith(f"exit {code}: ")
+    assert missing in ended.err
+
+
+def test_an_unknown_setting_is_refused_with_the_one_that_was_meant(rebalance):
+    ended = rebalance("check", *FILES, "--set", "rebalance.min_order=5")
+    assert ended.code == 10
+    assert "did you mean rebalance.min_order_usd?" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--paper", "--live"), "--paper and --live exclude each other"),
+        (("--paper",), "add --yes (paper) or --pause"),
+        (("--paper", "--pause"), "--pause needs a Prefect server"),
+        (("--set", "min_order_usd"), "write --set section.key=value"),
+    ],
+    ids=["two modes", "nobody to ask", "a form without a server", "a setting without its section"],
+)
+def test_what_cannot_be_meant_is_refused_with_2_before_anything_is_started(rebalance, words, said):
+    with temporary_settings(restore_defaults={PREFECT_API_URL}):
+        ended = rebalance("run", *FAKE, *words)
+    assert ended.code == 2
+    assert said in one_line(ended)
+
+
+def test_a_prefect_server_that_is_not_there_is_one_line_and_20(rebalance):
+    with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api", PREFECT_CLIENT_MAX_RETRIES: 0}):
+        ended = rebalance("run", *FAKE)
+    assert ended.code == 20
+    assert "the Prefect server at http://127.0.0.1:9/api does not answer" in one_line(ended)
+
+
+def test_a_mistake_in_the_program_is_one_line_and_70(rebalance, monkeypatch):
+    def stumble(*args, **kwargs):
+        raise KeyError(ACCOUNT)
+
+    monkeypatch.setattr("deployments.quicklook.show_blend", stumble)
+    ended = rebalance("check", *FILES)
+    assert ended.code == 70
+    assert one_line(ended).startswith("exit 70: unforeseen: KeyError: '******567' (test_cli.py:")
+
+
+@pytest.mark.usefixtures("prefect_server")
+class TestThroughTheFlow:
+    """`rebalance run` and `rebalance scenario` on the server of the test run."""
+
+    def test_a_paper_run_trades_reports_and_ends_with_0(self, rebalance, folder):
+        ended = rebalance("run", *FAKE, "--paper", "--yes")
+        assert ended.code == 0
+        assert ended.out.splitlines()[-1] == "completed: done (exit 0)"
+        assert "buy: 7 of 7 orders filled" in ended.err
+        assert len(list((folder / "reports").rglob("result.json"))) == 1
+        assert ACCOUNT not in ended.out + ended.err
+
+    def test_json_of_a_run_is_its_result(self, rebalance, folder):
+        ended = rebalance("run", *FAKE, "--json")
+        (written,) = (folder / "reports").rglob("result.json")
+        assert ended.code == 0
+        assert ended.out == written.read_text()
+
+    @pytest.mark.parametrize(
+        ("words", "code", "said"),
+        [
+            (("--report-only",), 2, "name it with --market FILE"),
+            (("--live", "--pause"), 30, "paper_only"),
+            (("--live", "--pause", "--set", "safety.paper_only=false"), 30, "needs a second, explicit word"),
+            (("--paper", "--yes", "--set", "ibkr.read_only=true"), 30, "read_only"),
+            (("--market", "nowhere.yaml"), 2, "nowhere.yaml"),
+        ],
+        ids=[
+            "report-only without a market",
+            "live in a paper_only file",
+            "live without --yes",
+            "read only",
+            "no market",
+        ],
+    )
+    def test_what_the_rules_refuse_is_one_line_with_its_code(self, rebalance, words, code, said):
+        ended = rebalance("run", *FAKE, *words)
+        assert ended.code == code
+        assert said in ended.out.splitlines()[-1]
+        assert "Traceback" not in ended.out + ended.err
+
+    def test_report_only_reads_account_and_market_from_a_file(self, rebalance):
+        ended = rebalance("run", *FILES, "--report-only", "--market", "market.yaml")
+        assert ended.code == 0
+        assert "this mode sends no orders" in ended.out.splitlines()[-1]
+
+    def test_nothing_is_sent_between_stop_and_go(self, rebalance, folder):
+        assert rebalance("stop", "--ini", "settings.ini").code == 0
+        assert (folder / "KILL_SWITCH").exists()
+        stopped = rebalance("run", *FAKE, "--paper", "--yes", "--json")
+        assert stopped.code == 31
+        assert json.loads(stopped.out)["orders"] == []
+        assert rebalance("go", "--ini", "settings.ini").code == 0
+        assert rebalance("run", *FAKE, "--paper", "--yes").code == 0
+
+    def test_scenario_runs_every_file_of_a_folder_and_ends_with_0_however_they_end(self, rebalance, folder):
+        scenarios = folder / "scenarios"
+        scenarios.mkdir()
+        theirs = Path(__file__).parent.parent / "scenarios"
+        for name in ("exit_32_rejected_by_a_person.yaml", "e2e_no_trade_within_band.yaml"):
+            shutil.copy(theirs / name, scenarios)
+        ended = rebalance("scenario", "scenarios", "--out", "out")
+        codes = {
+            path.parent.name: json.loads(path.read_text())["exit_code"] for path in Path("out").rglob("result.json")
+        }
+        assert ended.code == 0
+        assert codes == {"exit_32_rejected_by_a_person": 32, "e2e_no_trade_within_band": 0}
+
+
+def test_a_scenario_that_is_not_understood_is_2_with_every_fault(rebalance, folder):
+    (folder / "wrong.yaml").write_text("name: wrong\nmodes: paper\n")
+    ended = rebalance("scenario", "wrong.yaml", "--out", "out")
+    assert ended.code == 2
+    assert "modes" in ended.err
+
+
+def test_plan_needs_neither_prefect_nor_great_expectations(folder):
+    program = (
+        "import sys; from deployments.cli import main\n"
+        f"sys.argv = ['rebalance', 'plan', *{FAKE!r}]\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "print(sorted({'prefect', 'great_expectations', 'pandas'} & sys.modules.keys()), file=sys.stderr)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=folder, capture_output=True, text=True, timeout=DEADLINE, check=True
+    )
+    assert "IWM" in done.stdout
+    assert done.stderr.splitlines()[-1] in ("[]", "['pandas']")
