@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -68,13 +68,38 @@ class FromScenario:
 
 
 def run_scenarios(paths: Sequence[Path], out: Path, broker: BrokerKind) -> None:
-    """Run every file and print how each ended. Raises UsageError for files that are missing or not understood."""
+    """Run every file and print how each ended.
+
+    Raises UsageError for files that are missing or not understood, when all others have run.
+    """
     if broker is not BrokerKind.FAKE:
         raise UsageError(f"scenarios do not run on broker {broker.value!r} yet", next_step="use --broker fake")
-    scenarios = [read_scenario(path) for path in _files(paths)]
-    show_progress()
-    outcomes = asyncio.run(_run_all(scenarios, out))
-    terminal.console().print(_table(scenarios, outcomes))
+    scenarios, unread = _read(_files(paths))
+    if scenarios:
+        show_progress()
+        outcomes = asyncio.run(_run_all(scenarios, out))
+        terminal.console().print(_table(scenarios, outcomes))
+    if unread:
+        raise _could_not_run(unread)
+
+
+def _read(paths: Iterable[Path]) -> tuple[list[Scenario], list[UsageError]]:
+    """The scenarios, and why the other files are none."""
+    scenarios, unread = [], []
+    for path in paths:
+        try:
+            scenarios.append(read_scenario(path))
+        except UsageError as error:
+            unread.append(error)
+    return scenarios, unread
+
+
+def _could_not_run(unread: Sequence[UsageError]) -> UsageError:
+    """One error for all files that could not be run."""
+    if len(unread) == 1:
+        return unread[0]
+    faults = [fault for error in unread for fault in error.faults]
+    return UsageError(f"{len(unread)} scenarios could not be run", next_step=unread[0].next_step, faults=faults)
 
 
 async def _run_all(scenarios: Sequence[Scenario], out: Path) -> list[Outcome]:

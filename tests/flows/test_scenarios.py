@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from goldens import assert_golden
 
+from core.errors import UsageError
 from core.model import BrokerKind
 from deployments.scenarios import run_scenarios
 
@@ -60,3 +61,19 @@ def test_no_report_shows_the_account(results, name):
 def test_there_is_a_scenario_for_every_exit_code_that_a_rehearsal_can_raise():
     codes = {int(path.stem.split("_")[1]) for path in FILES if path.stem.startswith("exit_")}
     assert codes == {2, 10, 11, 12, 20, 21, 22, 23, 24, 25, 26, 27, 28, 30, 31, 32, 33, 34, 40, 41}
+
+
+def test_a_file_that_is_no_scenario_is_named_when_the_others_have_run(prefect_server, tmp_path):
+    folder, out = tmp_path / "files", tmp_path / "out"
+    folder.mkdir()
+    (folder / "b_good.yaml").write_text((FOLDER / "exit_10_settings_invalid.yaml").read_text())
+    (folder / "a_typo.yaml").write_text("nmae: text\n")
+    (folder / "c_list.yaml").write_text("- text\n")
+    with pytest.raises(UsageError, match="2 scenarios could not be run") as refusal:
+        run_scenarios([folder], out, BrokerKind.FAKE)
+    assert [each.name for each in out.iterdir()] == ["b_good"]
+    assert result_of(out, "b_good")["exit_code"] == 10
+    assert any("a_typo.yaml: nmae: unknown key" in fault for fault in refusal.value.faults)
+    (folder / "a_typo.yaml").unlink()
+    with pytest.raises(UsageError, match=r"c_list\.yaml: 1 fault: must be a mapping"):
+        run_scenarios([folder], out, BrokerKind.FAKE)
