@@ -158,3 +158,10 @@ def test_a_dry_run_on_a_sunday_with_old_quotes_gives_a_plan_with_warnings(tmp_pa
     warnings = " ".join(run.result["warnings"])
     for word in ("stale", "closed", "no usable market", "working order"):
         assert word in warnings
+
+
+def test_market_data_that_is_asked_for_delayed_is_a_warning(tmp_path):
+    asked = ("targets:", "settings: {ibkr: {market_data_type: delayed}}\ntargets:")
+    run = rehearse("dry_run_on_a_sunday", tmp_path, asked)
+    assert run.result["exit_code"] == 0
+    assert "quotes are not live but delayed: BND, VTI" in run.result["warnings"]
