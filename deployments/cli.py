@@ -22,6 +22,7 @@ app = typer.Typer(
     help="Bring an Interactive Brokers account back to its target weights, with your approval.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
     add_completion=False,
 )
 

@@ -14,6 +14,7 @@ from loguru import logger
 from core.errors import ConnectionLost, ExitCode, RebalanceError, UsageError
 from core.model import Mode, Outcome
 from core.report import result_json
+from core.safety import check_mode
 from deployments.asking import AtTerminal, SaidYes
 from deployments.server import lasting_server, server_failures
 from deployments.terminal import Progress, console, errors_console, show_outcome
@@ -33,7 +34,7 @@ class Terms:
 def approver_for(request: Request, terms: Terms) -> Approver | None:
     """Who is asked in this run; None leaves the question to the form.
 
-    Raises UsageError when nobody could answer, and SettingsInvalid, before anything is started.
+    Raises UsageError when nobody could answer, and what settings and safety rules refuse, before anything is started.
     """
     settings = request.files().settings()
     if not (request.mode.sends_orders and settings.safety.require_confirm):
@@ -49,6 +50,12 @@ def approver_for(request: Request, terms: Terms) -> Approver | None:
         return SaidYes()
     if sys.stdin.isatty():
         return AtTerminal()
+    if terms.says_yes:
+        check_mode(settings, request.mode, confirm_live=request.confirm_live, broker=request.broker)
+        raise UsageError(
+            "nobody can approve: --yes approves in paper only, and there is no terminal and no --pause",
+            next_step="run it in a terminal, or add --pause",
+        )
     raise UsageError(
         "nobody can approve: there is no terminal, no --yes and no --pause",
         next_step="run it in a terminal, or add --yes (paper) or --pause",
@@ -60,6 +67,8 @@ def run_flow(request: Request, terms: Terms) -> ExitCode:
 
     Raises what `approver_for` raises, and ConnectionLost when Prefect fails before the run could start.
     """
+    from prefect.exceptions import TerminationSignal
+
     outcomes: list[Outcome] = []
 
     def ended(outcome: Outcome, paths: tuple[Path, ...]) -> None:
@@ -76,6 +85,10 @@ def run_flow(request: Request, terms: Terms) -> ExitCode:
     try:
         with session(own), server_failures():
             asyncio.run(_run(request))
+    except TerminationSignal:
+        # asyncio has cancelled the run before this comes here: its orders are cancelled, its report is written
+        if not outcomes:
+            return ExitCode.CANCELLED
     except ConnectionLost as error:
         if not outcomes:
             raise

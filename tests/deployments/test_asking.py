@@ -137,12 +137,16 @@ class Command:
         os.close(far_end)
         self.printed = ""
 
+    def _read(self):
+        # a piece may end inside a character
+        return os.read(self._terminal, 65536).decode(errors="replace")
+
     def read_until(self, words):
         """Read what it prints until the words are there, or until it ends."""
         deadline = time.monotonic() + DEADLINE
         with suppress(OSError):  # the terminal is gone with the process
             while words not in self.printed and time.monotonic() < deadline:
-                self.printed += os.read(self._terminal, 65536).decode()
+                self.printed += self._read()
         assert words in self.printed, self.printed
 
     def type(self, text):
@@ -151,7 +155,7 @@ class Command:
     def ended(self):
         """Its exit code, with the rest of what it printed."""
         with suppress(OSError):
-            while more := os.read(self._terminal, 65536).decode():
+            while more := self._read():
                 self.printed += more
         os.close(self._terminal)
         return self.process.wait(DEADLINE)
@@ -179,9 +183,10 @@ def test_y_in_a_terminal_trades(command, tmp_path):
     assert report_of(tmp_path)["status"] == "completed"
 
 
-def test_ctrl_c_at_the_question_ends_with_130_a_report_and_no_order(command, tmp_path):
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
+def test_whoever_stops_it_at_the_question_gets_130_a_report_and_no_order(command, tmp_path, stop):
     command.read_until("Approve the plan? [y/N]")
-    os.killpg(command.process.pid, signal.SIGINT)
+    os.killpg(command.process.pid, stop)
     assert command.ended() == 130
     assert "Traceback" not in command.printed
     assert (report_of(tmp_path)["exit_code"], report_of(tmp_path)["orders"]) == (130, [])

@@ -136,6 +136,29 @@ def test_what_cannot_be_meant_is_refused_with_2_before_anything_is_started(rebal
     assert said in one_line(ended)
 
 
+@pytest.mark.parametrize(
+    ("more", "code", "said"),
+    [
+        ((), 30, "[safety] paper_only is true"),
+        (("--set", "safety.paper_only=false", "--account", "U1234567"), 2, "not on fake"),
+        (
+            ("--set", "safety.paper_only=false", "--account", "U1234567", "--broker", "ibkr"),
+            2,
+            "--yes approves in paper only",
+        ),
+    ],
+    ids=["paper_only", "the fake", "no terminal"],
+)
+def test_live_without_a_terminal_names_the_first_rule_that_forbids_it(rebalance, more, code, said):
+    ended = rebalance("run", *FAKE, "--live", "--yes", *more)
+    assert ended.code == code
+    assert said in one_line(ended)
+
+
+def test_help_shows_the_section_of_a_setting(rebalance):
+    assert "[ibkr] account_id" in rebalance("run", "--help").out
+
+
 def test_a_prefect_server_that_is_not_there_is_one_line_and_20(rebalance):
     with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api", PREFECT_CLIENT_MAX_RETRIES: 0}):
         ended = rebalance("run", *FAKE)
