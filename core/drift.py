@@ -21,27 +21,32 @@ def measure(targets: Targets, valuation: Valuation, rules: TriggerRules) -> tupl
     Of 100 000 USD investable, 61 000 in a symbol with target 0.60 is a drift of +100 bps and `wanted`
     −1 000 USD.
     """
-    investable = valuation.investable
-    gaps = [
-        (symbol, held * valuation.prices[symbol].value, targets.weights.get(symbol, NO_TARGET))
-        for symbol, held in valuation.held.items()
-    ]
-    total = None
-    if rules.mode is TriggerMode.TOTAL_DRIFT:
-        total = sum([abs(value - weight * investable) for _, value, weight in gaps], ZERO)
-    verdicts = _Verdicts(rules, investable, total)
-    return tuple([_line(symbol, value, weight, valuation, verdicts) for symbol, value, weight in gaps])
+    total = _total(targets, valuation) if rules.mode is TriggerMode.TOTAL_DRIFT else None
+    verdicts = _Verdicts(rules, valuation.investable, total)
+    return tuple([_line(symbol, targets, valuation, verdicts) for symbol in valuation.held])
 
 
-def _line(symbol: Symbol, value: Decimal, weight: Decimal, valuation: Valuation, verdicts: _Verdicts) -> DriftLine:
-    investable = valuation.investable
-    wanted = weight * investable - value
+def _total(targets: Targets, valuation: Valuation) -> Decimal:
+    """Σ|value − target value| in USD."""
+    investable, prices, weights = valuation.investable, valuation.prices, targets.weights
+    return sum(
+        [
+            abs(held * prices[symbol].value - weights.get(symbol, NO_TARGET) * investable)
+            for symbol, held in valuation.held.items()
+        ],
+        ZERO,
+    )
+
+
+def _line(symbol: Symbol, targets: Targets, valuation: Valuation, verdicts: _Verdicts) -> DriftLine:
+    held, price, investable = valuation.held[symbol], valuation.prices[symbol], valuation.investable
+    value, target = held * price.value, targets.weights.get(symbol, NO_TARGET)
+    wanted = target * investable - value
     drift_bps = -wanted * BPS / investable
     is_triggered, cut, words = verdicts.of(wanted)
     if wanted:
-        words = f"{'overweight' if wanted < 0 else 'underweight'} by {abs(drift_bps):.2f} bps{words}"
-    held, price = valuation.held[symbol], valuation.prices[symbol]
-    return DriftLine(symbol, weight, held, price, value, wanted, drift_bps, is_triggered, cut, words)
+        words = f"{'overweight' if wanted < ZERO else 'underweight'} by {abs(drift_bps):.2f} bps{words}"
+    return DriftLine(symbol, target, held, price, value, wanted, drift_bps, is_triggered, cut, words)
 
 
 class _Verdict(NamedTuple):
