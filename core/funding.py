@@ -289,18 +289,18 @@ def budget_for(
 ) -> Budget:
     """The money for buys: free cash, and with allow_margin as much borrowing as every limit allows.
 
-    The USD debit stays ≤ |CASH weight| × investable value, so that an unlevered target never borrows; who owes
-    already has no cash buffer to keep, only that limit.
+    The USD debit stays ≤ |CASH weight| × investable value. A target that borrows keeps to that limit instead of a
+    cash buffer, for nobody has both; one that does not never borrows, and keeps its buffer.
     """
-    cash = max(ZERO, free_cash(valuation, proceeds))
+    cash = free_cash(valuation, proceeds)
     if not rules.allow_margin:
-        return Budget(cash, Cut.MONEY, costs.commission)
-    owed = max(ZERO, -_usd(valuation, proceeds))
-    borrowed = max(ZERO, -targets.cash * valuation.investable - owed)
+        return Budget(max(ZERO, cash), Cut.MONEY, costs.commission)
+    if targets.cash:
+        cash = _usd(valuation, proceeds) - targets.cash * valuation.investable
     left = room(valuation, proceeds, rules)
     loss = proceeds.loss + proceeds.commissions + _fx_loss(valuation, proceeds)
     limits = (
-        (cash + borrowed, Cut.LEVERAGE if targets.cash else Cut.MONEY),
+        (cash, Cut.LEVERAGE if targets.cash else Cut.MONEY),
         (_within_leverage(left.leverage - rules.max_leverage * loss, costs, rules), Cut.LEVERAGE),
     )
     money, cut = min(limits, key=lambda limit: limit[0])

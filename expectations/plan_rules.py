@@ -83,20 +83,19 @@ def targets_are_gross(frame: pd.DataFrame, limits: Limits) -> pd.Series:
 
 @rule
 def buys_are_paid(frame: pd.DataFrame, limits: Limits) -> pd.Series:
-    """Buys at their worst prices cost at most what there is if every order fills at its worst, commissions paid.
+    """Buys at their worst prices, with commissions, cost at most what there is if every order fills at its worst.
 
-    There is: USD cash + sells + converted USD − commissions − what of the buffer the CAD left does not hold, and
-    what may be borrowed: |CASH weight| × investable, less the debit there would be without the buys. Not below 0
-    either, so the commissions of the buys are counted with their cost.
+    There is: USD cash + sells + converted USD − commissions − what of the buffer the CAD left does not hold; for a
+    target that borrows |CASH weight| × investable in place of the buffer.
     """
-    is_buy, is_sell = frame["side"] == "BUY", frame["side"] == "SELL"
+    is_buy, is_traded = frame["side"] == "BUY", frame["side"] != "NONE"
     converted = _converted(limits)
-    earlier = is_sell.sum() + bool(limits["fx_usd"])
-    usd = limits["usd"] + _worth(frame, "SELL", "worst_price") + converted - earlier * limits["commission"]
-    own = max(0.0, usd - max(0.0, limits["buffer"] - _cad_left(limits, converted)))
-    borrowed = max(0.0, limits["debit"] * limits["investable"] - max(0.0, -usd))
-    cost = _worth(frame, "BUY", "worst_price") + is_buy.sum() * limits["commission"]
-    return ~is_buy | bool(cost <= own + borrowed + tolerance(limits["net_liq"]))
+    orders = is_traded.sum() + bool(limits["fx_usd"])
+    usd = limits["usd"] + _worth(frame, "SELL", "worst_price") + converted - orders * limits["commission"]
+    borrowed, kept = limits["debit"] * limits["investable"], limits["buffer"] - _cad_left(limits, converted)
+    there_is = usd + borrowed if borrowed else usd - max(0.0, kept)
+    cost = _worth(frame, "BUY", "worst_price")
+    return ~is_buy | bool(cost <= there_is + tolerance(limits["net_liq"]))
 
 
 @rule

@@ -330,17 +330,16 @@ def test_near_the_other_limits_the_commissions_are_counted_as_well(excess, money
     ("usd", "sells", "money"),
     [
         # NetLiq 10 000, buffer 100, investable 9 900, so the debit may be 4 950
-        ("10000", "0", "14850"),  # 9 900 of cash, and 4 950
-        ("100", "0", "4950"),
-        ("40", "0", "4950"),  # the buffer is not whole, but nothing is owed yet
+        ("10000", "0", "14950"),
+        ("40", "0", "4990"),
         ("0", "0", "4950"),
-        ("-4000", "0", "950"),  # who owes has no buffer to keep, only the limit of the debit
+        ("-4000", "0", "950"),
         ("-4000", "500", "1450"),
         ("-4950", "0", "0"),
         ("-6000", "0", "0"),
     ],
 )
-def test_borrowing_is_what_the_debit_lacks_to_its_limit(usd, sells, money):
+def test_a_target_that_borrows_may_owe_its_cash_weight_and_keeps_no_buffer(usd, sells, money):
     own = account(held("A", str((10000 - int(usd)) // 20), "20"), cash={USD: usd})
     inputs = case({"A": "1.5", "CASH": "-0.5"}, own, at("A", "20"))
     planned = plan_rules(valuation=valuation_rules(cash_buffer_pct=D(1)))
