@@ -24,6 +24,8 @@ async def check_account(run: Run) -> None:
 async def take_snapshot(run: Run) -> AccountSnapshot:
     """The account, complete, with our own leftover orders cancelled first in modes that trade.
 
+    The first one is what the report shows of a run that ends without a plan.
+
     Raises BrokerError; OrderStateUnknown when a leftover's cancel is not confirmed.
     """
     snapshot = await run.reader.take_snapshot()
@@ -38,6 +40,7 @@ async def take_snapshot(run: Run) -> AccountSnapshot:
             run.warn(
                 f"working order left alone: {order.side} {order.quantity:f} {order.symbol} {order.order_ref}".strip()
             )
+    run.before = run.before or snapshot
     run.say(
         "account",
         f"{mask_account(snapshot.account_id)}: NetLiq {snapshot.net_liq.amount:,.2f} {snapshot.base_currency}, "

@@ -5,8 +5,9 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
-from scenario_runs import rehearse
+from scenario_runs import SCENARIOS, rehearse
 
+from core.scenario import read_scenario
 from core.settings import load_settings
 from core.targets import blend, read_portfolios
 
@@ -165,3 +166,11 @@ def test_market_data_that_is_asked_for_delayed_is_a_warning(tmp_path):
     run = rehearse("dry_run_on_a_sunday", tmp_path, asked)
     assert run.result["exit_code"] == 0
     assert "quotes are not live but delayed: BND, VTI" in run.result["warnings"]
+
+
+def test_a_run_that_ends_without_a_plan_still_says_what_the_account_holds(tmp_path):
+    run = rehearse("exit_26_leverage_still_broken", tmp_path)
+    assert (run.result["exit_code"], run.result["plan"]) == (26, [])
+    world = read_scenario(SCENARIOS / "exit_26_leverage_still_broken.yaml").world
+    assert run.result["positions_after"] == {held.symbol: held.quantity for held in world.account.positions}
+    assert run.result["cash_after"]["USD"] == world.account.cash["USD"]
