@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from core.sizing.greedy import fill
 from core.sizing.items import Basket
-from core.sizing.moves import Effort, Margin, allowed_steps, moves_of, useful_lines
+from core.sizing.moves import Away, Effort, Margin, allowed_steps, moves_of, useful_lines
 from core.sizing.search import best_moves
 
 ROUNDS = (
@@ -21,7 +21,7 @@ ROUNDS = (
     Effort(pairs=20_000, reach=8, dense=16, span=8),
     Effort(pairs=60_000, reach=20, dense=30, span=16),
 )
-SHORT_OF_MONEY = 20  # missing more than a 20th: no line may leave its scaled size by more than a few shares
+SHORT_OF_MONEY = 20  # missing more than a 20th: the lines stay near their scaled sizes
 MOST_LINES = 120
 FEWEST_STATES = 8
 
@@ -36,9 +36,9 @@ def spend(basket: Basket, base: Sequence[int]) -> list[int]:
     lines = _at_the_margin(basket, steps, rate)
     for effort in ROUNDS:
         margin = Margin(basket.left(steps), rate)
-        reach = _reach(basket, effort)
+        away = _away(basket, effort)
         moves = (
-            moves_of(basket, margin, line, steps[line], allowed_steps(basket, line, base[line], reach), effort.dense)
+            moves_of(basket, margin, line, steps[line], allowed_steps(basket, line, base[line], away), effort.dense)
             for line in lines
         )
         useful = useful_lines(basket, moves, margin, basket.drift(steps))
@@ -51,12 +51,15 @@ def spend(basket: Basket, base: Sequence[int]) -> list[int]:
     return steps
 
 
-def _reach(basket: Basket, effort: Effort) -> int:
-    """How far (units) a line may leave its scaled size: when little money is missing, by all of that."""
+def _away(basket: Basket, effort: Effort) -> Away:
+    """How far a line may leave its scaled size: when little money is missing, by all of that.
+
+    When much is missing, what a line gives up would go to others at hardly any less drift: one step is the most.
+    """
     missing = -basket.left(item.floor for item in basket.items)
     if SHORT_OF_MONEY * missing > basket.money:
-        return ROUNDS[0].reach * basket.dearest
-    return max(effort.reach * basket.dearest, missing)
+        return Away(ROUNDS[0].reach * basket.dearest, most_down=1)
+    return Away(max(effort.reach * basket.dearest, missing))
 
 
 def _at_the_margin(basket: Basket, steps: Sequence[int], rate: int) -> list[int]:

@@ -29,6 +29,13 @@ class Effort(NamedTuple):
     span: int
 
 
+class Away(NamedTuple):
+    """How far a line may leave its scaled size: by `reach` (units), downwards by `most_down` steps if not None."""
+
+    reach: int
+    most_down: int | None = None
+
+
 class Margin(NamedTuple):
     """Where a round starts: unspent money (units), and the drift that a unit of money removes (2⁻⁴⁰)."""
 
@@ -82,11 +89,12 @@ def moves_of(basket: Basket, margin: Margin, number: int, now: int, allowed: ran
     return Line(number, moves, min(move.loss for move in moves), min(move.cost for move in moves))
 
 
-def allowed_steps(basket: Basket, number: int, base: int, reach: int) -> range:
-    """Steps that a line may move to from its scaled size `base`: `reach` (units) away, and never a small order."""
+def allowed_steps(basket: Basket, number: int, base: int, away: Away) -> range:
+    """Steps that a line may move to from its scaled size `base`, never to a small order."""
     item = basket.items[number]
-    far = 1 + reach // item.worst
-    return range(max(base - far, item.least if item.can_be_small else 0), min(base + far, item.cap) + 1)
+    far = 1 + away.reach // item.worst
+    down = far if away.most_down is None else min(far, away.most_down)
+    return range(max(base - down, item.least if item.can_be_small else 0), min(base + far, item.cap) + 1)
 
 
 def _stops(now: int, allowed: range, dense: int) -> list[int]:

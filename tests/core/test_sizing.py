@@ -349,6 +349,19 @@ def test_drift_is_never_worse_than_with_the_scaled_whole_shares(wants: list[BuyW
     assert drift(whole, sized) <= drift(whole, scaled)
 
 
+@given(wants=wanted_lines(), share=st.integers(1, 19))
+def test_where_much_money_is_missing_no_line_gives_up_more_than_a_share_of_its_scaled_size(
+    wants: list[BuyWant], share: int
+) -> None:
+    whole = [want for want in wants if want.step == ONE and want.most is None]
+    floors = [int(want.wanted / want.price) for want in whole]
+    full = sum((q * want.worst_price + ONE for q, want in zip(floors, whole, strict=True) if q), ZERO)
+    money = full * share / 20
+    sized = {line.symbol: line.quantity for line in size_buys(whole, money, min_order_usd=ZERO, commission=ONE)}
+    for want, scaled in zip(whole, scaled_by_hand(whole, money), strict=True):
+        assert sized[want.symbol] >= scaled - 1
+
+
 def scaled_by_hand(wants: Sequence[BuyWant], money: Decimal) -> list[int]:
     """Whole shares below at the largest factor that fits, from all factors at which a line gains a share."""
     pairs = [(Fraction(want.wanted), Fraction(want.price)) for want in wants]
