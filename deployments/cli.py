@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -170,5 +171,6 @@ def _fail(error: RebalanceError) -> NoReturn:
     show_failure(error)
     if "--json" in sys.argv:
         document = {"exit_code": int(error.exit_code), "reason": str(error), "faults": list(error.faults)}
-        print(mask_accounts(json.dumps(document, indent=2, ensure_ascii=False)))  # noqa: T201 - what --json promises
+        with suppress(OSError):  # what cannot take the document cannot take a complaint either
+            print(mask_accounts(json.dumps(document, indent=2, ensure_ascii=False)), flush=True)  # noqa: T201 - what --json promises
     sys.exit(error.exit_code)

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rich.box import HEAVY_HEAD, SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -21,6 +22,20 @@ if TYPE_CHECKING:
     from core.model import Outcome, Plan
 
 PIPE_WIDTH = 160
+WIDE = 130
+WORDS = ("symbol", "side", "status")
+PLAN_COLUMNS = ("symbol", "target %", "current %", "drift bps", "price", "side", "shares", "limit", "dollars")
+RESULT_COLUMNS = (
+    "symbol",
+    "side",
+    "filled",
+    "ordered",
+    "avg price",
+    "notional",
+    "status",
+    "slippage bps",
+    "residual bps",
+)
 LEVELS = {"WARNING": ("warning: ", "yellow"), "ERROR": ("failed: ", "bold red")}
 
 
@@ -58,17 +73,22 @@ def show_failure(error: RebalanceError) -> None:
 
 
 def show_plan(plan: Plan, to: Console) -> None:
-    """The plan as a table: what trades, and in one line each what else there is to know."""
-    table = Table(title=f"Plan {plan.run_id}", title_justify="left")
-    for name in ("symbol", "target %", "current %", "drift bps", "price", "side", "shares", "limit", "dollars"):
-        table.add_column(name, justify="left" if name in ("symbol", "side") else "right")
-    table.add_column("reason", overflow="fold")
-    for row in pre_trade_rows(plan):
+    """The plan as a table: what trades and why; on a narrow screen the reasons stand below it."""
+    is_wide = to.width >= WIDE
+    table = _table(f"Plan {plan.run_id}", PLAN_COLUMNS, to)
+    if is_wide:
+        table.add_column("reason", overflow="fold")
+    rows = pre_trade_rows(plan)
+    for row in rows:
         cells = (row.symbol, row.target_pct, row.current_pct, row.drift_bps, row.price, row.side, row.share_delta)
-        table.add_row(*map(escape, (*cells, row.limit_price, row.est_notional, row.reason)))
+        reason = (row.reason,) if is_wide else ()
+        table.add_row(*map(escape, (*cells, row.limit_price, row.est_notional, *reason)))
     to.print(table)
+    for row in () if is_wide else rows:
+        to.print(f"{row.symbol}: {row.reason}", markup=False)
     if plan.fx:
-        to.print(f"FX: {plan.fx.reason}", markup=False)
+        bought = f"BUY {formats.shares(plan.fx.quantity)} USD.CAD, " if plan.fx.quantity else ""
+        to.print(f"FX: {bought}{plan.fx.reason}", markup=False)
 
 
 def show_outcome(outcome: Outcome, paths: Iterable[Path], to: Console) -> None:
@@ -76,7 +96,7 @@ def show_outcome(outcome: Outcome, paths: Iterable[Path], to: Console) -> None:
     if outcome.plan and not outcome.orders:
         show_plan(outcome.plan, to)
     if outcome.orders:
-        to.print(_orders_table(outcome))
+        to.print(_orders_table(outcome, to))
     if outcome.after:
         cash = ", ".join(
             f"{formats.money(amount)} {currency}" for currency, amount in sorted(outcome.after.cash.items())
@@ -97,20 +117,18 @@ def _show_faults(outcome: Outcome, to: Console) -> None:
             to.print(f"  {mask_accounts(fault)}", style="red", markup=False, soft_wrap=True)
 
 
-def _orders_table(outcome: Outcome) -> Table:
-    table = Table(title=f"Result of run {outcome.run_id}", title_justify="left")
-    for name in (
-        "symbol",
-        "side",
-        "filled",
-        "ordered",
-        "avg price",
-        "notional",
-        "status",
-        "slippage bps",
-        "residual bps",
-    ):
-        table.add_column(name, justify="left" if name in ("symbol", "side", "status") else "right")
+def _table(title: str, columns: Iterable[str], to: Console) -> Table:
+    """An empty table; a narrow screen gets one without frames, so that no number is cut short."""
+    is_wide = to.width >= WIDE
+    padding = (0, 1) if is_wide else (0, 0)
+    table = Table(title=title, title_justify="left", box=HEAVY_HEAD if is_wide else SIMPLE_HEAD, padding=padding)
+    for name in columns:
+        table.add_column(name, justify="left" if name in WORDS else "right", overflow="fold")
+    return table
+
+
+def _orders_table(outcome: Outcome, to: Console) -> Table:
+    table = _table(f"Result of run {outcome.run_id}", RESULT_COLUMNS, to)
     for row in post_trade_rows(outcome.orders, outcome.residual_drift_bps or {}):
         cells = (row.symbol, row.side, row.filled_shares, row.ordered_shares, row.avg_price, row.notional)
         table.add_row(*map(escape, (*cells, row.status, row.slippage_bps, row.residual_drift_bps)))

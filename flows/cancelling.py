@@ -10,6 +10,7 @@ import httpx
 from loguru import logger
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.context import FlowRunContext
+from prefect.exceptions import TerminationSignal
 
 from tasks.run import Run
 
@@ -52,4 +53,7 @@ async def _look(run: Run) -> None:
                 run.is_cancelled = await is_cancelled_on_page(client)
             except httpx.HTTPError as error:
                 logger.debug("the page could not be looked at: {}", error)
+            except TerminationSignal:
+                # SIGTERM is raised in whatever runs just then; here it would be lost
+                run.is_cancelled = True
             await asyncio.sleep(LOOK_SECONDS)
