@@ -20,10 +20,10 @@
     ├── Refused
     │   ├── SafetyRefused      30
     │   ├── KillSwitchOn       31
-    │   ├── ApprovalRejected   32
+    │   ├── ApprovalRejected   32  a person says no
     │   ├── ApprovalExpired    33
     │   ├── PlanKeptChanging   34
-    │   └── RunCancelled      130  Ctrl-C, or cancelled on the Prefect page
+    │   └── RunCancelled       32  a person stops the run: Ctrl-C, or a cancel on the Prefect page
     ├── AccountBusy            40  another run, or somebody else's working orders
     ├── OrderStateUnknown      41  needs a person
     └── OutputFailed           50  report or journal cannot be written
@@ -65,7 +65,6 @@ class ExitCode(IntEnum):
     UNKNOWN = 41
     OUTPUT = 50
     UNFORESEEN = 70
-    CANCELLED = 130
 
 
 class RebalanceError(Exception):
@@ -174,7 +173,7 @@ class PlanKeptChanging(Refused):
 
 
 class RunCancelled(Refused):
-    exit_code = ExitCode.CANCELLED
+    exit_code = ExitCode.APPROVAL_REJECTED
 
 
 class AccountBusy(RebalanceError):

@@ -12,7 +12,6 @@ from decimal import (
     ROUND_FLOOR,
     ROUND_HALF_DOWN,
     ROUND_HALF_EVEN,
-    ROUND_HALF_UP,
     Context,
     Decimal,
     InvalidOperation,
@@ -69,15 +68,6 @@ def nearest_to_low(value: Decimal, step: Decimal) -> Decimal:
     Decimal('2')
     """
     return (value / step).to_integral_value(ROUND_HALF_DOWN) * step
-
-
-def nearest_to_high(value: Decimal, step: Decimal) -> Decimal:
-    """The multiple of `step` nearest to a `value` ≥ 0; a tie goes to the higher one.
-
-    >>> nearest_to_high(D("2.5"), D(1))
-    Decimal('3')
-    """
-    return (value / step).to_integral_value(ROUND_HALF_UP) * step
 
 
 def plain(number: Decimal) -> str:

@@ -161,7 +161,7 @@ def main() -> None:
     except RebalanceError as error:
         _fail(error)
     except KeyboardInterrupt:
-        sys.exit(ExitCode.CANCELLED)
+        sys.exit(ExitCode.APPROVAL_REJECTED)
     except Exception as error:  # noqa: BLE001 - whatever it is, it is told in a line, with its place, and the code is 70
         _fail(unforeseen(error, "report it"))
 

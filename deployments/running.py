@@ -85,10 +85,10 @@ def run_flow(request: Request, terms: Terms) -> ExitCode:
     try:
         with session(own), server_failures():
             asyncio.run(_run(request))
-    except TerminationSignal:
+    except (KeyboardInterrupt, TerminationSignal):
         # asyncio has cancelled the run before this comes here: its orders are cancelled, its report is written
         if not outcomes:
-            return ExitCode.CANCELLED
+            return ExitCode.APPROVAL_REJECTED
     except ConnectionLost as error:
         if not outcomes:
             raise

@@ -84,7 +84,7 @@ class FormApprover:
 
 async def _filled(question: Question) -> ApprovalForm | None:
     """The form as it was filled in, however long that takes; None when it cannot be read."""
-    form = ApprovalForm.with_initial_data(description=f"# {question.title}\n\n{question.markdown}")
+    form = ApprovalForm.with_initial_data(description=question.markdown)
     try:
         return await apause_flow_run(
             wait_for_input=form,
@@ -143,7 +143,7 @@ async def ask(run: Run, plan: Plan, deadline: Deadline, stage: Stage | None = No
     part = "plan" if stage is None else f"{stage.lower()}s"
     title = f"Approve the {part}"
     question_id = plan.hash if stage is None else f"{plan.hash}:{part}"
-    markdown = approval_markdown(plan, tuple(run.warnings))
+    markdown = approval_markdown(plan, tuple(run.warnings), part)
     await publish(f"plan-{run.id.lower()}", markdown, title)
     run.journal.ask(run.id, question_id, at=run.broker.now())
     run.say("approval", f"{title}: waiting for an answer")

@@ -67,11 +67,14 @@ def pre_trade_markdown(report: PreTrade) -> str:
     return mask_accounts(text, plan.account_id)
 
 
-def approval_markdown(plan: Plan, warnings: Iterable[str]) -> str:
-    """What the approver reads: warnings first, then every order with its limit and reason, then the totals."""
+def approval_markdown(plan: Plan, warnings: Iterable[str], part: str = "plan") -> str:
+    """What the approver reads: warnings first, then every order with its limit and reason, then the totals.
+
+    `part` is what is asked about: the plan, or the sells or buys of it.
+    """
     targeted = [line for line in (*plan.sells, *plan.buys) if not line.untargeted]
     text = document(
-        f"# Approve rebalance {plan.run_id}?",
+        f"# Approve the {part} of rebalance {plan.run_id}?",
         _head(plan),
         warnings_section(plan_warnings(plan, warnings)),
         section("Currency conversion", _fx(plan.fx)),
@@ -88,9 +91,14 @@ def _head(plan: Plan) -> str:
         ("mode", f"{plan.mode}: {_MODES[plan.mode]}"),
         ("made at", formats.utc(plan.created_at)),
         ("good until", formats.utc(plan.expires_at)),
-        ("plan hash", plan.hash),
+        ("plan hash", _in_pieces(plan.hash)),
     ]
     return table(("run", plan.run_id), rows)
+
+
+def _in_pieces(digest: str) -> str:
+    """The digest with a blank after every 16 characters, so that a narrow page can fold it."""
+    return " ".join(digest[start : start + 16] for start in range(0, len(digest), 16))
 
 
 def _account(plan: Plan) -> str:

@@ -184,9 +184,9 @@ def test_y_in_a_terminal_trades(command, tmp_path):
 
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
-def test_whoever_stops_it_at_the_question_gets_130_a_report_and_no_order(command, tmp_path, stop):
+def test_whoever_stops_it_at_the_question_gets_32_a_report_and_no_order(command, tmp_path, stop):
     command.read_until("Approve the plan? [y/N]")
     os.killpg(command.process.pid, stop)
-    assert command.ended() == 130
+    assert command.ended() == 32
     assert "Traceback" not in command.printed
-    assert (report_of(tmp_path)["exit_code"], report_of(tmp_path)["orders"]) == (130, [])
+    assert (report_of(tmp_path)["exit_code"], report_of(tmp_path)["orders"]) == (32, [])

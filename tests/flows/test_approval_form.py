@@ -123,7 +123,7 @@ async def test_a_run_that_is_cancelled_on_the_page_stops_waiting(client, tmp_pat
     waiting = await run.question(client)
     await client.set_flow_run_state(waiting.id, Cancelled())
     state = await run.ended()
-    assert rehearsal.outcomes[-1].exit_code is ExitCode.CANCELLED
+    assert rehearsal.outcomes[-1].exit_code is ExitCode.APPROVAL_REJECTED
     assert state.is_failed() or state.is_cancelled()
     assert rehearsal.sent() == []
 

@@ -136,7 +136,7 @@ async def test_a_cancelled_run_cancels_its_working_orders_and_reports(client, tm
     assert rehearsal.brokers[0].exchange.working() == ()
     assert [record.state for record in outcome.orders] == [OrderState.CANCELLED]
     assert isinstance(outcome.errors[0], RunCancelled)
-    assert json.loads(rehearsal.report("result.json"))["exit_code"] == 130
+    assert json.loads(rehearsal.report("result.json"))["exit_code"] == 32
     assert not (await run.flow_run(client)).state.is_completed()
     assert not rehearsal.brokers[0].is_connected
 

@@ -180,7 +180,7 @@ async def test_a_cancel_on_the_page_ends_the_orders_of_a_run_that_nobody_serves(
     await client.set_flow_run_state((await run.flow_run(client)).id, Cancelling())
     state = await run.ended()
     outcome = rehearsal.outcomes[-1]
-    assert outcome.exit_code is ExitCode.CANCELLED
+    assert outcome.exit_code is ExitCode.APPROVAL_REJECTED
     assert not state.is_completed()
     assert [record.state for record in outcome.orders] == [OrderState.CANCELLED]
     assert rehearsal.brokers[0].exchange.working() == ()

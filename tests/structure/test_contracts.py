@@ -1,4 +1,4 @@
-"""The import contracts hold, and each is seen to report when it is broken: a gate nobody has seen fail is not a gate."""
+"""The import contracts hold, and each is seen to report: a gate nobody has seen fail is not a gate."""
 
 from __future__ import annotations
 
