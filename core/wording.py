@@ -21,6 +21,15 @@ def visible(text: str) -> str:
     return plain + ("..." if len(text) > SHOWN_LENGTH else "")
 
 
+def counted(number: int, noun: str) -> str:
+    """The number with its noun in the right form.
+
+    >>> counted(1, "order"), counted(2, "order")
+    ('1 order', '2 orders')
+    """
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """The known name that is most like `name`; None when none is near.
 

@@ -21,6 +21,8 @@ from tasks.stage import StageStopped
 from tasks.unforeseen import unforeseen
 from tasks.wiring import current_session
 
+RUN_LOG = "run.log"
+
 
 @asynccontextmanager
 async def finishing(run: Run) -> AsyncIterator[None]:
@@ -30,7 +32,7 @@ async def finishing(run: Run) -> AsyncIterator[None]:
     block, when the run's log cannot be opened.
     """
     rules = _log_rules(run)
-    with open_run_log(run.folder / "run.log", run.id, rules), forwarded_to_prefect(run.id, rules.clean):
+    with open_run_log(run.folder / RUN_LOG, run.id, rules), forwarded_to_prefect(run.id, rules.clean):
         try:
             with _failures_kept(run):
                 yield
@@ -71,7 +73,7 @@ def _failures_kept(run: Run) -> Iterator[None]:
         raise
     except Exception as error:  # noqa: BLE001 - whatever it is, the report is written and the code is 70
         logger.exception("unforeseen failure")
-        run.fail(unforeseen(error, f"look into {run.folder / 'run.log'}, and report it"))
+        run.fail(unforeseen(error, f"look into {run.folder / RUN_LOG}, and report it"))
 
 
 def _put_on_record(run: Run) -> None:
@@ -105,7 +107,7 @@ async def _conclude(run: Run) -> None:
     paths: tuple[Path, ...] = ()
     try:
         if run.is_reported:
-            paths = await report_outcome(run, run.outcome())
+            paths = (*await report_outcome(run, run.outcome()), run.folder / RUN_LOG)
     except OutputFailed as error:
         run.fail(error)
         _close(run, run.outcome())

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from core import frames
 from core.model import AccountSnapshot, Contract, ModelWeight, Plan, Quote, Symbol
 from core.quotes import price_of
+from core.wording import counted
 from expectations.account import AccountChecks, account_suite
 from expectations.gate import refusal, run_gate
 from expectations.plan import plan_suite
@@ -66,4 +67,7 @@ async def _pass(run: Run, table: str, frame: pd.DataFrame, suite: Callable[[], E
     error = refusal(verdict)
     if error is not None:
         raise error
-    run.say("gate", f"{table}: {verdict.checks} checks passed, {len(verdict.faults)} warnings")
+    run.say(
+        "gate",
+        f"{table}: {verdict.checks - len(verdict.faults)} checks passed, {counted(len(verdict.faults), 'warning')}",
+    )

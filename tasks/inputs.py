@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from core.model import ModelWeight, Targets
+from core.wording import counted
 from tasks.run import Run
 from tasks.step import step
 
@@ -11,7 +12,7 @@ from tasks.step import step
 async def load_models(run: Run) -> tuple[ModelWeight, ...]:
     """The rows of the models, checked; none where the run was given final weights. Raises PortfoliosInvalid."""
     rows = run.source.rows(run.settings, run.broker.now())
-    run.say("models", f"{len(rows)} rows in {len({row.model for row in rows})} models")
+    run.say("models", f"{counted(len(rows), 'row')} in {counted(len({row.model for row in rows}), 'model')}")
     return rows
 
 
@@ -19,5 +20,5 @@ async def load_models(run: Run) -> tuple[ModelWeight, ...]:
 async def blend_targets(run: Run, rows: tuple[ModelWeight, ...]) -> Targets:
     """The blended target weights. Raises PortfoliosInvalid."""
     targets = run.source.targets(run.settings, rows)
-    run.say("targets", f"{len(targets.weights)} symbols, gross {targets.gross:.2%}, net {targets.net:.2%}")
+    run.say("targets", f"{counted(len(targets.weights), 'symbol')}, gross {targets.gross:.2%}, net {targets.net:.2%}")
     return targets

@@ -7,6 +7,7 @@ from core.execution import respect_foreign
 from core.hours import fx_closed_reason, in_blackout
 from core.model import AccountSnapshot, ForeignOrders, Plan
 from core.plan import PlanInputs, make_plan
+from core.wording import counted
 from tasks.run import Run
 from tasks.step import step
 
@@ -24,7 +25,8 @@ async def plan_trades(run: Run, observed: PlanInputs) -> Plan:
         run.warn(warning)
     check_foreign_orders(run, plan, observed.snapshot)
     check_hours(run, plan)
-    run.say("plan", f"{len(plan.sells)} sells, {len(plan.buys)} buys, turnover {plan.totals.turnover_pct:.2f} %")
+    trades = f"{counted(len(plan.sells), 'sell')}, {counted(len(plan.buys), 'buy')}"
+    run.say("plan", f"{trades}, turnover {plan.totals.turnover_pct:.2f} %")
     return plan
 
 

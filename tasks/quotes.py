@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from core.model import AccountSnapshot, Contract, MarketDataType, Mode, Quote, Symbol, Targets
+from core.wording import counted
 from tasks.run import Run
 from tasks.step import step
 
@@ -33,5 +34,5 @@ async def take_quotes(run: Run, contracts: Mapping[Symbol, Contract]) -> Mapping
     )
     for warning in taken.warnings:
         run.warn(warning)
-    run.say("quotes", f"{len(taken.quotes)} symbols")
+    run.say("quotes", counted(len(taken.quotes), "symbol"))
     return taken.quotes

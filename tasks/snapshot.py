@@ -8,6 +8,7 @@ from core.masking import mask_account
 from core.model import AccountSnapshot
 from core.safety import check_gateway
 from core.valuation import value_account
+from core.wording import counted
 from tasks.quotes import take_quotes
 from tasks.run import Run
 from tasks.step import step
@@ -44,7 +45,7 @@ async def take_snapshot(run: Run) -> AccountSnapshot:
     run.say(
         "account",
         f"{mask_account(snapshot.account_id)}: NetLiq {snapshot.net_liq.amount:,.2f} {snapshot.base_currency}, "
-        f"{len(snapshot.positions)} positions",
+        f"{counted(len(snapshot.positions), 'position')}",
     )
     return snapshot
 

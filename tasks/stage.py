@@ -9,6 +9,7 @@ from core.errors import KillSwitchOn
 from core.limits import Pricing, limit_for
 from core.model import Limit, Order, OrderRecord, OrderType, Plan, Side, Stage, TradeLine
 from core.refs import order_ref
+from core.wording import counted
 from tasks.plan import check_blackout
 from tasks.quotes import take_quotes
 from tasks.run import Run
@@ -43,7 +44,7 @@ async def send(run: Run, stage: Stage, orders: Sequence[Order], lines: Sequence[
     """
     if not orders:
         return
-    run.say(stage.lower(), f"sending {len(orders)} orders")
+    run.say(stage.lower(), f"sending {counted(len(orders), 'order')}")
     by_number = {line.number: line for line in lines}
 
     async def next_attempt(record: OrderRecord) -> Order | None:
@@ -53,7 +54,7 @@ async def send(run: Run, stage: Stage, orders: Sequence[Order], lines: Sequence[
     for error in result.errors:
         run.fail(error)
     complete = sum(record.filled == record.order.quantity for record in result.records)
-    run.say(stage.lower(), f"{complete} of {len(result.records)} orders filled")
+    run.say(stage.lower(), f"{complete} of {counted(len(result.records), 'order')} filled")
     if result.stops:
         raise StageStopped("nothing more is sent in this run; its report says why")
 
