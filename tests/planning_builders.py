@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
-from builders import NOW, contract, limit_rules, quote, quote_rules
+from builders import NOW, contract, limit_rules, position, quote, quote_rules
 
 from core.model import (
     CAD,
@@ -23,21 +23,24 @@ from core.model import (
     FundingRules,
     Mode,
     OrderType,
+    Plan,
     PlanRules,
     Position,
     Quote,
     RunId,
     SecurityType,
+    Side,
     SizingRules,
     Symbol,
     Targets,
+    TradeLine,
     TriggerMode,
     TriggerRules,
     Untargeted,
     ValuationRules,
 )
 from core.money import D, Money
-from core.plan import PlanInputs
+from core.plan import PlanInputs, make_plan
 
 ZERO = Decimal(0)
 
@@ -126,14 +129,7 @@ def etf(symbol: str, /, **changes: object) -> Contract:
 
 def held(symbol: str, quantity: str, price: str = "100", **changes: object) -> Position:
     """Shares of an ETF, marked at `price`."""
-    values: dict[str, object] = {
-        "contract": etf(symbol),
-        "quantity": D(quantity),
-        "average_cost": D(90),
-        "market_price": D(price),
-        "market_value": D(quantity) * D(price),
-    }
-    return Position(**(values | changes))  # type: ignore[arg-type]  # a builder takes any field
+    return position(symbol, quantity, price, **({"contract": etf(symbol)} | changes))
 
 
 def share(symbol: str, quantity: str, price: str = "100", currency: Currency = USD) -> Position:
@@ -200,3 +196,18 @@ def case(
         "now": NOW,
     }
     return PlanInputs(**(values | changes))  # type: ignore[arg-type]  # a builder takes any field
+
+
+def planned(inputs: PlanInputs, **rules: object) -> Plan:
+    """The plan of a case under these rules."""
+    return make_plan(inputs, plan_rules(**rules))
+
+
+def lines(plan: Plan) -> dict[Symbol, TradeLine]:
+    """The lines of a plan by symbol."""
+    return {line.symbol: line for line in plan.lines}
+
+
+def traded(plan: Plan) -> list[tuple[Side | None, Symbol, Decimal]]:
+    """What a plan trades, in its order."""
+    return [(line.side, line.symbol, line.quantity) for line in plan.lines if line.quantity]

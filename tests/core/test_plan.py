@@ -12,9 +12,11 @@ from planning_builders import (
     etf,
     funding_rules,
     held,
-    plan_rules,
+    lines,
+    planned,
     share,
     sizing_rules,
+    traded,
     trigger_rules,
     valuation_rules,
 )
@@ -28,21 +30,8 @@ from core.model import (
     Side,
 )
 from core.money import D
-from core.plan import make_plan
 
 BALANCED = {"A": "0.6", "B": "0.4"}
-
-
-def planned(inputs, **rules):
-    return make_plan(inputs, plan_rules(**rules))
-
-
-def lines(plan):
-    return {line.symbol: line for line in plan.lines}
-
-
-def traded(plan):
-    return [(line.side, line.symbol, line.quantity) for line in plan.lines if line.quantity]
 
 
 # --- what trades ----------------------------------------------------------------------------------

@@ -13,9 +13,11 @@ from planning_builders import (
     case,
     funding_rules,
     held,
-    plan_rules,
+    lines,
+    planned,
     sizing_rules,
     targets,
+    traded,
     trigger_rules,
     valuation_rules,
 )
@@ -34,21 +36,8 @@ from core.model import (
     StaleAction,
 )
 from core.money import D, Money
-from core.plan import make_plan
 
 BALANCED = {"A": "0.6", "B": "0.4"}
-
-
-def planned(inputs, **rules):
-    return make_plan(inputs, plan_rules(**rules))
-
-
-def lines(plan):
-    return {line.symbol: line for line in plan.lines}
-
-
-def traded(plan):
-    return [(line.side, line.symbol, line.quantity) for line in plan.lines if line.quantity]
 
 
 # --- borrowing ------------------------------------------------------------------------------------
