@@ -77,12 +77,12 @@ async def test_what_happened_stands_on_the_page_of_the_run(client, tmp_path):
     flow_run = await run.flow_run(client)
     run_id = rehearsal.outcomes[-1].run_id.lower()
     artifacts = await artifacts_of(client, flow_run)
-    log = await log_of(client, flow_run, wanted=["plan: 1 sells, 1 buys", "buy: 1 of 1 orders filled"])
+    log = await log_of(client, flow_run, wanted=["plan: 1 sell, 1 buy", "buy: 1 of 1 order filled"])
     logged = [json.loads(line)["message"] for line in rehearsal.report("run.log").splitlines()]
     assert state.is_completed()
     assert artifacts.keys() == {f"plan-{run_id}", f"gates-{run_id}", f"result-{run_id}"}
     assert "SELL" in artifacts[f"plan-{run_id}"]
-    assert "sell: 1 of 1 orders filled" in logged
+    assert "sell: 1 of 1 order filled" in logged
     assert [line for line in logged if line.startswith(("sell", "buy"))] == [
         line for line in log.splitlines() if line.startswith(("sell", "buy"))
     ]
