@@ -155,7 +155,8 @@ def _targets(draft: Draft) -> None:
     wanted = chance.some(symbols, chance.whole(max(1, len(symbols) * 3 // 4), len(symbols)))
     borrows = draft.is_set("rebalance", "allow_margin") and chance.happens(70)
     most = D(draft.settings["rebalance"]["max_leverage"])
-    gross = chance.number("1.05", str(most), 2) if borrows else chance.one_of(ONE, ONE, D("0.9"), D("0.5"))
+    levered = chance.one_of(most, chance.number("1.05", str(most), 2))
+    gross = levered if borrows else chance.one_of(ONE, ONE, D("0.9"), D("0.5"))
     weights = chance.shares_of(gross, len(wanted))
     draft.targets = dict(zip(map(Symbol, wanted), weights, strict=True))
     if borrows:
@@ -206,9 +207,12 @@ def _scenario(draft: Draft, seed: str) -> Scenario:
     base = draft.chance.one_of(USD, USD, CAD)
     draft.set("ibkr", account_id=ACCOUNT, read_only=False)
     draft.set("models", smurf="0.5", badass="0.3", gltr="0.2")
+    # a broker may ask for more margin than its usual part of what is held
+    is_short = draft.is_set("rebalance", "allow_margin") and draft.chance.happens(30)
+    excess = draft.size * draft.chance.number("0.1", "0.5", 2) if is_short else None
     world = World(
         as_of=AS_OF,
-        account=SimAccount(ACCOUNT, base, draft.cash, positions=tuple(draft.positions)),
+        account=SimAccount(ACCOUNT, base, draft.cash, excess, tuple(draft.positions)),
         quotes=draft.quotes,
         fills=draft.fills,
         listed=frozenset(set(draft.targets) - {CASH}),

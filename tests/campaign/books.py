@@ -8,8 +8,8 @@ from collections.abc import Callable
 from decimal import Decimal
 
 from campaign.playing import Played
-from core.errors import ExitCode
-from core.model import CAD, USD, USD_CAD, Fill, OrderRef, Plan, Side, Stage, Symbol
+from core.errors import ExitCode, RebalanceError
+from core.model import CAD, USD, USD_CAD, Fill, OrderRef, OrderState, Plan, Side, Stage, Symbol
 from core.money import BPS, CENT, ZERO, D
 from core.quotes import price_of
 from core.refs import parse_ref
@@ -186,12 +186,19 @@ def the_journal_knows_every_fill(played: Played) -> None:
 
 
 def the_report_lists_every_order_as_it_ended(played: Played) -> None:
+    """One that the exchange has never seen has no end, and is not said to have one."""
     listed = {order["order_ref"]: order for order in report(played)["orders"]}
-    for ticket in ours(played):
-        order = listed.get(ticket.terms.order_ref)
-        assert order, f"{ticket.terms.order_ref} is not in the report"
-        if played.outcome.exit_code is not ExitCode.UNKNOWN:
-            assert (D(str(order["filled"])), order["status"]) == (ticket.filled, ticket.state.label)
+    arrived = {ticket.terms.order_ref: ticket for ticket in ours(played)}
+    sent = {order.ref for _, order in played.sent}
+    assert sent <= set(listed), f"not in the report: {sent - set(listed)}"
+    for ref, order in listed.items():
+        if ref not in sent:
+            assert order["status"] == OrderState.NOT_SENT.label, f"{ref} was never sent, yet {order['status']}"
+        elif ref not in arrived:
+            assert order["status"] == OrderState.UNKNOWN.label, f"{ref} never arrived, yet {order['status']}"
+        elif order["status"] != OrderState.UNKNOWN.label:
+            ended = arrived[ref].filled, arrived[ref].state.label
+            assert (D(str(order["filled"])), order["status"]) == ended, f"{ref}: {order}, ended {ended}"
 
 
 def code_0_means_that_every_order_filled(played: Played) -> None:
@@ -291,7 +298,7 @@ def judge(played: Played, *more: Check) -> None:
     for check in checks:
         try:
             check(played)
-        except (AssertionError, ArithmeticError) as fault:
+        except (AssertionError, ArithmeticError, RebalanceError) as fault:
             name = check.__name__.replace("_", " ")
             fault.add_note(f"{name} - it ended {played.outcome.exit_code:d}: {played.outcome.reason}")
             raise

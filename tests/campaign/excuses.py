@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from campaign.books import ours
 from campaign.playing import Played
-from core.model import USD, USD_CAD, Cut, Plan, SecurityType, Side, Symbol, TradeLine, TriggerMode
+from core.model import USD, USD_CAD, Cut, FxLeg, Plan, SecurityType, Side, Symbol, TradeLine, TriggerMode
 from core.money import BPS, CENT, FRACTION_OF_SHARE, ONE, ZERO, D
 from core.plan import PlanInputs, make_plan
 from core.settings import settings_from
@@ -77,13 +77,15 @@ class Excuses:
             return "money was short at worst prices, and the fills were better"
         return None
 
-    def of_conversion(self) -> str | None:
+    def of_conversion(self, again: FxLeg) -> str | None:
         fx = self.plan.fx
         assert fx is not None
         if "limited" in fx.reason:
             return "the first conversion was as large as it might be"
         if fx.shortfall < self.played.settings.fx.min_fx_order_usd:
             return "the first shortfall was too small to convert"
+        if again.shortfall <= sum((fill.commission or ZERO for fill in self.played.venue.executions()), ZERO):
+            return "a conversion leaves the commissions to its buffer, which may be set to nothing"
         return None
 
     @property

@@ -10,7 +10,7 @@ import pytest
 from campaign.accounts import random_account
 from campaign.books import judge
 from campaign.playing import Case, play
-from campaign.targets import WITHOUT_TROUBLES
+from campaign.targets import WITH_TROUBLES, WITHOUT_TROUBLES
 from campaign.troubles import random_trouble
 
 RUNS = int(os.environ.get("REBALANCER_CAMPAIGN_RUNS", "20"))
@@ -27,4 +27,4 @@ async def test_any_account_reaches_its_targets_as_far_as_its_money_allows(seed: 
 @each_seed
 async def test_whatever_goes_wrong_the_books_agree_and_nothing_unapproved_is_traded(seed: str, tmp_path: Path):
     played = await play(random_trouble(seed), tmp_path)
-    judge(played)
+    judge(played, *WITH_TROUBLES)

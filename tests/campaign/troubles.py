@@ -115,9 +115,9 @@ def _spoilt(quote: SimQuote, chance: Chance) -> SimQuote:
 
 def fault(plot: Plot) -> None:
     """Anything at any point, as often as that."""
-    at: str = plot.chance.one_of(*READS, *BEFORE_STAGES, Point.APPROVAL)
-    kind = plot.chance.one_of(*FaultKind)
-    plot.world(faults=(*plot.scenario.world.faults, Fault(at, kind, plot.chance.whole(1, 6))))
+    at: str = plot.chance.one_of(*READS, *BEFORE_STAGES, *BEFORE_STAGES, Point.APPROVAL)
+    kind = plot.chance.one_of(*FaultKind, *[FaultKind.DISCONNECT] * 3, FaultKind.PACING, FaultKind.KILL_SWITCH)
+    plot.world(faults=(*plot.scenario.world.faults, Fault(at, kind, plot.chance.one_of(1, 1, 2, 3, 6))))
 
 
 def fault_at_an_order(plot: Plot) -> None:
@@ -201,6 +201,7 @@ def an_approver_with_doubts(plot: Plot) -> None:
         [Reply(in_time=False)],
         [Reply(suffix="999")],
         [Reply(suffix="999"), Reply()],
+        [Reply(suffix="999"), Reply(approve=False)],
         [Reply(), Reply(approve=False)],
         [Reply(), Reply(in_time=False)],
         [Reply(), Reply(), Reply(suffix="x"), Reply(approve=False)],
@@ -266,14 +267,14 @@ def an_account_that_may_not_be_planned_for(plot: Plot) -> None:
 Trouble = Callable[[Plot], None]
 
 TROUBLES: tuple[Trouble, ...] = (
-    *[fault_at_an_order] * 5,
-    *[fills_gone_wrong] * 5,
+    *[fault_at_an_order] * 7,
+    *[fills_gone_wrong] * 7,
     *[fault] * 4,
-    *[spoilt_quotes] * 3,
-    *[other_hands] * 3,
+    *[other_hands] * 4,
+    *[spoilt_quotes] * 2,
     *[no_script] * 2,
     *[better_prices] * 2,
-    *[an_approver_with_doubts] * 2,
+    *[an_approver_with_doubts] * 3,
     orders_at_work_already,
     another_mode,
     a_bad_time,
