@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,7 +85,7 @@ def run_flow(request: Request, terms: Terms) -> ExitCode:
     if lasting_server() is None:
         _say("starting Prefect's temporary server, which takes some seconds ...")
     try:
-        with session(own), server_failures():
+        with session(own), server_failures(), _terminated_as_interrupted():
             asyncio.run(_run(request))
     except (KeyboardInterrupt, TerminationSignal):
         # asyncio has cancelled the run before this comes here: its orders are cancelled, its report is written
@@ -94,6 +96,20 @@ def run_flow(request: Request, terms: Terms) -> ExitCode:
             raise
         _say(f"warning: the run has ended, but its page may not show how: {error.message}")
     return outcomes[-1].exit_code
+
+
+@contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """SIGTERM is Ctrl-C while the block runs.
+
+    Prefect, once it has ended its run, sends the process SIGTERM again for whoever handled it before; by default
+    that would end the process on the spot, whatever is still to be said.
+    """
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 async def _run(request: Request) -> None:

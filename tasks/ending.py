@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, contextmanager, nullcontext
 from pathlib import Path
 
 from loguru import logger
+from prefect.exceptions import TerminationSignal
 
 from core.errors import AccountBusy, OutputFailed, RebalanceError, RunCancelled
 from core.model import Outcome, RunRecord
@@ -67,7 +68,8 @@ def _failures_kept(run: Run) -> Iterator[None]:
         pass  # its causes are on the run already
     except RebalanceError as error:
         run.fail(error)
-    except asyncio.CancelledError:
+    except (asyncio.CancelledError, KeyboardInterrupt, TerminationSignal):
+        # a signal is raised in whatever runs just then, this block included
         if not any(isinstance(error, RunCancelled) for error in run.errors):
             run.fail(RunCancelled("the run was cancelled", next_step="see its report for what was sent before"))
         raise
