@@ -25,8 +25,8 @@ test: $(STAMP)
 	$(PYTEST) --cov --cov-report=term:skip-covered --cov-fail-under=90
 
 # The campaigns at full size.
-test-all: export REBALANCER_FUZZ_CASES := 10000
-test-all: export REBALANCER_CAMPAIGN_RUNS := 200
+test-all: export REBALANCER_FUZZ_CASES ?= 10000
+test-all: export REBALANCER_CAMPAIGN_RUNS ?= 200
 test-all: $(STAMP)
 	$(PYTEST)
 
