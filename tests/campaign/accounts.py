@@ -83,7 +83,8 @@ def _money_rules(draft: Draft) -> None:
         commission_per_order_usd=chance.one_of("0", "1.00", "2.50"),
         allow_margin=chance.happens(30),
         max_leverage=chance.one_of("1.2", "1.50", "2"),
-        maintenance_buffer_pct=chance.one_of(0, 10, 25),
+        # never 0: costs are not counted against it, and the broker would refuse the last order
+        maintenance_buffer_pct=chance.one_of(5, 10, 25),
         maintenance_margin_pct=chance.one_of(25, 30),
     )
     if chance.happens(50):
