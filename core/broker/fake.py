@@ -13,10 +13,19 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from core.broker.calendar import xnys_hours
-from core.errors import ConnectionLost, ContractNotFound, PacingExceeded
+from core.broker.wordings import (
+    BROKE_WHILE_SENDING,
+    NOT_CONNECTED,
+    NOT_FOUND_TO_CANCEL,
+    REFUSED,
+    broke_while_reading,
+    is_unknown,
+    lost,
+    not_tradable,
+    too_fast,
+    unknown,
+)
 from core.model import (
-    USD,
-    USD_CAD,
     AccountId,
     AccountSnapshot,
     BrokerEvent,
@@ -29,7 +38,6 @@ from core.model import (
     Order,
     OrderRef,
     Quote,
-    SecurityType,
     Symbol,
     WorkingOrder,
 )
@@ -127,9 +135,9 @@ class FakeIB:
         struck = self._strike(Point.CONNECT)
         self._armed += [kind for kind in struck if kind not in (FaultKind.DISCONNECT, FaultKind.PACING)]
         if FaultKind.DISCONNECT in struck:
-            raise _lost("the gateway refused the connection")
+            raise lost(REFUSED)
         if FaultKind.PACING in struck:
-            raise _too_fast()
+            raise too_fast()
         self._is_connected = True
         self._say("connect")
 
@@ -152,7 +160,7 @@ class FakeIB:
             self._send(f"contract {symbol}")
         faults = [fault for symbol in symbols if (fault := self._why_not(symbol))]
         if faults:
-            raise _unknown(faults)
+            raise unknown(faults)
         return {symbol: _routed(self.exchange.contracts[symbol], overrides.get(symbol, "")) for symbol in symbols}
 
     async def quotes(self, contracts: Sequence[Contract], *, is_snapshot: bool = False) -> Mapping[Symbol, Quote]:
@@ -160,9 +168,9 @@ class FakeIB:
         for symbol in symbols:
             self._send(f"quote {symbol}")
         self._fail_read(Point.QUOTES, symbols)
-        faults = [f"{symbol} is unknown" for symbol in symbols if symbol not in self.exchange.contracts]
+        faults = [is_unknown(symbol) for symbol in symbols if symbol not in self.exchange.contracts]
         if faults:
-            raise _unknown(faults)
+            raise unknown(faults)
         age = STALE_BY if self._taken(FaultKind.STALE) else timedelta(0)
         return {symbol: self._quote(symbol, age, is_snapshot=is_snapshot) for symbol in symbols}
 
@@ -180,7 +188,7 @@ class FakeIB:
         reports = self.exchange.submit(order, client_id=self._options.client_id, refusal=refusal)
         if FaultKind.DISCONNECT in struck:
             self._break(point)
-            raise _lost("the connection broke while an order was being sent; it may have arrived")
+            raise lost(BROKE_WHILE_SENDING)
         self._armed += [kind for kind in struck if kind is FaultKind.STALE]
         self._receive(reports)
 
@@ -192,8 +200,7 @@ class FakeIB:
             if ticket.terms.order_ref == ref and ticket.client_id == self._options.client_id
         ]
         if not own:
-            text = "the order that needs to be cancelled is not found"
-            self._deliver(Notice(text, self.now(), 10147, ref))
+            self._deliver(Notice(NOT_FOUND_TO_CANCEL, self.now(), 10147, ref))
         for ticket in [one for one in own if one.is_working] or own[-1:]:
             self._receive(self.exchange.cancel(ticket.perm_id))
 
@@ -228,11 +235,7 @@ class FakeIB:
 
     def _why_not(self, symbol: Symbol) -> str:
         contract = self.exchange.contracts.get(symbol)
-        if contract is None:
-            return f"{symbol} is unknown"
-        if symbol != USD_CAD and (contract.security_type is not SecurityType.ETF or contract.currency != USD):
-            return f"{symbol} is not an ETF in USD ({contract.security_type}, {contract.currency})"
-        return ""
+        return is_unknown(symbol) if contract is None else not_tradable(contract)
 
     def _send(self, what: str) -> None:
         """One message out, at our own pace; ConnectionLost without a connection, PacingExceeded above the limit."""
@@ -240,7 +243,7 @@ class FakeIB:
         is_within_limit = self._spend()
         self._say(what)
         if not is_within_limit:
-            raise _too_fast()
+            raise too_fast()
 
     def _spend(self) -> bool:
         at = self._pace.free_at(self.now())
@@ -253,11 +256,11 @@ class FakeIB:
         struck = self._strike(point) + self._taken(FaultKind.PACING, FaultKind.CONTRACT_NOT_FOUND)
         if FaultKind.DISCONNECT in struck:
             self._drop()
-            raise _lost(f"the connection broke while reading the {point}")
+            raise lost(broke_while_reading(point))
         if FaultKind.PACING in struck:
-            raise _too_fast()
+            raise too_fast()
         if FaultKind.CONTRACT_NOT_FOUND in struck:
-            raise _unknown([f"{symbol} is unknown" for symbol in symbols[:1]] or ["nothing was asked for"])
+            raise unknown([is_unknown(symbol) for symbol in symbols[:1]] or ["nothing was asked for"])
         self._armed += struck
 
     def _strike(self, point: str) -> tuple[FaultKind, ...]:
@@ -274,7 +277,7 @@ class FakeIB:
 
     def _require_connection(self) -> None:
         if not self._is_connected:
-            raise _lost("there is no connection to the broker")
+            raise lost(NOT_CONNECTED)
 
     def _break(self, point: str) -> None:
         self._script.keep_down(point)
@@ -313,22 +316,3 @@ def _routed(contract: Contract, override: str) -> Contract:
 def _refusal(struck: Sequence[FaultKind]) -> Refusal | None:
     codes = [REFUSALS[kind] for kind in struck if kind in REFUSALS]
     return refusal_of(codes[0]) if codes else None
-
-
-def _lost(message: str) -> ConnectionLost:
-    return ConnectionLost(message, next_step="check the gateway and its log-in, then start the run again")
-
-
-def _too_fast() -> PacingExceeded:
-    return PacingExceeded(
-        f"more than {GATEWAY_LIMIT} messages in a second were refused by the broker",
-        next_step="lower ibkr.max_messages_per_second, or wait a minute",
-    )
-
-
-def _unknown(faults: Sequence[str]) -> ContractNotFound:
-    return ContractNotFound(
-        f"the broker finds no contract: {'; '.join(faults)}",
-        next_step="check the symbol, or name its conId or exchange in [symbol_overrides]",
-        faults=faults,
-    )

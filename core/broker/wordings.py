@@ -1,0 +1,50 @@
+"""Failures in the same words, whatever broker met them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from core.errors import ConnectionLost, ContractNotFound, PacingExceeded
+from core.model import USD, USD_CAD, Contract, SecurityType, Symbol
+from core.sim.pacing import GATEWAY_LIMIT
+
+REFUSED = "the gateway refused the connection"
+NOT_CONNECTED = "there is no connection to the broker"
+BROKE_WHILE_SENDING = "the connection broke while an order was being sent; it may have arrived"
+NOT_FOUND_TO_CANCEL = "the order that needs to be cancelled is not found"
+
+
+def broke_while_reading(what: str) -> str:
+    """What is said when the line went before `what` (the snapshot, the quotes) was complete."""
+    return f"the connection broke while reading the {what}"
+
+
+def is_unknown(symbol: Symbol) -> str:
+    return f"{symbol} is unknown"
+
+
+def not_tradable(contract: Contract) -> str:
+    """Why the contract is none that may be traded here; empty for an ETF in USD and for USD.CAD."""
+    is_etf = contract.security_type is SecurityType.ETF and contract.currency == USD
+    if is_etf or contract.symbol == USD_CAD:
+        return ""
+    return f"{contract.symbol} is not an ETF in USD ({contract.security_type}, {contract.currency})"
+
+
+def lost(message: str) -> ConnectionLost:
+    return ConnectionLost(message, next_step="check the gateway and its log-in, then start the run again")
+
+
+def too_fast() -> PacingExceeded:
+    return PacingExceeded(
+        f"more than {GATEWAY_LIMIT} messages in a second were refused by the broker",
+        next_step="lower ibkr.max_messages_per_second, or wait a minute",
+    )
+
+
+def unknown(faults: Sequence[str]) -> ContractNotFound:
+    return ContractNotFound(
+        f"the broker finds no contract: {'; '.join(faults)}",
+        next_step="check the symbol, or name its conId or exchange in [symbol_overrides]",
+        faults=faults,
+    )

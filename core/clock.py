@@ -1,0 +1,180 @@
+"""Clocks that everybody at one venue shares: who needs the time, and who waits, asks the clock.
+
+A running clock follows the computer's, from any moment and at any speed. A jumping clock stands still while anybody
+works and jumps when all wait, so that a rehearsal over a real socket takes no longer than its work.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol, TypeVar
+
+T = TypeVar("T")
+
+# An answer passes a socket, a future and some tasks, each a round of the loop, before somebody waits again.
+QUIET_ROUNDS = 25
+# Bytes may be under way for ever when one side is gone; real seconds after which that counts as quiet.
+STUCK_SECONDS = 2.0
+
+
+class Timer(Protocol):
+    """Something that will happen."""
+
+    def cancel(self) -> None:
+        """Let it not happen; nothing when it has."""
+        ...
+
+
+class Clock(Protocol):
+    """Time, aware and in UTC, and every way to wait for it."""
+
+    def now(self) -> datetime: ...
+
+    def call_at(self, at: datetime, callback: Callable[[], None]) -> Timer:
+        """Have `callback` called at that time, by nobody's waiting; a time that is past means soon."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Let so many seconds of this clock pass."""
+        ...
+
+    async def within(self, seconds: float, awaitable: Awaitable[T]) -> T:
+        """What the awaitable gives; cancelled, and TimeoutError, when so many seconds of this clock passed first."""
+        ...
+
+
+class RunningClock:
+    """The computer's clock, or one that left `start` when it was made and runs `speed` times as fast."""
+
+    def __init__(self, start: datetime | None = None, speed: float = 1.0) -> None:
+        self._is_the_walls = start is None and speed == 1.0
+        self._start = (start or datetime.now(UTC)).astimezone(UTC)
+        self._speed = speed
+        self._began = time.monotonic()
+
+    def now(self) -> datetime:
+        if self._is_the_walls:
+            return datetime.now(UTC)
+        return self._start + timedelta(seconds=(time.monotonic() - self._began) * self._speed)
+
+    def call_at(self, at: datetime, callback: Callable[[], None]) -> Timer:
+        seconds = max((at - self.now()).total_seconds(), 0.0)
+        return asyncio.get_running_loop().call_later(seconds / self._speed, callback)
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(max(seconds, 0.0) / self._speed)
+
+    async def within(self, seconds: float, awaitable: Awaitable[T]) -> T:
+        return await asyncio.wait_for(awaitable, max(seconds, 0.0) / self._speed)
+
+
+@dataclass(order=True, slots=True)
+class _Entry:
+    """A timer in the order of its time, then of its making; somebody waits for it if it `drives`."""
+
+    at: datetime
+    number: int
+    callback: Callable[[], None] = field(compare=False)
+    drives: bool = field(compare=False)
+    is_over: bool = field(default=False, compare=False)
+
+    def cancel(self) -> None:
+        self.is_over = True
+
+
+class JumpingClock:
+    """A clock that moves only while somebody waits for it and nothing is under way.
+
+    `is_quiet` says that no bytes are between the two sides of any connection. A wait by `sleep` or `within` drives
+    the clock: it jumps from timer to timer, whoever set them, and each jump waits until what the timer set off has
+    come to rest. `call_at` alone moves nothing, as a real market does not hurry because an order is due.
+    """
+
+    def __init__(self, start: datetime, is_quiet: Callable[[], bool] = lambda: True) -> None:
+        self.is_quiet = is_quiet
+        self._now = start.astimezone(UTC)
+        self._timers: list[_Entry] = []
+        self._made = 0
+        self._driver: asyncio.Task[None] | None = None
+
+    def now(self) -> datetime:
+        return self._now
+
+    def call_at(self, at: datetime, callback: Callable[[], None]) -> Timer:
+        return self._set(at, callback, drives=False)
+
+    async def sleep(self, seconds: float) -> None:
+        woken = asyncio.get_running_loop().create_future()
+        timer = self._wait_until(seconds, woken)
+        try:
+            await woken
+        finally:
+            timer.cancel()
+
+    async def within(self, seconds: float, awaitable: Awaitable[T]) -> T:
+        woken = asyncio.get_running_loop().create_future()
+        task = asyncio.ensure_future(awaitable)
+        timer = self._wait_until(seconds, woken)
+        try:
+            await asyncio.wait((task, woken), return_when=asyncio.FIRST_COMPLETED)
+            if task.done():
+                return task.result()
+        finally:
+            timer.cancel()
+            await _put_away(task)
+        raise TimeoutError(f"{seconds:g} s passed")
+
+    def _wait_until(self, seconds: float, woken: asyncio.Future[None]) -> Timer:
+        at = self._now + timedelta(seconds=max(seconds, 0.0))
+        timer = self._set(at, lambda: None if woken.done() else woken.set_result(None), drives=True)
+        if self._driver is None or self._driver.done():
+            self._driver = asyncio.ensure_future(self._drive())
+        return timer
+
+    def _set(self, at: datetime, callback: Callable[[], None], *, drives: bool) -> _Entry:
+        self._made += 1
+        entry = _Entry(max(at, self._now), self._made, callback, drives)
+        heapq.heappush(self._timers, entry)
+        return entry
+
+    async def _drive(self) -> None:
+        """Jump from timer to timer for as long as somebody waits for one."""
+        while self._is_driven():
+            await self._come_to_rest()
+            if self._is_driven():
+                self._jump()
+
+    def _is_driven(self) -> bool:
+        self._timers = [entry for entry in self._timers if not entry.is_over]
+        heapq.heapify(self._timers)
+        return any(entry.drives for entry in self._timers)
+
+    def _jump(self) -> None:
+        entry = heapq.heappop(self._timers)
+        entry.is_over = True
+        self._now = max(self._now, entry.at)
+        try:
+            entry.callback()
+        except Exception as error:  # noqa: BLE001 - told as the event loop tells it of its own timers, and time goes on
+            asyncio.get_running_loop().call_exception_handler({"message": "in a timer", "exception": error})
+
+    async def _come_to_rest(self) -> None:
+        quiet, stuck_at = 0, time.monotonic() + STUCK_SECONDS
+        while quiet < QUIET_ROUNDS:
+            is_quiet = self.is_quiet() or time.monotonic() > stuck_at
+            quiet = quiet + 1 if is_quiet else 0
+            await asyncio.sleep(0)
+
+
+async def _put_away(task: asyncio.Future[Any]) -> None:
+    """End a task that nobody waits for any more, and hear it out."""
+    if not task.done():
+        task.cancel()
+        await asyncio.wait((task,))
+    if not task.cancelled():
+        task.exception()
