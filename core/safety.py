@@ -137,7 +137,7 @@ def _check_live(settings: Settings, *, confirm_live: bool, broker: BrokerKind) -
         )
     if broker is not BrokerKind.IBKR:
         raise UsageError(
-            f"mode live runs on broker ibkr only, not on {broker}",
+            "mode live runs on broker ibkr only, never in a rehearsal",
             next_step="use mode paper to rehearse, or --broker ibkr",
         )
 
