@@ -1,6 +1,6 @@
 """Frozen values used everywhere; no behaviour beyond what their own fields say."""
 
-from core.model.account import AccountSnapshot, Position, WorkingOrder
+from core.model.account import AccountSnapshot, MarginChange, MarginEffect, Position, WorkingOrder
 from core.model.market import Contract, Price, Quote, TickBand
 from core.model.orders import (
     BrokerEvent,
@@ -110,6 +110,8 @@ __all__ = [
     "Limit",
     "LimitRules",
     "LimitStyle",
+    "MarginChange",
+    "MarginEffect",
     "MarketDataType",
     "Mode",
     "ModelName",

@@ -57,3 +57,31 @@ class AccountSnapshot:
     positions: tuple[Position, ...]
     working_orders: tuple[WorkingOrder, ...]
     taken_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class MarginChange:
+    """A figure of the account before an order, and by how much the order would change it."""
+
+    before: Decimal
+    change: Decimal
+
+    @property
+    def after(self) -> Decimal:
+        return self.before + self.change
+
+
+@dataclass(frozen=True, slots=True)
+class MarginEffect:
+    """What one order would do to the account by the broker's own reckoning, in the base `currency`, to the cent.
+
+    Equity with loan less the initial margin is what new orders may use (available funds), less the maintenance
+    margin what keeps the account from liquidation (excess liquidity). `commission` is None where the broker names none.
+    """
+
+    currency: Currency
+    initial_margin: MarginChange
+    maintenance_margin: MarginChange
+    equity_with_loan: MarginChange
+    commission: Decimal | None = None
+    commission_currency: Currency | None = None

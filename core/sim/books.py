@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from core.model import CAD, USD, USD_CAD, Contract, Currency, Position, SecurityType, Side, Symbol
+from core.model import CAD, USD, USD_CAD, Contract, Currency, Fill, Position, SecurityType, Side, Symbol
 from core.money import ONE, ZERO
 from core.sim.matching import mark, rate_of
 from core.sim.world import SimPosition, SimQuote, World
@@ -33,6 +33,8 @@ class Books:
         self._moved_shares: list[tuple[Symbol, Decimal]] = [
             (key, held.quantity) for key, held in self.positions.items()
         ]
+        # every order that arrives values all holdings: marks are kept as long as the quote is the same one
+        self._marks: dict[Symbol, tuple[SimQuote, Decimal | None]] = {}
         self._gift = ZERO
         if account.excess_liquidity is not None:
             self._gift = account.excess_liquidity - self.figures(world.quotes).excess_liquidity
@@ -50,9 +52,21 @@ class Books:
         signed = shares if side is Side.BUY else -shares
         self._pay(contract.currency, -signed * price)
         if contract.security_type is SecurityType.CASH:
-            self._pay(Currency(contract.symbol.partition(".")[0]), signed)
+            self._pay(_first_of(contract), signed)
         else:
             self._take(contract, signed, price)
+
+    def correct(self, contract: Contract, old: Fill, new: Fill) -> None:
+        """Put right what `old` did, for it was `new` all along; the average cost stays what it was."""
+        sign = 1 if new.side is Side.BUY else -1
+        signed = sign * (new.shares - old.shares)
+        self._pay(contract.currency, sign * (old.shares * old.price - new.shares * new.price))
+        if contract.security_type is SecurityType.CASH:
+            self._pay(_first_of(contract), signed)
+        else:
+            self._moved_shares.append((contract.symbol, signed))
+            held = self._position(contract, new.price)
+            self._hold(replace(held, quantity=held.quantity + signed))
 
     def charge(self, amount: Decimal) -> None:
         """Take a fee in USD."""
@@ -85,7 +99,13 @@ class Books:
 
     def market_price(self, held: SimPosition, quotes: Mapping[Symbol, SimQuote]) -> Decimal:
         """The broker's mark, which is the cost of what has no price."""
-        return mark(quotes.get(held.symbol, SimQuote())) or held.average_cost
+        quote = quotes.get(held.symbol)
+        if quote is None:
+            return held.average_cost
+        known = self._marks.get(held.symbol)
+        if known is None or known[0] is not quote:
+            known = self._marks[held.symbol] = quote, mark(quote)
+        return known[1] or held.average_cost
 
     def listed(self, contracts: Mapping[Symbol, Contract], quotes: Mapping[Symbol, SimQuote]) -> tuple[Position, ...]:
         """The positions as the broker reports them, alphabetical."""
@@ -121,16 +141,24 @@ class Books:
 
     def _take(self, contract: Contract, signed: Decimal, price: Decimal) -> None:
         self._moved_shares.append((contract.symbol, signed))
-        new = SimPosition(contract.symbol, ZERO, price, contract.security_type, contract.currency)
-        old = self.positions.get(contract.symbol, new)
+        old = self._position(contract, price)
         quantity = old.quantity + signed
         cost = old.average_cost
         if signed > 0 and quantity:
             cost = (old.quantity * old.average_cost + signed * price) / quantity
         self._hold(replace(old, quantity=quantity, average_cost=cost))
 
+    def _position(self, contract: Contract, price: Decimal) -> SimPosition:
+        """What is held of it; of nothing, nothing at this price."""
+        new = SimPosition(contract.symbol, ZERO, price, contract.security_type, contract.currency)
+        return self.positions.get(contract.symbol, new)
+
     def _hold(self, position: SimPosition) -> None:
         if position.quantity:
             self.positions[position.symbol] = position
         else:
             self.positions.pop(position.symbol, None)
+
+
+def _first_of(pair: Contract) -> Currency:
+    return Currency(pair.symbol.partition(".")[0])

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from decimal import Decimal
+from collections.abc import Mapping
 
-from core.model import Currency, Failure, Order, SecurityType, Side, Symbol
+from core.model import Currency, Failure, Order, SecurityType, Side
 from core.money import WHOLE_SHARE, ZERO, floor_to
-from core.sim.books import Books
-from core.sim.matching import mark, touch
+from core.sim.margin import Situation, needed, price_of, promised
 from core.sim.tickets import Refusal, Terms, Ticket
-from core.sim.world import SimQuote, World
 
 TEXTS: Mapping[int, tuple[str, Failure]] = {
     100: ("Max rate of messages per second has been exceeded", Failure.PACING),
+    104: ("Cannot modify a filled order", Failure.REJECTED),
+    105: ("Order being modified does not match original order", Failure.REJECTED),
     110: ("The price does not conform to the minimum price variation for this contract", Failure.REJECTED),
     200: ("No security definition has been found for the request", Failure.CONTRACT),
     201: ("Order rejected", Failure.REJECTED),
@@ -30,14 +28,14 @@ def refusal_of(code: int, detail: str = "") -> Refusal:
     return Refusal(code, f"{text} - reason: {detail}" if detail else text, failure)
 
 
-@dataclass(frozen=True, slots=True)
-class Situation:
-    """What a check may look at: the books, the market, and the orders that work already."""
-
-    world: World
-    books: Books
-    quotes: Mapping[Symbol, SimQuote]
-    working: Sequence[Ticket]
+def refuse_change(order: Order, ticket: Ticket) -> Refusal | None:
+    """Why an order cannot become this one: another contract or side, or no more shares than have filled."""
+    terms = ticket.terms
+    if (order.contract.symbol, order.side) != (terms.contract.symbol, terms.side):
+        return refusal_of(105)
+    if ZERO < order.quantity <= ticket.filled:
+        return refusal_of(201, f"{ticket.filled} of the order have filled already")
+    return None
 
 
 def refuse_form(order: Order, account_id: str) -> Refusal | None:
@@ -72,7 +70,7 @@ def _refuse_conversion(terms: Terms, situation: Situation) -> Refusal | None:
     first = Currency(terms.contract.symbol.partition(".")[0])
     sold, amount = first, terms.quantity
     if terms.side is Side.BUY:
-        sold, amount = terms.contract.currency, terms.quantity * _price(terms, situation)
+        sold, amount = terms.contract.currency, terms.quantity * price_of(terms, situation)
     there = situation.books.cash.get(sold, ZERO)
     if amount <= there:
         return None
@@ -88,34 +86,17 @@ def _refuse_short(terms: Terms, situation: Situation) -> Refusal | None:
 
 
 def _refuse_margin(terms: Terms, situation: Situation) -> Refusal | None:
-    buys = [ticket for ticket in situation.working if _is_share_buy(ticket)]
-    promised = sum((_need(ticket.terms, ticket.open_quantity, situation) for ticket in buys), ZERO)
-    needed = _need(terms, terms.quantity, situation)
-    available = situation.books.figures(situation.quotes).excess_liquidity - promised
-    if needed <= available:
+    wanted = needed(terms, situation)
+    available = situation.books.figures(situation.quotes).excess_liquidity - promised(situation)
+    if wanted <= available:
         return None
     currency = situation.world.account.base_currency
-    return _margin(f"the initial margin of {currency} {needed:.2f} exceeds the available funds of {available:.2f}")
+    return _margin(f"the initial margin of {currency} {wanted:.2f} exceeds the available funds of {available:.2f}")
 
 
 def _others(terms: Terms, situation: Situation) -> list[Ticket]:
     symbol = terms.contract.symbol
     return [one for one in situation.working if one.terms.contract.symbol == symbol and one.terms.side is Side.SELL]
-
-
-def _is_share_buy(ticket: Ticket) -> bool:
-    return ticket.terms.side is Side.BUY and ticket.terms.contract.security_type is not SecurityType.CASH
-
-
-def _need(terms: Terms, quantity: Decimal, situation: Situation) -> Decimal:
-    """Margin that a buy of `quantity` takes, in the base currency."""
-    rate = situation.books.rates(situation.quotes)[terms.contract.currency]
-    return quantity * _price(terms, situation) * rate * situation.world.margin_rate
-
-
-def _price(terms: Terms, situation: Situation) -> Decimal:
-    quote = situation.quotes.get(terms.contract.symbol, SimQuote())
-    return terms.limit_price or touch(terms.side, quote) or mark(quote) or ZERO
 
 
 def _margin(detail: str) -> Refusal:

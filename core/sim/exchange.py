@@ -17,6 +17,7 @@ from core.model import (
     CommissionReport,
     CompletedOrder,
     Fill,
+    MarginEffect,
     Notice,
     Order,
     OrderState,
@@ -25,19 +26,31 @@ from core.model import (
     Symbol,
     WorkingOrder,
 )
-from core.money import CENT, ZERO, Money, floor_to
+from core.money import ZERO
+from core.sim.agenda import Agenda
 from core.sim.books import Books
-from core.sim.checks import Situation, refusal_of, refuse_effect, refuse_form
+from core.sim.checks import refusal_of, refuse_change, refuse_effect, refuse_form
 from core.sim.listing import list_contracts
-from core.sim.matching import market_price, present, scripted_part, scripted_price, within
+from core.sim.margin import Situation, margin_effect
+from core.sim.matching import in_parts, market_price, scripted_part, scripted_price
 from core.sim.sessions import NEW_YORK, HoursOf, Session, Sessions
-from core.sim.tickets import Refusal, Report, Terms, Ticket, terms_before, terms_of
-from core.sim.world import Change, FillScript, SimOrder, SimQuote, World
+from core.sim.showing import show_account, show_quote
+from core.sim.tickets import (
+    Refusal,
+    Report,
+    Terms,
+    Ticket,
+    audit_ticket,
+    corrected,
+    find_execution,
+    terms_before,
+    terms_of,
+)
+from core.sim.world import Change, SimOrder, SimQuote, World
 
 FIRST_PERM_ID = 1_000_001
 TRADING_CLIENT = 42
 BY_HAND = 0
-BUYING_POWER_FACTOR = 4
 
 
 class Exchange:
@@ -49,6 +62,7 @@ class Exchange:
         self.books = Books(world)
         self.quotes: dict[Symbol, SimQuote] = dict(world.quotes)
         self.tickets: dict[int, Ticket] = {}
+        self._agenda = Agenda()
         self._sessions = Sessions(hours_of)
         self.contracts = list_contracts(world, self._sessions, self.now.astimezone(NEW_YORK).date())
         for order in world.account.open_orders:
@@ -59,23 +73,55 @@ class Exchange:
 
         The same reference twice is two orders: the broker has no memory for references.
         """
-        contract = self.contracts.get(order.contract.symbol)
-        if contract is None:
-            refusal, contract = refusal_of(200), order.contract
-        script = self.world.fills.get(contract.symbol)
-        if script and script.is_lost:
+        ticket = self._arrived(order, client_id)
+        if ticket is None:
             return ()
-        ticket = self._open(Ticket(self._next_id(), client_id, terms_of(order, contract), script))
-        refusal = refusal or self._refusal(replace(order, contract=contract), script, ticket)
-        if refusal:
-            ticket.code, ticket.reason, ticket.failure = refusal.code, refusal.text, refusal.failure
-            return (self._end(ticket, OrderState.REJECTED),)
-        return self._accept(ticket)
+        refusal = self._unknown(order) or refusal or self._refusal(order, ticket)
+        return self._reject(ticket, refusal) if refusal else self._accept(ticket)
+
+    def hold(self, order: Order, *, client_id: int) -> tuple[Report, ...]:
+        """Keep an order that its sender has not released; only what is wrong with its form is said now."""
+        ticket = self._arrived(order, client_id)
+        if ticket is None:
+            return ()
+        ticket.is_held, ticket.state = True, OrderState.SENT
+        refusal = self._unknown(order) or refuse_form(self._listed(order), self.world.account.id)
+        return self._reject(ticket, refusal) if refusal else (_report(ticket, ticket.update(self.now)),)
+
+    def modify(self, perm_id: int, order: Order, *, is_held: bool = False) -> tuple[Report, ...]:
+        """Let an open order have this size, type and limit from now on; one that was held is released.
+
+        What is refused leaves a working order as it was, and says so with a code. Reference, hours and script stay.
+        With `is_held` a held order stays held, and a working one as it was.
+        """
+        ticket = self.tickets[perm_id]
+        if not ticket.is_open:
+            refusal: Refusal | None = refusal_of(104, f"the order is {ticket.state.label} already")
+        else:
+            refusal = refuse_change(order, ticket) or self._refusal(order, ticket, is_held=is_held)
+        if refusal and ticket.is_held:
+            return self._reject(ticket, refusal)
+        if refusal or (is_held and not ticket.is_held):
+            return (_report(ticket, ticket.update(self.now, refusal)),)
+        old = ticket.terms
+        ticket.terms = replace(terms_of(order, old.contract), order_ref=old.order_ref, outside_rth=old.outside_rth)
+        if ticket.is_held and not is_held:
+            ticket.is_held, ticket.state = False, OrderState.WORKING
+            return self._accept(ticket)
+        changed = _report(ticket, ticket.update(self.now))
+        return changed, *(() if ticket.script or ticket.is_held else self._match(ticket))
+
+    def what_if(self, order: Order) -> MarginEffect | Refusal:
+        """What the order would do to the margin, or why it would be refused; nothing changes."""
+        contract = self._listed(order).contract
+        ticket = Ticket(0, BY_HAND, terms_of(order, contract), self.world.fills.get(contract.symbol))
+        refusal = self._unknown(order) or self._refusal(order, ticket)
+        return refusal or margin_effect(ticket.terms, self._situation(ticket))
 
     def cancel(self, perm_id: int) -> tuple[Report, ...]:
         """What a cancel does: it is confirmed at once, and of an order that has ended the end is told again (10148)."""
         ticket = self.tickets[perm_id]
-        if not ticket.is_working:
+        if not ticket.is_open:
             reason = f"the order that needs to be cancelled is {ticket.state.label} already"
             return (_report(ticket, replace(ticket.update(self.now), code=10148, reason=reason)),)
         ticket.state = OrderState.CANCELLING
@@ -83,18 +129,40 @@ class Exchange:
         ticket.code, ticket.reason = 202, "Order Canceled"
         return asked, self._end(ticket, OrderState.CANCELLED)
 
+    def cancel_all(self) -> tuple[Report, ...]:
+        """Every open order of every client ends, in order of arrival."""
+        return tuple(report for ticket in self._agenda for report in self.cancel(ticket.perm_id))
+
+    def correct(self, exec_id: str, shares: Decimal, price: Decimal) -> tuple[Report, ...]:
+        """An execution becomes its next revision, and the books what they would be had it always been that.
+
+        FILLED stays the word for all of an order: one that ended with more or with less becomes FILLED or CANCELLED.
+        Raises KeyError for an unknown execution, ValueError for shares that its order cannot have had.
+        """
+        ticket, number = find_execution(self.tickets.values(), exec_id)
+        old = ticket.fills[number]
+        if not ZERO < shares <= ticket.open_quantity + old.shares:
+            raise ValueError(f"{exec_id} cannot have been {shares} shares of {ticket.terms.quantity}")
+        new = corrected(old, shares, price)
+        self.books.correct(ticket.terms.contract, old, new)
+        ticket.filled += shares - old.shares
+        ticket.fills[number], ticket.limits[number] = new, None
+        told = replace(new, commission=None, commission_currency=None)
+        paid = CommissionReport(new.exec_id, old.commission or ZERO, USD)
+        reports = _report(ticket, told), _report(ticket, paid)
+        return reports if shares == old.shares else (*reports, self._end(ticket, ticket.state_by_count))
+
     def next_event_at(self) -> datetime | None:
         """When time alone will make something happen next."""
-        return min((at for ticket in self.tickets.values() if (at := ticket.wakes_at) is not None), default=None)
+        return self._agenda.next_at()
 
     def advance_to(self, at: datetime) -> tuple[Report, ...]:
         """Everything that happens until `at`, in order of time, then of arrival; the past is not gone back to."""
         reports: list[Report] = []
         while (due := self.next_event_at()) is not None and due <= at:
             self.now = max(self.now, due)
-            for ticket in list(self.tickets.values()):
-                if ticket.wakes_at is not None and ticket.wakes_at <= self.now:
-                    reports += self._wake(ticket)
+            for ticket in self._agenda.take_due(self.now):
+                reports += self._wake(ticket)
         self.now = max(self.now, at)
         return tuple(reports)
 
@@ -108,53 +176,31 @@ class Exchange:
         for currency, amount in change.cash.items():
             self.books.set_cash(currency, amount)
         reports: list[Report] = []
-        for ticket in list(self.tickets.values()):
+        for ticket in self._agenda:
             if ticket.is_working and not ticket.script and ticket.terms.contract.symbol in change.quotes:
                 reports += self._match(ticket)
         return tuple(reports)
 
     def quote(self, symbol: Symbol, *, is_snapshot: bool = False) -> Quote:
         """What a request for the symbol's quote is answered now; without any, a quote of Nones."""
-        quote = self.quotes.get(symbol, SimQuote())
-        values = quote.snapshot if is_snapshot and quote.snapshot else quote.values
-        return Quote(
-            symbol=symbol,
-            bid=present(values.bid),
-            ask=present(values.ask),
-            last=present(values.last),
-            taken_at=self.now - timedelta(seconds=float(quote.age_seconds)),
-            previous_close=present(quote.previous_close),
-            data_type=quote.data_type,
-            is_halted=quote.is_halted,
-            is_snapshot=is_snapshot,
-        )
+        return show_quote(symbol, self.quotes.get(symbol, SimQuote()), self.now, is_snapshot=is_snapshot)
 
     def snapshot(self) -> AccountSnapshot:
         """The account, with figures down to the cent."""
-        account = self.world.account
-        figures = self.books.figures(self.quotes)
-        base = account.base_currency
-        return AccountSnapshot(
-            account_id=account.id,
-            base_currency=base,
-            net_liq=Money(floor_to(figures.net_liq, CENT), base),
-            excess_liquidity=Money(floor_to(figures.excess_liquidity, CENT), base),
-            buying_power=Money(floor_to(max(figures.excess_liquidity, ZERO) * BUYING_POWER_FACTOR, CENT), base),
-            maintenance_margin=Money(floor_to(figures.maintenance_margin, CENT), base),
-            cash=dict(self.books.cash),
-            rates=self.books.rates(self.quotes),
-            positions=self.books.listed(self.contracts, self.quotes),
-            working_orders=self.working(),
-            taken_at=self.now,
-        )
+        market = self.contracts, self.quotes
+        return show_account(self.world.account, self.books, market, self.working(), self.now)
 
     def working(self) -> tuple[WorkingOrder, ...]:
         """Working orders of all clients, in order of arrival."""
-        return tuple(ticket.as_working() for ticket in self.tickets.values() if ticket.is_working)
+        return tuple(ticket.as_working() for ticket in self._agenda if ticket.is_working)
+
+    def open_to(self, client_id: int) -> tuple[Ticket, ...]:
+        """What this client sees of all clients' open orders, in order of arrival: held ones are its own."""
+        return tuple(one for one in self._agenda if one.is_working or one.client_id == client_id)
 
     def completed(self) -> tuple[CompletedOrder, ...]:
         """Orders that ended, in order of arrival."""
-        return tuple(ticket.as_completed() for ticket in self.tickets.values() if not ticket.is_working)
+        return tuple(ticket.as_completed() for ticket in self.tickets.values() if not ticket.is_open)
 
     def executions(self) -> tuple[Fill, ...]:
         """Fills of all clients with their commissions, in order of time."""
@@ -165,18 +211,14 @@ class Exchange:
         """Raises ArithmeticError unless books, fills and orders agree to the last digit."""
         self.books.audit()
         for ticket in self.tickets.values():
-            filled = sum((fill.shares for fill in ticket.fills), ticket.filled_before)
-            if filled != ticket.filled or filled > ticket.terms.quantity:
-                raise ArithmeticError(f"order {ticket.perm_id}: {filled} in fills, {ticket.filled} counted")
-            limit = ticket.terms.limit_price
-            if limit and not all(within(ticket.terms.side, fill.price, limit) for fill in ticket.fills):
-                raise ArithmeticError(f"order {ticket.perm_id} filled beyond its limit of {limit}")
+            audit_ticket(ticket)
 
     def _next_id(self) -> int:
         return FIRST_PERM_ID + len(self.tickets)
 
     def _open(self, ticket: Ticket) -> Ticket:
         self.tickets[ticket.perm_id] = ticket
+        self._agenda.note(ticket)
         return ticket
 
     def _seed(self, order: SimOrder, client_id: int) -> None:
@@ -186,12 +228,35 @@ class Exchange:
         ticket.expires = session[1] if session else None
         self._open(ticket)
 
-    def _refusal(self, order: Order, script: FillScript | None, ticket: Ticket) -> Refusal | None:
-        if script and script.reject is not None:
-            return refusal_of(script.reject)
-        working = [one for one in self.tickets.values() if one.is_working and one is not ticket]
-        situation = Situation(self.world, self.books, self.quotes, working)
-        return refuse_form(order, self.world.account.id) or refuse_effect(ticket.terms, situation)
+    def _arrived(self, order: Order, client_id: int) -> Ticket | None:
+        """The order as it lies here now; None for one that the script loses."""
+        contract = self._listed(order).contract
+        script = self.world.fills.get(contract.symbol)
+        if script and script.is_lost:
+            return None
+        return self._open(Ticket(self._next_id(), client_id, terms_of(order, contract), script))
+
+    def _listed(self, order: Order) -> Order:
+        """The order on the exchange's own contract."""
+        return replace(order, contract=self.contracts.get(order.contract.symbol, order.contract))
+
+    def _unknown(self, order: Order) -> Refusal | None:
+        return None if order.contract.symbol in self.contracts else refusal_of(200)
+
+    def _refusal(self, order: Order, ticket: Ticket, *, is_held: bool = False) -> Refusal | None:
+        """Why the ticket may not be this order; of one that is held only the form is looked at."""
+        listed = self._listed(order)
+        form = refuse_form(listed, self.world.account.id)
+        if is_held:
+            return form
+        if ticket.script and ticket.script.reject is not None:
+            return refusal_of(ticket.script.reject)
+        wanted = replace(terms_of(listed, listed.contract), quantity=order.quantity - ticket.filled)
+        return form or refuse_effect(wanted, self._situation(ticket))
+
+    def _situation(self, besides: Ticket) -> Situation:
+        working = [one for one in self._agenda if one.is_working and one is not besides]
+        return Situation(self.world, self.books, self.quotes, working)
 
     def _session(self, terms: Terms) -> Session | None:
         is_fx = terms.contract.security_type is SecurityType.CASH
@@ -208,13 +273,21 @@ class Exchange:
         delay = ticket.script.delay_seconds if ticket.script else ZERO
         ticket.due = max(session[0], self.now) + timedelta(seconds=float(delay))
         ticket.expires = session[1]
-        return (*reports, *self._wake(ticket)) if ticket.due <= self.now else tuple(reports)
+        if ticket.due <= self.now:
+            return (*reports, *self._wake(ticket))
+        self._agenda.note(ticket)
+        return tuple(reports)
+
+    def _reject(self, ticket: Ticket, refusal: Refusal) -> tuple[Report, ...]:
+        ticket.code, ticket.reason, ticket.failure = refusal.code, refusal.text, refusal.failure
+        return (self._end(ticket, OrderState.REJECTED),)
 
     def _wake(self, ticket: Ticket) -> tuple[Report, ...]:
         if ticket.expires is not None and ticket.expires <= self.now:
             ticket.reason = "the day of the order is over"
             return (self._end(ticket, OrderState.EXPIRED),)
         ticket.due = None
+        self._agenda.note(ticket)
         return self._match(ticket)
 
     def _match(self, ticket: Ticket) -> tuple[Report, ...]:
@@ -224,11 +297,13 @@ class Exchange:
         quote = self.quotes.get(terms.contract.symbol, SimQuote())
         if script:
             price = scripted_price(terms.side, terms.limit_price, quote, script)
-            shares = scripted_part(terms.quantity, script)
+            parts = in_parts(scripted_part(terms.quantity, script), script)
         else:
             price = market_price(terms.side, terms.limit_price, quote)
-            shares = ticket.open_quantity
-        return self._fill(ticket, shares, price) if price is not None and shares > 0 else ()
+            parts = (ticket.open_quantity,)
+        if price is None:
+            return ()
+        return tuple(report for shares in parts if shares for report in self._fill(ticket, shares, price))
 
     def _fill(self, ticket: Ticket, shares: Decimal, price: Decimal) -> tuple[Report, ...]:
         terms = ticket.terms
@@ -241,11 +316,12 @@ class Exchange:
             price=price,
             at=self.now,
         )
-        cost = self.world.commission
+        cost = ZERO if ticket.fills else self.world.commission
         self.books.fill(terms.contract, terms.side, shares, price)
         self.books.charge(cost)
         ticket.filled += shares
         ticket.fills.append(replace(fill, commission=cost, commission_currency=USD))
+        ticket.limits.append(terms.limit_price)
         reports = (
             _report(ticket, fill),
             _report(ticket, CommissionReport(fill.exec_id, cost, USD)),
@@ -256,6 +332,7 @@ class Exchange:
 
     def _end(self, ticket: Ticket, state: OrderState) -> Report:
         ticket.state = state
+        self._agenda.note(ticket)
         return _report(ticket, ticket.update(self.now))
 
 

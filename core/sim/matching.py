@@ -57,8 +57,22 @@ def scripted_part(quantity: Decimal, script: FillScript) -> Decimal:
 
     Half of 5 shares is 2.
     """
-    step = WHOLE_SHARE if quantity == floor_to(quantity, WHOLE_SHARE) else FRACTION_OF_SHARE
-    return floor_to(quantity * script.fill_fraction, step)
+    return floor_to(quantity * script.fill_fraction, _step(quantity))
+
+
+def in_parts(shares: Decimal, script: FillScript) -> tuple[Decimal, ...]:
+    """The executions that fill so many shares: as many alike as the script says, the last with what is over.
+
+    10 shares in 3 parts are 3, 3 and 4; 2 shares in 3 parts are one execution.
+    """
+    each = floor_to(shares / script.parts, _step(shares))
+    if not each:
+        return (shares,)
+    return (*[each] * (script.parts - 1), shares - each * (script.parts - 1))
+
+
+def _step(quantity: Decimal) -> Decimal:
+    return WHOLE_SHARE if quantity == floor_to(quantity, WHOLE_SHARE) else FRACTION_OF_SHARE
 
 
 def middle(values: Values) -> Decimal | None:

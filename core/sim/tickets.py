@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 
@@ -21,6 +22,7 @@ from core.model import (
     WorkingOrder,
 )
 from core.money import ZERO
+from core.sim.matching import within
 from core.sim.world import FillScript, SimOrder
 
 
@@ -57,7 +59,11 @@ class Terms:
 
 @dataclass(slots=True)
 class Ticket:
-    """One order and how far it is. `due` is when it next tries to fill, `expires` the end of its day."""
+    """One order and how far it is. `due` is when it next tries to fill, `expires` the end of its day.
+
+    While `is_held` its sender has not released it: it waits in state SENT, does nothing and is nobody else's business.
+    `limits` are those that its fills had to keep, one each; None where there was none.
+    """
 
     perm_id: int
     client_id: int
@@ -72,14 +78,27 @@ class Ticket:
     code: int | None = None
     failure: Failure | None = None
     fills: list[Fill] = field(default_factory=list)
+    limits: list[Decimal | None] = field(default_factory=list)
+    is_held: bool = False
+
+    @property
+    def is_open(self) -> bool:
+        return not self.state.is_final
 
     @property
     def is_working(self) -> bool:
-        return not self.state.is_final
+        return self.is_open and not self.is_held
 
     @property
     def open_quantity(self) -> Decimal:
         return self.terms.quantity - self.filled
+
+    @property
+    def state_by_count(self) -> OrderState:
+        """FILLED when all of it has filled, and never otherwise: what a correction takes from a filled order is off."""
+        if not self.open_quantity:
+            return OrderState.FILLED
+        return OrderState.CANCELLED if self.state is OrderState.FILLED else self.state
 
     @property
     def wakes_at(self) -> datetime | None:
@@ -88,17 +107,17 @@ class Ticket:
             return None
         return min((at for at in (self.due, self.expires) if at is not None), default=None)
 
-    def update(self, at: datetime) -> OrderUpdate:
-        """Its state as an event."""
+    def update(self, at: datetime, refusal: Refusal | None = None) -> OrderUpdate:
+        """Its state as an event; `refusal` is of something that was asked of it and is not done."""
         return OrderUpdate(
             order_ref=self.terms.order_ref,
             state=self.state,
             filled=self.filled,
             at=at,
             perm_id=self.perm_id,
-            reason=self.reason,
-            code=self.code,
-            failure=self.failure,
+            reason=refusal.text if refusal else self.reason,
+            code=refusal.code if refusal else self.code,
+            failure=refusal.failure if refusal else self.failure,
         )
 
     def as_working(self) -> WorkingOrder:
@@ -151,3 +170,34 @@ def terms_before(order: SimOrder, contract: Contract) -> Terms:
         order_type=OrderType.MKT if order.limit_price is None else OrderType.LMT,
         limit_price=order.limit_price,
     )
+
+
+def corrected(fill: Fill, shares: Decimal, price: Decimal) -> Fill:
+    """The next revision of an execution: `….01` becomes `….02`."""
+    root, _, revision = fill.exec_id.rpartition(".")
+    return replace(fill, exec_id=f"{root}.{int(revision) + 1:02d}", shares=shares, price=price)
+
+
+def find_execution(tickets: Iterable[Ticket], exec_id: str) -> tuple[Ticket, int]:
+    """Whose fill it is and which of them, whatever the revision. Raises KeyError."""
+    for ticket in tickets:
+        for number, fill in enumerate(ticket.fills):
+            if _root(fill.exec_id) == _root(exec_id):
+                return ticket, number
+    raise KeyError(exec_id)
+
+
+def audit_ticket(ticket: Ticket) -> None:
+    """Raises ArithmeticError unless its count, its state and its limits agree with its fills."""
+    filled = sum((fill.shares for fill in ticket.fills), ticket.filled_before)
+    if filled != ticket.filled or filled > ticket.terms.quantity:
+        raise ArithmeticError(f"order {ticket.perm_id}: {filled} in fills, {ticket.filled} counted")
+    if ticket.fills and ticket.state is not ticket.state_by_count:
+        raise ArithmeticError(f"order {ticket.perm_id}: {ticket.state.label} with {ticket.open_quantity} open")
+    for fill, limit in zip(ticket.fills, ticket.limits, strict=True):
+        if limit and not within(fill.side, fill.price, limit):
+            raise ArithmeticError(f"order {ticket.perm_id} filled beyond its limit of {limit}")
+
+
+def _root(exec_id: str) -> str:
+    return exec_id.rpartition(".")[0]

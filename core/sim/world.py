@@ -101,7 +101,7 @@ class FillScript:
     `is_lost`: they never arrive, and nothing is ever heard of them.
 
     An order with a script fills by it, wherever the touch is; never beyond its limit. What the fraction leaves keeps
-    working and does not fill.
+    working and does not fill. What fills does so in `parts` executions of one moment.
     """
 
     delay_seconds: Decimal = ZERO
@@ -109,6 +109,7 @@ class FillScript:
     price: Decimal | None = None
     reject: int | None = None
     is_lost: bool = False
+    parts: int = 1
 
 
 class Point(StrEnum):
@@ -163,7 +164,7 @@ class World:
     """Everything a simulated broker needs to know.
 
     Every symbol of `quotes`, of the account and of `listed` is a contract; so is USD.CAD. `commission` is charged in
-    USD with the fill of an order, of which each has at most one. `margin_rate` is the maintenance margin as a
+    USD with the first execution of an order. `margin_rate` is the maintenance margin as a
     fraction of a position's value. `book_rate` (CAD per USD) is the account's own rate while USD.CAD has no price.
     """
 
