@@ -79,8 +79,7 @@ def _margin_taken(terms: Terms, situation: Situation) -> Decimal:
 
 
 def _to_the_cent(before: Decimal, change: Decimal) -> MarginChange:
-    start = floor_to(before, CENT)
-    return MarginChange(start, floor_to(before + change, CENT) - start)
+    return MarginChange(floor_to(before, CENT), floor_to(change, CENT))
 
 
 def _is_share_buy(terms: Terms) -> bool:
