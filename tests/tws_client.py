@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from datetime import UTC
 from typing import Any
 
 from ib_async.client import Client
@@ -16,6 +17,7 @@ class TwsClient:
     def __init__(self) -> None:
         self.sent: list[bytes] = []
         self.calls: list[tuple[str, tuple[Any, ...]]] = []
+        self.defaultTimezone = UTC
         self.client = Client(self)
         self.client.connState = Client.CONNECTED
         self.client._apiReady = True

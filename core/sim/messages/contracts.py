@@ -116,7 +116,7 @@ def detail_fields_of(contract: Contract) -> DetailFields:
 
 def rule_id_of(ticks: tuple[TickBand, ...]) -> int:
     """The same positive number for the same price steps, everywhere and always."""
-    text = ",".join(f"{number(band.low_edge)}:{number(band.increment)}" for band in ticks)
+    text = ",".join(f"{number(band.low_edge.normalize())}:{number(band.increment.normalize())}" for band in ticks)
     return crc32(text.encode()) % 0x7FFF_FFFE + 1
 
 

@@ -12,7 +12,7 @@ from decimal import Decimal
 
 from core.sim.messages.contracts import ContractFields
 from core.sim.messages.orders import order_contract
-from core.sim.messages.placing import OrderTerms
+from core.sim.messages.placing import PEG_BENCH, OrderTerms
 from core.sim.wire import UNSET_FLOAT, Fields, flag, number, number_or_unset, venue_time
 
 NO_TYPE = "None"  # a gateway's own word for no order type; being no empty text, it brings the type's block along
@@ -78,7 +78,8 @@ def open_order(order: OrderFields) -> Fields:
         *("0", "0", "0", "", str(terms.parent_id), "0", "", "0"),
         *(NO_TYPE, "", "0", "", "", "", NO_RIGHT, "0", "0", ""),
         *("0", "0", *_trail(terms), "", "", *_legs(), *_scale(), *_hedge(terms)),
-        *("0", "", "IB", "0", "0", *_algo(terms), "0", flag(terms.what_if), *_state(order), "0", "0", "0"),
+        *("0", "", "IB", "0", "0", *_algo(terms), "0", flag(terms.what_if), *_state(order), "0", "0"),
+        *(*_benchmark(terms), "0"),
         *(NO_TYPE, UNSET_FLOAT, number_or_unset(terms.trail_stop_price), *(UNSET_FLOAT,) * 4, "0"),
         *("", "", "", number(terms.cash_quantity), "0", "0", "0", "0", "", "", "0", *_pegs()),
     )
@@ -98,7 +99,8 @@ def completed_order(order: OrderFields, ending: Ending) -> Fields:
         *(number(terms.min_quantity), "0", "0", "", "0"),
         *(NO_TYPE, "", "0", "0", "0", ""),
         *("0", "0", *_trail(terms), *_legs(), *_scale(), *_hedge(terms)),
-        *("", "IB", "0", "0", *_algo(terms), "0", order.status, "0", "0", "0"),
+        *("", "IB", "0", "0", *_algo(terms), "0", order.status, "0", "0"),
+        *(*_benchmark(terms), "0"),
         *(number_or_unset(terms.trail_stop_price), UNSET_FLOAT, number(terms.cash_quantity), "0", "0", ""),
         *(number(ending.filled), "0", "0", SHAREHOLDER, "0", "0", "0", venue_time(ending.at), ending.text, *_pegs()),
     )
@@ -157,6 +159,11 @@ def _algo(terms: OrderTerms) -> Fields:
         return ("",)
     params = (text for param in terms.algo_params for text in param)
     return (terms.algo_strategy, str(len(terms.algo_params)), *params)
+
+
+def _benchmark(terms: OrderTerms) -> Fields:
+    """What an order pegged to a benchmark says of it, which no other order has."""
+    return ("0", "0", "0", "0", "") if terms.order_type in PEG_BENCH else ()
 
 
 def _pegs() -> Fields:
