@@ -39,7 +39,8 @@ _UNSET = frozenset({"", UNSET_INTEGER, UNSET_LONG, UNSET_DECIMAL, UNSET_FLOAT.lo
 _INFINITE = frozenset({"infinite", "infinity"})
 _INTEGER = re.compile(r"-?[0-9]{1,19}")
 _DECIMAL = re.compile(r"-?(?:[0-9]{1,40}\.?[0-9]{0,40}|\.[0-9]{1,40})(?:[eE][+-]?[0-9]{1,3})?")
-_MAGNITUDE = 24  # powers of ten either way that prices, quantities and amounts of money stay within
+_MAGNITUDE = 15  # powers of ten either way that prices, quantities and amounts of money stay within
+_DIGITS = 20  # more than any float's text has, and few enough that products stay exact
 _VERSIONS = re.compile(rb"v([0-9]{1,5})\.\.([0-9]{1,5})(?: ([\x20-\x7e]*))?")
 
 
@@ -206,8 +207,8 @@ class Cursor:
         if not _DECIMAL.fullmatch(text):
             raise self._malformed("a number", text)
         number = Decimal(text)
-        if number and abs(number.adjusted()) > _MAGNITUDE:
-            raise self._malformed(f"a number within 1e±{_MAGNITUDE}", text)
+        if number and (abs(number.adjusted()) > _MAGNITUDE or len(number.as_tuple().digits) > _DIGITS):
+            raise self._malformed(f"a number within 1e±{_MAGNITUDE} of at most {_DIGITS} digits", text)
         return number or Decimal(0)
 
     def flag(self) -> bool:

@@ -265,6 +265,14 @@ def test_an_order_that_ends_too_early_is_malformed(length):
         parse_request(PLAIN[:length])
 
 
+def test_a_condition_of_no_known_kind_is_malformed():
+    fields = list(TwsClient().ask("placeOrder", 11, SHARE, ODD_ORDERS["every condition"][1]))
+    assert fields[89:91] == ["6", "1"]
+    fields[90] = "2"
+    with pytest.raises(FieldMalformed):
+        parse_request(tuple(fields))
+
+
 def test_a_field_too_many_is_malformed():
     with pytest.raises(FieldMalformed):
         parse_request((*PLAIN, ""))
