@@ -1,0 +1,238 @@
+"""One client's socket: bytes to messages and back, within bounds. What goes wrong there ends it and nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from core.sim.gateway.desks import about_of, answer, refuse_too_fast
+from core.sim.gateway.faults import NOTHING, About, Parcel
+from core.sim.gateway.house import NOBODY, House, Session
+from core.sim.gateway.log import Entry, Way
+from core.sim.gateway.options import Traffic
+from core.sim.gateway.outbox import Inbox, Outbox
+from core.sim.gateway.pace import Pace, Verdict
+from core.sim.gateway.texts import text_of
+from core.sim.messages import session as says
+from core.sim.messages.names import answer_name, request_name
+from core.sim.messages.parsing import parse_request
+from core.sim.messages.requests import StartApi
+from core.sim.wire import SERVER_VERSION, Fields, Greeting, Unframer, WireError, read_greeting
+
+GREETING = "greeting"
+SERVER_GREETING = "serverVersion"
+FARM_NOTICES = (2104, 2106, 2158)
+LOGGED_FIELD = 200
+LOCAL = frozenset({"managedAccounts", "nextValidId", "currentTime"})
+
+
+class Connection(asyncio.Protocol):
+    """A client, from its first byte to its last. `client` is −1 until it has said who it is."""
+
+    def __init__(self, house: House, number: int, on_end: Callable[[Connection], None]) -> None:
+        self.client = NOBODY
+        self.number = number
+        self.traffic = Traffic()
+        self.peer_port = 0
+        self._house = house
+        self._on_end = on_end
+        bounds = house.options.bounds
+        self._unframer = Unframer(bounds.frame_bytes)
+        self._inbox = Inbox(self, house.clock, house.faults, self._handle)
+        self._outbox = Outbox(self, house.clock, house.faults, house.options.latency_seconds)
+        self._greeting = b""
+        self._is_greeted = self._is_over = self._is_silent = False
+        self._session: Session | None = None
+        self._pace = Pace()
+        self._transport: asyncio.Transport | None = None
+        self._deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - a stream server's transport is one
+        self._transport = transport
+        self.peer_port = transport.get_extra_info("peername")[1]
+        seconds = self._house.options.bounds.handshake_seconds
+        self._deadline = asyncio.get_running_loop().call_later(seconds, self._too_late)
+        self.note("connected", str(self.peer_port))
+
+    def data_received(self, data: bytes) -> None:
+        self.traffic.read += len(data)
+        if self._is_silent or self._is_over:
+            return
+        try:
+            self._read(data)
+        except WireError as error:
+            self.abort(f"refused: {error}")
+        except Exception as error:  # noqa: BLE001 - a fault of ours ends this client only; check() raises it
+            self._house.fail(error)
+            self.abort("an error of the gateway's own")
+
+    def pause_writing(self) -> None:
+        # who does not read its answers gets no further ones
+        if self._transport:
+            self._transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        if self._transport and not self._is_over:
+            self._transport.resume_reading()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
+        self._end("gone")
+        self._on_end(self)
+
+    def say(self, fields: Fields, about: About = NOTHING) -> None:
+        """Tell the client; while the venue is cut off, only what the gateway itself knows."""
+        name = answer_name(fields[0])
+        is_local = name in LOCAL or (name == "error" and about.id == NOTHING.id)
+        if self._house.is_cut_off and not is_local:
+            self.note("cut off", name)
+        else:
+            self._outbox.send(fields, about)
+
+    def complain(self, about: About, code: int, text: str = "") -> None:
+        self.say(says.error(about.id, code, text or text_of(code)), about)
+
+    def finish(self, why: str) -> None:
+        self._outbox.finish(why)
+
+    def drop(self, why: str) -> None:
+        self.close(why)
+
+    def put(self, parcel: Parcel, written: bytes) -> None:
+        if self._is_over or self._is_silent or self._transport is None:
+            return
+        self._log(Way.OUT, parcel.name, parcel.fields)
+        self.traffic.written += len(written)
+        self._transport.write(written)
+        waiting = self._transport.get_write_buffer_size() + self._outbox.queued_bytes
+        if waiting > self._house.options.bounds.queued_bytes:
+            self.abort("refused: it does not read what it is told")
+
+    def close(self, why: str) -> None:
+        """End the connection after what was written."""
+        if self._end(why) and self._transport:
+            self._transport.close()
+
+    def abort(self, why: str) -> None:
+        """End the connection now, whatever was still to be written."""
+        if self._end(why) and self._transport:
+            self._transport.abort()
+
+    def fall_silent(self) -> None:
+        self.note("half-open")
+        self._is_silent = True
+
+    def note(self, what: str, *details: str) -> None:
+        self._house.note(what, *details, connection=self.number, client=self.client)
+
+    def _read(self, data: bytes) -> None:
+        if not self._is_greeted:
+            self._greeting += data
+            found = read_greeting(self._greeting)
+            if found is None:
+                return
+            self._greeted_by(found[0])
+            data, self._greeting = found[1], b""
+        for fields in self._unframer.feed(data):
+            self._receive(fields)
+            if self._is_over or self._is_silent:
+                return
+
+    def _greeted_by(self, greeting: Greeting) -> None:
+        self._is_greeted = True
+        offered = (f"v{greeting.lowest}..{greeting.highest}", greeting.options)
+        self._log(Way.IN, GREETING, offered)
+        self._inbox.receive(Parcel(GREETING, offered))
+
+    def _receive(self, fields: Fields) -> None:
+        self._house.catch_up()
+        name = request_name(fields[0])
+        self._log(Way.IN, name, fields)
+        request = parse_request(fields)
+        about = about_of(self._house, self.client, request)
+        verdict = self._pace.judge(self._house.now())
+        if verdict is Verdict.WITHIN:
+            self._inbox.receive(Parcel(name, fields, about))
+        elif verdict is Verdict.TOO_FAST and self._session:
+            self.note("too fast", name)
+            refuse_too_fast(self._house, self._session, request, about)
+        else:
+            self.complain(about, 100)
+            self.finish("refused: it sends too fast again and again")
+
+    def _handle(self, parcel: Parcel) -> None:
+        """Do what a message asks; it may come late, so what goes wrong is caught here as well."""
+        if self._is_over or self._is_silent:
+            return
+        try:
+            if parcel.name == GREETING:
+                self._answer_greeting(parcel)
+            else:
+                self._answer(parcel)
+        except Exception as error:  # noqa: BLE001 - a fault of ours ends this client only; check() raises it
+            self._house.fail(error)
+            self.abort("an error of the gateway's own")
+
+    def _answer_greeting(self, parcel: Parcel) -> None:
+        highest = int(parcel.fields[0].partition("..")[2])
+        fault = self._house.rehearsal.at_connect()
+        if fault.breaks:
+            self.close("as scripted: no connections")
+        elif highest < SERVER_VERSION:
+            self.close(f"refused: it speaks no version {SERVER_VERSION}")
+        else:
+            self._outbox.send(says.handshake(self._house.now()), name=SERVER_GREETING)
+            if fault.code:
+                self.complain(NOTHING, fault.code)
+                self.finish("as scripted: too fast")
+
+    def _answer(self, parcel: Parcel) -> None:
+        request = parse_request(parcel.fields)
+        if isinstance(request, StartApi):
+            self._start(request.client_id)
+        elif self._session:
+            answer(self._house, self._session, request)
+        else:
+            self.abort("refused: it does not say who it is")
+
+    def _start(self, client: int) -> None:
+        house = self._house
+        if self._session or client < 0:
+            self.abort("refused: it says twice who it is" if self._session else "refused: no client id")
+            return
+        if client in house.sessions:
+            self.complain(NOTHING, 326)
+            self.finish("refused: its client id is in use")
+            return
+        self.client = client
+        self._session = house.sessions[client] = Session(client, self)
+        self._stop_deadline()
+        self.say(says.managed_accounts([house.exchange.world.account.id]))
+        self.say(says.next_valid_id(house.registry.next_id(client)))
+        for code in FARM_NOTICES:
+            self.complain(NOTHING, code)
+
+    def _too_late(self) -> None:
+        self.abort("refused: it took too long to say who it is")
+
+    def _stop_deadline(self) -> None:
+        if self._deadline:
+            self._deadline.cancel()
+
+    def _end(self, why: str) -> bool:
+        """Let go of all that the connection holds; False if that was done before."""
+        if self._is_over:
+            return False
+        self.note("closed", why)
+        self._is_over = True
+        self._stop_deadline()
+        self._outbox.end()
+        if self._session:
+            for line in self._session.lines.values():
+                line.stop()
+            self._house.sessions.pop(self.client, None)
+        return True
+
+    def _log(self, way: Way, name: str, fields: Fields) -> None:
+        shown = tuple(text[:LOGGED_FIELD] for text in fields)
+        self._house.log.add(Entry(self._house.now(), self.number, self.client, way, name, shown))

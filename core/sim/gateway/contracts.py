@@ -1,0 +1,65 @@
+"""Which contract a client means, its details, and its price steps."""
+
+from __future__ import annotations
+
+from core.model import Contract, SecurityType, Symbol
+from core.sim.gateway.faults import NOTHING, About
+from core.sim.gateway.house import House, Session
+from core.sim.messages import contracts as says
+from core.sim.messages.contracts import ContractFields
+from core.sim.messages.requests import AskContract, AskMarketRule
+
+NO_SUCH_RULE = "The market rule is unknown"
+
+
+def symbol_of(fields: ContractFields) -> Symbol:
+    """The symbol as the exchange knows it: of a pair USD in CAD it is USD.CAD."""
+    if fields.security_type == "CASH" and "." not in fields.symbol:
+        return Symbol(f"{fields.symbol}.{fields.currency}" if fields.symbol else fields.local_symbol)
+    return Symbol(fields.symbol or fields.local_symbol)
+
+
+def find(house: House, fields: ContractFields) -> Contract | None:
+    """The one contract that is meant: by its id if there is one, else by all that was said of it."""
+    if fields.con_id:
+        return house.by_con_id.get(fields.con_id)
+    contract = house.exchange.contracts.get(symbol_of(fields))
+    return contract if contract is not None and _fits(contract, fields) else None
+
+
+def about_contract(house: House, req_id: int, fields: ContractFields) -> About:
+    """What a request on this contract is about."""
+    contract = find(house, fields)
+    return About(req_id, contract.symbol if contract else symbol_of(fields))
+
+
+def ask_contract(house: House, session: Session, request: AskContract) -> None:
+    """The details and the end of them, or error 200 alone."""
+    contract = find(house, request.contract)
+    about = about_contract(house, request.req_id, request.contract)
+    if contract is None:
+        session.complain(about, 200)
+        return
+    session.say(says.contract_details(request.req_id, says.detail_fields_of(contract)), about)
+    session.say(says.contract_details_end(request.req_id), about)
+
+
+def ask_market_rule(house: House, session: Session, request: AskMarketRule) -> None:
+    """The steps of the rule; an error without an id for one that no contract has."""
+    ticks = house.rules.get(request.rule_id)
+    if ticks is None:
+        session.complain(NOTHING, 321, NO_SUCH_RULE)
+    else:
+        session.say(says.market_rule(request.rule_id, ticks))
+
+
+def _fits(contract: Contract, fields: ContractFields) -> bool:
+    listed = says.contract_fields_of(contract)
+    wanted = ((fields.security_type, listed.security_type), (fields.currency, listed.currency))
+    return all(not said or said == found for said, found in wanted) and _trades_at(contract, fields)
+
+
+def _trades_at(contract: Contract, fields: ContractFields) -> bool:
+    if contract.security_type is SecurityType.CASH:
+        return fields.exchange in ("", contract.exchange)
+    return not fields.primary_exchange or fields.primary_exchange == contract.primary_exchange

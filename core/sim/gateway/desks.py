@@ -1,0 +1,97 @@
+"""Who answers which request."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from core.sim.gateway import account, contracts, lists, market, orders
+from core.sim.gateway.contracts import about_contract
+from core.sim.gateway.faults import NOTHING, About
+from core.sim.gateway.house import House, Session
+from core.sim.messages import requests as ask
+from core.sim.messages import session as says
+from core.sim.messages.placing import PlaceOrder
+
+Desk = Callable[[House, Session, Any], None]
+
+
+def answer(house: House, session: Session, request: ask.Request) -> None:
+    """Do what the client asks; what nobody here knows is ignored and noted."""
+    DESKS[type(request)](house, session, request)
+
+
+def refuse_too_fast(house: House, session: Session, request: ask.Request, about: About) -> None:
+    """Error 100 instead of an answer."""
+    if isinstance(request, PlaceOrder):
+        orders.place_too_fast(house, session, request)
+    else:
+        session.complain(about, 100)
+
+
+def about_of(house: House, client: int, request: ask.Request) -> About:
+    """What a request is about: its own id or that of its order, the symbol, the order's reference."""
+    match request:
+        case PlaceOrder():
+            return orders.about_order(house, request)
+        case ask.CancelOrder():
+            perm_id = house.registry.perm_id(client, request.order_id)
+            ticket = house.exchange.tickets.get(perm_id or 0)
+            return house.teller.about(ticket) if ticket else About(request.order_id)
+        case ask.AskMarketData() | ask.AskContract() | ask.AskHistory():
+            return about_contract(house, request.req_id, request.contract)
+        case _:
+            return About(getattr(request, "req_id", NOTHING.id))
+
+
+def _ignore(house: House, session: Session, request: ask.Request) -> None:
+    name = f"{request.msg_id}" if isinstance(request, ask.Unknown) else type(request).__name__
+    house.note("ignored", name, client=session.client)
+
+
+def _tell_accounts(house: House, session: Session, _request: ask.AskManagedAccounts) -> None:
+    session.say(says.managed_accounts([house.exchange.world.account.id]))
+
+
+def _tell_next_id(house: House, session: Session, _request: ask.AskIds) -> None:
+    session.say(says.next_valid_id(house.registry.next_id(session.client)))
+
+
+def _tell_time(house: House, session: Session, _request: ask.AskTime) -> None:
+    session.say(says.current_time(house.now()))
+
+
+DESKS: Mapping[type, Desk] = {
+    ask.StartApi: _ignore,
+    ask.SetLogLevel: _ignore,
+    ask.BindOpenOrders: _ignore,
+    ask.Unknown: _ignore,
+    ask.AskManagedAccounts: _tell_accounts,
+    ask.AskIds: _tell_next_id,
+    ask.AskTime: _tell_time,
+    ask.AskAccount: account.ask_account,
+    ask.AskAccountMulti: account.ask_account_multi,
+    ask.CancelAccountMulti: account.cancel_account_multi,
+    ask.AskSummary: account.ask_summary,
+    ask.CancelSummary: account.cancel_summary,
+    ask.AskPositions: account.ask_positions,
+    ask.CancelPositions: account.cancel_positions,
+    ask.AskProfit: account.ask_profit,
+    ask.CancelProfit: account.cancel_profit,
+    ask.AskProfitSingle: account.ask_profit_single,
+    ask.CancelProfitSingle: account.cancel_profit_single,
+    ask.AskContract: contracts.ask_contract,
+    ask.AskMarketRule: contracts.ask_market_rule,
+    ask.AskMarketData: market.ask_quote,
+    ask.CancelMarketData: market.cancel_quote,
+    ask.SetMarketDataType: market.set_data_type,
+    ask.AskHistory: market.ask_history,
+    ask.CancelHistory: market.cancel_history,
+    PlaceOrder: orders.place,
+    ask.CancelOrder: orders.cancel,
+    ask.CancelEverything: orders.cancel_everything,
+    ask.AskOpenOrders: lists.ask_open_orders,
+    ask.AskAllOpenOrders: lists.ask_all_open_orders,
+    ask.AskCompletedOrders: lists.ask_completed_orders,
+    ask.AskExecutions: lists.ask_executions,
+}

@@ -1,0 +1,262 @@
+"""Scripted faults: rules that say what becomes of a message, by its name and what it is about.
+
+A rule meets messages of one name, those a client sends (`placeOrder`) or those it is sent (`execDetails`), and may be
+narrowed to a client, a symbol or an order. The first rule that matches decides; it is spent after `times` messages.
+
+===============================================  =====================================================================
+what goes wrong                                  how it is scripted: `gateway.faults.on(name, action, ...)`
+===============================================  =====================================================================
+end marker omitted, delayed                      "openOrderEnd", Omit() · "execDetailsEnd", Delay(30)
+socket dropped before, after, inside a message   any, Drop() · Drop(at=None) · Drop(at=7), seven bytes still go out
+half-open socket                                 any, HalfOpen()
+1100, 1101, 1102, 2103, 2104, 2110               `gateway.say(code)`
+10197, 354, 200 for a quote                      "reqMktData", Answer(10197) · later: "tickPrice", Answer(10197)
+10167                                            "marketDataType", Precede(10167); the world says the data is delayed
+ambiguous contract                               "contractDetails", Duplicate(TWIN), Match(symbol="VTI")
+unknown contract; a warning that hangs a client  "reqContractDetails", Answer(200) · Answer(321)
+103, 110, 201, 321, 10243 for an order           "placeOrder", Answer(code): it never was · or FillScript(reject=code)
+202 by the broker                                "placeOrder", Do(lambda about: gateway.cancel(about.order_ref))
+399, 10349, 434, 404 on an order that is live    "openOrder", Follow(10349)
+ids rolled back                                  `gateway.restart(ids_roll_back=True)`
+order silently dropped                           "placeOrder", Omit() · for good: FillScript(is_lost=True)
+status, execution twice                          "orderStatus", Duplicate() · "execDetails", Duplicate()
+Filled before its execution                      "execDetails", Hold(until="orderStatus")
+commission early, late, never                    "execDetails", Hold(until="commissionReport") · "commissionReport",
+                                                 Delay(30) · "commissionReport", Omit(), times=None
+execution corrected                              "commissionReport", Do(lambda about: gateway.correct(...))
+warning after a fill                             "commissionReport", Follow(2109)
+fill while disconnected                          "placeOrder", Drop(at=None), and a FillScript with a delay
+===============================================  =====================================================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What a message is about: the id that an error on it carries (−1: none), the symbol, the order."""
+
+    id: int = -1
+    symbol: str = ""
+    order_ref: str = ""
+
+
+NOTHING = About()
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """A message on its way, in either direction."""
+
+    name: str
+    fields: tuple[str, ...]
+    about: About = NOTHING
+
+
+class Lane(Protocol):
+    """One direction of a connection, as a fault sees it."""
+
+    def pass_on(self, parcel: Parcel) -> None:
+        """Let the message go where it was going."""
+        ...
+
+    def drop(self, parcel: Parcel, at: int | None) -> None:
+        """Close the connection at this point of the message, or after it."""
+        ...
+
+    def fall_silent(self) -> None:
+        """Neither read nor say anything from now on."""
+        ...
+
+    def complain(self, about: About, code: int, text: str) -> None:
+        """Tell the client of an error; without a text, in the broker's own words."""
+        ...
+
+    def later(self, seconds: float, callback: Callable[[], None]) -> None: ...
+
+    def hold(self, parcel: Parcel, until: str) -> None: ...
+
+
+class Action(Protocol):
+    """What becomes of a message that a rule meets."""
+
+    def strike(self, lane: Lane, parcel: Parcel) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Omit:
+    """The message gets lost."""
+
+    def strike(self, lane: Lane, parcel: Parcel) -> None:
+        """Nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delay:
+    """The message comes so much later; others overtake it."""
+
+    seconds: float
+
+    def strike(self, lane: Lane, parcel: Parcel) -> None:
+        lane.later(self.seconds, lambda: lane.pass_on(parcel))
+
+
+@dataclass(frozen=True, slots=True)
+class Duplicate:
+    """The message comes twice, to a client the second time with these fields changed (by index; 0 is the number)."""
+
+    changed: Mapping[int, str] = field(default_factory=dict)
+
+    def strike(self, lane: Lane, parcel: Parcel) -> None:
+        lane.pass_on(parcel)
+        fields = tuple(self.changed.get(number, text) for number, text in enumerate(parcel.fields))
+        lane.pass_on(Parcel(parcel.name, fields, parcel.about))
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """The connection closes before the message (0), after it (None), or after so many bytes of it."""
+
+    at: int | None = 0
+
+    def strike(self, lane: Lane, parcel: Parcel) -> None:
+        lane.drop(parcel, self.at)
+
+
+@dataclass(frozen=True, slots=True)
+class HalfOpen:
+    """From here on nothing that comes is read and nothing is said, but the connection stays."""
+
+    def strike(self, lane: Lane, parcel: Parcel) -> None:  # noqa: ARG002 - the message goes nowhere
+        lane.fall_silent()
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An error instead of the message: what a client asked is not done, what it would be told is not said."""
+
+    code: int
+    text: str = ""
+
+    def strike(self, lane: Lane, parcel: Parcel) -> None:
+        lane.complain(parcel.about, self.code, self.text)
+
+
+@dataclass(frozen=True, slots=True)
+class Precede:
+    """An error before the message."""
+
+    code: int
+    text: str = ""
+
+    def strike(self, lane: Lane, parcel: Parcel) -> None:
+        lane.complain(parcel.about, self.code, self.text)
+        lane.pass_on(parcel)
+
+
+@dataclass(frozen=True, slots=True)
+class Follow:
+    """An error after the message, at once or so much later."""
+
+    code: int
+    text: str = ""
+    seconds: float = 0.0
+
+    def strike(self, lane: Lane, parcel: Parcel) -> None:
+        lane.pass_on(parcel)
+        if self.seconds:
+            lane.later(self.seconds, lambda: lane.complain(parcel.about, self.code, self.text))
+        else:
+            lane.complain(parcel.about, self.code, self.text)
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """The message waits until one of that name passed on the same connection, about the same order if both have one."""
+
+    until: str
+
+    def strike(self, lane: Lane, parcel: Parcel) -> None:
+        lane.hold(parcel, self.until)
+
+
+@dataclass(frozen=True, slots=True)
+class Do:
+    """The message passes, then this happens."""
+
+    what: Callable[[About], None]
+
+    def strike(self, lane: Lane, parcel: Parcel) -> None:
+        lane.pass_on(parcel)
+        self.what(parcel.about)
+
+
+CONTRACT_DETAILS_CON_ID = 12
+TWIN: Mapping[int, str] = {CONTRACT_DETAILS_CON_ID: "999999999"}
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """Which messages of a name a rule is for; None: any."""
+
+    client: int | None = None
+    symbol: str | None = None
+    order_ref: str | None = None
+
+    def covers(self, client: int, about: About) -> bool:
+        return all(
+            wanted is None or wanted == found
+            for wanted, found in (
+                (self.client, client),
+                (self.symbol, about.symbol),
+                (self.order_ref, about.order_ref),
+            )
+        )
+
+
+@dataclass(slots=True)
+class Rule:
+    """`left` messages still meet this fault, after the next `skip` have not; None: all."""
+
+    message: str
+    action: Action
+    match: Match = Match()
+    skip: int = 0
+    left: int | None = 1
+
+    def meets(self, message: str, client: int, about: About) -> bool:
+        """Whether this message is struck; it counts."""
+        if self.message != message or self.left == 0 or not self.match.covers(client, about):
+            return False
+        if self.skip:
+            self.skip -= 1
+            return False
+        self.left = None if self.left is None else self.left - 1
+        return True
+
+
+class Faults:
+    """The rules of a gateway, in the order in which they are asked."""
+
+    def __init__(self) -> None:
+        self._rules: list[Rule] = []
+
+    def on(
+        self, message: str, action: Action, match: Match | None = None, *, skip: int = 0, times: int | None = 1
+    ) -> Rule:
+        """A new rule, at work from now on."""
+        rule = Rule(message, action, match or Match(), skip, times)
+        self._rules.append(rule)
+        return rule
+
+    def clear(self) -> None:
+        """Everything works again from now on."""
+        self._rules.clear()
+
+    def strike(self, message: str, client: int, about: About) -> Action | None:
+        """What becomes of this message; None: it passes."""
+        return next((rule.action for rule in self._rules if rule.meets(message, client, about)), None)

@@ -1,0 +1,80 @@
+"""What clients ask of orders and fills: those that work, those that ended, and what filled today."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+from core.model import Fill, Side
+from core.sim.gateway.house import House, Session
+from core.sim.gateway.tidings import commission
+from core.sim.messages import listings
+from core.sim.messages import orders as says
+from core.sim.messages import requests as ask
+from core.sim.messages.contracts import contract_fields_of
+from core.sim.sessions import NEW_YORK
+from core.sim.tickets import Ticket
+from core.sim.wire import venue_time
+
+SIDES = {Side.BUY: ("BUY", "BOT"), Side.SELL: ("SELL", "SLD")}
+
+
+def ask_open_orders(house: House, session: Session, _request: ask.AskOpenOrders) -> None:
+    """This client's own open orders, each with its status, and the end of them."""
+    own = [ticket for ticket in house.exchange.open_to(session.client) if ticket.client_id == session.client]
+    _list(house, session, own)
+
+
+def ask_all_open_orders(house: House, session: Session, _request: ask.AskAllOpenOrders) -> None:
+    """Everybody's open orders, each with its status, and the end of them."""
+    _list(house, session, house.exchange.open_to(session.client))
+
+
+def ask_completed_orders(house: House, session: Session, request: ask.AskCompletedOrders) -> None:
+    """The orders that ended, of everybody or of those sent through the API, and the end of them."""
+    for ticket in house.exchange.tickets.values():
+        if not ticket.is_open and (ticket.client_id or not request.api_only):
+            session.say(house.teller.completed(ticket), house.teller.about(ticket))
+    session.say(listings.completed_orders_end())
+
+
+def ask_executions(house: House, session: Session, request: ask.AskExecutions) -> None:
+    """Today's fills that match, each with its commission, and the end of them."""
+    for fill in house.exchange.executions():
+        ticket = house.exchange.tickets[_perm_id(house, fill)]
+        if not _matches(house, request, ticket, fill):
+            continue
+        about = house.teller.about(ticket)
+        session.say(house.teller.execution(ticket, fill, request.req_id), about)
+        if fill.commission is not None:
+            session.say(commission(fill.exec_id, fill.commission, fill.commission_currency or ""), about)
+    session.say(says.execution_end(request.req_id))
+
+
+def _list(house: House, session: Session, tickets: Iterable[Ticket]) -> None:
+    for ticket in tickets:
+        for fields in house.teller.listed(ticket):
+            session.say(fields, house.teller.about(ticket))
+    session.say(listings.open_order_end())
+
+
+def _perm_id(house: House, fill: Fill) -> int:
+    return next(perm_id for perm_id, ticket in house.exchange.tickets.items() if fill in ticket.fills)
+
+
+def _matches(house: House, request: ask.AskExecutions, ticket: Ticket, fill: Fill) -> bool:
+    fields = contract_fields_of(ticket.terms.contract)
+    wanted = (
+        (request.account, (house.exchange.world.account.id,)),
+        (request.symbol, (fields.symbol, fields.local_symbol)),
+        (request.security_type, (fields.security_type,)),
+        (request.exchange, (fields.exchange, fields.primary_exchange)),
+        (request.side.upper(), SIDES[fill.side]),
+    )
+    is_clients = request.client_id in (0, ticket.client_id)
+    is_recent = _is_today(house.now(), fill.at) and venue_time(fill.at) >= request.since.replace("-", " ")
+    return is_clients and is_recent and all(not said or said in found for said, found in wanted)
+
+
+def _is_today(now: datetime, at: datetime) -> bool:
+    return at.astimezone(NEW_YORK).date() == now.astimezone(UTC).astimezone(NEW_YORK).date()

@@ -1,0 +1,71 @@
+"""What went over the wire, in order, and what the gateway did about it: the truth that tests read."""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+KEPT = 200_000
+
+
+class Way(StrEnum):
+    """Whether a message came from the client, went to it, or is a note of the gateway's own."""
+
+    IN = "in"
+    OUT = "out"
+    NOTE = "note"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line: `message` is the message's name, or what happened for a note; `client` is −1 before startApi."""
+
+    at: datetime
+    connection: int
+    client: int
+    way: Way
+    message: str
+    fields: tuple[str, ...] = ()
+
+    def line(self) -> str:
+        """The entry as a line of JSON."""
+        values = {
+            "t": self.at.isoformat(timespec="microseconds"),
+            "connection": self.connection,
+            "client": self.client,
+            "dir": self.way,
+            "message": self.message,
+            "fields": self.fields,
+        }
+        return json.dumps(values, ensure_ascii=True)
+
+
+class Log:
+    """The newest entries in order; `on_entry`, when there is one, is given every entry as it is made."""
+
+    def __init__(self, on_entry: Callable[[Entry], None] | None = None, kept: int = KEPT) -> None:
+        self.on_entry = on_entry
+        self._entries: deque[Entry] = deque(maxlen=kept)
+
+    def __iter__(self) -> Iterator[Entry]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def add(self, entry: Entry) -> None:
+        self._entries.append(entry)
+        if self.on_entry:
+            self.on_entry(entry)
+
+    def lines(self) -> Iterator[str]:
+        """Every entry as a line of JSON."""
+        return (entry.line() for entry in self._entries)
+
+    def names(self, way: Way) -> list[str]:
+        """The messages that went this way, or the notes, in order."""
+        return [entry.message for entry in self._entries if entry.way is way]

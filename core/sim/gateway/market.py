@@ -1,0 +1,146 @@
+"""Quotes: lines that stream until they are cancelled, and snapshots that end by themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from decimal import Decimal
+
+from core.model import Contract, MarketDataType, Quote
+from core.money import ZERO
+from core.sim.gateway.contracts import about_contract, find
+from core.sim.gateway.faults import About
+from core.sim.gateway.house import House, Line, Session
+from core.sim.messages import market as says
+from core.sim.messages.market import Tick, tick_id
+from core.sim.messages.requests import AskHistory, AskMarketData, CancelHistory, CancelMarketData, SetMarketDataType
+from core.sim.wire import Fields
+from core.sim.world import FaultKind, Point, SimQuote
+
+STALE_BY = timedelta(hours=1)
+MOMENT = timedelta(milliseconds=10)
+ROUND_LOT = Decimal(100)
+TYPES = {number: data_type for data_type, number in says.DATA_TYPES.items()}
+
+
+def set_data_type(_house: House, session: Session, request: SetMarketDataType) -> None:
+    """Later requests of this client want that kind of data."""
+    wanted = TYPES.get(request.data_type)
+    if wanted is None:
+        session.complain(About(), 321, f"there is no market data of type {request.data_type}")
+    else:
+        session.data_type = wanted
+
+
+def ask_quote(house: House, session: Session, request: AskMarketData) -> None:
+    """The quote as it is, then whenever it moves; of a snapshot only the first."""
+    contract = find(house, request.contract)
+    about = about_contract(house, request.req_id, request.contract)
+    if not session.lines and not _begin_batch(house, session, about):
+        return
+    code = _why_not(house, session, request, contract)
+    if code or contract is None:
+        session.complain(about, code or 200)
+        return
+    kind = house.exchange.quote(contract.symbol).data_type
+    kind = session.data_type if kind is MarketDataType.LIVE else kind
+    line = _Subscription(house, session, request, contract, kind)
+    session.lines[request.req_id] = Line(contract.symbol, line.tell_prices)
+    line.begin()
+
+
+def cancel_quote(_house: House, session: Session, request: CancelMarketData) -> None:
+    """Nothing more of this line."""
+    line = session.lines.pop(request.req_id, None)
+    if line is None:
+        session.complain(About(request.req_id), 300)
+    else:
+        line.stop()
+
+
+def ask_history(house: House, session: Session, request: AskHistory) -> None:
+    """There is no past in a simulated world."""
+    session.complain(about_contract(house, request.req_id, request.contract), 162)
+
+
+def cancel_history(_house: House, session: Session, request: CancelHistory) -> None:
+    session.complain(About(request.req_id), 366)
+
+
+def _begin_batch(house: House, session: Session, about: About) -> bool:
+    """What the script holds for a client's first line; whether it is still to be answered."""
+    fault = house.rehearsal.at_read(Point.QUOTES)
+    if fault.breaks:
+        session.speaker.drop("as scripted: quotes")
+    elif fault.code:
+        session.complain(about, fault.code)
+    else:
+        session.quote_age = STALE_BY if house.rehearsal.take(FaultKind.STALE) else timedelta(0)
+        return True
+    return False
+
+
+def _why_not(house: House, session: Session, request: AskMarketData, contract: Contract | None) -> int:
+    if contract is None:
+        return 200
+    if request.req_id in session.lines:
+        return 102
+    return 101 if len(session.lines) >= house.options.bounds.lines else 0
+
+
+class _Subscription:
+    """One line, and what it tells of its quote."""
+
+    def __init__(
+        self, house: House, session: Session, request: AskMarketData, contract: Contract, kind: MarketDataType
+    ) -> None:
+        self._house = house
+        self._session = session
+        self._id = request.req_id
+        self._is_snapshot = request.is_snapshot
+        self._contract = contract
+        self._kind = kind
+        self._age = session.quote_age
+        self._about = About(request.req_id, contract.symbol)
+
+    def begin(self) -> None:
+        """The kind of data, its step, the first prices; a moment later a sign of life or the snapshot's end."""
+        self._say(says.market_data_type(self._id, self._kind))
+        self._say(says.tick_req_params(self._id, self._contract.ticks[0].increment))
+        self.tell_prices()
+        self._session.lines[self._id].timer = self._house.clock.call_at(self._house.now() + MOMENT, self._later)
+
+    def tell_prices(self) -> None:
+        """All of the quote as it is now."""
+        for fields in self._prices(self._quote()):
+            self._say(fields)
+
+    def _later(self) -> None:
+        if self._is_snapshot:
+            self._session.lines.pop(self._id, None)
+            self._say(says.tick_snapshot_end(self._id))
+        elif not self._age and not self._listed().age_seconds:
+            size = ZERO if self._quote().bid is None else ROUND_LOT
+            self._say(says.tick_size(self._id, self._tick(Tick.BID_SIZE), size))
+
+    def _quote(self) -> Quote:
+        return self._house.exchange.quote(self._contract.symbol, is_snapshot=self._is_snapshot)
+
+    def _listed(self) -> SimQuote:
+        return self._house.exchange.quotes.get(self._contract.symbol, SimQuote())
+
+    def _prices(self, quote: Quote) -> Iterator[Fields]:
+        sides = ((Tick.BID, quote.bid), (Tick.ASK, quote.ask), (Tick.LAST, quote.last))
+        for tick, price in sides:
+            yield says.tick_price(self._id, self._tick(tick), price, ROUND_LOT)
+        if quote.previous_close is not None:
+            yield says.tick_price(self._id, self._tick(Tick.CLOSE), quote.previous_close)
+        if quote.is_halted:
+            yield says.tick_generic(self._id, Tick.HALTED, Decimal(1))
+        yield says.tick_timestamp(self._id, self._tick(Tick.LAST_TIMESTAMP), quote.taken_at - self._age)
+
+    def _tick(self, tick: Tick) -> int:
+        return tick_id(tick, self._kind)
+
+    def _say(self, fields: Fields) -> None:
+        self._session.say(fields, self._about)

@@ -1,0 +1,196 @@
+"""Orders that come in: new, changed, held, only asked about, cancelled."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from core.model import (
+    AccountId,
+    Contract,
+    Currency,
+    MarginEffect,
+    Order,
+    OrderRef,
+    OrderState,
+    OrderType,
+    SecurityType,
+    Side,
+    Stage,
+    TickBand,
+)
+from core.money import ONE, ZERO
+from core.sim.checks import refusal_of
+from core.sim.gateway.contracts import find, symbol_of
+from core.sim.gateway.faults import About
+from core.sim.gateway.house import House, Session
+from core.sim.messages import listings as says
+from core.sim.messages.contracts import ContractFields, contract_fields_of
+from core.sim.messages.placing import PlaceOrder
+from core.sim.messages.requests import CancelEverything, CancelOrder
+from core.sim.tickets import Refusal, Report, Ticket
+
+DAY = ("", "DAY")
+NOT_FOUND = "the order that needs to be cancelled is not found"
+
+
+def about_order(house: House, request: PlaceOrder) -> About:
+    """What an order that comes in is about."""
+    contract = find(house, request.contract)
+    symbol = contract.symbol if contract else symbol_of(request.contract)
+    return About(request.order_id, symbol, request.terms.order_ref)
+
+
+def place(house: House, session: Session, request: PlaceOrder) -> None:
+    """Let the order arrive, as scripted; what comes of it is told as it happens."""
+    about = about_order(house, request)
+    code, text = _unreadable(request)
+    if code:
+        session.complain(about, code, text)
+        return
+    order = _order(house, request)
+    if request.terms.what_if:
+        _preview(house, session, request, order)
+        return
+    known = house.registry.perm_id(session.client, request.order_id)
+    if known is not None:
+        _again(house, session, request, house.exchange.tickets[known])
+    elif request.order_id < house.registry.next_id(session.client):
+        session.complain(about, 103)
+    else:
+        _arrive(house, session, request, order)
+
+
+def place_too_fast(house: House, session: Session, request: PlaceOrder) -> None:
+    """The order is refused with error 100; the exchange remembers it like any other it refused."""
+    code, text = _unreadable(request)
+    if code or request.terms.what_if or house.registry.perm_id(session.client, request.order_id) is not None:
+        session.complain(about_order(house, request), code or 100, text)
+        return
+    _submit(house, session, request, refusal_of(100))
+
+
+def cancel(house: House, session: Session, request: CancelOrder) -> None:
+    """Cancel an order of this client's own; 10147 for any other."""
+    perm_id = house.registry.perm_id(session.client, request.order_id)
+    if perm_id is None:
+        session.complain(About(request.order_id), 10147, NOT_FOUND)
+    else:
+        house.hear(house.exchange.cancel(perm_id))
+
+
+def cancel_everything(house: House, session: Session, _request: CancelEverything) -> None:
+    """Cancel every order of the account."""
+    house.hear(house.exchange.cancel_all())
+
+
+def _arrive(house: House, session: Session, request: PlaceOrder, order: Order) -> None:
+    refusal, breaks = house.rehearsal.at_order(order.contract.symbol)
+    if breaks:
+        # the order arrives, and nobody is told any more
+        session.speaker.drop(f"as scripted: order of {order.contract.symbol}")
+    _submit(house, session, request, refusal)
+
+
+def _submit(house: House, session: Session, request: PlaceOrder, refusal: Refusal | None) -> None:
+    client, order = session.client, _order(house, request)
+    before = len(house.exchange.tickets)
+    if request.terms.transmit or refusal:
+        reports: Sequence[Report] = house.exchange.submit(order, client_id=client, refusal=refusal)
+    else:
+        reports = house.exchange.hold(order, client_id=client)
+    house.registry.use(client, request.order_id)
+    if len(house.exchange.tickets) > before:
+        house.registry.enter(client, request.order_id, next(reversed(house.exchange.tickets)))
+    house.hear(reports)
+
+
+def _again(house: House, session: Session, request: PlaceOrder, ticket: Ticket) -> None:
+    """The same id once more: a change of the order while it is open, else an error."""
+    about = about_order(house, request)
+    if ticket.is_open:
+        order = _order(house, request)
+        house.hear(house.exchange.modify(ticket.perm_id, order, is_held=not request.terms.transmit))
+    elif ticket.state is OrderState.FILLED:
+        session.complain(about, 104)
+    else:
+        session.complain(about, 103)
+
+
+def _preview(house: House, session: Session, request: PlaceOrder, order: Order) -> None:
+    about = about_order(house, request)
+    found = house.exchange.what_if(order)
+    if isinstance(found, Refusal):
+        session.complain(about, found.code, found.text)
+        return
+    shown = says.OrderFields(
+        order_id=request.order_id,
+        client_id=session.client,
+        perm_id=0,
+        contract=contract_fields_of(house.exchange.contracts[order.contract.symbol]),
+        terms=request.terms,
+        status="PreSubmitted",
+        preview=_effect(found),
+    )
+    session.say(says.open_order(shown), about)
+
+
+def _effect(effect: MarginEffect) -> says.Preview:
+    return says.Preview(
+        initial=says.MarginChange(effect.initial_margin.before, effect.initial_margin.change),
+        maintenance=says.MarginChange(effect.maintenance_margin.before, effect.maintenance_margin.change),
+        equity=says.MarginChange(effect.equity_with_loan.before, effect.equity_with_loan.change),
+        commission=effect.commission,
+        commission_currency=effect.commission_currency or "",
+    )
+
+
+def _unreadable(request: PlaceOrder) -> tuple[int, str]:
+    """Why this is no order that the exchange knows, as a code and a text; 0 when it is one."""
+    terms = request.terms
+    faults = {
+        f"not simulated: {', '.join(terms.oddities)}": bool(terms.oddities),
+        f"action {terms.action[:20]!r}": terms.action not in tuple(Side),
+        f"order type {terms.order_type[:20]!r} is not simulated": terms.order_type not in tuple(OrderType),
+        f"time in force {terms.tif[:20]!r} is not simulated": terms.tif not in DAY,
+        "a limit order without a limit": terms.order_type == OrderType.LMT and terms.limit_price is None,
+        "an order id is above 0": request.order_id <= 0,
+    }
+    found = [text for text, is_so in faults.items() if is_so]
+    return (321, f"Error validating request: {found[0]}") if found else (0, "")
+
+
+def _order(house: House, request: PlaceOrder) -> Order:
+    terms = request.terms
+    contract = find(house, request.contract) or _unlisted(request.contract)
+    side = Side(terms.action)
+    is_limited = terms.order_type == OrderType.LMT
+    return Order(
+        ref=OrderRef(terms.order_ref),
+        account_id=AccountId(terms.account) if terms.account else house.exchange.world.account.id,
+        contract=contract,
+        stage=_stage(contract, side),
+        line=0,
+        attempt=1,
+        side=side,
+        quantity=terms.quantity,
+        order_type=OrderType(terms.order_type),
+        limit_price=terms.limit_price if is_limited else None,
+        outside_rth=terms.outside_rth,
+    )
+
+
+def _stage(contract: Contract, side: Side) -> Stage:
+    if contract.security_type is SecurityType.CASH:
+        return Stage.FX
+    return Stage.BUY if side is Side.BUY else Stage.SELL
+
+
+def _unlisted(fields: ContractFields) -> Contract:
+    """A contract that the exchange will not find."""
+    return Contract(
+        symbol=symbol_of(ContractFields(symbol=f"?{fields.symbol}")),
+        con_id=fields.con_id,
+        security_type=SecurityType.OTHER,
+        currency=Currency(fields.currency),
+        ticks=(TickBand(ZERO, ONE),),
+    )

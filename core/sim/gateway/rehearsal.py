@@ -1,0 +1,95 @@
+"""What a world's script lets go wrong, at the messages that stand for its points."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from core.model import Symbol
+from core.sim.checks import refusal_of
+from core.sim.script import Script
+from core.sim.tickets import Refusal
+from core.sim.world import ORDER_POINT, Change, FaultKind, Point
+
+REFUSALS: Mapping[FaultKind, int] = {
+    FaultKind.FRACTIONAL_REFUSED: 10243,
+    FaultKind.CONTRACT_NOT_FOUND: 200,
+    FaultKind.PACING: 100,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ReadFault:
+    """What becomes of a read: the line breaks, or an error with this code answers it; 0: neither."""
+
+    breaks: bool = False
+    code: int = 0
+
+
+class Rehearsal:
+    """The script, and what it holds ready for the next read or order."""
+
+    def __init__(self, script: Script, on_kill_switch: Callable[[], None]) -> None:
+        self._script = script
+        self._on_kill_switch = on_kill_switch
+        self._armed: list[FaultKind] = []
+
+    def at_connect(self) -> ReadFault:
+        """What becomes of a new connection; the rest waits for a read."""
+        struck = self._strike(Point.CONNECT)
+        self._armed += [kind for kind in struck if kind not in (FaultKind.DISCONNECT, FaultKind.PACING)]
+        return _read_fault(struck)
+
+    def at_read(self, point: Point) -> ReadFault:
+        """What becomes of a read at this point; only if nothing does, the rest waits."""
+        struck = self._strike(point) + self.take(FaultKind.PACING, FaultKind.CONTRACT_NOT_FOUND)
+        fault = _read_fault(struck)
+        if fault == ReadFault():
+            self._armed += struck
+        return fault
+
+    def at_order(self, symbol: Symbol) -> tuple[Refusal | None, bool]:
+        """Why an order is refused, if it is, and whether the line breaks once it has arrived."""
+        point = f"{ORDER_POINT}{symbol}"
+        struck = self._strike(point) + self.take(FaultKind.FRACTIONAL_REFUSED)
+        breaks = FaultKind.DISCONNECT in struck
+        if breaks:
+            self._script.keep_down(point)
+        else:
+            self._armed += [kind for kind in struck if kind is FaultKind.STALE]
+        return _refusal(struck), breaks
+
+    def at_point(self, point: str) -> tuple[tuple[Change, ...], bool]:
+        """How the world moves at a point of the run, and whether the line breaks."""
+        changes = self._script.changes(point)
+        struck = self._strike(point)
+        breaks = FaultKind.DISCONNECT in struck
+        if breaks:
+            self._script.keep_down(point)
+        self._armed += [kind for kind in struck if kind is not FaultKind.DISCONNECT]
+        return changes, breaks
+
+    def take(self, *kinds: FaultKind) -> tuple[FaultKind, ...]:
+        """Those of the kinds that wait; each then waits once less."""
+        taken = tuple(kind for kind in kinds if kind in self._armed)
+        for kind in taken:
+            self._armed.remove(kind)
+        return taken
+
+    def _strike(self, point: str) -> tuple[FaultKind, ...]:
+        struck = self._script.strike(point)
+        if FaultKind.KILL_SWITCH in struck:
+            self._on_kill_switch()
+        return tuple(kind for kind in struck if kind is not FaultKind.KILL_SWITCH)
+
+
+def _read_fault(struck: Sequence[FaultKind]) -> ReadFault:
+    if FaultKind.DISCONNECT in struck:
+        return ReadFault(breaks=True)
+    codes = [REFUSALS[kind] for kind in (FaultKind.PACING, FaultKind.CONTRACT_NOT_FOUND) if kind in struck]
+    return ReadFault(code=codes[0]) if codes else ReadFault()
+
+
+def _refusal(struck: Sequence[FaultKind]) -> Refusal | None:
+    codes = [REFUSALS[kind] for kind in struck if kind in REFUSALS]
+    return refusal_of(codes[0]) if codes else None

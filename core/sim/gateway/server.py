@@ -1,0 +1,132 @@
+"""The gateway: a listener on loopback in front of a house that outlives its connections."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from decimal import Decimal
+
+from core.clock import Clock
+from core.sim.exchange import Exchange
+from core.sim.gateway.connection import Connection
+from core.sim.gateway.faults import NOTHING, Faults
+from core.sim.gateway.house import House
+from core.sim.gateway.log import Log
+from core.sim.gateway.options import GatewayOptions, Traffic
+from core.sim.script import Script
+from core.sim.world import Change, World
+
+LOOPBACK = "127.0.0.1"
+CUT_OFF = 1100
+BACK = (1101, 1102)
+
+
+class Gateway:
+    """Speaks the protocol of an IB gateway at server version 178 to any number of clients, over one exchange.
+
+    Orders, fills, ids and the script live here: stopping and starting again is a restart that keeps them.
+    """
+
+    def __init__(self, exchange: Exchange, script: Script, clock: Clock, options: GatewayOptions | None = None) -> None:
+        self.exchange = exchange
+        self.port: int | None = None
+        self._options = options or GatewayOptions()
+        self._house = House(exchange, script, clock, self._options)
+        self._server: asyncio.Server | None = None
+        self._connections: dict[int, Connection] = {}
+        self._made = 0
+
+    @classmethod
+    def of(cls, world: World, clock: Clock, options: GatewayOptions | None = None) -> Gateway:
+        """A gateway to this world."""
+        chosen = options or GatewayOptions()
+        exchange = Exchange(world, chosen.hours_around(world.as_of), trading_client=chosen.trading_client)
+        return cls(exchange, Script(world), clock, chosen)
+
+    @property
+    def faults(self) -> Faults:
+        return self._house.faults
+
+    @property
+    def log(self) -> Log:
+        return self._house.log
+
+    async def start(self, port: int = 0) -> int:
+        """Listen on this port of 127.0.0.1, or on a free one (0); which it is."""
+        if self._server is not None:
+            raise RuntimeError(f"the gateway listens on port {self.port} already")
+        self._server = await asyncio.get_running_loop().create_server(self._connect, LOOPBACK, port)
+        listening: int = self._server.sockets[0].getsockname()[1]
+        self.port = listening
+        self._house.catch_up()
+        return listening
+
+    async def stop(self) -> None:
+        """Close every connection and listen no more; the port stays its own for a restart."""
+        if self._server is None:
+            return
+        self._server.close()
+        for connection in list(self._connections.values()):
+            connection.abort("the gateway stops")
+        await asyncio.sleep(0)
+        await self._server.wait_closed()
+        self._server = None
+        self._house.stop_waking()
+
+    async def restart(self, *, ids_roll_back: bool = False) -> None:
+        """Stop, and start on the same port; with `ids_roll_back` order ids that were used are given out again."""
+        await self.stop()
+        if ids_roll_back:
+            self._house.registry.roll_back()
+        self._house.note("restarted", "ids roll back" if ids_roll_back else "")
+        await self.start(self.port or 0)
+
+    def reach(self, point: str) -> None:
+        """Let what the script holds for this point of a run happen."""
+        changes, breaks = self._house.rehearsal.at_point(point)
+        for change in changes:
+            self.move(change)
+        if breaks:
+            for connection in list(self._connections.values()):
+                connection.drop(f"as scripted: {point}")
+
+    def move(self, change: Change) -> None:
+        """The world moves now."""
+        self._house.move(change)
+
+    def links(self) -> Mapping[int, Traffic]:
+        """The open connections by the port on the client's side."""
+        return {connection.peer_port: connection.traffic for connection in self._connections.values()}
+
+    def say(self, code: int, text: str = "") -> None:
+        """A system message to every client. From 1100 until 1101 or 1102 nothing of the venue's reaches one."""
+        if code in (CUT_OFF, *BACK):
+            self._house.is_cut_off = code == CUT_OFF
+        for session in list(self._house.sessions.values()):
+            session.complain(NOTHING, code, text)
+
+    def cancel(self, order_ref: str) -> None:
+        """The broker itself cancels the working orders with this reference."""
+        self._house.catch_up()
+        for ticket in list(self.exchange.tickets.values()):
+            if ticket.terms.order_ref == order_ref and ticket.is_open:
+                self._house.hear(self.exchange.cancel(ticket.perm_id))
+
+    def correct(self, exec_id: str, shares: Decimal, price: Decimal) -> None:
+        """The broker corrects an execution; whose it is hears of its next revision."""
+        self._house.catch_up()
+        self._house.hear(self.exchange.correct(exec_id, shares, price))
+
+    def check(self) -> None:
+        """Raise the first error that was the gateway's own."""
+        if self._house.errors:
+            raise self._house.errors[0]
+
+    def _connect(self) -> Connection:
+        self._made += 1
+        connection = Connection(self._house, self._made, self._forget)
+        self._connections[connection.number] = connection
+        return connection
+
+    def _forget(self, connection: Connection) -> None:
+        self._connections.pop(connection.number, None)

@@ -1,0 +1,50 @@
+"""The broker's own words for its codes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+TEXTS: Mapping[int, str] = {
+    100: "Max rate of messages per second has been exceeded",
+    101: "Max number of tickers has been reached",
+    103: "Duplicate order id",
+    104: "Cannot modify a filled order.",
+    105: "Order being modified does not match original order",
+    110: "The price does not conform to the minimum price variation for this contract.",
+    161: "Cancel attempted when order is not in a cancellable state",
+    162: "Historical Market Data Service error message:No historical data is simulated",
+    200: "No security definition has been found for the request",
+    201: "Order rejected - reason:",
+    202: "Order Canceled - reason:",
+    203: "The security is not available or allowed for this account",
+    300: "Can't find EId with tickerId",
+    321: "Error validating request",
+    322: "Error processing request: Maximum number of account summary requests exceeded",
+    326: "Unable to connect as the client id is already in use. Retry with a unique client id.",
+    354: "Requested market data is not subscribed.",
+    366: "No historical data query found for ticker id",
+    399: "Order Message:\nWarning: your order will not be placed at the exchange until its market opens",
+    404: "Order held while securities are located.",
+    434: "The order size cannot be zero",
+    1100: "Connectivity between IBKR and Trader Workstation has been lost.",
+    1101: "Connectivity between IBKR and Trader Workstation has been restored - data lost.",
+    1102: "Connectivity between IBKR and Trader Workstation has been restored - data maintained.",
+    2103: "Market data farm connection is broken:usfarm",
+    2104: "Market data farm connection is OK:usfarm",
+    2105: "HMDS data farm connection is broken:ushmds",
+    2106: "HMDS data farm connection is OK:ushmds",
+    2109: "Order Event Warning: Attribute 'Outside Regular Trading Hours' is ignored.",
+    2110: "Connectivity between Trader Workstation and server is broken. It will be restored automatically.",
+    2158: "Sec-def data farm connection is OK:secdefnj",
+    10147: "the order that needs to be cancelled is not found",
+    10148: "the order that needs to be cancelled has ended already",
+    10167: "Requested market data is not subscribed. Displaying delayed market data.",
+    10197: "No market data during competing live session",
+    10243: "Fractional-sized order cannot be placed via API",
+    10349: "Order TIF was set to DAY based on order preset.",
+}
+
+
+def text_of(code: int) -> str:
+    """What the broker says with the code; of a code without words, the code."""
+    return TEXTS.get(code, f"Error {code}")

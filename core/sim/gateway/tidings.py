@@ -1,0 +1,220 @@
+"""What the exchange reports, as the messages that tell a client of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from core.model import BrokerEvent, CommissionReport, ConnectionChange, Fill, Notice, OrderState, OrderUpdate, Side
+from core.money import ZERO
+from core.sim.exchange import Exchange
+from core.sim.gateway.faults import About
+from core.sim.gateway.registry import Registry
+from core.sim.gateway.texts import text_of
+from core.sim.messages import listings
+from core.sim.messages import orders as says
+from core.sim.messages.contracts import contract_fields_of
+from core.sim.messages.placing import OrderTerms
+from core.sim.messages.session import error
+from core.sim.tickets import Report, Ticket
+from core.sim.wire import Fields
+
+HELD_CODE = 399
+REJECTED_CODE = 201
+CANCELLED_CODE = 202
+ENDED_ALREADY_CODE = 10148
+DAY_OVER = "The day of the order is over"
+NEVER = datetime.max.replace(tzinfo=UTC)
+PRE_SUBMITTED = "PreSubmitted"
+
+STATUSES: Mapping[OrderState, str] = {
+    OrderState.SENT: "PendingSubmit",
+    OrderState.WORKING: "Submitted",
+    OrderState.CANCELLING: "PendingCancel",
+    OrderState.FILLED: "Filled",
+    OrderState.CANCELLED: "Cancelled",
+    OrderState.EXPIRED: "Cancelled",
+    OrderState.REJECTED: "Inactive",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One message to one client."""
+
+    client: int
+    fields: Fields
+    about: About
+
+
+class Teller:
+    """Orders and fills of an exchange, in the messages of the wire."""
+
+    def __init__(self, exchange: Exchange, registry: Registry) -> None:
+        self._exchange = exchange
+        self._registry = registry
+        self._opens_at: dict[int, datetime] = {}
+
+    def tell(self, reports: Sequence[Report]) -> Iterator[Told]:
+        """The messages to the clients whose orders these are; the status of a fill comes before its commission."""
+        for report in reports:
+            if isinstance(report.event, Notice) and report.event.code == HELD_CODE:
+                self._opens_at[report.perm_id] = self._exchange.tickets[report.perm_id].due or NEVER
+        for report in _status_before_commission(reports):
+            ticket = self._exchange.tickets[report.perm_id]
+            about = self.about(ticket)
+            for fields in self._messages(ticket, report.event):
+                yield Told(ticket.client_id, fields, about)
+
+    def about(self, ticket: Ticket) -> About:
+        return About(self._registry.order_id(ticket), ticket.terms.contract.symbol, ticket.terms.order_ref)
+
+    def order(self, ticket: Ticket, status: str = "") -> listings.OrderFields:
+        """The order as 5 and 101 show it."""
+        costs = [fill.commission for fill in ticket.fills if fill.commission is not None]
+        return listings.OrderFields(
+            order_id=self._registry.order_id(ticket),
+            client_id=ticket.client_id,
+            perm_id=ticket.perm_id,
+            contract=contract_fields_of(ticket.terms.contract),
+            terms=self._terms(ticket),
+            status=status or self._status_word(ticket, ticket.state),
+            commission=sum(costs, ZERO) if costs else None,
+            commission_currency=next((fill.commission_currency or "" for fill in ticket.fills), ""),
+        )
+
+    def listed(self, ticket: Ticket) -> tuple[Fields, Fields]:
+        """The order's line in the list of open orders, and how far it is."""
+        return listings.open_order(self.order(ticket)), self._status(ticket, ticket.state, ticket.filled)
+
+    def execution(self, ticket: Ticket, fill: Fill, req_id: int = says.NO_REQUEST) -> Fields:
+        """One fill, with the order's total up to it."""
+        contract = ticket.terms.contract
+        upto = _upto(ticket.fills, fill)
+        shown = says.ExecutionFields(
+            exec_id=fill.exec_id,
+            order_id=self._registry.order_id(ticket),
+            client_id=ticket.client_id,
+            perm_id=ticket.perm_id,
+            contract=contract_fields_of(contract),
+            account=self._exchange.world.account.id,
+            exchange=contract.primary_exchange or contract.exchange,
+            side="BOT" if fill.side is Side.BUY else "SLD",
+            shares=fill.shares,
+            price=fill.price,
+            total=sum((one.shares for one in upto), ticket.filled_before),
+            average_price=_average(upto),
+            at=fill.at,
+            order_ref=fill.order_ref,
+        )
+        return says.execution(shown, req_id)
+
+    def completed(self, ticket: Ticket) -> Fields:
+        """The order's line in the list of those that ended."""
+        ended = ticket.fills[-1].at if ticket.fills else self._exchange.now
+        texts = {OrderState.FILLED: f"Filled Size: {ticket.filled:f}", OrderState.EXPIRED: "Expired"}
+        text = texts.get(ticket.state, ticket.reason)
+        return listings.completed_order(self.order(ticket), listings.Ending(ticket.filled, ended, text))
+
+    def _messages(self, ticket: Ticket, event: BrokerEvent) -> tuple[Fields, ...]:
+        match event:
+            case Fill():
+                return (self.execution(ticket, event),)
+            case CommissionReport():
+                return (commission(event.exec_id, event.commission, event.currency),)
+            case Notice():
+                return (self._error(ticket, event.code or HELD_CODE, event.text),)
+            case OrderUpdate():
+                return self._update(ticket, event)
+            case ConnectionChange():
+                return ()
+
+    def _update(self, ticket: Ticket, update: OrderUpdate) -> tuple[Fields, ...]:
+        status = self._status(ticket, update.state, update.filled)
+        if update.state in (OrderState.CANCELLED, OrderState.EXPIRED) and update.code != ENDED_ALREADY_CODE:
+            reason = DAY_OVER if update.state is OrderState.EXPIRED else update.reason
+            return status, self._error(ticket, CANCELLED_CODE, text_of(CANCELLED_CODE) + reason)
+        if update.state is OrderState.CANCELLING:
+            return (status,)
+        if update.code is not None:
+            refused = self._error(ticket, update.code, update.reason)
+            ends_here = update.state is OrderState.REJECTED and update.code != REJECTED_CODE
+            return (refused,) if ends_here or update.code == ENDED_ALREADY_CODE else (refused, status)
+        word = self._status_word(ticket, update.state)
+        return listings.open_order(self.order(ticket, word)), status
+
+    def _status(self, ticket: Ticket, state: OrderState, filled: Decimal) -> Fields:
+        fills = _worth(ticket, filled)
+        return says.order_status(
+            says.StatusFields(
+                order_id=self._registry.order_id(ticket),
+                client_id=ticket.client_id,
+                perm_id=ticket.perm_id,
+                status=self._status_word(ticket, state),
+                filled=filled,
+                remaining=ticket.terms.quantity - filled,
+                average_price=_average(fills),
+                last_price=fills[-1].price if fills else ZERO,
+            )
+        )
+
+    def _status_word(self, ticket: Ticket, state: OrderState) -> str:
+        opens_at = self._opens_at.get(ticket.perm_id)
+        if state is OrderState.WORKING and opens_at is not None and opens_at > self._exchange.now:
+            return PRE_SUBMITTED
+        return STATUSES[state]
+
+    def _terms(self, ticket: Ticket) -> OrderTerms:
+        terms = ticket.terms
+        return OrderTerms(
+            action=terms.side,
+            quantity=terms.quantity,
+            order_type=terms.order_type,
+            limit_price=terms.limit_price,
+            account=self._exchange.world.account.id,
+            order_ref=terms.order_ref,
+            outside_rth=terms.outside_rth,
+            transmit=not ticket.is_held,
+        )
+
+    def _error(self, ticket: Ticket, code: int, text: str) -> Fields:
+        return error(self._registry.order_id(ticket), code, text)
+
+
+def commission(exec_id: str, amount: Decimal, currency: str) -> Fields:
+    """What a fill cost."""
+    return says.commission_report(says.CommissionFields(exec_id, amount, currency))
+
+
+def _status_before_commission(reports: Sequence[Report]) -> list[Report]:
+    ordered = list(reports)
+    for at in range(len(ordered) - 1):
+        first, second = ordered[at], ordered[at + 1]
+        is_pair = isinstance(first.event, CommissionReport) and isinstance(second.event, OrderUpdate)
+        if is_pair and first.perm_id == second.perm_id:
+            ordered[at], ordered[at + 1] = second, first
+    return ordered
+
+
+def _upto(fills: Sequence[Fill], fill: Fill) -> Sequence[Fill]:
+    ids = [one.exec_id for one in fills]
+    return fills[: ids.index(fill.exec_id) + 1] if fill.exec_id in ids else [fill]
+
+
+def _worth(ticket: Ticket, filled: Decimal) -> list[Fill]:
+    """The order's first fills that make up so many shares."""
+    found: list[Fill] = []
+    total = ticket.filled_before
+    for fill in ticket.fills:
+        if total >= filled:
+            break
+        total += fill.shares
+        found.append(fill)
+    return found
+
+
+def _average(fills: Sequence[Fill]) -> Decimal:
+    shares = sum((fill.shares for fill in fills), ZERO)
+    return sum((fill.shares * fill.price for fill in fills), ZERO) / shares if shares else ZERO
