@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 
+import ib_async as ib
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -155,9 +156,16 @@ def test_contract_details_of_a_share_tell_hours_rules_and_kind():
 
 def test_contract_details_of_a_pair_name_base_and_quote_apart():
     _, (_, details) = heard(msg.contract_details(9, msg.detail_fields_of(PAIR)))
-    assert shown(details.contract) == (15016062, "USD", "CASH", "IDEALPRO", "", "CAD", "USD.CAD", "USD.CAD")
-    assert (details.stockType, details.minTick, details.sizeIncrement) == ("", 0.00005, 1.0)
-    assert (details.validExchanges, details.marketRuleIds) == ("IDEALPRO", str(msg.rule_id_of(PAIR.ticks)))
+    contract = ib.Contract(
+        secType="CASH", conId=15016062, symbol="USD", exchange="IDEALPRO", currency="CAD",
+        localSymbol="USD.CAD", tradingClass="USD.CAD",
+    )  # fmt: skip
+    expected = ib.ContractDetails(
+        contract=contract, marketName="USD.CAD", minTick=0.00005, orderTypes="ACTIVETIM,DAY,LMT,MKT,WHATIF",
+        validExchanges="IDEALPRO", priceMagnifier=1, longName="USD.CAD", timeZoneId="US/Eastern", aggGroup=1,
+        marketRuleIds=str(msg.rule_id_of(PAIR.ticks)), minSize=1, sizeIncrement=1, suggestedSizeIncrement=1,
+    )  # fmt: skip
+    assert asdict(details) == asdict(expected)
 
 
 @pytest.mark.parametrize(
@@ -248,50 +256,62 @@ def test_a_completed_order_is_understood_to_its_last_field():
 
 
 TEXT = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=20)
+PRICE = st.none() | st.decimals("0.01", "99999", places=4)
+SIZE = st.integers(0, 99)
 ORDERED = st.builds(
     OrderTerms,
     action=st.sampled_from(["BUY", "SELL"]),
     quantity=st.decimals("0.0001", "9999999", places=4),
     order_type=st.sampled_from(["LMT", "MKT", "PEG MID", "PEG BENCH", "PEGBENCH"]),
-    limit_price=st.none() | st.decimals("0.01", "99999", places=4),
-    order_ref=TEXT,
-    trail_stop_price=st.none() | st.decimals("0.01", "999", places=2),
-    min_quantity=st.none() | st.integers(1, 99),
-    hedge_type=st.sampled_from(["", "F", "D"]),
-    algo_strategy=TEXT,
+    limit_price=PRICE, aux_price=PRICE, trail_stop_price=PRICE, trailing_percent=PRICE, cash_quantity=PRICE,
+    tif=TEXT, oca_group=TEXT, account=TEXT, open_close=TEXT, order_ref=TEXT, good_after=TEXT, good_till=TEXT,
+    model_code=TEXT, algo_strategy=TEXT, hedge_type=st.sampled_from(["", "F", "D"]),
+    origin=SIZE, parent_id=SIZE, display_size=SIZE, min_quantity=st.none() | SIZE,
+    outside_rth=st.booleans(), hidden=st.booleans(), all_or_none=st.booleans(), what_if=st.booleans(),
     algo_params=st.lists(st.tuples(TEXT, TEXT), max_size=3).map(tuple),
-    good_till=TEXT,
-    all_or_none=st.booleans(),
-)
+)  # fmt: skip
 
 
-def as_terms(order):
-    """What the client understood of an order, as terms; a price of zero is none."""
-    return OrderTerms(
-        action=order.action,
-        quantity=D(repr(order.totalQuantity)),
-        order_type=order.orderType,
-        limit_price=D(repr(order.lmtPrice)) if order.lmtPrice else None,
-        order_ref=order.orderRef,
-        trail_stop_price=None if order.trailStopPrice == UNSET_DOUBLE else D(repr(order.trailStopPrice)),
-        min_quantity=None if order.minQty == 2**31 - 1 else order.minQty,
-        hedge_type=order.hedgeType,
-        algo_strategy=order.algoStrategy,
-        algo_params=tuple((param.tag, param.value) for param in order.algoParams),
-        good_till=order.goodTillDate,
-        all_or_none=order.allOrNone,
-    )
+def ordered(terms):
+    """The client's own order of the same terms: whatever they do not say is as the client's plain order has it."""
+    unset = {
+        "trailStopPrice": terms.trail_stop_price,
+        "trailingPercent": terms.trailing_percent,
+        "cashQty": terms.cash_quantity,
+    }
+    return ib.Order(
+        action=terms.action, totalQuantity=float(terms.quantity), orderType=terms.order_type,
+        lmtPrice=float(terms.limit_price or 0), auxPrice=float(terms.aux_price or 0),
+        tif=terms.tif, ocaGroup=terms.oca_group, account=terms.account, openClose=terms.open_close,
+        orderRef=terms.order_ref, goodAfterTime=terms.good_after, goodTillDate=terms.good_till,
+        modelCode=terms.model_code, hedgeType=terms.hedge_type, algoStrategy=terms.algo_strategy, origin=terms.origin,
+        algoParams=[ib.TagValue(*param) for param in terms.algo_params] if terms.algo_strategy else [],
+        displaySize=terms.display_size, outsideRth=terms.outside_rth, hidden=terms.hidden, allOrNone=terms.all_or_none,
+        minQty=2**31 - 1 if terms.min_quantity is None else terms.min_quantity,
+        deltaNeutralOrderType="None", clearingIntent="IB", permId=1000001,
+        volatilityType=0, referencePriceType=0,
+        **{name: float(value) for name, value in unset.items() if value is not None},
+    )  # fmt: skip
 
 
 @given(ORDERED)
-def test_whatever_was_ordered_is_shown_again_in_both_lists(terms):
-    order = replace(ORDER, terms=terms, status="Filled")
-    _, (_, _, working, state) = heard(msg.open_order(order))
-    _, (_, ended, end) = heard(msg.completed_order(order, msg.Ending(terms.quantity, AT, "Filled")))
-    expected = terms if terms.algo_strategy else replace(terms, algo_params=())
-    assert (as_terms(working), state.status) == (expected, "Filled")
-    assert (as_terms(ended), end.status) == (expected, "Filled")
-    assert ended.filledQuantity == float(terms.quantity)
+def test_whatever_was_ordered_is_shown_again_in_the_open_orders_and_nothing_else(terms):
+    _, (_, _, order, _) = heard(msg.open_order(replace(ORDER, terms=terms)))
+    expected = replace(
+        ordered(terms), orderId=11, clientId=42, parentId=terms.parent_id, whatIf=terms.what_if,
+        adjustedOrderType="None", deltaNeutralOpenClose="?",
+    )  # fmt: skip
+    assert asdict(order) == asdict(expected)
+
+
+@given(ORDERED)
+def test_whatever_was_ordered_is_shown_again_in_the_completed_orders_and_nothing_else(terms):
+    ending = msg.Ending(terms.quantity, AT, "Filled")
+    _, (_, order, _) = heard(msg.completed_order(replace(ORDER, terms=terms), ending))
+    expected = replace(
+        ordered(terms), filledQuantity=float(terms.quantity), shareholder="Not an insider or substantial shareholder"
+    )
+    assert asdict(order) == asdict(expected)
 
 
 @given(st.decimals("0.00001", "99999999", places=5), st.decimals("0", "99999999", places=4))
