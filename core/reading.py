@@ -20,7 +20,9 @@ from core.model import (
     AccountId,
     AccountSnapshot,
     Contract,
+    MarginEffect,
     MarketDataType,
+    Order,
     Quote,
     QuoteRules,
     SecurityType,
@@ -106,6 +108,11 @@ class Reader:
             for symbol, snapshot in (await self._ask(lacking, is_snapshot=True)).items():
                 quotes[symbol] = completed(quotes[symbol], snapshot, rules)
         return QuotesTaken(quotes, _check_live(quotes, refuse_not_live=refuse_not_live))
+
+    async def what_if(self, order: Order) -> MarginEffect:
+        """What the order would do to the margin. Raises BrokerError as it would be refused; nothing is placed."""
+        what = f"asking what {order.side} {order.contract.symbol} would do to the margin"
+        return await self.read(what, lambda: self._broker.what_if(order))
 
     async def read(self, what: str, call: Callable[[], Awaitable[T]]) -> T:
         """What `call` answers, connected; `what` names it in the words for whoever waits. Raises as `call` does."""

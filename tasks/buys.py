@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
-from core.model import Plan, Stage
+from core.execution import ask_for_margin
+from core.model import Order, Plan, Stage
 from core.plan import PlanInputs, resize_buys
+from core.wording import counted
 from tasks.run import Run
 from tasks.stage import order_of, send
 from tasks.step import step
@@ -24,5 +27,21 @@ async def size_buys(run: Run, plan: Plan, now: PlanInputs) -> Plan:
 
 @step("Buy")
 async def buy(run: Run, plan: Plan) -> None:
-    """Send the plan's buys and see them end. Raises what `send` raises."""
-    await send(run, Stage.BUY, [order_of(run, plan, Stage.BUY, line) for line in plan.buys], plan.buys)
+    """Send the plan's buys and see them end, if the broker says that the account bears them.
+
+    Raises FundsInsufficient when it does not, and what `send` raises.
+    """
+    orders = [order_of(run, plan, Stage.BUY, line) for line in plan.buys]
+    if run.settings.execution.what_if:
+        await check_margin(run, orders)
+    await send(run, Stage.BUY, orders, plan.buys)
+
+
+async def check_margin(run: Run, buys: Sequence[Order]) -> None:
+    """Ask the broker what all of the buys would leave of the margin. Raises FundsInsufficient, and as a read does."""
+    left = await ask_for_margin(run.reader, buys)
+    if left is not None:
+        run.say(
+            "margin",
+            f"{counted(left.buys, 'buy')} would leave {left.available_funds:,.2f} {left.currency} of available funds",
+        )

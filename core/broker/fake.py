@@ -24,6 +24,7 @@ from core.broker.wordings import (
     not_tradable,
     too_fast,
     unknown,
+    would_refuse,
 )
 from core.model import (
     AccountId,
@@ -33,6 +34,7 @@ from core.model import (
     CompletedOrder,
     Contract,
     Fill,
+    MarginEffect,
     MarketDataType,
     Notice,
     Order,
@@ -191,6 +193,13 @@ class FakeIB:
             raise lost(BROKE_WHILE_SENDING)
         self._armed += [kind for kind in struck if kind is FaultKind.STALE]
         self._receive(reports)
+
+    async def what_if(self, order: Order) -> MarginEffect:
+        self._send(f"what if {order.side} {order.quantity:f} {order.contract.symbol}")
+        answer = self.exchange.what_if(order)
+        if isinstance(answer, Refusal):
+            raise would_refuse(order, answer.code, answer.text, answer.failure)
+        return answer
 
     async def cancel(self, ref: OrderRef) -> None:
         self._send(f"cancel {ref}")

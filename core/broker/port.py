@@ -19,6 +19,7 @@ from core.model import (
     CompletedOrder,
     Contract,
     Fill,
+    MarginEffect,
     MarketDataType,
     Order,
     OrderRef,
@@ -93,6 +94,14 @@ class Broker(Protocol):
         """Send the order, once. Returns when it has left; what becomes of it arrives as events.
 
         ConnectionLost here says nothing about the order: it may have arrived.
+        """
+        ...
+
+    async def what_if(self, order: Order) -> MarginEffect:
+        """What the order would do to margin and equity, in the account's base currency; nothing is placed.
+
+        Orders that were asked about before do not count. Raises as the order would be refused: FundsInsufficient
+        for want of margin or cash, else OrderRejected, FractionRefused or ContractNotFound. A read besides.
         """
         ...
 

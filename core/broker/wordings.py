@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from core.errors import ConnectionLost, ContractNotFound, PacingExceeded
-from core.model import USD, USD_CAD, Contract, SecurityType, Symbol
+from core.errors import (
+    BrokerError,
+    ConnectionLost,
+    ContractNotFound,
+    FractionRefused,
+    FundsInsufficient,
+    OrderRejected,
+    PacingExceeded,
+)
+from core.model import USD, USD_CAD, Contract, Failure, Order, SecurityType, Symbol
 from core.sim.pacing import GATEWAY_LIMIT
 
 REFUSED = "the gateway refused the connection"
 NOT_CONNECTED = "there is no connection to the broker"
 BROKE_WHILE_SENDING = "the connection broke while an order was being sent; it may have arrived"
 NOT_FOUND_TO_CANCEL = "the order that needs to be cancelled is not found"
+ERRORS: Mapping[Failure, type[BrokerError]] = {
+    Failure.REJECTED: OrderRejected,
+    Failure.MARGIN: FundsInsufficient,
+    Failure.FRACTION: FractionRefused,
+    Failure.CONTRACT: ContractNotFound,
+    Failure.PACING: PacingExceeded,
+}
 
 
 def broke_while_reading(what: str) -> str:
@@ -47,4 +62,12 @@ def unknown(faults: Sequence[str]) -> ContractNotFound:
         f"the broker finds no contract: {'; '.join(faults)}",
         next_step="check the symbol, or name its conId or exchange in [symbol_overrides]",
         faults=faults,
+    )
+
+
+def would_refuse(order: Order, code: int, text: str, failure: Failure) -> BrokerError:
+    """The answer to a what-if of an order that the broker would not take; `code` and `text` are the broker's."""
+    return ERRORS[failure](
+        f"the broker would refuse to {order.side} {order.quantity:f} {order.contract.symbol}: {text} ({code})",
+        next_step="read the broker's reason, change the settings or the account, then run again",
     )

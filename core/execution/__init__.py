@@ -3,7 +3,16 @@
 from core.execution.aftermath import unexplained_changes
 from core.execution.desk import Desk
 from core.execution.leftovers import cancel_leftovers, respect_foreign
+from core.execution.margin import ask_for_margin
 from core.execution.outcome import StageResult
 from core.execution.stage import Reprice
 
-__all__ = ["Desk", "Reprice", "StageResult", "cancel_leftovers", "respect_foreign", "unexplained_changes"]
+__all__ = [
+    "Desk",
+    "Reprice",
+    "StageResult",
+    "ask_for_margin",
+    "cancel_leftovers",
+    "respect_foreign",
+    "unexplained_changes",
+]

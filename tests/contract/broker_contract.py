@@ -15,7 +15,14 @@ from builders import contract
 from worlds import ACCOUNT, VTI, account, earlier, held, order, quoted, scripted, world
 
 from core.broker.port import Broker
-from core.errors import ConnectionLost, ContractNotFound, PacingExceeded
+from core.errors import (
+    ConnectionLost,
+    ContractNotFound,
+    FractionRefused,
+    FundsInsufficient,
+    OrderRejected,
+    PacingExceeded,
+)
 from core.model import (
     CAD,
     USD,
@@ -44,6 +51,7 @@ CALLS = {
     "quotes": lambda broker: broker.quotes([contract()]),
     "market_data_type": lambda broker: broker.market_data_type(MarketDataType.LIVE),
     "place": lambda broker: broker.place(order()),
+    "what_if": lambda broker: broker.what_if(order()),
     "cancel": lambda broker: broker.cancel(order().ref),
     "next_event": lambda broker: broker.next_event(1),
     "open_orders": lambda broker: broker.open_orders(),
@@ -359,6 +367,51 @@ class BrokerContract:
         await broker.place(order(quantity="5"))  # needs 125.03
         (update,) = of_kind(await drain(broker), OrderUpdate)
         assert (update.state, update.code, update.failure) == (OrderState.REJECTED, 201, Failure.MARGIN)
+
+    async def test_a_what_if_says_what_a_buy_would_take_and_places_nothing(self, connected):
+        broker = await connected(commission=D(1))
+        before = await broker.snapshot()
+        effect = await broker.what_if(order())
+        assert effect.currency == USD
+        assert abs(effect.initial_margin.change - D("250.05")) <= D("0.01")  # a quarter of 10 × 100.02
+        assert abs(effect.maintenance_margin.change - D("250.05")) <= D("0.01")
+        assert effect.maintenance_margin.before == before.maintenance_margin.amount
+        excess = effect.equity_with_loan.before - effect.maintenance_margin.before
+        assert abs(excess - before.excess_liquidity.amount) <= D("0.01")
+        assert (effect.equity_with_loan.change, effect.commission, effect.commission_currency) == (D(-1), D(1), USD)
+        assert await drain(broker, 60) == []
+        assert await broker.open_orders() == await broker.completed_orders() == await broker.executions() == ()
+        assert (await broker.snapshot()).cash == before.cash
+
+    async def test_what_was_asked_about_before_does_not_count(self, connected):
+        broker = await connected(account=account(excess_liquidity=D(300)))
+        first, again = await broker.what_if(order()), await broker.what_if(order())
+        assert first == again
+
+    async def test_a_what_if_is_reckoned_in_the_base_currency(self, connected):
+        broker = await connected(account=account(base_currency=CAD))
+        effect = await broker.what_if(order())
+        assert (effect.currency, abs(effect.initial_margin.change - D("340.07")) <= D("0.01")) == (CAD, True)
+
+    async def test_a_sell_frees_margin(self, connected):
+        broker = await connected()
+        effect = await broker.what_if(order(side=Side.SELL, limit="100.00"))
+        assert effect.initial_margin.change < D(-249)
+
+    @pytest.mark.parametrize(
+        ("changes", "error"),
+        [
+            ({"account": account(excess_liquidity=D(100))}, FundsInsufficient),
+            ({"fills": scripted(reject=201)}, OrderRejected),
+            ({"fills": scripted(reject=10243)}, FractionRefused),
+            ({"fills": scripted(reject=200)}, ContractNotFound),
+        ],
+    )
+    async def test_a_what_if_is_refused_as_the_order_would_be(self, connected, changes, error):
+        broker = await connected(**changes)
+        with pytest.raises(error, match="would refuse to BUY 5 VTI"):
+            await broker.what_if(order(quantity="5"))
+        assert await drain(broker) == []
 
     async def test_an_order_outlives_the_connection_and_fills_meanwhile(self, start):
         rig = await start(world(fills=scripted(delay_seconds=D(10), fill_fraction=D("0.5"))))

@@ -15,7 +15,18 @@ from worlds import VTI, account, earlier, fake, held, order, quoted, world  # no
 from core.broker.fake import FakeIB, FakeOptions  # noqa: E402
 from core.broker.rehearsal import Rehearsed  # noqa: E402
 from core.errors import ConnectionLost, ContractNotFound, PacingExceeded  # noqa: E402
-from core.model import USD, BrokerKind, Failure, Fill, MarketDataType, OrderState, OrderUpdate, Side, Symbol  # noqa: E402
+from core.model import (  # noqa: E402
+    USD,
+    BrokerKind,
+    Failure,
+    Fill,
+    MarketDataType,
+    Order,
+    OrderState,
+    OrderUpdate,
+    Side,
+    Symbol,
+)
 from core.money import D  # noqa: E402
 from core.sim.script import Script  # noqa: E402
 from core.sim.world import Change, Fault, FaultKind, FillScript, Point  # noqa: E402
@@ -168,6 +179,16 @@ async def test_more_than_fifty_messages_in_a_second_are_refused():
     assert (update.state, update.failure) == (OrderState.REJECTED, Failure.PACING)
     await broker.sleep(1)
     await broker.open_orders()
+
+
+async def test_a_what_if_is_a_message_and_never_logged_as_an_order():
+    broker = await opened(FakeOptions(messages_per_second=1000))
+    for _ in range(50):
+        await broker.what_if(order())
+    with pytest.raises(PacingExceeded):
+        await broker.what_if(order())
+    assert broker.log[-1].what == "what if BUY 10 VTI"
+    assert not any(isinstance(line.what, Order) for line in broker.log)
 
 
 async def test_a_quote_whose_kind_is_scripted_keeps_it():

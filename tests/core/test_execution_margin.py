@@ -1,0 +1,89 @@
+"""Asking the broker about all buys of a stage before the first is sent."""
+
+from __future__ import annotations
+
+import pytest
+from trading import four_funds
+from worlds import account, order, scripted
+
+from core.broker.fake import FakeIB, FakeOptions
+from core.errors import ConnectionLost, FundsInsufficient
+from core.execution import ask_for_margin
+from core.execution.margin import MarginLeft
+from core.model import CAD, USD, Order
+from core.money import D
+from core.reading import Reader
+from core.sim.world import Fault, FaultKind
+
+FUNDS = ("VTI", "BND", "BIL", "AGG")
+
+
+def buys(*symbols, **changes):
+    return [order(symbol, line=line, **changes) for line, symbol in enumerate(symbols, start=1)]
+
+
+async def asking(orders, options=None, **changes):
+    """What is left, and the broker that said so."""
+    broker = FakeIB.of(four_funds(**changes), options)
+    waits = []
+    return await ask_for_margin(Reader(broker, 3, waits.append), orders), broker, waits
+
+
+async def test_the_effects_of_all_buys_are_summed_and_none_is_sent():
+    left, broker, _ = await asking(
+        buys(*FUNDS), account=account(positions=(), excess_liquidity=D(1500)), commission=D(1)
+    )
+    assert left == MarginLeft(4, D("495.80"), D("495.80"), USD)  # 1500 − 4 × (250.05 + 1)
+    assert not any(isinstance(line.what, Order) for line in broker.log)
+
+
+async def test_buys_that_fit_one_by_one_but_not_together_are_refused_by_how_much():
+    ours = account(positions=(), excess_liquidity=D(900))
+    with pytest.raises(FundsInsufficient, match=r"4 buys would exceed the account's margin by 100\.20 USD") as refusal:
+        await asking(buys(*FUNDS), account=ours)
+    assert "none of the buys was sent" in refusal.value.next_step
+
+
+async def test_the_shortage_is_told_in_the_base_currency():
+    ours = account(base_currency=CAD, positions=(), excess_liquidity=D(500))
+    with pytest.raises(FundsInsufficient, match=r"2 buys .* by 180\.1\d CAD"):
+        await asking(buys("VTI", "BND"), account=ours)
+
+
+async def test_one_buy_that_is_too_much_by_itself_is_refused_in_the_brokers_words():
+    with pytest.raises(FundsInsufficient, match=r"would refuse to BUY 10 BND: .*250\.05 exceeds .* 200\.00 \(201\)"):
+        await asking(buys("BND", "VTI"), account=account(positions=(), excess_liquidity=D(200)))
+
+
+@pytest.mark.parametrize("code", [201, 200, 10243])
+async def test_a_buy_that_is_refused_for_another_reason_is_left_to_its_own_order(code):
+    left, _, _ = await asking(buys("VTI", "BND"), fills=scripted(reject=code))
+    assert left.buys == 1
+    assert (await asking(buys("VTI"), fills=scripted(reject=code)))[0] is None
+
+
+async def test_a_cent_of_rounding_for_each_answer_is_no_shortage():
+    assert MarginLeft(4, D("-0.04"), D(10), USD).shortage == 0
+    assert MarginLeft(4, D("-0.05"), D(10), USD).shortage == D("0.05")
+    assert MarginLeft(4, D(10), D("-0.05"), USD).shortage == D("0.05")
+
+
+async def test_exactly_what_is_there_is_enough():
+    ours = account(positions=(), excess_liquidity=D("1000.20"))
+    left, _, _ = await asking(buys(*FUNDS), account=ours)
+    assert left.available_funds == 0
+
+
+async def test_a_line_that_is_down_is_waited_for_and_then_is_the_reads_own_error():
+    down = Fault("connect", FaultKind.DISCONNECT, times=2)
+    left, _, waits = await asking(buys("VTI"), faults=(down,))
+    assert (left.buys, len(waits)) == (1, 2)
+    with pytest.raises(ConnectionLost, match=r"asking what BUY VTI would do to the margin: .* \(3 tries\)"):
+        await asking(buys("VTI"), faults=(Fault("connect", FaultKind.DISCONNECT, times=9),))
+
+
+async def test_many_buys_are_asked_about_at_our_own_pace_once_each():
+    _, broker, waits = await asking(buys(*FUNDS * 25, quantity="1"), FakeOptions(messages_per_second=45))
+    asked = [line for line in broker.log if str(line.what).startswith("what if")]
+    assert (len(asked), waits) == (100, [])
+    assert (asked[-1].at - asked[0].at).total_seconds() == 2
