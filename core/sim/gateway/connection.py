@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from typing import Protocol
 
 from core.sim.gateway.desks import about_of, answer, refuse_too_fast
 from core.sim.gateway.faults import NOTHING, About, Parcel
@@ -26,22 +26,34 @@ LOGGED_FIELD = 200
 LOCAL = frozenset({"managedAccounts", "nextValidId", "currentTime"})
 
 
+class Doorkeeper(Protocol):
+    """Who knows how many connections there are."""
+
+    def has_room(self) -> bool:
+        """Whether a connection that has just come may stay."""
+        ...
+
+    def left(self, connection: Connection) -> None:
+        """The connection is gone."""
+        ...
+
+
 class Connection(asyncio.Protocol):
     """A client, from its first byte to its last. `client` is −1 until it has said who it is."""
 
-    def __init__(self, house: House, number: int, on_end: Callable[[Connection], None]) -> None:
+    def __init__(self, house: House, number: int, doorkeeper: Doorkeeper) -> None:
         self.client = NOBODY
         self.number = number
         self.traffic = Traffic()
         self.peer_port = 0
         self._house = house
-        self._on_end = on_end
+        self._doorkeeper = doorkeeper
         bounds = house.options.bounds
         self._unframer = Unframer(bounds.frame_bytes)
         self._inbox = Inbox(self, house.clock, house.faults, self._handle)
         self._outbox = Outbox(self, house.clock, house.faults, house.options.latency_seconds)
         self._greeting = b""
-        self._is_greeted = self._is_over = self._is_silent = False
+        self._is_greeted = self._is_over = self._is_silent = self._is_leaving = False
         self._session: Session | None = None
         self._pace = Pace()
         self._transport: asyncio.Transport | None = None
@@ -54,10 +66,12 @@ class Connection(asyncio.Protocol):
         seconds = self._house.options.bounds.handshake_seconds
         self._deadline = asyncio.get_running_loop().call_later(seconds, self._too_late)
         self.note("connected", str(self.peer_port))
+        if not self._doorkeeper.has_room():
+            self.abort("refused: too many connections")
 
     def data_received(self, data: bytes) -> None:
         self.traffic.read += len(data)
-        if self._is_silent or self._is_over:
+        if self._is_deaf:
             return
         try:
             self._read(data)
@@ -78,7 +92,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         self._end("gone")
-        self._on_end(self)
+        self._doorkeeper.left(self)
 
     def say(self, fields: Fields, about: About = NOTHING) -> None:
         """Tell the client; while the venue is cut off, only what the gateway itself knows."""
@@ -93,6 +107,7 @@ class Connection(asyncio.Protocol):
         self.say(says.error(about.id, code, text or text_of(code)), about)
 
     def finish(self, why: str) -> None:
+        self._is_leaving = True
         self._outbox.finish(why)
 
     def drop(self, why: str) -> None:
@@ -104,6 +119,11 @@ class Connection(asyncio.Protocol):
         self._log(Way.OUT, parcel.name, parcel.fields)
         self.traffic.written += len(written)
         self._transport.write(written)
+        self.weigh()
+
+    def weigh(self) -> None:
+        if self._is_over or self._transport is None:
+            return
         waiting = self._transport.get_write_buffer_size() + self._outbox.queued_bytes
         if waiting > self._house.options.bounds.queued_bytes:
             self.abort("refused: it does not read what it is told")
@@ -135,8 +155,12 @@ class Connection(asyncio.Protocol):
             data, self._greeting = found[1], b""
         for fields in self._unframer.feed(data):
             self._receive(fields)
-            if self._is_over or self._is_silent:
+            if self._is_deaf:
                 return
+
+    @property
+    def _is_deaf(self) -> bool:
+        return self._is_over or self._is_silent or self._is_leaving
 
     def _greeted_by(self, greeting: Greeting) -> None:
         self._is_greeted = True
@@ -165,6 +189,7 @@ class Connection(asyncio.Protocol):
         if self._is_over or self._is_silent:
             return
         try:
+            self._house.catch_up()
             if parcel.name == GREETING:
                 self._answer_greeting(parcel)
             else:
@@ -207,7 +232,7 @@ class Connection(asyncio.Protocol):
         self.client = client
         self._session = house.sessions[client] = Session(client, self)
         self._stop_deadline()
-        self.say(says.managed_accounts([house.exchange.world.account.id]))
+        self.say(says.managed_accounts([house.account]))
         self.say(says.next_valid_id(house.registry.next_id(client)))
         for code in FARM_NOTICES:
             self.complain(NOTHING, code)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from core.model import Contract, SecurityType, Symbol
 from core.sim.gateway.faults import NOTHING, About
 from core.sim.gateway.house import House, Session
 from core.sim.messages import contracts as says
-from core.sim.messages.contracts import ContractFields
+from core.sim.messages.contracts import ContractFields, DetailFields
 from core.sim.messages.requests import AskContract, AskMarketRule
 
 NO_SUCH_RULE = "The market rule is unknown"
@@ -40,7 +42,8 @@ def ask_contract(house: House, session: Session, request: AskContract) -> None:
     if contract is None:
         session.complain(about, 200)
         return
-    session.say(says.contract_details(request.req_id, says.detail_fields_of(contract)), about)
+    details = _routed(says.detail_fields_of(contract), request.contract.exchange)
+    session.say(says.contract_details(request.req_id, details), about)
     session.say(says.contract_details_end(request.req_id), about)
 
 
@@ -51,6 +54,11 @@ def ask_market_rule(house: House, session: Session, request: AskMarketRule) -> N
         session.complain(NOTHING, 321, NO_SUCH_RULE)
     else:
         session.say(says.market_rule(request.rule_id, ticks))
+
+
+def _routed(details: DetailFields, exchange: str) -> DetailFields:
+    """The details at the exchange that was asked for, as a gateway shows them."""
+    return replace(details, contract=replace(details.contract, exchange=exchange or details.contract.exchange))
 
 
 def _fits(contract: Contract, fields: ContractFields) -> bool:

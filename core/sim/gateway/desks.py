@@ -50,7 +50,7 @@ def _ignore(house: House, session: Session, request: ask.Request) -> None:
 
 
 def _tell_accounts(house: House, session: Session, _request: ask.AskManagedAccounts) -> None:
-    session.say(says.managed_accounts([house.exchange.world.account.id]))
+    session.say(says.managed_accounts([house.account]))
 
 
 def _tell_next_id(house: House, session: Session, _request: ask.AskIds) -> None:

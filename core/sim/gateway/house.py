@@ -15,6 +15,7 @@ from core.sim.gateway.log import Entry, Log, Way
 from core.sim.gateway.options import GatewayOptions
 from core.sim.gateway.registry import Registry
 from core.sim.gateway.rehearsal import Rehearsal
+from core.sim.gateway.statement import Statement, statement_of
 from core.sim.gateway.tidings import Teller
 from core.sim.messages.contracts import rule_id_of
 from core.sim.script import Script
@@ -55,19 +56,22 @@ class Line:
             self.timer.cancel()
 
 
+Watcher = Callable[[Statement], None]
+
+
 @dataclass(slots=True)
 class Session:
     """A client that said who it is, and what it has asked to be told.
 
-    `watchers` are called whenever the account may have changed. `quote_age` is how much older than they are the quotes
-    of the present batch are shown.
+    `watchers` are given the account whenever it may have changed. `quote_age` is how much older than they are the
+    quotes of the present batch are shown.
     """
 
     client: int
     speaker: Speaker
     data_type: MarketDataType = MarketDataType.LIVE
     lines: dict[int, Line] = field(default_factory=dict)
-    watchers: dict[tuple[str, int], Callable[[], None]] = field(default_factory=dict)
+    watchers: dict[tuple[str, int], Watcher] = field(default_factory=dict)
     quote_age: timedelta = timedelta(0)
 
     def say(self, fields: Fields, about: About = NOTHING) -> None:
@@ -82,6 +86,7 @@ class House:
 
     def __init__(self, exchange: Exchange, script: Script, clock: Clock, options: GatewayOptions) -> None:
         self.exchange = exchange
+        self.account = exchange.world.account.id
         self.clock = clock
         self.options = options
         self.registry = Registry()
@@ -130,9 +135,15 @@ class House:
 
     def account_moved(self) -> None:
         """Whoever watches the account is told what it is now."""
-        for session in list(self.sessions.values()):
-            for watcher in list(session.watchers.values()):
-                watcher()
+        watchers = [watcher for session in self.sessions.values() for watcher in session.watchers.values()]
+        if watchers:
+            statement = self.statement()
+            for watcher in watchers:
+                watcher(statement)
+
+    def statement(self) -> Statement:
+        """The account as it is now."""
+        return statement_of(self.exchange)
 
     def note(self, what: str, *details: str, connection: int = NOBODY, client: int = NOBODY) -> None:
         """A line in the log that is no message."""

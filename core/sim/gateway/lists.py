@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import datetime
 
 from core.model import Fill, Side
 from core.sim.gateway.house import House, Session
@@ -40,8 +40,8 @@ def ask_completed_orders(house: House, session: Session, request: ask.AskComplet
 
 def ask_executions(house: House, session: Session, request: ask.AskExecutions) -> None:
     """Today's fills that match, each with its commission, and the end of them."""
-    for fill in house.exchange.executions():
-        ticket = house.exchange.tickets[_perm_id(house, fill)]
+    fills = [(fill, ticket) for ticket in house.exchange.tickets.values() for fill in ticket.fills]
+    for fill, ticket in sorted(fills, key=lambda found: (found[0].at, found[0].exec_id)):
         if not _matches(house, request, ticket, fill):
             continue
         about = house.teller.about(ticket)
@@ -58,14 +58,10 @@ def _list(house: House, session: Session, tickets: Iterable[Ticket]) -> None:
     session.say(listings.open_order_end())
 
 
-def _perm_id(house: House, fill: Fill) -> int:
-    return next(perm_id for perm_id, ticket in house.exchange.tickets.items() if fill in ticket.fills)
-
-
 def _matches(house: House, request: ask.AskExecutions, ticket: Ticket, fill: Fill) -> bool:
     fields = contract_fields_of(ticket.terms.contract)
     wanted = (
-        (request.account, (house.exchange.world.account.id,)),
+        (request.account, (house.account,)),
         (request.symbol, (fields.symbol, fields.local_symbol)),
         (request.security_type, (fields.security_type,)),
         (request.exchange, (fields.exchange, fields.primary_exchange)),
@@ -77,4 +73,4 @@ def _matches(house: House, request: ask.AskExecutions, ticket: Ticket, fill: Fil
 
 
 def _is_today(now: datetime, at: datetime) -> bool:
-    return at.astimezone(NEW_YORK).date() == now.astimezone(UTC).astimezone(NEW_YORK).date()
+    return at.astimezone(NEW_YORK).date() == now.astimezone(NEW_YORK).date()

@@ -16,6 +16,7 @@ from core.model import (
     SecurityType,
     Side,
     Stage,
+    Symbol,
     TickBand,
 )
 from core.money import ONE, ZERO
@@ -44,29 +45,26 @@ def place(house: House, session: Session, request: PlaceOrder) -> None:
     """Let the order arrive, as scripted; what comes of it is told as it happens."""
     about = about_order(house, request)
     code, text = _unreadable(request)
+    known = house.registry.modified(session.client, request.order_id)
     if code:
         session.complain(about, code, text)
-        return
-    order = _order(house, request)
-    if request.terms.what_if:
-        _preview(house, session, request, order)
-        return
-    known = house.registry.perm_id(session.client, request.order_id)
-    if known is not None:
+    elif request.terms.what_if:
+        _preview(house, session, request)
+    elif known is not None:
         _again(house, session, request, house.exchange.tickets[known])
     elif request.order_id < house.registry.next_id(session.client):
         session.complain(about, 103)
     else:
-        _arrive(house, session, request, order)
+        _arrive(house, session, request)
 
 
 def place_too_fast(house: House, session: Session, request: PlaceOrder) -> None:
     """The order is refused with error 100; the exchange remembers it like any other it refused."""
-    code, text = _unreadable(request)
-    if code or request.terms.what_if or house.registry.perm_id(session.client, request.order_id) is not None:
-        session.complain(about_order(house, request), code or 100, text)
-        return
-    _submit(house, session, request, refusal_of(100))
+    is_new = request.order_id >= house.registry.next_id(session.client)
+    if is_new and not request.terms.what_if and not _unreadable(request)[0]:
+        _submit(house, session, request, refusal_of(100))
+    else:
+        session.complain(about_order(house, request), 100)
 
 
 def cancel(house: House, session: Session, request: CancelOrder) -> None:
@@ -78,22 +76,25 @@ def cancel(house: House, session: Session, request: CancelOrder) -> None:
         house.hear(house.exchange.cancel(perm_id))
 
 
-def cancel_everything(house: House, session: Session, _request: CancelEverything) -> None:
+def cancel_everything(house: House, _session: Session, _request: CancelEverything) -> None:
     """Cancel every order of the account."""
     house.hear(house.exchange.cancel_all())
 
 
-def _arrive(house: House, session: Session, request: PlaceOrder, order: Order) -> None:
-    refusal, breaks = house.rehearsal.at_order(order.contract.symbol)
+def _arrive(house: House, session: Session, request: PlaceOrder) -> None:
+    symbol = Symbol(about_order(house, request).symbol)
+    refusal, breaks = house.rehearsal.at_order(symbol)
     if breaks:
         # the order arrives, and nobody is told any more
-        session.speaker.drop(f"as scripted: order of {order.contract.symbol}")
+        session.speaker.drop(f"as scripted: order of {symbol}")
     _submit(house, session, request, refusal)
 
 
 def _submit(house: House, session: Session, request: PlaceOrder, refusal: Refusal | None) -> None:
     client, order = session.client, _order(house, request)
     before = len(house.exchange.tickets)
+    if find(house, request.contract) is None:
+        refusal = refusal_of(200)
     if request.terms.transmit or refusal:
         reports: Sequence[Report] = house.exchange.submit(order, client_id=client, refusal=refusal)
     else:
@@ -106,7 +107,7 @@ def _submit(house: House, session: Session, request: PlaceOrder, refusal: Refusa
 
 def _again(house: House, session: Session, request: PlaceOrder, ticket: Ticket) -> None:
     """The same id once more: a change of the order while it is open, else an error."""
-    about = about_order(house, request)
+    about = house.teller.about(ticket)
     if ticket.is_open:
         order = _order(house, request)
         house.hear(house.exchange.modify(ticket.perm_id, order, is_held=not request.terms.transmit))
@@ -116,9 +117,13 @@ def _again(house: House, session: Session, request: PlaceOrder, ticket: Ticket) 
         session.complain(about, 103)
 
 
-def _preview(house: House, session: Session, request: PlaceOrder, order: Order) -> None:
+def _preview(house: House, session: Session, request: PlaceOrder) -> None:
     about = about_order(house, request)
-    found = house.exchange.what_if(order)
+    contract = find(house, request.contract)
+    if contract is None:
+        session.complain(about, 200)
+        return
+    found = house.exchange.what_if(_order(house, request))
     if isinstance(found, Refusal):
         session.complain(about, found.code, found.text)
         return
@@ -126,7 +131,7 @@ def _preview(house: House, session: Session, request: PlaceOrder, order: Order) 
         order_id=request.order_id,
         client_id=session.client,
         perm_id=0,
-        contract=contract_fields_of(house.exchange.contracts[order.contract.symbol]),
+        contract=contract_fields_of(contract),
         terms=request.terms,
         status="PreSubmitted",
         preview=_effect(found),
@@ -166,7 +171,7 @@ def _order(house: House, request: PlaceOrder) -> Order:
     is_limited = terms.order_type == OrderType.LMT
     return Order(
         ref=OrderRef(terms.order_ref),
-        account_id=AccountId(terms.account) if terms.account else house.exchange.world.account.id,
+        account_id=AccountId(terms.account) if terms.account else house.account,
         contract=contract,
         stage=_stage(contract, side),
         line=0,
@@ -186,9 +191,8 @@ def _stage(contract: Contract, side: Side) -> Stage:
 
 
 def _unlisted(fields: ContractFields) -> Contract:
-    """A contract that the exchange will not find."""
     return Contract(
-        symbol=symbol_of(ContractFields(symbol=f"?{fields.symbol}")),
+        symbol=symbol_of(fields),
         con_id=fields.con_id,
         security_type=SecurityType.OTHER,
         currency=Currency(fields.currency),

@@ -30,6 +30,10 @@ class Socket(Protocol):
         """Write, and log the message."""
         ...
 
+    def weigh(self) -> None:
+        """Let go of the client when too much waits for it."""
+        ...
+
     def note(self, what: str, *details: str) -> None: ...
 
     def close(self, why: str) -> None: ...
@@ -185,6 +189,7 @@ class Outbox:
         self.queued_bytes += len(settled.frame)
         if len(self._queue) == 1:
             self._arm()
+        self._socket.weigh()
 
     def _arm(self) -> None:
         self._timer = self._clock.call_at(self._queue[0].due, self._flush)

@@ -96,7 +96,11 @@ class Gateway:
 
     def links(self) -> Mapping[int, Traffic]:
         """The open connections by the port on the client's side."""
-        return {connection.peer_port: connection.traffic for connection in self._connections.values()}
+        return {
+            connection.peer_port: connection.traffic
+            for connection in self._connections.values()
+            if connection.peer_port
+        }
 
     def say(self, code: int, text: str = "") -> None:
         """A system message to every client. From 1100 until 1101 or 1102 nothing of the venue's reaches one."""
@@ -117,6 +121,12 @@ class Gateway:
         self._house.catch_up()
         self._house.hear(self.exchange.correct(exec_id, shares, price))
 
+    def has_room(self) -> bool:
+        return len(self._connections) <= self._options.bounds.connections
+
+    def left(self, connection: Connection) -> None:
+        self._connections.pop(connection.number, None)
+
     def check(self) -> None:
         """Raise the first error that was the gateway's own."""
         if self._house.errors:
@@ -124,9 +134,6 @@ class Gateway:
 
     def _connect(self) -> Connection:
         self._made += 1
-        connection = Connection(self._house, self._made, self._forget)
+        connection = Connection(self._house, self._made, self)
         self._connections[connection.number] = connection
         return connection
-
-    def _forget(self, connection: Connection) -> None:
-        self._connections.pop(connection.number, None)

@@ -1,0 +1,94 @@
+"""The account at one moment, as the wire tells it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+
+from core.model import AccountSnapshot, Position
+from core.money import CENT, ONE, ZERO, floor_to
+from core.sim.exchange import Exchange
+from core.sim.margin import Situation, promised
+from core.sim.messages.account import HoldingFields, ValueFields
+from core.sim.messages.contracts import contract_fields_of
+from core.sim.wire import number
+
+BASE = "BASE"
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """Totals in the base currency, the ledger by currency, and the holdings, alphabetical."""
+
+    totals: tuple[ValueFields, ...]
+    ledger: tuple[ValueFields, ...]
+    holdings: tuple[HoldingFields, ...]
+
+
+def statement_of(exchange: Exchange) -> Statement:
+    """What the exchange says of the account now; amounts are as exact as its snapshot."""
+    snapshot = exchange.snapshot()
+    return Statement(
+        totals=tuple(_totals(exchange, snapshot)),
+        ledger=tuple(_ledger(snapshot)),
+        holdings=tuple(_holding(snapshot, position) for position in snapshot.positions),
+    )
+
+
+def _totals(exchange: Exchange, snapshot: AccountSnapshot) -> Iterator[ValueFields]:
+    yield ValueFields("AccountReady", "true")
+    yield ValueFields("AccountType", "INDIVIDUAL")
+    for tag, amount in _amounts(exchange, snapshot).items():
+        yield ValueFields(tag, number(amount), snapshot.base_currency)
+
+
+def _amounts(exchange: Exchange, snapshot: AccountSnapshot) -> dict[str, Decimal]:
+    working = [ticket for ticket in exchange.tickets.values() if ticket.is_working]
+    pending = promised(Situation(exchange.world, exchange.books, exchange.quotes, working))
+    maintenance = snapshot.maintenance_margin.amount
+    initial = floor_to(maintenance + pending, CENT)
+    equity = snapshot.excess_liquidity.amount + maintenance
+    gross = sum((abs(held.market_value) * _rate(snapshot, held) for held in snapshot.positions), ZERO)
+    return {
+        "NetLiquidation": snapshot.net_liq.amount,
+        "TotalCashValue": floor_to(_cash(snapshot), CENT),
+        "BuyingPower": snapshot.buying_power.amount,
+        "ExcessLiquidity": snapshot.excess_liquidity.amount,
+        "AvailableFunds": equity - initial,
+        "GrossPositionValue": floor_to(gross, CENT),
+        "InitMarginReq": initial,
+        "MaintMarginReq": maintenance,
+        "EquityWithLoanValue": equity,
+    }
+
+
+def _ledger(snapshot: AccountSnapshot) -> Iterator[ValueFields]:
+    """Cash and rate of each currency, and of all together as the currency BASE."""
+    rows = [(str(currency), amount, snapshot.rates[currency]) for currency, amount in snapshot.cash.items()]
+    for currency, amount, rate in [*rows, (BASE, _cash(snapshot), ONE)]:
+        yield ValueFields("CashBalance", number(amount), currency)
+        yield ValueFields("TotalCashBalance", number(amount), currency)
+        yield ValueFields("ExchangeRate", number(rate), currency)
+        yield ValueFields("RealCurrency", currency, currency)
+    yield ValueFields("NetLiquidationByCurrency", number(snapshot.net_liq.amount), BASE)
+
+
+def _holding(snapshot: AccountSnapshot, position: Position) -> HoldingFields:
+    return HoldingFields(
+        account=snapshot.account_id,
+        contract=contract_fields_of(position.contract),
+        quantity=position.quantity,
+        average_cost=position.average_cost,
+        market_price=position.market_price,
+        market_value=position.market_value,
+        unrealized=position.market_value - position.quantity * position.average_cost,
+    )
+
+
+def _cash(snapshot: AccountSnapshot) -> Decimal:
+    return sum((amount * snapshot.rates[currency] for currency, amount in snapshot.cash.items()), ZERO)
+
+
+def _rate(snapshot: AccountSnapshot, position: Position) -> Decimal:
+    return snapshot.rates.get(position.contract.currency, ONE)

@@ -1,0 +1,330 @@
+"""The gateway's door: who is let in, under which ids, how fast, and what survives a restart."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import suppress
+
+import pytest
+from gateway_clients import (
+    GREETING,
+    TRADER,
+    VTI_STOCK,
+    briefly,
+    dial,
+    limit_order,
+    log_in,
+    logged_in,
+    options,
+    other_address,
+    serving,
+    session,
+)
+from worlds import ACCOUNT
+
+from core.clock import JumpingClock
+from core.sim.gateway import Bounds
+from core.sim.gateway.log import Way
+from core.sim.wire import frame
+
+
+async def test_a_client_is_answered_version_178_then_its_account_its_next_id_and_the_state_of_the_farms():
+    async with serving() as gateway:
+        wire = await dial(gateway)
+        assert (await wire.hear())[0] == "178"
+        wire.send(71, 2, TRADER, "")
+        heard = await wire.all()
+        assert heard[0] == ("15", "1", ACCOUNT)
+        assert heard[1] == ("9", "1", "1")
+        assert briefly(heard[2:]) == [["error", "2104"], ["error", "2106"], ["error", "2158"]]
+        await wire.close()
+
+
+async def test_a_greeting_may_come_byte_by_byte():
+    async with serving() as gateway:
+        wire = await dial(gateway, b"")
+        for byte in GREETING + frame(("71", "2", "7", "")):
+            wire.writer.write(bytes([byte]))
+            await wire.writer.drain()
+        assert (await wire.until("nextValidId"))[-1] == ("9", "1", "1")
+        await wire.close()
+
+
+@pytest.mark.parametrize("versions", [b"v100..177", b"v157..157"])
+async def test_a_client_that_does_not_speak_version_178_is_not_answered(versions):
+    async with serving() as gateway:
+        wire = await dial(gateway, b"API\0" + len(versions).to_bytes(4, "big") + versions)
+        assert await wire.rest() == []
+        assert any("178" in entry.fields[0] for entry in gateway.log if entry.message == "closed")
+
+
+async def test_a_client_id_in_use_is_refused_with_326_and_free_again_when_its_client_is_gone():
+    async with session() as (gateway, first):
+        second = await dial(gateway)
+        await second.hear()
+        second.send(71, 2, TRADER, "")
+        assert briefly(await second.rest()) == [["error", "326"]]
+        await first.close()
+        third = await log_in(gateway)
+        assert await third.all() == []
+        await third.close()
+
+
+async def test_clients_with_different_ids_are_served_side_by_side_with_order_ids_of_their_own():
+    async with session(client=1) as (gateway, one), logged_in(gateway, 2) as two:
+        one.ask("placeOrder", 7, VTI_STOCK, limit_order())
+        await one.all()
+        one.send(8, 1, 1)
+        two.send(8, 1, 1)
+        assert (await one.hear(), await two.hear()) == (("9", "1", "8"), ("9", "1", "1"))
+
+
+async def test_nothing_is_answered_to_who_does_not_say_who_it_is():
+    async with serving() as gateway:
+        wire = await dial(gateway)
+        await wire.hear()
+        wire.send(49, 1)
+        assert await wire.rest() == []
+
+
+@pytest.mark.parametrize("second", [("71", "2", "9", ""), ("71", "2", "-1", "")])
+async def test_a_client_says_once_who_it_is(second):
+    async with session() as (_, wire):
+        wire.send(*second)
+        assert await wire.rest() == []
+
+
+async def test_who_connects_and_says_nothing_is_let_go():
+    bounds = Bounds(handshake_seconds=0.01)
+    async with serving(options(bounds=bounds)) as gateway:
+        assert await (await dial(gateway, b"")).rest() == []
+        wire = await dial(gateway)
+        assert len(await wire.rest()) == 1
+
+
+async def test_only_so_many_connections_are_open_at_a_time():
+    async with serving(options(bounds=Bounds(connections=2))) as gateway:
+        one, two = await log_in(gateway, 1), await log_in(gateway, 2)
+        assert await (await dial(gateway)).rest() == []
+        await one.close()
+        assert await two.all() == []
+        three = await log_in(gateway, 3)
+        await two.close()
+        await three.close()
+
+
+async def test_messages_that_nobody_knows_are_noted_and_ignored():
+    async with session() as (gateway, wire):
+        wire.send(80, 1)
+        wire.send(4711, "what", "ever")
+        wire.send(14, 1, 5)
+        wire.send(15, 1, 1)
+        assert await wire.all() == []
+        assert [entry.fields for entry in gateway.log if entry.message == "ignored"][:2] == [("80",), ("4711",)]
+
+
+async def test_the_time_is_the_clocks():
+    clock = JumpingClock(world_start())
+    async with serving(clock=clock) as gateway, logged_in(gateway) as wire:
+        await clock.sleep(90)
+        wire.send(49, 1)
+        assert await wire.hear() == ("49", "1", str(int(world_start().timestamp()) + 90))
+
+
+def world_start():
+    from builders import NOW  # noqa: PLC0415 - the name would say little above
+
+    return NOW
+
+
+async def test_accounts_are_told_again_on_request():
+    async with session() as (_, wire):
+        wire.send(17, 1)
+        assert await wire.hear() == ("15", "1", ACCOUNT)
+
+
+async def test_order_ids_survive_a_reconnect_and_a_restart():
+    async with serving() as gateway:
+        async with logged_in(gateway) as wire:
+            wire.ask("placeOrder", 12, VTI_STOCK, limit_order())
+            await wire.all()
+        async with logged_in(gateway) as wire:
+            wire.send(8, 1, 1)
+            assert await wire.hear() == ("9", "1", "13")
+        port = gateway.port
+        await gateway.restart()
+        assert gateway.port == port
+        async with logged_in(gateway) as wire:
+            wire.send(8, 1, 1)
+            assert await wire.hear() == ("9", "1", "13")
+
+
+async def test_a_restart_ends_every_connection_and_keeps_orders_with_their_permanent_ids():
+    async with session() as (gateway, wire):
+        wire.ask("placeOrder", 1, VTI_STOCK, limit_order())
+        (before,) = await wire.only("openOrder")
+        await gateway.restart()
+        assert await wire.rest() == []
+        async with logged_in(gateway) as again:
+            again.send(5, 1)
+            heard = await again.until("openOrderEnd")
+        assert heard[0] == before
+        assert briefly(heard) == [["openOrder", "1"], ["orderStatus", "Submitted"], ["openOrderEnd"]]
+
+
+async def test_ids_that_rolled_back_are_given_out_again_and_make_new_orders():
+    async with session() as (gateway, wire):
+        wire.ask("placeOrder", 1, VTI_STOCK, limit_order())
+        await wire.all()
+        await gateway.restart(ids_roll_back=True)
+        async with logged_in(gateway) as again:
+            again.send(8, 1, 1)
+            assert await again.hear() == ("9", "1", "1")
+            again.ask("placeOrder", 1, VTI_STOCK, limit_order(limit=99.4))
+            await again.all()
+            again.send(5, 1)
+            listed = [fields for fields in await again.until("openOrderEnd") if fields[0] == "5"]
+        assert [(fields[1], fields[16]) for fields in listed] == [("1", "99.5"), ("1", "99.4")]
+        assert len({fields[25] for fields in listed}) == 2
+
+
+async def test_an_old_order_can_still_be_cancelled_by_an_id_that_rolled_back():
+    async with session() as (gateway, wire):
+        wire.ask("placeOrder", 1, VTI_STOCK, limit_order())
+        await wire.all()
+        await gateway.restart(ids_roll_back=True)
+        async with logged_in(gateway) as again:
+            again.ask("cancelOrder", 1, "")
+            assert ["error", "202"] in briefly(await again.all())
+
+
+async def test_above_50_messages_in_a_second_each_is_answered_with_error_100():
+    async with session() as (_, wire):
+        for req_id in range(60):
+            wire.send(91, req_id + 900)
+        wire.send(25, 1, 77)
+        heard = await wire.until("error")
+        while not any(fields[2] == "77" for fields in heard):
+            heard += await wire.until("error")
+        codes = [fields[3] for fields in heard]
+        # startApi and the question for the time came in the same second
+        assert codes == ["321"] * 48 + ["100"] * 13
+
+
+async def test_who_is_too_fast_again_is_let_go():
+    clock = JumpingClock(world_start())
+    async with serving(clock=clock) as gateway, logged_in(gateway) as wire:
+        for _ in range(49):
+            wire.send(49, 1)
+        await wire.until("error")
+        await clock.sleep(2)
+        for _ in range(51):
+            wire.send(49, 1)
+        heard = await wire.rest()
+        assert briefly(heard)[-1] == ["error", "100"]
+        assert briefly(heard).count(["error", "100"]) == 1
+
+
+async def test_a_flood_without_end_is_a_repetition_too():
+    async with session() as (_, wire):
+        for _ in range(150):
+            wire.send(49, 1)
+        assert briefly(await wire.rest()).count(["error", "100"]) == 51
+
+
+async def test_at_the_limit_nobody_is_too_fast():
+    clock = JumpingClock(world_start())
+    async with serving(clock=clock) as gateway, logged_in(gateway) as wire:
+        for _ in range(5):
+            await clock.sleep(1)
+            for _ in range(50):
+                wire.send(49, 1)
+            for _ in range(50):
+                assert briefly([await wire.hear()]) == [["currentTime"]]
+
+
+async def test_the_links_count_every_byte_of_each_connection():
+    async with serving() as gateway:
+        wire = await dial(gateway)
+        first = await wire.hear()
+        traffic = gateway.links()[wire.port]
+        assert (traffic.read, traffic.written) == (len(GREETING), len(frame(first)))
+        await wire.close()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(5):
+                while gateway.links():
+                    await asyncio.sleep(0)
+        assert gateway.links() == {}
+
+
+async def test_the_log_is_lines_of_json_in_the_order_of_the_wire():
+    seen = []
+    async with serving(options(on_log=seen.append)) as gateway, logged_in(gateway) as wire:
+        wire.send(17, 1)
+        await wire.hear()
+        lines = [json.loads(line) for line in gateway.log.lines()]
+        assert [(line["dir"], line["message"]) for line in lines][-2:] == [
+            ("in", "reqManagedAccts"),
+            ("out", "managedAccounts"),
+        ]
+        assert lines[-1] | {"t": ""} == {
+            "t": "",
+            "connection": 1,
+            "client": TRADER,
+            "dir": "out",
+            "message": "managedAccounts",
+            "fields": ["15", "1", ACCOUNT],
+        }
+        assert gateway.log.names(Way.IN)[:2] == ["greeting", "startApi"]
+        assert seen == list(gateway.log)
+
+
+async def test_only_loopback_is_listened_on():
+    address = other_address()
+    if address is None:
+        pytest.skip("this machine has no address but loopback")
+    async with serving() as gateway:
+        with pytest.raises(OSError):  # noqa: PT011 - refused, unreachable or filtered
+            await asyncio.wait_for(asyncio.open_connection(address, gateway.port), 5)
+
+
+async def test_an_error_of_its_own_ends_one_connection_and_is_raised_by_check(monkeypatch):
+    gateway_error = ZeroDivisionError("planted")
+
+    def broken(_now):
+        raise gateway_error
+
+    async with serving() as gateway, logged_in(gateway, 1) as one, logged_in(gateway, 2) as two:
+        monkeypatch.setattr("core.sim.gateway.desks.says.current_time", broken)
+        one.send(49, 1)
+        assert await one.rest() == []
+        monkeypatch.undo()
+        assert await two.all() == []
+        with pytest.raises(ZeroDivisionError, match="planted"):
+            gateway.check()
+        gateway._house.errors.clear()
+
+
+async def test_a_gateway_that_listens_is_not_started_twice_and_may_be_stopped_twice():
+    async with serving() as gateway:
+        with pytest.raises(RuntimeError, match="already"):
+            await gateway.start()
+        await gateway.stop()
+        await gateway.stop()
+        with pytest.raises(ConnectionRefusedError):
+            await dial(gateway)
+        await gateway.start()
+
+
+@pytest.mark.parametrize(("code", "passes"), [(1100, False), (1101, True), (1102, True), (2103, True), (2110, True)])
+async def test_system_messages_reach_everybody_and_1100_cuts_the_venue_off(code, passes):
+    async with session(client=1) as (gateway, one), logged_in(gateway, 2) as two:
+        gateway.say(code)
+        one.send(61, 1)
+        heard = [briefly(await wire.all()) for wire in (one, two)]
+        assert heard[1] == [["error", str(code)]]
+        assert (["positionEnd"] in heard[0]) is passes
+        gateway.say(1102)
+        one.send(61, 1)
+        assert ["positionEnd"] in briefly(await one.all())
