@@ -58,6 +58,7 @@ ANSWERS = [
     (msg.position_end(), 2, "positionEnd", ()),
     (msg.pnl(3, PROFIT), 5, "pnl", (3, 1.5, -2.5, UNSET_DOUBLE)),
     (msg.pnl_single(3, D(4), PROFIT, D(400)), 7, "pnlSingle", (3, 4.0, 1.5, -2.5, UNSET_DOUBLE, 400.0)),
+    (msg.pnl(3, msg.ProfitFields(None, None, D(0))), 5, "pnl", (3, UNSET_DOUBLE, UNSET_DOUBLE, 0.0)),
     (msg.contract_details_end(9), 3, "contractDetailsEnd", (9,)),
     (msg.market_rule(26, BANDS), 7, "marketRule", (26, [PriceIncrement(0.0, 0.0001), PriceIncrement(1.0, 0.01)])),
     (msg.market_data_type(5, MarketDataType.DELAYED), 4, "marketDataType", (5, 3)),
@@ -208,6 +209,7 @@ def test_a_fill_is_understood():
     assert (fill.execId, fill.time, fill.acctNumber, fill.side) == ("0000e0d5.1.01.01", AT, DU, "BOT")
     assert (fill.shares, fill.price, fill.cumQty, fill.avgPrice) == (4.0, 99.9, 4.0, 99.9)
     assert (fill.orderId, fill.clientId, fill.permId, fill.orderRef) == (11, 42, 1000001, "RB-1-B1-1")
+    assert (fill.liquidation, fill.lastLiquidity, fill.pendingPriceRevision) == (0, 1, False)
     assert msg.execution(FILL, req_id=8)[1] == "8"
 
 

@@ -153,6 +153,7 @@ ODD_ORDERS = {
         limit(scaleInitLevelSize=5, scalePriceIncrement=0.1, scaleTable="t"),
         replace(LIMIT, is_scaled=True),
     ),
+    "scale without steps": (SHARE, limit(scalePriceIncrement=0.0), LIMIT),
     "combo": (
         COMBO,
         limit(
