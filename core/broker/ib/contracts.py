@@ -1,0 +1,189 @@
+"""Contracts as the broker knows them: asked for once, then remembered for as long as the client lives."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from core.broker.ib.line import Query
+from core.broker.ib.requests import RequestRefused
+from core.broker.ib.session import Session
+from core.broker.ib.words import DetailsRow, Named, RuleRow, rule_key
+from core.broker.wordings import is_unknown, lost, not_tradable, unknown
+from core.errors import ConnectionLost
+from core.model import CAD, USD, USD_CAD, Contract, Currency, SecurityType, Symbol, TickBand
+from core.money import ONE, ZERO, D
+
+SMART = "SMART"
+IDEALPRO = "IDEALPRO"
+CENT = D("0.01")
+NO_CONTRACT = 200
+CONTRACTS = "contracts"
+NEW_YORK = "America/New_York"
+TYPES: Mapping[str, SecurityType] = {"STK": SecurityType.STOCK, "CASH": SecurityType.CASH}
+
+
+class NoContract(Exception):
+    """The broker knows no such contract, or more than one; the text says it of the symbol."""
+
+
+class Catalogue:
+    """The contracts met so far, by what they were asked for by."""
+
+    def __init__(self) -> None:
+        self._wanted: dict[tuple[Symbol, str], Contract] = {}
+        self._held: dict[int, Contract] = {}
+        self._rules: dict[int, tuple[TickBand, ...]] = {}
+        self._names: dict[int, Symbol] = {}
+
+    async def resolve(
+        self, session: Session, symbols: Sequence[Symbol], overrides: Mapping[Symbol, str]
+    ) -> dict[Symbol, Contract]:
+        """The contract of each symbol. Raises ContractNotFound naming every one that is none of ours to trade."""
+        wanted = [(symbol, overrides.get(symbol, "")) for symbol in dict.fromkeys(symbols)]
+        missing = [key for key in wanted if key not in self._wanted]
+        found = await asyncio.gather(*(self._find(session, *key) for key in missing), return_exceptions=True)
+        faults: list[str] = []
+        for key, answer in zip(missing, found, strict=True):
+            if isinstance(answer, NoContract):
+                faults.append(str(answer))
+            elif isinstance(answer, BaseException):
+                raise answer
+            else:
+                self._wanted[key] = answer
+                self._names[answer.con_id] = answer.symbol
+        if faults:
+            raise unknown(faults)
+        return {symbol: self._wanted[symbol, override] for symbol, override in wanted}
+
+    async def of_holdings(self, session: Session, holdings: Sequence[Named], what: str) -> dict[int, Contract]:
+        """The contract of each holding by conId. Raises ContractNotFound naming every one that the broker knows not."""
+        missing = [one for one in holdings if one.con_id not in self._held]
+        found = await asyncio.gather(*(self._hold(session, one, what) for one in missing), return_exceptions=True)
+        faults: list[str] = []
+        for holding, answer in zip(missing, found, strict=True):
+            if isinstance(answer, NoContract):
+                faults.append(str(answer))
+            elif isinstance(answer, BaseException):
+                raise answer
+            else:
+                self._held[holding.con_id] = answer
+        if faults:
+            raise unknown(faults)
+        return {one.con_id: self._held[one.con_id] for one in holdings}
+
+    def name_of(self, named: Named) -> Symbol:
+        """The symbol by which this contract was resolved, else its own."""
+        return self._names.get(named.con_id, named.as_symbol)
+
+    async def _find(self, session: Session, symbol: Symbol, override: str) -> Contract:
+        query = _query_of(symbol, override)
+        rows = await _details(session, query, CONTRACTS)
+        if not rows and query.security_type == "STK":
+            # in another currency or of another kind: that is what the person should be told
+            rows = await _details(session, replace(query, currency=""), CONTRACTS)
+        if len({row.named.con_id for row in rows}) > 1:
+            raise NoContract(f"{symbol} is ambiguous")
+        if not rows or not _is_meant(rows[0], symbol):
+            raise NoContract(is_unknown(symbol))
+        contract = replace(await self._contract(session, rows[0], query.exchange, CONTRACTS), symbol=symbol)
+        if fault := not_tradable(contract):
+            raise NoContract(fault)
+        return contract
+
+    async def _hold(self, session: Session, holding: Named, what: str) -> Contract:
+        kind = TYPES.get(holding.security_type)
+        if kind is None:
+            return _without_details(holding)
+        exchange = IDEALPRO if kind is SecurityType.CASH else SMART
+        rows = await _details(session, Query(con_id=holding.con_id, exchange=exchange), what)
+        if not rows:
+            raise NoContract(is_unknown(holding.as_symbol))
+        return await self._contract(session, rows[0], exchange, what)
+
+    async def _contract(self, session: Session, row: DetailsRow, exchange: str, what: str) -> Contract:
+        kind = TYPES.get(row.named.security_type, SecurityType.OTHER)
+        return Contract(
+            symbol=row.named.as_symbol,
+            con_id=row.named.con_id,
+            security_type=SecurityType.ETF if row.stock_type == "ETF" else kind,
+            currency=row.named.currency,
+            ticks=await self._ticks(session, row, exchange, what),
+            exchange=exchange,
+            primary_exchange=row.named.primary_exchange or (IDEALPRO if kind is SecurityType.CASH else ""),
+            liquid_hours=row.liquid_hours,
+            trading_hours=row.trading_hours,
+            time_zone=row.time_zone or NEW_YORK,
+            fractional=row.size_increment is not None and ZERO < row.size_increment < ONE,
+        )
+
+    async def _ticks(self, session: Session, row: DetailsRow, exchange: str, what: str) -> tuple[TickBand, ...]:
+        """The price steps at `exchange`; where the broker does not tell its rule, the smallest step, else a cent."""
+        rules = dict(zip(row.exchanges, row.rules, strict=False))
+        rule = rules.get(exchange, "")
+        if rule.isdecimal():
+            bands = await self._rule(session, int(rule), what)
+            if bands:
+                return bands
+        return (TickBand(low_edge=ZERO, increment=row.min_tick or CENT),)
+
+    async def _rule(self, session: Session, rule_id: int, what: str) -> tuple[TickBand, ...]:
+        if rule_id not in self._rules:
+            self._rules[rule_id] = await _ask_rule(session, rule_id, what)
+        return self._rules[rule_id]
+
+
+async def _ask_rule(session: Session, rule_id: int, what: str) -> tuple[TickBand, ...]:
+    """The steps of a market rule, none where the broker keeps silent or knows none. Raises ConnectionLost."""
+    try:
+        rows: list[RuleRow] = await session.ask(rule_key(rule_id), lambda: session.line.ask_rule(rule_id), what)
+    except RequestRefused:
+        return ()
+    except ConnectionLost:
+        session.require_up()
+        return ()
+    return rows[0].bands
+
+
+async def _details(session: Session, query: Query, what: str) -> list[DetailsRow]:
+    """What the broker knows under this name, nothing for an error 200. Raises ConnectionLost."""
+    request = session.line.next_id()
+    try:
+        return await session.ask(request, lambda: session.line.ask_details(request, query), what)
+    except RequestRefused as refusal:
+        if refusal.code == NO_CONTRACT:
+            return []
+        raise lost(f"the gateway refused to tell a contract: {refusal}") from None
+
+
+def _query_of(symbol: Symbol, override: str) -> Query:
+    """How a symbol is asked for; an override is a conId or an exchange."""
+    is_pair = symbol == USD_CAD
+    exchange = IDEALPRO if is_pair else SMART
+    if override.isdecimal():
+        return Query(con_id=int(override), exchange=exchange)
+    if is_pair:
+        return Query(symbol=USD, security_type="CASH", exchange=override or exchange, currency=CAD)
+    return Query(symbol=symbol, security_type="STK", exchange=override or exchange, currency=USD)
+
+
+def _is_meant(row: DetailsRow, symbol: Symbol) -> bool:
+    """Whether the contract bears the symbol; the broker writes `BRK B` for what others write `BRK.B`."""
+    return _plain(row.named.as_symbol) == _plain(symbol)
+
+
+def _plain(symbol: str) -> str:
+    return symbol.replace(".", " ").replace("-", " ")
+
+
+def _without_details(holding: Named) -> Contract:
+    return Contract(
+        symbol=holding.as_symbol,
+        con_id=holding.con_id,
+        security_type=SecurityType.OTHER,
+        currency=Currency(holding.currency),
+        ticks=(TickBand(low_edge=ZERO, increment=CENT),),
+        exchange=holding.exchange or SMART,
+        primary_exchange=holding.primary_exchange,
+    )

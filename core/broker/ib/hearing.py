@@ -1,0 +1,219 @@
+"""What a connection hears: each word goes to the request, the order or the quote it is of, or becomes an event."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from core.broker.codes import CLIENT_ID_IN_USE, LINK_BACK, LINK_LOST, TOO_FAST, TOO_MANY_LINES, Kind, meaning_of
+from core.broker.ib import words as heard
+from core.broker.ib.fills import Fills
+from core.broker.ib.orders import OwnOrders
+from core.broker.ib.requests import LineGone, RequestRefused, Requests
+from core.broker.wordings import lost, too_fast
+from core.clock import Clock
+from core.errors import BrokerError
+from core.model import AccountId, BrokerEvent, ConnectionChange, Notice
+
+# a tick that cannot be read is only a tick
+MARKET_MESSAGES = frozenset({"1", "2", "45", "46", "57", "58", "81"})
+
+
+class Listener(Protocol):
+    """Who waits for the ticks of one request."""
+
+    def hear(self, word: heard.MarketWord) -> None: ...
+
+    def end(self) -> None: ...
+
+    def fail(self, error: Exception) -> None: ...
+
+
+class Hearing:
+    """The ear of one connection of `client_id` on behalf of one account.
+
+    `refusal` is why the gateway did not let us in. `news` is set whenever somebody who waits should look.
+    """
+
+    def __init__(self, clock: Clock, client_id: int, account_id: AccountId) -> None:
+        self.requests = Requests()
+        self.listeners: dict[int, Listener] = {}
+        self.orders = OwnOrders(clock, client_id, self.deliver)
+        self.fills = Fills(self.deliver)
+        self.accounts: tuple[AccountId, ...] = ()
+        self.events: deque[BrokerEvent] = deque()
+        self.is_gone = False
+        self.is_link_up = True
+        self.why_gone = ""
+        self.refusal: BrokerError | None = None
+        self.heard_at = clock.now()
+        self.news = asyncio.Event()
+        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.on_end: Callable[[], None] = lambda: None
+        self._clock = clock
+        self._client_id = client_id
+        self._account_id = account_id
+        self._dispatch = self._table()
+
+    @property
+    def is_up(self) -> bool:
+        """Whether the gateway is there, and IBKR behind it."""
+        return self.is_link_up and not self.is_gone
+
+    def deliver(self, event: BrokerEvent) -> None:
+        """An event for whoever asks for the next one."""
+        if not self.is_gone:
+            self.events.append(event)
+            self.news.set()
+
+    def end(self, why: str) -> None:
+        """The connection is gone: what waits hears of it, and what was not heard is not told any more."""
+        if self.is_gone:
+            return
+        self.is_gone, self.why_gone = True, why
+        self.events.clear()
+        self.orders.release()
+        self._fail_all(LineGone())
+        self._wake()
+        self.on_end()
+
+    def hear(self, word: heard.Word) -> None:
+        """Take one word in."""
+        self.heard_at = self._clock.now()
+        self._dispatch[type(word)](word)
+
+    def _table(self) -> Mapping[type, Callable[[Any], None]]:
+        requests = self.requests
+        return {
+            heard.Accounts: self._hear_accounts,
+            heard.ValueRow: lambda row: requests.add(heard.ACCOUNT, row),
+            heard.HoldingRow: lambda row: requests.add(heard.ACCOUNT, row),
+            heard.PositionRow: lambda row: requests.add(heard.POSITIONS, row),
+            heard.OrderRow: self._hear_order,
+            heard.StatusRow: self._hear_status,
+            heard.EndedRow: lambda row: requests.add(heard.COMPLETED_ORDERS, row),
+            heard.ExecutionRow: self._hear_execution,
+            heard.CommissionRow: self.fills.hear_cost,
+            heard.ErrorWord: self._hear_error,
+            heard.DetailsRow: lambda row: requests.add(row.request_id, row),
+            heard.RuleRow: lambda row: self._answer(heard.rule_key(row.rule_id), row),
+            heard.Tick: self._hear_market,
+            heard.Halt: self._hear_market,
+            heard.Stamp: self._hear_market,
+            heard.DataKind: self._hear_market,
+            heard.TimeRow: lambda row: self._answer(heard.TIME, row),
+            heard.End: self._hear_end,
+            heard.Garbled: self._hear_garbled,
+        }
+
+    def _answer(self, key: heard.Key, row: heard.Word) -> None:
+        self.requests.add(key, row)
+        self.requests.end(key)
+
+    def _hear_accounts(self, word: heard.Accounts) -> None:
+        self.accounts = word.ids
+        if not word.ids:
+            self._refuse(lost("the gateway manages no account"))
+
+    def _hear_order(self, row: heard.OrderRow) -> None:
+        if row.effect is None:
+            self.requests.add(heard.OPEN_ORDERS, row)
+            self.orders.hear_order(row)
+        elif row.effect.is_complete:
+            # a gateway may first tell the order without its effect
+            self._answer(row.order_id, row)
+
+    def _hear_status(self, row: heard.StatusRow) -> None:
+        self.requests.add(heard.OPEN_ORDERS, row)
+        self.orders.hear_status(row)
+
+    def _hear_execution(self, row: heard.ExecutionRow) -> None:
+        if row.account != self._account_id:
+            return
+        if self.requests.is_under_way(row.request_id):
+            self.requests.add(row.request_id, row)
+        else:
+            self.orders.hear_execution(row.order_id, row.order_ref)
+            self.fills.hear_execution(row)
+
+    def _hear_market(self, word: heard.MarketWord) -> None:
+        listener = self.listeners.get(word.request_id)
+        if listener:
+            listener.hear(word)
+
+    def _hear_end(self, word: heard.End) -> None:
+        listener = self.listeners.get(word.of) if isinstance(word.of, int) else None
+        if listener:
+            listener.end()
+        self.requests.end(word.of)
+
+    def _hear_garbled(self, word: heard.Garbled) -> None:
+        """What could not be read may have been of an order: better start anew and ask."""
+        if word.number not in MARKET_MESSAGES:
+            self.end(f"a message of the gateway ({word.number}) could not be read: {word.why}")
+
+    def _hear_error(self, word: heard.ErrorWord) -> None:
+        if word.code in LINK_LOST:
+            self._lose_link(word)
+        elif word.code in LINK_BACK:
+            self._regain_link(word)
+        elif word.code == CLIENT_ID_IN_USE:
+            self._refuse(self._twin())
+        elif not self.orders.hear_error(word):
+            self._hear_refusal(word)
+
+    def _hear_refusal(self, word: heard.ErrorWord) -> None:
+        """An error of no order: it ends the request it belongs to, or it is told."""
+        kind = meaning_of(word.code).kind
+        if kind is Kind.INFORMATION:
+            return
+        is_asked = self.requests.is_under_way(word.id) or word.id in self.listeners
+        error: Exception = (
+            too_fast() if word.code in (TOO_FAST, TOO_MANY_LINES) else RequestRefused(word.code, word.text)
+        )
+        if is_asked:
+            self._fail(word.id, error)
+        elif word.code == TOO_FAST:
+            self._refuse(too_fast())
+            self._fail_all(error)
+        elif kind in (Kind.AMBIGUOUS, Kind.ORDER, Kind.RETRY) and self.requests.fail_named(error):
+            return
+        else:
+            self.deliver(Notice(word.text, self._clock.now(), word.code))
+
+    def _twin(self) -> BrokerError:
+        number = self._client_id
+        return lost(f"the gateway has a client {number} already: another run may be alive")
+
+    def _refuse(self, error: BrokerError) -> None:
+        """Keep why a greeting failed, for whoever waits for it."""
+        self.refusal = self.refusal or error
+        self._wake()
+
+    def _lose_link(self, word: heard.ErrorWord) -> None:
+        if self.is_link_up:
+            self.is_link_up = False
+            self.deliver(ConnectionChange(is_up=False, at=self._clock.now(), reason=word.text))
+            self._fail_all(LineGone())
+
+    def _regain_link(self, word: heard.ErrorWord) -> None:
+        if not self.is_link_up:
+            self.is_link_up = True
+            self.deliver(ConnectionChange(is_up=True, at=self._clock.now(), reason=word.text))
+
+    def _wake(self) -> None:
+        if not self.ended.done():
+            self.ended.set_result(None)
+        self.news.set()
+
+    def _fail(self, key: int, error: Exception) -> None:
+        self.requests.fail(key, error)
+        if key in self.listeners:
+            self.listeners[key].fail(error)
+
+    def _fail_all(self, error: Exception) -> None:
+        self.requests.fail_all(error)
+        for listener in list(self.listeners.values()):
+            listener.fail(error)

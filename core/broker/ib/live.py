@@ -1,0 +1,234 @@
+"""LiveIB: a gateway of IBKR behind the broker port."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from functools import partial
+
+from core.broker.ib import words as heard
+from core.broker.ib.contracts import Catalogue
+from core.broker.ib.line import Link
+from core.broker.ib.orders import OwnOrder
+from core.broker.ib.quotes import NUMBERS, QuoteDesk
+from core.broker.ib.reader import Reader
+from core.broker.ib.requests import RequestRefused
+from core.broker.ib.session import LiveOptions, Session
+from core.broker.ib.whatif import effect_of, refusal_of
+from core.broker.pacing import Pace
+from core.broker.wordings import BROKE_WHILE_SENDING, NOT_CONNECTED, lost
+from core.clock import Clock, RunningClock
+from core.errors import ConnectionLost, SafetyRefused
+from core.model import (
+    AccountId,
+    AccountSnapshot,
+    BrokerEvent,
+    BrokerKind,
+    CompletedOrder,
+    Contract,
+    Currency,
+    Fill,
+    MarginEffect,
+    MarketDataType,
+    Notice,
+    Order,
+    OrderRef,
+    Quote,
+    Symbol,
+    WorkingOrder,
+)
+
+FIRST_WORD_SECONDS = 1.0
+TIME_APART = timedelta(seconds=5)
+ONE_SECOND = timedelta(seconds=1)
+EFFECT = "effect of an order"
+
+
+class LiveIB:
+    """A client of one gateway for one account. What its calls promise stands in `core.broker.port`.
+
+    Every wait is on `clock`, the computer's when None is given, and under a time-out. One coroutine at a time may use
+    it.
+    """
+
+    kind = BrokerKind.IBKR
+
+    def __init__(self, options: LiveOptions, clock: Clock | None = None) -> None:
+        self._options = options
+        self._clock = clock or RunningClock()
+        self._is_walls = clock is None
+        self._pace = Pace(self._clock, options.messages_per_second)
+        self._catalogue = Catalogue()
+        self._data_type = MarketDataType.LIVE
+        self._base_currency: Currency | None = None
+        self._session: Session | None = None
+
+    @property
+    def port(self) -> int | None:
+        return self._options.port
+
+    @property
+    def is_connected(self) -> bool:
+        return self._session is not None and self._session.is_up
+
+    def link(self) -> Link | None:
+        """Our TCP port and the bytes that passed the open socket; None without one."""
+        return self._session.line.link() if self._session else None
+
+    def now(self) -> datetime:
+        return self._clock.now()
+
+    async def sleep(self, seconds: float) -> None:
+        await self._clock.sleep(seconds)
+
+    async def connect(self) -> None:
+        session = self._session
+        if session is not None and not session.hearing.is_gone:
+            await self._await_link(session)
+            return
+        session = self._session = Session(self._options, self._clock, self._pace)
+        try:
+            await session.open()
+            await self._greet(session)
+        except BaseException:
+            await self.disconnect()
+            raise
+
+    async def disconnect(self) -> None:
+        session, self._session = self._session, None
+        if session is not None:
+            session.close()
+            await asyncio.sleep(0)
+
+    async def accounts(self) -> tuple[AccountId, ...]:
+        return (await self._up()).hearing.accounts
+
+    async def snapshot(self) -> AccountSnapshot:
+        snapshot = await (await self._reader()).snapshot()
+        self._base_currency = snapshot.base_currency
+        return snapshot
+
+    async def resolve(self, symbols: Sequence[Symbol], overrides: Mapping[Symbol, str]) -> Mapping[Symbol, Contract]:
+        return await self._catalogue.resolve(await self._up(), symbols, overrides)
+
+    async def quotes(self, contracts: Sequence[Contract], *, is_snapshot: bool = False) -> Mapping[Symbol, Quote]:
+        return await QuoteDesk(await self._up()).take(contracts, is_snapshot=is_snapshot)
+
+    async def market_data_type(self, wanted: MarketDataType) -> None:
+        session = await self._up()
+        await session.send(lambda: session.line.ask_data_type(NUMBERS[wanted]))
+        self._data_type = wanted
+
+    async def place(self, order: Order) -> None:
+        if self._options.is_read_only:
+            raise SafetyRefused(
+                f"{order.ref} was not sent: this client of the gateway is read-only", next_step="trade with the other"
+            )
+        session = await self._up()
+        sent = await session.send(lambda: _send(session, order))
+        try:
+            await self._clock.within(FIRST_WORD_SECONDS, sent.is_heard_of.wait())
+        except TimeoutError:
+            return
+        if session.hearing.is_gone:
+            raise lost(BROKE_WHILE_SENDING)
+
+    async def what_if(self, order: Order) -> MarginEffect:
+        session = await self._up()
+        if self._base_currency is None:
+            self._base_currency = await (await self._reader()).base_currency()
+        request = session.line.next_id()
+        try:
+            rows = await session.ask(request, lambda: session.line.place(request, order, is_what_if=True), EFFECT)
+        except RequestRefused as refusal:
+            raise refusal_of(order, refusal) from None
+        return effect_of(rows[0].effect, self._base_currency)
+
+    async def cancel(self, ref: OrderRef) -> None:
+        session = await self._up()
+        own = session.hearing.orders
+        if not (found := own.of(ref)):
+            own.tell_not_found(ref)
+        for order in found:
+            if order.state.is_final:
+                own.tell_end_again(order)
+            else:
+                await session.send(partial(session.line.cancel, order.order_id))
+
+    async def next_event(self, timeout_seconds: float) -> BrokerEvent | None:
+        await asyncio.sleep(0)
+        session = self._session
+        if session is None or session.hearing.is_gone:
+            raise lost(NOT_CONNECTED)
+        deadline = self.now() + timedelta(seconds=timeout_seconds)
+        while not session.hearing.events:
+            session.require_up()
+            patience = await session.look_for_life()
+            left = (deadline - self.now()).total_seconds()
+            await session.await_news(max(min(left, patience), 0.0))
+            if session.hearing.is_gone:
+                raise lost(session.hearing.why_gone or NOT_CONNECTED)
+            if self.now() >= deadline:
+                break
+        return session.hearing.events.popleft() if session.hearing.events else None
+
+    async def open_orders(self) -> tuple[WorkingOrder, ...]:
+        return await (await self._reader()).open_orders()
+
+    async def completed_orders(self) -> tuple[CompletedOrder, ...]:
+        return await (await self._reader()).completed_orders()
+
+    async def executions(self) -> tuple[Fill, ...]:
+        return await (await self._reader()).executions()
+
+    async def _reader(self) -> Reader:
+        return Reader(await self._up(), self._catalogue)
+
+    async def _up(self) -> Session:
+        """The session, whole. What has arrived is heard first, be it that the line is gone. Raises ConnectionLost."""
+        if self._session is not None:
+            await self._clock.sleep(0)
+        session = self._session
+        if session is None:
+            raise lost(NOT_CONNECTED)
+        session.require_up()
+        return session
+
+    async def _greet(self, session: Session) -> None:
+        """Leave nothing running that connecting began, and be again what was wanted before."""
+        await session.send(session.line.stop_positions)
+        if self._data_type is not MarketDataType.LIVE:
+            await session.send(lambda: session.line.ask_data_type(NUMBERS[self._data_type]))
+        if self._is_walls:
+            await self._compare_clocks(session)
+
+    async def _compare_clocks(self, session: Session) -> None:
+        """Raises ConnectionLost when the computer's clock is wrong, or the gateway's; who only reads gets a notice."""
+        rows: list[heard.TimeRow] = await session.ask(heard.TIME, session.line.ask_time, "time")
+        now, told = self.now(), rows[0].at
+        # the gateway tells whole seconds
+        apart = max(told - now, now - told - ONE_SECOND)
+        if apart <= TIME_APART:
+            return
+        text = f"this computer's clock and the gateway's are {apart.total_seconds():.0f} s apart"
+        if not self._options.is_read_only:
+            raise ConnectionLost(text, next_step="set both clocks by a time server, then start the run again")
+        session.hearing.deliver(Notice(text, now))
+
+    async def _await_link(self, session: Session) -> None:
+        """Return when the gateway has IBKR behind it again. Raises ConnectionLost."""
+        seconds = self._options.connect_timeout_seconds
+        deadline = self.now() + timedelta(seconds=seconds)
+        while not session.is_up:
+            left = (deadline - self.now()).total_seconds()
+            if left <= 0 or session.hearing.is_gone:
+                raise lost(f"the gateway has no link to IBKR, not within {seconds:g} s either")
+            await session.await_news(left)
+
+
+def _send(session: Session, order: Order) -> OwnOrder:
+    order_id = session.line.next_id()
+    sent = session.hearing.orders.expect(order_id, order.ref)
+    session.line.place(order_id, order)
+    return sent

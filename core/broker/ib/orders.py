@@ -1,0 +1,216 @@
+"""Our own orders on this connection: what the broker says of each becomes the events of the broker port.
+
+Only the broker's status ends an order, or a code that the table of codes says refuses it. News that was told before is
+not told again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from decimal import Decimal
+
+from core.broker.codes import CANCELLED, NOTHING_TO_CANCEL, failure_of, meaning_of
+from core.broker.ib.words import ErrorWord, OrderRow, StatusRow
+from core.broker.wordings import NOT_FOUND_TO_CANCEL
+from core.clock import Clock, Timer
+from core.model import BrokerEvent, Failure, Notice, OrderRef, OrderState, OrderUpdate
+from core.money import ZERO
+
+# PendingSubmit, ApiPending and ApiUpdate are missing: none of them says that the order was accepted
+STATES: Mapping[str, OrderState] = {
+    "PreSubmitted": OrderState.WORKING,
+    "Submitted": OrderState.WORKING,
+    "PendingCancel": OrderState.CANCELLING,
+    "Cancelled": OrderState.CANCELLED,
+    "ApiCancelled": OrderState.CANCELLED,
+    "Filled": OrderState.FILLED,
+}
+CANCELS = (OrderState.CANCELLED, OrderState.EXPIRED)
+INACTIVE = "Inactive"
+DAY_OVER = "the day of the order is over"
+JUST_CANCELLED = "Order Canceled"
+REASON = "reason:"
+# the reason of a cancel comes after its status
+REASON_WITHIN = timedelta(milliseconds=500)
+
+
+@dataclass(slots=True)
+class OwnOrder:
+    """An order by its id on this connection; `filled` is None until the broker has said a number."""
+
+    order_id: int
+    ref: OrderRef
+    perm_id: int = 0
+    state: OrderState = OrderState.SENDING
+    filled: Decimal | None = None
+    reason: str = ""
+    code: int | None = None
+    failure: Failure | None = None
+    is_inactive: bool = False
+    cancel_text: str = ""
+    cancelled: StatusRow | None = None
+    timer: Timer | None = None
+    is_heard_of: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def is_acknowledged(self) -> bool:
+        return self.state is not OrderState.SENDING
+
+
+class OwnOrders:
+    """The orders of `client_id` that this connection has sent or was told of; `deliver` gets every event."""
+
+    def __init__(self, clock: Clock, client_id: int, deliver: Callable[[BrokerEvent], None]) -> None:
+        self._clock = clock
+        self._client_id = client_id
+        self._deliver = deliver
+        self._orders: dict[int, OwnOrder] = {}
+
+    def expect(self, order_id: int, ref: OrderRef) -> OwnOrder:
+        """An order that is about to leave."""
+        self._orders[order_id] = OwnOrder(order_id, ref)
+        return self._orders[order_id]
+
+    def of(self, ref: OrderRef) -> list[OwnOrder]:
+        """Orders under this reference: those that may still fill, else the last that has ended, else none."""
+        found = [order for order in self._orders.values() if order.ref == ref]
+        return [order for order in found if not order.state.is_final] or found[-1:]
+
+    def hear_order(self, row: OrderRow) -> None:
+        """An order as the broker shows it: an acknowledgement, or one of ours from before this connection."""
+        if row.client_id != self._client_id or row.order_id <= 0:
+            return
+        order = self._orders.get(row.order_id)
+        state = STATES.get(row.status, OrderState.SENDING)
+        if order is None:
+            order = OwnOrder(row.order_id, row.order_ref, row.perm_id, OrderState.WORKING)
+            self._orders[row.order_id] = order
+        elif state is OrderState.WORKING and not order.is_acknowledged:
+            self._tell(order, state, row.perm_id, order.filled or ZERO)
+        order.is_heard_of.set()
+
+    def hear_status(self, row: StatusRow) -> None:
+        """How far an order is, by the one word that may end it."""
+        order = self._orders.get(row.order_id) if row.client_id == self._client_id else None
+        if order is None:
+            return
+        order.is_heard_of.set()
+        state = STATES.get(row.status)
+        if row.status == INACTIVE:
+            self._hear_inactive(order, row)
+        elif state is OrderState.CANCELLED:
+            self._hear_cancelled(order, row)
+        elif state is not None:
+            self._tell(order, state, row.perm_id, row.filled)
+
+    def hear_execution(self, order_id: int, ref: OrderRef) -> None:
+        """An order filled, so it has arrived."""
+        order = self._orders.get(order_id)
+        if order and order.ref == ref:
+            order.is_heard_of.set()
+
+    def hear_error(self, word: ErrorWord) -> bool:
+        """Whether the id is that of an order; what the code means for it is told."""
+        order = self._orders.get(word.id)
+        if order is None:
+            return False
+        order.is_heard_of.set()
+        if word.code == CANCELLED:
+            order.cancel_text = word.text
+            self._tell_cancelled(order)
+        elif word.code in NOTHING_TO_CANCEL and order.state.is_final:
+            self._tell_end_again(order, word.code, word.text)
+        elif not order.state.is_final and meaning_of(word.code).refuses(is_acknowledged=order.is_acknowledged):
+            order.reason, order.code, order.failure = word.text, word.code, failure_of(word.code, word.text)
+            self._tell(order, OrderState.REJECTED, order.perm_id, order.filled or ZERO)
+        else:
+            self._notice(word.text, word.code, order.ref)
+        return True
+
+    def tell_end_again(self, order: OwnOrder) -> None:
+        """The end of an order that was to be cancelled and has none left to cancel."""
+        self._tell_end_again(order, 10148, f"the order that needs to be cancelled is {order.state.label} already")
+
+    def tell_not_found(self, ref: OrderRef) -> None:
+        """There is no order of ours under this reference to be cancelled."""
+        self._notice(NOT_FOUND_TO_CANCEL, 10147, ref)
+
+    def release(self) -> None:
+        """Tell nothing more, and let nobody wait for it."""
+        for order in self._orders.values():
+            order.is_heard_of.set()
+            if order.timer:
+                order.timer.cancel()
+
+    def _hear_inactive(self, order: OwnOrder, row: StatusRow) -> None:
+        """Not at work now, which is no end: it may come back, or a code that refuses it is there already."""
+        if order.state.is_final or order.is_inactive:
+            return
+        order.is_inactive = True
+        self._tell(order, OrderState.WORKING, row.perm_id, row.filled)
+        self._notice("the broker holds the order as inactive: it does not work now and may again", None, order.ref)
+
+    def _hear_cancelled(self, order: OwnOrder, row: StatusRow) -> None:
+        if order.cancelled or (order.state in CANCELS and row.filled == order.filled):
+            return
+        order.cancelled = row
+        if order.cancel_text:
+            self._tell_cancelled(order)
+        else:
+            order.timer = self._clock.call_at(self._clock.now() + REASON_WITHIN, lambda: self._tell_cancelled(order))
+
+    def _tell_cancelled(self, order: OwnOrder) -> None:
+        """The end of a cancelled order with its reason, once both are here or the reason is late."""
+        row, order.cancelled = order.cancelled, None
+        if row is None:
+            return
+        if order.timer:
+            order.timer.cancel()
+        reason = order.cancel_text.partition(REASON)[2].strip() or JUST_CANCELLED
+        if reason.lower() == DAY_OVER:
+            order.reason, order.code = DAY_OVER, None
+            self._tell(order, OrderState.EXPIRED, row.perm_id, row.filled)
+        else:
+            order.reason, order.code = reason, CANCELLED if order.cancel_text else None
+            self._tell(order, OrderState.CANCELLED, row.perm_id, row.filled)
+
+    def _tell(self, order: OwnOrder, state: OrderState, perm_id: int, filled: Decimal) -> None:
+        """Note what was said, and deliver it unless it is known; a second permId under one reference always is news."""
+        is_other = bool(order.perm_id and perm_id and perm_id != order.perm_id)
+        is_count_of_adopted = order.filled is None and state is order.state
+        if not is_other and _is_known(order, state, filled):
+            return
+        order.filled = filled if state.is_final else max(filled, order.filled or ZERO)
+        order.state, order.perm_id = state, perm_id or order.perm_id
+        if is_other or not is_count_of_adopted:
+            self._deliver(self._update(order))
+
+    def _update(self, order: OwnOrder) -> OrderUpdate:
+        return OrderUpdate(
+            order_ref=order.ref,
+            state=order.state,
+            filled=order.filled or ZERO,
+            at=self._clock.now(),
+            perm_id=order.perm_id,
+            reason=order.reason,
+            code=order.code,
+            failure=order.failure,
+        )
+
+    def _tell_end_again(self, order: OwnOrder, code: int, reason: str) -> None:
+        self._deliver(replace(self._update(order), code=code, reason=reason))
+
+    def _notice(self, text: str, code: int | None, ref: OrderRef) -> None:
+        self._deliver(Notice(text, self._clock.now(), code, ref))
+
+
+def _is_known(order: OwnOrder, state: OrderState, filled: Decimal) -> bool:
+    """Whether the same was told before, or what is said is older than what was told."""
+    if order.filled is None:
+        return False
+    if state.is_final:
+        return (state, filled) == (order.state, order.filled)
+    return order.state is OrderState.FILLED or (state is order.state and filled <= order.filled)

@@ -1,0 +1,187 @@
+"""Quotes from market-data lines: many lines at once, each only for as long as it takes to hear its symbol out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from core.broker.codes import NO_MARKET_DATA
+from core.broker.ib.requests import LineGone, RequestRefused
+from core.broker.ib.session import Session
+from core.broker.ib.words import DataKind, Halt, MarketWord, Stamp, Tick
+from core.broker.wordings import broke_while_reading, is_unknown, lost, unknown
+from core.clock import Clock
+from core.errors import BrokerError, ConnectionLost, MarketDataMissing
+from core.model import Contract, MarketDataType, Quote, Symbol
+
+LINES = 95  # of the 100 that an account has; its TWS may need some
+SETTLE_SECONDS = 2.0
+LINGER_SECONDS = 0.05
+LIFE_AFTER = timedelta(milliseconds=5)
+FRESH = timedelta(seconds=1)
+NO_CONTRACT = 200
+QUOTES = "quotes"
+
+BID, ASK, LAST, CLOSE = "bid", "ask", "last", "close"
+PRICES: Mapping[int, str] = {1: BID, 66: BID, 2: ASK, 67: ASK, 4: LAST, 68: LAST, 9: CLOSE, 75: CLOSE}
+SIZES: Mapping[int, str] = {0: BID, 69: BID, 3: ASK, 70: ASK}
+TYPES: Mapping[int, MarketDataType] = {
+    1: MarketDataType.LIVE,
+    2: MarketDataType.FROZEN,
+    3: MarketDataType.DELAYED,
+    4: MarketDataType.DELAYED_FROZEN,
+}
+NUMBERS: Mapping[MarketDataType, int] = {kind: number for number, kind in TYPES.items()}
+
+
+class QuoteWatch:
+    """What one line has told of its symbol so far; `done` ends with it, or with the error that came instead."""
+
+    def __init__(self, symbol: Symbol, clock: Clock, *, is_snapshot: bool) -> None:
+        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._symbol = symbol
+        self._clock = clock
+        self._is_snapshot = is_snapshot
+        self._values: dict[str, Decimal | None] = {}
+        self._first: dict[int, tuple[datetime, Decimal | None, Decimal | None]] = {}
+        self._kind = MarketDataType.LIVE
+        self._is_halted = False
+        self._stamp: datetime | None = None
+        self._heard_at: datetime | None = None
+        self._alive_at: datetime | None = None
+
+    def hear(self, word: MarketWord) -> None:
+        """Take a word of the line in."""
+        match word:
+            case DataKind():
+                self._kind = TYPES.get(word.number, self._kind)
+                return
+            case Halt():
+                self._is_halted = word.is_halted
+            case Stamp():
+                self._hear_stamp(word.at)
+            case Tick():
+                self._hear_tick(word)
+        self._heard_at = self._clock.now()
+        is_complete = all(name in self._values for name in (BID, ASK, LAST, CLOSE))
+        if is_complete and self._alive_at and not self._is_snapshot:
+            self.end()
+
+    def end(self) -> None:
+        """Everything has been said."""
+        if not self.done.done():
+            self.done.set_result(None)
+
+    def fail(self, error: Exception) -> None:
+        """Nothing more will be said."""
+        if not self.done.done():
+            self.done.set_exception(error)
+
+    def quote(self) -> Quote:
+        """The quote as told; its time is the last sign of life, else that of the last trade, else its arrival."""
+        heard_at = self._heard_at or self._clock.now()
+        taken_at = self._alive_at or min(self._stamp or heard_at, heard_at)
+        return Quote(
+            symbol=self._symbol,
+            bid=self._values.get(BID),
+            ask=self._values.get(ASK),
+            last=self._values.get(LAST),
+            taken_at=taken_at,
+            previous_close=self._values.get(CLOSE),
+            data_type=self._kind,
+            is_halted=self._is_halted,
+            is_snapshot=self._is_snapshot,
+        )
+
+    def _hear_stamp(self, at: datetime) -> None:
+        self._stamp = at
+        if self._clock.now() - at <= FRESH:
+            self._alive_at = self._clock.now()
+
+    def _hear_tick(self, tick: Tick) -> None:
+        now = self._clock.now()
+        first = self._first.setdefault(tick.kind, (now, tick.price, tick.size))
+        # the first image comes at once, and may repeat a size within it
+        if first[1:] != (tick.price, tick.size) or now - first[0] >= LIFE_AFTER:
+            self._alive_at = now
+        if tick.kind in PRICES:
+            self._values[PRICES[tick.kind]] = _price(tick)
+        elif tick.kind in SIZES and tick.size == 0:
+            self._values[SIZES[tick.kind]] = None
+
+
+class QuoteDesk:
+    """Asks for quotes over one session; the lines in use never exceed what an account has."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._lines = asyncio.Semaphore(LINES)
+
+    async def take(self, contracts: Sequence[Contract], *, is_snapshot: bool) -> dict[Symbol, Quote]:
+        """A quote of each contract. Raises ConnectionLost, ContractNotFound, MarketDataMissing."""
+        asked = (self._take(contract, is_snapshot=is_snapshot) for contract in contracts)
+        answers = await asyncio.gather(*asked, return_exceptions=True)
+        failed = {
+            contract.symbol: answer
+            for contract, answer in zip(contracts, answers, strict=True)
+            if isinstance(answer, BaseException)
+        }
+        if failed:
+            raise _failure(failed)
+        return {answer.symbol: answer for answer in answers if isinstance(answer, Quote)}
+
+    async def _take(self, contract: Contract, *, is_snapshot: bool) -> Quote:
+        session = self._session
+        async with self._lines:
+            request = session.line.next_id()
+            watch = QuoteWatch(contract.symbol, session.clock, is_snapshot=is_snapshot)
+            session.hearing.listeners[request] = watch
+            try:
+                await session.send(lambda: session.line.ask_quote(request, contract, is_snapshot=is_snapshot))
+                # an error in its place means that the line was never opened, or is gone with the connection
+                await self._hear_out(watch, is_snapshot=is_snapshot)
+                if not is_snapshot:
+                    await session.send(lambda: session.line.stop_quote(request))
+            finally:
+                del session.hearing.listeners[request]
+        return watch.quote()
+
+    async def _hear_out(self, watch: QuoteWatch, *, is_snapshot: bool) -> None:
+        clock = self._session.clock
+        seconds = self._session.options.request_timeout_seconds if is_snapshot else SETTLE_SECONDS
+        try:
+            await clock.within(seconds, watch.done)
+            await clock.sleep(0 if is_snapshot else LINGER_SECONDS)
+        except TimeoutError:
+            if is_snapshot:
+                raise lost(f"a snapshot did not end within {seconds:g} s while reading the {QUOTES}") from None
+
+
+def _price(tick: Tick) -> Decimal | None:
+    """The price of a tick; a side without a size is no side, a last trade needs none."""
+    if tick.price is None or tick.price <= 0:
+        return None
+    return None if tick.size == 0 and PRICES[tick.kind] in (BID, ASK) else tick.price
+
+
+def _failure(failed: Mapping[Symbol, BaseException]) -> BaseException:
+    """What to raise of all that failed: a lost line first, then pacing, then unknown contracts, then missing data."""
+    errors = list(failed.values())
+    for error in errors:
+        if isinstance(error, LineGone | ConnectionLost):
+            return lost(broke_while_reading(QUOTES)) if isinstance(error, LineGone) else error
+    for error in errors:
+        if not isinstance(error, RequestRefused):
+            return error
+    refused = {symbol: error for symbol, error in failed.items() if isinstance(error, RequestRefused)}
+    missing = [is_unknown(symbol) for symbol, error in refused.items() if error.code == NO_CONTRACT]
+    return unknown(missing) if missing else _no_data(refused)
+
+
+def _no_data(refused: Mapping[Symbol, RequestRefused]) -> BrokerError:
+    told = "; ".join(f"{symbol}: {error}" for symbol, error in refused.items())
+    is_subscription = any(error.code in NO_MARKET_DATA for error in refused.values())
+    step = "subscribe to the data, or log other sessions out" if is_subscription else "read the broker's reason"
+    return MarketDataMissing(f"the broker gives no market data: {told}", next_step=step, faults=told.split("; "))

@@ -1,0 +1,104 @@
+"""Reads of the account and its orders over one session: complete, or an error that says what is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from core.broker.ib import words as heard
+from core.broker.ib.account import Holdings, compose, disagreements, held, ledger_of
+from core.broker.ib.contracts import NO_CONTRACT, Catalogue
+from core.broker.ib.lists import completed_order, working_orders
+from core.broker.ib.requests import RequestRefused
+from core.broker.ib.session import Session
+from core.broker.wordings import lost, unknown
+from core.errors import BrokerError
+from core.model import AccountSnapshot, CompletedOrder, Currency, Fill, WorkingOrder
+
+AGREE_TRIES = 3
+AGREE_SECONDS = 1.0
+SNAPSHOT = "snapshot"
+EXECUTIONS = "executions"
+
+
+class Reader:
+    """Reads one account over `session`. Each raises ConnectionLost or PacingExceeded."""
+
+    def __init__(self, session: Session, catalogue: Catalogue) -> None:
+        self._session = session
+        self._catalogue = catalogue
+        self._account = session.options.account_id
+
+    async def snapshot(self) -> AccountSnapshot:
+        """The account, complete at one moment. Raises ContractNotFound for a holding that the broker cannot name."""
+        session = self._session
+        ledger_rows, holdings = await self._agreed()
+        at = session.clock.now()
+        ledger = ledger_of(ledger_rows)
+        contracts = await self._catalogue.of_holdings(session, [row.named for row in holdings], SNAPSHOT)
+        working = await self.open_orders(SNAPSHOT)
+        return compose(self._account, ledger, Holdings(holdings, contracts), working, at)
+
+    async def base_currency(self) -> Currency:
+        """The currency that the account is reckoned in."""
+        values, _ = await self._download()
+        return ledger_of(values).base
+
+    async def open_orders(self, what: str = heard.OPEN_ORDERS) -> tuple[WorkingOrder, ...]:
+        """Working orders of all clients, as listed."""
+        rows = await self._ask(heard.OPEN_ORDERS, self._session.line.ask_open_orders, what)
+        return working_orders(rows, self._account, self._catalogue.name_of)
+
+    async def completed_orders(self) -> tuple[CompletedOrder, ...]:
+        """Orders that ended today, as listed."""
+        what = heard.COMPLETED_ORDERS
+        rows = await self._ask(what, self._session.line.ask_completed_orders, what)
+        return tuple(completed_order(row, self._catalogue.name_of) for row in rows if row.account == self._account)
+
+    async def executions(self) -> tuple[Fill, ...]:
+        """Today's executions of all clients, in order of time."""
+        line, account = self._session.line, self._account
+        request = line.next_id()
+        rows = await self._ask(request, lambda: line.ask_executions(request, account), EXECUTIONS)
+        return self._session.hearing.fills.listed(rows)
+
+    async def _agreed(self) -> tuple[list[heard.ValueRow], tuple[heard.HoldingRow, ...]]:
+        """Figures and holdings, once the portfolio and the list of positions tell the same quantities."""
+        told: list[str] = []
+        for _ in range(AGREE_TRIES):
+            values, holdings = await self._download()
+            told = disagreements(holdings, await self._positions())
+            if not told:
+                return values, holdings
+            await self._session.clock.sleep(AGREE_SECONDS)
+        raise lost(f"the account's portfolio and its positions disagree on {'; '.join(told)}")
+
+    async def _download(self) -> tuple[list[heard.ValueRow], tuple[heard.HoldingRow, ...]]:
+        session, account = self._session, self._account
+        try:
+            rows = await self._ask(heard.ACCOUNT, lambda: session.line.ask_account(account), SNAPSHOT)
+        finally:
+            # one account at a time may be subscribed, over all clients
+            if session.is_up:
+                await session.send(lambda: session.line.stop_account(account))
+        mine = [row for row in rows if row.account == account]
+        values = [row for row in mine if isinstance(row, heard.ValueRow)]
+        return values, held(row for row in mine if isinstance(row, heard.HoldingRow))
+
+    async def _positions(self) -> list[heard.PositionRow]:
+        session = self._session
+        rows: list[heard.PositionRow] = await self._ask(heard.POSITIONS, session.line.ask_positions, SNAPSHOT)
+        await session.send(session.line.stop_positions)
+        return [row for row in rows if row.account == self._account]
+
+    async def _ask(self, key: heard.Key, message: Callable[[], None], what: str) -> list[Any]:
+        try:
+            return await self._session.ask(key, message, what)
+        except RequestRefused as refusal:
+            raise _refused(what, refusal) from None
+
+
+def _refused(what: str, refusal: RequestRefused) -> BrokerError:
+    if refusal.code == NO_CONTRACT:
+        return unknown([f"the {what}: {refusal}"])
+    return lost(f"the gateway refused to tell the {what}: {refusal}")

@@ -1,0 +1,73 @@
+"""What was asked and not answered yet."""
+
+from __future__ import annotations
+
+import asyncio
+
+from core.broker.ib.words import Key, Word
+
+
+class RequestRefused(Exception):
+    """The broker answered a request with an error, by whose code its caller knows what that means."""
+
+    def __init__(self, code: int, text: str) -> None:
+        self.code = code
+        self.text = text
+        super().__init__(f"{text} ({code})")
+
+
+class LineGone(Exception):
+    """The connection ended before the answer was complete."""
+
+
+class Requests:
+    """The answers under way, each a list of words until its end comes."""
+
+    def __init__(self) -> None:
+        self._answers: dict[Key, asyncio.Future[list[Word]]] = {}
+        self._rows: dict[Key, list[Word]] = {}
+
+    def begin(self, key: Key) -> asyncio.Future[list[Word]]:
+        """The answer to come."""
+        self._rows[key] = []
+        self._answers[key] = asyncio.get_running_loop().create_future()
+        return self._answers[key]
+
+    def forget(self, key: Key) -> None:
+        """Whatever comes still is no answer any more."""
+        self._rows.pop(key, None)
+        answer = self._answers.pop(key, None)
+        if answer and not answer.done():
+            answer.cancel()
+
+    def is_under_way(self, key: Key) -> bool:
+        return key in self._answers
+
+    def add(self, key: Key, row: Word) -> None:
+        """A part of the answer, if it was asked for."""
+        if key in self._rows:
+            self._rows[key].append(row)
+
+    def end(self, key: Key) -> None:
+        """The answer is complete."""
+        answer = self._answers.get(key)
+        if answer and not answer.done():
+            answer.set_result(list(self._rows[key]))
+
+    def fail(self, key: Key, error: Exception) -> None:
+        """There will be no answer."""
+        answer = self._answers.get(key)
+        if answer and not answer.done():
+            answer.set_exception(error)
+
+    def fail_named(self, error: Exception) -> bool:
+        """There will be no answer to the requests that have no id; whether there were any."""
+        names = [key for key in self._answers if isinstance(key, str)]
+        for name in names:
+            self.fail(name, error)
+        return bool(names)
+
+    def fail_all(self, error: Exception) -> None:
+        """There will be no answer to anything."""
+        for key in self._answers:
+            self.fail(key, error)

@@ -1,0 +1,157 @@
+"""One connection from the first byte to the last: everything is sent at our pace and awaited under a time-out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from core.broker.ib.hearing import Hearing
+from core.broker.ib.line import NEWEST_VERSION, Line
+from core.broker.ib.requests import LineGone
+from core.broker.ib.words import Key
+from core.broker.pacing import Pace
+from core.broker.wordings import NOT_CONNECTED, REFUSED, broke_while_reading, lost
+from core.clock import Clock
+from core.errors import BrokerError
+from core.model import AccountId
+
+T = TypeVar("T")
+
+SILENCE = timedelta(seconds=10)
+
+
+@dataclass(frozen=True, slots=True)
+class LiveOptions:
+    """Where the gateway is and who we are there.
+
+    A read-only client sends no order and need not be sure of the time. No more than 50 messages in a second may leave.
+    """
+
+    host: str
+    port: int
+    client_id: int
+    account_id: AccountId
+    is_read_only: bool = False
+    connect_timeout_seconds: float = 15
+    request_timeout_seconds: float = 20
+    messages_per_second: int = 45
+
+
+class Session:
+    """A connection to the gateway; when it is gone it stays gone, and another is made."""
+
+    def __init__(self, options: LiveOptions, clock: Clock, pace: Pace) -> None:
+        self.options = options
+        self.clock = clock
+        self.hearing = Hearing(clock, options.client_id, options.account_id)
+        self.line = Line(self.hearing.hear, self.hearing.end, clock.now)
+        self.hearing.on_end = self.line.hang_up
+        self._pace = pace
+        self._asked_at = clock.now()
+
+    @property
+    def is_up(self) -> bool:
+        """Whether the gateway is there, and IBKR behind it."""
+        return self.hearing.is_up
+
+    async def open(self) -> None:
+        """Connect and greet. Raises ConnectionLost, PacingExceeded."""
+        options = self.options
+        dialling = asyncio.ensure_future(
+            self.line.dial(options.host, options.port, options.client_id, is_read_only=options.is_read_only)
+        )
+        try:
+            await self.clock.within(options.connect_timeout_seconds, self._first_of(dialling))
+        except TimeoutError:
+            raise self._mute() from None
+        except OSError:
+            raise self.hearing.refusal or lost(REFUSED) from None
+        finally:
+            await _put_away(dialling)
+        self._pace.spend(self.line.messages_sent)
+        if self.line.version > NEWEST_VERSION:
+            raise lost(f"the gateway speaks version {self.line.version} of its protocol, we up to {NEWEST_VERSION}")
+
+    def close(self, why: str = "") -> None:
+        """Hang up; nothing more is heard or told."""
+        self.hearing.end(why)
+
+    async def send(self, message: Callable[[], T]) -> T:
+        """Send one message, when it is its turn. Raises ConnectionLost, and then it was not sent."""
+        await self._pace.turn()
+        self.require_up()
+        return message()
+
+    async def ask(self, key: Key, message: Callable[[], None], what: str) -> list[Any]:
+        """All that answers `message`. Raises ConnectionLost naming `what`, PacingExceeded, RequestRefused."""
+        await self._pace.turn()
+        self.require_up()
+        answer = self.hearing.requests.begin(key)
+        seconds = self.options.request_timeout_seconds
+        try:
+            message()
+            return await self.clock.within(seconds, answer)
+        except TimeoutError:
+            raise lost(f"the gateway did not answer within {seconds:g} s while reading the {what}") from None
+        except LineGone:
+            raise lost(broke_while_reading(what)) from None
+        finally:
+            self.hearing.requests.forget(key)
+
+    def require_up(self) -> None:
+        """Raises ConnectionLost unless the connection is whole."""
+        if not self.is_up:
+            raise lost(NOT_CONNECTED)
+
+    async def await_news(self, seconds: float) -> None:
+        """Return when something happened, or so many seconds have passed."""
+        self.hearing.news.clear()
+        try:
+            await self.clock.within(seconds, self.hearing.news.wait())
+        except TimeoutError:
+            return
+
+    async def look_for_life(self) -> float:
+        """Ask a gateway that has been silent whether it is there, hang up on one that does not answer.
+
+        What comes back is how many seconds it may still be silent before the next look.
+        """
+        now, heard_at = self.clock.now(), self.hearing.heard_at
+        until = heard_at + SILENCE
+        if now >= until:
+            if self._asked_at <= heard_at:
+                self._asked_at = now
+                await self.send(self.line.ask_time)
+            until = self._asked_at + timedelta(seconds=self.options.request_timeout_seconds)
+            if now >= until:
+                self.close("the gateway is silent")
+        return max((until - now).total_seconds(), 0.0)
+
+    async def _first_of(self, dialling: asyncio.Future[None]) -> None:
+        """Return when connected; ib_async itself would wait for ever although the gateway has hung up."""
+        hearing = self.hearing
+        await asyncio.wait((dialling, hearing.ended), return_when=asyncio.FIRST_COMPLETED)
+        if hearing.refusal:
+            raise hearing.refusal
+        if not dialling.done():
+            raise lost(hearing.why_gone or REFUSED)
+        dialling.result()
+
+    def _mute(self) -> BrokerError:
+        where, seconds = f"{self.options.host}:{self.options.port}", self.options.connect_timeout_seconds
+        if self.line.link() is None:
+            return lost(f"nobody answers at {where} within {seconds:g} s")
+        if not self.hearing.accounts:
+            return lost(f"the gateway at {where} took the connection and did not get ready within {seconds:g} s")
+        return lost(f"the gateway at {where} did not list our open orders and positions within {seconds:g} s")
+
+
+async def _put_away(task: asyncio.Future[None]) -> None:
+    """End a task whose outcome is known from elsewhere."""
+    task.cancel()
+    await asyncio.wait((task,))
+    if not task.cancelled():
+        task.exception()

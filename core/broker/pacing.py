@@ -1,0 +1,45 @@
+"""The one gate that every message to the gateway passes: in order, and never more in a second than allowed."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime, timedelta
+
+from core.clock import Clock
+from core.sim.pacing import SECOND, MessageWindow
+
+# how far a late waker may catch up; without it each wait's overshoot would cost throughput
+CATCH_UP = timedelta(milliseconds=100)
+
+
+class Pace:
+    """Turns to send one message each, first come, first served, `messages_per_second` at most.
+
+    They are spread over the second: a second's worth sent at once could arrive, after one slow moment of the gateway,
+    within the same second as the next.
+    """
+
+    def __init__(self, clock: Clock, messages_per_second: int) -> None:
+        self._clock = clock
+        self._window = MessageWindow(messages_per_second)
+        self._gap = SECOND / messages_per_second
+        self._next: datetime | None = None
+        self._queue = asyncio.Lock()
+
+    async def turn(self) -> None:
+        """Return when one more message may leave; it counts as sent."""
+        async with self._queue:
+            while (wait := self._free_at() - self._clock.now()) > timedelta(0):
+                await self._clock.sleep(wait.total_seconds())
+            self.spend()
+
+    def spend(self, messages: int = 1) -> None:
+        """Count messages that leave now."""
+        now = self._clock.now()
+        for _ in range(messages):
+            self._next = max(self._next or now, now - CATCH_UP) + self._gap
+            self._window.spend(max(now, self._window.free_at(now)))
+
+    def _free_at(self) -> datetime:
+        now = self._clock.now()
+        return max(self._window.free_at(now), self._next or now)
