@@ -1,0 +1,334 @@
+"""Contracts, price steps and quotes on the wire."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from builders import NOW
+from gateway_clients import VTI_STOCK, briefly, dial, library, logged_in, options, serving, session, walls
+from ib_async import Forex, Stock
+from worlds import VTI, account, held, quoted
+
+from core.clock import JumpingClock
+from core.model import CAD, USD_CAD, MarketDataType, Symbol
+from core.money import D
+from core.sim.gateway import Bounds
+from core.sim.gateway.faults import TWIN, Answer, Duplicate, Match, Precede
+from core.sim.world import Change, Fault, FaultKind, Point, Values
+
+BND_STOCK = Stock("BND", "SMART", "USD")
+STREAM = ("", False, False, [])
+SNAPSHOT = ("", True, False, [])
+EPOCH = int(NOW.timestamp())
+
+
+def asked(con_id=0, symbol="", security_type="", exchange="", currency=""):
+    """The contract's fields of a request."""
+    return (con_id, symbol, security_type, "", 0, "", "", exchange, "", currency, "", "")
+
+
+async def details(wire, **contract):
+    wire.send(9, 8, 5, *asked(**contract), 0, "", "", "")
+    return await wire.all()
+
+
+@pytest.mark.parametrize(
+    "contract",
+    [
+        {"symbol": "VTI", "security_type": "STK", "exchange": "SMART", "currency": "USD"},
+        {"symbol": "VTI"},
+        {"symbol": "VTI", "exchange": "ARCA", "currency": "USD"},
+        {"con_id": VTI},
+        {"con_id": VTI, "exchange": "SMART"},
+    ],
+)
+async def test_a_contract_is_found_by_what_is_said_of_it_and_shown_where_it_was_asked_for(contract):
+    async with session() as (gateway, wire):
+        if "con_id" in contract:
+            contract = contract | {"con_id": gateway.exchange.contracts[VTI].con_id}
+        found, end = await details(wire, **contract)
+        assert found[:4] == ("10", "5", "VTI", "STK")
+        assert found[7] == contract.get("exchange", "SMART")
+        assert found[12] == str(gateway.exchange.contracts[VTI].con_id)
+        assert end == ("52", "1", "5")
+
+
+@pytest.mark.parametrize(
+    "contract",
+    [
+        {"symbol": "NOPE", "security_type": "STK"},
+        {"symbol": "VTI", "security_type": "OPT"},
+        {"symbol": "VTI", "currency": "CAD"},
+        {"con_id": 4711},
+        {"symbol": "EUR", "security_type": "CASH", "currency": "USD"},
+        {"symbol": "USD", "security_type": "CASH", "currency": "CAD", "exchange": "SMART"},
+        {},
+    ],
+)
+async def test_an_unknown_contract_is_error_200_and_nothing_else(contract):
+    async with session() as (_, wire):
+        assert [fields[2:4] for fields in await details(wire, **contract)] == [("5", "200")]
+
+
+async def test_a_pair_is_asked_for_by_its_two_currencies():
+    async with session() as (_, wire):
+        found, _ = await details(wire, symbol="USD", security_type="CASH", currency="CAD", exchange="IDEALPRO")
+        assert (found[2], found[7], found[8], found[12]) == ("USD", "IDEALPRO", "CAD", "15016062")
+
+
+async def test_an_ambiguous_contract_is_two():
+    async with session() as (gateway, wire):
+        gateway.faults.on("contractDetails", Duplicate(TWIN), Match(symbol="VTI"))
+        one, two, end = await details(wire, symbol="VTI")
+        assert one[12] != two[12]
+        assert one[:12] == two[:12]
+        assert briefly([end]) == [["contractDetailsEnd"]]
+
+
+async def test_a_rule_tells_the_steps_and_an_unknown_rule_is_an_error_without_an_id():
+    async with session(quotes={VTI: quoted("1", "2", min_tick=D("0.05"))}) as (_, wire):
+        found, _ = await details(wire, symbol="VTI")
+        rule = found[-6].split(",")[0]
+        wire.send(91, rule)
+        wire.send(91, 1)
+        assert await wire.hear() == ("93", rule, "1", "0", "0.05")
+        assert (await wire.hear())[2:4] == ("-1", "321")
+
+
+async def test_the_real_client_qualifies_contracts_and_reads_their_rules_and_hours():
+    async with serving(clock=walls()) as gateway, library(gateway) as ib:
+        vti, pair = Stock("VTI", "SMART", "USD"), Forex("USDCAD")
+        await ib.qualifyContractsAsync(vti, pair)
+        assert vti.conId == gateway.exchange.contracts[VTI].con_id
+        assert (pair.conId, vti.exchange) == (15016062, "SMART")
+        (found,) = await ib.reqContractDetailsAsync(pair)
+        rules = found.marketRuleIds.split(",")
+        assert len(rules) == len(found.validExchanges.split(","))
+        (step,) = await ib.reqMarketRuleAsync(int(rules[0]))
+        assert step.increment == 0.00005
+        assert found.liquidSessions()[0].start.hour == 17
+        assert found.stockType == ""
+
+
+async def test_a_line_begins_with_its_kind_then_the_prices_then_their_time_and_a_sign_of_life_later():
+    clock = JumpingClock(NOW)
+    async with serving(clock=clock) as gateway, logged_in(gateway) as wire:
+        wire.ask("reqMktData", 5, VTI_STOCK, *STREAM)
+        heard = await wire.all()
+        assert heard[0] == ("58", "1", "5", "1")
+        assert heard[1][:3] == ("81", "5", "0.01")
+        assert [fields[3:5] for fields in heard[2:]] == [
+            ("1", "100.00"),
+            ("2", "100.02"),
+            ("4", "100.01"),
+            ("45", str(EPOCH)),
+        ]
+        await clock.sleep(1)
+        assert briefly(await wire.all()) == [["tickSize"]]
+
+
+async def test_a_missing_side_is_minus_one_and_a_close_and_a_halt_are_told():
+    quote = quoted("5", None, None, previous_close=D("4.5"), is_halted=True)
+    async with session(quotes={VTI: quote}) as (_, wire):
+        wire.ask("reqMktData", 5, VTI_STOCK, *STREAM)
+        ticks = [fields[3:5] for fields in (await wire.all())[2:]]
+        assert ticks[:5] == [("1", "5"), ("2", "-1"), ("4", "-1"), ("9", "4.5"), ("49", "1")]
+
+
+@pytest.mark.parametrize(("age", "stamp"), [("0", EPOCH), ("0.4", EPOCH), ("1", EPOCH - 1), ("3600", EPOCH - 3600)])
+async def test_an_old_quote_has_its_age_in_its_stamp_rounded_up_and_shows_no_life(age, stamp):
+    clock = JumpingClock(NOW)
+    quotes = {VTI: quoted("1", "2", "1", age_seconds=D(age))}
+    async with serving(clock=clock, quotes=quotes) as gateway, logged_in(gateway) as wire:
+        wire.ask("reqMktData", 5, VTI_STOCK, *STREAM)
+        assert (await wire.all())[-1] == ("46", "6", "5", "45", str(stamp))
+        await clock.sleep(5)
+        assert bool(await wire.all()) is (age == "0")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "listed", "kind", "bid", "stamp"),
+    [
+        (1, MarketDataType.LIVE, "1", "1", "45"),
+        (2, MarketDataType.LIVE, "2", "1", "45"),
+        (3, MarketDataType.LIVE, "3", "66", "88"),
+        (4, MarketDataType.LIVE, "4", "66", "88"),
+        (1, MarketDataType.DELAYED, "3", "66", "88"),
+        (1, MarketDataType.FROZEN, "2", "1", "45"),
+    ],
+)
+async def test_the_kind_of_data_is_the_one_asked_for_or_the_one_there_is(wanted, listed, kind, bid, stamp):
+    async with session(quotes={VTI: quoted("1", "2", "1", data_type=listed)}) as (_, wire):
+        wire.send(59, 1, wanted)
+        wire.ask("reqMktData", 5, VTI_STOCK, *STREAM)
+        heard = await wire.all()
+        assert (heard[0][3], heard[2][3], heard[-1][3]) == (kind, bid, stamp)
+
+
+async def test_there_is_no_fifth_kind_of_data():
+    async with session() as (_, wire):
+        wire.send(59, 1, 5)
+        assert briefly(await wire.all()) == [["error", "321"]]
+
+
+async def test_a_snapshot_shows_what_only_snapshots_show_and_ends_by_itself():
+    clock = JumpingClock(NOW)
+    quotes = {VTI: quoted(None, None, snapshot=Values(D(1), D(2), D("1.5")))}
+    async with serving(clock=clock, quotes=quotes) as gateway, logged_in(gateway) as wire:
+        wire.ask("reqMktData", 5, VTI_STOCK, *SNAPSHOT)
+        assert [fields[4] for fields in (await wire.all())[2:5]] == ["1", "2", "1.5"]
+        await clock.sleep(1)
+        assert await wire.all() == [("57", "1", "5")]
+        wire.ask("cancelMktData", 5)
+        assert briefly(await wire.all()) == [["error", "300"]]
+
+
+async def test_a_line_tells_what_moves_until_it_is_cancelled():
+    async with session() as (gateway, wire):
+        wire.ask("reqMktData", 5, VTI_STOCK, *STREAM)
+        wire.ask("reqMktData", 6, BND_STOCK, *STREAM)
+        await wire.all()
+        gateway.move(Change(Point.BEFORE_BUYS, {VTI: quoted("101", "102", "101.5")}))
+        heard = await wire.all()
+        assert {fields[2] for fields in heard} == {"5"}
+        assert [fields[4] for fields in heard[:3]] == ["101", "102", "101.5"]
+        wire.ask("cancelMktData", 5)
+        await wire.all()
+        gateway.move(Change(Point.BEFORE_BUYS, {VTI: quoted("103", "104", "103.5")}))
+        assert await wire.all() == []
+
+
+async def test_the_hundred_and_first_line_is_error_101_until_one_is_given_back():
+    clock = JumpingClock(NOW)
+    async with serving(options(bounds=Bounds(lines=3)), clock=clock) as gateway, logged_in(gateway) as wire:
+        for req_id in range(4):
+            wire.ask("reqMktData", req_id, VTI_STOCK, *STREAM)
+        assert [fields[2:4] for fields in await wire.only("error")] == [("3", "101")]
+        wire.ask("cancelMktData", 0)
+        wire.ask("reqMktData", 3, VTI_STOCK, *STREAM)
+        wire.ask("reqMktData", 3, VTI_STOCK, *STREAM)
+        assert [fields[2:4] for fields in await wire.only("error")] == [("3", "102")]
+    assert Bounds().lines == 100
+
+
+async def test_an_unknown_symbol_has_no_quote():
+    async with session() as (_, wire):
+        wire.ask("reqMktData", 5, Stock("NOPE", "SMART", "USD"), *STREAM)
+        assert briefly(await wire.all()) == [["error", "200"]]
+
+
+@pytest.mark.parametrize("code", [354, 10197, 200])
+async def test_a_quote_can_be_refused_with_any_code(code):
+    async with session() as (gateway, wire):
+        gateway.faults.on("reqMktData", Answer(code), Match(symbol="BND"))
+        wire.ask("reqMktData", 5, VTI_STOCK, *STREAM)
+        wire.ask("reqMktData", 6, BND_STOCK, *STREAM)
+        heard = await wire.all()
+        assert [fields[2:4] for fields in heard if fields[0] == "4"] == [("6", str(code))]
+        assert {fields[2] for fields in heard if fields[0] == "1"} == {"5"}
+
+
+async def test_delayed_data_can_be_announced():
+    async with session(quotes={VTI: quoted("1", "2", "1", data_type=MarketDataType.DELAYED)}) as (gateway, wire):
+        gateway.faults.on("marketDataType", Precede(10167))
+        wire.ask("reqMktData", 5, VTI_STOCK, *STREAM)
+        assert briefly(await wire.all())[:2] == [["error", "10167"], ["marketDataType"]]
+
+
+async def test_ticks_can_stop_for_a_competing_session():
+    async with session() as (gateway, wire):
+        wire.ask("reqMktData", 5, VTI_STOCK, *STREAM)
+        await wire.all()
+        gateway.faults.on("tickPrice", Answer(10197), times=None)
+        gateway.move(Change(Point.BEFORE_BUYS, {VTI: quoted("101", "102")}))
+        heard = briefly(await wire.all())
+        assert ["tickPrice"] not in heard
+        assert ["error", "10197"] in heard
+
+
+def faulty(kind, times=1):
+    return {"faults": (Fault(Point.QUOTES, kind, times),)}
+
+
+async def test_the_script_breaks_the_line_at_the_first_quote():
+    async with session(**faulty(FaultKind.DISCONNECT)) as (gateway, wire):
+        wire.ask("reqMktData", 5, VTI_STOCK, *STREAM)
+        assert await wire.rest() == []
+        async with logged_in(gateway) as again:
+            again.ask("reqMktData", 5, VTI_STOCK, *STREAM)
+            assert ["tickPrice"] in briefly(await again.all())
+
+
+@pytest.mark.parametrize(("kind", "code"), [(FaultKind.PACING, "100"), (FaultKind.CONTRACT_NOT_FOUND, "200")])
+async def test_the_script_refuses_the_first_quote_of_a_batch(kind, code):
+    async with session(**faulty(kind)) as (_, wire):
+        for req_id, contract in ((5, VTI_STOCK), (6, BND_STOCK)):
+            wire.ask("reqMktData", req_id, contract, *STREAM)
+        heard = await wire.all()
+        assert [fields[2:4] for fields in heard if fields[0] == "4"] == [("5", code)]
+        assert {fields[2] for fields in heard if fields[0] == "1"} == {"6"}
+
+
+@pytest.mark.parametrize("how", [STREAM, SNAPSHOT])
+async def test_the_script_shows_one_batch_an_hour_old(how):
+    clock = JumpingClock(NOW)
+    async with serving(clock=clock, **faulty(FaultKind.STALE)) as gateway, logged_in(gateway) as wire:
+        for batch in (EPOCH - 3600, EPOCH - 3600), (EPOCH, EPOCH):
+            for req_id, contract in ((5, VTI_STOCK), (6, BND_STOCK)):
+                wire.ask("reqMktData", req_id, contract, *how)
+            stamps = [int(fields[4]) for fields in await wire.only("tickString")]
+            late = (clock.now() - NOW) / timedelta(seconds=1)
+            assert stamps == [stamp + -int(-late // 1) for stamp in batch]
+            if how == STREAM:
+                wire.ask("cancelMktData", 5)
+                wire.ask("cancelMktData", 6)
+            await clock.sleep(1)
+            await wire.all()
+
+
+async def test_there_is_no_history():
+    async with session() as (_, wire):
+        wire.ask("reqHistoricalData", 5, VTI_STOCK, "", "1 D", "1 day", "TRADES", True, 1, False, [])
+        wire.send(25, 1, 5)
+        assert briefly(await wire.all()) == [["error", "162"], ["error", "366"]]
+
+
+async def test_the_real_client_sees_streams_and_snapshots():
+    async with serving(clock=walls()) as gateway, library(gateway) as ib:
+        vti, pair = Stock("VTI", "SMART", "USD"), Forex("USDCAD")
+        await ib.qualifyContractsAsync(vti, pair)
+        stream = ib.reqMktData(vti)
+        (snapshot,) = await ib.reqTickersAsync(pair)
+        assert (snapshot.bid, snapshot.ask, snapshot.marketDataType) == (1.36, 1.36005, 1)
+        assert (stream.bid, stream.ask, stream.last) == (100.0, 100.02, 100.01)
+        assert stream.lastTimestamp.timestamp() >= EPOCH
+
+
+async def test_a_foreign_listing_is_what_it_is():
+    positions = (held("XIC", "7", "30", currency=CAD),)
+    async with session(account=account(positions=positions), quotes={Symbol("XIC"): quoted("31", "32")}) as (_, wire):
+        found, _ = await details(wire, symbol="XIC", currency="CAD")
+        assert (found[8], found[-4]) == ("CAD", "ETF")
+        assert (await details(wire, symbol="XIC", currency="USD"))[0][3] == "200"
+
+
+async def test_the_quote_of_a_pair_is_asked_for_like_any_other():
+    async with session() as (gateway, wire):
+        con_id = gateway.exchange.contracts[USD_CAD].con_id
+        wire.ask("reqMktData", 5, Forex("USDCAD", conId=con_id), *STREAM)
+        assert (await wire.all())[2][4] == "1.36000"
+
+
+async def test_a_line_ends_with_its_connection():
+    clock = JumpingClock(NOW)
+    async with serving(clock=clock) as gateway:
+        wire = await dial(gateway)
+        await wire.hear()
+        wire.send(71, 2, 9, "")
+        wire.ask("reqMktData", 5, VTI_STOCK, *STREAM)
+        await wire.all()
+        await wire.close()
+        await clock.sleep(1)
+        gateway.move(Change(Point.BEFORE_BUYS, {VTI: quoted("101", "102")}))
+        assert gateway._house.sessions == {}
