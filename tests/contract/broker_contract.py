@@ -40,6 +40,7 @@ from core.model import (
     Symbol,
 )
 from core.money import D
+from core.sim.listing import con_id_of
 from core.sim.world import Fault, FaultKind, SimQuote, Values
 
 BND, SHOP, NOPE = Symbol("BND"), Symbol("SHOP"), Symbol("NOPE")
@@ -48,7 +49,7 @@ CALLS = {
     "accounts": lambda broker: broker.accounts(),
     "snapshot": lambda broker: broker.snapshot(),
     "resolve": lambda broker: broker.resolve([VTI], {}),
-    "quotes": lambda broker: broker.quotes([contract()]),
+    "quotes": lambda broker: broker.quotes([listed()]),
     "market_data_type": lambda broker: broker.market_data_type(MarketDataType.LIVE),
     "place": lambda broker: broker.place(order()),
     "what_if": lambda broker: broker.what_if(order()),
@@ -69,6 +70,11 @@ class Rig:
 
 
 Start = Callable[..., Awaitable[Rig]]
+
+
+def listed(symbol="VTI"):
+    """The contract as the venue lists it."""
+    return contract(symbol, con_id=con_id_of(Symbol(symbol)))
 
 
 async def drain(broker, seconds=1.0):
@@ -244,14 +250,14 @@ class BrokerContract:
         broker = (await start(world(faults=(Fault("quotes", kind),)))).broker
         await broker.connect()
         with pytest.raises(error):
-            await broker.quotes([contract()])
+            await broker.quotes([listed()])
         await broker.connect()
-        assert (await broker.quotes([contract()]))[VTI].bid == D("100.00")
+        assert (await broker.quotes([listed()]))[VTI].bid == D("100.00")
 
     async def test_a_quote_of_an_unknown_contract_names_it(self, connected):
         broker = await connected()
         with pytest.raises(ContractNotFound, match="NOPE"):
-            await broker.quotes([contract("NOPE")])
+            await broker.quotes([listed("NOPE")])
 
     async def test_a_marketable_order_works_fills_and_is_filled_in_this_order(self, connected):
         broker = await connected(commission=D(1))
