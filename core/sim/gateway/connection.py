@@ -23,6 +23,7 @@ GREETING = "greeting"
 SERVER_GREETING = "serverVersion"
 FARM_NOTICES = (2104, 2106, 2158)
 LOGGED_FIELD = 200
+LOGGED_FIELDS = 250
 LOCAL = frozenset({"managedAccounts", "nextValidId", "currentTime"})
 
 
@@ -259,5 +260,5 @@ class Connection(asyncio.Protocol):
         return True
 
     def _log(self, way: Way, name: str, fields: Fields) -> None:
-        shown = tuple(text[:LOGGED_FIELD] for text in fields)
+        shown = tuple(text[:LOGGED_FIELD] for text in fields[:LOGGED_FIELDS])
         self._house.log.add(Entry(self._house.now(), self.number, self.client, way, name, shown))

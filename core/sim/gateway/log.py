@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-KEPT = 200_000
+KEPT_CHARACTERS = 50_000_000
+OVERHEAD = 100
 
 
 class Way(StrEnum):
@@ -31,6 +32,11 @@ class Entry:
     message: str
     fields: tuple[str, ...] = ()
 
+    @property
+    def size(self) -> int:
+        """About how many characters it costs to keep."""
+        return OVERHEAD + len(self.fields) + sum(map(len, self.fields))
+
     def line(self) -> str:
         """The entry as a line of JSON."""
         values = {
@@ -45,11 +51,12 @@ class Entry:
 
 
 class Log:
-    """The newest entries in order; `on_entry`, when there is one, is given every entry as it is made."""
+    """The newest entries in order, up to a size; `on_entry`, when there is one, is given every entry as it is made."""
 
-    def __init__(self, on_entry: Callable[[Entry], None] | None = None, kept: int = KEPT) -> None:
+    def __init__(self, on_entry: Callable[[Entry], None] | None = None, kept_characters: int = KEPT_CHARACTERS) -> None:
         self.on_entry = on_entry
-        self._entries: deque[Entry] = deque(maxlen=kept)
+        self._entries: deque[Entry] = deque()
+        self._left = kept_characters
 
     def __iter__(self) -> Iterator[Entry]:
         return iter(self._entries)
@@ -59,6 +66,9 @@ class Log:
 
     def add(self, entry: Entry) -> None:
         self._entries.append(entry)
+        self._left -= entry.size
+        while self._left < 0:
+            self._left += self._entries.popleft().size
         if self.on_entry:
             self.on_entry(entry)
 
