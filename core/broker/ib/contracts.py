@@ -21,6 +21,7 @@ CENT = D("0.01")
 NO_CONTRACT = 200
 CONTRACTS = "contracts"
 NEW_YORK = "America/New_York"
+OLD_ZONES: Mapping[str, str] = {"": NEW_YORK, "EST": NEW_YORK, "EST5EDT": NEW_YORK, "US/Eastern": NEW_YORK}
 TYPES: Mapping[str, SecurityType] = {"STK": SecurityType.STOCK, "CASH": SecurityType.CASH}
 
 
@@ -114,7 +115,7 @@ class Catalogue:
             primary_exchange=row.named.primary_exchange or (IDEALPRO if kind is SecurityType.CASH else ""),
             liquid_hours=row.liquid_hours,
             trading_hours=row.trading_hours,
-            time_zone=row.time_zone or NEW_YORK,
+            time_zone=OLD_ZONES.get(row.time_zone, row.time_zone),
             fractional=row.size_increment is not None and ZERO < row.size_increment < ONE,
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -75,6 +76,10 @@ class LiveIB:
     def link(self) -> Link | None:
         """Our TCP port and the bytes that passed the open socket; None without one."""
         return self._session.line.link() if self._session else None
+
+    def go_to(self, port: int) -> None:
+        """Have the next connection made to this port."""
+        self._options = replace(self._options, port=port)
 
     def now(self) -> datetime:
         return self._clock.now()
