@@ -14,6 +14,7 @@ from core.errors import ExitCode, RebalanceError
 from core.masking import mask_accounts
 from core.model.words import BrokerKind, Mode
 from deployments import options
+from deployments.options import Venue
 from deployments.terminal import show_failure
 from tasks.environment import set_defaults
 from tasks.unforeseen import unforeseen
@@ -105,13 +106,28 @@ def scenario(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="scenario files, or folders of them")],
     out: Annotated[Path, typer.Option("--out", help="gets one folder per scenario")],
     broker: Annotated[
-        BrokerKind, typer.Option("--broker", help="fake is the one that this version has")
-    ] = BrokerKind.FAKE,
+        Venue, typer.Option("--broker", help="in memory, or the real client over a socket to a simulated gateway")
+    ] = Venue.FAKE,
 ) -> None:
     """Run scenario files offline through the flow; 0 when every one could be run."""
     from deployments.scenarios import run_scenarios
 
     run_scenarios(files, out, broker)
+
+
+@app.command()
+def gateway(
+    port: Annotated[int, typer.Option("--port", min=0, max=65_535, help="0: a free one")] = 0,
+    scenario: Annotated[
+        Path | None, typer.Option("--scenario", help="its account and market (default: the demo's)")
+    ] = None,
+    market: Annotated[Path | None, typer.Option("--market", help="account and quotes instead of a scenario")] = None,
+    log: Annotated[Path | None, typer.Option("--log", help="gets everything received and sent, as JSON lines")] = None,
+) -> None:
+    """Serve a simulated IB Gateway on 127.0.0.1 until stopped; prints `ready 127.0.0.1:PORT` when it is."""
+    from deployments.gateway import Served, serve_gateway
+
+    serve_gateway(port, Served(scenario, market, log))
 
 
 @app.command()

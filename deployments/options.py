@@ -3,9 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from enum import StrEnum
 
 from core.errors import UsageError
-from core.model.words import Mode
+from core.model.words import BrokerKind, Mode
+
+
+class Venue(StrEnum):
+    """What stands behind the broker port in a scenario; `gateway` is the real client over a real socket."""
+
+    FAKE = "fake"
+    GATEWAY = "gateway"
+
+    @property
+    def kind(self) -> BrokerKind:
+        return BrokerKind.FAKE if self is Venue.FAKE else BrokerKind.SIMULATED
 
 
 def one_mode(chosen: Mapping[Mode, bool]) -> Mode:

@@ -43,7 +43,7 @@ def show_plan(request: Request, *, as_json: bool) -> None:
     settings = source.settings()
     check_mode(settings, request.mode, confirm_live=False, broker=request.broker)
     targets = source.targets(settings, source.rows(settings, datetime.now(UTC)))
-    plan = asyncio.run(_plan(settings, targets, make_broker(request, settings, may_trade=False)))
+    plan = asyncio.run(_plan(settings, targets, make_broker(request, settings)))
     if as_json:
         print(plan_json(plan), end="")  # noqa: T201 - the document that --json promises
         return

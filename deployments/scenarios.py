@@ -12,19 +12,21 @@ from pathlib import Path
 from rich.markup import escape
 from rich.table import Table
 
-from core.broker.fake import FakeIB
+from core.broker.port import Broker
 from core.errors import ApprovalExpired, RebalanceError, UsageError
 from core.journal.memory import MemoryJournal
 from core.masking import VISIBLE
-from core.model import BrokerKind, ModelWeight, Outcome, Targets
+from core.model import ModelWeight, Outcome, Targets
 from core.report import write_reports
 from core.scenario import Confirm, Scenario, read_scenario
 from core.settings import Settings, settings_from
 from core.targets import blend, parse_portfolios, targets_from_weights
 from deployments import terminal
+from deployments.options import Venue
 from deployments.running import show_progress
 from tasks.approver import Answer, Question
-from tasks.wiring import Request, Session, rehearsal_options, session
+from tasks.brokers import WIRE_LOG, rehearsal
+from tasks.wiring import Request, Session, session
 
 ENDINGS = (".yaml", ".yml")
 
@@ -67,17 +69,15 @@ class FromScenario:
         return blend(rows, settings.portfolio_rules())
 
 
-def run_scenarios(paths: Sequence[Path], out: Path, broker: BrokerKind) -> None:
+def run_scenarios(paths: Sequence[Path], out: Path, venue: Venue = Venue.FAKE) -> None:
     """Run every file and print how each ended.
 
     Raises UsageError for files that are missing or not understood, when all others have run.
     """
-    if broker is not BrokerKind.FAKE:
-        raise UsageError(f"scenarios do not run on broker {broker.value!r} yet", next_step="use --broker fake")
     scenarios, unread = _read(_files(paths))
     if scenarios:
         show_progress()
-        outcomes = asyncio.run(_run_all(scenarios, out))
+        outcomes = asyncio.run(_run_all(scenarios, out, venue))
         terminal.console().print(_table(scenarios, outcomes))
     if unread:
         raise _could_not_run(unread)
@@ -102,13 +102,15 @@ def _could_not_run(unread: Sequence[UsageError]) -> UsageError:
     return UsageError(f"{len(unread)} scenarios could not be run", next_step=unread[0].next_step, faults=faults)
 
 
-async def _run_all(scenarios: Sequence[Scenario], out: Path) -> list[Outcome]:
+async def _run_all(scenarios: Sequence[Scenario], out: Path, venue: Venue) -> list[Outcome]:
     from flows.rebalance import rebalance
 
-    return [await run_scenario(scenario, out / scenario.path.stem, rebalance) for scenario in scenarios]
+    return [await run_scenario(scenario, out / scenario.path.stem, rebalance, venue) for scenario in scenarios]
 
 
-async def run_scenario(scenario: Scenario, folder: Path, flow: Callable[..., Awaitable[object]]) -> Outcome:
+async def run_scenario(
+    scenario: Scenario, folder: Path, flow: Callable[..., Awaitable[object]], venue: Venue = Venue.FAKE
+) -> Outcome:
     """How one scenario ended, with all its reports in `folder`; `flow` is the rebalance, or its bare function."""
     outcomes: list[Outcome] = []
     source = FromScenario(scenario, folder)
@@ -118,14 +120,15 @@ async def run_scenario(scenario: Scenario, folder: Path, flow: Callable[..., Awa
         if not paths:  # it failed before it could report by itself
             write_reports(outcome, folder)
 
-    def fake(settings: Settings) -> FakeIB:
-        return FakeIB.of(scenario.world, rehearsal_options(settings))
+    def broker(settings: Settings) -> Broker:
+        return rehearsal(scenario.world, settings, venue.kind, wire_log=folder / WIRE_LOG)
 
-    (folder / "KILL_SWITCH").unlink(missing_ok=True)  # thrown by an earlier run of this script
+    for left in ("KILL_SWITCH", WIRE_LOG):  # of an earlier run of this script
+        (folder / left).unlink(missing_ok=True)
     own = Session(
         approver=Script(scenario.confirm),
         source=source,
-        broker=fake,
+        broker=broker,
         folder=folder,
         name=scenario.name,
         journal=MemoryJournal(),
@@ -135,7 +138,7 @@ async def run_scenario(scenario: Scenario, folder: Path, flow: Callable[..., Awa
         csv=scenario.path,
         ini=scenario.path,
         mode=scenario.mode,
-        broker=BrokerKind.FAKE,
+        broker=venue.kind,
         confirm_live=scenario.confirm_live,
     )
     with session(own), suppress(RebalanceError):  # the outcome says it all

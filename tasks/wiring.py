@@ -6,13 +6,11 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from core.broker.calendar import weekday_hours
-from core.broker.fake import FakeIB, FakeOptions
 from core.broker.port import Broker
 from core.errors import RebalanceError, UsageError
 from core.journal.memory import MemoryJournal
@@ -20,10 +18,11 @@ from core.journal.port import Journal
 from core.model import AccountId, BrokerKind, Mode, Outcome
 from core.refs import run_id_of
 from core.report import report_folder
-from core.safety import check_mode, write_kill_switch
+from core.safety import check_mode
 from core.scenario import read_market
 from core.settings import Settings
 from tasks.approver import Approver, BySettings
+from tasks.brokers import WIRE_LOG, live, rehearsal
 from tasks.run import Run
 from tasks.sources import Files, Source
 from tasks.unforeseen import unforeseen
@@ -109,6 +108,7 @@ def _prepared(request: Request, flow_run_id: str, approver: Approver) -> Run:
     settings = source.settings()
     check_mode(settings, request.mode, confirm_live=request.confirm_live, broker=request.broker)
     run_id = run_id_of(flow_run_id)
+    folder = own.folder or report_folder(settings.io.report_dir, run_id)
     run = Run(
         id=run_id,
         flow_run_id=flow_run_id,
@@ -116,55 +116,41 @@ def _prepared(request: Request, flow_run_id: str, approver: Approver) -> Run:
         mode=request.mode,
         settings=settings,
         source=source,
-        broker=make_broker(request, settings),
+        broker=make_broker(request, settings, folder=folder),
         journal=own.journal,
         approver=(own.approver or approver) if settings.safety.require_confirm else BySettings(),
-        folder=own.folder or report_folder(settings.io.report_dir, run_id),
+        folder=folder,
     )
     for warning in settings.warnings:
         run.warn(warning)
     return run
 
 
-def make_broker(request: Request, settings: Settings, *, may_trade: bool = True) -> Broker:
-    """The broker that the request names; a rehearsed one that may not trade does not know the holidays.
+def make_broker(request: Request, settings: Settings, *, folder: Path | None = None) -> Broker:
+    """The broker that the request names. A simulated gateway writes its log into `folder`.
 
-    Raises UsageError for a market file that is missing or not understood.
+    Without a folder nothing will be traded, and a rehearsed broker does not know the holidays: they take longer to
+    load than the look at the plan takes. Raises UsageError for a market file that is missing or not understood.
     """
     own = current_session()
     if own.broker is not None:
         return own.broker(settings)
-    if request.mode is Mode.REPORT_ONLY:
-        if request.market is None:
-            raise UsageError("report_only reads account and quotes from a file", next_step="name it with --market FILE")
-        return rehearsal(request.market, settings, may_trade=may_trade)
-    if request.broker is BrokerKind.FAKE:
-        return rehearsal(request.market or DEMO_MARKET, settings, may_trade=may_trade)
-    raise UsageError(
-        f"this version has no connection to broker {request.broker.value!r} yet",
-        next_step="rehearse with --broker fake",
+    if request.broker is BrokerKind.IBKR and request.mode is not Mode.REPORT_ONLY:
+        return live(settings, request.mode)
+    kind = BrokerKind.FAKE if request.mode is Mode.REPORT_ONLY else request.broker
+    return rehearsal(
+        read_market(_market(request), now=datetime.now(UTC)),
+        settings,
+        kind,
+        wire_log=None if folder is None else folder / WIRE_LOG,
+        knows_holidays=folder is not None,
     )
 
 
-def rehearsal(market: Path, settings: Settings, *, may_trade: bool) -> FakeIB:
-    """The in-memory broker over the world of a market file."""
-    options = rehearsal_options(settings)
-    if not may_trade:
-        options = replace(options, hours_around=weekday_hours)
-    return FakeIB.of(read_market(market, now=datetime.now(UTC)), options)
-
-
-def rehearsal_options(settings: Settings) -> FakeOptions:
-    """How a rehearsal's broker knows us, and how its script throws the kill switch."""
-
-    def throw() -> None:
-        write_kill_switch(settings.safety.kill_switch_file, by="the rehearsal's script", at=datetime.now(UTC))
-
-    return FakeOptions(
-        client_id=settings.ibkr.client_id,
-        messages_per_second=settings.ibkr.max_messages_per_second,
-        on_kill_switch=throw,
-    )
+def _market(request: Request) -> Path:
+    if request.mode is Mode.REPORT_ONLY and request.market is None:
+        raise UsageError("report_only reads account and quotes from a file", next_step="name it with --market FILE")
+    return request.market or DEMO_MARKET
 
 
 def could_not_start(request: Request, flow_run_id: str, error: RebalanceError) -> None:

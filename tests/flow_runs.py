@@ -30,7 +30,8 @@ from core.settings import settings_from
 from core.targets import targets_from_weights
 from flows.rebalance import rebalance
 from tasks.approver import Answer, Approver
-from tasks.wiring import Request, Session, rehearsal_options, session
+from tasks.brokers import rehearsal_options
+from tasks.wiring import Request, Session, session
 
 ACCOUNT = "DU1234567"
 YES = {"approve": True, "approver": "Ann", "account_suffix": "567"}

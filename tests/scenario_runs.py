@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from core.scenario import read_scenario
+from deployments.options import Venue
 from deployments.scenarios import run_scenario
 from flows.rebalance import rebalance
 
@@ -18,9 +19,9 @@ SCENARIOS = Path(__file__).parent / "scenarios"
 class Rehearsal:
     """One rehearsed run and what it left behind."""
 
-    def __init__(self, scenario: Path, folder: Path) -> None:
+    def __init__(self, scenario: Path, folder: Path, venue: Venue = Venue.FAKE) -> None:
         self.folder = folder
-        self.outcome = asyncio.run(run_scenario(read_scenario(scenario), folder, rebalance.fn))
+        self.outcome = asyncio.run(run_scenario(read_scenario(scenario), folder, rebalance.fn, venue))
 
     @property
     def result(self) -> dict[str, Any]:

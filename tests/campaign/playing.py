@@ -25,7 +25,8 @@ from core.sim.world import Change
 from deployments.scenarios import FromScenario
 from flows.rebalance import rebalance
 from tasks.approver import Answer, Question
-from tasks.wiring import Request, Session, rehearsal_options, session
+from tasks.brokers import rehearsal_options
+from tasks.wiring import Request, Session, session
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +177,12 @@ class Played:
             return []
         return [(at, each.what) for at, each in enumerate(self.broker.log) if isinstance(each.what, Order)]
 
+    @property
+    def cancels(self) -> list[str]:
+        """References of the orders that were asked to be cancelled."""
+        said = [str(each.what) for each in self.broker.log]
+        return [text.removeprefix("cancel ") for text in said if text.startswith("cancel ")]
+
     def make_broker(self, settings: Settings) -> FakeIB:
         options = rehearsal_options(settings)
 
@@ -195,15 +202,21 @@ class Played:
 
 
 async def play(case: Case, folder: Path) -> Played:
-    """The case from the models to the report, without a Prefect server."""
-    scenario = case.scenario
+    """The case from the models to the report, in memory."""
     played = Played(case, folder, MemoryJournal(), [])
+    await play_out(played)
+    return played
+
+
+async def play_out(played: Played) -> None:
+    """Its case from the models to the report, without a Prefect server, over the broker that it makes."""
+    case, scenario = played.case, played.case.scenario
     approver = Approver(case.replies, lambda: played.messages, played.asked)
     own = Session(
         approver=approver,
-        source=FromScenario(scenario, folder),
+        source=FromScenario(scenario, played.folder),
         broker=played.make_broker,
-        folder=folder,
+        folder=played.folder,
         name=scenario.name,
         journal=played.journal,
         ended=played.ended,
@@ -217,4 +230,3 @@ async def play(case: Case, folder: Path) -> Played:
     )
     with session(own), suppress(RebalanceError):  # the outcome says it all
         await rebalance.fn(**request.parameters())
-    return played

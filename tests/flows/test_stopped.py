@@ -14,7 +14,8 @@ from core.model import BrokerKind
 from core.scenario import read_scenario
 from deployments.scenarios import FromScenario
 from flows.rebalance import rebalance
-from tasks.wiring import Request, Session, rehearsal_options, session
+from tasks.brokers import rehearsal_options
+from tasks.wiring import Request, Session, session
 
 
 class TerminatedWhileReading(FakeIB):

@@ -51,6 +51,10 @@ class Gateway:
     def log(self) -> Log:
         return self._house.log
 
+    @property
+    def is_listening(self) -> bool:
+        return self._server is not None
+
     async def start(self, port: int = 0) -> int:
         """Listen on this port of 127.0.0.1, or on a free one (0); which it is."""
         if self._server is not None:

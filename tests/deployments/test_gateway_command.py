@@ -1,0 +1,116 @@
+"""`rebalance gateway`: ready when it says so, there for any client, gone when told to go."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from ib_async import IB
+
+from deployments import cli
+
+DEMO = Path(cli.__file__).parent / "demo"
+COMMAND = (str(Path(sys.executable).with_name("rebalance")), "gateway")
+DEADLINE = 60
+
+pytestmark = pytest.mark.timeout(120)
+
+
+@contextmanager
+def served(*words: str):
+    """The port of a gateway in a process of its own, and the process; it is stopped by SIGTERM."""
+    process = subprocess.Popen([*COMMAND, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        line = process.stdout.readline()
+        assert line.startswith("ready 127.0.0.1:"), line + process.stderr.read()
+        yield int(line.rpartition(":")[2]), process
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=DEADLINE)
+
+
+async def looked_at(port: int) -> tuple[list[str], dict[str, float]]:
+    """The accounts and holdings that ib_async sees there."""
+    ib = IB()
+    await ib.connectAsync("127.0.0.1", port, clientId=7, timeout=DEADLINE, raiseSyncErrors=True)
+    try:
+        return ib.managedAccounts(), {each.contract.symbol: each.position for each in ib.portfolio()}
+    finally:
+        ib.disconnect()
+
+
+def test_it_serves_the_demo_until_it_is_stopped():
+    with served() as (port, process):
+        accounts, holdings = asyncio.run(looked_at(port))
+        assert accounts == ["DU1234567"]
+        assert holdings["VTI"] == 260
+        again, _ = asyncio.run(looked_at(port))
+        assert again == accounts
+    assert process.returncode == 0
+
+
+def test_it_serves_a_scenario_and_a_market_file_as_well(tmp_path):
+    scenario = Path(__file__).parent.parent / "scenarios" / "e2e_fx_first.yaml"
+    with served("--scenario", str(scenario)) as (port, _):
+        assert asyncio.run(looked_at(port))[0] == ["DU1234567"]
+    market = shutil.copy(DEMO / "market.yaml", tmp_path)
+    with served("--market", str(market)) as (port, _):
+        assert asyncio.run(looked_at(port))[1]["IWM"] == 25
+
+
+def test_what_went_over_the_wire_is_in_the_log_with_the_account_masked(tmp_path):
+    log = tmp_path / "wire.jsonl"
+    with served("--log", str(log)) as (port, _):
+        asyncio.run(looked_at(port))
+    entries = [json.loads(line) for line in log.read_text().splitlines()]
+    assert {"in", "out"} <= {entry["dir"] for entry in entries}
+    assert "managedAccounts" in {entry["message"] for entry in entries}
+    assert "DU1234567" not in log.read_text()
+    assert log.stat().st_mode & 0o077 == 0
+
+
+def test_only_this_machine_can_reach_it():
+    with served() as (port, _):
+        other = socket.gethostbyname(socket.gethostname())
+        if other.startswith("127."):
+            other = "127.0.0.2"
+        with socket.socket() as client:
+            client.settimeout(5)
+            assert client.connect_ex((other, port)) != 0
+
+
+def test_a_port_that_is_taken_is_said_so():
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        port = holder.getsockname()[1]
+        ended = subprocess.run(
+            [*COMMAND, "--port", str(port)], capture_output=True, text=True, timeout=DEADLINE, check=False
+        )
+    assert ended.returncode == 2
+    assert f"port {port} cannot be listened on: Address already in use" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--scenario", "none.yaml"), "none.yaml"),
+        (("--market", "none.yaml"), "none.yaml"),
+        (("--scenario", "a.yaml", "--market", "b.yaml"), "--scenario and --market exclude each other"),
+    ],
+)
+def test_a_file_that_cannot_be_served_is_named(words, said, tmp_path):
+    ended = subprocess.run(
+        [*COMMAND, *words], cwd=tmp_path, capture_output=True, text=True, timeout=DEADLINE, check=False
+    )
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert said in ended.stderr

@@ -1,0 +1,44 @@
+"""Scenarios through the real client and a real socket end exactly as on the in-memory broker."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+import pytest
+from scenario_runs import SCENARIOS, Rehearsal
+
+from deployments.options import Venue
+
+HANDFUL = (
+    "e2e_fx_first",
+    "e2e_spread_aware_wide_and_stale",
+    "exit_20_connection_lost_between_stages",
+    "exit_21_pacing",
+    "exit_23_stale_quotes",
+    "exit_24_fraction_refused",
+    "exit_28_partly_filled",
+    "exit_41_order_state_unknown",
+    "leftover_order_is_cancelled_first",
+    "plan_again_after_the_account_moved",
+)
+EVERY = sorted(path.stem for path in SCENARIOS.glob("*.yaml"))
+NAMES = EVERY if os.environ.get("REBALANCER_ALL_SCENARIOS") else HANDFUL
+
+
+def but_for_times_and_ids(rehearsal: Rehearsal) -> dict[str, Any]:
+    """result.json without what may differ between two runs."""
+    text = json.dumps(rehearsal.result).replace(rehearsal.result["run_id"], "RUN")
+    document: dict[str, Any] = json.loads(text.replace(str(rehearsal.folder), "OUT"))
+    for event in document["events"]:
+        del event["t"]
+    return document
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_scenario_has_the_same_result_in_memory_and_over_the_wire(name, tmp_path):
+    path = SCENARIOS / f"{name}.yaml"
+    in_memory = Rehearsal(path, tmp_path / "fake")
+    over_the_wire = Rehearsal(path, tmp_path / "gateway", Venue.GATEWAY)
+    assert but_for_times_and_ids(over_the_wire) == but_for_times_and_ids(in_memory)
