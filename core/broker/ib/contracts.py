@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 from core.broker.ib.line import Query
 from core.broker.ib.requests import RequestRefused
 from core.broker.ib.session import Session
-from core.broker.ib.words import DetailsRow, Named, RuleRow, rule_key
+from core.broker.ib.words import DetailsRow, Named, rule_key
 from core.broker.wordings import is_unknown, lost, not_tradable, unknown
-from core.errors import ConnectionLost
 from core.model import CAD, USD, USD_CAD, Contract, Currency, SecurityType, Symbol, TickBand
 from core.money import ONE, ZERO, D
 
 SMART = "SMART"
 IDEALPRO = "IDEALPRO"
 CENT = D("0.01")
+RULE_SECONDS = 5.0  # the broker is silent on a rule that it does not know
 NO_CONTRACT = 200
 CONTRACTS = "contracts"
 NEW_YORK = "America/New_York"
@@ -36,6 +38,7 @@ class Catalogue:
         self._wanted: dict[tuple[Symbol, str], Contract] = {}
         self._held: dict[int, Contract] = {}
         self._rules: dict[int, tuple[TickBand, ...]] = {}
+        self._asking: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._names: dict[int, Symbol] = {}
 
     async def resolve(
@@ -130,21 +133,18 @@ class Catalogue:
         return (TickBand(low_edge=ZERO, increment=row.min_tick or CENT),)
 
     async def _rule(self, session: Session, rule_id: int, what: str) -> tuple[TickBand, ...]:
-        if rule_id not in self._rules:
-            self._rules[rule_id] = await _ask_rule(session, rule_id, what)
+        """The steps of a market rule; none where the broker keeps silent or knows none."""
+        async with self._asking[rule_id]:
+            if rule_id not in self._rules:
+                ask = partial(session.line.ask_rule, rule_id)
+                try:
+                    rows = await session.ask_for(RULE_SECONDS, rule_key(rule_id), ask, what)
+                except RequestRefused:
+                    rows = None
+                if rows is None:
+                    return ()
+                self._rules[rule_id] = rows[0].bands
         return self._rules[rule_id]
-
-
-async def _ask_rule(session: Session, rule_id: int, what: str) -> tuple[TickBand, ...]:
-    """The steps of a market rule, none where the broker keeps silent or knows none. Raises ConnectionLost."""
-    try:
-        rows: list[RuleRow] = await session.ask(rule_key(rule_id), lambda: session.line.ask_rule(rule_id), what)
-    except RequestRefused:
-        return ()
-    except ConnectionLost:
-        session.require_up()
-        return ()
-    return rows[0].bands
 
 
 async def _details(session: Session, query: Query, what: str) -> list[DetailsRow]:

@@ -49,6 +49,7 @@ class Hearing:
         self.why_gone = ""
         self.refusal: BrokerError | None = None
         self.heard_at = clock.now()
+        self.words = 0
         self.news = asyncio.Event()
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.on_end: Callable[[], None] = lambda: None
@@ -82,6 +83,7 @@ class Hearing:
     def hear(self, word: heard.Word) -> None:
         """Take one word in."""
         self.heard_at = self._clock.now()
+        self.words += 1
         self._dispatch[type(word)](word)
 
     def _table(self) -> Mapping[type, Callable[[Any], None]]:

@@ -21,6 +21,7 @@ from core.model import AccountId
 T = TypeVar("T")
 
 SILENCE = timedelta(seconds=10)
+SILENT = "the gateway is silent"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,16 +87,28 @@ class Session:
         return message()
 
     async def ask(self, key: Key, message: Callable[[], None], what: str) -> list[Any]:
-        """All that answers `message`. Raises ConnectionLost naming `what`, PacingExceeded, RequestRefused."""
+        """All that answers `message`. Raises ConnectionLost naming `what`, PacingExceeded, RequestRefused.
+
+        After a time-out in which not a word came the line is closed: only a new one may help.
+        """
+        words, seconds = self.hearing.words, self.options.request_timeout_seconds
+        answer = await self.ask_for(seconds, key, message, what)
+        if answer is not None:
+            return answer
+        if self.hearing.words == words:
+            self.close(SILENT)
+        raise lost(f"the gateway did not answer within {seconds:g} s while reading the {what}")
+
+    async def ask_for(self, seconds: float, key: Key, message: Callable[[], None], what: str) -> list[Any] | None:
+        """As `ask`, with None for no answer within so many seconds."""
         await self._pace.turn()
         self.require_up()
         answer = self.hearing.requests.begin(key)
-        seconds = self.options.request_timeout_seconds
         try:
             message()
             return await self.clock.within(seconds, answer)
         except TimeoutError:
-            raise lost(f"the gateway did not answer within {seconds:g} s while reading the {what}") from None
+            return None
         except LineGone:
             raise lost(broke_while_reading(what)) from None
         finally:
@@ -127,7 +140,7 @@ class Session:
                 await self.send(self.line.ask_time)
             until = self._asked_at + timedelta(seconds=self.options.request_timeout_seconds)
             if now >= until:
-                self.close("the gateway is silent")
+                self.close(SILENT)
         return max((until - now).total_seconds(), 0.0)
 
     async def _first_of(self, dialling: asyncio.Future[None]) -> None:
