@@ -32,6 +32,7 @@ class Wire:
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader, self.writer = reader, writer
+        self.received = bytearray()
         self._unframer = Unframer()
         self._heard: list[Fields] = []
 
@@ -56,6 +57,7 @@ class Wire:
                     return None
                 if not data:
                     return None
+                self.received += data
                 self._heard += self._unframer.feed(data)
         return self._heard.pop(0)
 

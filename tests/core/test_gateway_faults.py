@@ -1,0 +1,339 @@
+"""Scripted faults: each kind, on the message it is scripted for and on no other."""
+
+from __future__ import annotations
+
+import pytest
+from builders import NOW
+from gateway_clients import (
+    TRADER,
+    VTI_STOCK,
+    briefly,
+    dial,
+    library,
+    limit_order,
+    log_in,
+    logged_in,
+    market_order,
+    options,
+    serving,
+    session,
+    walls,
+)
+from worlds import scripted
+
+from core.clock import JumpingClock
+from core.money import D
+from core.sim.gateway.faults import (
+    About,
+    Answer,
+    Delay,
+    Do,
+    Drop,
+    Duplicate,
+    Faults,
+    Follow,
+    HalfOpen,
+    Hold,
+    Match,
+    Omit,
+    Precede,
+)
+from core.sim.wire import frame
+
+EXECUTIONS = (7, 3, 9, 0, "", "", "", "", "", "")
+FILLED = ["execDetails", "openOrder", "orderStatus", "commissionReport"]
+
+
+async def traded(wire, order=None):
+    """The names of what is said of a market order of 10 VTI, after it was accepted."""
+    wire.ask("placeOrder", 1, VTI_STOCK, order or market_order())
+    return [name for name, *_ in briefly(await wire.all())[2:]]
+
+
+def test_a_rule_is_for_the_messages_that_match_and_for_so_many_of_them():
+    faults = Faults()
+    rule = faults.on("openOrder", Omit(), Match(client=1, symbol="VTI", order_ref="R"), skip=1, times=2)
+    matching, others = About(5, "VTI", "R"), (About(5, "BND", "R"), About(5, "VTI", "S"))
+    assert [faults.strike("openOrder", 1, about) for about in others] == [None, None]
+    assert faults.strike("openOrder", 2, matching) is None
+    assert faults.strike("orderStatus", 1, matching) is None
+    assert [faults.strike("openOrder", 1, matching) for _ in range(4)] == [None, rule.action, rule.action, None]
+
+
+def test_the_first_rule_that_matches_decides_and_without_a_count_it_always_does():
+    faults = Faults()
+    once = faults.on("error", Omit())
+    always = faults.on("error", Delay(1), times=None)
+    struck = [faults.strike("error", 1, About()) for _ in range(4)]
+    assert struck == [once.action, always.action, always.action, always.action]
+    faults.clear()
+    assert faults.strike("error", 1, About()) is None
+
+
+async def test_an_end_marker_can_be_omitted_once():
+    async with session() as (gateway, wire):
+        gateway.faults.on("positionEnd", Omit())
+        wire.send(61, 1)
+        assert briefly(await wire.all()) == [["position"]]
+        wire.send(61, 1)
+        assert briefly(await wire.all()) == [["position"], ["positionEnd"]]
+
+
+async def test_an_end_marker_can_come_late_and_is_overtaken():
+    clock = JumpingClock(NOW)
+    async with serving(clock=clock) as gateway, logged_in(gateway) as wire:
+        gateway.faults.on("execDetailsEnd", Delay(30))
+        wire.send(*EXECUTIONS)
+        wire.send(17, 1)
+        assert briefly(await wire.all()) == [["managedAccounts"]]
+        await clock.sleep(29)
+        assert await wire.all() == []
+        await clock.sleep(1)
+        assert briefly(await wire.all()) == [["execDetailsEnd"]]
+
+
+@pytest.mark.parametrize("at", [0, 1, 7, None])
+async def test_the_socket_can_be_dropped_before_inside_or_after_a_message(at):
+    async with session() as (gateway, wire):
+        gateway.faults.on("positionEnd", Drop(at))
+        wire.send(61, 1)
+        whole = frame(("62", "1"))
+        heard = await wire.rest()
+        assert wire.received.endswith(frame(heard[0]) + whole[:at])
+        assert briefly(heard) == [["position"], ["positionEnd"]][: 1 if at is not None else 2]
+        assert gateway.exchange.working() == ()
+
+
+@pytest.mark.parametrize(("at", "arrives"), [(0, False), (None, True)])
+async def test_the_socket_can_be_dropped_before_or_after_an_order_arrives(at, arrives):
+    async with session() as (gateway, wire):
+        gateway.faults.on("placeOrder", Drop(at))
+        wire.ask("placeOrder", 1, VTI_STOCK, limit_order())
+        assert bool(await wire.rest()) is arrives
+        assert len(gateway.exchange.working()) == int(arrives)
+
+
+async def test_an_order_can_arrive_and_its_answer_be_lost_with_the_connection():
+    async with session() as (gateway, wire):
+        gateway.faults.on("openOrder", Drop())
+        wire.ask("placeOrder", 1, VTI_STOCK, limit_order())
+        assert await wire.rest() == []
+        assert len(gateway.exchange.working()) == 1
+
+
+async def test_the_greeting_can_be_answered_by_silence_or_by_half():
+    async with serving() as gateway:
+        gateway.faults.on("greeting", Omit())
+        gateway.faults.on("serverVersion", Drop(at=6))
+        mute, half = await dial(gateway), await dial(gateway)
+        assert await half.rest() == []
+        assert half.received == frame(("178", "20260302 15:30:00 EST"))[:6]
+        mute.writer.close()
+        wire = await log_in(gateway)
+        await wire.close()
+
+
+async def test_a_half_open_connection_swallows_everything_and_says_nothing():
+    async with session() as (gateway, wire):
+        gateway.faults.on("reqPositions", HalfOpen())
+        before = gateway.links()[wire.port].read
+        sent = frame(("61", "1")) + frame(("49", "1"))
+        wire.writer.write(sent)
+        async with logged_in(gateway, 2) as other:
+            gateway.say(2104)
+            assert briefly(await other.all()) == [["error", "2104"]]
+        assert gateway.links()[wire.port].read == before + len(sent)
+        assert not wire.reader._buffer
+        await wire.close()
+        again = await log_in(gateway)
+        await again.close()
+
+
+async def test_status_and_execution_can_come_twice():
+    async with session() as (gateway, wire):
+        gateway.faults.on("execDetails", Duplicate())
+        gateway.faults.on("orderStatus", Duplicate(), skip=1)
+        assert await traded(wire) == [
+            *("execDetails", "execDetails", "openOrder", "orderStatus", "orderStatus", "commissionReport"),
+        ]
+
+
+async def test_an_order_sent_once_can_arrive_twice():
+    async with session() as (gateway, wire):
+        gateway.faults.on("placeOrder", Duplicate())
+        wire.ask("placeOrder", 1, VTI_STOCK, limit_order())
+        assert len(briefly(await wire.all())) == 4
+        assert len(gateway.exchange.tickets) == 1
+
+
+@pytest.mark.parametrize(
+    ("until", "order"),
+    [
+        ("orderStatus", ["openOrder", "orderStatus", "execDetails", "commissionReport"]),
+        ("commissionReport", ["openOrder", "orderStatus", "commissionReport", "execDetails"]),
+    ],
+)
+async def test_an_execution_can_come_after_its_status_or_after_its_commission(until, order):
+    async with session() as (gateway, wire):
+        gateway.faults.on("execDetails", Hold(until))
+        assert await traded(wire) == order
+
+
+async def test_what_waits_for_its_own_order_is_not_released_by_another():
+    async with session() as (gateway, wire):
+        gateway.faults.on("execDetails", Hold("commissionReport"), Match(order_ref="RB-1"))
+        gateway.faults.on("commissionReport", Omit(), Match(order_ref="RB-1"))
+        wire.ask("placeOrder", 1, VTI_STOCK, market_order(orderRef="RB-1", quantity=1))
+        wire.ask("placeOrder", 2, VTI_STOCK, market_order(orderRef="RB-2", quantity=1))
+        assert [fields[26] for fields in await wire.only("execDetails")] == ["RB-2"]
+
+
+async def test_a_commission_can_be_late_or_never_come():
+    clock = JumpingClock(NOW)
+    async with serving(clock=clock) as gateway, logged_in(gateway) as wire:
+        gateway.faults.on("commissionReport", Delay(30))
+        assert await traded(wire) == FILLED[:3]
+        await clock.sleep(30)
+        assert briefly(await wire.all()) == [["commissionReport"]]
+        gateway.faults.on("commissionReport", Omit(), times=None)
+        wire.send(*EXECUTIONS)
+        assert briefly(await wire.all()) == [["execDetails", "1"], ["execDetailsEnd"]]
+
+
+@pytest.mark.parametrize("code", [103, 110, 201, 203, 321, 10243])
+async def test_an_order_can_be_answered_with_any_error_and_never_was(code):
+    async with session() as (gateway, wire):
+        gateway.faults.on("placeOrder", Answer(code), Match(symbol="VTI"))
+        wire.ask("placeOrder", 1, VTI_STOCK, limit_order())
+        assert [fields[2:4] for fields in await wire.all()] == [("1", str(code))]
+        assert gateway.exchange.tickets == {}
+
+
+@pytest.mark.parametrize("code", [399, 10349, 404, 434])
+async def test_a_live_order_can_be_warned_about(code):
+    async with session() as (gateway, wire):
+        gateway.faults.on("openOrder", Follow(code, "a warning\nin two lines"))
+        wire.ask("placeOrder", 1, VTI_STOCK, limit_order())
+        heard = await wire.all()
+        assert briefly(heard) == [["openOrder", "1"], ["error", str(code)], ["orderStatus", "Submitted"]]
+        assert heard[1][2:5] == ("1", str(code), "a warning\nin two lines")
+        assert len(gateway.exchange.working()) == 1
+
+
+async def test_a_warning_can_come_long_after_the_fill():
+    clock = JumpingClock(NOW)
+    async with serving(clock=clock) as gateway, logged_in(gateway) as wire:
+        gateway.faults.on("commissionReport", Follow(2109, seconds=5))
+        assert await traded(wire) == FILLED
+        await clock.sleep(5)
+        assert [fields[2:4] for fields in await wire.all()] == [("1", "2109")]
+
+
+async def test_an_error_can_come_before_what_it_is_about():
+    async with session() as (gateway, wire):
+        gateway.faults.on("reqPositions", Precede(2103))
+        wire.send(61, 1)
+        assert briefly(await wire.all()) == [["error", "2103"], ["position"], ["positionEnd"]]
+
+
+async def test_the_broker_can_cancel_an_order_by_itself():
+    async with session() as (gateway, wire):
+        gateway.faults.on("placeOrder", Do(lambda about: gateway.cancel(about.order_ref)))
+        wire.ask("placeOrder", 1, VTI_STOCK, limit_order())
+        assert briefly(await wire.all())[-2:] == [["orderStatus", "Cancelled"], ["error", "202"]]
+        assert gateway.exchange.working() == ()
+
+
+async def test_an_execution_can_be_corrected():
+    async with session() as (gateway, wire):
+
+        def correct(about):
+            (fill,) = gateway.exchange.executions()
+            gateway.correct(fill.exec_id, D(8), D("100.01"))
+
+        gateway.faults.on("commissionReport", Do(correct))
+        assert (await traded(wire)).count("execDetails") == 2
+        wire.send(*EXECUTIONS)
+        (fill,) = await wire.only("execDetails")
+        assert (fill[14][-3:], fill[19], fill[20]) == (".02", "8", "100.01")
+        gateway.exchange.audit()
+
+
+async def test_an_order_can_silently_disappear():
+    async with session() as (gateway, wire):
+        gateway.faults.on("placeOrder", Omit())
+        wire.ask("placeOrder", 1, VTI_STOCK, limit_order())
+        assert await wire.all() == []
+        assert gateway.exchange.tickets == {}
+
+
+async def test_a_fill_can_happen_while_nobody_is_connected():
+    clock = JumpingClock(NOW)
+    async with serving(clock=clock, fills=scripted(delay_seconds=D(5))) as gateway:
+        gateway.faults.on("orderStatus", Drop(at=None))
+        wire = await log_in(gateway)
+        wire.ask("placeOrder", 1, VTI_STOCK, market_order())
+        assert briefly(await wire.rest()) == [["openOrder", "1"], ["orderStatus", "Submitted"]]
+        await clock.sleep(6)
+        async with logged_in(gateway) as again:
+            again.send(*EXECUTIONS)
+            assert briefly(await again.all()) == [["execDetails", "1"], ["commissionReport"], ["execDetailsEnd"]]
+
+
+async def test_a_fault_is_for_the_client_it_is_scripted_for():
+    async with session(client=1) as (gateway, one), logged_in(gateway, 2) as two:
+        gateway.faults.on("positionEnd", Omit(), Match(client=2), times=None)
+        for wire in (one, two):
+            wire.send(61, 1)
+        assert ["positionEnd"] in briefly(await one.all())
+        assert ["positionEnd"] not in briefly(await two.all())
+
+
+async def test_a_fault_is_in_the_log_before_what_it_does():
+    async with session() as (gateway, wire):
+        gateway.faults.on("positionEnd", Drop())
+        wire.send(61, 1)
+        await wire.rest()
+        notes = [(entry.message, entry.fields) for entry in gateway.log][-2:]
+        assert notes == [("fault", ("positionEnd", "Drop(at=0)")), ("closed", ("as scripted",))]
+
+
+async def test_answers_take_their_latency_and_stay_in_order():
+    clock = JumpingClock(NOW)
+    async with serving(options(latency_seconds=0.1), clock=clock) as gateway:
+        wire = await dial(gateway)
+        await clock.sleep(0.2)
+        await wire.hear()
+        wire.send(71, 2, TRADER, "")
+        wire.send(61, 1)
+        wire.send(49, 1)
+        await clock.sleep(0.05)
+        assert gateway.links()[wire.port].written == len(frame(("178", "20260302 15:30:00 EST")))
+        await clock.sleep(0.1)
+        heard = briefly(await wire.until("currentTime"))
+        assert heard[:2] == [["managedAccounts"], ["nextValidId", "1"]]
+        assert heard[-3:] == [["position"], ["positionEnd"], ["currentTime"]]
+        await wire.close()
+
+
+async def test_a_second_client_with_the_same_id_hears_326_after_the_latency():
+    clock = JumpingClock(NOW)
+    async with serving(options(latency_seconds=0.1), clock=clock) as gateway:
+        for _ in range(2):
+            wire = await dial(gateway)
+            wire.send(71, 2, TRADER, "")
+            await clock.sleep(1)
+        assert briefly(await wire.rest())[1:] == [["error", "326"]]
+
+
+async def test_the_real_client_survives_what_is_scripted_for_it():
+    async with serving(clock=walls()) as gateway, library(gateway) as ib:
+        gateway.faults.on("execDetails", Hold("orderStatus"))
+        gateway.faults.on("commissionReport", Follow(2109))
+        trade = ib.placeOrder(VTI_STOCK, market_order())
+        await trade.commissionReportEvent
+        assert trade.filled() == 10.0
+        gateway.faults.on("positionEnd", Drop(at=3))
+        with pytest.raises(ConnectionError):
+            await ib.reqPositionsAsync()
+        assert not ib.isConnected()

@@ -1,0 +1,332 @@
+"""Orders on the wire: what is said of them, in which order, and to whom."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from builders import NOW
+from gateway_clients import (
+    VTI_STOCK,
+    briefly,
+    library,
+    limit_order,
+    logged_in,
+    market_order,
+    serving,
+    session,
+    walls,
+)
+from ib_async import ComboLeg, Contract, Forex, LimitOrder, Order, OrderState, Stock, TagValue
+from worlds import ACCOUNT, VTI, scripted
+
+from core.clock import JumpingClock
+from core.money import D
+from core.sim.exchange import FIRST_PERM_ID
+
+ACCEPTED = [["openOrder", "1"], ["orderStatus", "Submitted"]]
+FILLED = [["execDetails", "1"], ["openOrder", "1"], ["orderStatus", "Filled"], ["commissionReport"]]
+SUNDAY = datetime(2026, 3, 1, 15, 0, tzinfo=UTC)
+DELAY = {"fills": scripted(delay_seconds=D(5))}
+
+
+def place(wire, order_id=1, order=None, contract=VTI_STOCK):
+    wire.ask("placeOrder", order_id, contract, order or limit_order())
+
+
+async def placed(wire, *args, **more):
+    place(wire, *args, **more)
+    return await wire.all()
+
+
+async def test_an_order_that_rests_is_open_and_submitted():
+    async with session() as (_, wire):
+        heard = await placed(wire)
+        assert briefly(heard) == ACCEPTED
+        assert heard[1] == ("3", "1", "Submitted", "0", "10", "0", str(FIRST_PERM_ID), "0", "0", "42", "", "0")
+
+
+async def test_a_fill_is_its_execution_the_order_its_status_then_its_commission():
+    async with session(commission=D("1.25")) as (_, wire):
+        heard = await placed(wire, order=market_order())
+        assert briefly(heard) == ACCEPTED + FILLED
+        fill = heard[2]
+        assert fill[17:21] == ("ARCA", "BOT", "10", "100.02")
+        assert fill[24:27] == ("10", "100.02", "RB-AAAAAAAAAAAA-B1-1")
+        assert heard[-1][2:5] == (fill[14], "1.25", "USD")
+        assert heard[-2][2:6] == ("Filled", "10", "0", "100.02")
+
+
+async def test_a_part_leaves_the_rest_working():
+    async with session(fills=scripted(fill_fraction=D("0.5"))) as (_, wire):
+        heard = await placed(wire, order=market_order())
+        assert briefly(heard)[-2:] == [["orderStatus", "Submitted"], ["commissionReport"]]
+        assert heard[-2][3:5] == ("5", "5")
+
+
+async def test_each_of_several_executions_is_told_with_the_total_up_to_it():
+    async with session(fills=scripted(parts=3)) as (_, wire):
+        heard = await placed(wire, order=market_order())
+        assert [(fields[19], fields[24]) for fields in heard if fields[0] == "11"] == [
+            ("3", "3"),
+            ("3", "6"),
+            ("4", "10"),
+        ]
+        assert [fields[2:5] for fields in heard if fields[0] == "3"][1:] == [
+            ("Submitted", "3", "7"),
+            ("Submitted", "6", "4"),
+            ("Filled", "10", "0"),
+        ]
+
+
+async def test_an_order_for_a_closed_market_is_held_until_it_opens():
+    clock = JumpingClock(SUNDAY)
+    async with serving(clock=clock, as_of=SUNDAY) as gateway, logged_in(gateway) as wire:
+        heard = await placed(wire)
+        assert briefly(heard) == [["openOrder", "1"], ["orderStatus", "PreSubmitted"], ["error", "399"]]
+        assert heard[2][2] == "1"
+        wire.send(5, 1)
+        assert ["orderStatus", "PreSubmitted"] in briefly(await wire.all())
+        await clock.sleep(24 * 3600)
+        wire.send(5, 1)
+        assert ["orderStatus", "Submitted"] in briefly(await wire.all())
+
+
+async def test_a_cancel_is_pending_then_done_then_said_with_202():
+    async with session() as (_, wire):
+        await placed(wire)
+        wire.ask("cancelOrder", 1, "")
+        heard = await wire.all()
+        assert briefly(heard) == [["orderStatus", "PendingCancel"], ["orderStatus", "Cancelled"], ["error", "202"]]
+        assert heard[2][2] == "1"
+        assert heard[2][4].startswith("Order Canceled - reason:")
+
+
+async def test_a_cancel_of_an_unknown_order_is_10147_and_of_an_ended_one_10148():
+    async with session() as (_, wire):
+        wire.ask("cancelOrder", 9, "")
+        assert [fields[2:4] for fields in await wire.all()] == [("9", "10147")]
+        await placed(wire, order=market_order())
+        wire.ask("cancelOrder", 1, "")
+        assert [fields[2:4] for fields in await wire.all()] == [("1", "10148")]
+
+
+async def test_nobody_cancels_the_order_of_another_client_but_everybody_may_cancel_all():
+    async with session(client=1) as (_, one), logged_in(_, 2) as two:
+        await placed(one)
+        two.ask("cancelOrder", 1, "")
+        assert briefly(await two.all()) == [["error", "10147"]]
+        two.ask("reqGlobalCancel")
+        assert await two.all() == []
+        assert ["orderStatus", "Cancelled"] in briefly(await one.all())
+
+
+async def test_an_order_that_outlives_its_day_is_cancelled_because_the_day_is_over():
+    clock = JumpingClock(NOW)
+    async with serving(clock=clock) as gateway, logged_in(gateway) as wire:
+        await placed(wire)
+        await clock.sleep(3600)
+        heard = await wire.all()
+        assert briefly(heard) == [["orderStatus", "Cancelled"], ["error", "202"]]
+        assert heard[1][4] == "Order Canceled - reason:The day of the order is over"
+        wire.send(99, 0)
+        (ended,) = await wire.only("completedOrder")
+        assert (ended[76], ended[94]) == ("Cancelled", "Expired")
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        (201, [["error", "201"], ["orderStatus", "Inactive"]]),
+        (10243, [["error", "10243"]]),
+        (110, [["error", "110"]]),
+        (203, [["error", "203"]]),
+    ],
+)
+async def test_a_refused_order_is_an_error_and_only_after_201_a_status(code, said):
+    async with session(fills=scripted(reject=code)) as (_, wire):
+        assert briefly(await placed(wire)) == said
+
+
+@pytest.mark.parametrize(
+    ("order", "contract", "code"),
+    [
+        (limit_order(limit=99.505), VTI_STOCK, "110"),
+        (limit_order(quantity=0), VTI_STOCK, "434"),
+        (limit_order(quantity=100_000), VTI_STOCK, "201"),
+        (limit_order("SELL", 11, 100), VTI_STOCK, "201"),
+        (limit_order(account="DU7654321"), VTI_STOCK, "321"),
+        (limit_order(), Stock("NOPE", "SMART", "USD"), "200"),
+        (limit_order(), Stock("VTI", "SMART", "CAD"), "200"),
+        (limit_order(quantity=1.5), Forex("USDCAD"), "10243"),
+        (limit_order(tif="GTC"), VTI_STOCK, "321"),
+        (limit_order(tif="IOC"), VTI_STOCK, "321"),
+        (limit_order("SSHORT"), VTI_STOCK, "321"),
+        (Order(action="BUY", totalQuantity=1, orderType="STP", auxPrice=90), VTI_STOCK, "321"),
+        (Order(action="BUY", totalQuantity=1, orderType="LMT"), VTI_STOCK, "321"),
+        (limit_order(ocaGroup="one"), VTI_STOCK, "321"),
+        (limit_order(algoStrategy="Adaptive", algoParams=[TagValue("adaptivePriority", "Normal")]), VTI_STOCK, "321"),
+        (
+            limit_order(),
+            Contract(secType="BAG", symbol="VTI", currency="USD", comboLegs=[ComboLeg(1, 1, "BUY", "SMART")]),
+            "321",
+        ),
+    ],
+)
+async def test_what_the_venue_does_not_take_is_refused_with_the_order_s_id(order, contract, code):
+    async with session() as (gateway, wire):
+        heard = await placed(wire, order=order, contract=contract)
+        assert heard[0][2:4] == ("1", code)
+        assert gateway.exchange.working() == ()
+
+
+async def test_an_order_without_an_account_or_a_time_in_force_is_the_accounts_for_the_day():
+    async with session() as (gateway, wire):
+        assert briefly(await placed(wire, order=limit_order(account="", tif=""))) == ACCEPTED
+        (working,) = gateway.exchange.working()
+        assert working.quantity == 10
+
+
+@pytest.mark.parametrize("lower", [1, 4])
+async def test_an_id_that_was_passed_over_is_a_duplicate(lower):
+    async with session() as (_, wire):
+        await placed(wire, 5)
+        heard = await placed(wire, lower)
+        assert [fields[2:4] for fields in heard] == [(str(lower), "103")]
+
+
+@pytest.mark.parametrize("order_id", [0, -5])
+async def test_an_id_that_is_none_is_refused(order_id):
+    async with session() as (_, wire):
+        assert briefly(await placed(wire, order_id)) == [["error", "321"]]
+
+
+async def test_the_same_id_again_changes_the_order():
+    async with session() as (gateway, wire):
+        await placed(wire)
+        heard = await placed(wire, order=limit_order(limit=99.25, quantity=7))
+        assert briefly(heard) == ACCEPTED
+        assert (heard[0][14], heard[0][16], heard[0][25]) == ("7", "99.25", str(FIRST_PERM_ID))
+        (working,) = gateway.exchange.working()
+        assert (working.quantity, working.limit_price) == (7, D("99.25"))
+
+
+async def test_a_change_can_fill_the_order():
+    async with session() as (_, wire):
+        await placed(wire)
+        assert briefly(await placed(wire, order=limit_order(limit=101))) == ACCEPTED + FILLED
+
+
+async def test_a_refused_change_leaves_the_order_as_it_was():
+    async with session() as (gateway, wire):
+        await placed(wire)
+        heard = await placed(wire, order=limit_order(limit=99.505))
+        assert briefly(heard) == [["error", "110"], ["orderStatus", "Submitted"]]
+        assert gateway.exchange.working()[0].limit_price == D("99.5")
+
+
+async def test_a_filled_order_cannot_be_changed_and_a_cancelled_ones_id_is_a_duplicate():
+    async with session() as (_, wire):
+        await placed(wire, order=market_order())
+        assert [fields[2:4] for fields in await placed(wire)] == [("1", "104")]
+        await placed(wire, 2)
+        wire.ask("cancelOrder", 2, "")
+        await wire.all()
+        assert [fields[2:4] for fields in await placed(wire, 2)] == [("2", "103")]
+
+
+async def test_an_order_that_is_not_transmitted_waits_until_it_is():
+    async with session(client=1) as (_, wire), logged_in(_, 2) as other:
+        held = briefly(await placed(wire, order=limit_order(limit=101, transmit=False)))
+        assert ["orderStatus", "PendingSubmit"] in held
+        other.send(16, 1)
+        assert briefly(await other.all()) == [["openOrderEnd"]]
+        assert briefly(await placed(wire, order=limit_order(limit=101))) == ACCEPTED + FILLED
+
+
+async def test_a_what_if_tells_the_margin_and_leaves_nothing_behind():
+    async with session(commission=D(1)) as (gateway, wire):
+        (shown,) = await placed(wire, order=limit_order(whatIf=True))
+        assert shown[1] == "1"
+        assert (shown[92], shown[97], shown[103]) == ("1", "248.75", "1")
+        assert gateway.exchange.tickets == {}
+        assert briefly(await placed(wire)) == ACCEPTED
+
+
+@pytest.mark.parametrize(
+    ("order", "contract", "code"),
+    [
+        (limit_order(quantity=100_000, whatIf=True), VTI_STOCK, "201"),
+        (limit_order(limit=99.505, whatIf=True), VTI_STOCK, "110"),
+        (limit_order(whatIf=True), Stock("NOPE", "SMART", "USD"), "200"),
+    ],
+)
+async def test_a_what_if_of_an_order_that_would_be_refused_is_that_refusal(order, contract, code):
+    async with session() as (gateway, wire):
+        assert briefly(await placed(wire, order=order, contract=contract)) == [["error", code]]
+        assert gateway.exchange.tickets == {}
+
+
+async def test_an_order_that_is_lost_is_never_heard_of_and_its_id_is_spent():
+    async with session(fills=scripted(is_lost=True)) as (_, wire):
+        assert await placed(wire) == []
+        wire.send(8, 1, 1)
+        assert (await wire.hear())[2] == "2"
+
+
+async def test_currency_is_traded_like_anything_else():
+    async with session() as (gateway, wire):
+        order = limit_order(quantity=1000, limit=1.36005)
+        heard = await placed(wire, order=order, contract=Forex("USDCAD"))
+        assert briefly(heard) == ACCEPTED + FILLED
+        assert heard[2][4:6] == ("USD", "CASH")
+        assert gateway.exchange.books.cash["CAD"] == D("3639.95")
+
+
+async def test_the_real_client_follows_an_order_from_submission_to_commission():
+    async with serving(clock=walls(), commission=D(1)) as gateway, library(gateway) as ib:
+        vti = Stock("VTI", "SMART", "USD")
+        await ib.qualifyContractsAsync(vti)
+        trade = ib.placeOrder(vti, limit_order(limit=101.0))
+        await trade.commissionReportEvent
+        assert (trade.orderStatus.status, trade.filled(), trade.orderStatus.avgFillPrice) == ("Filled", 10.0, 100.02)
+        assert trade.fills[0].commissionReport.commission == 1.0
+        assert trade.order.permId == FIRST_PERM_ID
+        resting = ib.placeOrder(vti, limit_order(orderRef="RB-2"))
+        await resting.statusEvent
+        assert resting.orderStatus.status == "Submitted"
+        resting.order.lmtPrice = 99.0
+        ib.placeOrder(vti, resting.order)
+        await ib.reqCurrentTimeAsync()
+        assert [order.limit_price for order in gateway.exchange.working()] == [99]
+        effect = await ib.whatIfOrderAsync(vti, limit_order())
+        assert isinstance(effect, OrderState)
+        assert effect.initMarginChange == "248.75"
+        ib.cancelOrder(resting.order)
+        await resting.cancelledEvent
+        assert gateway.exchange.working() == ()
+
+
+async def test_the_real_client_finds_its_orders_again_after_a_restart():
+    async with serving(clock=walls()) as gateway:
+        async with library(gateway) as ib:
+            ib.placeOrder(VTI_STOCK, market_order(orderRef="RB-1"))
+            trade = ib.placeOrder(VTI_STOCK, limit_order(orderRef="RB-2"))
+            await trade.statusEvent
+        await gateway.restart()
+        async with library(gateway) as ib:
+            filled, resting = sorted(ib.trades(), key=lambda trade: trade.order.orderRef)
+            assert (filled.orderStatus.status, filled.filled()) == ("Filled", 10.0)
+            assert (resting.orderStatus.status, resting.order.permId) == ("Submitted", trade.order.permId)
+            assert ib.client.getReqId() > trade.order.orderId
+            ib.cancelOrder(resting.order)
+            await resting.cancelledEvent
+
+
+async def test_a_limit_order_of_the_library_is_what_the_exchange_gets():
+    async with session() as (gateway, wire):
+        await placed(wire, order=LimitOrder("SELL", 4, 100.5, orderRef="RB-X", account=ACCOUNT, outsideRth=True))
+        (ticket,) = gateway.exchange.tickets.values()
+        terms = ticket.terms
+        assert (terms.order_ref, terms.contract.symbol, terms.side) == ("RB-X", VTI, "SELL")
+        assert (terms.quantity, terms.order_type, terms.limit_price, terms.outside_rth) == (4, "LMT", D("100.5"), True)

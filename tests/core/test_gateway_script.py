@@ -1,0 +1,220 @@
+"""A world's script on the wire, and frames that nobody should send."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from builders import NOW
+from gateway_clients import (
+    GREETING,
+    VTI_STOCK,
+    briefly,
+    dial,
+    limit_order,
+    log_in,
+    logged_in,
+    market_order,
+    options,
+    serving,
+    session,
+)
+from worlds import ACCOUNT, VTI, held, quoted
+
+from core.clock import JumpingClock
+from core.model import USD, Symbol
+from core.money import D
+from core.sim.gateway import Bounds
+from core.sim.wire import frame
+from core.sim.world import Change, Fault, FaultKind, Point
+
+STREAM = ("", False, False, [])
+ORDER_OF_VTI = "order:VTI"
+
+
+def faulty(at, kind, times=1):
+    return {"faults": (Fault(at, kind, times),)}
+
+
+async def test_connections_are_refused_before_the_greeting_is_answered_so_many_times():
+    async with serving(**faulty(Point.CONNECT, FaultKind.DISCONNECT, 2)) as gateway:
+        for _ in range(2):
+            assert await (await dial(gateway)).rest() == []
+        wire = await log_in(gateway)
+        await wire.close()
+
+
+async def test_a_connection_that_is_too_much_hears_error_100():
+    async with serving(**faulty(Point.CONNECT, FaultKind.PACING)) as gateway:
+        heard = await (await dial(gateway)).rest()
+        assert heard[0][0] == "178"
+        assert briefly(heard[1:]) == [["error", "100"]]
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        (FaultKind.DISCONNECT, None),
+        (FaultKind.PACING, [["error", "100"]]),
+        (FaultKind.CONTRACT_NOT_FOUND, [["error", "200"]]),
+    ],
+)
+async def test_the_account_can_fail_once(kind, said):
+    async with session(**faulty(Point.SNAPSHOT, kind)) as (gateway, wire):
+        wire.send(6, 2, 1, ACCOUNT)
+        if said is None:
+            assert await wire.rest() == []
+        else:
+            assert briefly(await wire.all()) == said
+            await wire.close()
+        again = await log_in(gateway)
+        again.send(6, 2, 1, ACCOUNT)
+        assert ["accountDownloadEnd"] in briefly(await again.all())
+
+
+@pytest.mark.parametrize(
+    ("kind", "code"),
+    [(FaultKind.PACING, "100"), (FaultKind.CONTRACT_NOT_FOUND, "200"), (FaultKind.FRACTIONAL_REFUSED, "10243")],
+)
+async def test_an_order_can_be_refused_once(kind, code):
+    async with session(**faulty(ORDER_OF_VTI, kind)) as (gateway, wire):
+        wire.ask("placeOrder", 1, VTI_STOCK, limit_order())
+        assert [fields[2:4] for fields in await wire.all()] == [("1", code)]
+        assert [order.state.name for order in gateway.exchange.completed()] == ["REJECTED"]
+        wire.ask("placeOrder", 2, VTI_STOCK, limit_order())
+        assert ["orderStatus", "Submitted"] in briefly(await wire.all())
+
+
+async def test_the_line_breaks_once_an_order_arrived_and_what_is_left_refuses_connections():
+    async with session(**faulty(ORDER_OF_VTI, FaultKind.DISCONNECT, 3)) as (gateway, wire):
+        wire.ask("placeOrder", 1, VTI_STOCK, market_order())
+        assert await wire.rest() == []
+        assert [fill.shares for fill in gateway.exchange.executions()] == [10]
+        for _ in range(2):
+            assert await (await dial(gateway)).rest() == []
+        async with logged_in(gateway) as again:
+            again.ask("placeOrder", 2, VTI_STOCK, market_order())
+            assert ["orderStatus", "Filled"] in briefly(await again.all())
+
+
+async def test_a_point_of_the_run_moves_the_world_and_breaks_the_line():
+    change = Change(Point.BEFORE_BUYS, {VTI: quoted("99", "99.40", "99.2")}, (held(quantity="3"),), {USD: D(500_000)})
+    script = {"changes": (change,)} | faulty(Point.BEFORE_BUYS, FaultKind.DISCONNECT, 2)
+    async with session(**script) as (gateway, wire):
+        wire.ask("placeOrder", 1, VTI_STOCK, limit_order())
+        await wire.all()
+        gateway.reach(Point.BEFORE_SELLS)
+        assert await wire.all() == []
+        gateway.reach(Point.BEFORE_BUYS)
+        assert briefly(await wire.rest())[0] == ["execDetails", "1"]
+        assert gateway.exchange.books.held(VTI) == 13
+        assert await (await dial(gateway)).rest() == []
+        again = await log_in(gateway)
+        await again.close()
+
+
+async def test_what_a_point_holds_for_reads_and_orders_waits_for_them():
+    faults = tuple(Fault(Point.BEFORE_BUYS, kind) for kind in (FaultKind.FRACTIONAL_REFUSED, FaultKind.PACING))
+    async with session(faults=faults) as (gateway, wire):
+        gateway.reach(Point.BEFORE_BUYS)
+        wire.ask("reqMktData", 5, VTI_STOCK, *STREAM)
+        wire.ask("placeOrder", 7, VTI_STOCK, limit_order())
+        assert [fields[3] for fields in await wire.all()] == ["100", "10243"]
+
+
+async def test_the_kill_switch_is_thrown_at_its_point():
+    thrown = []
+    switch = options(on_kill_switch=lambda: thrown.append(True))
+    async with serving(switch, **faulty(Point.BEFORE_SELLS, FaultKind.KILL_SWITCH)) as gateway:
+        gateway.reach(Point.BEFORE_FX)
+        assert thrown == []
+        gateway.reach(Point.BEFORE_SELLS)
+        gateway.reach(Point.BEFORE_SELLS)
+        assert thrown == [True]
+
+
+async def test_an_order_above_the_message_limit_is_refused_and_remembered():
+    async with session() as (gateway, wire):
+        for _ in range(48):
+            wire.send(25, 1, 7)
+        wire.ask("placeOrder", 1, VTI_STOCK, limit_order())
+        wire.ask("cancelOrder", 1, "")
+        await wire.until("error")
+        heard = [fields for fields in await wire.until("error") if fields[3] != "366"]
+        while len(heard) < 2:
+            heard += [fields for fields in await wire.until("error") if fields[3] != "366"]
+        assert [fields[2:4] for fields in heard] == [("1", "100"), ("1", "100")]
+        assert [order.state.name for order in gateway.exchange.completed()] == ["REJECTED"]
+
+
+START = frame(("71", "2", "9", ""))
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"API\0\xff\xff\xff\xff",
+        b"API\0\x00\x00\x00\x02hi",
+        b"API\0\x00\x00\x00\x09v1..2..3x",
+        GREETING + b"\xff\xff\xff\xff",
+        GREETING + b"\x00\x00\x00\x00",
+        GREETING + b"\x00\x00\x00\x0271",
+        GREETING + frame(("71", "2", "nine", "")),
+        GREETING + frame(("",)),
+        GREETING + START + frame(("3", "1", "x")),
+        GREETING + START + frame(("1",)),
+        GREETING + START + frame(("71",)),
+        GREETING + START + frame(("61", "1", "too", "many")),
+        GREETING + START + frame(("9", "8", "5", "1e999") + ("",) * 15),
+        GREETING + START + b"\x00\x01\x00\x01" + b"1\0" * 32_768,
+    ],
+)
+async def test_a_hostile_frame_ends_its_own_connection_and_nothing_else(sent):
+    async with session(client=1) as (gateway, other):
+        wire = await dial(gateway, sent)
+        await wire.rest()
+        refused = [entry.fields[0] for entry in gateway.log if entry.message == "closed"]
+        assert len(refused) == 1
+        assert refused[0].startswith("refused: ")
+        assert await other.all() == []
+        next_one = await log_in(gateway, 9)
+        await next_one.close()
+
+
+async def test_fields_in_the_log_are_cut_to_a_bearable_length():
+    async with session() as (gateway, wire):
+        wire.send(4711, "x" * 60_000)
+        await wire.all()
+        assert max(len(text) for entry in gateway.log for text in entry.fields) <= 200
+
+
+@pytest.mark.parametrize("latency", [0.0, 1000.0])
+async def test_a_client_that_does_not_read_is_let_go_and_the_others_are_served(latency):
+    bounds = Bounds(queued_bytes=100_000)
+    chosen = options(bounds=bounds, latency_seconds=latency)
+    clock = JumpingClock(NOW)
+    async with serving(chosen, clock=clock) as gateway:
+        deaf = await dial(gateway)
+        deaf.reader._transport.pause_reading()
+        deaf.send(71, 2, 7, "")
+        for req_id in range(30):
+            deaf.ask("reqMktData", req_id, VTI_STOCK, *STREAM)
+        async with asyncio.timeout(20):
+            price = 100
+            while gateway.links():
+                price += 1
+                gateway.move(Change(Point.BEFORE_BUYS, {VTI: quoted(str(price), str(price + 1))}))
+                await asyncio.sleep(0)
+        deaf.reader._transport.resume_reading()
+        (closed,) = [entry for entry in gateway.log if entry.message == "closed"]
+        assert closed.fields == ("refused: it does not read what it is told",)
+        if not latency:
+            async with logged_in(gateway) as other:
+                assert await other.all() == []
+
+
+async def test_a_symbol_that_is_only_listed_can_be_asked_for():
+    async with session(listed=frozenset({Symbol("GLD")})) as (_, wire):
+        wire.send(9, 8, 5, 0, "GLD", "STK", "", 0, "", "", "SMART", "", "USD", "", "", 0, "", "", "")
+        assert ["contractDetails"] in briefly(await wire.all())
