@@ -37,6 +37,7 @@ from core.model import (
 )
 from core.money import BPS, ceil_to, floor_to, plain
 from core.quotes import Nbbo, is_stale, nbbo, usable_sides, why_no_nbbo
+from core.wording import age_text
 
 Ticks = tuple[TickBand, ...]
 
@@ -300,7 +301,7 @@ def _warnings(quote: Quote, limit: Limit, pricing: Pricing, *, is_old: bool) -> 
 
 def _age_words(quote: Quote, pricing: Pricing) -> str:
     age, limit = pricing.now - quote.taken_at, pricing.quotes.stale_after
-    return f"stale quote, {age.total_seconds():.1f} s old (limit {limit.total_seconds():g} s)"
+    return f"stale quote, {age_text(age)} old (limit {limit.total_seconds():g} s)"
 
 
 def _band(ticks: Ticks, price: Decimal) -> int:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import timedelta
+from decimal import Decimal
 from difflib import get_close_matches
 
 SHOWN_LENGTH = 60
@@ -19,6 +21,28 @@ def visible(text: str) -> str:
     cut = text[:SHOWN_LENGTH]
     plain = "".join(char if " " <= char <= "~" else char.encode("unicode_escape").decode("ascii") for char in cut)
     return plain + ("..." if len(text) > SHOWN_LENGTH else "")
+
+
+def price_text(price: Decimal) -> str:
+    """A price in plain digits, at least two of them a fraction and no needless zero after those.
+
+    >>> [price_text(Decimal(each)) for each in ("100.0050", "99.5", "250")]
+    ['100.005', '99.50', '250.00']
+    """
+    whole, _, fraction = f"{price:f}".partition(".")
+    return f"{whole}.{fraction.rstrip('0'):0<2}"
+
+
+def age_text(age: timedelta) -> str:
+    """How old something is, as roughly as one would say it.
+
+    >>> [age_text(timedelta(seconds=each)) for each in (10.5, 61, 158_401)]
+    ['10.5 s', '1 min', '44 h']
+    """
+    seconds = age.total_seconds()
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    return f"{seconds // 60:.0f} min" if seconds < 3600 else f"{seconds // 3600:.0f} h"
 
 
 def counted(number: int, noun: str) -> str:

@@ -41,7 +41,14 @@ class SimulatedIB(LiveIB):
         """Let what the script holds for this point happen at the gateway."""
         self.gateway.reach(point)
 
+    @property
+    def is_connected(self) -> bool:
+        """False from the moment the gateway has hung up, whether or not the client has heard of it."""
+        link = self.link()
+        return super().is_connected and link is not None and link.port in self.gateway.links()
+
     async def connect(self) -> None:
+        await self._clock.sleep(0)  # what is under way arrives first, be it the end of the last connection
         if not self.gateway.is_listening:
             self._options = replace(self._options, host=LOOPBACK, port=await self.gateway.start())
         await super().connect()

@@ -27,6 +27,7 @@ from core.execution.watch import LOOK_AT_ACCOUNT, Watch
 from core.execution.winding import ask_cancel, close_unknown
 from core.model import ExecutionRules, Order, OrderRecord, OrderRef, OrderState, Stage
 from core.money import ZERO
+from core.wording import price_text
 
 Guard = Callable[[Order | None], None]
 """Raises what forbids to send this order now, or, with None, what forbids to let orders work on."""
@@ -165,7 +166,7 @@ class StageRun:
         watch.journal.sending(order.ref, at=now)
         self._refs.append(order.ref)
         self._live[order.ref] = _Ticket(order.ref, _Wait.ACKNOWLEDGEMENT, self._in(self._rules.acknowledge_seconds))
-        price = "at the market" if order.limit_price is None else f"at {order.limit_price:f}"
+        price = "at the market" if order.limit_price is None else f"at {price_text(order.limit_price)}"
         watch.tell("sending", f"{order.ref} {order.side} {order.quantity:f} {order.contract.symbol} {price}")
         try:
             await watch.broker.place(order)

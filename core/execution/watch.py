@@ -25,6 +25,7 @@ from core.model import (
     RunEvent,
 )
 from core.reading import Reader
+from core.wording import price_text
 
 LOOK_AT_ACCOUNT = "look at the account in TWS before the next run"
 
@@ -159,7 +160,9 @@ class Watch:
         is_new = len(after.fills) > len(before.fills)
         if not is_new and any(known.exec_id == fill.exec_id for known in before.fills):
             return  # the same fill again, with its commission
-        self.tell("fill", f"{ref} {fill.shares:f} at {fill.price:f}, {after.filled:f} of {after.order.quantity:f}")
+        self.tell(
+            "fill", f"{ref} {fill.shares:f} at {price_text(fill.price)}, {after.filled:f} of {after.order.quantity:f}"
+        )
         if not is_new:
             now = f"filled {before.filled:f} before, {after.filled:f} now"
             self._alarm(f"an execution of order {ref} was corrected: {now}")
@@ -191,5 +194,5 @@ def _as_loss(error: BrokerError) -> ConnectionLost:
 
 def _words(event: OrderUpdate | Fill) -> str:
     if isinstance(event, Fill):
-        return f"{event.side} {event.shares:f} {event.symbol} at {event.price:f}"
+        return f"{event.side} {event.shares:f} {event.symbol} at {price_text(event.price)}"
     return f"{event.state.label} {event.reason}".rstrip()

@@ -8,6 +8,7 @@ from decimal import Decimal
 from core.model import AccountSnapshot, Plan, Quote, QuoteRules, Symbol
 from core.money import BPS, ZERO
 from core.quotes import price_of
+from core.wording import price_text
 
 
 def account_changes(before: AccountSnapshot, now: AccountSnapshot) -> tuple[str, ...]:
@@ -35,7 +36,7 @@ def price_moves(plan: Plan, quotes: Mapping[Symbol, Quote], rules: QuoteRules, m
         if price is None:
             moves.append(f"{line.symbol}: no price now")
         elif abs(price.value - line.price.value) * BPS > most_bps * line.price.value:
-            moves.append(f"{line.symbol}: {line.price.value:f} then, {price.value:f} now")
+            moves.append(f"{line.symbol}: {price_text(line.price.value)} then, {price_text(price.value)} now")
     return tuple(moves)
 
 

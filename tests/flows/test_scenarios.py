@@ -9,7 +9,6 @@ import pytest
 from goldens import assert_golden
 
 from core.errors import UsageError
-from core.model import BrokerKind
 from deployments.scenarios import run_scenarios
 
 FOLDER = Path(__file__).parent.parent / "scenarios"
@@ -23,7 +22,7 @@ pytestmark = [pytest.mark.usefixtures("prefect_server"), pytest.mark.timeout(240
 def results(prefect_server, tmp_path_factory) -> Path:
     """The folder into which `rebalance scenario tests/scenarios --out DIR` wrote all of them."""
     out = tmp_path_factory.mktemp("scenarios")
-    run_scenarios([FOLDER], out, BrokerKind.FAKE)
+    run_scenarios([FOLDER], out)
     return out
 
 
@@ -70,10 +69,10 @@ def test_a_file_that_is_no_scenario_is_named_when_the_others_have_run(prefect_se
     (folder / "a_typo.yaml").write_text("nmae: text\n")
     (folder / "c_list.yaml").write_text("- text\n")
     with pytest.raises(UsageError, match="2 scenarios could not be run") as refusal:
-        run_scenarios([folder], out, BrokerKind.FAKE)
+        run_scenarios([folder], out)
     assert [each.name for each in out.iterdir()] == ["b_good"]
     assert result_of(out, "b_good")["exit_code"] == 10
     assert any("a_typo.yaml: nmae: unknown key" in fault for fault in refusal.value.faults)
     (folder / "a_typo.yaml").unlink()
     with pytest.raises(UsageError, match=r"c_list\.yaml: 1 fault: must be a mapping"):
-        run_scenarios([folder], out, BrokerKind.FAKE)
+        run_scenarios([folder], out)

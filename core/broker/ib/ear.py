@@ -51,7 +51,7 @@ class HearingDecoder(Decoder):
 
     def exception(self, _: str) -> None:
         """ib_async reports here, within its except clause, what it gives up on."""
-        self._hear(heard.Garbled(self._number, repr(sys.exception())))
+        self._hear(heard.Garbled(self._number, str(sys.exception())))
 
 
 class Ear(Wrapper):

@@ -12,7 +12,7 @@ from core.broker.ib import words as heard
 from core.broker.ib.fills import Fills
 from core.broker.ib.orders import OwnOrders
 from core.broker.ib.requests import LineGone, RequestRefused, Requests
-from core.broker.wordings import lost, too_fast
+from core.broker.wordings import NOT_CONNECTED, lost, too_fast
 from core.clock import Clock
 from core.errors import BrokerError
 from core.model import AccountId, BrokerEvent, ConnectionChange, Notice
@@ -47,6 +47,7 @@ class Hearing:
         self.is_gone = False
         self.is_link_up = True
         self.why_gone = ""
+        self._link_lost = ""
         self.refusal: BrokerError | None = None
         self.heard_at = clock.now()
         self.words = 0
@@ -62,6 +63,11 @@ class Hearing:
     def is_up(self) -> bool:
         """Whether the gateway is there, and IBKR behind it."""
         return self.is_link_up and not self.is_gone
+
+    @property
+    def why_down(self) -> str:
+        """What is said to who needs the connection while it is not whole."""
+        return NOT_CONNECTED if self.is_gone else self._link_lost
 
     def deliver(self, event: BrokerEvent) -> None:
         """An event for whoever asks for the next one."""
@@ -196,7 +202,7 @@ class Hearing:
 
     def _lose_link(self, word: heard.ErrorWord) -> None:
         if self.is_link_up:
-            self.is_link_up = False
+            self.is_link_up, self._link_lost = False, word.text.rstrip(".")
             self.deliver(ConnectionChange(is_up=False, at=self._clock.now(), reason=word.text))
             self._fail_all(LineGone())
 

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import logging
 
+from loguru import logger as run_log
+
 from core.masking import mask_accounts
 
 NAMES = ("ib_async.client", "ib_async.ib", "ib_async.wrapper", "ib_async.Decoder")
 
 
 def quieten() -> None:
-    """Let nothing below a warning through, and what is left only for who listens to DEBUG, accounts masked."""
+    """Let warnings through only, to our own log at DEBUG with accounts masked."""
     for name in NAMES:
         logger = logging.getLogger(name)
         logger.setLevel(logging.WARNING)
-        if _discreet not in logger.filters:
-            logger.addFilter(_discreet)
+        if _diverted not in logger.filters:
+            logger.addFilter(_diverted)
 
 
-def _discreet(record: logging.LogRecord) -> bool:
-    record.msg, record.args = mask_accounts(record.getMessage()), ()
-    record.levelno, record.levelname = logging.DEBUG, "DEBUG"
-    return True
+def _diverted(record: logging.LogRecord) -> bool:
+    run_log.debug("{}: {}", record.name, mask_accounts(record.getMessage()))
+    return False

@@ -117,7 +117,7 @@ class Session:
     def require_up(self) -> None:
         """Raises ConnectionLost unless the connection is whole."""
         if not self.is_up:
-            raise lost(NOT_CONNECTED)
+            raise lost(self.hearing.why_down)
 
     async def await_news(self, seconds: float) -> None:
         """Return when something happened, or so many seconds have passed."""

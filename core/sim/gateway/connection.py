@@ -60,6 +60,11 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._deadline: asyncio.TimerHandle | None = None
 
+    @property
+    def is_over(self) -> bool:
+        """Whether it has ended on this side; the client may not have heard of that yet."""
+        return self._is_over
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 - a stream server's transport is one
         self._transport = transport

@@ -103,7 +103,7 @@ class Gateway:
         return {
             connection.peer_port: connection.traffic
             for connection in self._connections.values()
-            if connection.peer_port
+            if connection.peer_port and not connection.is_over
         }
 
     def say(self, code: int, text: str = "") -> None:
