@@ -1,0 +1,90 @@
+"""The account from the rows of a download: complete, or an error that names what is missing."""
+
+from __future__ import annotations
+
+import pytest
+
+from core.broker.ib.account import disagreements, held, ledger_of
+from core.broker.ib.words import HoldingRow, Named, PositionRow, ValueRow
+from core.errors import ConnectionLost
+from core.model import CAD, USD
+from core.money import D
+
+ACCOUNT = "DU1234567"
+TOLD = {
+    ("NetLiquidation", "CAD"): "141002.50",
+    ("ExcessLiquidity", "CAD"): "100000",
+    ("BuyingPower", "CAD"): "400000",
+    ("MaintMarginReq", "CAD"): "250.5",
+    ("CashBalance", "CAD"): "5000",
+    ("CashBalance", "USD"): "-100.25",
+    ("CashBalance", "BASE"): "4860",
+    ("ExchangeRate", "CAD"): "1.00",
+    ("ExchangeRate", "USD"): "1.36",
+    ("ExchangeRate", "BASE"): "1.00",
+    ("AccountReady", ""): "true",
+}
+
+
+def rows(**changes):
+    """The rows, with some left out (None) or told otherwise: `NetLiquidation_CAD="1"`."""
+    told = TOLD | {tuple(key.split("_")): text for key, text in changes.items()}
+    return [ValueRow(ACCOUNT, tag, text, currency) for (tag, currency), text in told.items() if text is not None]
+
+
+def holding(quantity, con_id=1, symbol="VTI"):
+    return HoldingRow(ACCOUNT, Named(con_id, symbol, "STK", USD), D(quantity), D(100), D(100) * D(quantity), D(90))
+
+
+def position(quantity, con_id=1, symbol="VTI"):
+    return PositionRow(ACCOUNT, Named(con_id, symbol, "STK", USD), D(quantity))
+
+
+def test_figures_are_in_the_base_currency_and_the_sum_over_currencies_is_no_currency():
+    ledger = ledger_of(rows())
+    assert ledger.base == CAD
+    assert ledger.totals["NetLiquidation"] == D("141002.50")
+    assert ledger.cash == {CAD: D(5000), USD: D("-100.25")}
+    assert ledger.rates == {CAD: D(1), USD: D("1.36")}
+
+
+def test_the_last_word_on_a_figure_counts():
+    assert ledger_of([*rows(), ValueRow(ACCOUNT, "CashBalance", "7", "CAD")]).cash[CAD] == D(7)
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"NetLiquidation_CAD": None}, ["NetLiquidation"]),
+        ({"NetLiquidation_CAD": "n/a"}, ["NetLiquidation"]),
+        ({"NetLiquidation_USD": "5"}, ["NetLiquidation", "one currency"]),
+        ({"ExcessLiquidity_CAD": None}, ["ExcessLiquidity"]),
+        ({"BuyingPower_CAD": None, "MaintMarginReq_CAD": None}, ["BuyingPower", "MaintMarginReq"]),
+        ({"CashBalance_CAD": None}, ["CashBalance of CAD"]),
+        ({"ExchangeRate_USD": None}, ["ExchangeRate of USD"]),
+        ({"ExchangeRate_USD": "nan"}, ["ExchangeRate of USD"]),
+    ],
+)
+def test_what_is_missing_is_named(changes, named):
+    with pytest.raises(ConnectionLost) as error:
+        ledger_of(rows(**changes))
+    assert all(name in error.value.message for name in named)
+
+
+def test_the_last_row_of_each_holding_counts_and_an_empty_one_is_none():
+    listed = held([holding(5), holding(3, 2, "BND"), holding(7), holding(0, 3, "IJR")])
+    assert [(row.named.symbol, row.quantity) for row in listed] == [("BND", D(3)), ("VTI", D(7))]
+
+
+@pytest.mark.parametrize(
+    ("holdings", "positions", "told"),
+    [
+        ([holding(5)], [position("5.0")], []),
+        ([holding(5)], [position(7)], ["VTI: 5 and 7"]),
+        ([holding(5)], [], ["VTI: 5 and 0"]),
+        ([], [position(7), position(1, 2, "BND")], ["BND: 0 and 1", "VTI: 0 and 7"]),
+        ([], [position(0)], []),
+    ],
+)
+def test_two_lists_that_disagree_are_named_with_both_quantities(holdings, positions, told):
+    assert disagreements(holdings, positions) == told

@@ -1,0 +1,138 @@
+"""What the ticks of one line make of a quote, and when the line has been heard out."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from builders import NOW
+
+from core.broker.ib.quotes import QuoteWatch
+from core.broker.ib.words import DataKind, Halt, Stamp, Tick
+from core.clock import JumpingClock
+from core.model import MarketDataType, Symbol
+from core.money import D
+
+VTI = Symbol("VTI")
+ID = 9
+
+
+def price(kind, text, size=100):
+    return Tick(ID, kind, None if text is None else D(text), None if size is None else D(size))
+
+
+def size(kind, number):
+    return Tick(ID, kind, None, D(number))
+
+
+def stamp(seconds):
+    """The last trade so many seconds ago."""
+    return Stamp(ID, NOW - timedelta(seconds=seconds))
+
+
+IMAGE = (price(1, "100.00"), price(2, "100.02"), price(4, "100.01"), price(9, "99.50", 0))
+
+
+@pytest.fixture
+def clock():
+    return JumpingClock(NOW)
+
+
+def watched(clock, *words, is_snapshot=False):
+    watch = QuoteWatch(VTI, clock, is_snapshot=is_snapshot)
+    for word in words:
+        watch.hear(word)
+    return watch
+
+
+def prices(quote):
+    return quote.bid, quote.ask, quote.last, quote.previous_close
+
+
+async def test_an_image_with_a_fresh_stamp_is_all_there_is_to_hear(clock):
+    watch = watched(clock, *IMAGE, stamp(0))
+    assert watch.done.done()
+    assert prices(watch.quote()) == (D("100.00"), D("100.02"), D("100.01"), D("99.50"))
+    assert watch.quote().taken_at == NOW
+
+
+@pytest.mark.parametrize(
+    "absent",
+    [price(1, "-1", 0), price(1, "-1"), price(1, "100.00", 0), price(1, "0"), price(1, None), size(0, 0)],
+)
+async def test_a_side_without_a_price_or_a_size_is_absent(clock, absent):
+    assert watched(clock, *IMAGE, absent).quote().bid is None
+
+
+async def test_a_last_price_needs_no_size(clock):
+    assert watched(clock, price(4, "100.01", 0)).quote().last == D("100.01")
+
+
+async def test_delayed_ticks_are_prices_too(clock):
+    words = DataKind(ID, 3), price(66, "1"), price(67, "2"), price(68, "3"), price(75, "4"), stamp(0)
+    watch = watched(clock, *words)
+    assert watch.done.done()
+    assert prices(watch.quote()) == (D(1), D(2), D(3), D(4))
+    assert watch.quote().data_type is MarketDataType.DELAYED
+
+
+@pytest.mark.parametrize(
+    ("number", "kind"),
+    [(1, MarketDataType.LIVE), (2, MarketDataType.FROZEN), (3, MarketDataType.DELAYED),
+     (4, MarketDataType.DELAYED_FROZEN)],
+)  # fmt: skip
+async def test_the_line_says_of_what_kind_its_data_is(clock, number, kind):
+    assert watched(clock, DataKind(ID, number)).quote().data_type is kind
+
+
+async def test_an_incomplete_image_is_not_all(clock):
+    assert not watched(clock, *IMAGE[:3], stamp(0)).done.done()
+
+
+async def test_an_old_stamp_without_a_sign_of_life_is_the_age_of_the_quote(clock):
+    watch = watched(clock, *IMAGE, stamp(3600))
+    assert not watch.done.done()
+    assert watch.quote().taken_at == NOW - timedelta(hours=1)
+
+
+@pytest.mark.parametrize("tick", [price(1, "100.01"), size(0, 200), size(8, 12345), price(4, "100.01")])
+async def test_a_later_tick_is_a_sign_of_life_however_old_the_last_trade(clock, tick):
+    watch = watched(clock, *IMAGE, size(0, 100), size(8, 12000), stamp(3600))
+    await clock.sleep(0.5)
+    watch.hear(tick)
+    assert watch.done.done()
+    assert watch.quote().taken_at == NOW + timedelta(seconds=0.5)
+
+
+async def test_the_sizes_that_follow_their_prices_at_once_are_no_sign_of_life(clock):
+    watch = watched(clock, *IMAGE, stamp(3600), size(0, 100), size(3, 100), size(0, 100))
+    assert not watch.done.done()
+
+
+async def test_without_a_stamp_a_quote_is_as_old_as_its_arrival(clock):
+    watch = watched(clock, *IMAGE)
+    await clock.sleep(2)
+    assert watch.quote().taken_at == NOW
+
+
+async def test_a_stamp_ahead_of_us_makes_no_quote_of_the_future(clock):
+    assert watched(clock, *IMAGE, stamp(-5)).quote().taken_at == NOW
+
+
+async def test_without_a_word_there_is_a_quote_of_nothing(clock):
+    quote = watched(clock).quote()
+    assert prices(quote) == (None, None, None, None)
+    assert quote.taken_at == NOW
+
+
+async def test_a_halt_is_told_and_its_end_as_well(clock):
+    assert watched(clock, Halt(ID, is_halted=True)).quote().is_halted
+    assert not watched(clock, Halt(ID, is_halted=True), Halt(ID, is_halted=False)).quote().is_halted
+
+
+async def test_a_snapshot_is_complete_when_the_broker_says_so(clock):
+    watch = watched(clock, *IMAGE, stamp(0), is_snapshot=True)
+    assert not watch.done.done()
+    watch.end()
+    assert watch.done.done()
+    assert watch.quote().is_snapshot
