@@ -102,6 +102,8 @@ class Connection(asyncio.Protocol):
 
     def say(self, fields: Fields, about: About = NOTHING) -> None:
         """Tell the client; while the venue is cut off, only what the gateway itself knows."""
+        if self._is_over or self._is_silent:
+            return
         name = answer_name(fields[0])
         is_local = name in LOCAL or (name == "error" and about.id == NOTHING.id)
         if self._house.is_cut_off and not is_local:
@@ -259,8 +261,6 @@ class Connection(asyncio.Protocol):
         self._stop_deadline()
         self._outbox.end()
         if self._session:
-            for line in self._session.lines.values():
-                line.stop()
             self._house.sessions.pop(self.client, None)
         return True
 
