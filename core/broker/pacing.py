@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 from core.clock import Clock
 from core.sim.pacing import SECOND, MessageWindow
 
-# how far a late waker may catch up; without it each wait's overshoot would cost throughput
-CATCH_UP = timedelta(milliseconds=100)
+# how late a waker may come and catch up; without it each wait's overshoot would cost throughput
+CATCH_UP = timedelta(milliseconds=25)
 
 
 class Pace:
@@ -37,7 +37,9 @@ class Pace:
         """Count messages that leave now."""
         now = self._clock.now()
         for _ in range(messages):
-            self._next = max(self._next or now, now - CATCH_UP) + self._gap
+            due = self._next
+            # after a rest there is nothing to catch up with
+            self._next = (now if due is None or now - due > CATCH_UP else due) + self._gap
             self._window.spend(max(now, self._window.free_at(now)))
 
     def _free_at(self) -> datetime:

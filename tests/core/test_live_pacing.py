@@ -67,6 +67,15 @@ async def test_a_message_after_a_rest_waits_for_nothing():
     assert clock.now() == before
 
 
+async def test_after_a_rest_messages_are_spread_as_before_it():
+    clock = JumpingClock(NOW)
+    pace = Pace(clock, 50)
+    await pace.turn()
+    await clock.sleep(5)
+    times = await sent_at(clock, pace, 3)
+    assert [later - earlier for earlier, later in pairwise(times)] == [SECOND / 50] * 2
+
+
 @given(st.integers(2, 50), st.lists(st.floats(0, 2, allow_nan=False), max_size=120))
 def test_whenever_messages_are_wanted_no_second_has_more_than_allowed(rate, rests):
     async def play():
