@@ -64,6 +64,9 @@ class Ear(Wrapper):
         super().__init__(ib)
         self._hear = hear
 
+    def connectAck(self) -> None:
+        self._hear(heard.Version(self.ib.client.serverVersion()))
+
     def managedAccounts(self, accountsList: str) -> None:
         self._hear(heard.Accounts(tuple(AccountId(each) for each in accountsList.split(",") if each)))
         super().managedAccounts(accountsList)

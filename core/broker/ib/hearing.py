@@ -95,6 +95,7 @@ class Hearing:
     def _table(self) -> Mapping[type, Callable[[Any], None]]:
         requests = self.requests
         return {
+            heard.Version: self._hear_version,
             heard.Accounts: self._hear_accounts,
             heard.ValueRow: lambda row: requests.add(heard.ACCOUNT, row),
             heard.HoldingRow: lambda row: requests.add(heard.ACCOUNT, row),
@@ -119,6 +120,11 @@ class Hearing:
     def _answer(self, key: heard.Key, row: heard.Word) -> None:
         self.requests.add(key, row)
         self.requests.end(key)
+
+    def _hear_version(self, word: heard.Version) -> None:
+        if word.number > heard.NEWEST_VERSION:
+            told = f"the gateway speaks version {word.number} of its protocol, we up to {heard.NEWEST_VERSION}"
+            self._refuse(lost(told))
 
     def _hear_accounts(self, word: heard.Accounts) -> None:
         self.accounts = word.ids

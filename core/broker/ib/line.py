@@ -23,8 +23,6 @@ from core.broker.ib.quieting import quieten
 from core.model import AccountId, Order, OrderType
 from core.model import Contract as OurContract
 
-NEWEST_VERSION = Client.MaxClientVersion
-
 
 @dataclass(frozen=True, slots=True)
 class Link:
@@ -86,11 +84,6 @@ class Line:
     @property
     def messages_sent(self) -> int:
         return int(self._client.conn.numMsgSent)
-
-    @property
-    def version(self) -> int:
-        """The version of the protocol that the gateway chose."""
-        return int(self._client.serverVersion())
 
     def next_id(self) -> int:
         """An id for a request or an order; ids of both grow from one count."""

@@ -20,7 +20,7 @@ from core.broker.ib.whatif import effect_of, refusal_of
 from core.broker.pacing import Pace
 from core.broker.wordings import BROKE_WHILE_SENDING, NOT_CONNECTED, lost
 from core.clock import Clock, RunningClock
-from core.errors import ConnectionLost, SafetyRefused
+from core.errors import SafetyRefused
 from core.model import (
     AccountId,
     AccountSnapshot,
@@ -32,7 +32,6 @@ from core.model import (
     Fill,
     MarginEffect,
     MarketDataType,
-    Notice,
     Order,
     OrderRef,
     Quote,
@@ -57,8 +56,9 @@ class LiveIB:
 
     def __init__(self, options: LiveOptions, clock: Clock | None = None) -> None:
         self._options = options
-        self._clock = clock or RunningClock()
-        self._is_walls = clock is None
+        self._own_clock = RunningClock() if clock is None else None
+        self._clock: Clock = clock or self._own_clock or RunningClock()
+        self._clock_gap = timedelta(0)
         self._pace = Pace(self._clock, options.messages_per_second)
         self._catalogue = Catalogue()
         self._data_type = MarketDataType.LIVE
@@ -80,6 +80,10 @@ class LiveIB:
     def go_to(self, port: int) -> None:
         """Have the next connection made to this port."""
         self._options = replace(self._options, port=port)
+
+    @property
+    def clock_gap(self) -> timedelta:
+        return self._clock_gap
 
     def now(self) -> datetime:
         return self._clock.now()
@@ -205,21 +209,17 @@ class LiveIB:
         await session.send(session.line.stop_positions)
         if self._data_type is not MarketDataType.LIVE:
             await session.send(lambda: session.line.ask_data_type(NUMBERS[self._data_type]))
-        if self._is_walls:
-            await self._compare_clocks(session)
+        if self._own_clock:
+            await self._compare_clocks(session, self._own_clock)
 
-    async def _compare_clocks(self, session: Session) -> None:
-        """Raises ConnectionLost when the computer's clock is wrong, or the gateway's; who only reads gets a notice."""
+    async def _compare_clocks(self, session: Session, clock: RunningClock) -> None:
+        """Go by the gateway's clock where it is not this computer's: quotes and trading hours are told in its time."""
         rows: list[heard.TimeRow] = await session.ask(heard.TIME, session.line.ask_time, "time")
-        now, told = self.now(), rows[0].at
+        now, told = clock.now(), rows[0].at
         # the gateway tells whole seconds
-        apart = max(told - now, now - told - ONE_SECOND)
-        if apart <= TIME_APART:
-            return
-        text = f"this computer's clock and the gateway's are {apart.total_seconds():.0f} s apart"
-        if not self._options.is_read_only:
-            raise ConnectionLost(text, next_step="set both clocks by a time server, then start the run again")
-        session.hearing.deliver(Notice(text, now))
+        if max(told - now, now - told - ONE_SECOND) > TIME_APART:
+            clock.set(told)
+            self._clock_gap += told - now
 
     async def _await_link(self, session: Session) -> None:
         """Return when the gateway has IBKR behind it again. Raises ConnectionLost."""

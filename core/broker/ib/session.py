@@ -9,11 +9,11 @@ from datetime import timedelta
 from typing import Any, TypeVar
 
 from core.broker.ib.hearing import Hearing
-from core.broker.ib.line import NEWEST_VERSION, Line
+from core.broker.ib.line import Line
 from core.broker.ib.requests import LineGone
 from core.broker.ib.words import Key
 from core.broker.pacing import Pace
-from core.broker.wordings import NOT_CONNECTED, REFUSED, broke_while_reading, lost
+from core.broker.wordings import REFUSED, broke_while_reading, lost
 from core.clock import Clock
 from core.errors import BrokerError
 from core.model import AccountId
@@ -73,8 +73,6 @@ class Session:
         finally:
             await _put_away(dialling)
         self._pace.spend(self.line.messages_sent)
-        if self.line.version > NEWEST_VERSION:
-            raise lost(f"the gateway speaks version {self.line.version} of its protocol, we up to {NEWEST_VERSION}")
 
     def close(self, why: str = "") -> None:
         """Hang up; nothing more is heard or told."""

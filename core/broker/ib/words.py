@@ -16,6 +16,8 @@ from core.model import AccountId, Currency, OrderRef, Side, Symbol, TickBand
 Key = int | str
 """What an answer is an answer to: the id of a request, or the name of one that has no id."""
 
+NEWEST_VERSION = 178  # beyond it ib_async would misread what comes
+
 ACCOUNT = "account"
 POSITIONS = "positions"
 OPEN_ORDERS = "open orders"
@@ -47,6 +49,13 @@ class Named:
             return Symbol(f"{self.symbol}.{self.currency}")
         is_share = self.security_type == "STK" or not self.local_symbol
         return Symbol(self.symbol if is_share else self.local_symbol)
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """The version of the protocol that the gateway chose."""
+
+    number: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,7 +255,8 @@ class Garbled:
 
 MarketWord = Tick | Halt | Stamp | DataKind
 Word = (
-    Accounts
+    Version
+    | Accounts
     | ValueRow
     | HoldingRow
     | PositionRow

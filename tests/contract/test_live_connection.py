@@ -1,0 +1,338 @@
+"""The connection of LiveIB: how it comes about, how it is lost, and what it never does."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from broker_contract import drain, listed, of_kind
+from live import venue_of
+from worlds import ACCOUNT, VTI, account, earlier, order, world
+
+from core.broker.ib import LiveIB, LiveOptions
+from core.clock import RunningClock
+from core.errors import ConnectionLost, SafetyRefused
+from core.model import ConnectionChange, MarketDataType, OrderRef, OrderState, OrderUpdate
+from core.sim.gateway.faults import Answer, HalfOpen, Lane, Omit, Parcel
+from core.sim.gateway.log import Way
+from core.sim.wire import frame
+
+
+@dataclass(frozen=True)
+class Instead:
+    """The message with some fields told otherwise."""
+
+    changed: Mapping[int, str] = field(default_factory=dict)
+
+    def strike(self, lane: Lane, parcel: Parcel) -> None:
+        fields = tuple(self.changed.get(number, text) for number, text in enumerate(parcel.fields))
+        lane.pass_on(Parcel(parcel.name, fields, parcel.about))
+
+
+def sent(venue, *names):
+    """What the gateway got of these messages, in order."""
+    return [entry.message for entry in venue.gateway.log if entry.way is Way.IN and entry.message in names]
+
+
+@asynccontextmanager
+async def speaker(*frames):
+    """A port where whoever connects is told this and nothing else."""
+
+    class Speaking(asyncio.Protocol):
+        def connection_made(self, transport):
+            transport.write(b"".join(frames))
+
+    server = await asyncio.get_running_loop().create_server(Speaking, "127.0.0.1", 0)
+    yield server.sockets[0].getsockname()[1]
+    server.close()
+    await server.wait_closed()
+
+
+def plain_client(port, **changes):
+    options = {"client_id": 42, "account_id": ACCOUNT, "connect_timeout_seconds": 5}
+    return LiveIB(LiveOptions("127.0.0.1", port, **(options | changes)))
+
+
+async def test_a_client_id_in_use_is_said_at_once_and_no_other_is_tried():
+    async with venue_of(world()) as venue:
+        await venue.connected()
+        before, twin = venue.clock.now(), venue.client()
+        with pytest.raises(ConnectionLost, match=r"client 42 already: another run may be alive"):
+            await twin.connect()
+        assert venue.clock.now() - before < timedelta(seconds=1)
+        assert not twin.is_connected
+        assert sent(venue, "startApi") == ["startApi"] * 2
+
+
+async def test_nobody_behind_the_port():
+    async with venue_of(world()) as venue:
+        await venue.gateway.stop()
+        with pytest.raises(ConnectionLost, match="the gateway refused the connection"):
+            await venue.client().connect()
+
+
+@pytest.mark.parametrize(
+    ("message", "words"),
+    [
+        ("greeting", "did not get ready within 15 s"),
+        ("startApi", "did not get ready within 15 s"),
+        ("managedAccounts", "did not get ready within 15 s"),
+        ("openOrderEnd", "did not list our open orders and positions within 15 s"),
+        ("positionEnd", "did not list our open orders and positions within 15 s"),
+    ],
+)
+async def test_a_gateway_that_is_mute_is_waited_for_as_long_as_allowed(message, words):
+    async with venue_of(world()) as venue:
+        venue.gateway.faults.on(message, Omit())
+        client, before = venue.client(), venue.clock.now()
+        with pytest.raises(ConnectionLost, match=words):
+            await client.connect()
+        assert timedelta(seconds=15) <= venue.clock.now() - before < timedelta(seconds=16)
+        await client.connect()
+        assert client.is_connected
+
+
+async def test_a_gateway_without_an_account_is_none():
+    async with venue_of(world()) as venue:
+        venue.gateway.faults.on("managedAccounts", Instead({2: ""}))
+        with pytest.raises(ConnectionLost, match="the gateway manages no account"):
+            await venue.client().connect()
+
+
+@pytest.mark.parametrize(
+    ("frames", "words"),
+    [
+        ((frame(("150", "20260302 15:30:00 EST")),), "the gateway is too old"),
+        ((frame(("200", "20260302 15:30:00 EST")),), "version 200 of its protocol"),
+    ],
+)  # fmt: skip
+async def test_a_gateway_of_another_age_is_refused(frames, words):
+    async with speaker(*frames) as port, asyncio.timeout(10):
+        client = plain_client(port)
+        with pytest.raises(ConnectionLost, match=words):
+            await client.connect()
+        assert not client.is_connected
+
+
+@pytest.mark.parametrize("code", [1100, 2110])
+async def test_while_ibkr_is_away_nothing_is_sent_and_connecting_waits_for_it(code):
+    async with venue_of(world()) as venue:
+        client = await venue.connected()
+        venue.gateway.say(code)
+        event = await client.next_event(1)
+        assert isinstance(event, ConnectionChange)
+        assert not event.is_up
+        assert not client.is_connected
+        for call in (client.place(order()), client.open_orders(), client.next_event(1)):
+            with pytest.raises(ConnectionLost):
+                await call
+        assert sent(venue, "placeOrder", "reqAllOpenOrders") == []
+        venue.clock.call_at(venue.clock.now() + timedelta(seconds=5), lambda: venue.gateway.say(1102))
+        await client.connect()
+        assert client.is_connected
+        assert [event.is_up for event in of_kind(await drain(client), ConnectionChange)] == [True]
+
+
+@pytest.mark.parametrize("code", [1101, 1102])
+async def test_that_ibkr_went_is_told_before_that_it_came_back(code):
+    async with venue_of(world()) as venue:
+        client = await venue.connected()
+        venue.gateway.say(1100)
+        venue.gateway.say(code)
+        assert [event.is_up for event in await drain(client)] == [False, True]
+        assert await client.open_orders() == ()
+
+
+async def test_ibkr_that_stays_away_is_not_waited_for_for_ever():
+    async with venue_of(world()) as venue:
+        client = await venue.connected()
+        venue.gateway.say(1100)
+        await client.next_event(1)
+        with pytest.raises(ConnectionLost, match="no link to IBKR"):
+            await client.connect()
+
+
+async def test_that_ibkr_is_back_though_it_never_went_is_no_news():
+    async with venue_of(world()) as venue:
+        client = await venue.connected()
+        venue.gateway.say(1102)
+        assert await drain(client) == []
+
+
+async def test_a_read_under_way_when_ibkr_goes_is_lost_at_once():
+    async with venue_of(world()) as venue:
+        client = await venue.connected()
+        venue.gateway.faults.on("completedOrdersEnd", Omit())
+        venue.clock.call_at(venue.clock.now() + timedelta(seconds=1), lambda: venue.gateway.say(1100))
+        before = venue.clock.now()
+        with pytest.raises(ConnectionLost, match="broke while reading the completed orders"):
+            await client.completed_orders()
+        assert venue.clock.now() - before < timedelta(seconds=2)
+
+
+async def test_a_gateway_that_answers_the_heartbeat_may_be_silent():
+    async with venue_of(world()) as venue:
+        client = await venue.connected()
+        assert await client.next_event(120) is None
+        assert client.is_connected
+        assert 5 <= len(sent(venue, "reqCurrentTime")) <= 12
+
+
+async def test_a_line_that_is_dead_without_having_ended_is_noticed():
+    async with venue_of(world()) as venue:
+        client = await venue.connected()
+        venue.gateway.faults.on("reqCurrentTime", HalfOpen())
+        before = venue.clock.now()
+        with pytest.raises(ConnectionLost, match="the gateway is silent"):
+            await client.next_event(120)
+        assert timedelta(seconds=29) <= venue.clock.now() - before < timedelta(seconds=32)
+        assert not client.is_connected
+        await client.connect()
+        assert await client.open_orders() == ()
+
+
+async def test_silence_is_noticed_over_many_short_waits():
+    async with venue_of(world()) as venue:
+        client = await venue.connected()
+        venue.gateway.faults.on("reqCurrentTime", HalfOpen())
+        waited = 0
+        while client.is_connected and waited < 60:
+            with suppress(ConnectionLost):
+                waited += 1
+                assert await client.next_event(1) is None
+        assert 29 <= waited <= 32
+
+
+async def test_a_message_that_cannot_be_read_costs_the_line_as_it_may_be_of_an_order():
+    async with venue_of(world()) as venue:
+        client = await venue.connected()
+        venue.gateway.faults.on("orderStatus", Instead({6: "17000000.0"}))
+        with pytest.raises(ConnectionLost):
+            await client.place(order())
+        assert not client.is_connected
+        await client.connect()
+        assert [one.state for one in await client.completed_orders()] == [OrderState.FILLED]
+
+
+async def test_a_tick_that_cannot_be_read_costs_nothing():
+    async with venue_of(world()) as venue:
+        client = await venue.connected()
+        venue.gateway.faults.on("tickSize", Instead({3: "99999x"}), times=None)
+        assert (await client.quotes([listed()]))[VTI].bid is not None
+        assert client.is_connected
+
+
+async def test_a_fill_whose_time_cannot_be_read_is_not_lost():
+    async with venue_of(world()) as venue:
+        client = await venue.connected()
+        venue.gateway.faults.on("execDetails", Instead({15: "20260302 15:30:00 Central European Standard Time"}))
+        await client.place(order())
+        fills = [event for event in await drain(client) if hasattr(event, "exec_id") and hasattr(event, "shares")]
+        assert [fill.at for fill in fills] == [fills[0].at.replace(microsecond=0)]
+        assert abs(fills[0].at - venue.clock.now()) < timedelta(seconds=10)
+
+
+async def test_nothing_stays_subscribed():
+    async with venue_of(world()) as venue:
+        client = await venue.connected()
+        await client.snapshot()
+        assert sent(venue, "reqPositions", "cancelPositions") == ["reqPositions", "cancelPositions"] * 2
+        updates = [entry.fields[2] for entry in venue.gateway.log if entry.message == "reqAccountUpdates"]
+        assert updates == ["1", "0"]
+
+
+async def test_the_kind_of_market_data_is_asked_for_again_after_a_reconnect():
+    async with venue_of(world()) as venue:
+        client = await venue.connected()
+        await client.market_data_type(MarketDataType.DELAYED)
+        await client.disconnect()
+        await client.connect()
+        quote = (await client.quotes([listed()]))[VTI]
+        assert quote.data_type is MarketDataType.DELAYED
+
+
+async def test_a_client_that_only_reads_sends_no_order_and_does_not_ask_for_its_own():
+    async with venue_of(world()) as venue:
+        client = await venue.connected(is_read_only=True, client_id=43)
+        with pytest.raises(SafetyRefused, match="read-only"):
+            await client.place(order())
+        await client.snapshot()
+        assert sent(venue, "placeOrder", "reqOpenOrders") == []
+
+
+async def test_orders_of_an_earlier_connection_are_cancelled_by_their_reference():
+    async with venue_of(world(account=account(open_orders=(earlier(),)))) as venue:
+        client = await venue.connected()
+        await client.place(order(limit="90.00"))
+        await client.disconnect()
+        await venue.gateway.restart()
+        await client.connect()
+        for ref in (earlier().order_ref, order().ref):
+            await client.cancel(OrderRef(ref))
+        updates = of_kind(await drain(client), OrderUpdate)
+        ended = [one.order_ref for one in updates if one.state is OrderState.CANCELLED]
+        assert ended == [earlier().order_ref, order().ref]
+
+
+async def test_after_ids_rolled_back_an_execution_is_its_own_orders():
+    async with venue_of(world()) as venue:
+        client = await venue.connected()
+        await client.place(order(ref="RB-OLD-B1-1"))
+        await client.disconnect()
+        await venue.gateway.restart(ids_roll_back=True)
+        await client.connect()
+        await client.place(order(ref="RB-NEW-B1-1"))
+        assert {fill.order_ref for fill in await client.executions()} == {"RB-OLD-B1-1", "RB-NEW-B1-1"}
+
+
+async def test_no_account_is_named_in_any_log(caplog):
+    caplog.set_level(logging.DEBUG)
+    for name in ("ib_async.client", "ib_async.wrapper", "ib_async.ib"):
+        logging.getLogger(name).propagate = True
+    async with venue_of(world()) as venue:
+        client = await venue.connected()
+        await client.place(order(limit="99.001"))
+        await client.snapshot()
+        await client.disconnect()
+        await venue.gateway.stop()
+        with pytest.raises(ConnectionLost):
+            await client.connect()
+    assert ACCOUNT not in caplog.text
+    assert not [record for record in caplog.records if record.name.startswith("ib_") and record.levelno > logging.DEBUG]
+
+
+@pytest.mark.parametrize("apart", [timedelta(minutes=-2), timedelta(minutes=2)])
+async def test_a_gateway_in_another_time_sets_the_time_and_the_gap_is_known(apart):
+    clock = RunningClock(datetime.now(UTC) + apart)
+    async with venue_of(world(), clock=clock) as venue, asyncio.timeout(30):
+        client = plain_client(venue.gateway.port)
+        for _ in range(2):
+            await client.connect()
+            assert abs(client.clock_gap - apart) < timedelta(seconds=3)
+            assert abs(client.now() - clock.now()) < timedelta(seconds=3)
+            await client.disconnect()
+
+
+async def test_a_gateway_in_our_time_is_as_good_as_any():
+    async with venue_of(world(), clock=RunningClock()) as venue, asyncio.timeout(30):
+        client = plain_client(venue.gateway.port)
+        await client.connect()
+        assert client.clock_gap == timedelta(0)
+        await client.disconnect()
+
+
+async def test_a_line_that_is_refused_again_and_again_leaves_no_task_behind():
+    async with venue_of(world()) as venue:
+        venue.gateway.faults.on("startApi", Answer(326), times=5)
+        client = venue.client()
+        for _ in range(5):
+            with pytest.raises(ConnectionLost):
+                await client.connect()
+        await asyncio.sleep(0)
+        others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        assert not [task for task in others if "dial" in repr(task) or "connectAsync" in repr(task)]
