@@ -56,11 +56,16 @@ class RunningClock:
         self._start = (start or datetime.now(UTC)).astimezone(UTC)
         self._speed = speed
         self._began = time.monotonic()
+        self._shift = timedelta(0)
 
     def now(self) -> datetime:
         if self._is_the_walls:
-            return datetime.now(UTC)
-        return self._start + timedelta(seconds=(time.monotonic() - self._began) * self._speed)
+            return datetime.now(UTC) + self._shift
+        return self._start + timedelta(seconds=(time.monotonic() - self._began) * self._speed) + self._shift
+
+    def set(self, to: datetime) -> None:
+        """Let it be `to` now; who waits already waits as long as before."""
+        self._shift += to - self.now()
 
     def call_at(self, at: datetime, callback: Callable[[], None]) -> Timer:
         seconds = max((at - self.now()).total_seconds(), 0.0)

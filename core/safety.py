@@ -9,14 +9,14 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from core.errors import KillSwitchOn, OutputFailed, SafetyRefused, UsageError
+from core.errors import ConnectionLost, KillSwitchOn, OutputFailed, SafetyRefused, UsageError
 from core.masking import mask_account
 from core.model import AccountId, BrokerKind, Mode
 from core.settings import Settings
-from core.wording import visible
+from core.wording import age_text, visible
 
 PAPER_PREFIXES = ("DU", "DF")
 LIVE_PORTS = frozenset({4001, 7496})
@@ -56,6 +56,20 @@ def check_gateway(settings: Settings, mode: Mode, *, port: int | None, managed: 
     if mode.sends_orders:
         _check_account(account, mode)
         _check_port(port, mode)
+
+
+def check_clock(mode: Mode, gap: timedelta) -> str:
+    """What to say of a venue's clock that is `gap` ahead of this computer's; empty when they agree.
+
+    Raises ConnectionLost in mode live: one of the two is wrong, and what a person approves has a time.
+    """
+    if not gap:
+        return ""
+    way = "ahead of" if gap > timedelta(0) else "behind"
+    text = f"the gateway's clock is {age_text(abs(gap))} {way} this computer's"
+    if mode is Mode.LIVE:
+        raise ConnectionLost(text, next_step="set both clocks by a time server, then start the run again")
+    return f"{text}; the run goes by the gateway's"
 
 
 def check_kill_switch(path: Path) -> None:

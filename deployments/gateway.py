@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -56,7 +57,7 @@ async def _serve(gateway: Gateway, port: int) -> None:
         found = await gateway.start(port)
     except OSError as error:
         raise UsageError(
-            f"port {port} cannot be listened on: {error.strerror}",
+            f"port {port} cannot be listened on: {os.strerror(error.errno or 0)}",
             next_step="choose another --port, or 0 for a free one",
         ) from error
     print(f"ready 127.0.0.1:{found}", flush=True)  # noqa: T201 - what a program waits for

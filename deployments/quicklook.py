@@ -16,7 +16,7 @@ from core.plan import PlanInputs, make_plan
 from core.reading import Reader
 from core.refs import run_id_of
 from core.report import plan_json, plan_warnings
-from core.safety import check_gateway, check_mode
+from core.safety import check_clock, check_gateway, check_mode
 from core.settings import Settings
 from deployments import terminal
 from tasks.wiring import Request, make_broker
@@ -58,6 +58,9 @@ async def _plan(settings: Settings, targets: Targets, broker: Broker) -> Plan:
     await reader.connect()
     try:
         check_gateway(settings, Mode.DRY_RUN, port=broker.port, managed=await reader.accounts())
+        warning = check_clock(Mode.DRY_RUN, broker.clock_gap)
+        if warning:
+            _say(warning)
         snapshot = await reader.take_snapshot()
         contracts = await reader.resolve_universe(
             targets, snapshot, settings.symbol_overrides, with_fx=settings.fx.enabled

@@ -14,6 +14,7 @@ from core.errors import AccountBusy, OutputFailed, RebalanceError, RunCancelled
 from core.model import Outcome, RunRecord
 from core.report import open_run_log, result
 from core.report.runlog import LogRules
+from tasks.brokers import WIRE_LOG
 from tasks.logs import forwarded_to_prefect
 from tasks.report import report_outcome
 from tasks.run import Run
@@ -109,7 +110,8 @@ async def _conclude(run: Run) -> None:
     paths: tuple[Path, ...] = ()
     try:
         if run.is_reported:
-            paths = (*await report_outcome(run, run.outcome()), run.folder / RUN_LOG)
+            logs = (run.folder / name for name in (RUN_LOG, WIRE_LOG))
+            paths = (*await report_outcome(run, run.outcome()), *(each for each in logs if each.exists()))
     except OutputFailed as error:
         run.fail(error)
         _close(run, run.outcome())

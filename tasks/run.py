@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -86,6 +86,7 @@ class Run:
     def __post_init__(self) -> None:
         self.rules: PlanRules = self.settings.plan_rules(self.mode)
         self.started_at: datetime = self.broker.now()
+        self._clock_gap = timedelta(0)
         self.reader = Reader(self.broker, self.settings.ibkr.read_attempts, on_retry=self.warn)
         self.desk = Desk(self.broker, self.journal, self.settings.execution_rules(), self.guard, self.tell)
 
@@ -93,6 +94,12 @@ class Run:
         """Put a step of the run on the timeline, into the log and before whoever watches."""
         self.events.append(RunEvent(self.broker.now(), kind, detail))
         logger.bind(run_id=self.id).info("{}: {}", kind, detail)
+
+    def go_by(self, gap: timedelta) -> None:
+        """Put the start of the run into the venue's time, which is `gap` ahead; what was told already as well."""
+        shift, self._clock_gap = gap - self._clock_gap, gap
+        self.started_at += shift
+        self.events = [replace(event, at=event.at + shift) for event in self.events]
 
     def warn(self, text: str) -> None:
         """Say something that a person should know, once."""

@@ -6,7 +6,7 @@ from core.drift import measure
 from core.execution import cancel_leftovers, unexplained_changes
 from core.masking import mask_account
 from core.model import AccountSnapshot
-from core.safety import check_gateway
+from core.safety import check_clock, check_gateway
 from core.valuation import value_account
 from core.wording import counted
 from tasks.quotes import take_quotes
@@ -16,8 +16,12 @@ from tasks.step import step
 
 @step("Check the gateway")
 async def check_account(run: Run) -> None:
-    """Refuse an account or a port that this mode may not touch. Raises SafetyRefused."""
+    """Refuse an account, a port or a clock that this mode may not trust. Raises SafetyRefused, ConnectionLost."""
     managed = await run.reader.accounts()
+    warning = check_clock(run.mode, run.broker.clock_gap)
+    if warning:
+        run.warn(warning)
+        run.go_by(run.broker.clock_gap)
     check_gateway(run.settings, run.mode, port=run.broker.port, managed=managed)
 
 

@@ -115,6 +115,10 @@ class FakeIB:
     def is_connected(self) -> bool:
         return self._is_connected
 
+    @property
+    def clock_gap(self) -> timedelta:
+        return timedelta(0)
+
     def now(self) -> datetime:
         return self.exchange.now
 

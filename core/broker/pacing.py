@@ -21,6 +21,7 @@ class Pace:
 
     def __init__(self, clock: Clock, messages_per_second: int) -> None:
         self._clock = clock
+        self._limit = messages_per_second
         self._window = MessageWindow(messages_per_second)
         self._gap = SECOND / messages_per_second
         self._next: datetime | None = None
@@ -32,6 +33,12 @@ class Pace:
             while (wait := self._free_at() - self._clock.now()) > timedelta(0):
                 await self._clock.sleep(wait.total_seconds())
             self.spend()
+
+    def begin_again(self) -> None:
+        """Wait a second before the next message: the clock was set, and what left within the last one is unsure."""
+        self._next = None
+        self._window = MessageWindow(self._limit)
+        self.spend(self._limit)
 
     def spend(self, messages: int = 1) -> None:
         """Count messages that leave now."""

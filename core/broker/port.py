@@ -8,7 +8,7 @@ fake, so that a 120 s time-out costs a rehearsal nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from core.model import (
@@ -46,6 +46,14 @@ class Broker(Protocol):
 
     @property
     def is_connected(self) -> bool: ...
+
+    @property
+    def clock_gap(self) -> timedelta:
+        """How far the venue's clock is ahead of this computer's, by which `now` goes; zero in a rehearsal.
+
+        Known once connected; a gap of some seconds is none.
+        """
+        ...
 
     def now(self) -> datetime:
         """The venue's time, aware, UTC."""

@@ -4,39 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from broker_contract import drain, listed, of_kind
-from live import venue_of
+from live import Instead, sent, venue_of
 from worlds import ACCOUNT, VTI, account, earlier, order, world
 
 from core.broker.ib import LiveIB, LiveOptions
 from core.clock import RunningClock
 from core.errors import ConnectionLost, SafetyRefused
 from core.model import ConnectionChange, MarketDataType, OrderRef, OrderState, OrderUpdate
-from core.sim.gateway.faults import Answer, HalfOpen, Lane, Omit, Parcel
-from core.sim.gateway.log import Way
+from core.sim.gateway.faults import Answer, HalfOpen, Omit
 from core.sim.wire import frame
-
-
-@dataclass(frozen=True)
-class Instead:
-    """The message with some fields told otherwise."""
-
-    changed: Mapping[int, str] = field(default_factory=dict)
-
-    def strike(self, lane: Lane, parcel: Parcel) -> None:
-        fields = tuple(self.changed.get(number, text) for number, text in enumerate(parcel.fields))
-        lane.pass_on(Parcel(parcel.name, fields, parcel.about))
-
-
-def sent(venue, *names):
-    """What the gateway got of these messages, in order."""
-    return [entry.message for entry in venue.gateway.log if entry.way is Way.IN and entry.message in names]
 
 
 @asynccontextmanager

@@ -186,3 +186,10 @@ async def test_a_running_clock_with_a_speed_lets_long_waits_pass_quickly():
 async def test_a_running_clock_without_a_start_shows_the_computers_time():
     assert abs(RunningClock().now() - datetime.now(UTC)) < timedelta(minutes=1)
     assert await RunningClock().within(60, asyncio.sleep(0, "done")) == "done"
+
+
+async def test_a_running_clock_can_be_set_and_runs_on_from_there():
+    clock = RunningClock()
+    clock.set(START)
+    await clock.sleep(0.001)
+    assert timedelta(0) < clock.now() - START < timedelta(minutes=1)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import resource
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from builders import NOW
 
-from core.errors import ExitCode, KillSwitchOn, OutputFailed, SafetyRefused, UsageError
+from core.errors import ConnectionLost, ExitCode, KillSwitchOn, OutputFailed, SafetyRefused, UsageError
 from core.model import AccountId, BrokerKind, Mode
-from core.safety import check_gateway, check_kill_switch, check_mode, remove_kill_switch, write_kill_switch
+from core.safety import check_clock, check_gateway, check_kill_switch, check_mode, remove_kill_switch, write_kill_switch
 from core.settings import settings_from
 
 PAPER_ACCOUNT, LIVE_ACCOUNT = "DU1234567", "U1234567"
@@ -295,3 +296,19 @@ def test_a_go_that_cannot_remove_says_so(tmp_path, place):
     as_file(tmp_path / "file")
     with pytest.raises(OutputFailed, match="cannot remove the kill switch"):
         remove_kill_switch(tmp_path / place)
+
+
+@pytest.mark.parametrize("mode", list(Mode))
+def test_clocks_that_agree_are_nothing_to_speak_of(mode):
+    assert check_clock(mode, timedelta(0)) == ""
+
+
+@pytest.mark.parametrize("mode", [mode for mode in Mode if mode is not Mode.LIVE])
+def test_without_real_money_the_gateways_clock_is_gone_by_and_said_so(mode):
+    said = check_clock(mode, timedelta(hours=-44))
+    assert said == "the gateway's clock is 44 h behind this computer's; the run goes by the gateway's"
+
+
+def test_real_money_is_not_traded_by_a_wrong_clock():
+    with pytest.raises(ConnectionLost, match=r"the gateway's clock is 6\.0 s ahead of this computer's"):
+        check_clock(Mode.LIVE, timedelta(seconds=6))

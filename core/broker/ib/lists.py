@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from decimal import Decimal
 
 from core.broker.ib.orders import DAY_OVER, INACTIVE, STATES
-from core.broker.ib.words import EndedRow, Named, OrderRow, StatusRow
-from core.model import CompletedOrder, OrderState, OrderType, Symbol, WorkingOrder
+from core.broker.ib.words import EndedRow, NameOf, OrderRow, StatusRow
+from core.model import CompletedOrder, OrderState, OrderType, WorkingOrder
 from core.money import ZERO
 
-NameOf = Callable[[Named], Symbol]
 ENDS = (OrderState.FILLED, OrderState.CANCELLED)
 
 

@@ -96,7 +96,7 @@ class LiveIB:
         if session is not None and not session.hearing.is_gone:
             await self._await_link(session)
             return
-        session = self._session = Session(self._options, self._clock, self._pace)
+        session = self._session = Session(self._options, self._clock, self._pace, self._catalogue.name_of)
         try:
             await session.open()
             await self._greet(session)
@@ -219,6 +219,7 @@ class LiveIB:
         # the gateway tells whole seconds
         if max(told - now, now - told - ONE_SECOND) > TIME_APART:
             clock.set(told)
+            self._pace.begin_again()
             self._clock_gap += told - now
 
     async def _await_link(self, session: Session) -> None:
