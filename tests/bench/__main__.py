@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench import command_speed, planning_speed, whole_share_quality
+from bench import command_speed, planning_speed, quote_pace, whole_share_quality
 from bench.figures import show
 
 
@@ -10,6 +10,7 @@ def main() -> None:
     show("Planning", planning_speed.measure())
     show("Whole shares against the proven optimum", whole_share_quality.measure())
     show("The quick look", command_speed.measure())
+    show("Quotes through the simulated gateway", quote_pace.measure())
 
 
 if __name__ == "__main__":

@@ -16,20 +16,23 @@ DEMO = ROOT / "deployments" / "demo"
 IMPORTS = (sys.executable, "-c", "import ib_async, pydantic, pandas")
 PLAN = (
     str(Path(sys.executable).with_name("rebalance")),
-    *("plan", "--csv", str(DEMO / "portfolios.csv"), "--ini", str(DEMO / "settings.ini"), "--broker", "fake"),
+    *("plan", "--csv", str(DEMO / "portfolios.csv"), "--ini", str(DEMO / "settings.ini"), "--broker"),
 )
 
 
 def measure() -> tuple[Figure, ...]:
     """The figures of the quick look at ten symbols, each the best of five runs, taken in turns."""
-    imports, plan = [], []
+    imports, fake, simulated = [], [], []
     for _ in range(REPEATS):
         imports.append(_seconds(IMPORTS))
-        plan.append(_seconds(PLAN))
+        fake.append(_seconds((*PLAN, "fake")))
+        simulated.append(_seconds((*PLAN, "simulated")))
     return (
         Figure("importing ib_async, pydantic and pandas, ms", min(imports) * 1000),
-        Figure("rebalance plan, 10 symbols, in-memory broker, ms", min(plan) * 1000),
-        Figure("rebalance plan / the imports", min(plan) / min(imports), MOST_TIMES_IMPORTS),
+        Figure("rebalance plan, 10 symbols, in-memory broker, ms", min(fake) * 1000),
+        Figure("rebalance plan, 10 symbols, simulated gateway, ms", min(simulated) * 1000),
+        Figure("rebalance plan, in-memory broker / the imports", min(fake) / min(imports), MOST_TIMES_IMPORTS),
+        Figure("rebalance plan, simulated gateway / the imports", min(simulated) / min(imports), MOST_TIMES_IMPORTS),
     )
 
 

@@ -10,18 +10,24 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One figure of one run on one machine; `most` is what it must not exceed, None where it only explains another."""
+    """One figure of one run on one machine, with what it must not exceed or fall short of.
+
+    None of both where it only explains another.
+    """
 
     what: str
     value: float
     most: float | None = None
+    least: float | None = None
 
     @property
     def verdict(self) -> str:
         """In words, as the table shows it."""
-        if self.most is None:
-            return ""
-        return f"<= {self.most:g}  {'ok' if self.value <= self.most else 'MISSED'}"
+        if self.most is not None:
+            return f"<= {self.most:g}  {'ok' if self.value <= self.most else 'MISSED'}"
+        if self.least is not None:
+            return f">= {self.least:g}  {'ok' if self.value >= self.least else 'MISSED'}"
+        return ""
 
 
 def show(title: str, figures: Sequence[Figure]) -> None:
