@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
@@ -10,6 +11,8 @@ from worlds import ACCOUNT
 from core.broker.ib import LiveIB, LiveOptions
 from core.clock import Clock, JumpingClock
 from core.sim.gateway import Gateway, GatewayOptions
+from core.sim.gateway.faults import Lane, Parcel
+from core.sim.gateway.log import Way
 
 
 @dataclass
@@ -68,3 +71,19 @@ async def venue_of(world, options=None, clock=None):
         yield venue
     finally:
         await closed(venue)
+
+
+@dataclass(frozen=True)
+class Instead:
+    """The message with some fields told otherwise."""
+
+    changed: Mapping[int, str] = field(default_factory=dict)
+
+    def strike(self, lane: Lane, parcel: Parcel) -> None:
+        fields = tuple(self.changed.get(number, text) for number, text in enumerate(parcel.fields))
+        lane.pass_on(Parcel(parcel.name, fields, parcel.about))
+
+
+def sent(venue, *names):
+    """What the gateway got of these messages, in order."""
+    return [entry.message for entry in venue.gateway.log if entry.way is Way.IN and entry.message in names]

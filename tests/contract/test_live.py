@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import pytest
-
-pytest.register_assert_rewrite("broker_contract")
-
-from broker_contract import BrokerContract, Rig  # noqa: E402 - the contract's asserts are rewritten first
-from live import closed, opened  # noqa: E402
+from broker_contract import BrokerContract, Rig
+from live import closed, opened
 
 
 class TestLiveIB(BrokerContract):

@@ -1,0 +1,338 @@
+"""What LiveIB reads: contracts, quotes and the account, where the gateway does less than it should or more."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from broker_contract import BND, NOPE, SHOP, listed
+from live import Instead, sent, venue_of
+from worlds import ACCOUNT, VTI, account, earlier, held, order, quoted, world
+
+from core.errors import (
+    ConnectionLost,
+    ContractNotFound,
+    FractionRefused,
+    FundsInsufficient,
+    MarketDataMissing,
+    OrderRejected,
+    PacingExceeded,
+)
+from core.model import CAD, USD, USD_CAD, MarketDataType, SecurityType, Side, Symbol
+from core.money import D
+from core.sim.gateway import GatewayOptions
+from core.sim.gateway.faults import TWIN, Answer, Delay, Duplicate, Match, Omit, Precede
+from core.sim.listing import con_id_of
+from core.sim.world import SimQuote, Values
+
+MANY = tuple(Symbol(f"S{number:03d}") for number in range(120))
+FOREIGN = held("SHOP", "7", "55", security_type=SecurityType.STOCK, currency=CAD)
+
+
+def only(symbol):
+    return Match(symbol=symbol)
+
+
+# contracts
+
+
+async def test_a_contract_is_asked_for_once_in_a_clients_life():
+    async with venue_of(world()) as venue:
+        client = await venue.connected()
+        for _ in range(2):
+            await client.resolve([VTI, USD_CAD], {})
+            await client.snapshot()
+        await client.disconnect()
+        await client.connect()
+        await client.resolve([VTI], {})
+        # VTI as a target and as a holding, and the pair
+        assert sent(venue, "reqContractDetails") == ["reqContractDetails"] * 3
+        assert sent(venue, "reqMarketRule") == ["reqMarketRule"] * 2
+
+
+async def test_two_contracts_under_one_symbol_are_ambiguous():
+    async with venue_of(world()) as venue:
+        venue.gateway.faults.on("contractDetails", Duplicate(TWIN), only("VTI"))
+        client = await venue.connected()
+        with pytest.raises(ContractNotFound, match="VTI is ambiguous"):
+            await client.resolve([VTI, BND], {})
+        assert (await client.resolve([VTI], {}))[VTI].con_id == con_id_of(VTI)
+
+
+async def test_every_symbol_at_fault_is_named_with_what_it_is():
+    async with venue_of(world(account=account(positions=(FOREIGN,)))) as venue:
+        client = await venue.connected()
+        with pytest.raises(ContractNotFound) as error:
+            await client.resolve([VTI, SHOP, NOPE], {})
+        assert error.value.faults == ("SHOP is not an ETF in USD (STK, CAD)", "NOPE is unknown")
+
+
+@pytest.mark.parametrize("override", [str(con_id_of(BND)), "123456789"])
+async def test_a_conid_that_is_not_of_the_symbol_is_not_taken_for_it(override):
+    async with venue_of(world()) as venue:
+        client = await venue.connected()
+        with pytest.raises(ContractNotFound, match="VTI is unknown"):
+            await client.resolve([VTI], {VTI: override})
+
+
+async def test_a_symbol_that_the_broker_writes_with_a_space_keeps_our_name_everywhere():
+    theirs, ours = Symbol("BRK B"), Symbol("BRK.B")
+    async with venue_of(world(quotes={theirs: quoted("500.00", "500.02", "500.01")})) as venue:
+        client = await venue.connected()
+        found = (await client.resolve([ours], {ours: str(con_id_of(theirs))}))[ours]
+        assert found.symbol == ours
+        assert (await client.quotes([found]))[ours].bid == D("500.00")
+        await client.place(order(contract=found, limit="500.02"))
+        assert [each.symbol for each in await client.completed_orders()] == [ours]
+        assert [each.symbol for each in await client.executions()] == [ours]
+
+
+@pytest.mark.parametrize("fault", [Omit(), Answer(321), Instead({3: "0", 4: "0"})])
+async def test_without_a_market_rule_the_smallest_tick_counts(fault):
+    quotes = {VTI: quoted("100.00", "100.02", min_tick=D("0.05"))}
+    async with venue_of(world(quotes=quotes)) as venue:
+        name = "reqMarketRule" if isinstance(fault, Answer) else "marketRule"
+        venue.gateway.faults.on(name, fault, times=None)
+        client = await venue.connected()
+        before = venue.clock.now()
+        found = (await client.resolve([VTI], {}))[VTI]
+        assert [band.increment for band in found.ticks] == [D("0.05")]
+        assert venue.clock.now() - before < timedelta(seconds=6)
+
+
+async def test_the_rule_of_the_exchange_that_is_traded_at_counts():
+    async with venue_of(world()) as venue:
+        client = await venue.connected()
+        rules = "1,2"
+        venue.gateway.faults.on("contractDetails", Instead({34: rules}), only("VTI"))
+        venue.gateway.faults.on("marketRule", Omit(), times=None)
+        await client.resolve([VTI], {VTI: "ARCA"})
+        asked = [entry.fields[1] for entry in venue.gateway.log if entry.message == "reqMarketRule"]
+        assert asked == ["2"]
+
+
+@pytest.mark.parametrize("code", [321, 399, 434])
+async def test_a_warning_to_a_contract_request_ends_it(code):
+    async with venue_of(world()) as venue:
+        venue.gateway.faults.on("reqContractDetails", Answer(code))
+        client = await venue.connected()
+        before = venue.clock.now()
+        if code == 399:  # news: the answer itself may still come
+            with pytest.raises(ConnectionLost, match="did not answer"):
+                await client.resolve([VTI], {})
+        else:
+            with pytest.raises(ConnectionLost, match=f"refused to tell a contract: .*{code}"):
+                await client.resolve([VTI], {})
+            assert venue.clock.now() - before < timedelta(seconds=1)
+
+
+# quotes
+
+
+async def test_many_quotes_come_with_no_more_lines_than_an_account_has():
+    quotes = {symbol: quoted("100.00", "100.02", "100.01") for symbol in MANY}
+    async with venue_of(world(quotes=quotes), GatewayOptions(latency_seconds=0.1)) as venue:
+        client = await venue.connected()
+        contracts = tuple((await client.resolve(MANY, {})).values())
+        before = venue.clock.now()
+        taken = await client.quotes(contracts)
+        assert {quote.bid for quote in taken.values()} == {D("100.00")}
+        assert list(taken) == list(MANY)
+        seconds = (venue.clock.now() - before).total_seconds()
+        assert 2 * len(MANY) / 45 <= seconds <= 2 * len(MANY) / 45 + 3
+        lines = most = 0
+        for entry in venue.gateway.log:
+            lines += {"reqMktData": 1, "cancelMktData": -1}.get(entry.message, 0)
+            most = max(most, lines)
+        assert most <= 95
+        assert lines == 0
+
+
+async def test_a_quote_without_any_tick_is_one_of_nothing_after_a_moment():
+    async with venue_of(world()) as venue:
+        venue.gateway.faults.on("tickPrice", Omit(), times=None)
+        client = await venue.connected()
+        before = venue.clock.now()
+        quote = (await client.quotes([listed()]))[VTI]
+        assert (quote.bid, quote.ask, quote.last) == (None, None, None)
+        assert venue.clock.now() - before < timedelta(seconds=3)
+
+
+@pytest.mark.parametrize("code", [354, 10089, 10090, 10091, 10197])
+async def test_data_that_is_not_given_is_missing_and_the_symbol_named(code):
+    async with venue_of(world()) as venue:
+        client = await venue.connected()
+        venue.gateway.faults.on("reqMktData", Answer(code), only("BND"))
+        with pytest.raises(MarketDataMissing, match=f"BND: .*{code}"):
+            await client.quotes([listed(), listed("BND")])
+        assert set(await client.quotes([listed(), listed("BND")])) == {VTI, BND}
+
+
+async def test_delayed_data_instead_of_live_is_only_news():
+    async with venue_of(world(quotes={VTI: quoted("1", "2", data_type=MarketDataType.DELAYED)})) as venue:
+        venue.gateway.faults.on("marketDataType", Precede(10167))
+        client = await venue.connected()
+        quote = (await client.quotes([listed()]))[VTI]
+        assert (quote.bid, quote.data_type) == (D(1), MarketDataType.DELAYED)
+
+
+@pytest.mark.parametrize("code", [100, 101])
+async def test_too_many_lines_or_messages_are_pacing(code):
+    async with venue_of(world()) as venue:
+        client = await venue.connected()
+        venue.gateway.faults.on("reqMktData", Answer(code))
+        with pytest.raises(PacingExceeded):
+            await client.quotes([listed()])
+
+
+async def test_a_snapshot_that_takes_eleven_seconds_is_waited_for():
+    values = Values(bid=D("72.00"), ask=D("72.02"))
+    async with venue_of(world(quotes={VTI: SimQuote(snapshot=values)})) as venue:
+        venue.gateway.faults.on("tickSnapshotEnd", Delay(11))
+        client = await venue.connected()
+        quote = (await client.quotes([listed()], is_snapshot=True))[VTI]
+        assert (quote.bid, quote.is_snapshot) == (D("72.00"), True)
+        assert sent(venue, "cancelMktData") == []
+
+
+async def test_a_snapshot_that_never_ends_is_lost():
+    async with venue_of(world()) as venue:
+        venue.gateway.faults.on("tickSnapshotEnd", Omit())
+        client = await venue.connected()
+        with pytest.raises(ConnectionLost, match="a snapshot did not end within 20 s"):
+            await client.quotes([listed()], is_snapshot=True)
+
+
+# the account
+
+
+@pytest.mark.parametrize(
+    ("message", "call", "words"),
+    [
+        ("accountDownloadEnd", "snapshot", "while reading the snapshot"),
+        ("positionEnd", "snapshot", "while reading the snapshot"),
+        ("openOrderEnd", "snapshot", "while reading the snapshot"),
+        ("openOrderEnd", "open_orders", "while reading the open orders"),
+        ("completedOrdersEnd", "completed_orders", "while reading the completed orders"),
+        ("execDetailsEnd", "executions", "while reading the executions"),
+    ],
+)
+async def test_an_answer_without_its_end_is_none(message, call, words):
+    async with venue_of(world()) as venue:
+        client = await venue.connected()
+        venue.gateway.faults.on(message, Omit())
+        with pytest.raises(ConnectionLost, match=words):
+            await getattr(client, call)()
+        await client.connect()
+        await getattr(client, call)()
+
+
+async def test_a_figure_that_is_missing_is_named():
+    async with venue_of(world()) as venue:
+        client = await venue.connected()
+        venue.gateway.faults.on("updateAccountValue", Instead({2: "Something"}), times=None)
+        with pytest.raises(ConnectionLost, match="NetLiquidation"):
+            await client.snapshot()
+
+
+async def test_what_a_former_download_told_is_not_in_the_next():
+    async with venue_of(world(account=account(positions=(held(), held("BND"))))) as venue:
+        client = await venue.connected()
+        assert len((await client.snapshot()).positions) == 2
+        venue.gateway.faults.on("updatePortfolio", Omit(), only("BND"), times=None)
+        venue.gateway.faults.on("position", Omit(), only("BND"), times=None)
+        assert [one.contract.symbol for one in (await client.snapshot()).positions] == [VTI]
+
+
+async def test_holdings_and_positions_that_disagree_for_good_are_an_error():
+    async with venue_of(world()) as venue:
+        client = await venue.connected()
+        rule = venue.gateway.faults.on("position", Instead({14: "13"}), times=None)
+        with pytest.raises(ConnectionLost, match="disagree on VTI: 10 and 13"):
+            await client.snapshot()
+        rule.left = 1
+        assert (await client.snapshot()).positions[0].quantity == D(10)
+
+
+async def test_another_accounts_rows_are_none_of_ours():
+    async with venue_of(world()) as venue:
+        client = await venue.connected()
+        before = await client.snapshot()
+        venue.gateway.faults.on("updatePortfolio", Duplicate({2: "1", 13: "99", 19: "DU7654321"}), times=None)
+        venue.gateway.faults.on("position", Duplicate({2: "DU7654321", 3: "1", 14: "99"}), times=None)
+        venue.gateway.faults.on("updateAccountValue", Duplicate({3: "99", 5: "DU7654321"}), times=None)
+        after = await client.snapshot()
+        assert replace(after, taken_at=before.taken_at) == before
+
+
+async def test_a_currency_held_as_a_position_and_a_holding_of_another_kind():
+    pair = held("USD.CAD", "500", "1.35", security_type=SecurityType.CASH, currency=CAD)
+    bond = held("T 4 1 2", "3", "99", security_type=SecurityType.OTHER)
+    async with venue_of(world(account=account(positions=(pair, bond)))) as venue:
+        client = await venue.connected()
+        positions = (await client.snapshot()).positions
+        kinds = {one.contract.symbol: (one.contract.security_type, one.contract.currency) for one in positions}
+        assert kinds == {USD_CAD: (SecurityType.CASH, CAD), Symbol("T 4 1 2"): (SecurityType.OTHER, USD)}
+        assert sent(venue, "reqContractDetails") == ["reqContractDetails"]
+
+
+async def test_orders_that_other_clients_sent_are_seen_and_a_market_order_has_no_limit():
+    orders = (earlier(ref="by hand", limit_price=None),)
+    async with venue_of(world(account=account(open_orders=orders))) as venue:
+        client = await venue.connected()
+        (seen,) = (await client.snapshot()).working_orders
+        assert (seen.order_ref, seen.limit_price) == ("by hand", None)
+
+
+# what-if
+
+
+async def test_what_an_order_would_do_is_told_in_the_accounts_currency_and_nothing_is_placed():
+    async with venue_of(world(account=account(base_currency=CAD, positions=()), commission=D("1.05"))) as venue:
+        client = await venue.connected()
+        effect = await client.what_if(order(quantity="100", limit="100.00"))
+        assert effect.currency == CAD
+        assert effect.initial_margin.change == D("3400.06")  # 100 × 100.00 × 1.360025 × 25 %
+        assert (effect.commission, effect.commission_currency) == (D("1.05"), USD)
+        assert await client.open_orders() == await client.completed_orders() == ()
+        assert await client.next_event(1) is None
+
+
+@pytest.mark.parametrize(
+    ("asked", "error"),
+    [
+        (order(quantity="100000"), FundsInsufficient),
+        (order(side=Side.SELL, quantity="100", limit="99.00"), OrderRejected),
+        (order(limit="99.001"), OrderRejected),
+        (order("NOPE"), ContractNotFound),
+    ],
+)
+async def test_a_what_if_that_would_be_refused_raises_as_the_order_would_be(asked, error):
+    async with venue_of(world()) as venue:
+        client = await venue.connected()
+        with pytest.raises(error, match="the broker would refuse to"):
+            await client.what_if(asked)
+
+
+async def test_a_fraction_that_would_be_refused():
+    async with venue_of(world(quotes={VTI: replace(quoted("100.00", "100.02"), is_fractional=False)})) as venue:
+        client = await venue.connected()
+        with pytest.raises(FractionRefused):
+            await client.what_if(order(quantity="0.5"))
+
+
+@pytest.mark.parametrize("fields", [{97: "1.7976931348623157E308"}, {97: ""}, {94: ""}])
+async def test_a_what_if_without_margins_is_waited_for_and_then_lost(fields):
+    async with venue_of(world()) as venue:
+        client = await venue.connected()
+        venue.gateway.faults.on("openOrder", Instead(fields))
+        with pytest.raises(ConnectionLost, match="while reading the effect of an order"):
+            await client.what_if(order())
+        await client.connect()
+        assert (await client.what_if(order())).initial_margin.change > 0
+
+
+async def test_the_accounts_of_the_gateway():
+    async with venue_of(world()) as venue:
+        assert await (await venue.connected()).accounts() == (ACCOUNT,)
