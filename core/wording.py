@@ -36,13 +36,15 @@ def price_text(price: Decimal) -> str:
 def age_text(age: timedelta) -> str:
     """How old something is, as roughly as one would say it.
 
-    >>> [age_text(timedelta(seconds=each)) for each in (10.5, 61, 158_401)]
-    ['10.5 s', '1 min', '44 h']
+    >>> [age_text(timedelta(seconds=each)) for each in (10.5, 61, 158_401, 864_000)]
+    ['10.5 s', '1 min', '44 h', '10 days']
     """
     seconds = age.total_seconds()
     if seconds < 60:
         return f"{seconds:.1f} s"
-    return f"{seconds // 60:.0f} min" if seconds < 3600 else f"{seconds // 3600:.0f} h"
+    if seconds < 3600:
+        return f"{seconds // 60:.0f} min"
+    return f"{seconds // 3600:.0f} h" if seconds < 48 * 3600 else f"{age.days} days"
 
 
 def counted(number: int, noun: str) -> str:
