@@ -19,7 +19,7 @@ $(STAMP): requirements.lock pyproject.toml
 	touch $(STAMP)
 
 run: $(STAMP)
-	$(BIN)/rebalance run --csv $(DEMO)/portfolios.csv --ini $(DEMO)/settings.ini --paper --yes --broker fake
+	$(BIN)/rebalance run --csv $(DEMO)/portfolios.csv --ini $(DEMO)/settings.ini --paper --yes --broker simulated
 
 test: $(STAMP)
 	$(PYTEST) --cov --cov-report=term:skip-covered --cov-fail-under=90
@@ -27,6 +27,7 @@ test: $(STAMP)
 # The campaigns at full size.
 test-all: export REBALANCER_FUZZ_CASES ?= 10000
 test-all: export REBALANCER_CAMPAIGN_RUNS ?= 200
+test-all: export REBALANCER_ALL_SCENARIOS ?= 1
 test-all: $(STAMP)
 	$(PYTEST)
 
