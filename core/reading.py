@@ -94,19 +94,18 @@ class Reader:
         """A quote of each contract, as fresh and as complete as asking again can make it.
 
         A quote that is stale, one-sided or missing is asked for once more. What then has no price or no
-        usable bid and ask is asked for as a snapshot, if the rules allow that. A symbol without any value
-        keeps its empty quote: whether it is needed is for the plan to say. Quotes that are not live are a
-        warning, or raise MarketDataMissing with `refuse_not_live`.
+        usable bid and ask is asked for as a snapshot, if the rules allow that; a quote that grew stale over it
+        is asked for once more as well. A symbol without any value keeps its empty quote: whether it is needed is
+        for the plan to say. Quotes that are not live are a warning, or raise MarketDataMissing with `refuse_not_live`.
         """
         quotes = await self._ask(contracts)
-        now = self._broker.now()
-        wanting = [each for each in contracts if needs_another_look(quotes[each.symbol], rules, now)]
-        for symbol, again in (await self._ask(wanting)).items():
-            quotes[symbol] = again if _says_anything(again) else quotes[symbol]
+        seen_twice = await self._look_again(quotes, contracts, rules)
         if rules.fallback_to_snapshot:
             lacking = [each for each in contracts if _lacks(quotes[each.symbol], rules)]
             for symbol, snapshot in (await self._ask(lacking, is_snapshot=True)).items():
                 quotes[symbol] = completed(quotes[symbol], snapshot, rules)
+            # a snapshot may take longer than a quote stays fresh
+            await self._look_again(quotes, [each for each in contracts if each.symbol not in seen_twice], rules)
         return QuotesTaken(quotes, _check_live(quotes, refuse_not_live=refuse_not_live))
 
     async def what_if(self, order: Order) -> MarginEffect:
@@ -133,6 +132,16 @@ class Reader:
         if not self._broker.is_connected:
             await self._broker.connect()
         return await call()
+
+    async def _look_again(
+        self, quotes: dict[Symbol, Quote], contracts: Sequence[Contract], rules: QuoteRules
+    ) -> frozenset[Symbol]:
+        """Put into `quotes` what a second request brings for those that need one; which they were."""
+        now = self._broker.now()
+        wanting = [each for each in contracts if needs_another_look(quotes[each.symbol], rules, now)]
+        for symbol, again in (await self._ask(wanting)).items():
+            quotes[symbol] = again if _says_anything(again) else quotes[symbol]
+        return frozenset(each.symbol for each in wanting)
 
     async def _ask(self, contracts: Sequence[Contract], *, is_snapshot: bool = False) -> dict[Symbol, Quote]:
         if not contracts:

@@ -44,18 +44,19 @@ class StageResult:
 def rejection(record: OrderRecord) -> BrokerError:
     """The failure that a rejected order is: 27, or by the broker's reason 22, 24, 26 or 21."""
     kind, next_step = REJECTIONS[record.failure or Failure.REJECTED]
-    return kind(f"{_order(record)} was rejected{_because(record)}", next_step=next_step)
+    return kind(f"{named(record)} was rejected{_because(record)}", next_step=next_step)
 
 
 def incomplete(record: OrderRecord, *, why: str = "") -> OrderIncomplete:
     """The failure that an order with an unfilled rest is; the rest is confirmed to be gone."""
     return OrderIncomplete(
-        f"{_order(record)} filled {record.filled:f} and ended {record.state.label}{why or _because(record)}",
+        f"{named(record)} filled {record.filled:f} and ended {record.state.label}{why or _because(record)}",
         next_step="the rest is left as drift; run again for a new plan",
     )
 
 
-def _order(record: OrderRecord) -> str:
+def named(record: OrderRecord) -> str:
+    """The order in words: its reference, side, quantity and symbol."""
     order = record.order
     return f"order {order.ref} ({order.side} {order.quantity:f} {order.contract.symbol})"
 

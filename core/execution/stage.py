@@ -22,7 +22,7 @@ from core.errors import (
     RebalanceError,
     SafetyRefused,
 )
-from core.execution.outcome import STOPS_SENDING, StageResult, incomplete, rejection
+from core.execution.outcome import STOPS_SENDING, StageResult, incomplete, named, rejection
 from core.execution.watch import LOOK_AT_ACCOUNT, Watch
 from core.execution.winding import ask_cancel, close_unknown
 from core.model import ExecutionRules, Order, OrderRecord, OrderRef, OrderState, Stage
@@ -215,7 +215,7 @@ class StageRun:
             seconds = self._rules.acknowledge_seconds
             self.fail(
                 OrderIncomplete(
-                    f"the broker was silent on order {ticket.ref} for {seconds:g} s", next_step=LOOK_AT_ACCOUNT
+                    f"the broker was silent on {named(record)} for {seconds:g} s", next_step=LOOK_AT_ACCOUNT
                 )
             )
 

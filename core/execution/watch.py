@@ -11,6 +11,7 @@ from datetime import datetime
 
 from core.broker.port import Broker
 from core.errors import TRANSIENT, BrokerError, ConnectionLost, OrderIncomplete, OrderStateUnknown, RebalanceError
+from core.execution.outcome import named
 from core.execution.witnesses import Evidence, call_witnesses, news_in
 from core.journal.port import Journal
 from core.model import (
@@ -160,14 +161,12 @@ class Watch:
         is_new = len(after.fills) > len(before.fills)
         if not is_new and any(known.exec_id == fill.exec_id for known in before.fills):
             return  # the same fill again, with its commission
-        self.tell(
-            "fill", f"{ref} {fill.shares:f} at {price_text(fill.price)}, {after.filled:f} of {after.order.quantity:f}"
-        )
+        self.tell("fill", f"{ref} {_priced(fill)}, {after.filled:f} of {after.order.quantity:f}")
         if not is_new:
-            now = f"filled {before.filled:f} before, {after.filled:f} now"
-            self._alarm(f"an execution of order {ref} was corrected: {now}")
+            old = next(known for known in before.fills if known not in after.fills)
+            self._alarm(f"an execution of {named(after)} was corrected: {_priced(old)} became {_priced(fill)}")
         elif before.is_settled:
-            self._alarm(f"order {ref} filled {fill.shares:f} after its end was confirmed")
+            self._alarm(f"{named(after)} filled {fill.shares:f} after its end was confirmed")
 
     def _alarm(self, message: str) -> None:
         self.tell("alarm", message)
@@ -181,9 +180,8 @@ class Watch:
 
 
 def _unknown(record: OrderRecord) -> OrderStateUnknown:
-    order = record.order
     return OrderStateUnknown(
-        f"order {order.ref} ({order.side} {order.quantity:f} {order.contract.symbol}): {record.reason}",
+        f"{named(record)}: {record.reason}",
         next_step="look the order up in TWS, then rebalance recover, or rebalance resolve with what you found",
     )
 
@@ -196,3 +194,7 @@ def _words(event: OrderUpdate | Fill) -> str:
     if isinstance(event, Fill):
         return f"{event.side} {event.shares:f} {event.symbol} at {price_text(event.price)}"
     return f"{event.state.label} {event.reason}".rstrip()
+
+
+def _priced(fill: Fill) -> str:
+    return f"{fill.shares:f} at {price_text(fill.price)}"

@@ -41,14 +41,14 @@ class Draft:
         return self.settings.get(section, {}).get(key) == "true"
 
 
-def random_account(seed: str) -> Scenario:
+def random_account(seed: str, most_symbols: int = 25) -> Scenario:
     """An account, its market, its targets and its settings."""
     draft = Draft(Chance(seed))
     draft.size = draft.chance.scale(3_000, 3_000_000)
     _rules(draft)
     _money_rules(draft)
     _pricing(draft)
-    _market(draft)
+    _market(draft, most_symbols)
     _targets(draft)
     _holdings(draft)
     _cash(draft)
@@ -119,8 +119,8 @@ def _pricing(draft: Draft) -> None:
     )
 
 
-def _market(draft: Draft) -> None:
-    for symbol in _names(draft.chance, draft.chance.whole(1, 25)):
+def _market(draft: Draft, most_symbols: int) -> None:
+    for symbol in _names(draft.chance, draft.chance.whole(1, most_symbols)):
         _quote(draft, symbol)
     rate = draft.chance.number("1.20", "1.45", 4)
     draft.quotes[USD_CAD] = SimQuote(Values(rate, rate + D("0.00005") * draft.chance.whole(1, 4), rate))

@@ -63,9 +63,9 @@ class Plot:
         self.scenario = replace(self.scenario, settings=settings)
 
 
-def random_trouble(seed: str) -> Case:
+def random_trouble(seed: str, most_symbols: int = 25) -> Case:
     """An account with one to four troubles."""
-    plot = Plot(Chance(f"troubles of {seed}"), random_account(seed))
+    plot = Plot(Chance(f"troubles of {seed}"), random_account(seed, most_symbols))
     plot.set("rebalance", max_turnover_pct="none", min_order_usd=0, max_order_usd="none")
     _patience(plot)
     for _ in range(plot.chance.whole(1, 4)):

@@ -163,7 +163,7 @@ async def test_a_corrected_execution_replaces_and_stops_the_stage():
     at_work.broker.bend = corrected
     result = await at_work.run(*THREE)
     assert [error.message for error in result.errors] == [
-        "an execution of order RB-ABCDEFGHIJ23-B1-1 was corrected: filled 10 before, 6 now"
+        "an execution of order RB-ABCDEFGHIJ23-B1-1 (BUY 10 VTI) was corrected: 10 at 100.02 became 6 at 100.02"
     ]
     assert (result.records[0].filled, result.unsent, result.stops) == (D(6), THREE[1:], True)
 

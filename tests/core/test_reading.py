@@ -6,8 +6,9 @@ from datetime import timedelta
 
 import pytest
 from builders import NOW, quote, quote_rules
-from worlds import VTI, account, fake, held, quoted
+from worlds import VTI, account, fake, held, quoted, world
 
+from core.broker.fake import FakeIB
 from core.errors import ConnectionLost, ContractNotFound, MarketDataMissing, PacingExceeded
 from core.model import MarketDataType, Quote, SecurityType, Symbol, Targets
 from core.money import D
@@ -146,6 +147,21 @@ async def test_a_last_price_without_bid_and_ask_takes_them_from_a_snapshot():
     half = SimQuote(Values(last=D("72.50")), snapshot=Values(D("72.00"), D("72.02")))
     taken = (await take(fake(quotes={VTI: half}))).quotes[VTI]
     assert (taken.last, taken.bid, taken.ask, taken.is_snapshot) == (D("72.50"), D("72.00"), D("72.02"), False)
+
+
+class SlowSnapshots(FakeIB):
+    async def quotes(self, contracts, *, is_snapshot=False):
+        if is_snapshot:
+            await self.sleep(11)  # as on a live gateway where a side is missing
+        return await super().quotes(contracts, is_snapshot=is_snapshot)
+
+
+async def test_quotes_that_grow_stale_while_a_snapshot_is_awaited_are_asked_for_once_more():
+    quotes = {VTI: quoted(*TWO_SIDED), Symbol("BND"): SimQuote(snapshot=Values(D("72.00"), D("72.01")))}
+    broker = SlowSnapshots.of(world(quotes=quotes))
+    taken = await take(broker)
+    assert taken.quotes[VTI].taken_at == broker.now()
+    assert asked(broker) == ["quote VTI"] * 2
 
 
 async def test_a_symbol_that_nobody_quotes_keeps_its_empty_quote():

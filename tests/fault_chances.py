@@ -1,0 +1,107 @@
+"""What may go wrong at a gateway, drawn by chance."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from campaign.chance import Chance
+from fault_runs import DropAtByte, Spoil, all_of, on, restart, say, when
+
+from core.sim.gateway.faults import Action, Answer, Delay, Drop, Duplicate, Follow, HalfOpen, Hold, Omit, Precede
+
+NEWS = ("openOrder", "orderStatus", "execDetails", "commissionReport")
+ENDS = (
+    "managedAccounts",
+    "nextValidId",
+    "openOrderEnd",
+    "positionEnd",
+    "accountDownloadEnd",
+    "contractDetailsEnd",
+    "completedOrdersEnd",
+    "execDetailsEnd",
+)
+ROWS = ("updateAccountValue", "updatePortfolio", "position", "contractDetails", "marketRule", "tickPrice", "tickSize")
+ASKED = ("reqAccountUpdates", "reqPositions", "reqAllOpenOrders", "reqCompletedOrders", "reqExecutions", "reqMktData")
+ORDERS = ("placeOrder", "placeOrder", "cancelOrder")
+ANYTHING = (*NEWS, *NEWS, *ENDS, *ROWS, *ASKED, *ORDERS, "greeting", "startApi", "serverVersion")
+REMARKS = (399, 404, 2109, 10349, 434, 161, 10147, 10148, 103, 201, 202, 321, 4711)
+ANSWERS = (100, 103, 110, 200, 201, 203, 321, 4711, 10243)
+FARMS = (2103, 2104, 2105, 2106, 2107, 2108, 2119, 2157, 2158)
+LONGEST_TALK = 60_000  # bytes, more or less, that a run hears
+
+
+def random_spoil(seed: str) -> Spoil:
+    """One to five things go wrong, most of them once."""
+    chance = Chance(f"gateway of {seed}")
+    return all_of(*(chance.one_of(*KINDS)(chance) for _ in range(chance.whole(1, 5))))
+
+
+def news(chance: Chance) -> Spoil:
+    """Orders and fills are told late, twice, in another order, or not at all."""
+    name = chance.one_of(*NEWS)
+    action: Action = chance.one_of(
+        Delay(chance.one_of(0.2, 1, 5, 15, 130)),
+        Delay(chance.one_of(0.2, 1, 5)),
+        Duplicate(),
+        Duplicate(),
+        Hold(until=chance.one_of(*NEWS)),
+        Omit(),
+    )
+    return on(name, action, skip=chance.whole(0, 8), times=chance.one_of(1, 1, 2, 5, None))
+
+
+def reads(chance: Chance) -> Spoil:
+    """Answers come late, twice, or not at all."""
+    action: Action = chance.one_of(Delay(chance.one_of(0.5, 5, 19, 21, 45)), Omit(), Duplicate())
+    return on(chance.one_of(*ENDS, *ROWS), action, skip=chance.whole(0, 30), times=chance.one_of(1, 1, 2, 4))
+
+
+def refused_reads(chance: Chance) -> Spoil:
+    code = chance.one_of(100, 100, 321, 322, 101, 4711)
+    return on(chance.one_of(*ASKED), Answer(code), skip=chance.whole(0, 20), times=chance.one_of(1, 2, 4))
+
+
+def drops(chance: Chance) -> Spoil:
+    action: Action = chance.one_of(Drop(), Drop(), Drop(at=None), Drop(at=chance.whole(1, 40)), HalfOpen())
+    return on(chance.one_of(*ANYTHING), action, skip=chance.whole(0, 12), times=chance.one_of(1, 1, 1, 2, 6))
+
+
+def drops_at_a_byte(chance: Chance) -> Spoil:
+    is_inward = chance.happens(30)
+    return DropAtByte(chance.whole(0, LONGEST_TALK // (8 if is_inward else 1)), is_inward)
+
+
+def orders(chance: Chance) -> Spoil:
+    """An order is lost, late or refused; or it is said to be, while it works."""
+    if chance.happens(50):
+        action: Action = chance.one_of(Follow(chance.one_of(*REMARKS)), Precede(chance.one_of(*REMARKS)))
+        return on(chance.one_of(*NEWS), action, skip=chance.whole(0, 10), times=chance.one_of(1, 2))
+    action = chance.one_of(Omit(), Delay(chance.one_of(0.5, 5, 15, 40)), Answer(chance.one_of(*ANSWERS)))
+    return on(chance.one_of(*ORDERS), action, skip=chance.whole(0, 6))
+
+
+def far_away(chance: Chance) -> Spoil:
+    """IBKR or a farm of it goes, and may come back."""
+    name, skip = chance.one_of(*NEWS, *ASKED, "placeOrder"), chance.whole(0, 8)
+    if chance.happens(30):
+        return when(name, say(*chance.some(FARMS, 3), after=1), skip=skip)
+    back = () if chance.happens(15) else (chance.one_of(1101, 1102),)
+    seconds = chance.one_of(0.1, 2, 9, 14, 16, 200)
+    return when(name, say(chance.one_of(1100, 1100, 2110), *back, after=seconds), skip=skip)
+
+
+def restarts(chance: Chance) -> Spoil:
+    name = chance.one_of(*NEWS, *ASKED, "placeOrder")
+    return when(name, restart(ids_roll_back=chance.happens(60)), skip=chance.whole(0, 10))
+
+
+KINDS: tuple[Callable[[Chance], Spoil], ...] = (
+    *[news] * 4,
+    *[reads] * 2,
+    *[drops] * 3,
+    *[orders] * 3,
+    refused_reads,
+    drops_at_a_byte,
+    far_away,
+    restarts,
+)

@@ -1,0 +1,34 @@
+"""Wherever in the conversation the line breaks: the books agree, nothing is sent twice, and the run ends."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+from campaign.test_campaign import RUNS
+from fault_cases import usual
+from fault_judges import judge
+from fault_runs import DropAtByte, rehearse
+
+WAYS = {"told": False, "heard": True}
+LENGTHS: dict[bool, int] = {}
+
+
+async def length_of(folder, is_inward):
+    """Bytes of a healthy conversation that go this way; nearly the same each time."""
+    if is_inward not in LENGTHS:
+        counted = {inward: DropAtByte(is_inward=inward) for inward in (False, True)}
+        await rehearse(usual(), folder, lambda scene: [count(scene) for count in counted.values()] and None)
+        LENGTHS.update({inward: count.passed for inward, count in counted.items()})
+    return LENGTHS[is_inward]
+
+
+@pytest.mark.parametrize("seed", range(RUNS // 2))
+@pytest.mark.parametrize("way", WAYS)
+async def test_a_run_survives_the_line_breaking_at_any_byte(way, seed, tmp_path):
+    length = await length_of(tmp_path / "healthy", WAYS[way])
+    # spread over the conversation, and never the same places for two seeds
+    part = length / (RUNS // 2)
+    at = int(part * seed + Random(f"{way} {seed}").random() * part)
+    played = await rehearse(usual(), tmp_path / "broken", DropAtByte(at, WAYS[way]))
+    judge(played)

@@ -1,0 +1,25 @@
+"""Made-up accounts with troubles of their own, over a gateway where several things go wrong at once."""
+
+from __future__ import annotations
+
+import pytest
+from campaign.test_campaign import RUNS
+from campaign.troubles import random_trouble
+from fault_cases import usual
+from fault_chances import random_spoil
+from fault_judges import judge
+from fault_runs import rehearse
+
+FEW_SYMBOLS = 6
+
+
+@pytest.mark.parametrize("seed", [f"seed-{number}" for number in range(RUNS)])
+async def test_whatever_goes_wrong_at_the_gateway_the_books_agree_and_nothing_is_sent_twice(seed, tmp_path):
+    played = await rehearse(usual(), tmp_path, random_spoil(seed))
+    judge(played)
+
+
+@pytest.mark.parametrize("seed", [f"seed-{number}" for number in range(RUNS // 4)])
+async def test_also_with_any_account_and_its_own_troubles(seed, tmp_path):
+    played = await rehearse(random_trouble(seed, FEW_SYMBOLS), tmp_path, random_spoil(f"account {seed}"))
+    judge(played)

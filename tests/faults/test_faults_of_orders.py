@@ -1,0 +1,123 @@
+"""What the broker says to an order: refusals, remarks on one that works, silence, and what-ifs that go wrong."""
+
+from __future__ import annotations
+
+import pytest
+from fault_cases import AGG, BND, IJR, VTI, filling
+from fault_judges import play
+from fault_runs import Instead, Row, nothing, on, when
+
+from core.model import USD_CAD, Stage
+from core.money import D
+from core.sim.gateway.faults import Answer, Delay, Follow, Omit, Precede
+
+ALWAYS = None
+MARGIN = "Order rejected - reason:YOUR ORDER IS NOT ACCEPTED. Minimum of 2000 USD required in margin"
+READ_ONLY = "Error validating request.-'bF' : cause - The API interface is currently in Read-Only mode."
+
+
+def sent(played, stage):
+    return [order.contract.symbol for _, order in played.sent if order.stage is stage]
+
+
+def every_stage_was_sent(played):
+    assert [sent(played, stage) for stage in Stage] == [[USD_CAD], [IJR, VTI], [AGG, BND]]
+
+
+def no_buys_were_sent(played):
+    assert not sent(played, Stage.BUY)
+
+
+def nothing_but_currency_was_sent(played):
+    assert {order.stage for _, order in played.sent} == {Stage.FX}
+
+
+def only_sells_filled_short(played):
+    """The others were not kept from filling."""
+    short = [ticket.terms for ticket in played.venue.tickets.values() if ticket.filled < ticket.terms.quantity]
+    assert {terms.contract.symbol for terms in short} <= {VTI}
+    assert sent(played, Stage.BUY), "the buys were not sent"
+
+
+def is_unknown(symbol):
+    """Exactly this order's fate is unknown."""
+
+    def check(played):
+        unknown = [each.order.contract.symbol for each in played.outcome.orders if each.state.name == "UNKNOWN"]
+        assert unknown == [symbol]
+
+    return check
+
+
+REFUSED = (
+    *(Row(f"a sell is refused: {code}", on("placeOrder", Answer(code), "VTI"), 27, (f"({code})", "VTI"),
+          also=(only_sells_filled_short,)) for code in (109, 110, 111, 201, 203, 434)),
+    Row("the gateway is read-only", on("placeOrder", Answer(321, READ_ONLY), times=ALWAYS), 27,
+        ("Read-Only", "(321)", "USD.CAD")),
+    Row("a sell is refused for want of margin", on("placeOrder", Answer(201, MARGIN), "VTI"), 26,
+        ("VTI", "margin", "(201)"), also=(no_buys_were_sent,)),
+    Row("a fraction is refused", on("placeOrder", Answer(10243), "VTI"), 24, ("VTI", "(10243)"),
+        also=(no_buys_were_sent,)),
+    Row("a sell's contract is not found", on("placeOrder", Answer(200), "VTI"), 22, ("VTI", "(200)")),
+    Row("a sell comes too fast", on("placeOrder", Answer(100), "VTI"), 21, ("VTI", "(100)"), also=(no_buys_were_sent,)),
+    Row("the exchange rejects a sell", nothing, 27, ("VTI", "(201)"), case=filling(reject=201),
+        also=(only_sells_filled_short,)),
+    Row("the exchange rejects a sell that it had accepted", on("orderStatus", Follow(201), "VTI"), 27,
+        ("VTI", "(201)")),
+    Row("the conversion is refused", on("placeOrder", Answer(201), "USD.CAD"), 27, ("USD.CAD", "(201)")),
+    Row("the broker cancels a sell", when("placeOrder", lambda scene, about: scene.gateway.cancel(about.order_ref),
+        "VTI"), 28, ("VTI", "filled 0", "(202)"), also=(only_sells_filled_short,)),
+)  # fmt: skip
+
+AMBIGUOUS = (
+    *(Row(f"an error that may mean anything instead of a sell: {code}", on("placeOrder", Answer(code), "VTI"), 41,
+          ("VTI", "rebalance recover"), also=(is_unknown("VTI"), no_buys_were_sent)) for code in (103, 512, 4711)),
+    Row("a sell is lost on its way", on("placeOrder", Omit(), "VTI"), 41, ("VTI",),
+        also=(is_unknown("VTI"), no_buys_were_sent)),
+    Row("a sell is lost at the exchange", nothing, 41, ("VTI",), case=filling(is_lost=True),
+        also=(is_unknown("VTI"), no_buys_were_sent)),
+    Row("the conversion is lost", on("placeOrder", Omit(), "USD.CAD"), 41, ("USD.CAD",),
+        also=(nothing_but_currency_was_sent,)),
+    Row("a buy is lost", on("placeOrder", Omit(), "BND", skip=1), 41, ("BND",), also=(is_unknown("BND"),)),
+)  # fmt: skip
+
+AT_WORK = (
+    *(Row(f"an order that works is remarked on: {code}", on("openOrder", Follow(code), "VTI"),
+          also=(every_stage_was_sent,)) for code in (399, 10349, 404, 2109, 4711, 103, 463)),
+    *(Row(f"an order that works was remarked on before: {code}", on("openOrder", Precede(code), "VTI"),
+          also=(every_stage_was_sent,)) for code in (399, 10349, 404, 2109, 4711)),
+    *(Row(f"a warning after the fill: {code}", on("commissionReport", Follow(code), "VTI"),
+          also=(every_stage_was_sent,)) for code in (399, 2109, 161, 10148, 10147, 202)),
+    Row("a warning long after the fill", on("commissionReport", Follow(399, seconds=5), "VTI"),
+        also=(every_stage_was_sent,)),
+    Row("the order is called inactive and fills all the same", on("orderStatus", Instead({2: "Inactive"}), "VTI"),
+        also=(every_stage_was_sent,)),
+)  # fmt: skip
+
+UNFILLED = (
+    Row("a sell fills in part and its rest is cancelled", nothing, 28, ("VTI", "filled 284", "569"),
+        case=filling(fill_fraction=D("0.5")), also=(only_sells_filled_short,)),
+    Row("the cancel is lost", on("cancelOrder", Omit()), 28, ("VTI",), case=filling(fill_fraction=D("0.5"))),
+    Row("every cancel is lost", on("cancelOrder", Omit(), times=ALWAYS), 41, ("VTI",),
+        case=filling(fill_fraction=D("0.5")), also=(is_unknown("VTI"),)),
+    *(Row(f"the cancel finds no such order: {code}", on("cancelOrder", Answer(code)), 28, ("VTI",),
+          case=filling(fill_fraction=D("0.5"))) for code in (135, 161, 10147, 10148)),
+    Row("the confirmation of the cancel is lost", on("orderStatus", Omit(), "VTI", skip=3, times=ALWAYS), 28, ("VTI",),
+        case=filling(fill_fraction=D("0.5"))),
+)  # fmt: skip
+
+ASKED_FIRST = (
+    Row("a buy would be refused for want of margin", on("placeOrder", Answer(201, MARGIN), "AGG"), 26,
+        ("AGG", "margin", "none of the buys was sent"), also=(no_buys_were_sent,)),
+    Row("what a buy would do is not told, once", on("placeOrder", Omit(), "AGG"), warns=("try 2 of 4",)),
+    Row("what a buy would do is never told", on("placeOrder", Omit(), "AGG", times=ALWAYS), 20, ("AGG", "4 tries"),
+        also=(no_buys_were_sent,)),
+    Row("the question what a buy would do is refused with a warning", on("placeOrder", Answer(321), "AGG"),
+        also=(every_stage_was_sent,)),
+    Row("what a buy would do comes late", on("openOrder", Delay(15), "AGG"), also=(every_stage_was_sent,)),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("row", [*REFUSED, *AMBIGUOUS, *AT_WORK, *UNFILLED, *ASKED_FIRST], ids=lambda row: row.sentence)
+async def test_of_an_order(row, tmp_path):
+    await play(row, tmp_path)

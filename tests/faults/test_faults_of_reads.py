@@ -1,0 +1,134 @@
+"""What goes wrong while the account and the market are read: another try, or a stop before anything is sent."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from fault_cases import BND, quoting, usual
+from fault_judges import play
+from fault_runs import Hangup, Instead, Lacking, Row, all_of, on, say, when
+
+from core.model import MarketDataType
+from core.sim.gateway.faults import TWIN, Answer, Delay, Drop, Duplicate, HalfOpen, Omit, Precede
+from core.sim.world import Values
+
+ONCE, ALWAYS = 1, None
+RETRIED = ("try 2 of 4",)
+GIVEN_UP = ("4 tries",)
+MARKERS = (
+    "managedAccounts",
+    "nextValidId",
+    "openOrderEnd",
+    "positionEnd",
+    "accountDownloadEnd",
+    "contractDetailsEnd",
+)
+READS = ("reqAccountUpdates", "reqAllOpenOrders", "reqContractDetails", "reqMktData", "startApi", "greeting")
+ANSWERS = (
+    "serverVersion",
+    "managedAccounts",
+    "updateAccountValue",
+    "updatePortfolio",
+    "accountDownloadEnd",
+    "contractDetails",
+    "tickPrice",
+)
+ONLY_A_SNAPSHOT = quoting(BND, values=Values(), snapshot=usual().scenario.world.quotes[BND].values)
+DELAYED = usual(
+    quotes={
+        symbol: replace(quote, data_type=MarketDataType.DELAYED)
+        for symbol, quote in usual().scenario.world.quotes.items()
+    }
+)
+
+
+END_MARKERS = (
+    *(Row(f"{name} is missing once", on(name, Omit(), times=ONCE), warns=RETRIED) for name in MARKERS),
+    *(Row(f"{name} is always missing", on(name, Omit(), times=ALWAYS), 20, GIVEN_UP) for name in MARKERS),
+    *(Row(f"{name} comes 5 s late, always", on(name, Delay(5), times=ALWAYS)) for name in MARKERS),
+    *(Row(f"{name} comes 30 s late, once", on(name, Delay(30)), warns=RETRIED) for name in MARKERS),
+    Row("a market rule is not told", on("marketRule", Omit(), times=ALWAYS)),
+    Row("a snapshot does not end, once", on("tickSnapshotEnd", Omit()), case=ONLY_A_SNAPSHOT, warns=RETRIED),
+    Row("no snapshot ends", on("tickSnapshotEnd", Omit(), times=ALWAYS), 20, GIVEN_UP, case=ONLY_A_SNAPSHOT),
+    Row("NetLiquidation is not told", on("updateAccountValue", Lacking("NetLiquidation"), times=ALWAYS), 20,
+        ("NetLiquidation", *GIVEN_UP)),
+    Row("the cash is not told", on("updateAccountValue", Lacking("CashBalance"), times=ALWAYS), 20,
+        ("CashBalance", *GIVEN_UP)),
+)  # fmt: skip
+
+LINE = (
+    *(Row(f"the line breaks at {name}, once", on(name, Drop()), warns=RETRIED) for name in (*READS, *ANSWERS)),
+    *(Row(f"the line breaks within {name}, once", on(name, Drop(at=6)), warns=RETRIED) for name in ANSWERS),
+    *(Row(f"the line breaks after {name}, once", on(name, Drop(at=None)), warns=RETRIED)
+      for name in ("reqAccountUpdates", "reqContractDetails")),
+    Row("the line breaks between two reads", on("reqAllOpenOrders", Drop(at=None))),
+    Row("no connection comes about", on("greeting", Drop(), times=ALWAYS), 20, ("connecting", *GIVEN_UP)),
+    Row("the line breaks whenever the account is asked for", on("reqAccountUpdates", Drop(), times=ALWAYS), 20,
+        ("reading the account", *GIVEN_UP)),
+    *(Row(f"the gateway falls silent at {name}", on(name, HalfOpen()), warns=RETRIED)
+      for name in ("greeting", "startApi", "reqAccountUpdates", "accountDownloadEnd", "reqContractDetails")),
+    Row("the gateway always falls silent at the account", on("reqAccountUpdates", HalfOpen(), times=ALWAYS), 20,
+        ("reading the account", *GIVEN_UP)),
+    Row("the client id is in use", on("startApi", Hangup(Answer(326)), times=ALWAYS), 20, ("client 42", "another run")),
+    Row("IBKR is gone for 5 s while the account is read", when("reqAccountUpdates", say(1100, 1102, after=5)),
+        warns=RETRIED),
+    Row("IBKR is gone for 5 s and data is lost", when("reqContractDetails", say(1100, 1101, after=5)), warns=RETRIED),
+    Row("IBKR stays gone", when("reqAccountUpdates", say(1100)), 20, ("IBKR", *GIVEN_UP)),
+    Row("TWS and its server part for 5 s", when("reqMktData", say(2110, 1102, after=5)), warns=RETRIED),
+    Row("IBKR is said to be back though it never went", when("reqAccountUpdates", say(1102))),
+)  # fmt: skip
+
+MARKET = (
+    Row("a competing session takes the data", on("reqMktData", Answer(10197), "VTI", times=ALWAYS), 23,
+        ("VTI", "competing live session (10197)")),
+    Row("a competing session takes the data under way", on("tickPrice", Answer(10197), "VTI", times=ALWAYS), 23,
+        ("VTI", "(10197)")),
+    *(Row(f"market data is not subscribed: {code}", on("reqMktData", Answer(code), "VTI", times=ALWAYS), 23,
+          ("VTI", f"({code})")) for code in (354, 10089, 10090)),
+    Row("delayed data is shown instead", on("marketDataType", Precede(10167), times=ALWAYS), case=DELAYED,
+        warns=("not live but delayed",)),
+    Row("no price comes of one symbol", all_of(on("tickPrice", Omit(), "VTI", times=ALWAYS),
+        on("tickSize", Omit(), "VTI", times=ALWAYS)), 23, ("VTI",)),
+    Row("a market-data farm is lost for good", all_of(when("reqMktData", say(2103)), on("tickPrice", Omit(),
+        times=ALWAYS)), 23, ("VTI",)),
+    Row("a market-data farm is lost and found", when("reqMktData", say(2103, 2104, after=1))),
+)  # fmt: skip
+
+CONTRACTS = (
+    Row("no contract for a target", on("reqContractDetails", Answer(200), "BND", times=ALWAYS), 22,
+        ("BND is unknown", "[symbol_overrides]")),
+    Row("two contracts for a target", on("contractDetails", Duplicate(TWIN), "BND", times=ALWAYS), 22,
+        ("BND is ambiguous", "[symbol_overrides]")),
+    Row("no contract when its quote is asked for", on("reqMktData", Answer(200), "BND", times=ALWAYS), 22, ("BND",)),
+    Row("a contract request is refused once with a warning", on("reqContractDetails", Answer(321), "BND"),
+        warns=RETRIED),
+    Row("a contract request is always refused with a warning",
+        on("reqContractDetails", Answer(321), "BND", times=ALWAYS), 20, ("321", *GIVEN_UP)),
+)  # fmt: skip
+
+PACING = (
+    *(Row(f"too many messages, says the gateway once to {name}", on(name, Answer(100)), warns=RETRIED)
+      for name in ("reqAccountUpdates", "reqContractDetails", "reqMktData")),
+    *(Row(f"too many messages, says the gateway always to {name}", on(name, Answer(100), times=ALWAYS), 21, GIVEN_UP)
+      for name in ("reqAccountUpdates", "reqContractDetails", "reqMktData")),
+    Row("too many lines, says the gateway once", on("reqMktData", Answer(101)), warns=RETRIED),
+)  # fmt: skip
+
+ACCOUNT = (
+    Row("a holding is told late", on("updatePortfolio", Delay(30), "VTI")),
+    Row("a holding is never told among the values", on("updatePortfolio", Omit(), "VTI", times=ALWAYS), 20,
+        ("VTI", *GIVEN_UP)),
+    Row("a holding is never told among the positions", on("position", Omit(), "VTI", times=ALWAYS), 20,
+        ("VTI", *GIVEN_UP)),
+    *(Row(f"{name} comes twice, always", on(name, Duplicate(), times=ALWAYS)) for name in (*MARKERS, *ANSWERS[2:4])),
+    Row("the gateway manages another account", on("managedAccounts", Instead({2: "DU7654321"}), times=ALWAYS), 30,
+        ("not managed",)),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "row", [*END_MARKERS, *LINE, *MARKET, *CONTRACTS, *PACING, *ACCOUNT], ids=lambda row: row.sentence
+)
+async def test_while_reading(row, tmp_path):
+    await play(row, tmp_path)

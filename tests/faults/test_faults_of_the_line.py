@@ -1,0 +1,121 @@
+"""The line to the gateway, or the gateway's to IBKR, breaks while orders are on their way or at work."""
+
+from __future__ import annotations
+
+import pytest
+from fault_cases import AGG, BND, IJR, VTI, filling
+from fault_judges import play
+from fault_runs import Row, all_of, on, reaching, restart, say, when
+
+from core.model import USD_CAD, Stage
+from core.money import D
+from core.sim.gateway.faults import Drop, HalfOpen, Omit
+
+ALWAYS = None
+# what is asked after a break, and how often it was answered before that
+LISTS = (("openOrderEnd", 5), ("completedOrdersEnd", 0), ("execDetailsEnd", 0))
+HALF = filling(fill_fraction=D("0.5"))
+
+
+def ended(**states):
+    """How the orders ended, by symbol."""
+
+    def check(played):
+        found = {record.order.contract.symbol: record.state.name for record in played.outcome.orders}
+        assert {symbol: found.get(symbol) for symbol in states} == states
+
+    return check
+
+
+def everything_filled(played):
+    symbols = [record.order.contract.symbol for record in played.outcome.orders if record.state.name == "FILLED"]
+    assert symbols == [USD_CAD, IJR, VTI, AGG, BND]
+
+
+def no_buys_were_sent(played):
+    assert not [order for _, order in played.sent if order.stage is Stage.BUY]
+
+
+SOCKET = (
+    Row("it breaks before a sell arrives", on("placeOrder", Drop(), "VTI"), 41, ("VTI",),
+        also=(ended(VTI="UNKNOWN"), no_buys_were_sent)),
+    Row("it breaks within a sell", on("placeOrder", Drop(at=9), "VTI"), 41, ("VTI",),
+        also=(ended(VTI="UNKNOWN"), no_buys_were_sent)),
+    Row("it breaks when a sell has arrived, which fills meanwhile", on("placeOrder", Drop(at=None), "VTI"), 20,
+        ("connection",), also=(no_buys_were_sent,)),
+    Row("it breaks when a sell has arrived and has filled at once", on("placeOrder", Drop(at=None), "VTI"), 20,
+        ("connection",), case=filling(), also=(ended(VTI="FILLED"), no_buys_were_sent)),
+    *(Row(f"it breaks at {name} of a sell", on(name, Drop(), "VTI"), 20, ("connection",), also=(no_buys_were_sent,))
+      for name in ("openOrder", "orderStatus", "execDetails", "commissionReport")),
+    *(Row(f"it breaks within {name} of a sell", on(name, Drop(at=11), "VTI"), 20, ("connection",),
+          also=(no_buys_were_sent,)) for name in ("openOrder", "orderStatus", "execDetails", "commissionReport")),
+    *(Row(f"it breaks after {name} of a sell", on(name, Drop(at=None), "VTI"), 20, ("connection",),
+          also=(no_buys_were_sent,)) for name in ("openOrder", "orderStatus", "execDetails", "commissionReport")),
+    Row("it breaks at a cancel", on("cancelOrder", Drop()), 20, ("connection",), case=HALF,
+        also=(ended(VTI="CANCELLED"), no_buys_were_sent)),
+    Row("it breaks after a cancel", on("cancelOrder", Drop(at=None)), 20, ("connection",), case=HALF,
+        also=(ended(VTI="CANCELLED"), no_buys_were_sent)),
+    Row("it breaks when the conversion has arrived", on("placeOrder", Drop(at=None), "USD.CAD"), 20, ("connection",)),
+    Row("it breaks before the conversion arrives", on("placeOrder", Drop(), "USD.CAD"), 41, ("USD.CAD",)),
+    Row("it breaks when a buy has arrived", on("placeOrder", Drop(at=None), "BND", skip=1), 20, ("connection",)),
+    Row("it breaks before a buy arrives", on("placeOrder", Drop(), "BND", skip=1), 41, ("BND",)),
+    Row("it breaks for good when a sell has arrived", all_of(on("placeOrder", Drop(at=None), "VTI"),
+        on("greeting", Drop(), times=ALWAYS, skip=2)), 41, ("IJR",), also=(no_buys_were_sent,)),
+)  # fmt: skip
+
+SILENCE = (
+    Row("the gateway falls silent before a sell is read", on("placeOrder", HalfOpen(), "VTI"), 41, ("VTI",),
+        also=(ended(VTI="UNKNOWN"), no_buys_were_sent)),
+    Row("the gateway falls silent when a sell has arrived", on("openOrder", HalfOpen(), "VTI"),
+        also=(everything_filled,)),
+    Row("the gateway falls silent while orders work", on("execDetails", HalfOpen(), "IJR"), 20),
+    Row("the gateway falls silent at a cancel", on("cancelOrder", HalfOpen()), 28, ("VTI", "silent"), case=HALF,
+        also=(ended(VTI="CANCELLED"),)),
+)  # fmt: skip
+
+IBKR = (
+    *(Row(f"IBKR is gone for 5 s while orders work, {gone} and {back}",
+          when("placeOrder", say(gone, back, after=5), "VTI"), 20, ("Connectivity between",), also=(no_buys_were_sent,))
+      for gone, back in ((1100, 1101), (1100, 1102), (2110, 1102))),
+    Row("IBKR is gone for good while orders work", when("placeOrder", say(1100), "VTI"), 41, ("IJR",),
+        also=(no_buys_were_sent,)),
+    Row("IBKR is gone for an hour while orders work", when("placeOrder", say(1100, 1102, after=3600), "VTI"), 41,
+        ("IJR",), also=(no_buys_were_sent,)),
+    Row("IBKR goes between two stages", reaching("before_buys", say(1100, 1102, after=5)), also=(everything_filled,)),
+    Row("IBKR goes between two stages and stays away", reaching("before_buys", say(1100)), 20, ("IBKR", "4 tries"),
+        also=(no_buys_were_sent,)),
+    Row("IBKR goes before the sells", reaching("before_sells", say(1100, 1101, after=5)), also=(everything_filled,)),
+    Row("a market-data farm goes and comes back while orders work",
+        when("placeOrder", say(2103, 2104, after=1), "VTI"), also=(everything_filled,)),
+    Row("IBKR is said to be back though it never went", when("placeOrder", say(1102), "VTI"),
+        also=(everything_filled,)),
+)  # fmt: skip
+
+WITNESSES = (
+    *(Row(f"it breaks, and {name} is missing once", all_of(on("placeOrder", Drop(at=None), "VTI"),
+          on(name, Omit(), skip=skip)), 20, ("connection",), also=(ended(VTI="FILLED"), no_buys_were_sent))
+      for name, skip in LISTS),
+    *(Row(f"it breaks, and {name} is missing from then on", all_of(on("placeOrder", Drop(at=None), "VTI"),
+          on(name, Omit(), skip=skip, times=ALWAYS)), 41, ("IJR", "rebalance recover"),
+          also=(ended(IJR="UNKNOWN", VTI="UNKNOWN"), no_buys_were_sent)) for name, skip in LISTS),
+    *(Row(f"it breaks, and breaks again at {name}", all_of(on("placeOrder", Drop(at=None), "VTI"),
+          on(name, Drop(at=6), skip=skip)), 20, ("connection",), also=(no_buys_were_sent,))
+      for name, skip in LISTS),
+)  # fmt: skip
+
+RESTARTED = (
+    *(Row(f"it restarts while orders work{words}", when("orderStatus", restart(ids_roll_back=rolls), "VTI"), 20,
+          ("connection",), also=(no_buys_were_sent,))
+      for words, rolls in (("", False), (" and gives order ids out again", True))),
+    *(Row(f"it restarts between two stages{words}", reaching("before_buys", restart(ids_roll_back=rolls)),
+          also=(everything_filled,))
+      for words, rolls in (("", False), (" and gives order ids out again", True))),
+    *(Row(f"it restarts before the sells{words}", reaching("before_sells", restart(ids_roll_back=rolls)),
+          also=(everything_filled,))
+      for words, rolls in (("", False), (" and gives order ids out again", True))),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("row", [*SOCKET, *SILENCE, *IBKR, *WITNESSES, *RESTARTED], ids=lambda row: row.sentence)
+async def test_when(row, tmp_path):
+    await play(row, tmp_path)
