@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
@@ -18,7 +19,7 @@ from gateway_clients import (
     session,
     walls,
 )
-from worlds import ACCOUNT, VTI, account, earlier, held, quoted
+from worlds import ACCOUNT, VTI, account, earlier, held, quoted, scripted
 
 from core.clock import JumpingClock
 from core.model import CAD, USD, Symbol
@@ -95,7 +96,7 @@ async def test_a_fill_is_told_to_who_watches_and_to_nobody_else():
 
 async def test_a_fill_that_comes_by_time_alone_is_told_as_well():
     clock = JumpingClock(NOW)
-    fills = {VTI: slow(5)}
+    fills = scripted(delay_seconds=D(5))
     async with serving(clock=clock, fills=fills) as gateway, logged_in(gateway) as wire:
         wire.ask("placeOrder", 1, VTI_STOCK, market_order(quantity=5))
         wire.send(61, 1)
@@ -111,10 +112,39 @@ async def test_a_fill_that_comes_by_time_alone_is_told_as_well():
         assert [fields[14] for fields in heard if fields[0] == "61"] == ["15"]
 
 
-def slow(seconds):
-    from core.sim.world import FillScript  # noqa: PLC0415 - beside its only use
+class EarlyClock(JumpingClock):
+    """Wakes a millisecond too soon the first time, as the timers of a real loop may."""
 
-    return FillScript(delay_seconds=D(seconds))
+    is_early = True
+
+    def call_at(self, at, callback):
+        early, self.is_early = timedelta(milliseconds=self.is_early), False
+        return super().call_at(at - early, callback)
+
+
+async def test_a_timer_that_comes_too_soon_comes_again():
+    clock = EarlyClock(NOW)
+    async with serving(clock=clock, fills=scripted(delay_seconds=D(5))) as gateway, logged_in(gateway) as wire:
+        wire.ask("placeOrder", 1, VTI_STOCK, market_order())
+        await wire.all()
+        await clock.sleep(6)
+        assert briefly(await wire.until("execDetails")) == [["execDetails", "1"]]
+
+
+@pytest.mark.parametrize(("pause", "at_once", "later"), [(1, 0, 1), (9, 1, 1)])
+async def test_what_is_due_happens_while_the_gateway_runs_whoever_is_connected(pause, at_once, later):
+    clock = JumpingClock(NOW)
+    async with serving(clock=clock, fills=scripted(delay_seconds=D(5))) as gateway:
+        async with logged_in(gateway) as wire:
+            wire.ask("placeOrder", 1, VTI_STOCK, market_order())
+            await wire.all()
+        await gateway.stop()
+        await clock.sleep(pause)
+        assert len(gateway.exchange.executions()) == 0
+        await gateway.start()
+        assert len(gateway.exchange.executions()) == at_once
+        await clock.sleep(9)
+        assert len(gateway.exchange.executions()) == later
 
 
 async def test_a_holding_that_is_sold_is_told_as_none():
@@ -129,9 +159,14 @@ async def test_a_holding_that_is_sold_is_told_as_none():
 
 
 async def test_only_what_changed_is_told_again():
-    async with session() as (gateway, wire):
+    async with session(account=account(positions=(held(), held("BND")))) as (gateway, wire):
         wire.send(6, 2, 1, ACCOUNT)
+        wire.send(61, 1)
         await wire.all()
+        gateway.move(Change(Point.BEFORE_BUYS, positions=(held(quantity="11"),)))
+        heard = await wire.all()
+        assert [fields[3] for fields in heard if fields[0] == "7"] == ["VTI"]
+        assert [fields[4] for fields in heard if fields[0] == "61"] == ["VTI"]
         gateway.move(Change(Point.BEFORE_BUYS, cash={CAD: D(4_000)}))
         changed = set(values(await wire.all()))
         assert ("CashBalance", "CAD") in changed

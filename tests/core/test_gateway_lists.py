@@ -109,3 +109,12 @@ async def test_orders_and_fills_outlive_their_connection():
             ["commissionReport"],
             ["execDetailsEnd"],
         ]
+
+
+async def test_completed_orders_of_the_api_leave_out_those_entered_by_hand():
+    async with session(account=account(open_orders=(earlier(ref=""), earlier()))) as (_, wire):
+        wire.ask("reqGlobalCancel")
+        await wire.all()
+        for api_only, found in ((0, 2), (1, 1)):
+            wire.send(99, api_only)
+            assert len(await wire.only("completedOrder")) == found

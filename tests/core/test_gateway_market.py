@@ -23,9 +23,9 @@ SNAPSHOT = ("", True, False, [])
 EPOCH = int(NOW.timestamp())
 
 
-def asked(con_id=0, symbol="", security_type="", exchange="", currency=""):
+def asked(con_id=0, symbol="", security_type="", exchange="", currency="", primary=""):
     """The contract's fields of a request."""
-    return (con_id, symbol, security_type, "", 0, "", "", exchange, "", currency, "", "")
+    return (con_id, symbol, security_type, "", 0, "", "", exchange, primary, currency, "", "")
 
 
 async def details(wire, **contract):
@@ -36,6 +36,7 @@ async def details(wire, **contract):
 @pytest.mark.parametrize(
     "contract",
     [
+        {"symbol": "VTI", "primary": "ARCA"},
         {"symbol": "VTI", "security_type": "STK", "exchange": "SMART", "currency": "USD"},
         {"symbol": "VTI"},
         {"symbol": "VTI", "exchange": "ARCA", "currency": "USD"},
@@ -60,6 +61,7 @@ async def test_a_contract_is_found_by_what_is_said_of_it_and_shown_where_it_was_
         {"symbol": "NOPE", "security_type": "STK"},
         {"symbol": "VTI", "security_type": "OPT"},
         {"symbol": "VTI", "currency": "CAD"},
+        {"symbol": "VTI", "primary": "NYSE"},
         {"con_id": 4711},
         {"symbol": "EUR", "security_type": "CASH", "currency": "USD"},
         {"symbol": "USD", "security_type": "CASH", "currency": "CAD", "exchange": "SMART"},
@@ -280,11 +282,11 @@ async def test_the_script_shows_one_batch_an_hour_old(how):
             stamps = [int(fields[4]) for fields in await wire.only("tickString")]
             late = (clock.now() - NOW) / timedelta(seconds=1)
             assert stamps == [stamp + -int(-late // 1) for stamp in batch]
+            await clock.sleep(1)
+            assert (["tickSize"] in briefly(await wire.all())) is (how == STREAM and batch[0] == EPOCH)
             if how == STREAM:
                 wire.ask("cancelMktData", 5)
                 wire.ask("cancelMktData", 6)
-            await clock.sleep(1)
-            await wire.all()
 
 
 async def test_there_is_no_history():

@@ -54,6 +54,7 @@ async def test_a_fill_is_its_execution_the_order_its_status_then_its_commission(
         assert fill[17:21] == ("ARCA", "BOT", "10", "100.02")
         assert fill[24:27] == ("10", "100.02", "RB-AAAAAAAAAAAA-B1-1")
         assert heard[-1][2:5] == (fill[14], "1.25", "USD")
+        assert heard[1][3:6] == ("0", "10", "0")
         assert heard[-2][2:6] == ("Filled", "10", "0", "100.02")
 
 

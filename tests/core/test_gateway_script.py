@@ -214,6 +214,17 @@ async def test_a_client_that_does_not_read_is_let_go_and_the_others_are_served(l
                 assert await other.all() == []
 
 
+async def test_a_client_that_reads_may_be_told_any_amount():
+    clock = JumpingClock(NOW)
+    async with serving(options(bounds=Bounds(queued_bytes=1_000), latency_seconds=0.1), clock=clock) as gateway:
+        wire = await dial(gateway)
+        wire.send(71, 2, 7, "")
+        for _ in range(100):
+            wire.send(49, 1)
+            await clock.sleep(0.2)
+            assert briefly(await wire.until("currentTime"))[-1] == ["currentTime"]
+
+
 async def test_a_symbol_that_is_only_listed_can_be_asked_for():
     async with session(listed=frozenset({Symbol("GLD")})) as (_, wire):
         wire.send(9, 8, 5, 0, "GLD", "STK", "", 0, "", "", "SMART", "", "USD", "", "", 0, "", "", "")

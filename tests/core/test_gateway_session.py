@@ -98,8 +98,13 @@ async def test_who_connects_and_says_nothing_is_let_go():
     bounds = Bounds(handshake_seconds=0.01)
     async with serving(options(bounds=bounds)) as gateway:
         assert await (await dial(gateway, b"")).rest() == []
-        wire = await dial(gateway)
-        assert len(await wire.rest()) == 1
+        assert len(await (await dial(gateway)).rest()) == 1
+
+
+async def test_who_has_said_who_it_is_may_stay():
+    async with serving(options(bounds=Bounds(handshake_seconds=0.05))) as gateway, logged_in(gateway) as wire:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(wire.reader.read(1), 0.1)
 
 
 async def test_only_so_many_connections_are_open_at_a_time():
@@ -184,8 +189,11 @@ async def test_ids_that_rolled_back_are_given_out_again_and_make_new_orders():
             await again.all()
             again.send(5, 1)
             listed = [fields for fields in await again.until("openOrderEnd") if fields[0] == "5"]
-        assert [(fields[1], fields[16]) for fields in listed] == [("1", "99.5"), ("1", "99.4")]
-        assert len({fields[25] for fields in listed}) == 2
+            assert [(fields[1], fields[16]) for fields in listed] == [("1", "99.5"), ("1", "99.4")]
+            assert len({fields[25] for fields in listed}) == 2
+            again.ask("placeOrder", 1, VTI_STOCK, limit_order(limit=99.3))
+            (changed,) = await again.only("openOrder")
+        assert (changed[25], changed[16]) == (listed[1][25], "99.3")
 
 
 async def test_an_old_order_can_still_be_cancelled_by_an_id_that_rolled_back():

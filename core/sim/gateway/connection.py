@@ -102,8 +102,6 @@ class Connection(asyncio.Protocol):
 
     def say(self, fields: Fields, about: About = NOTHING) -> None:
         """Tell the client; while the venue is cut off, only what the gateway itself knows."""
-        if self._is_over or self._is_silent:
-            return
         name = answer_name(fields[0])
         is_local = name in LOCAL or (name == "error" and about.id == NOTHING.id)
         if self._house.is_cut_off and not is_local:
@@ -149,6 +147,7 @@ class Connection(asyncio.Protocol):
     def fall_silent(self) -> None:
         self.note("half-open")
         self._is_silent = True
+        self._outbox.end()
 
     def note(self, what: str, *details: str) -> None:
         self._house.note(what, *details, connection=self.number, client=self.client)
@@ -177,7 +176,6 @@ class Connection(asyncio.Protocol):
         self._inbox.receive(Parcel(GREETING, offered))
 
     def _receive(self, fields: Fields) -> None:
-        self._house.catch_up()
         name = request_name(fields[0])
         self._log(Way.IN, name, fields)
         request = parse_request(fields)
@@ -187,6 +185,7 @@ class Connection(asyncio.Protocol):
             self._inbox.receive(Parcel(name, fields, about))
         elif verdict is Verdict.TOO_FAST and self._session:
             self.note("too fast", name)
+            self._house.catch_up()
             refuse_too_fast(self._house, self._session, request, about)
         else:
             self.complain(about, 100)

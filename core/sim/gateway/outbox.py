@@ -131,7 +131,9 @@ class Outbox:
         self.queued_bytes = 0
 
     def send(self, fields: Fields, about: About = NOTHING, *, name: str = "") -> None:
-        """Tell the client this, unless a fault has it otherwise."""
+        """Tell the client this, unless it is gone or a fault has it otherwise."""
+        if self._is_over:
+            return
         parcel = Parcel(name or answer_name(fields[0]), fields, about)
         action = self._faults.strike(parcel.name, self._socket.client, about)
         if action is None:
@@ -180,9 +182,7 @@ class Outbox:
         self._queue.append(Settled(newest.due, newest.parcel, newest.frame, is_last=True))
 
     def _settle(self, settled: Settled) -> None:
-        if self._is_over:
-            return
-        if not self._queue and settled.due <= self._clock.now():
+        if not self._latency:
             self._write(settled)
             return
         self._queue.append(settled)

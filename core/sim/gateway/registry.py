@@ -21,8 +21,8 @@ class Registry:
         return self._used.get(client, 0) + 1
 
     def use(self, client: int, order_id: int) -> None:
-        """The id is spent, whatever becomes of its order."""
-        self._used[client] = max(order_id, self._used.get(client, 0))
+        """The id is spent, whatever becomes of its order; a client's ids only go up."""
+        self._used[client] = order_id
 
     def enter(self, client: int, order_id: int, perm_id: int) -> None:
         """The client's id stands for this order from now on."""
