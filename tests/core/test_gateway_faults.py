@@ -14,7 +14,6 @@ from gateway_clients import (
     log_in,
     logged_in,
     market_order,
-    options,
     serving,
     session,
     walls,
@@ -38,7 +37,6 @@ from core.sim.gateway.faults import (
     Omit,
     Precede,
 )
-from core.sim.gateway.log import Way
 from core.sim.wire import frame
 
 EXECUTIONS = (7, 3, 9, 0, "", "", "", "", "", "")
@@ -308,37 +306,6 @@ async def test_what_would_have_been_said_to_a_client_that_is_gone_spends_no_faul
         rule = gateway.faults.on("tickSize", Omit())
         await clock.sleep(1)
         assert rule.left == 1
-
-
-async def test_answers_take_their_latency_and_stay_in_order():
-    clock = JumpingClock(NOW)
-    async with serving(options(latency_seconds=0.1), clock=clock) as gateway:
-        wire = await dial(gateway)
-        await clock.sleep(0.2)
-        await wire.hear()
-        wire.send(71, 2, TRADER, "")
-        wire.send(61, 1)
-        wire.send(49, 1)
-        await clock.sleep(0.05)
-        assert gateway.links()[wire.port].written == len(frame(("178", "20260302 15:30:00 EST")))
-        await clock.sleep(0.1)
-        heard = briefly(await wire.until("currentTime"))
-        assert heard[:2] == [["managedAccounts"], ["nextValidId", "1"]]
-        assert heard[-3:] == [["position"], ["positionEnd"], ["currentTime"]]
-        await wire.close()
-
-
-async def test_a_second_client_with_the_same_id_hears_326_after_the_latency():
-    clock = JumpingClock(NOW)
-    async with serving(options(latency_seconds=0.1), clock=clock) as gateway:
-        first, second = await dial(gateway), await dial(gateway)
-        first.send(71, 2, TRADER, "")
-        await clock.sleep(1)
-        second.send(71, 2, TRADER, "")
-        second.send(71, 2, TRADER + 1, "")
-        await clock.sleep(1)
-        assert briefly(await second.rest())[1:] == [["error", "326"]]
-        assert gateway.log.names(Way.IN).count("startApi") == 2
 
 
 async def test_the_real_client_survives_what_is_scripted_for_it():

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
-from builders import NOW
 from gateway_clients import (
     GREETING,
     VTI_STOCK,
@@ -21,10 +18,8 @@ from gateway_clients import (
 )
 from worlds import ACCOUNT, VTI, held, quoted
 
-from core.clock import JumpingClock
 from core.model import USD, Symbol
 from core.money import D
-from core.sim.gateway import Bounds
 from core.sim.wire import frame
 from core.sim.world import Change, Fault, FaultKind, Point
 
@@ -187,42 +182,6 @@ async def test_fields_in_the_log_are_cut_to_a_bearable_length():
         wire.send(4711, "x" * 60_000)
         await wire.all()
         assert max(len(text) for entry in gateway.log for text in entry.fields) <= 200
-
-
-@pytest.mark.parametrize("latency", [0.0, 1000.0])
-async def test_a_client_that_does_not_read_is_let_go_and_the_others_are_served(latency):
-    bounds = Bounds(queued_bytes=100_000)
-    chosen = options(bounds=bounds, latency_seconds=latency)
-    clock = JumpingClock(NOW)
-    async with serving(chosen, clock=clock) as gateway:
-        deaf = await dial(gateway)
-        deaf.reader._transport.pause_reading()
-        deaf.send(71, 2, 7, "")
-        for req_id in range(30):
-            deaf.ask("reqMktData", req_id, VTI_STOCK, *STREAM)
-        async with asyncio.timeout(20):
-            price = 100
-            while gateway.links():
-                price += 1
-                gateway.move(Change(Point.BEFORE_BUYS, {VTI: quoted(str(price), str(price + 1))}))
-                await asyncio.sleep(0)
-        deaf.reader._transport.resume_reading()
-        (closed,) = [entry for entry in gateway.log if entry.message == "closed"]
-        assert closed.fields == ("refused: it does not read what it is told",)
-        if not latency:
-            async with logged_in(gateway) as other:
-                assert await other.all() == []
-
-
-async def test_a_client_that_reads_may_be_told_any_amount():
-    clock = JumpingClock(NOW)
-    async with serving(options(bounds=Bounds(queued_bytes=1_000), latency_seconds=0.1), clock=clock) as gateway:
-        wire = await dial(gateway)
-        wire.send(71, 2, 7, "")
-        for _ in range(100):
-            wire.send(49, 1)
-            await clock.sleep(0.2)
-            assert briefly(await wire.until("currentTime"))[-1] == ["currentTime"]
 
 
 async def test_a_symbol_that_is_only_listed_can_be_asked_for():
