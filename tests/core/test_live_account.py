@@ -36,6 +36,11 @@ def holding(quantity, con_id=1, symbol="VTI"):
     return HoldingRow(ACCOUNT, Named(con_id, symbol, "STK", USD), D(quantity), D(100), D(100) * D(quantity), D(90))
 
 
+def currency(quantity):
+    """Money shown as a position, which is the ledger's to tell."""
+    return HoldingRow(ACCOUNT, Named(3, "USD", "CASH", CAD), D(quantity), D("1.36"), D(680), D("1.35"))
+
+
 def position(quantity, con_id=1, symbol="VTI"):
     return PositionRow(ACCOUNT, Named(con_id, symbol, "STK", USD), D(quantity))
 
@@ -84,6 +89,7 @@ def test_the_last_row_of_each_holding_counts_and_an_empty_one_is_none():
         ([holding(5)], [], ["VTI: 5 and 0"]),
         ([], [position(7), position(1, 2, "BND")], ["BND: 0 and 1", "VTI: 0 and 7"]),
         ([], [position(0)], []),
+        ([currency(500)], [], []),
     ],
 )
 def test_two_lists_that_disagree_are_named_with_both_quantities(holdings, positions, told):

@@ -29,14 +29,10 @@ def cost(exec_id=FIRST, amount="1.05"):
     return CommissionRow(exec_id, None if amount is None else D(amount), USD)
 
 
-def heard(delivered):
-    return Fills(delivered.append, lambda named: named.as_symbol)
-
-
 def told(*rows):
     """What is delivered of these rows, in short."""
     delivered = []
-    fills = heard(delivered)
+    fills = Fills(delivered.append)
     for row in rows:
         fills.hear_execution(row) if isinstance(row, ExecutionRow) else fills.hear_cost(row)
     return [
@@ -65,12 +61,12 @@ def test_what_is_told_of_executions_and_their_costs(rows, expected):
 
 def test_a_fill_carries_its_own_reference_and_the_name_of_its_contract():
     delivered = []
-    heard(delivered).hear_execution(execution(named=PAIR, ref=OrderRef("RB-OLD-F1-1")))
+    Fills(delivered.append).hear_execution(execution(named=PAIR, ref=OrderRef("RB-OLD-F1-1")))
     assert delivered == [Fill(FIRST, OrderRef("RB-OLD-F1-1"), USD_CAD, Side.BUY, D(60), D("10.05"), NOW)]
 
 
 def test_the_list_has_the_newest_revision_of_each_with_its_cost_in_order_of_time():
-    fills = heard([])
+    fills = Fills([].append)
     fills.hear_cost(cost(SECOND, "0.5"))
     listed = fills.listed([execution("b.01", seconds=5), execution(SECOND, 50, seconds=9), execution(seconds=1)])
     assert [(one.exec_id, one.shares, one.commission) for one in listed] == [
@@ -85,7 +81,7 @@ ROWS = st.lists(st.sampled_from([execution(), execution(SECOND, 50), cost(), cos
 @given(ROWS)
 def test_in_whatever_order_each_is_told_at_most_once_and_no_cost_before_its_fill(rows):
     delivered = []
-    fills = heard(delivered)
+    fills = Fills(delivered.append)
     for row in rows:
         fills.hear_execution(row) if isinstance(row, ExecutionRow) else fills.hear_cost(row)
     assert len(delivered) == len(set(delivered))

@@ -63,11 +63,15 @@ def held(rows: Iterable[HoldingRow]) -> tuple[HoldingRow, ...]:
 
 
 def disagreements(holdings: Iterable[HoldingRow], positions: Iterable[PositionRow]) -> list[str]:
-    """Where the two lists of what is held tell different quantities: `VTI: 10 and 13`."""
-    first = {(row.named.as_symbol, row.named.con_id): row.quantity for row in holdings}
-    second = {(row.named.as_symbol, row.named.con_id): row.quantity for row in positions}
+    """Where the two lists of what is held tell different quantities: `VTI: 10 and 13`. Currencies are the ledger's."""
+    first, second = _quantities(holdings), _quantities(positions)
     both = ((key[0], first.get(key, ZERO), second.get(key, ZERO)) for key in sorted({*first, *second}))
     return [f"{symbol}: {one:f} and {other:f}" for symbol, one, other in both if one != other]
+
+
+def _quantities(rows: Iterable[HoldingRow | PositionRow]) -> dict[tuple[str, int], Decimal]:
+    named = ((row.named, row.quantity) for row in rows if row.named.security_type != "CASH")
+    return {(each.as_symbol, each.con_id): quantity for each, quantity in named}
 
 
 def compose(

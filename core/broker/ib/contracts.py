@@ -39,7 +39,6 @@ class Catalogue:
         self._held: dict[int, Contract] = {}
         self._rules: dict[int, tuple[TickBand, ...]] = {}
         self._asking: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._names: dict[int, Symbol] = {}
 
     async def resolve(
         self, session: Session, symbols: Sequence[Symbol], overrides: Mapping[Symbol, str]
@@ -56,7 +55,6 @@ class Catalogue:
                 raise answer
             else:
                 self._wanted[key] = answer
-                self._names[answer.con_id] = answer.symbol
         if faults:
             raise unknown(faults)
         return {symbol: self._wanted[symbol, override] for symbol, override in wanted}
@@ -77,10 +75,6 @@ class Catalogue:
             raise unknown(faults)
         return {one.con_id: self._held[one.con_id] for one in holdings}
 
-    def name_of(self, named: Named) -> Symbol:
-        """The symbol by which this contract was resolved, else its own."""
-        return self._names.get(named.con_id, named.as_symbol)
-
     async def _find(self, session: Session, symbol: Symbol, override: str) -> Contract:
         query = _query_of(symbol, override)
         rows = await _details(session, query, CONTRACTS)
@@ -89,9 +83,12 @@ class Catalogue:
             rows = await _details(session, replace(query, currency=""), CONTRACTS)
         if len({row.named.con_id for row in rows}) > 1:
             raise NoContract(f"{symbol} is ambiguous")
-        if not rows or not _is_meant(rows[0], symbol):
+        if not rows:
             raise NoContract(is_unknown(symbol))
-        contract = replace(await self._contract(session, rows[0], query.exchange, CONTRACTS), symbol=symbol)
+        if rows[0].named.as_symbol != symbol:
+            # holdings and fills come under the broker's name
+            raise NoContract(f"{symbol} is {rows[0].named.as_symbol} at the broker")
+        contract = await self._contract(session, rows[0], query.exchange, CONTRACTS)
         if fault := not_tradable(contract):
             raise NoContract(fault)
         return contract
@@ -167,15 +164,6 @@ def _query_of(symbol: Symbol, override: str) -> Query:
     if is_pair:
         return Query(symbol=USD, security_type="CASH", exchange=override or exchange, currency=CAD)
     return Query(symbol=symbol, security_type="STK", exchange=override or exchange, currency=USD)
-
-
-def _is_meant(row: DetailsRow, symbol: Symbol) -> bool:
-    """Whether the contract bears the symbol; the broker writes `BRK B` for what others write `BRK.B`."""
-    return _plain(row.named.as_symbol) == _plain(symbol)
-
-
-def _plain(symbol: str) -> str:
-    return symbol.replace(".", " ").replace("-", " ")
 
 
 def _without_details(holding: Named) -> Contract:

@@ -5,21 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from core.broker.ib.words import CommissionRow, ExecutionRow, NameOf
+from core.broker.ib.words import CommissionRow, ExecutionRow
 from core.model import BrokerEvent, CommissionReport, Fill
 
 
 class Fills:
     """The executions of one account on this connection; `deliver` gets those that happen now and their costs.
 
-    `name_of` says by which symbol we know a contract.
     An execution is its order's by the reference it carries: an order id may be given out again after the gateway
     was restarted.
     """
 
-    def __init__(self, deliver: Callable[[BrokerEvent], None], name_of: NameOf) -> None:
+    def __init__(self, deliver: Callable[[BrokerEvent], None]) -> None:
         self._deliver = deliver
-        self._name_of = name_of
         self._revisions: dict[str, tuple[int, str]] = {}
         self._told: set[str] = set()
         self._costs: dict[str, CommissionRow] = {}
@@ -31,7 +29,7 @@ class Fills:
             return
         self._revisions[root] = revision, row.exec_id
         self._told.add(row.exec_id)
-        self._deliver(self._fill(row))
+        self._deliver(fill_of(row))
         if row.exec_id in self._costs:
             self._tell_cost(self._costs[row.exec_id])
 
@@ -55,16 +53,17 @@ class Fills:
     def _with_cost(self, row: ExecutionRow) -> Fill:
         cost = self._costs.get(row.exec_id)
         if cost is None:
-            return self._fill(row)
-        return replace(self._fill(row), commission=cost.commission, commission_currency=cost.currency)
-
-    def _fill(self, row: ExecutionRow) -> Fill:
-        symbol = self._name_of(row.named)
-        return Fill(row.exec_id, row.order_ref, symbol, row.side, row.shares, row.price, row.at)
+            return fill_of(row)
+        return replace(fill_of(row), commission=cost.commission, commission_currency=cost.currency)
 
     def _tell_cost(self, row: CommissionRow) -> None:
         if row.commission is not None:
             self._deliver(CommissionReport(row.exec_id, row.commission, row.currency))
+
+
+def fill_of(row: ExecutionRow) -> Fill:
+    """The execution without its cost."""
+    return Fill(row.exec_id, row.order_ref, row.named.as_symbol, row.side, row.shares, row.price, row.at)
 
 
 def parts_of(exec_id: str) -> tuple[str, int]:

@@ -37,11 +37,11 @@ class Hearing:
     `refusal` is why the gateway did not let us in. `news` is set whenever somebody who waits should look.
     """
 
-    def __init__(self, clock: Clock, client_id: int, account_id: AccountId, name_of: heard.NameOf) -> None:
+    def __init__(self, clock: Clock, client_id: int, account_id: AccountId) -> None:
         self.requests = Requests()
         self.listeners: dict[int, Listener] = {}
         self.orders = OwnOrders(clock, client_id, self.deliver)
-        self.fills = Fills(self.deliver, name_of)
+        self.fills = Fills(self.deliver)
         self.accounts: tuple[AccountId, ...] = ()
         self.events: deque[BrokerEvent] = deque()
         self.is_gone = False

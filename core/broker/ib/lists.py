@@ -6,35 +6,36 @@ from collections.abc import Iterable
 from decimal import Decimal
 
 from core.broker.ib.orders import DAY_OVER, INACTIVE, STATES
-from core.broker.ib.words import EndedRow, NameOf, OrderRow, StatusRow
+from core.broker.ib.words import EndedRow, OrderRow, StatusRow
 from core.model import CompletedOrder, OrderState, OrderType, WorkingOrder
 from core.money import ZERO
 
+_Key = tuple[int, int]
 ENDS = (OrderState.FILLED, OrderState.CANCELLED)
 
 
-def working_orders(rows: Iterable[OrderRow | StatusRow], account: str, name_of: NameOf) -> tuple[WorkingOrder, ...]:
+def working_orders(rows: Iterable[OrderRow | StatusRow], account: str) -> tuple[WorkingOrder, ...]:
     """The orders of the account that may still fill, as listed; one that ended while they were listed is none."""
-    orders: dict[int, OrderRow] = {}
-    statuses: dict[int, StatusRow] = {}
+    orders: dict[_Key, OrderRow] = {}
+    statuses: dict[_Key, StatusRow] = {}
     for row in rows:
         if isinstance(row, OrderRow):
-            orders[row.perm_id] = row
+            orders[_key(row)] = row
         else:
-            statuses[row.perm_id] = row
+            statuses[_key(row)] = row
     return tuple(
-        _working(order, statuses.get(perm_id), name_of)
-        for perm_id, order in orders.items()
-        if order.account == account and _is_open(order, statuses.get(perm_id))
+        _working(order, statuses.get(key))
+        for key, order in orders.items()
+        if order.account == account and _is_open(order, statuses.get(key))
     )
 
 
-def completed_order(row: EndedRow, name_of: NameOf) -> CompletedOrder:
+def completed_order(row: EndedRow) -> CompletedOrder:
     """An order that ended today; its end stands partly in its status, partly in the words beside it."""
     state, reason = _end_of(row)
     return CompletedOrder(
         order_ref=row.order_ref,
-        symbol=name_of(row.named),
+        symbol=row.named.as_symbol,
         side=row.side,
         quantity=row.quantity,
         filled=row.filled,
@@ -44,15 +45,20 @@ def completed_order(row: EndedRow, name_of: NameOf) -> CompletedOrder:
     )
 
 
+def _key(row: OrderRow | StatusRow) -> _Key:
+    """What joins an order with its status: orders by hand have no id, orders just sent no permId yet."""
+    return (0, row.perm_id) if row.perm_id else (row.client_id, row.order_id)
+
+
 def _is_open(order: OrderRow, status: StatusRow | None) -> bool:
     return STATES.get(status.status if status else order.status) not in ENDS
 
 
-def _working(order: OrderRow, status: StatusRow | None, name_of: NameOf) -> WorkingOrder:
+def _working(order: OrderRow, status: StatusRow | None) -> WorkingOrder:
     filled: Decimal = status.filled if status else ZERO
     return WorkingOrder(
         order_ref=order.order_ref,
-        symbol=name_of(order.named),
+        symbol=order.named.as_symbol,
         side=order.side,
         quantity=order.quantity,
         filled=filled,

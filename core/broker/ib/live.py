@@ -13,7 +13,7 @@ from core.broker.ib.contracts import Catalogue
 from core.broker.ib.line import Link
 from core.broker.ib.orders import OwnOrder
 from core.broker.ib.quotes import NUMBERS, QuoteDesk
-from core.broker.ib.reader import Reader
+from core.broker.ib.reader import AccountReader
 from core.broker.ib.requests import RequestRefused
 from core.broker.ib.session import LiveOptions, Session
 from core.broker.ib.whatif import effect_of, refusal_of
@@ -96,7 +96,7 @@ class LiveIB:
         if session is not None and not session.hearing.is_gone:
             await self._await_link(session)
             return
-        session = self._session = Session(self._options, self._clock, self._pace, self._catalogue.name_of)
+        session = self._session = Session(self._options, self._clock, self._pace)
         try:
             await session.open()
             await self._greet(session)
@@ -191,8 +191,8 @@ class LiveIB:
     async def executions(self) -> tuple[Fill, ...]:
         return await (await self._reader()).executions()
 
-    async def _reader(self) -> Reader:
-        return Reader(await self._up(), self._catalogue)
+    async def _reader(self) -> AccountReader:
+        return AccountReader(await self._up(), self._catalogue)
 
     async def _up(self) -> Session:
         """The session, whole. What has arrived is heard first, be it that the line is gone. Raises ConnectionLost."""

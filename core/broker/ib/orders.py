@@ -86,6 +86,8 @@ class OwnOrders:
         order = self._orders.get(row.order_id)
         state = STATES.get(row.status, OrderState.SENDING)
         if order is None:
+            if state.is_final:
+                return
             order = OwnOrder(row.order_id, row.order_ref, row.perm_id, OrderState.WORKING)
             self._orders[row.order_id] = order
         elif state is OrderState.WORKING and not order.is_acknowledged:

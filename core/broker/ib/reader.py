@@ -21,7 +21,7 @@ SNAPSHOT = "snapshot"
 EXECUTIONS = "executions"
 
 
-class Reader:
+class AccountReader:
     """Reads one account over `session`. Each raises ConnectionLost or PacingExceeded."""
 
     def __init__(self, session: Session, catalogue: Catalogue) -> None:
@@ -47,13 +47,13 @@ class Reader:
     async def open_orders(self, what: str = heard.OPEN_ORDERS) -> tuple[WorkingOrder, ...]:
         """Working orders of all clients, as listed."""
         rows = await self._ask(heard.OPEN_ORDERS, self._session.line.ask_open_orders, what)
-        return working_orders(rows, self._account, self._catalogue.name_of)
+        return working_orders(rows, self._account)
 
     async def completed_orders(self) -> tuple[CompletedOrder, ...]:
         """Orders that ended today, as listed."""
         what = heard.COMPLETED_ORDERS
         rows = await self._ask(what, self._session.line.ask_completed_orders, what)
-        return tuple(completed_order(row, self._catalogue.name_of) for row in rows if row.account == self._account)
+        return tuple(completed_order(row) for row in rows if row.account == self._account)
 
     async def executions(self) -> tuple[Fill, ...]:
         """Today's executions of all clients, in order of time."""

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from core.broker.ib.hearing import Hearing
 from core.broker.ib.line import Line
 from core.broker.ib.requests import LineGone
-from core.broker.ib.words import Key, NameOf
+from core.broker.ib.words import Key
 from core.broker.pacing import Pace
 from core.broker.wordings import REFUSED, broke_while_reading, lost
 from core.clock import Clock
@@ -44,10 +44,10 @@ class LiveOptions:
 class Session:
     """A connection to the gateway; when it is gone it stays gone, and another is made."""
 
-    def __init__(self, options: LiveOptions, clock: Clock, pace: Pace, name_of: NameOf) -> None:
+    def __init__(self, options: LiveOptions, clock: Clock, pace: Pace) -> None:
         self.options = options
         self.clock = clock
-        self.hearing = Hearing(clock, options.client_id, options.account_id, name_of)
+        self.hearing = Hearing(clock, options.client_id, options.account_id)
         self.line = Line(self.hearing.hear, self.hearing.end, clock.now)
         self.hearing.on_end = self.line.hang_up
         self._pace = pace

@@ -6,7 +6,7 @@ where a message belongs to none.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -49,10 +49,6 @@ class Named:
             return Symbol(f"{self.symbol}.{self.currency}")
         is_share = self.security_type == "STK" or not self.local_symbol
         return Symbol(self.symbol if is_share else self.local_symbol)
-
-
-NameOf = Callable[[Named], Symbol]
-"""The symbol by which the product knows a contract."""
 
 
 @dataclass(frozen=True, slots=True)
