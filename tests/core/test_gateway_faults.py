@@ -111,6 +111,31 @@ async def test_the_socket_can_be_dropped_before_or_after_an_order_arrives(at, ar
         assert len(gateway.exchange.working()) == int(arrives)
 
 
+async def test_an_order_can_arrive_late_and_after_what_was_sent_later():
+    clock = JumpingClock(NOW)
+    async with serving(clock=clock) as gateway, logged_in(gateway) as wire:
+        gateway.faults.on("placeOrder", Delay(30), Match(order_ref="RB-1"))
+        gateway.faults.on("placeOrder", Hold("reqPositions"), Match(order_ref="RB-2"))
+        for order_id, ref in enumerate(("RB-1", "RB-2", "RB-3"), 1):
+            wire.ask("placeOrder", order_id, VTI_STOCK, limit_order(orderRef=ref, quantity=1))
+        wire.send(61, 1)
+        assert [fields[2:4] for fields in await wire.only("error")] == [("2", "103")]
+        await clock.sleep(30)
+        assert [order.order_ref for order in gateway.exchange.working()] == ["RB-3"]
+        assert [fields[2:4] for fields in await wire.only("error")] == [("1", "103")]
+
+
+async def test_what_comes_late_from_a_client_that_is_gone_is_not_done():
+    clock = JumpingClock(NOW)
+    async with serving(clock=clock) as gateway:
+        gateway.faults.on("placeOrder", Delay(30))
+        async with logged_in(gateway) as wire:
+            wire.ask("placeOrder", 1, VTI_STOCK, limit_order())
+            await wire.all()
+        await clock.sleep(30)
+        assert gateway.exchange.tickets == {}
+
+
 async def test_an_order_can_arrive_and_its_answer_be_lost_with_the_connection():
     async with session() as (gateway, wire):
         gateway.faults.on("openOrder", Drop())

@@ -20,9 +20,10 @@ from gateway_clients import (
     serving,
     session,
 )
-from worlds import ACCOUNT
+from worlds import ACCOUNT, scripted
 
 from core.clock import JumpingClock
+from core.money import D
 from core.sim.gateway import Bounds
 from core.sim.gateway.log import Way
 from core.sim.wire import frame
@@ -308,6 +309,20 @@ async def test_an_error_of_its_own_ends_one_connection_and_is_raised_by_check(mo
         with pytest.raises(ZeroDivisionError, match="planted"):
             gateway.check()
         gateway._house.errors.clear()
+
+
+async def test_an_error_of_its_own_that_no_client_caused_is_raised_by_check_too(monkeypatch):
+    clock = JumpingClock(world_start())
+    async with serving(clock=clock, fills=scripted(delay_seconds=D(5))) as gateway, logged_in(gateway) as wire:
+        wire.ask("placeOrder", 1, VTI_STOCK, limit_order())
+        await wire.all()
+        monkeypatch.delattr(gateway.exchange, "books")
+        await clock.sleep(9)
+        monkeypatch.undo()
+        with pytest.raises(AttributeError):
+            gateway.check()
+        gateway._house.errors.clear()
+        assert ["openOrder", "1"] not in briefly(await wire.all())
 
 
 async def test_a_gateway_that_listens_is_not_started_twice_and_may_be_stopped_twice():
