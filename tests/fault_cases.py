@@ -12,7 +12,7 @@ from campaign.playing import Case
 from core.model import CAD, USD, USD_CAD, AccountId, Mode, Symbol
 from core.money import D
 from core.scenario import Confirm, Scenario
-from core.sim.world import FillScript, SimAccount, SimPosition, SimQuote, Values, World
+from core.sim.world import FillScript, SimAccount, SimOrder, SimPosition, SimQuote, Values, World
 
 AS_OF = datetime.fromisoformat("2026-03-02T10:00:00-05:00")  # a Monday morning
 ACCOUNT = AccountId("DU1234567")
@@ -48,6 +48,12 @@ def quoting(symbol: Symbol = VTI, **changes: Any) -> Case:
     """The usual account where the market of one symbol is another."""
     world = usual().scenario.world
     return usual(quotes=dict(world.quotes) | {symbol: replace(world.quotes[symbol], **changes)})
+
+
+def working(*orders: SimOrder) -> Case:
+    """The usual account with these orders at work before the run."""
+    account = usual().scenario.world.account
+    return usual(account=replace(account, open_orders=orders))
 
 
 def _quoted(bid: str, ask: str) -> SimQuote:

@@ -14,14 +14,33 @@ from core.errors import ExitCode, RebalanceError
 from core.model import Fill, OrderState
 from core.money import D
 from core.refs import parse_ref
+from core.sim.gateway.log import Way
 from core.sim.tickets import Ticket
 
-ERROR_ID = 2  # the field of an error message that says what it is about
+ERROR_ID, ERROR_CODE = 2, 3  # fields of an error message
+GONE, BACK = ("1100", "2110"), ("1101", "1102")
 
 
 def the_gateway_itself_did_nothing_wrong(played: PlayedOverGateway) -> None:
     played.gateway.check()
     assert not played.gateway.links(), "a connection was left open"
+
+
+def no_message_was_one_too_many(played: PlayedOverGateway) -> None:
+    """We keep below the gateway's 50 in a second by ourselves."""
+    assert "too fast" not in played.gateway.log.names(Way.NOTE)
+
+
+def nothing_is_sent_while_ibkr_is_gone(played: PlayedOverGateway) -> None:
+    """From the moment after the gateway said so; what left in the same moment could not know."""
+    sent, gone_since = {at for at, _ in played.sent}, None
+    for number, entry in enumerate(played.gateway.log):
+        code = entry.fields[ERROR_CODE] if entry.message == "error" and entry.way is Way.OUT else ""
+        if code in GONE:
+            gone_since = gone_since or entry.at
+        elif code in BACK or entry.message == "connected":
+            gone_since = None
+        assert not (number in sent and gone_since and entry.at > gone_since), f"sent at {entry.at}: {entry.fields}"
 
 
 def every_failure_is_one_line_with_a_next_step(played: PlayedOverGateway) -> None:
@@ -98,6 +117,8 @@ def the_account_after_is_the_exchanges(played: PlayedOverGateway) -> None:
 
 JUDGES: tuple[Check, ...] = (
     the_gateway_itself_did_nothing_wrong,
+    no_message_was_one_too_many,
+    nothing_is_sent_while_ibkr_is_gone,
     every_failure_is_one_line_with_a_next_step,
     books.the_run_ends_with_a_foreseen_code_and_its_reports,
     books.the_exchange_itself_adds_up,

@@ -62,8 +62,9 @@ async def cancel_off_record(watch: Watch, refs: Iterable[OrderRef], *, seconds: 
             return unconfirmed
         for ref in sorted(alive - asked):
             await _cancel(watch, ref)
-        asked = set() if watch.cut else asked | alive
         await _listen(watch, unconfirmed)
+        # what was asked may have gone with the line, which is heard only afterwards
+        asked = set() if watch.cut else asked | alive
 
 
 async def ask_cancel(watch: Watch, ref: OrderRef) -> None:

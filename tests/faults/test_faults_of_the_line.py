@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import pytest
-from fault_cases import AGG, BND, IJR, VTI, filling
+from campaign import books
+from fault_cases import AGG, BND, IJR, VTI, filling, working
 from fault_judges import play
-from fault_runs import Row, all_of, on, reaching, restart, say, when
+from fault_runs import Row, all_of, nothing, on, reaching, restart, say, when
 
-from core.model import USD_CAD, Stage
+from core.model import USD_CAD, OrderRef, Side, Stage
 from core.money import D
 from core.sim.gateway.faults import Drop, HalfOpen, Omit
+from core.sim.world import SimOrder
 
 ALWAYS = None
 # what is asked after a break, and how often it was answered before that
 LISTS = (("openOrderEnd", 5), ("completedOrdersEnd", 0), ("execDetailsEnd", 0))
 HALF = filling(fill_fraction=D("0.5"))
+EARLIER = working(SimOrder(VTI, Side.BUY, D(10), D(0), D("90.00"), OrderRef("RB-EARLIERRUN22-B1-1")))
+SOMEBODY_ELSES = working(SimOrder(VTI, Side.BUY, D(10), D(0), D("90.00")))
 
 
 def ended(**states):
@@ -30,6 +34,14 @@ def ended(**states):
 def everything_filled(played):
     symbols = [record.order.contract.symbol for record in played.outcome.orders if record.state.name == "FILLED"]
     assert symbols == [USD_CAD, IJR, VTI, AGG, BND]
+
+
+def earlier_is_gone(played):
+    assert [ticket.state.name for ticket in books.leftovers(played)] == ["CANCELLED"]
+
+
+def nothing_was_sent(played):
+    assert not played.sent
 
 
 def no_buys_were_sent(played):
@@ -91,6 +103,22 @@ IBKR = (
         also=(everything_filled,)),
 )  # fmt: skip
 
+LEFTOVERS = (
+    Row("an order of an earlier run rests", nothing, case=EARLIER, also=(everything_filled, earlier_is_gone)),
+    Row("it breaks when that is to be cancelled", on("cancelOrder", Drop()), case=EARLIER,
+        also=(everything_filled, earlier_is_gone)),
+    Row("it breaks when that is being cancelled", on("cancelOrder", Drop(at=None)), case=EARLIER,
+        also=(everything_filled, earlier_is_gone)),
+    Row("it restarts when that is being cancelled", when("orderStatus", restart(), "VTI"), case=EARLIER,
+        also=(everything_filled, earlier_is_gone)),
+    Row("the confirmation of that is lost", all_of(on("orderStatus", Omit(), "VTI", skip=2, times=2),
+        on("error", Omit(), "VTI")), case=EARLIER, also=(everything_filled, earlier_is_gone)),
+    Row("that cannot be cancelled", on("cancelOrder", Omit(), times=ALWAYS), 41, ("RB-EARLIERRUN22-B1-1", "TWS"),
+        case=EARLIER, also=(nothing_was_sent,)),
+    Row("an order of somebody else rests", nothing, 40, ("BUY 10 VTI", "somebody else"), case=SOMEBODY_ELSES,
+        also=(nothing_was_sent,)),
+)  # fmt: skip
+
 WITNESSES = (
     *(Row(f"it breaks, and {name} is missing once", all_of(on("placeOrder", Drop(at=None), "VTI"),
           on(name, Omit(), skip=skip)), 20, ("connection",), also=(ended(VTI="FILLED"), no_buys_were_sent))
@@ -104,6 +132,9 @@ WITNESSES = (
 )  # fmt: skip
 
 RESTARTED = (
+    *(Row(f"it restarts while an order rests{words}", when("orderStatus", restart(ids_roll_back=rolls), "VTI"), 20,
+          ("connection",), case=HALF, also=(ended(VTI="CANCELLED"), no_buys_were_sent))
+      for words, rolls in (("", False), (" and gives order ids out again", True))),
     *(Row(f"it restarts while orders work{words}", when("orderStatus", restart(ids_roll_back=rolls), "VTI"), 20,
           ("connection",), also=(no_buys_were_sent,))
       for words, rolls in (("", False), (" and gives order ids out again", True))),
@@ -116,6 +147,8 @@ RESTARTED = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("row", [*SOCKET, *SILENCE, *IBKR, *WITNESSES, *RESTARTED], ids=lambda row: row.sentence)
+@pytest.mark.parametrize(
+    "row", [*SOCKET, *SILENCE, *IBKR, *LEFTOVERS, *WITNESSES, *RESTARTED], ids=lambda row: row.sentence
+)
 async def test_when(row, tmp_path):
     await play(row, tmp_path)
