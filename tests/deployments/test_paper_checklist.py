@@ -1,0 +1,100 @@
+"""What the checklist for a real paper gateway tells a person to paste works, here on the simulated one."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from served import served
+from worlds import ACCOUNT, account, quoted, world
+
+from core.model import CAD, USD, USD_CAD
+from core.money import D
+from core.sim.gateway.faults import Answer, Match
+
+CHECKLIST = Path(__file__).parent.parent.parent / "deployments" / "paper-checklist.md"
+BOXES = re.findall(r"^```python\n(.*?)^```$", CHECKLIST.read_text(), re.DOTALL | re.MULTILINE)
+SPEED = 80  # of the gateway's clock, so that the waits of the boxes can be cut; the client's own limit is by the second
+HURRY = "ib.sleep = lambda seconds: IB.sleep(1.1 if seconds == 6 else 0.1)\n"
+
+
+@pytest.fixture(scope="module")
+def transcript():
+    """What Python prints when every box is pasted, one after the other."""
+    quotes = {
+        "SCHD": quoted("30.50", "30.51", "30.50", is_fractional=False),
+        USD_CAD: quoted("1.36500", "1.36505", "1.36500"),
+    }
+    own = account(base_currency=CAD, positions=(), cash={USD: D(10_000), CAD: D(20_000)})
+    with served(world(quotes=quotes, account=own, commission=D(1)), speed=SPEED) as running:
+        running.call(lambda: running.gateway.faults.on("placeOrder", Answer(321), Match(order_ref="CHECK-READONLY")))
+        return subprocess.run(
+            (sys.executable, "-i", "-q"),
+            input="".join([BOXES[0], HURRY, *BOXES[1:], "exit()\n"]),
+            env={**os.environ, "IB_PAPER_PORT": str(running.port), "IB_PAPER_ACCOUNT": str(ACCOUNT)},
+            capture_output=True,
+            text=True,
+            timeout=200,
+            check=True,
+        )
+
+
+def test_the_boxes_paste_without_an_error(transcript):
+    assert "Traceback" not in transcript.stderr, transcript.stderr
+    assert "SyntaxError" not in transcript.stderr
+    assert "IndentationError" not in transcript.stderr
+
+
+@pytest.mark.parametrize(
+    "expected",
+    [
+        "missing: ['FullMaintMarginReq']",
+        "'54': 1",
+        "SCHD 0.01",
+        "of 60 - errors:",
+        "still connected: True",
+        "'321'",
+        f"'CHECK-128-{'x' * 118}'",
+        "'202'",
+        "'CHECK-AGAIN'",
+        "'201'",
+        "49 answers of 60",
+        "SCHD OrderState",
+        "USD OrderState",
+        "'10243'",
+        "'110'",
+        "'Filled'",
+        "commission [",
+        "still open: []",
+        "ended [",
+    ],
+)
+def test_every_box_shows_what_its_question_is_about(transcript, expected):
+    assert expected in transcript.stdout
+
+
+def test_no_account_id_is_printed(transcript):
+    assert ACCOUNT not in transcript.stdout + transcript.stderr
+
+
+def test_no_order_is_left_but_the_one_for_the_evening(transcript):
+    assert transcript.stdout.rstrip().splitlines()[-1].startswith("still open: []")
+
+
+def test_only_a_paper_account_is_touched():
+    told = subprocess.run(
+        (sys.executable, "-i", "-q"),
+        input=BOXES[0] + "print('went on')\n",
+        env={**os.environ, "IB_PAPER_PORT": "1", "IB_PAPER_ACCOUNT": "U1234567"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert "no paper account: nothing was done" in told.stderr
+    assert "went on" not in told.stdout
+    assert told.returncode != 0
