@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from builders import NOW
 from served import served
 from worlds import ACCOUNT, account, quoted, world
 
 from core.model import CAD, USD, USD_CAD
 from core.money import D
+from core.scenario import read_market
 from core.sim.gateway.faults import Answer, Match
+from tasks.wiring import DEMO_MARKET
 
 CHECKLIST = Path(__file__).parent.parent.parent / "deployments" / "paper-checklist.md"
-BOXES = re.findall(r"^```python\n(.*?)^```$", CHECKLIST.read_text(), re.DOTALL | re.MULTILINE)
+TEXT = CHECKLIST.read_text()
+BOXES = re.findall(r"^```python\n(.*?)^```$", TEXT, re.DOTALL | re.MULTILINE)
+(SHELL,) = re.findall(r"^```sh\n(.*?)^```$", TEXT, re.DOTALL | re.MULTILINE)
+BASH = shutil.which("bash") or "bash"
+SETTING_UP = SHELL.removeprefix("make setup\n")
 SPEED = 80  # of the gateway's clock, so that the waits of the boxes can be cut; the client's own limit is by the second
 HURRY = "ib.sleep = lambda seconds: IB.sleep(1.1 if seconds == 6 else 0.1)\n"
 
@@ -83,6 +91,33 @@ def test_no_account_id_is_printed(transcript):
 
 def test_no_order_is_left_but_the_one_for_the_evening(transcript):
     assert transcript.stdout.rstrip().splitlines()[-1].startswith("still open: []")
+
+
+@pytest.mark.parametrize("command", ["check $FILES", "plan $PAPER"])
+def test_the_commands_are_understood_and_find_the_gateway(command):
+    """Those that need no minute; the line as it stands in the checklist, after the lines that set its variables."""
+    assert f"`.venv/bin/rebalance {command}`" in TEXT
+    with served(read_market(DEMO_MARKET, now=NOW)) as running:
+        own_port = SETTING_UP.replace("IB_PAPER_PORT=4002", f"IB_PAPER_PORT={running.port}")
+        told = subprocess.run(
+            (BASH, "-euc", f"{own_port}\n{Path(sys.executable).parent}/rebalance {command}"),
+            cwd=CHECKLIST.parent.parent,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert told.returncode == 0, told.stderr
+    assert told.stdout
+
+
+def test_every_option_of_the_commands_exists():
+    run = next(line for line in TEXT.splitlines() if "rebalance run --paper $PAPER" in line)
+    wanted = set(re.findall(r"--[a-z-]+", run + SETTING_UP))
+    told = subprocess.run(
+        (str(Path(sys.executable).with_name("rebalance")), "run", "--help"), capture_output=True, text=True, check=True
+    )
+    assert wanted <= set(re.findall(r"--[a-z-]+", told.stdout))
 
 
 def test_only_a_paper_account_is_touched():
