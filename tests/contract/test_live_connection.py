@@ -16,7 +16,7 @@ from core.broker.ib import LiveIB, LiveOptions
 from core.clock import RunningClock
 from core.errors import ConnectionLost, SafetyRefused
 from core.model import ConnectionChange, MarketDataType, OrderRef, OrderState, OrderUpdate
-from core.sim.gateway.faults import Answer, HalfOpen, Omit
+from core.sim.gateway.faults import Answer, Delay, HalfOpen, Omit
 from core.sim.wire import frame
 
 
@@ -317,3 +317,36 @@ async def test_a_line_that_is_refused_again_and_again_leaves_no_task_behind():
         await asyncio.sleep(0)
         others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
         assert not [task for task in others if "dial" in repr(task) or "connectAsync" in repr(task)]
+
+
+async def test_a_gateway_that_moves_to_another_port_is_gone():
+    async with venue_of(world()) as venue:
+        client = await venue.connected()
+        venue.gateway.say(1300, "Socket port has been reset and this connection is being dropped.")
+        with pytest.raises(ConnectionLost):
+            await client.next_event(1)
+        assert not client.is_connected
+        await client.connect()
+        assert client.is_connected
+
+
+async def test_a_late_answer_to_an_old_question_is_no_news():
+    async with venue_of(world()) as venue:
+        client = await venue.connected()
+        await client.place(order())
+        await client.disconnect()
+        await client.connect()
+        venue.gateway.faults.on("execDetails", Delay(30))
+        venue.gateway.faults.on("execDetailsEnd", Delay(40))
+        with pytest.raises(ConnectionLost):
+            await client.executions()
+        await client.connect()
+        assert await drain(client, 60) == []
+
+
+async def test_no_setting_makes_the_client_faster_than_a_gateway_allows():
+    async with venue_of(world()) as venue:
+        client = await venue.connected(messages_per_second=1000)
+        for _ in range(120):
+            await client.open_orders()
+        assert not [entry for entry in venue.gateway.log if entry.message == "error" and "100" in entry.fields]

@@ -78,11 +78,11 @@ class Catalogue:
     async def _find(self, session: Session, symbol: Symbol, override: str) -> Contract:
         query = _query_of(symbol, override)
         rows = await _details(session, query, CONTRACTS)
-        if not rows and query.security_type == "STK":
-            # in another currency or of another kind: that is what the person should be told
-            rows = await _details(session, replace(query, currency=""), CONTRACTS)
         if len({row.named.con_id for row in rows}) > 1:
             raise NoContract(f"{symbol} is ambiguous")
+        if not rows and query.security_type == "STK":
+            # there may be one in another currency: that is what the person should be told
+            rows = await _details(session, replace(query, currency=""), CONTRACTS)
         if not rows:
             raise NoContract(is_unknown(symbol))
         if rows[0].named.as_symbol != symbol:

@@ -7,7 +7,16 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from core.broker.codes import CLIENT_ID_IN_USE, LINK_BACK, LINK_LOST, TOO_FAST, TOO_MANY_LINES, Kind, meaning_of
+from core.broker.codes import (
+    CLIENT_ID_IN_USE,
+    LINK_BACK,
+    LINK_LOST,
+    PORT_MOVED,
+    TOO_FAST,
+    TOO_MANY_LINES,
+    Kind,
+    meaning_of,
+)
 from core.broker.ib import words as heard
 from core.broker.ib.fills import Fills
 from core.broker.ib.orders import OwnOrders
@@ -144,7 +153,7 @@ class Hearing:
         self.orders.hear_status(row)
 
     def _hear_execution(self, row: heard.ExecutionRow) -> None:
-        if row.account != self._account_id:
+        if row.account != self._account_id or self.requests.is_given_up(row.request_id):
             return
         if self.requests.is_under_way(row.request_id):
             self.requests.add(row.request_id, row)
@@ -169,7 +178,9 @@ class Hearing:
             self.end(f"a message of the gateway ({word.number}) could not be read: {word.why}")
 
     def _hear_error(self, word: heard.ErrorWord) -> None:
-        if word.code in LINK_LOST:
+        if word.code == PORT_MOVED:
+            self.end(word.text)
+        elif word.code in LINK_LOST:
             self._lose_link(word)
         elif word.code in LINK_BACK:
             self._regain_link(word)

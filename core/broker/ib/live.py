@@ -38,6 +38,7 @@ from core.model import (
     Symbol,
     WorkingOrder,
 )
+from core.sim.pacing import GATEWAY_LIMIT
 
 FIRST_WORD_SECONDS = 1.0
 TIME_APART = timedelta(seconds=5)
@@ -59,7 +60,7 @@ class LiveIB:
         self._own_clock = RunningClock() if clock is None else None
         self._clock: Clock = clock or self._own_clock or RunningClock()
         self._clock_gap = timedelta(0)
-        self._pace = Pace(self._clock, options.messages_per_second)
+        self._pace = Pace(self._clock, min(options.messages_per_second, GATEWAY_LIMIT))
         self._catalogue = Catalogue()
         self._data_type = MarketDataType.LIVE
         self._base_currency: Currency | None = None

@@ -26,6 +26,7 @@ class Requests:
     def __init__(self) -> None:
         self._answers: dict[Key, asyncio.Future[list[Word]]] = {}
         self._rows: dict[Key, list[Word]] = {}
+        self._given_up: set[Key] = set()
 
     def begin(self, key: Key) -> asyncio.Future[list[Word]]:
         """The answer to come."""
@@ -39,9 +40,14 @@ class Requests:
         answer = self._answers.pop(key, None)
         if answer and not answer.done():
             answer.cancel()
+        self._given_up.add(key)
 
     def is_under_way(self, key: Key) -> bool:
         return key in self._answers
+
+    def is_given_up(self, key: Key) -> bool:
+        """Whether it was asked for once, so that what comes is a late answer."""
+        return key in self._given_up and key not in self._answers
 
     def add(self, key: Key, row: Word) -> None:
         """A part of the answer, if it was asked for."""
