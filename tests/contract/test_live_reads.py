@@ -327,3 +327,23 @@ async def test_a_what_if_without_margins_is_waited_for_and_then_lost(fields):
 async def test_the_accounts_of_the_gateway():
     async with venue_of(world()) as venue:
         assert await (await venue.connected()).accounts() == (ACCOUNT,)
+
+
+async def test_what_the_broker_says_of_a_contract_that_the_account_lacks_is_passed_on():
+    async with venue_of(world()) as venue:
+        client = await venue.connected()
+        venue.gateway.faults.on("reqAccountUpdates", Answer(200, "VTI is unknown"))
+        with pytest.raises(ContractNotFound) as error:
+            await client.snapshot()
+        assert error.value.message == "the broker finds no contract: VTI is unknown"
+
+
+@pytest.mark.parametrize("message", ["reqAccountUpdates", "reqPositions", "reqAllOpenOrders"])
+async def test_a_read_that_the_gateway_refuses_is_lost_with_its_words(message):
+    async with venue_of(world()) as venue:
+        client = await venue.connected()
+        venue.gateway.faults.on(message, Answer(321, "The API interface is currently in Read-Only mode."))
+        before = venue.clock.now()
+        with pytest.raises(ConnectionLost, match=r"refused to tell the snapshot: .*Read-Only mode\. \(321\)"):
+            await client.snapshot()
+        assert venue.clock.now() - before < timedelta(seconds=2)

@@ -100,5 +100,5 @@ class AccountReader:
 
 def _refused(what: str, refusal: RequestRefused) -> BrokerError:
     if refusal.code == NO_CONTRACT:
-        return unknown([f"the {what}: {refusal}"])
+        return unknown([refusal.text])
     return lost(f"the gateway refused to tell the {what}: {refusal}")
