@@ -22,7 +22,7 @@ from core.errors import (
 from core.model import CAD, USD, USD_CAD, MarketDataType, SecurityType, Side, Symbol
 from core.money import D
 from core.sim.gateway import GatewayOptions
-from core.sim.gateway.faults import TWIN, Answer, Delay, Duplicate, Match, Omit, Precede
+from core.sim.gateway.faults import TWIN, Answer, Delay, Drop, Duplicate, HalfOpen, Match, Omit, Precede
 from core.sim.listing import con_id_of
 from core.sim.world import SimQuote, Values
 
@@ -347,3 +347,53 @@ async def test_a_read_that_the_gateway_refuses_is_lost_with_its_words(message):
         with pytest.raises(ConnectionLost, match=r"refused to tell the snapshot: .*Read-Only mode\. \(321\)"):
             await client.snapshot()
         assert venue.clock.now() - before < timedelta(seconds=2)
+
+
+async def test_a_dead_line_has_no_quotes_rather_than_empty_ones():
+    async with venue_of(world()) as venue:
+        client = await venue.connected()
+        venue.gateway.faults.on("reqMktData", HalfOpen(), skip=1)
+        with pytest.raises(ConnectionLost, match="while reading the quotes"):
+            await client.quotes([listed(), listed("BND")])
+        assert not client.is_connected
+        await client.connect()
+        assert (await client.quotes([listed()]))[VTI].bid == D("100.00")
+
+
+async def test_a_symbol_that_says_nothing_on_a_line_that_lives_has_an_empty_quote():
+    async with venue_of(world()) as venue:
+        client = await venue.connected()
+        venue.gateway.faults.on("reqMktData", Omit(), only("BND"))
+        taken = await client.quotes([listed(), listed("BND")])
+        assert (taken[VTI].bid, taken[BND].bid, taken[BND].ask) == (D("100.00"), None, None)
+        assert client.is_connected
+
+
+async def test_a_line_that_is_refused_under_way_is_given_back():
+    async with venue_of(world()) as venue:
+        client = await venue.connected()
+        venue.gateway.faults.on("tickPrice", Answer(10197), only("BND"))
+        with pytest.raises(MarketDataMissing, match="BND"):
+            await client.quotes([listed(), listed("BND")])
+        assert len(sent(venue, "reqMktData")) == len(sent(venue, "cancelMktData")) == 2
+
+
+async def test_a_line_that_breaks_while_many_quotes_wait_says_what_was_read():
+    quotes = {symbol: quoted("100.00", "100.02", "100.01") for symbol in MANY}
+    async with venue_of(world(quotes=quotes)) as venue:
+        client = await venue.connected()
+        contracts = tuple((await client.resolve(MANY, {})).values())
+        venue.gateway.faults.on("reqMktData", Drop(), skip=100)
+        with pytest.raises(ConnectionLost, match="the connection broke while reading the quotes"):
+            await client.quotes(contracts)
+
+
+async def test_a_line_that_breaks_while_many_contracts_are_asked_for_says_so():
+    quotes = {symbol: quoted("100.00", "100.02", "100.01") for symbol in MANY}
+    async with venue_of(world(quotes=quotes)) as venue:
+        client = await venue.connected()
+        venue.gateway.faults.on("reqContractDetails", Drop(), skip=60)
+        with pytest.raises(ConnectionLost, match="the connection broke while reading the contracts"):
+            await client.resolve(MANY, {})
+        await client.connect()
+        assert len(await client.resolve(MANY, {})) == len(MANY)

@@ -148,7 +148,7 @@ class LiveIB:
         session = await self._up()
         if self._base_currency is None:
             self._base_currency = await (await self._reader()).base_currency()
-        request = session.line.next_id()
+        request = session.next_id()
         try:
             rows = await session.ask(request, lambda: session.line.place(request, order, is_what_if=True), EFFECT)
         except RequestRefused as refusal:

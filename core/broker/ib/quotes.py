@@ -6,11 +6,12 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 
 from core.broker.codes import NO_MARKET_DATA
 from core.broker.ib.requests import LineGone, RequestRefused
 from core.broker.ib.session import Session
-from core.broker.ib.words import DataKind, Halt, MarketWord, Stamp, Tick
+from core.broker.ib.words import TIME, DataKind, Halt, MarketWord, Stamp, Tick
 from core.broker.wordings import broke_while_reading, is_unknown, lost, unknown
 from core.clock import Clock
 from core.errors import BrokerError, ConnectionLost, MarketDataMissing
@@ -51,9 +52,11 @@ class QuoteWatch:
         self._stamp: datetime | None = None
         self._heard_at: datetime | None = None
         self._alive_at: datetime | None = None
+        self.is_opened = False
 
     def hear(self, word: MarketWord) -> None:
         """Take a word of the line in."""
+        self.is_opened = True
         match word:
             case DataKind():
                 self._kind = TYPES.get(word.number, self._kind)
@@ -78,6 +81,7 @@ class QuoteWatch:
         """Nothing more will be said."""
         if not self.done.done():
             self.done.set_exception(error)
+            self.done.exception()  # its asker may have been told otherwise already
 
     def quote(self) -> Quote:
         """The quote as told; its time is the last sign of life, else that of the last trade, else its arrival."""
@@ -118,9 +122,11 @@ class QuoteDesk:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._lines = asyncio.Semaphore(LINES)
+        self._has_silent = False
 
     async def take(self, contracts: Sequence[Contract], *, is_snapshot: bool) -> dict[Symbol, Quote]:
         """A quote of each contract. Raises ConnectionLost, ContractNotFound, MarketDataMissing."""
+        self._has_silent = False
         asked = (self._take(contract, is_snapshot=is_snapshot) for contract in contracts)
         answers = await asyncio.gather(*asked, return_exceptions=True)
         failed = {
@@ -130,22 +136,29 @@ class QuoteDesk:
         }
         if failed:
             raise _failure(failed)
+        if self._has_silent:
+            # a symbol may have nothing to say, a dead line as well: this tells them apart
+            await self._session.ask(TIME, self._session.line.ask_time, QUOTES)
         return {answer.symbol: answer for answer in answers if isinstance(answer, Quote)}
 
     async def _take(self, contract: Contract, *, is_snapshot: bool) -> Quote:
         session = self._session
         async with self._lines:
-            request = session.line.next_id()
+            request = session.next_id()
             watch = QuoteWatch(contract.symbol, session.clock, is_snapshot=is_snapshot)
             session.hearing.listeners[request] = watch
             try:
                 await session.send(lambda: session.line.ask_quote(request, contract, is_snapshot=is_snapshot))
-                # an error in its place means that the line was never opened, or is gone with the connection
                 await self._hear_out(watch, is_snapshot=is_snapshot)
                 if not is_snapshot:
-                    await session.send(lambda: session.line.stop_quote(request))
+                    await session.send(partial(session.line.stop_quote, request))
+            except RequestRefused:
+                if watch.is_opened:
+                    await session.send(partial(session.line.stop_quote, request))
+                raise
             finally:
                 del session.hearing.listeners[request]
+        self._has_silent |= not watch.is_opened
         return watch.quote()
 
     async def _hear_out(self, watch: QuoteWatch, *, is_snapshot: bool) -> None:
@@ -169,10 +182,9 @@ def _price(tick: Tick) -> Decimal | None:
 def _failure(failed: Mapping[Symbol, BaseException]) -> BaseException:
     """What to raise of all that failed: a lost line first, then pacing, then unknown contracts, then missing data."""
     errors = list(failed.values())
-    for error in errors:
-        if isinstance(error, LineGone | ConnectionLost):
-            return lost(broke_while_reading(QUOTES)) if isinstance(error, LineGone) else error
-    for error in errors:
+    if any(isinstance(error, LineGone) for error in errors):
+        return lost(broke_while_reading(QUOTES))
+    for error in sorted(errors, key=lambda error: not isinstance(error, ConnectionLost)):
         if not isinstance(error, RequestRefused):
             return error
     refused = {symbol: error for symbol, error in failed.items() if isinstance(error, RequestRefused)}

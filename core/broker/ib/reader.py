@@ -58,7 +58,7 @@ class AccountReader:
     async def executions(self) -> tuple[Fill, ...]:
         """Today's executions of all clients, in order of time."""
         line, account = self._session.line, self._account
-        request = line.next_id()
+        request = self._session.next_id()
         rows = await self._ask(request, lambda: line.ask_executions(request, account), EXECUTIONS)
         return self._session.hearing.fills.listed(rows)
 

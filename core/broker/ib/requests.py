@@ -65,6 +65,7 @@ class Requests:
         answer = self._answers.get(key)
         if answer and not answer.done():
             answer.set_exception(error)
+            answer.exception()  # its asker may have given up in the same moment
 
     def fail_named(self, error: Exception) -> bool:
         """There will be no answer to the requests that have no id; whether there were any."""

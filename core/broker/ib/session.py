@@ -78,6 +78,11 @@ class Session:
         """Hang up; nothing more is heard or told."""
         self.hearing.end(why)
 
+    def next_id(self) -> int:
+        """An id for a request. Raises ConnectionLost."""
+        self.require_up()
+        return self.line.next_id()
+
     async def send(self, message: Callable[[], T]) -> T:
         """Send one message, when it is its turn. Raises ConnectionLost, and then it was not sent."""
         await self._pace.turn()
@@ -100,6 +105,8 @@ class Session:
     async def ask_for(self, seconds: float, key: Key, message: Callable[[], None], what: str) -> list[Any] | None:
         """As `ask`, with None for no answer within so many seconds."""
         await self._pace.turn()
+        if self.hearing.is_gone:
+            raise lost(broke_while_reading(what))
         self.require_up()
         answer = self.hearing.requests.begin(key)
         try:
