@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from broker_contract import BND, NOPE, SHOP, listed
+from broker_contract import BND, NOPE, SHOP, drain, listed
 from live import Instead, sent, venue_of
 from worlds import ACCOUNT, VTI, account, earlier, held, order, quoted, world
 
@@ -397,3 +397,41 @@ async def test_a_line_that_breaks_while_many_contracts_are_asked_for_says_so():
             await client.resolve(MANY, {})
         await client.connect()
         assert len(await client.resolve(MANY, {})) == len(MANY)
+
+
+async def test_every_holding_that_the_broker_has_no_contract_of_is_named():
+    async with venue_of(world(account=account(positions=(held(), held("BND"), held("IJR"))))) as venue:
+        client = await venue.connected()
+        for symbol in ("VTI", "BND"):
+            venue.gateway.faults.on("reqContractDetails", Answer(200), only(symbol))
+        with pytest.raises(ContractNotFound) as error:
+            await client.snapshot()
+        assert error.value.faults == ("BND is unknown", "VTI is unknown")
+        assert len((await client.snapshot()).positions) == 3
+
+
+async def test_a_line_that_breaks_over_the_contracts_of_the_holdings_breaks_the_snapshot():
+    async with venue_of(world()) as venue:
+        client = await venue.connected()
+        venue.gateway.faults.on("reqContractDetails", Drop())
+        with pytest.raises(ConnectionLost, match="the connection broke while reading the snapshot"):
+            await client.snapshot()
+
+
+async def test_too_many_messages_said_of_none_in_particular_are_pacing():
+    async with venue_of(world()) as venue:
+        client = await venue.connected()
+        venue.gateway.faults.on("reqAllOpenOrders", Answer(100))
+        with pytest.raises(PacingExceeded):
+            await client.open_orders()
+        assert await client.open_orders() == ()
+
+
+@pytest.mark.parametrize(("code", "is_told"), [(2103, True), (2105, True), (2148, True), (2104, False), (2158, False)])
+async def test_bad_news_of_the_gateway_is_told_and_good_news_is_not(code, is_told):
+    async with venue_of(world()) as venue:
+        client = await venue.connected()
+        venue.gateway.say(code, "what the gateway says")
+        assert [(event.code, event.text) for event in await drain(client)] == (
+            [(code, "what the gateway says")] if is_told else []
+        )

@@ -266,3 +266,9 @@ def test_the_same_words_again_tell_nothing_but_notices(words):
         elif kind == "error" and what not in (161, 10148):
             desk.error(what)
     assert len(desk.states) == before
+
+
+def test_an_order_that_had_ended_before_is_not_taken_over():
+    desk = Desk(sent=False)
+    desk.shown("Filled")
+    assert desk.orders.of(REF) == []
