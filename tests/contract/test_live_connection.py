@@ -271,6 +271,15 @@ async def test_after_ids_rolled_back_an_execution_is_its_own_orders():
         assert {fill.order_ref for fill in await client.executions()} == {"RB-OLD-B1-1", "RB-NEW-B1-1"}
 
 
+async def test_a_gateway_that_stammers_is_waited_for_and_what_it_said_is_in_no_log(caplog):
+    frames = frame(("178", "20260302 15:30:00 EST")), frame((f"nonsense {ACCOUNT}", "1"))
+    async with speaker(*frames) as port, asyncio.timeout(10):
+        client = plain_client(port, connect_timeout_seconds=0.3)
+        with pytest.raises(ConnectionLost, match="did not get ready"):
+            await client.connect()
+    assert ACCOUNT not in caplog.text
+
+
 async def test_no_account_is_named_in_any_log(caplog):
     caplog.set_level(logging.DEBUG)
     for name in ("ib_async.client", "ib_async.wrapper", "ib_async.ib"):

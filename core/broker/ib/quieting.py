@@ -8,7 +8,8 @@ from loguru import logger as run_log
 
 from core.masking import mask_accounts
 
-NAMES = ("ib_async.client", "ib_async.ib", "ib_async.wrapper", "ib_async.Decoder")
+# eventkit shows the bytes over which ib_async stumbled
+NAMES = ("ib_async.client", "ib_async.ib", "ib_async.wrapper", "ib_async.Decoder", "eventkit.event")
 
 
 def quieten() -> None:
