@@ -8,8 +8,7 @@ from loguru import logger as run_log
 
 from core.masking import mask_accounts
 
-# eventkit shows the bytes over which ib_async stumbled
-NAMES = ("ib_async.client", "ib_async.ib", "ib_async.wrapper", "ib_async.Decoder", "eventkit.event")
+NAMES = ("ib_async.client", "ib_async.ib", "ib_async.wrapper", "ib_async.Decoder")
 
 
 def quieten() -> None:
