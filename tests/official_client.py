@@ -105,6 +105,7 @@ class OfficialClient(type("Witness", (EWrapper,), _CALLBACKS), EClient):
 
     def stop(self):
         """Hang up, and wait until its threads ended; closing the socket alone would leave its reader in a wait."""
+        logging.getLogger("ibapi").removeHandler(self._complaints)
         reader, connection = self.reader, self.conn
         if connection is not None and connection.socket is not None:
             with suppress(OSError):
@@ -116,7 +117,6 @@ class OfficialClient(type("Witness", (EWrapper,), _CALLBACKS), EClient):
 
     def judge(self):
         """Raises AssertionError for what the client could not read, did not use up or complained of."""
-        logging.getLogger("ibapi").removeHandler(self._complaints)
         assert self.isConnected(), "the session broke"
         assert self._strict.faults == []
         assert self._complaints.texts == []
