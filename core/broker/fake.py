@@ -19,6 +19,7 @@ from core.broker.wordings import (
     NOT_FOUND_TO_CANCEL,
     REFUSED,
     broke_while_reading,
+    is_named,
     is_unknown,
     lost,
     not_tradable,
@@ -27,6 +28,7 @@ from core.broker.wordings import (
     would_refuse,
 )
 from core.model import (
+    USD_CAD,
     AccountId,
     AccountSnapshot,
     BrokerEvent,
@@ -45,6 +47,7 @@ from core.model import (
 )
 from core.sim.checks import refusal_of
 from core.sim.exchange import TRADING_CLIENT, Exchange
+from core.sim.listing import IDEALPRO
 from core.sim.pacing import GATEWAY_LIMIT, MessageWindow
 from core.sim.script import Script
 from core.sim.sessions import HoursOf
@@ -158,18 +161,20 @@ class FakeIB:
 
     async def snapshot(self) -> AccountSnapshot:
         self._send("snapshot")
-        self._fail_read(Point.SNAPSHOT, sorted(self.exchange.books.positions))
+        self._fail_read(Point.SNAPSHOT)
         return self.exchange.snapshot()
 
     async def resolve(self, symbols: Sequence[Symbol], overrides: Mapping[Symbol, str]) -> Mapping[Symbol, Contract]:
+        self._require_connection()
         for symbol in symbols:
             self._send(f"contract {symbol}")
-        faults = [fault for symbol in symbols if (fault := self._why_not(symbol))]
+        faults = [fault for symbol in dict.fromkeys(symbols) if (fault := self._why_not(symbol, overrides))]
         if faults:
             raise unknown(faults)
         return {symbol: _routed(self.exchange.contracts[symbol], overrides.get(symbol, "")) for symbol in symbols}
 
     async def quotes(self, contracts: Sequence[Contract], *, is_snapshot: bool = False) -> Mapping[Symbol, Quote]:
+        self._require_connection()
         symbols = [contract.symbol for contract in contracts]
         for symbol in symbols:
             self._send(f"quote {symbol}")
@@ -246,9 +251,20 @@ class FakeIB:
         kind = self._data_type if quote.data_type is MarketDataType.LIVE else quote.data_type
         return replace(quote, taken_at=quote.taken_at - age, data_type=kind)
 
-    def _why_not(self, symbol: Symbol) -> str:
-        contract = self.exchange.contracts.get(symbol)
-        return is_unknown(symbol) if contract is None else not_tradable(contract)
+    def _why_not(self, symbol: Symbol, overrides: Mapping[Symbol, str]) -> str:
+        contract = self._found(symbol, overrides.get(symbol, ""))
+        if contract is None:
+            return is_unknown(symbol)
+        return is_named(contract, symbol) or not_tradable(contract)
+
+    def _found(self, symbol: Symbol, override: str) -> Contract | None:
+        """What the broker knows by the symbol, or by the conId in its place."""
+        contracts = self.exchange.contracts
+        if override.isdigit():
+            return next((one for one in contracts.values() if one.con_id == int(override)), None)
+        contract = contracts.get(symbol)
+        is_elsewhere = symbol == USD_CAD and override not in ("", IDEALPRO)
+        return None if is_elsewhere else contract
 
     def _send(self, what: str) -> None:
         """One message out, at our own pace; ConnectionLost without a connection, PacingExceeded above the limit."""
@@ -264,7 +280,7 @@ class FakeIB:
         self._pace.spend(at)
         return self._gateway.spend(at)
 
-    def _fail_read(self, point: Point, symbols: Sequence[Symbol]) -> None:
+    def _fail_read(self, point: Point, symbols: Sequence[Symbol] = ()) -> None:
         """Raise what the script holds for this read; what it holds for later waits."""
         struck = self._strike(point) + self._taken(FaultKind.PACING, FaultKind.CONTRACT_NOT_FOUND)
         if FaultKind.DISCONNECT in struck:
@@ -273,7 +289,7 @@ class FakeIB:
         if FaultKind.PACING in struck:
             raise too_fast()
         if FaultKind.CONTRACT_NOT_FOUND in struck:
-            raise unknown([is_unknown(symbol) for symbol in symbols[:1]] or ["nothing was asked for"])
+            raise unknown([is_unknown(symbol) for symbol in symbols[:1]] or [refusal_of(200).text])
         self._armed += struck
 
     def _strike(self, point: str) -> tuple[FaultKind, ...]:
@@ -321,9 +337,7 @@ class FakeIB:
 
 
 def _routed(contract: Contract, override: str) -> Contract:
-    if not override:
-        return contract
-    return replace(contract, con_id=int(override)) if override.isdigit() else replace(contract, exchange=override)
+    return contract if not override or override.isdigit() else replace(contract, exchange=override)
 
 
 def _refusal(struck: Sequence[FaultKind]) -> Refusal | None:

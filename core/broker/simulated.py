@@ -55,6 +55,7 @@ class SimulatedIB(LiveIB):
 
     async def disconnect(self) -> None:
         await super().disconnect()
+        await self._clock.sleep(0)  # what was sent last arrives, as it would at a gateway that stays
         await self.gateway.stop()
 
     def _is_quiet(self) -> bool:

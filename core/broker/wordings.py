@@ -25,7 +25,6 @@ ERRORS: Mapping[Failure, type[BrokerError]] = {
     Failure.MARGIN: FundsInsufficient,
     Failure.FRACTION: FractionRefused,
     Failure.CONTRACT: ContractNotFound,
-    Failure.PACING: PacingExceeded,
 }
 
 
@@ -36,6 +35,11 @@ def broke_while_reading(what: str) -> str:
 
 def is_unknown(symbol: Symbol) -> str:
     return f"{symbol} is unknown"
+
+
+def is_named(contract: Contract, symbol: Symbol) -> str:
+    """What is said where the broker calls the contract otherwise, under which name holdings and fills would come."""
+    return "" if contract.symbol == symbol else f"{symbol} is {contract.symbol} at the broker"
 
 
 def not_tradable(contract: Contract) -> str:
@@ -67,6 +71,8 @@ def unknown(faults: Sequence[str]) -> ContractNotFound:
 
 def would_refuse(order: Order, code: int, text: str, failure: Failure) -> BrokerError:
     """The answer to a what-if of an order that the broker would not take; `code` and `text` are the broker's."""
+    if failure is Failure.PACING:
+        return too_fast()
     return ERRORS[failure](
         f"the broker would refuse to {order.side} {order.quantity:f} {order.contract.symbol}: {text} ({code})",
         next_step="read the broker's reason, change the settings or the account, then run again",

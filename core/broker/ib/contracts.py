@@ -12,7 +12,7 @@ from core.broker.ib.line import Query
 from core.broker.ib.requests import RequestRefused
 from core.broker.ib.session import Session
 from core.broker.ib.words import DetailsRow, Named, rule_key
-from core.broker.wordings import is_unknown, lost, not_tradable, unknown
+from core.broker.wordings import is_named, is_unknown, lost, not_tradable, unknown
 from core.model import CAD, USD, USD_CAD, Contract, Currency, SecurityType, Symbol, TickBand
 from core.money import ONE, ZERO, D
 
@@ -85,11 +85,8 @@ class Catalogue:
             rows = await _details(session, replace(query, currency=""), CONTRACTS)
         if not rows:
             raise NoContract(is_unknown(symbol))
-        if rows[0].named.as_symbol != symbol:
-            # holdings and fills come under the broker's name
-            raise NoContract(f"{symbol} is {rows[0].named.as_symbol} at the broker")
         contract = await self._contract(session, rows[0], query.exchange, CONTRACTS)
-        if fault := not_tradable(contract):
+        if fault := is_named(contract, symbol) or not_tradable(contract):
             raise NoContract(fault)
         return contract
 
@@ -146,7 +143,7 @@ class Catalogue:
 
 async def _details(session: Session, query: Query, what: str) -> list[DetailsRow]:
     """What the broker knows under this name, nothing for an error 200. Raises ConnectionLost."""
-    request = session.line.next_id()
+    request = session.next_id()
     try:
         return await session.ask(request, lambda: session.line.ask_details(request, query), what)
     except RequestRefused as refusal:

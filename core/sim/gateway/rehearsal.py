@@ -16,6 +16,7 @@ REFUSALS: Mapping[FaultKind, int] = {
     FaultKind.CONTRACT_NOT_FOUND: 200,
     FaultKind.PACING: 100,
 }
+CONNECTING = (FaultKind.DISCONNECT, FaultKind.PACING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +38,8 @@ class Rehearsal:
     def at_connect(self) -> ReadFault:
         """What becomes of a new connection; the rest waits for a read."""
         struck = self._strike(Point.CONNECT)
-        self._armed += [kind for kind in struck if kind not in (FaultKind.DISCONNECT, FaultKind.PACING)]
-        return _read_fault(struck)
+        self._armed += [kind for kind in struck if kind not in CONNECTING]
+        return _read_fault([kind for kind in struck if kind in CONNECTING])
 
     def at_read(self, point: Point) -> ReadFault:
         """What becomes of a read at this point; only if nothing does, the rest waits."""
