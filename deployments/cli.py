@@ -64,7 +64,7 @@ def run(  # noqa: PLR0913 - one parameter per option of the command
     overrides = options.overrides(sets, per_holding_band_bps, min_order_usd)
 
     from deployments.running import Terms, run_flow
-    from tasks.wiring import Request
+    from tasks.request import Request
 
     request = Request(csv, ini, mode, account, broker, market, overrides, confirm_live=yes)
     sys.exit(run_flow(request, Terms(says_yes=yes, by_form=pause, as_json=as_json)))
@@ -87,7 +87,7 @@ def plan(  # noqa: PLR0913 - one parameter per option of the command
     overrides = options.overrides(sets, per_holding_band_bps, min_order_usd)
 
     from deployments.quicklook import show_plan
-    from tasks.wiring import Request
+    from tasks.request import Request
 
     show_plan(Request(csv, ini, Mode.DRY_RUN, account, broker, market, overrides), as_json=as_json)
 
@@ -96,7 +96,7 @@ def plan(  # noqa: PLR0913 - one parameter per option of the command
 def check(csv: Csv, ini: Ini, *, sets: Sets = None, as_json: Json = False) -> None:
     """Validate the files and print the blend."""
     from deployments.quicklook import show_blend
-    from tasks.wiring import Request
+    from tasks.request import Request
 
     show_blend(Request(csv, ini, overrides=options.overrides(sets)), as_json=as_json)
 

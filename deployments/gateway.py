@@ -16,8 +16,7 @@ from core.scenario import read_market, read_scenario
 from core.sim.gateway import Gateway, GatewayOptions
 from core.sim.world import World
 from deployments import terminal
-from tasks.brokers import WireLog
-from tasks.wiring import DEMO_MARKET
+from tasks.brokers import DEMO_MARKET, WireLog
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,8 @@ from core.report import plan_json, plan_warnings
 from core.safety import check_clock, check_gateway, check_mode
 from core.settings import Settings
 from deployments import terminal
-from tasks.wiring import Request, make_broker
+from tasks.brokers import make_broker
+from tasks.request import Request
 
 
 def show_blend(request: Request, *, as_json: bool) -> None:

@@ -21,7 +21,8 @@ from deployments.asking import AtTerminal, SaidYes
 from deployments.server import lasting_server, server_failures
 from deployments.terminal import Progress, console, errors_console, show_outcome
 from tasks.approver import Approver
-from tasks.wiring import Request, Session, session
+from tasks.request import Request
+from tasks.wiring import Session, session
 
 
 @dataclass(frozen=True, slots=True)

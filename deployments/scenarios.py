@@ -26,7 +26,8 @@ from deployments.options import Venue
 from deployments.running import show_progress
 from tasks.approver import Answer, Question
 from tasks.brokers import WIRE_LOG, rehearsal
-from tasks.wiring import Request, Session, session
+from tasks.request import Request
+from tasks.wiring import Session, session
 
 ENDINGS = (".yaml", ".yml")
 

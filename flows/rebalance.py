@@ -27,11 +27,12 @@ from tasks.inputs import blend_targets, load_models
 from tasks.plan import check_hours, fx_closed, plan_trades
 from tasks.quotes import resolve_contracts, take_quotes
 from tasks.report import report_plan
+from tasks.request import Request
 from tasks.run import Run
 from tasks.sells import price_sells, sell
 from tasks.snapshot import check_account, review_account, take_snapshot
 from tasks.stage import begin, check_kill_switch
-from tasks.wiring import Request, could_not_start, prepare
+from tasks.wiring import could_not_start, prepare
 
 MOST_PLANS = 3
 

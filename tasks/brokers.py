@@ -8,22 +8,42 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from loguru import logger
-
 from core.broker.calendar import weekday_hours, xnys_hours
 from core.broker.fake import FakeIB, FakeOptions
 from core.broker.ib import LiveIB, LiveOptions
 from core.broker.port import Broker
 from core.broker.simulated import SimulatedIB
+from core.errors import UsageError
 from core.masking import mask_accounts
 from core.model import BrokerKind, Mode
 from core.safety import write_kill_switch
+from core.scenario import read_market
 from core.settings import Settings
 from core.sim.gateway import Entry, GatewayOptions
 from core.sim.sessions import HoursOf
 from core.sim.world import World
+from tasks.request import Request
 
+DEMO_MARKET = Path(__file__).parent.parent / "deployments" / "demo" / "market.yaml"
 WIRE_LOG = "gateway.jsonl"
+
+
+def make_broker(request: Request, settings: Settings, *, folder: Path | None = None) -> Broker:
+    """The broker that the request names. A simulated gateway writes its log into `folder`.
+
+    Without a folder nothing will be traded, and a rehearsed broker does not know the holidays: they take longer to
+    load than the look at the plan takes. Raises UsageError for a market file that is missing or not understood.
+    """
+    if request.broker is BrokerKind.IBKR and request.mode is not Mode.REPORT_ONLY:
+        return live(settings, request.mode)
+    kind = BrokerKind.FAKE if request.mode is Mode.REPORT_ONLY else request.broker
+    return rehearsal(
+        read_market(_market(request), now=datetime.now(UTC)),
+        settings,
+        kind,
+        wire_log=None if folder is None else folder / WIRE_LOG,
+        knows_holidays=folder is not None,
+    )
 
 
 def live(settings: Settings, mode: Mode) -> LiveIB:
@@ -68,7 +88,7 @@ def gateway_options(
 class WireLog:
     """A file, readable by its owner only, that gets every entry of a gateway's log as a JSON line, accounts masked.
 
-    It is an extra of a rehearsal: where it cannot be written, a warning says so once and the run goes on.
+    It is an extra of a rehearsal: it ends where it cannot be written, and the run goes on.
     """
 
     def __init__(self, path: Path) -> None:
@@ -81,13 +101,18 @@ class WireLog:
         try:
             with open(self._path, "a", encoding="utf-8", opener=_private) as file:
                 file.write(mask_accounts(entry.line()) + "\n")
-        except OSError as error:
+        except OSError:
             self._is_off = True
-            logger.warning("the gateway's log {} cannot be written: {}", self._path, error.strerror)
 
 
 def _private(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NOFOLLOW, 0o600)
+
+
+def _market(request: Request) -> Path:
+    if request.mode is Mode.REPORT_ONLY and request.market is None:
+        raise UsageError("report_only reads account and quotes from a file", next_step="name it with --market FILE")
+    return request.market or DEMO_MARKET
 
 
 def _client(settings: Settings, *, may_trade: bool) -> LiveOptions:

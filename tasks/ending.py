@@ -12,8 +12,8 @@ from prefect.exceptions import TerminationSignal
 
 from core.errors import AccountBusy, OutputFailed, RebalanceError, RunCancelled
 from core.model import Outcome, RunRecord
-from core.report import open_run_log, result
-from core.report.runlog import LogRules
+from core.report import result
+from core.report.runlog import LogRules, open_run_log
 from tasks.brokers import WIRE_LOG
 from tasks.logs import forwarded_to_prefect
 from tasks.report import report_outcome

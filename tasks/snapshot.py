@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from core.drift import measure
-from core.execution import cancel_leftovers, unexplained_changes
+from core.execution import cancel_leftovers, end_survivors, unexplained_changes
 from core.masking import mask_account
 from core.model import AccountSnapshot
 from core.safety import check_clock, check_gateway
@@ -56,8 +56,15 @@ async def take_snapshot(run: Run) -> AccountSnapshot:
 
 @step("Check the account after trading")
 async def review_account(run: Run) -> None:
-    """Read the account again: residual drift, cash, and whatever our fills do not explain, as red warnings."""
+    """Read the account again: residual drift, cash, and whatever our fills do not explain, as red warnings.
+
+    Orders of this run that work all the same are ended, and the run fails for them.
+    """
     after = await run.reader.take_snapshot()
+    survived = await end_survivors(run.desk, after, {record.order.ref for record in run.journal.orders(run.id)})
+    if survived:
+        run.fail(survived)
+        after = await run.reader.take_snapshot()
     run.after = after
     plan, before = run.plan, run.before
     if plan is None or before is None:

@@ -2,58 +2,32 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from core.broker.port import Broker
-from core.errors import RebalanceError, UsageError
+from core.errors import RebalanceError
 from core.journal.memory import MemoryJournal
 from core.journal.port import Journal
-from core.model import AccountId, BrokerKind, Mode, Outcome
+from core.model import AccountId, Outcome
 from core.refs import run_id_of
 from core.report import report_folder
 from core.safety import check_mode
-from core.scenario import read_market
 from core.settings import Settings
 from tasks.approver import Approver, BySettings
-from tasks.brokers import WIRE_LOG, live, rehearsal
+from tasks.brokers import make_broker
+from tasks.request import Request
 from tasks.run import Run
-from tasks.sources import Files, Source
+from tasks.sources import Source
 from tasks.unforeseen import unforeseen
 
-DEMO_MARKET = Path(__file__).parent.parent / "deployments" / "demo" / "market.yaml"
 JOURNAL = MemoryJournal()
 
 BrokerFactory = Callable[[Settings], Broker]
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What a run is asked to do; relative paths are the caller's."""
-
-    csv: Path
-    ini: Path
-    mode: Mode = Mode.DRY_RUN
-    account: str | None = None
-    broker: BrokerKind = BrokerKind.IBKR
-    market: Path | None = None
-    overrides: Mapping[str, str] = field(default_factory=dict)
-    confirm_live: bool = False
-
-    def parameters(self) -> dict[str, Any]:
-        """The request as keyword arguments of the flow."""
-        return {each.name: getattr(self, each.name) for each in fields(self)}
-
-    def files(self) -> Files:
-        """The request's files, with its overrides over them."""
-        account = {} if self.account is None else {"ibkr.account_id": self.account}
-        return Files(self.csv, self.ini, os.environ, {**self.overrides, **account})
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +90,7 @@ def _prepared(request: Request, flow_run_id: str, approver: Approver) -> Run:
         mode=request.mode,
         settings=settings,
         source=source,
-        broker=make_broker(request, settings, folder=folder),
+        broker=own.broker(settings) if own.broker else make_broker(request, settings, folder=folder),
         journal=own.journal,
         approver=(own.approver or approver) if settings.safety.require_confirm else BySettings(),
         folder=folder,
@@ -124,33 +98,6 @@ def _prepared(request: Request, flow_run_id: str, approver: Approver) -> Run:
     for warning in settings.warnings:
         run.warn(warning)
     return run
-
-
-def make_broker(request: Request, settings: Settings, *, folder: Path | None = None) -> Broker:
-    """The broker that the request names. A simulated gateway writes its log into `folder`.
-
-    Without a folder nothing will be traded, and a rehearsed broker does not know the holidays: they take longer to
-    load than the look at the plan takes. Raises UsageError for a market file that is missing or not understood.
-    """
-    own = current_session()
-    if own.broker is not None:
-        return own.broker(settings)
-    if request.broker is BrokerKind.IBKR and request.mode is not Mode.REPORT_ONLY:
-        return live(settings, request.mode)
-    kind = BrokerKind.FAKE if request.mode is Mode.REPORT_ONLY else request.broker
-    return rehearsal(
-        read_market(_market(request), now=datetime.now(UTC)),
-        settings,
-        kind,
-        wire_log=None if folder is None else folder / WIRE_LOG,
-        knows_holidays=folder is not None,
-    )
-
-
-def _market(request: Request) -> Path:
-    if request.mode is Mode.REPORT_ONLY and request.market is None:
-        raise UsageError("report_only reads account and quotes from a file", next_step="name it with --market FILE")
-    return request.market or DEMO_MARKET
 
 
 def could_not_start(request: Request, flow_run_id: str, error: RebalanceError) -> None:

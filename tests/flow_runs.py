@@ -31,7 +31,8 @@ from core.targets import targets_from_weights
 from flows.rebalance import rebalance
 from tasks.approver import Answer, Approver
 from tasks.brokers import rehearsal_options
-from tasks.wiring import Request, Session, session
+from tasks.request import Request
+from tasks.wiring import Session, session
 
 ACCOUNT = "DU1234567"
 YES = {"approve": True, "approver": "Ann", "account_suffix": "567"}

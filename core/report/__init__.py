@@ -1,4 +1,4 @@
-"""What a run tells: rows, CSV, Markdown, result.json and the run's log; all from Plan and Outcome alone."""
+"""What a run tells: rows, CSV, Markdown and result.json, all from Plan and Outcome alone; `runlog` is its log."""
 
 from core.report.files import report_folder, write_pre_trade, write_reports
 from core.report.post_trade import post_trade_csv, post_trade_markdown
@@ -12,19 +12,15 @@ from core.report.rows import (
     post_trade_rows,
     pre_trade_rows,
 )
-from core.report.runlog import LogRules, RunLog, open_run_log
 from core.report.sections import plan_warnings, run_warnings, verdict_table
 
 __all__ = [
     "POST_TRADE_COLUMNS",
     "PRE_TRADE_COLUMNS",
-    "LogRules",
     "PostTradeRow",
     "PreTrade",
     "PreTradeRow",
-    "RunLog",
     "approval_markdown",
-    "open_run_log",
     "plan_json",
     "plan_warnings",
     "post_trade_csv",

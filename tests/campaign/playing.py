@@ -26,7 +26,8 @@ from deployments.scenarios import FromScenario
 from flows.rebalance import rebalance
 from tasks.approver import Answer, Question
 from tasks.brokers import rehearsal_options
-from tasks.wiring import Request, Session, session
+from tasks.request import Request
+from tasks.wiring import Session, session
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from loguru import logger
 
 from core.errors import OutputFailed
 from core.model import RunId
-from core.report import LogRules, open_run_log
+from core.report.runlog import LogRules, open_run_log
 
 RUN = RunId("ABCDEFGHIJ23")
 SECRET = 'https://hooks.example/"x"\n?token=s3cr3t'  # noqa: S105 - a canary

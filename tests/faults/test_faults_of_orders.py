@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from fault_cases import AGG, BND, IJR, VTI, filling
 from fault_judges import play
-from fault_runs import Instead, Row, nothing, on, when
+from fault_runs import Instead, Row, all_of, nothing, on, when
 
 from core.model import USD_CAD, Stage
 from core.money import D
@@ -39,6 +39,10 @@ def only_sells_filled_short(played):
     assert sent(played, Stage.BUY), "the buys were not sent"
 
 
+def nothing_works(played):
+    assert not played.venue.working()
+
+
 def is_unknown(symbol):
     """Exactly this order's fate is unknown."""
 
@@ -62,8 +66,6 @@ REFUSED = (
     Row("a sell comes too fast", on("placeOrder", Answer(100), "VTI"), 21, ("VTI", "(100)"), also=(no_buys_were_sent,)),
     Row("the exchange rejects a sell", nothing, 27, ("VTI", "(201)"), case=filling(reject=201),
         also=(only_sells_filled_short,)),
-    Row("the exchange rejects a sell that it had accepted", on("orderStatus", Follow(201), "VTI"), 27,
-        ("VTI", "(201)")),
     Row("the conversion is refused", on("placeOrder", Answer(201), "USD.CAD"), 27, ("USD.CAD", "(201)")),
     Row("the broker cancels a sell", when("placeOrder", lambda scene, about: scene.gateway.cancel(about.order_ref),
         "VTI"), 28, ("VTI", "filled 0", "(202)"), also=(only_sells_filled_short,)),
@@ -94,6 +96,18 @@ AT_WORK = (
         also=(every_stage_was_sent,)),
 )  # fmt: skip
 
+REFUSED_AND_AT_WORK = (
+    Row("a buy is refused and works all the same", on("openOrder", Precede(321), "BND", skip=1), 41,
+        ("still at work", "-B2-1", "has cancelled"), also=(nothing_works,)),
+    Row("a buy is rejected and works all the same", on("orderStatus", Follow(201), "BND"), 41,
+        ("still at work", "-B2-1", "has cancelled"), also=(nothing_works,)),
+    Row("a sell is rejected and works all the same", on("orderStatus", Follow(201), "VTI"), 27, ("VTI", "(201)"),
+        also=(nothing_works,)),
+    Row("a buy is rejected, works all the same and cannot be cancelled", all_of(on("orderStatus", Follow(201), "BND"),
+        on("cancelOrder", Omit(), times=ALWAYS)), 41, ("still at work", "-B2-1", "in TWS"),
+        case=filling(BND, fill_fraction=D("0.5"))),
+)  # fmt: skip
+
 UNFILLED = (
     Row("a sell fills in part and its rest is cancelled", nothing, 28, ("VTI", "filled 284", "569"),
         case=filling(fill_fraction=D("0.5")), also=(only_sells_filled_short,)),
@@ -118,6 +132,8 @@ ASKED_FIRST = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("row", [*REFUSED, *AMBIGUOUS, *AT_WORK, *UNFILLED, *ASKED_FIRST], ids=lambda row: row.sentence)
+@pytest.mark.parametrize(
+    "row", [*REFUSED, *AMBIGUOUS, *AT_WORK, *REFUSED_AND_AT_WORK, *UNFILLED, *ASKED_FIRST], ids=lambda row: row.sentence
+)
 async def test_of_an_order(row, tmp_path):
     await play(row, tmp_path)

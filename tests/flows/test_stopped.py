@@ -15,7 +15,8 @@ from core.scenario import read_scenario
 from deployments.scenarios import FromScenario
 from flows.rebalance import rebalance
 from tasks.brokers import rehearsal_options
-from tasks.wiring import Request, Session, session
+from tasks.request import Request
+from tasks.wiring import Session, session
 
 
 class TerminatedWhileReading(FakeIB):
