@@ -10,10 +10,12 @@ from core.sim.pacing import SECOND, MessageWindow
 
 # how late a waker may come and catch up; without it each wait's overshoot would cost throughput
 CATCH_UP = timedelta(milliseconds=25)
+# what leaves 50 times in a second can arrive 51 times within one
+SAFE_RATE = 48
 
 
 class Pace:
-    """Turns to send one message each, first come, first served, `messages_per_second` at most.
+    """Turns to send one message each, first come, first served, `messages_per_second` at most and never above 48.
 
     They are spread over the second: a second's worth sent at once could arrive, after one slow moment of the gateway,
     within the same second as the next.
@@ -21,9 +23,9 @@ class Pace:
 
     def __init__(self, clock: Clock, messages_per_second: int) -> None:
         self._clock = clock
-        self._limit = messages_per_second
-        self._window = MessageWindow(messages_per_second)
-        self._gap = SECOND / messages_per_second
+        self._limit = min(messages_per_second, SAFE_RATE)
+        self._window = MessageWindow(self._limit)
+        self._gap = SECOND / self._limit
         self._next: datetime | None = None
         self._queue = asyncio.Lock()
 

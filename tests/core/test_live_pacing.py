@@ -34,12 +34,17 @@ def most_in_a_second(times):
     return max(sum(1 for at in times if start <= at < start + SECOND) for start in times)
 
 
-@pytest.mark.parametrize("rate", [1, 7, 45, 50])
+@pytest.mark.parametrize("rate", [1, 7, 45, 48])
 async def test_the_rate_is_kept_and_used(rate):
     clock = JumpingClock(NOW)
     times = await sent_at(clock, Pace(clock, rate), 3 * rate)
     assert most_in_a_second(times) == rate
     assert times[-1] - times[0] <= 3 * SECOND
+
+
+async def test_the_gateways_own_limit_is_not_gone_up_to():
+    clock = JumpingClock(NOW)
+    assert most_in_a_second(await sent_at(clock, Pace(clock, 50), 150)) == 48
 
 
 async def test_messages_are_spread_over_the_second():
