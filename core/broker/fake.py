@@ -101,6 +101,7 @@ class FakeIB:
         self._script = script
         self._options = options or FakeOptions()
         self._is_connected = False
+        self._ended_before: set[int] = set()  # of these a gateway tells a new connection nothing but in its lists
         self._data_type = MarketDataType.LIVE
         self._queue: deque[BrokerEvent] = deque()
         self._armed: list[FaultKind] = []
@@ -148,6 +149,7 @@ class FakeIB:
         if FaultKind.PACING in struck:
             raise too_fast()
         self._is_connected = True
+        self._ended_before = {one.perm_id for one in self.exchange.tickets.values() if not one.is_open}
         self._say("connect")
 
     async def disconnect(self) -> None:
@@ -178,7 +180,8 @@ class FakeIB:
         symbols = [contract.symbol for contract in contracts]
         for symbol in symbols:
             self._send(f"quote {symbol}")
-        self._fail_read(Point.QUOTES, symbols)
+        if symbols:
+            self._fail_read(Point.QUOTES, symbols)
         faults = [is_unknown(symbol) for symbol in symbols if symbol not in self.exchange.contracts]
         if faults:
             raise unknown(faults)
@@ -212,11 +215,9 @@ class FakeIB:
 
     async def cancel(self, ref: OrderRef) -> None:
         self._send(f"cancel {ref}")
-        own = [
-            ticket
-            for ticket in self.exchange.tickets.values()
-            if ticket.terms.order_ref == ref and ticket.client_id == self._options.client_id
-        ]
+        client, known = self._options.client_id, self.exchange.tickets.keys() - self._ended_before
+        tickets = (ticket for number, ticket in self.exchange.tickets.items() if number in known)
+        own = [one for one in tickets if one.terms.order_ref == ref and one.client_id == client]
         if not own:
             self._deliver(Notice(NOT_FOUND_TO_CANCEL, self.now(), 10147, ref))
         for ticket in [one for one in own if one.is_working] or own[-1:]:

@@ -339,6 +339,15 @@ class BrokerContract:
         assert isinstance(notice, Notice)
         assert (notice.code, notice.order_ref) == (10147, "RB-NONE-B1-1")
 
+    async def test_an_order_that_ended_before_we_connected_is_none_to_cancel(self, connected):
+        broker = await connected()
+        await broker.place(order())
+        await drain(broker)
+        await broker.disconnect()
+        await broker.connect()
+        await broker.cancel(order().ref)
+        assert [event.code for event in await drain(broker)] == [10147]
+
     async def test_our_order_of_an_earlier_run_is_cancelled_by_its_reference(self, connected):
         broker = await connected(account=account(open_orders=(earlier(filled=D(4)),)))
         await broker.cancel(earlier().order_ref)
