@@ -65,6 +65,8 @@ async def review_account(run: Run) -> None:
     if survived:
         run.fail(survived)
         after = await run.reader.take_snapshot()
+    for alarm in await run.desk.hear_out():
+        run.fail(alarm)
     run.after = after
     plan, before = run.plan, run.before
     if plan is None or before is None:

@@ -2,7 +2,7 @@
 
 from core.execution.aftermath import unexplained_changes
 from core.execution.desk import Desk
-from core.execution.leftovers import cancel_leftovers, respect_foreign
+from core.execution.leftovers import cancel_leftovers, end_survivors, respect_foreign
 from core.execution.margin import ask_for_margin
 from core.execution.outcome import StageResult
 from core.execution.stage import Reprice
@@ -13,6 +13,7 @@ __all__ = [
     "StageResult",
     "ask_for_margin",
     "cancel_leftovers",
+    "end_survivors",
     "respect_foreign",
     "unexplained_changes",
 ]

@@ -52,6 +52,13 @@ class Desk:
                 stage.fail(failure)
         return stage.result()
 
+    async def hear_out(self) -> tuple[RebalanceError, ...]:
+        """Take in what the broker has said since the last stage; the alarms that this raised, none as a rule."""
+        known = len(self.watch.alarms)
+        while not self.watch.cut and await self.watch.take(0) is not None:
+            pass
+        return tuple(self.watch.alarms[known:])
+
     async def cancel_all(self) -> tuple[RebalanceError, ...]:
         """End every order of ours that may still work, within `shutdown_seconds`; what could not be ended cleanly.
 

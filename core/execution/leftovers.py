@@ -1,4 +1,4 @@
-"""Working orders that are there before we plan: our own of an earlier run are ended, anybody else's are respected."""
+"""Working orders that are there before we plan or after we traded: our own are ended, anybody else's respected."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from collections.abc import Collection
 
 from core.errors import AccountBusy, OrderStateUnknown
 from core.execution.desk import Desk
+from core.execution.watch import LOOK_AT_ACCOUNT as LOOK
 from core.execution.winding import cancel_off_record
-from core.model import AccountSnapshot, ForeignOrders, Symbol, WorkingOrder
+from core.model import AccountSnapshot, ForeignOrders, OrderRef, Symbol, WorkingOrder
 from core.refs import belongs_to_us
 
 
@@ -29,6 +30,19 @@ async def cancel_leftovers(desk: Desk, snapshot: AccountSnapshot) -> tuple[Worki
             next_step="cancel them in TWS, then run again",
         )
     return ours
+
+
+async def end_survivors(desk: Desk, snapshot: AccountSnapshot, refs: Collection[OrderRef]) -> OrderStateUnknown | None:
+    """What to say of orders of this run that work after it has seen all of them end; they are cancelled now.
+
+    None when there is none, as long as the broker keeps its word.
+    """
+    alive = sorted(order.order_ref for order in snapshot.working_orders if order.order_ref in refs)
+    if not alive:
+        return None
+    left = await cancel_off_record(desk.watch, alive, seconds=desk.rules.shutdown_seconds)
+    done = f"cancel {', '.join(sorted(left))} in TWS" if left else "the broker has cancelled them now"
+    return OrderStateUnknown(f"still at work at the end of the run: {', '.join(alive)}", next_step=f"{done}; {LOOK}")
 
 
 def respect_foreign(snapshot: AccountSnapshot, symbols: Collection[Symbol], setting: ForeignOrders) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from trading import buy, trading
 from worlds import account, earlier
 
 from core.errors import AccountBusy, OrderStateUnknown
-from core.execution import cancel_leftovers, respect_foreign, unexplained_changes
+from core.execution import cancel_leftovers, end_survivors, respect_foreign, unexplained_changes
 from core.model import (
     USD_CAD,
     ForeignOrders,
@@ -95,6 +95,37 @@ async def test_a_line_that_breaks_while_cancelling_leftovers_is_opened_again(cal
     at_work.broker.drop_at = call
     assert len(await cancel_leftovers(at_work.desk, before)) == 1
     assert states(at_work) == [OrderState.CANCELLED]
+
+
+async def test_an_order_that_works_at_the_end_of_its_run_is_cancelled_and_told():
+    at_work, after = await with_orders(OURS, BY_HAND)
+    survived = await end_survivors(at_work.desk, after, {OURS.order_ref})
+    assert isinstance(survived, OrderStateUnknown)
+    assert survived.message == "still at work at the end of the run: RB-EARLIER-B1-1"
+    assert survived.next_step.startswith("the broker has cancelled them now")
+    assert states(at_work) == [OrderState.CANCELLED, OrderState.WORKING]
+
+
+async def test_an_order_that_works_at_the_end_of_its_run_and_cannot_be_cancelled_is_left_to_a_person():
+    at_work, after = await with_orders(OURS)
+    at_work.broker.deaf_to_cancels = True
+    survived = await end_survivors(at_work.desk, after, {OURS.order_ref})
+    assert survived is not None
+    assert survived.next_step.startswith("cancel RB-EARLIER-B1-1 in TWS")
+
+
+async def test_orders_of_other_runs_and_other_people_are_none_of_this_runs_survivors():
+    at_work, after = await with_orders(OURS, BY_HAND)
+    assert await end_survivors(at_work.desk, after, {OrderRef("RB-ABCDEFGHIJ23-B1-1")}) is None
+    assert states(at_work) == [OrderState.WORKING, OrderState.WORKING]
+
+
+async def test_what_the_broker_says_after_the_last_stage_is_heard_out():
+    at_work = await trading(buy())
+    await at_work.run(buy())
+    at_work.broker.heard.append(fill("5", exec_id="9.9.01"))
+    assert "filled 15 of 10" in (await at_work.desk.hear_out())[0].message
+    assert await at_work.desk.hear_out() == ()
 
 
 async def test_leftovers_are_not_cancelled_on_a_line_that_stays_down():

@@ -13,6 +13,7 @@ from core.sim.gateway.faults import Answer, Delay, Follow, Omit, Precede
 
 ALWAYS = None
 MARGIN = "Order rejected - reason:YOUR ORDER IS NOT ACCEPTED. Minimum of 2000 USD required in margin"
+SLOW = filling(BND, delay_seconds=D(60))
 READ_ONLY = "Error validating request.-'bF' : cause - The API interface is currently in Read-Only mode."
 
 
@@ -41,6 +42,13 @@ def only_sells_filled_short(played):
 
 def nothing_works(played):
     assert not played.venue.working()
+
+
+def has_alarm(words):
+    def check(played):
+        assert any(words in error.message for error in played.outcome.errors), played.outcome.errors
+
+    return check
 
 
 def is_unknown(symbol):
@@ -98,9 +106,11 @@ AT_WORK = (
 
 REFUSED_AND_AT_WORK = (
     Row("a buy is refused and works all the same", on("openOrder", Precede(321), "BND", skip=1), 41,
-        ("still at work", "-B2-1", "has cancelled"), also=(nothing_works,)),
+        ("still at work", "-B2-1", "has cancelled"), case=SLOW, also=(nothing_works,)),
     Row("a buy is rejected and works all the same", on("orderStatus", Follow(201), "BND"), 41,
-        ("still at work", "-B2-1", "has cancelled"), also=(nothing_works,)),
+        ("still at work", "-B2-1", "has cancelled"), case=SLOW, also=(nothing_works,)),
+    Row("a buy is refused, works all the same and fills", on("openOrder", Precede(321), "BND", skip=1), 27,
+        ("BND", "(321)"), also=(nothing_works, has_alarm("-B2-1 (BUY 919 BND) filled 919 after its end"))),
     Row("a sell is rejected and works all the same", on("orderStatus", Follow(201), "VTI"), 27, ("VTI", "(201)"),
         also=(nothing_works,)),
     Row("a buy is rejected, works all the same and cannot be cancelled", all_of(on("orderStatus", Follow(201), "BND"),
