@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import ROUND_DOWN, Decimal
 
 import pytest
@@ -19,7 +19,7 @@ from worlds import ACCOUNT, order, quoted, world
 
 from core.broker.ib import LiveIB, LiveOptions
 from core.clock import RunningClock
-from core.errors import ConnectionLost, ContractNotFound
+from core.errors import ConnectionLost, ContractNotFound, MarketDataMissing
 from core.model import (
     CAD,
     USD,
@@ -41,6 +41,8 @@ CLIENT = 78
 VARIABLES = ("IB_PAPER_HOST", "IB_PAPER_PORT", "IB_PAPER_ACCOUNT")
 PATIENCE_SECONDS = 5
 BELOW = D("0.98")
+CLOCKS_APART = timedelta(seconds=5)
+COMMAND = ".venv/bin/pytest tests/contract -k paper -n 0"
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,14 @@ class Place:
 
     account: AccountId
     client: Callable[[], LiveIB]
+
+
+async def asked_for_quotes(broker, contracts):
+    """The quotes, or none and what was said instead."""
+    try:
+        return await broker.quotes(contracts), ""
+    except MarketDataMissing as error:
+        return {}, error.message
 
 
 class PaperContract:
@@ -67,7 +77,8 @@ class PaperContract:
         await broker.market_data_type(MarketDataType.DELAYED)
         contract = (await broker.resolve([SCHD], {}))[SCHD]
         quote = (await broker.quotes([contract]))[SCHD]
-        price = next(one for one in (quote.bid, quote.last, quote.previous_close) if one)
+        price = next((one for one in (quote.bid, quote.last, quote.previous_close) if one), None)
+        assert price is not None, f"no price of {SCHD} to stay below of: look for market-data subscriptions and {quote}"
 
         def make(attempt):
             ref = order_ref(run, Stage.BUY, 1, attempt)
@@ -98,6 +109,44 @@ class PaperContract:
         assert snapshot.rates[snapshot.base_currency] == 1
         assert all(rate > 0 for rate in snapshot.rates.values())
         assert snapshot.net_liq.amount > 0
+
+    async def test_cash_and_holdings_are_worth_what_the_account_is_said_to_be(self, broker):
+        snapshot = await broker.snapshot()
+        assert {USD, snapshot.base_currency} <= set(snapshot.cash) <= set(snapshot.rates)
+        held = [one for one in snapshot.positions if one.contract.security_type is not SecurityType.CASH]
+        cash = sum(amount * snapshot.rates[currency] for currency, amount in snapshot.cash.items())
+        worth = cash + sum(one.market_value * snapshot.rates[one.contract.currency] for one in held)
+        assert abs(worth - snapshot.net_liq.amount) <= snapshot.net_liq.amount * D("0.01")
+        for one in held:
+            assert abs(one.quantity * one.market_price - one.market_value) <= abs(one.market_value) * D("0.01")
+
+    async def test_the_account_reads_the_same_a_second_time(self, broker):
+        first, second = await broker.snapshot(), await broker.snapshot()
+        assert second.taken_at > first.taken_at
+        assert (second.cash.keys(), second.rates.keys()) == (first.cash.keys(), first.rates.keys())
+        assert [one.contract for one in second.positions] == [one.contract for one in first.positions]
+
+    async def test_a_quote_has_a_price_or_the_reason_why_there_is_none(self, broker):
+        await broker.market_data_type(MarketDataType.DELAYED)
+        contracts = await broker.resolve([SCHD, USD_CAD], {})
+        quotes, why_not = await asked_for_quotes(broker, list(contracts.values()))
+        assert quotes.keys() == contracts.keys() or any(symbol in why_not for symbol in contracts)
+        for quote in quotes.values():
+            prices = [one for one in (quote.bid, quote.ask, quote.last, quote.previous_close) if one is not None]
+            assert all(price > 0 for price in prices)
+            assert quote.taken_at <= broker.now() + CLOCKS_APART
+
+    async def test_the_executions_of_the_day_are_whole(self, broker):
+        fills = await broker.executions()
+        assert len({fill.exec_id for fill in fills}) == len(fills)
+        assert all(fill.shares > 0 and fill.price > 0 and fill.symbol for fill in fills)
+        assert [fill.at for fill in fills] == sorted(fill.at for fill in fills)
+
+    async def test_a_second_client_under_the_same_number_is_refused_and_the_first_stays(self, place, broker):
+        with pytest.raises(ConnectionLost, match=f"client {CLIENT} already"):
+            await place.client().connect()
+        assert place.account in await broker.accounts()
+        assert (await broker.snapshot()).account_id == place.account
 
     async def test_an_etf_and_the_currency_pair_are_found_with_their_price_steps(self, broker):
         found = await broker.resolve([SCHD, USD_CAD], {})
@@ -160,11 +209,36 @@ class TestSimulatedGateway(PaperContract):
         await closed(venue)
 
 
+def paper_place(environment):
+    """The person's own paper gateway. Skips without one; an account that is no paper account is never touched."""
+    if not all(environment.get(name) for name in VARIABLES):
+        pytest.skip(f"no real paper gateway: set {', '.join(VARIABLES)} and run `{COMMAND}`")
+    host, port, account = (environment[name] for name in VARIABLES)
+    if not account.startswith(("DU", "DF")):
+        pytest.fail("this is no paper account, whose id begins with DU or DF: nothing was done", pytrace=False)
+    return Place(AccountId(account), lambda: LiveIB(LiveOptions(host, int(port), CLIENT, AccountId(account))))
+
+
 class TestRealPaperGateway(PaperContract):
     @pytest.fixture
     def place(self):
-        if not all(os.environ.get(name) for name in VARIABLES):
-            pytest.skip(f"no real paper gateway: set {', '.join(VARIABLES)}")
-        host, port, account = (os.environ[name] for name in VARIABLES)
-        assert account[:2] in ("DU", "DF"), "only a paper account is ever tested on"
-        return Place(AccountId(account), lambda: LiveIB(LiveOptions(host, int(port), CLIENT, AccountId(account))))
+        return paper_place(os.environ)
+
+
+def test_without_a_paper_gateway_the_skip_says_how_to_name_one():
+    with pytest.raises(pytest.skip.Exception) as skip:
+        paper_place({"IB_PAPER_HOST": "127.0.0.1", "IB_PAPER_PORT": "4002"})
+    assert all(name in skip.value.msg for name in VARIABLES)
+    assert skip.value.msg.endswith("run `.venv/bin/pytest tests/contract -k paper -n 0`")
+
+
+@pytest.mark.parametrize("account", ["U1234567", "F1234567", "du1234567", "XDU123456", "I1234567"])
+def test_an_account_that_is_no_paper_account_is_refused_before_anything_is_sent(account):
+    with pytest.raises(pytest.fail.Exception, match="no paper account"):
+        paper_place({"IB_PAPER_HOST": "127.0.0.1", "IB_PAPER_PORT": "4002", "IB_PAPER_ACCOUNT": account})
+
+
+@pytest.mark.parametrize("account", ["DU1234567", "DF1234567"])
+def test_a_paper_account_is_taken_as_named(account):
+    place = paper_place({"IB_PAPER_HOST": "127.0.0.1", "IB_PAPER_PORT": "4002", "IB_PAPER_ACCOUNT": account})
+    assert (place.account, place.client().port) == (account, 4002)
