@@ -35,8 +35,9 @@ class Desk:
     def status(self, status, filled=0, *, perm_id=PERM, client=CLIENT, order_id=ID):
         self.orders.hear_status(StatusRow(order_id, client, perm_id, status, D(filled)))
 
-    def shown(self, status, *, client=CLIENT, ref=REF):
-        self.orders.hear_order(OrderRow(ID, client, PERM, ref, "DU1234567", VTI, Side.BUY, D(10), "LMT", D(5), status))
+    def shown(self, status, *, client=CLIENT, ref=REF, perm_id=PERM):
+        row = OrderRow(ID, client, perm_id, ref, "DU1234567", VTI, Side.BUY, D(10), "LMT", D(5), status)
+        self.orders.hear_order(row)
 
     def error(self, code, text="text", order_id=ID):
         return self.orders.hear_error(ErrorWord(order_id, code, text))
@@ -220,6 +221,32 @@ def test_a_second_order_under_the_same_id_is_always_told():
     desk.status("Submitted")
     desk.status("Submitted", perm_id=PERM + 1)
     assert [one.perm_id for one in desk.told] == [PERM, PERM + 1]
+
+
+def test_an_order_whose_id_was_given_out_again_says_nothing_of_the_new_one():
+    desk = Desk()
+    desk.shown("Submitted", ref=OrderRef("RB-BBBBBBBBBBBB-B1-1"), perm_id=PERM - 1)
+    assert not desk.order.is_acknowledged
+    desk.status("Filled", 10, perm_id=PERM - 1)
+    assert desk.told == []
+    desk.shown("Submitted")
+    desk.status("Submitted", 4)
+    assert [(one.state, one.perm_id, one.filled) for one in desk.told] == [
+        (OrderState.WORKING, PERM, D(0)),
+        (OrderState.WORKING, PERM, D(4)),
+    ]
+
+
+async def test_a_cancel_said_twice_while_its_reason_is_awaited_counts_the_most_that_filled():
+    desk = Desk()
+    desk.status("Submitted")
+    desk.status("Cancelled", 0)
+    desk.status("Cancelled", 5)
+    await settled(desk)
+    assert [(one.state, one.filled) for one in desk.told] == [
+        (OrderState.WORKING, D(0)),
+        (OrderState.CANCELLED, D(5)),
+    ]
 
 
 def test_of_several_orders_under_a_reference_those_that_may_fill_are_found():

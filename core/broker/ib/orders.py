@@ -68,6 +68,7 @@ class OwnOrders:
         self._client_id = client_id
         self._deliver = deliver
         self._orders: dict[int, OwnOrder] = {}
+        self._namesakes: set[int] = set()
 
     def expect(self, order_id: int, ref: OrderRef) -> OwnOrder:
         """An order that is about to leave."""
@@ -85,6 +86,10 @@ class OwnOrders:
             return
         order = self._orders.get(row.order_id)
         state = STATES.get(row.status, OrderState.SENDING)
+        if order and row.order_ref and row.order_ref != order.ref:
+            # a gateway that was restarted may give the id of an order out again while that still works
+            self._namesakes.add(row.perm_id)
+            return
         if order is None:
             if state.is_final:
                 return
@@ -97,7 +102,7 @@ class OwnOrders:
     def hear_status(self, row: StatusRow) -> None:
         """How far an order is, by the one word that may end it."""
         order = self._orders.get(row.order_id) if row.client_id == self._client_id else None
-        if order is None:
+        if order is None or (row.perm_id and row.perm_id in self._namesakes):
             return
         order.is_heard_of.set()
         state = STATES.get(row.status)
@@ -157,6 +162,8 @@ class OwnOrders:
 
     def _hear_cancelled(self, order: OwnOrder, row: StatusRow) -> None:
         if order.cancelled or (order.state in CANCELS and row.filled == order.filled):
+            if order.cancelled and row.filled > order.cancelled.filled:
+                order.cancelled = row
             return
         order.cancelled = row
         if order.cancel_text:
