@@ -180,8 +180,9 @@ class FakeIB:
         symbols = [contract.symbol for contract in contracts]
         for symbol in symbols:
             self._send(f"quote {symbol}")
-        if symbols:
-            self._fail_read(Point.QUOTES, symbols)
+        if not symbols:
+            return {}
+        self._fail_read(Point.QUOTES, symbols)
         faults = [is_unknown(symbol) for symbol in symbols if symbol not in self.exchange.contracts]
         if faults:
             raise unknown(faults)
