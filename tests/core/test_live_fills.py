@@ -75,6 +75,13 @@ def test_the_list_has_the_newest_revision_of_each_with_its_cost_in_order_of_time
     ]
 
 
+def test_a_cost_that_is_known_is_not_forgotten_when_the_broker_repeats_it_without_a_number():
+    fills = Fills([].append)
+    fills.hear_cost(cost())
+    fills.hear_cost(cost(amount=None))
+    assert [(one.commission, one.commission_currency) for one in fills.listed([execution()])] == [(D("1.05"), USD)]
+
+
 ROWS = st.lists(st.sampled_from([execution(), execution(SECOND, 50), cost(), cost(SECOND, "0.5")]), max_size=12)
 
 

@@ -66,6 +66,14 @@ def test_the_first_word_of_acceptance_is_told_once():
     assert (update.state, update.filled, update.perm_id, update.at) == (OrderState.WORKING, D(0), PERM, NOW)
 
 
+def test_a_fill_under_the_number_of_an_order_shows_that_it_arrived_only_if_it_bears_its_reference():
+    desk = Desk()
+    desk.orders.hear_execution(ID, OrderRef("RB-BBBBBBBBBBBB-B1-1"))
+    assert not desk.order.is_heard_of.is_set()
+    desk.orders.hear_execution(ID, REF)
+    assert desk.order.is_heard_of.is_set()
+
+
 @pytest.mark.parametrize("status", ["PendingSubmit", "ApiPending", "ApiUpdate", "ValidationError", "Brandnew"])
 def test_what_says_nothing_of_acceptance_is_not_told(status):
     desk = Desk()
