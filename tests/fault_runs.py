@@ -252,7 +252,8 @@ class PlayedOverGateway(Played):
 
     def _requests(self) -> list[tuple[int, object]]:
         wanted = ("placeOrder", "cancelOrder")
-        entries = [(at, one) for at, one in enumerate(self.gateway.log) if one.way is Way.IN and one.message in wanted]
+        log = self.gateway.log if self.scenes else ()
+        entries = [(at, one) for at, one in enumerate(log) if one.way is Way.IN and one.message in wanted]
         return [(at, parse_request(entry.fields)) for at, entry in entries]
 
     def _order(self, request: PlaceOrder) -> Order:
