@@ -102,6 +102,16 @@ def test_repeated_and_old_statuses_are_no_news(statuses, states):
     assert desk.states == states
 
 
+def test_the_count_of_what_filled_never_goes_back_while_an_order_works():
+    desk = Desk()
+    desk.status("Submitted", 5)
+    desk.status("PendingCancel", 3)
+    assert [(one.state, one.filled) for one in desk.told] == [
+        (OrderState.WORKING, D(5)),
+        (OrderState.CANCELLING, D(5)),
+    ]
+
+
 async def test_a_cancel_waits_for_its_reason_and_is_told_with_it():
     desk = Desk()
     desk.status("Submitted")
