@@ -19,7 +19,6 @@ from core.model import CommissionReport, Fill, Order, OrderRecord, OrderState, O
 from core.money import ZERO
 
 NEVER_LEFT = (OrderState.NOT_SENT, OrderState.ABSENT)
-REJECTED_FOR_SURE = 201
 
 
 def intended(order: Order, *, at: datetime) -> OrderRecord:
@@ -63,8 +62,6 @@ def updated(record: OrderRecord, update: OrderUpdate) -> OrderRecord:
             record, f"was closed as {record.state.label}, yet the broker calls it {update.state.label}"
         )
     said = OrderState.WORKING if update.state is OrderState.FILLED else update.state
-    if said is OrderState.WORKING and update.perm_id and _was_refused_unseen(record):
-        return _contradicted(record, f"was refused ({record.code}), yet the broker calls it {update.state.label}")
     state = _later(record.state, said)
     is_news = state is not record.state or not record.reason
     return _weighed(
@@ -151,11 +148,6 @@ def _committed(record: OrderRecord) -> Decimal:
     done = max(record.filled, record.reported_filled)
     is_closed = record.state.is_final and record.state is not OrderState.UNKNOWN
     return done if is_closed else max(done, record.order.quantity)
-
-
-def _was_refused_unseen(record: OrderRecord) -> bool:
-    """Whether nothing but an error code ended the order, one that may have been wrong of it."""
-    return record.state is OrderState.REJECTED and not record.perm_id and record.code not in (None, REJECTED_FOR_SURE)
 
 
 def _weighed(record: OrderRecord) -> OrderRecord:

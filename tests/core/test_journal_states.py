@@ -32,7 +32,6 @@ from core.model import (
     Notice,
     OrderRef,
     OrderState,
-    OrderUpdate,
     Side,
     Symbol,
 )
@@ -97,24 +96,6 @@ def test_the_reason_of_the_news_that_moved_the_state_is_kept(journal: Journal) -
         update(OrderState.CANCELLED, reason="cancelled", code=202),
     )
     assert (record.reason, record.code, record.failure) == ("no margin", 201, Failure.MARGIN)
-
-
-@pytest.mark.parametrize(
-    ("code", "perm_id", "said", "state"),
-    [
-        (321, 0, update(OrderState.WORKING), OrderState.UNKNOWN),
-        (100, 0, update(OrderState.WORKING, "4"), OrderState.UNKNOWN),
-        (110, 0, update(OrderState.FILLED, "10"), OrderState.UNKNOWN),
-        (321, 0, update(OrderState.CANCELLED), OrderState.REJECTED),
-        (321, 7, update(OrderState.WORKING), OrderState.REJECTED),
-        (201, 0, update(OrderState.WORKING), OrderState.REJECTED),
-    ],
-)
-def test_an_order_refused_before_the_broker_had_it_that_works_all_the_same_is_unknown(
-    journal: Journal, code: int, perm_id: int, said: OrderUpdate, state: OrderState
-) -> None:
-    refused = update(OrderState.REJECTED, perm_id=perm_id, code=code, failure=Failure.REJECTED)
-    assert told(journal, refused, said).state is state
 
 
 def test_cancelling_an_order_that_has_ended_changes_nothing(journal: Journal) -> None:
