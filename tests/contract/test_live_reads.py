@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
 
@@ -217,6 +218,33 @@ async def test_an_answer_without_its_end_is_none(message, call, words):
             await getattr(client, call)()
         await client.connect()
         await getattr(client, call)()
+
+
+async def test_the_rest_of_an_answer_that_was_given_up_is_not_taken_for_the_next_one():
+    """The list of the first request comes slowly, and ends while the second is under way."""
+    async with venue_of(world(account=account(open_orders=(earlier(),)))) as venue:
+        client = await venue.connected()
+        venue.gateway.faults.on("openOrderEnd", Delay(22))
+        with pytest.raises(ConnectionLost):
+            await client.open_orders()
+        await client.connect()
+        venue.gateway.faults.on("openOrder", Delay(5))
+        venue.gateway.faults.on("openOrderEnd", Delay(6))
+        assert [one.order_ref for one in await client.open_orders()] == [earlier().order_ref]
+
+
+async def test_what_was_asked_when_the_run_was_stopped_is_no_answer_to_what_is_asked_next():
+    async with venue_of(world(account=account(open_orders=(earlier(),)))) as venue:
+        client = await venue.connected()
+        venue.gateway.faults.on("openOrderEnd", Delay(5))
+        asking = asyncio.ensure_future(client.open_orders())
+        await venue.clock.sleep(1)
+        asking.cancel()
+        await asyncio.wait((asking,))
+        with pytest.raises(ConnectionLost, match="left unfinished"):
+            await client.open_orders()
+        await client.connect()
+        assert [one.order_ref for one in await client.open_orders()] == [earlier().order_ref]
 
 
 async def test_a_figure_that_is_missing_is_named():

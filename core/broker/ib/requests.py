@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
-from core.broker.ib.words import Key, Word
+from core.broker.ib.words import LISTS, Key, Word
+from core.errors import PacingExceeded
+
+
+# no contract, not readable, not valid
+REFUSALS = (200, 320, 321)
 
 
 class RequestRefused(Exception):
@@ -27,6 +32,7 @@ class Requests:
         self._answers: dict[Key, asyncio.Future[list[Word]]] = {}
         self._rows: dict[Key, list[Word]] = {}
         self._given_up: set[Key] = set()
+        self._unfinished: set[Key] = set()
 
     def begin(self, key: Key) -> asyncio.Future[list[Word]]:
         """The answer to come."""
@@ -38,6 +44,8 @@ class Requests:
         """Whatever comes still is no answer any more."""
         self._rows.pop(key, None)
         answer = self._answers.pop(key, None)
+        if answer and key in LISTS and not _is_over(answer):
+            self._unfinished.add(key)
         if answer and not answer.done():
             answer.cancel()
         self._given_up.add(key)
@@ -49,6 +57,10 @@ class Requests:
         """Whether it was asked for once, so that what comes is a late answer."""
         return key in self._given_up and key not in self._answers
 
+    def is_unfinished(self, key: Key) -> bool:
+        """Whether what comes may still be the rest of an answer that was given up."""
+        return key in self._unfinished
+
     def add(self, key: Key, row: Word) -> None:
         """A part of the answer, if it was asked for."""
         if key in self._rows:
@@ -56,6 +68,7 @@ class Requests:
 
     def end(self, key: Key) -> None:
         """The answer is complete."""
+        self._unfinished.discard(key)
         answer = self._answers.get(key)
         if answer and not answer.done():
             answer.set_result(list(self._rows[key]))
@@ -78,3 +91,12 @@ class Requests:
         """There will be no answer to anything."""
         for key in self._answers:
             self.fail(key, error)
+
+
+def _is_over(answer: asyncio.Future[list[Word]]) -> bool:
+    """Whether nothing of it will come any more: it is complete, or its request was refused as such."""
+    if not answer.done() or answer.cancelled():
+        return False
+    error = answer.exception()
+    is_refused = isinstance(error, RequestRefused) and error.code in REFUSALS
+    return error is None or is_refused or isinstance(error, PacingExceeded)

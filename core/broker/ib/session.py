@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from core.broker.ib.hearing import Hearing
 from core.broker.ib.line import Line
 from core.broker.ib.requests import LineGone
-from core.broker.ib.words import Key
+from core.broker.ib.words import LISTS, Key
 from core.broker.pacing import Pace
 from core.broker.wordings import REFUSED, broke_while_reading, lost
 from core.clock import Clock
@@ -22,6 +22,7 @@ T = TypeVar("T")
 
 SILENCE = timedelta(seconds=10)
 SILENT = "the gateway is silent"
+UNFINISHED = "an answer of the gateway was left unfinished"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,13 +93,14 @@ class Session:
     async def ask(self, key: Key, message: Callable[[], None], what: str) -> list[Any]:
         """All that answers `message`. Raises ConnectionLost naming `what`, PacingExceeded, RequestRefused.
 
-        After a time-out in which not a word came the line is closed: only a new one may help.
+        After a time-out in which not a word came the line is closed: only a new one may help. So it is when a list did
+        not end: its rest could be taken for the next one, and an order that works be missing there.
         """
         words, seconds = self.hearing.words, self.options.request_timeout_seconds
         answer = await self.ask_for(seconds, key, message, what)
         if answer is not None:
             return answer
-        if self.hearing.words == words:
+        if self.hearing.words == words or key in LISTS:
             self.close(SILENT)
         raise lost(f"the gateway did not answer within {seconds:g} s while reading the {what}")
 
@@ -108,6 +110,9 @@ class Session:
         if self.hearing.is_gone:
             raise lost(broke_while_reading(what))
         self.require_up()
+        if self.hearing.requests.is_unfinished(key):
+            self.close(UNFINISHED)
+            raise lost(UNFINISHED)
         answer = self.hearing.requests.begin(key)
         try:
             message()

@@ -23,6 +23,8 @@ POSITIONS = "positions"
 OPEN_ORDERS = "open orders"
 COMPLETED_ORDERS = "completed orders"
 TIME = "time"
+LISTS = frozenset({ACCOUNT, POSITIONS, OPEN_ORDERS, COMPLETED_ORDERS})
+"""Answers of many messages that do not say which request they answer."""
 
 
 def rule_key(rule_id: int) -> Key:
