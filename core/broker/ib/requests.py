@@ -7,7 +7,6 @@ import asyncio
 from core.broker.ib.words import LISTS, Key, Word
 from core.errors import PacingExceeded
 
-
 # no contract, not readable, not valid
 REFUSALS = (200, 320, 321)
 
