@@ -14,6 +14,7 @@ from core.model import CommissionReport, Fill, Notice, OrderRef, OrderState, Ord
 from core.money import D
 from core.sim.gateway.faults import Answer, Delay, Do, Drop, Duplicate, Follow, Hold, Match, Omit, Precede
 
+ACCOUNT_OF_EXECUTION = 16
 WORKING, FILLED = OrderState.WORKING, OrderState.FILLED
 
 
@@ -156,6 +157,27 @@ async def test_an_order_for_a_gateway_that_is_gone_is_not_sent():
         await venue.gateway.start(venue.gateway.port)
         await client.connect()
         assert await client.completed_orders() == await client.open_orders() == ()
+
+
+async def test_an_order_whose_turn_comes_when_the_link_has_gone_is_not_sent():
+    async with venue_of(world()) as venue:
+        client = await venue.connected()
+        await client.open_orders()
+        soon = venue.clock.now() + timedelta(milliseconds=5)
+        venue.clock.call_at(soon, lambda: venue.gateway.say(1100))
+        with pytest.raises(ConnectionLost):
+            await client.place(order())
+        assert venue.clock.now() > soon
+        assert sent(venue, "placeOrder") == []
+
+
+async def test_an_execution_of_another_account_at_the_same_gateway_is_none_of_ours():
+    async with venue_of(world(commission=D(1))) as venue:
+        client = await venue.connected()
+        venue.gateway.faults.on("execDetails", Instead({ACCOUNT_OF_EXECUTION: "DU7654321"}), times=None)
+        await client.place(order())
+        assert in_short(await drain(client)) == [(WORKING, 0), (FILLED, 10)]
+        assert await client.executions() == ()
 
 
 async def test_a_rejection_under_a_code_that_may_mean_anything_is_left_to_the_lists():

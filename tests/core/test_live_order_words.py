@@ -225,6 +225,13 @@ def test_an_order_from_before_this_connection_is_taken_over_in_silence():
     assert [one.filled for one in desk.told] == [D(6)]
 
 
+def test_the_status_of_another_clients_order_under_our_number_is_none_of_ours():
+    desk = Desk()
+    desk.status("Filled", 10, client=CLIENT + 1)
+    assert desk.told == []
+    assert not desk.order.is_heard_of.is_set()
+
+
 def test_an_order_of_another_client_is_none_of_ours():
     desk = Desk(sent=False)
     desk.shown("Submitted", client=1)
