@@ -28,6 +28,8 @@ from core.model import (
 from core.reading import Reader
 from core.wording import price_text
 
+REJECTED_FOR_SURE = 201
+AT_WORK = (OrderState.WORKING, OrderState.FILLED)
 LOOK_AT_ACCOUNT = "look at the account in TWS before the next run"
 
 
@@ -146,6 +148,9 @@ class Watch:
         self._compare(before, after)
         if isinstance(event, Fill) and after.fills != before.fills:
             self._weigh(event, before, after)
+        elif isinstance(event, OrderUpdate) and _is_back(before, event):
+            told = f"{named(before)} was refused ({before.code}), yet the broker calls it {event.state.label}"
+            self._alarm(told)
 
     def _compare(self, before: OrderRecord, after: OrderRecord) -> None:
         if after.state is before.state:
@@ -177,6 +182,12 @@ class Watch:
             self.lose(ConnectionLost(event.reason or "the connection to the broker went", next_step=LOOK_AT_ACCOUNT))
         else:
             self.tell("connection", event.reason or ("up" if event.is_up else "down"))
+
+
+def _is_back(before: OrderRecord, update: OrderUpdate) -> bool:
+    """Whether an order works that an error code alone has ended, one that may have been wrong of it."""
+    is_unseen = before.state is OrderState.REJECTED and not before.perm_id
+    return is_unseen and before.code != REJECTED_FOR_SURE and update.state in AT_WORK and bool(update.perm_id)
 
 
 def _unknown(record: OrderRecord) -> OrderStateUnknown:

@@ -11,7 +11,18 @@ from trading import buy, disagreements, resting, rules, trading
 from worlds import scripted
 
 from core.errors import ConnectionLost, OrderIncomplete, OrderStateUnknown, PacingExceeded, leading
-from core.model import CommissionReport, ConnectionChange, Fill, Notice, OrderRef, OrderState, OrderUpdate, Side, Symbol
+from core.model import (
+    CommissionReport,
+    ConnectionChange,
+    Failure,
+    Fill,
+    Notice,
+    OrderRef,
+    OrderState,
+    OrderUpdate,
+    Side,
+    Symbol,
+)
 from core.money import D
 
 VTI, BND = Symbol("VTI"), Symbol("BND")
@@ -166,6 +177,25 @@ async def test_a_corrected_execution_replaces_and_stops_the_stage():
         "an execution of order RB-ABCDEFGHIJ23-B1-1 (BUY 10 VTI) was corrected: 10 at 100.02 became 6 at 100.02"
     ]
     assert (result.records[0].filled, result.unsent, result.stops) == (D(6), THREE[1:], True)
+
+
+@pytest.mark.parametrize(("code", "stops"), [(321, True), (110, True), (201, False)])
+async def test_an_order_refused_unseen_that_the_broker_then_calls_working_stops_the_stage(code, stops):
+    def refused_first(event):
+        if (
+            not (isinstance(event, OrderUpdate) and event.state is OrderState.WORKING)
+            or event.order_ref != THREE[1].ref
+        ):
+            return (event,)
+        return replace(event, state=OrderState.REJECTED, perm_id=0, code=code, failure=Failure.REJECTED), event
+
+    orders = (THREE[1], THREE[2])
+    at_work = await trading(*orders, execution=rules(max_open_orders=1))
+    at_work.broker.bend = refused_first
+    result = await at_work.run(*orders)
+    told = f"order {THREE[1].ref} (BUY 10 BND) was refused ({code}), yet the broker calls it Working"
+    assert (told in [error.message for error in result.errors], result.stops) == (stops, stops)
+    assert result.unsent == (orders[1:] if stops else ())
 
 
 async def test_a_fill_after_the_confirmed_end_counts_and_stops_the_stage():
