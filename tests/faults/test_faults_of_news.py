@@ -17,8 +17,9 @@ from core.sim.gateway.faults import Delay, Duplicate, Hold, Omit
 
 ALWAYS = None
 STATUS, STATUS_PERM_ID, STATUS_FILLED = 2, 6, 3
-EXEC_ID, EXEC_TIME, EXEC_SHARES = 14, 15, 19
-COST = 3
+STATUS_ID, EXEC_ORDER_ID = 1, 2
+EXEC_ID, EXEC_TIME, EXEC_ACCOUNT, EXEC_SHARES, LIQUIDATION, EXEC_REF = 14, 15, 16, 19, 23, 26
+COST_OF, COST = 2, 3
 UNSET = "1.7976931348623157E308"
 
 
@@ -63,6 +64,16 @@ TWICE = (
     fine("every order is told twice", on("openOrder", Duplicate(), times=ALWAYS)),
     fine("everything comes twice", all_of(*(on(name, Duplicate(), times=ALWAYS)
         for name in ("openOrder", "orderStatus", "execDetails", "commissionReport")))),
+)  # fmt: skip
+
+STRANGERS = (
+    fine("a status comes for an order that nobody knows", on("orderStatus", Duplicate({STATUS_ID: "999"}), "VTI")),
+    fine("an execution comes of an order that nobody knows, as a liquidation does", on("execDetails",
+         Duplicate({EXEC_ORDER_ID: "0", EXEC_ID: "00ff.1.01.01", LIQUIDATION: "1", EXEC_REF: ""}), "VTI")),
+    fine("an execution comes of another account", on("execDetails",
+         Duplicate({EXEC_ID: "00ff.1.01.01", EXEC_ACCOUNT: "DU7654321"}), "VTI")),
+    fine("a cost comes of an execution that nobody knows", on("commissionReport", Duplicate({COST_OF: "00ff.1.01.01"}),
+         "VTI"), cost_of(VTI, "1.00")),
 )  # fmt: skip
 
 REORDERED = (
@@ -130,7 +141,7 @@ UNREADABLE = (
 
 @pytest.mark.parametrize(
     "row",
-    [*TWICE, *REORDERED, *MISSING, *COSTS, *CORRECTED, *CONTRADICTIONS, *UNREADABLE],
+    [*TWICE, *STRANGERS, *REORDERED, *MISSING, *COSTS, *CORRECTED, *CONTRADICTIONS, *UNREADABLE],
     ids=lambda row: row.sentence,
 )
 async def test_of_its_fills(row, tmp_path):

@@ -10,7 +10,7 @@ from fault_runs import Row, all_of, nothing, on, reaching, restart, say, when
 
 from core.model import USD_CAD, OrderRef, Side, Stage
 from core.money import D
-from core.sim.gateway.faults import Drop, HalfOpen, Omit
+from core.sim.gateway.faults import Delay, Drop, HalfOpen, Omit
 from core.sim.world import SimOrder
 
 ALWAYS = None
@@ -57,6 +57,9 @@ SOCKET = (
         ("connection",), also=(no_buys_were_sent,)),
     Row("it breaks when a sell has arrived and has filled at once", on("placeOrder", Drop(at=None), "VTI"), 20,
         ("connection",), case=filling(), also=(ended(VTI="FILLED"), no_buys_were_sent)),
+    Row("it breaks when a sell has arrived, which fills before the line is back",
+        all_of(on("placeOrder", Drop(at=None), "VTI"), on("greeting", Drop(), skip=2, times=2)), 20, ("connection",),
+        also=(ended(IJR="FILLED", VTI="FILLED"), no_buys_were_sent)),
     *(Row(f"it breaks at {name} of a sell", on(name, Drop(), "VTI"), 20, ("connection",), also=(no_buys_were_sent,))
       for name in ("openOrder", "orderStatus", "execDetails", "commissionReport")),
     *(Row(f"it breaks within {name} of a sell", on(name, Drop(at=11), "VTI"), 20, ("connection",),
@@ -126,6 +129,9 @@ WITNESSES = (
     *(Row(f"it breaks, and {name} is missing from then on", all_of(on("placeOrder", Drop(at=None), "VTI"),
           on(name, Omit(), skip=skip, times=ALWAYS)), 41, ("IJR", "rebalance recover"),
           also=(ended(IJR="UNKNOWN", VTI="UNKNOWN"), no_buys_were_sent)) for name, skip in LISTS),
+    *(Row(f"it breaks, and {name} comes 5 s late", all_of(on("placeOrder", Drop(at=None), "VTI"),
+          on(name, Delay(5), skip=skip)), 20, ("connection",), also=(ended(VTI="FILLED"), no_buys_were_sent))
+      for name, skip in LISTS),
     *(Row(f"it breaks, and breaks again at {name}", all_of(on("placeOrder", Drop(at=None), "VTI"),
           on(name, Drop(at=6), skip=skip)), 20, ("connection",), also=(no_buys_were_sent,))
       for name, skip in LISTS),
