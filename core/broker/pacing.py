@@ -12,6 +12,8 @@ from core.sim.pacing import SECOND, MessageWindow
 CATCH_UP = timedelta(milliseconds=25)
 # what leaves 50 times in a second can arrive 51 times within one
 SAFE_RATE = 48
+# nothing that we sent can make the next message wait for longer
+LONGEST_WAIT = timedelta(seconds=10)
 
 
 class Pace:
@@ -33,6 +35,9 @@ class Pace:
         """Return when one more message may leave; it counts as sent."""
         async with self._queue:
             while (wait := self._free_at() - self._clock.now()) > timedelta(0):
+                if wait > LONGEST_WAIT:
+                    self.begin_again()  # the computer's time was put back
+                    continue
                 await self._clock.sleep(wait.total_seconds())
             self.spend()
 

@@ -406,6 +406,26 @@ async def test_a_line_that_is_refused_under_way_is_given_back():
         assert len(sent(venue, "reqMktData")) == len(sent(venue, "cancelMktData")) == 2
 
 
+@pytest.mark.parametrize("trouble", ["IBKR goes and comes back", "the run is stopped", "a snapshot does not end"])
+async def test_lines_that_were_left_open_are_closed_before_others_are_opened(trouble):
+    async with venue_of(world()) as venue:
+        client = await venue.connected()
+        is_snapshot = trouble == "a snapshot does not end"
+        venue.gateway.faults.on("tickPrice", Omit(), times=4)
+        venue.gateway.faults.on("tickSnapshotEnd", Omit())
+        asking = asyncio.ensure_future(client.quotes([listed()], is_snapshot=is_snapshot))
+        await venue.clock.sleep(21 if is_snapshot else 1)
+        if trouble == "IBKR goes and comes back":
+            venue.gateway.say(1100)
+            await venue.clock.sleep(1)
+            venue.gateway.say(1102)
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+        await client.connect()
+        await client.quotes([listed()])
+        assert sent(venue, "reqMktData", "cancelMktData") == ["reqMktData", "cancelMktData"] * 2
+
+
 async def test_a_line_that_breaks_while_many_quotes_wait_says_what_was_read():
     quotes = {symbol: quoted("100.00", "100.02", "100.01") for symbol in MANY}
     async with venue_of(world(quotes=quotes)) as venue:

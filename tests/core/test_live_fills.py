@@ -65,6 +65,14 @@ def test_a_fill_carries_its_own_reference_and_the_name_of_its_contract():
     assert delivered == [Fill(FIRST, OrderRef("RB-OLD-F1-1"), USD_CAD, Side.BUY, D(60), D("10.05"), NOW)]
 
 
+def test_a_cost_that_comes_after_the_list_of_executions_is_told():
+    delivered = []
+    fills = Fills(delivered.append)
+    assert [fill.commission for fill in fills.listed([execution()])] == [None]
+    fills.hear_cost(cost())
+    assert [(event.exec_id, event.commission) for event in delivered] == [(FIRST, D("1.05"))]
+
+
 def test_the_list_has_the_newest_revision_of_each_with_its_cost_in_order_of_time():
     fills = Fills([].append)
     fills.hear_cost(cost(SECOND, "0.5"))

@@ -47,6 +47,24 @@ async def test_the_gateways_own_limit_is_not_gone_up_to():
     assert most_in_a_second(await sent_at(clock, Pace(clock, 50), 150)) == 48
 
 
+async def test_a_clock_that_is_set_back_holds_no_message_back_for_as_long():
+    """A cancel must not wait an hour because the computer's time was put right by one."""
+
+    class SetBack(JumpingClock):
+        shift = timedelta(0)
+
+        def now(self):
+            return super().now() + self.shift
+
+    clock = SetBack(NOW)
+    pace = Pace(clock, 45)
+    await sent_at(clock, pace, 100)
+    clock.shift = -timedelta(hours=1)
+    before = clock.now()
+    await pace.turn()
+    assert SECOND * 0.9 <= clock.now() - before <= 2 * SECOND
+
+
 async def test_messages_are_spread_over_the_second():
     clock = JumpingClock(NOW)
     times = await sent_at(clock, Pace(clock, 45), 45)

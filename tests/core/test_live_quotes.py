@@ -85,6 +85,13 @@ async def test_the_line_says_of_what_kind_its_data_is(clock, number, kind):
     assert watched(clock, DataKind(ID, number)).quote().data_type is kind
 
 
+async def test_delayed_ticks_are_never_live_whatever_the_line_says_or_leaves_out(clock):
+    assert watched(clock, price(66, "100.00")).quote().data_type is MarketDataType.DELAYED
+    said = watched(clock, DataKind(ID, 1), price(1, "100.00"), price(68, "99.00"))
+    assert said.quote().data_type is MarketDataType.DELAYED
+    assert watched(clock, DataKind(ID, 4), price(66, "100.00")).quote().data_type is MarketDataType.DELAYED_FROZEN
+
+
 async def test_an_incomplete_image_is_not_all(clock):
     assert not watched(clock, *IMAGE[:3], stamp(0)).done.done()
 

@@ -48,6 +48,7 @@ class Fills:
             root, revision = parts_of(row.exec_id)
             if root not in newest or revision > parts_of(newest[root].exec_id)[1]:
                 newest[root] = row
+        self._told.update(row.exec_id for row in newest.values())
         return tuple(sorted(map(self._with_cost, newest.values()), key=lambda fill: (fill.at, fill.exec_id)))
 
     def _with_cost(self, row: ExecutionRow) -> Fill:

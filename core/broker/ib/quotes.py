@@ -14,7 +14,7 @@ from core.broker.ib.session import Session
 from core.broker.ib.words import TIME, DataKind, Halt, MarketWord, Stamp, Tick
 from core.broker.wordings import broke_while_reading, is_unknown, lost, unknown
 from core.clock import Clock
-from core.errors import BrokerError, ConnectionLost, MarketDataMissing
+from core.errors import BrokerError, ConnectionLost, MarketDataMissing, PacingExceeded
 from core.model import Contract, MarketDataType, Quote, Symbol
 
 LINES = 95  # of the 100 that an account has; its TWS may need some
@@ -34,6 +34,7 @@ TYPES: Mapping[int, MarketDataType] = {
     3: MarketDataType.DELAYED,
     4: MarketDataType.DELAYED_FROZEN,
 }
+DELAYED_TICKS = range(66, 77)
 NUMBERS: Mapping[MarketDataType, int] = {kind: number for number, kind in TYPES.items()}
 
 
@@ -48,6 +49,7 @@ class QuoteWatch:
         self._values: dict[str, Decimal | None] = {}
         self._first: dict[int, tuple[datetime, Decimal | None, Decimal | None]] = {}
         self._kind = MarketDataType.LIVE
+        self._is_delayed = False
         self._is_halted = False
         self._stamp: datetime | None = None
         self._heard_at: datetime | None = None
@@ -94,10 +96,15 @@ class QuoteWatch:
             last=self._values.get(LAST),
             taken_at=taken_at,
             previous_close=self._values.get(CLOSE),
-            data_type=self._kind,
+            data_type=self._data_type(),
             is_halted=self._is_halted,
             is_snapshot=self._is_snapshot,
         )
+
+    def _data_type(self) -> MarketDataType:
+        """As the line says; ticks that are delayed by their number are so without a word, too."""
+        is_called_prompt = self._kind in (MarketDataType.LIVE, MarketDataType.FROZEN)
+        return MarketDataType.DELAYED if self._is_delayed and is_called_prompt else self._kind
 
     def _hear_stamp(self, at: datetime) -> None:
         self._stamp = at
@@ -110,6 +117,7 @@ class QuoteWatch:
         # the first image comes at once, and may repeat a size within it
         if first[1:] != (tick.price, tick.size) or now - first[0] >= LIFE_AFTER:
             self._alive_at = now
+        self._is_delayed |= tick.kind in DELAYED_TICKS
         if tick.kind in PRICES:
             self._values[PRICES[tick.kind]] = _price(tick)
         elif tick.kind in SIZES and tick.size == 0:
@@ -127,6 +135,7 @@ class QuoteDesk:
     async def take(self, contracts: Sequence[Contract], *, is_snapshot: bool) -> dict[Symbol, Quote]:
         """A quote of each contract. Raises ConnectionLost, ContractNotFound, MarketDataMissing."""
         self._has_silent = False
+        await self._close_lines()
         asked = (self._take(contract, is_snapshot=is_snapshot) for contract in contracts)
         answers = await asyncio.gather(*asked, return_exceptions=True)
         failed = {
@@ -135,6 +144,8 @@ class QuoteDesk:
             if isinstance(answer, BaseException)
         }
         if failed:
+            if self._session.is_up:
+                await self._close_lines()
             raise _failure(failed)
         if self._has_silent:
             # a symbol may have nothing to say, a dead line as well: this tells them apart
@@ -142,24 +153,38 @@ class QuoteDesk:
         return {answer.symbol: answer for answer in answers if isinstance(answer, Quote)}
 
     async def _take(self, contract: Contract, *, is_snapshot: bool) -> Quote:
-        session = self._session
+        session, lines = self._session, self._session.open_lines
         async with self._lines:
             request = session.next_id()
             watch = QuoteWatch(contract.symbol, session.clock, is_snapshot=is_snapshot)
             session.hearing.listeners[request] = watch
             try:
                 await session.send(lambda: session.line.ask_quote(request, contract, is_snapshot=is_snapshot))
+                lines.add(request)
                 await self._hear_out(watch, is_snapshot=is_snapshot)
-                if not is_snapshot:
-                    await session.send(partial(session.line.stop_quote, request))
-            except RequestRefused:
+                if is_snapshot:
+                    lines.discard(request)
+                else:
+                    await self._close_line(request)
+            except (RequestRefused, PacingExceeded):
                 if watch.is_opened:
-                    await session.send(partial(session.line.stop_quote, request))
+                    await self._close_line(request)
+                else:
+                    lines.discard(request)
                 raise
             finally:
                 del session.hearing.listeners[request]
         self._has_silent |= not watch.is_opened
         return watch.quote()
+
+    async def _close_lines(self) -> None:
+        """Close lines that a link that went, a snapshot without an end or the end of a task has left open."""
+        for request in sorted(self._session.open_lines):
+            await self._close_line(request)
+
+    async def _close_line(self, request: int) -> None:
+        await self._session.send(partial(self._session.line.stop_quote, request))
+        self._session.open_lines.discard(request)
 
     async def _hear_out(self, watch: QuoteWatch, *, is_snapshot: bool) -> None:
         clock = self._session.clock

@@ -51,6 +51,7 @@ class Session:
         self.hearing = Hearing(clock, options.client_id, options.account_id)
         self.line = Line(self.hearing.hear, self.hearing.end, clock.now)
         self.hearing.on_end = self.line.hang_up
+        self.open_lines: set[int] = set()
         self._pace = pace
         self._asked_at = clock.now()
 
