@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from datetime import datetime
 
+from core.broker import codes
 from core.broker.port import Broker
 from core.errors import TRANSIENT, BrokerError, ConnectionLost, OrderIncomplete, OrderStateUnknown, RebalanceError
 from core.execution.outcome import named
@@ -19,6 +20,7 @@ from core.model import (
     CommissionReport,
     ConnectionChange,
     Fill,
+    Notice,
     OrderRecord,
     OrderRef,
     OrderState,
@@ -28,7 +30,6 @@ from core.model import (
 from core.reading import Reader
 from core.wording import price_text
 
-REJECTED_FOR_SURE = 201
 AT_WORK = (OrderState.WORKING, OrderState.FILLED)
 LOOK_AT_ACCOUNT = "look at the account in TWS before the next run"
 
@@ -89,6 +90,8 @@ class Watch:
                     self.journal.record(event)
             case ConnectionChange():
                 self._admit_change(event)
+            case Notice(code=codes.MARGIN_DEFICIENCY):
+                self._alarm(f"the broker warns of the account's margin: {event.text}")
             case _:
                 self.tell("notice", f"{event.order_ref or ''} {event.text}".strip())
 
@@ -187,7 +190,7 @@ class Watch:
 def _is_back(before: OrderRecord, update: OrderUpdate) -> bool:
     """Whether an order works that an error code alone has ended, one that may have been wrong of it."""
     is_unseen = before.state is OrderState.REJECTED and not before.perm_id
-    return is_unseen and before.code != REJECTED_FOR_SURE and update.state in AT_WORK and bool(update.perm_id)
+    return is_unseen and before.code != codes.REJECTED and update.state in AT_WORK and bool(update.perm_id)
 
 
 def _unknown(record: OrderRecord) -> OrderStateUnknown:

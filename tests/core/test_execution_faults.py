@@ -198,6 +198,18 @@ async def test_an_order_refused_unseen_that_the_broker_then_calls_working_stops_
     assert result.unsent == (orders[1:] if stops else ())
 
 
+async def test_a_broker_that_is_about_to_liquidate_stops_the_stage():
+    def warned(event):
+        is_start = isinstance(event, OrderUpdate) and event.state is OrderState.WORKING
+        return (event, Notice("margin deficiency", event.at, 2148)) if is_start else (event,)
+
+    at_work = await trading(*THREE, execution=rules(max_open_orders=1))
+    at_work.broker.bend = warned
+    result = await at_work.run(*THREE)
+    assert "the broker warns of the account's margin: margin deficiency" in [error.message for error in result.errors]
+    assert (result.unsent, result.stops) == (THREE[1:], True)
+
+
 async def test_a_fill_after_the_confirmed_end_counts_and_stops_the_stage():
     def filled_late(event):
         if not is_end(event, OrderState.CANCELLED):

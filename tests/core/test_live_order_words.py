@@ -248,6 +248,14 @@ def test_a_second_order_under_the_same_id_is_always_told():
     assert [one.perm_id for one in desk.told] == [PERM, PERM + 1]
 
 
+def test_an_order_that_a_code_refused_is_alive_by_the_list_of_open_orders_alone():
+    desk = Desk()
+    desk.error(321)
+    desk.shown("Submitted")
+    assert desk.states == [OrderState.REJECTED, OrderState.WORKING]
+    assert [one.state for one in desk.orders.of(REF)] == [OrderState.WORKING]
+
+
 def test_an_order_whose_id_was_given_out_again_says_nothing_of_the_new_one():
     desk = Desk()
     desk.shown("Submitted", ref=OrderRef("RB-BBBBBBBBBBBB-B1-1"), perm_id=PERM - 1)

@@ -28,6 +28,7 @@ STATES: Mapping[str, OrderState] = {
     "ApiCancelled": OrderState.CANCELLED,
     "Filled": OrderState.FILLED,
 }
+NOT_AT_WORK = (OrderState.SENDING, OrderState.REJECTED)
 CANCELS = (OrderState.CANCELLED, OrderState.EXPIRED)
 INACTIVE = "Inactive"
 DAY_OVER = "the day of the order is over"
@@ -95,7 +96,7 @@ class OwnOrders:
                 return
             order = OwnOrder(row.order_id, row.order_ref, row.perm_id, OrderState.WORKING)
             self._orders[row.order_id] = order
-        elif state is OrderState.WORKING and not order.is_acknowledged:
+        elif state is OrderState.WORKING and order.state in NOT_AT_WORK:
             self._tell(order, state, row.perm_id, order.filled or ZERO)
         order.is_heard_of.set()
 
