@@ -75,7 +75,9 @@ class RunningClock:
         await asyncio.sleep(max(seconds, 0.0) / self._speed)
 
     async def within(self, seconds: float, awaitable: Awaitable[T]) -> T:
-        return await asyncio.wait_for(awaitable, max(seconds, 0.0) / self._speed)
+        # not wait_for: it loses a cancel that comes in the same moment as the answer, and the run would trade on
+        async with asyncio.timeout(max(seconds, 0.0) / self._speed):
+            return await awaitable
 
 
 @dataclass(order=True, slots=True)

@@ -193,3 +193,15 @@ async def test_a_running_clock_can_be_set_and_runs_on_from_there():
     clock.set(START)
     await clock.sleep(0.001)
     assert timedelta(0) < clock.now() - START < timedelta(minutes=1)
+
+
+@pytest.mark.parametrize("clock", [RunningClock(), JumpingClock(START)], ids=["running", "jumping"])
+async def test_a_task_that_is_stopped_in_the_moment_of_its_answer_stops(clock):
+    answer = asyncio.get_running_loop().create_future()
+    task = asyncio.ensure_future(clock.within(5, answer))
+    for _ in range(3):
+        await asyncio.sleep(0)
+    answer.set_result(1)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
