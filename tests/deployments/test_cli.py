@@ -140,7 +140,7 @@ def test_what_cannot_be_meant_is_refused_with_2_before_anything_is_started(rebal
     ("more", "code", "said"),
     [
         ((), 30, "[safety] paper_only is true"),
-        (("--set", "safety.paper_only=false", "--account", "U1234567"), 2, "not on fake"),
+        (("--set", "safety.paper_only=false", "--account", "U1234567"), 2, "never in a rehearsal"),
         (
             ("--set", "safety.paper_only=false", "--account", "U1234567", "--broker", "ibkr"),
             2,
