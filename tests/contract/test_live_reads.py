@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import pytest
@@ -23,12 +23,37 @@ from core.errors import (
 from core.model import CAD, USD, USD_CAD, MarketDataType, SecurityType, Side, Symbol
 from core.money import D
 from core.sim.gateway import GatewayOptions
-from core.sim.gateway.faults import TWIN, Answer, Delay, Drop, Duplicate, HalfOpen, Match, Omit, Precede
+from core.sim.gateway.faults import (
+    TWIN,
+    About,
+    Answer,
+    Delay,
+    Drop,
+    Duplicate,
+    HalfOpen,
+    Lane,
+    Match,
+    Omit,
+    Parcel,
+    Precede,
+)
 from core.sim.listing import con_id_of
 from core.sim.world import SimQuote, Values
 
 MANY = tuple(Symbol(f"S{number:03d}") for number in range(120))
 FOREIGN = held("SHOP", "7", "55", security_type=SecurityType.STOCK, currency=CAD)
+
+
+@dataclass(frozen=True)
+class Late:
+    """An error about something else comes just before the message."""
+
+    about: About
+    code: int
+
+    def strike(self, lane: Lane, parcel: Parcel) -> None:
+        lane.complain(self.about, self.code, "")
+        lane.pass_on(parcel)
 
 
 def only(symbol):
@@ -464,6 +489,20 @@ async def test_a_line_that_breaks_over_the_contracts_of_the_holdings_breaks_the_
         venue.gateway.faults.on("reqContractDetails", Drop())
         with pytest.raises(ConnectionLost, match="the connection broke while reading the snapshot"):
             await client.snapshot()
+
+
+@pytest.mark.parametrize(("about", "is_told"), [(999, ()), (-1, None)])
+async def test_a_late_error_of_another_request_refuses_no_list(about, is_told):
+    """One of none in particular may be the list's, and then it is lost: it is no matter of contracts."""
+    async with venue_of(world()) as venue:
+        client = await venue.connected()
+        late = Late(About(about), 200)
+        venue.gateway.faults.on("openOrderEnd", late)
+        if is_told is None:
+            with pytest.raises(ConnectionLost, match="refused to tell the open orders"):
+                await client.open_orders()
+        else:
+            assert await client.open_orders() == is_told
 
 
 async def test_too_many_messages_said_of_none_in_particular_are_pacing():

@@ -203,7 +203,7 @@ class Hearing:
         elif word.code == TOO_FAST:
             self._refuse(too_fast())
             self._fail_all(error)
-        elif kind in (Kind.AMBIGUOUS, Kind.ORDER, Kind.RETRY) and self.requests.fail_named(error):
+        elif word.id <= 0 and kind in (Kind.AMBIGUOUS, Kind.ORDER, Kind.RETRY) and self.requests.fail_named(error):
             return
         else:
             self.deliver(Notice(word.text, self._clock.now(), word.code))

@@ -99,6 +99,6 @@ class AccountReader:
 
 
 def _refused(what: str, refusal: RequestRefused) -> BrokerError:
-    if refusal.code == NO_CONTRACT:
+    if refusal.code == NO_CONTRACT and what == SNAPSHOT:
         return unknown([refusal.text])
     return lost(f"the gateway refused to tell the {what}: {refusal}")
