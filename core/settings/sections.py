@@ -96,7 +96,9 @@ class IbkrSection(Section):
     connect_timeout_seconds: Seconds = Field(15.0, gt=0, description="how long to wait for the connection")
     request_timeout_seconds: Seconds = Field(20.0, gt=0, description="how long to wait for the answer to a read")
     read_attempts: Whole = Field(4, ge=1, le=10, description="tries of a read that met pacing or connection errors")
-    max_messages_per_second: Whole = Field(45, ge=1, le=50, description="the gateway's own limit is 50; never more than 48 are sent")
+    max_messages_per_second: Whole = Field(
+        45, ge=1, le=50, description="the gateway's own limit is 50; never more than 48 are sent"
+    )
     market_data_type: Annotated[MarketDataType, OneOf(tuple(MarketDataType))] = Field(
         MarketDataType.LIVE, description="anything but live is a warning, and in mode live a refusal"
     )
