@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from decimal import Decimal
 
+import pytest
 from both import Ask, both
 from builders import contract
 from fuzzing import FUZZ_CASES
@@ -157,6 +158,7 @@ def rehearsals(draw):
     return a_world, draw(st.lists(asks(1 if a_world.faults else 5), min_size=1, max_size=25))
 
 
+@pytest.mark.timeout(3600)  # at full size it asks for minutes
 @given(rehearsals())
 @settings(max_examples=CASES)
 def test_both_brokers_answer_the_same_to_whatever_is_asked(rehearsal):
