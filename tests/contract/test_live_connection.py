@@ -138,6 +138,41 @@ async def test_ibkr_that_stays_away_is_not_waited_for_for_ever():
             await client.connect()
 
 
+@pytest.mark.parametrize("code", [1100, 2110])
+async def test_a_line_that_dies_while_ibkr_is_away_gives_way_to_a_new_one(code):
+    async with venue_of(world()) as venue:
+        client = await venue.connected()
+        venue.gateway.faults.on("reqCurrentTime", HalfOpen())
+        venue.gateway.say(code)
+        await client.next_event(1)
+        before = venue.clock.now()
+        # back at IBKR, but nobody hears it on the dead line
+        venue.clock.call_at(before + timedelta(seconds=20), lambda: venue.gateway.say(1102))
+        with pytest.raises(ConnectionLost, match="no link to IBKR"):
+            await client.connect()
+        await client.connect()
+        assert venue.clock.now() - before < timedelta(seconds=31)
+        assert sent(venue, "startApi") == ["startApi"] * 2
+        assert await client.open_orders() == ()
+
+
+async def test_a_gateway_that_tells_the_time_is_not_hung_up_on_though_ibkr_stays_away():
+    async with venue_of(world()) as venue:
+        client = await venue.connected()
+        venue.gateway.say(1100)
+        await client.next_event(1)
+        for _ in range(6):
+            with pytest.raises(ConnectionLost, match="no link to IBKR"):
+                await client.connect()
+            assert not client.is_connected
+        assert 5 <= len(sent(venue, "reqCurrentTime")) <= 10
+        assert sent(venue, "startApi") == ["startApi"]
+        venue.gateway.say(1102)
+        await client.connect()
+        assert client.is_connected
+        assert sent(venue, "startApi") == ["startApi"]
+
+
 async def test_that_ibkr_is_back_though_it_never_went_is_no_news():
     async with venue_of(world()) as venue:
         client = await venue.connected()

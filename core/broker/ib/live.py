@@ -96,7 +96,8 @@ class LiveIB:
         session = self._session
         if session is not None and not session.hearing.is_gone:
             await self._await_link(session)
-            return
+            if session.is_up:
+                return
         session = self._session = Session(self._options, self._clock, self._pace)
         try:
             await session.open()
@@ -224,14 +225,16 @@ class LiveIB:
             self._clock_gap += told - now
 
     async def _await_link(self, session: Session) -> None:
-        """Return when the gateway has IBKR behind it again. Raises ConnectionLost."""
+        """Return when the gateway has IBKR behind it again, or is itself gone. Raises ConnectionLost."""
         seconds = self._options.connect_timeout_seconds
         deadline = self.now() + timedelta(seconds=seconds)
-        while not session.is_up:
+        while not session.is_up and not session.hearing.is_gone:
+            # a dead line would never tell that IBKR is back
+            patience = await session.look_for_life()
             left = (deadline - self.now()).total_seconds()
-            if left <= 0 or session.hearing.is_gone:
+            if left <= 0 and not session.hearing.is_gone:
                 raise lost(f"the gateway has no link to IBKR, not within {seconds:g} s either")
-            await session.await_news(left)
+            await session.await_news(max(min(left, patience), 0.0))
 
 
 def _send(session: Session, order: Order) -> OwnOrder:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -131,24 +132,26 @@ class Session:
             raise lost(self.hearing.why_down)
 
     async def await_news(self, seconds: float) -> None:
-        """Return when something happened, or so many seconds have passed."""
-        self.hearing.news.clear()
-        try:
+        """Return when something has happened since the last time, or so many seconds have passed."""
+        with suppress(TimeoutError):
             await self.clock.within(seconds, self.hearing.news.wait())
-        except TimeoutError:
-            return
+        self.hearing.news.clear()
 
     async def look_for_life(self) -> float:
         """Ask a gateway that has been silent whether it is there, hang up on one that does not answer.
 
-        What comes back is how many seconds it may still be silent before the next look.
+        What comes back is how many seconds it may still be silent before the next look. It answers without IBKR as
+        well: that it does says nothing of IBKR.
         """
         now, heard_at = self.clock.now(), self.hearing.heard_at
         until = heard_at + SILENCE
         if now >= until:
             if self._asked_at <= heard_at:
                 self._asked_at = now
-                await self.send(self.line.ask_time)
+                await self._pace.turn()
+                if self.hearing.is_gone:
+                    return 0.0
+                self.line.ask_time()
             until = self._asked_at + timedelta(seconds=self.options.request_timeout_seconds)
             if now >= until:
                 self.close(SILENT)
