@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, nullcontext
 from pathlib import Path
+from typing import Any
 
 from loguru import logger
 from prefect.exceptions import TerminationSignal
@@ -54,7 +55,7 @@ async def account_held(run: Run) -> AsyncIterator[None]:
         _put_on_record(run)
         try:
             # kept before orders are cancelled, for it is the cause of that
-            with _failures_kept(run):
+            with _failures_kept(run), _lost_signals_heard(run):
                 yield
         finally:
             await _settle(run)
@@ -77,6 +78,45 @@ def _failures_kept(run: Run) -> Iterator[None]:
     except Exception as error:  # noqa: BLE001 - whatever it is, the report is written and the code is 70
         logger.exception("unforeseen failure")
         run.fail(unforeseen(error, f"look into {run.folder / RUN_LOG}, and report it"))
+
+
+@contextmanager
+def _lost_signals_heard(run: Run) -> Iterator[None]:
+    """Raise in the block the SIGTERM that a callback of the loop raised; the loop itself would only report it.
+
+    Only in the block: what ends a run, such as cancelling its orders, is not to be broken off by a signal.
+    """
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    before = loop.get_exception_handler()
+    report = before or type(loop).default_exception_handler
+    heard: list[TerminationSignal] = []
+    is_over = False
+
+    def stop() -> None:
+        if task and not is_over:
+            task.cancel()
+
+    def hear(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        if not isinstance(error, TerminationSignal):
+            report(loop, context)
+        elif not heard:
+            heard.append(error)
+            run.is_cancelled = True
+            # not at once: the task itself may run just now, and would be stopped only after the block
+            loop.call_soon(stop)
+
+    loop.set_exception_handler(hear)
+    try:
+        yield
+    except asyncio.CancelledError:
+        if heard and task:
+            task.uncancel()
+            raise heard[0] from None
+        raise
+    finally:
+        is_over = True
+        loop.set_exception_handler(before)
 
 
 def _put_on_record(run: Run) -> None:

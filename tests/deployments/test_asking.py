@@ -113,17 +113,28 @@ async def test_yes_on_the_command_line_is_a_yes_for_the_plan_s_own_account():
     assert (answer.approve, answer.account_suffix) == (True, plan().account_id[-3:])
 
 
+TERMINATED_IN_A_CALLBACK = """
+import asyncio, signal
+from deployments.asking import AtTerminal
+ask = AtTerminal.ask
+def ask_and_be_stopped(self, question):
+    asyncio.get_running_loop().call_soon(signal.raise_signal, signal.SIGTERM)
+    return ask(self, question)
+AtTerminal.ask = ask_and_be_stopped
+"""
+
+
 class Command:
     """`rebalance run --paper` in a terminal of its own, on the server of the test run."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, before=""):
         self._terminal, far_end = pty.openpty()
         words = ["run", "--csv", DEMO / "portfolios.csv", "--ini", DEMO / "settings.ini", "--paper", "--broker", "fake"]
         self.process = subprocess.Popen(
             [
                 sys.executable,
                 "-c",
-                "from deployments.cli import main; main()",
+                f"{before}\nfrom deployments.cli import main; main()",
                 *words,
                 "--set",
                 f"io.report_dir={folder}",
@@ -162,8 +173,8 @@ class Command:
 
 
 @pytest.fixture
-def command(prefect_server, tmp_path):
-    started = Command(tmp_path)
+def command(prefect_server, tmp_path, request):
+    started = Command(tmp_path, getattr(request, "param", ""))
     yield started
     if started.process.poll() is None:
         os.killpg(started.process.pid, signal.SIGKILL)
@@ -188,5 +199,13 @@ def test_whoever_stops_it_at_the_question_gets_32_a_report_and_no_order(command,
     command.read_until("Approve the plan? [y/N]")
     os.killpg(command.process.pid, stop)
     assert command.ended() == 32
+    assert "Traceback" not in command.printed
+    assert (report_of(tmp_path)["exit_code"], report_of(tmp_path)["orders"]) == (32, [])
+
+
+@pytest.mark.parametrize("command", [TERMINATED_IN_A_CALLBACK], indirect=True, ids=["at the question"])
+def test_sigterm_inside_a_callback_of_the_loop_ends_it_as_any_other(command, tmp_path):
+    assert command.ended() == 32
+    assert "aborted: " in command.printed
     assert "Traceback" not in command.printed
     assert (report_of(tmp_path)["exit_code"], report_of(tmp_path)["orders"]) == (32, [])
