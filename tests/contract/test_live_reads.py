@@ -472,15 +472,52 @@ async def test_a_line_that_breaks_while_many_contracts_are_asked_for_says_so():
         assert len(await client.resolve(MANY, {})) == len(MANY)
 
 
-async def test_every_holding_that_the_broker_has_no_contract_of_is_named():
-    async with venue_of(world(account=account(positions=(held(), held("BND"), held("IJR"))))) as venue:
+async def test_a_holding_that_smart_does_not_know_is_asked_for_where_it_is_listed():
+    async with venue_of(world(account=account(positions=(held(), held("BND"))))) as venue:
         client = await venue.connected()
-        for symbol in ("VTI", "BND"):
-            venue.gateway.faults.on("reqContractDetails", Answer(200), only(symbol))
-        with pytest.raises(ContractNotFound) as error:
-            await client.snapshot()
-        assert error.value.faults == ("BND is unknown", "VTI is unknown")
-        assert len((await client.snapshot()).positions) == 3
+        before = await client.snapshot()
+        again = await venue.connected(client_id=44)
+        venue.gateway.faults.on("reqContractDetails", Answer(200), only("BND"))
+        contracts = {one.contract.symbol: one.contract for one in (await again.snapshot()).positions}
+        known = {one.contract.symbol: one.contract for one in before.positions}
+        assert contracts == known
+        asked = [entry.fields for entry in venue.gateway.log if entry.message == "reqContractDetails"]
+        assert ["ARCA" in fields for fields in asked] == [False] * 4 + [True]
+
+
+async def test_a_holding_that_only_its_number_finds_is_asked_for_without_an_exchange():
+    async with venue_of(world(account=account(positions=(FOREIGN,)))) as venue:
+        client = await venue.connected()
+        venue.gateway.faults.on("reqContractDetails", Answer(200), only("SHOP"), times=2)
+        (shop,) = (await client.snapshot()).positions
+        assert (shop.contract.symbol, shop.contract.currency, shop.contract.primary_exchange) == (SHOP, CAD, "TSE")
+        assert shop.contract.liquid_hours
+
+
+async def test_a_holding_that_the_broker_knows_no_details_of_is_as_the_portfolio_tells_it():
+    stub = held("STUB", "30", "1.50", security_type=SecurityType.STOCK)
+    async with venue_of(world(account=account(positions=(held(), stub)))) as venue:
+        client = await venue.connected()
+        rule = venue.gateway.faults.on("reqContractDetails", Answer(200), only("STUB"), times=None)
+        position = (await client.snapshot()).positions[0]
+        contract = position.contract
+        assert (position.quantity, position.average_cost) == (D(30), D("1.50"))
+        assert (contract.symbol, contract.con_id) == ("STUB", con_id_of(Symbol("STUB")))
+        assert (contract.security_type, contract.currency) == (SecurityType.STOCK, USD)
+        assert [(band.low_edge, band.increment) for band in contract.ticks] == [(0, D("0.01"))]
+        assert (contract.liquid_hours, contract.trading_hours) == ("", "")
+        rule.left = 0
+        assert (await client.snapshot()).positions[0].contract.liquid_hours
+
+
+async def test_a_target_that_smart_does_not_know_is_unknown_though_it_is_held():
+    async with venue_of(world()) as venue:
+        client = await venue.connected()
+        assert (await client.snapshot()).positions[0].contract.symbol == VTI
+        venue.gateway.faults.on("reqContractDetails", Answer(200), only("VTI"), times=None)
+        assert (await client.snapshot()).positions[0].contract.security_type is SecurityType.ETF
+        with pytest.raises(ContractNotFound, match="VTI is unknown"):
+            await client.resolve([VTI], {})
 
 
 async def test_a_line_that_breaks_over_the_contracts_of_the_holdings_breaks_the_snapshot():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -60,20 +60,15 @@ class Catalogue:
         return {symbol: self._wanted[symbol, override] for symbol, override in wanted}
 
     async def of_holdings(self, session: Session, holdings: Sequence[Named], what: str) -> dict[int, Contract]:
-        """The contract of each holding by conId. Raises ContractNotFound naming every one that the broker knows not."""
+        """The contract of each holding by conId; one of which the broker tells no details is as it was told here."""
         missing = [one for one in holdings if one.con_id not in self._held]
         found = await asyncio.gather(*(self._hold(session, one, what) for one in missing), return_exceptions=True)
-        faults: list[str] = []
         for holding, answer in zip(missing, found, strict=True):
-            if isinstance(answer, NoContract):
-                faults.append(str(answer))
-            elif isinstance(answer, BaseException):
+            if isinstance(answer, BaseException):
                 raise answer
-            else:
+            if answer is not None:
                 self._held[holding.con_id] = answer
-        if faults:
-            raise unknown(faults)
-        return {one.con_id: self._held[one.con_id] for one in holdings}
+        return {one.con_id: self._held.get(one.con_id) or _without_details(one) for one in holdings}
 
     async def _find(self, session: Session, symbol: Symbol, override: str) -> Contract:
         query = _query_of(symbol, override)
@@ -90,15 +85,15 @@ class Catalogue:
             raise NoContract(fault)
         return contract
 
-    async def _hold(self, session: Session, holding: Named, what: str) -> Contract:
-        kind = TYPES.get(holding.security_type)
-        if kind is None:
-            return _without_details(holding)
-        exchange = IDEALPRO if kind is SecurityType.CASH else SMART
-        rows = await _details(session, Query(con_id=holding.con_id, exchange=exchange), what)
-        if not rows:
-            raise NoContract(is_unknown(holding.as_symbol))
-        return await self._contract(session, rows[0], exchange, what)
+    async def _hold(self, session: Session, holding: Named, what: str) -> Contract | None:
+        """The contract as details tell it; None for what has none, and where the broker knows none."""
+        for exchange in _places_of(holding):
+            rows = await _details(session, Query(con_id=holding.con_id, exchange=exchange), what)
+            if rows:
+                row = rows[0]
+                best = SMART if SMART in row.exchanges else exchange or row.named.exchange
+                return await self._contract(session, row, best, what)
+        return None
 
     async def _contract(self, session: Session, row: DetailsRow, exchange: str, what: str) -> Contract:
         kind = TYPES.get(row.named.security_type, SecurityType.OTHER)
@@ -163,11 +158,22 @@ def _query_of(symbol: Symbol, override: str) -> Query:
     return Query(symbol=symbol, security_type="STK", exchange=override or exchange, currency=USD)
 
 
+def _places_of(holding: Named) -> Iterable[str]:
+    """Where a holding is asked for, one after the other: SMART knows no stub and not every foreign share."""
+    match TYPES.get(holding.security_type):
+        case None:
+            return ()
+        case SecurityType.CASH:
+            return IDEALPRO, ""
+        case _:
+            return dict.fromkeys((SMART, holding.primary_exchange, ""))
+
+
 def _without_details(holding: Named) -> Contract:
     return Contract(
         symbol=holding.as_symbol,
         con_id=holding.con_id,
-        security_type=SecurityType.OTHER,
+        security_type=TYPES.get(holding.security_type, SecurityType.OTHER),
         currency=Currency(holding.currency),
         ticks=(TickBand(low_edge=ZERO, increment=CENT),),
         exchange=holding.exchange or SMART,

@@ -30,7 +30,7 @@ class AccountReader:
         self._account = session.options.account_id
 
     async def snapshot(self) -> AccountSnapshot:
-        """The account, complete at one moment. Raises ContractNotFound for a holding that the broker cannot name."""
+        """The account, complete at one moment."""
         session = self._session
         ledger_rows, holdings = await self._agreed()
         at = session.clock.now()
