@@ -50,6 +50,10 @@ def not_tradable(contract: Contract) -> str:
     return f"{contract.symbol} is not an ETF in USD ({contract.security_type}, {contract.currency})"
 
 
+def not_listed_in_us(symbol: Symbol, where: str) -> str:
+    return f"{symbol} is not an ETF listed in the US ({where})"
+
+
 def lost(message: str) -> ConnectionLost:
     return ConnectionLost(message, next_step="check the gateway and its log-in, then start the run again")
 

@@ -56,6 +56,13 @@ class Late:
         lane.pass_on(parcel)
 
 
+LONDON = {16: "SMART,LSEETF,BATEUK", 20: "LSEETF", 25: "Europe/London"}
+TORONTO = {16: "SMART,TSE,CHIX", 20: "TSE", 25: "US/Eastern"}
+UNTOLD = {16: "", 20: "", 25: "Europe/London"}
+NEW_YORK = {16: "SMART,NASDAQ,BYX", 20: "", 25: "EST (Eastern Standard Time)"}
+NOTHING_TOLD = {16: "", 20: "", 25: ""}
+
+
 def only(symbol):
     return Match(symbol=symbol)
 
@@ -92,6 +99,37 @@ async def test_every_symbol_at_fault_is_named_with_what_it_is():
         with pytest.raises(ContractNotFound) as error:
             await client.resolve([VTI, SHOP, NOPE], {})
         assert error.value.faults == ("SHOP is not an ETF in USD (STK, CAD)", "NOPE is unknown")
+
+
+@pytest.mark.parametrize(
+    ("told", "where"),
+    [(LONDON, "LSEETF, Europe/London"), (TORONTO, "TSE, US/Eastern"), (UNTOLD, "Europe/London")],
+)
+@pytest.mark.parametrize("overrides", [{}, {VTI: str(con_id_of(VTI))}])
+async def test_an_etf_in_usd_that_is_listed_elsewhere_is_none_of_ours_to_trade(told, where, overrides):
+    async with venue_of(world()) as venue:
+        venue.gateway.faults.on("contractDetails", Instead(told), only("VTI"))
+        client = await venue.connected()
+        with pytest.raises(ContractNotFound) as error:
+            await client.resolve([VTI, BND], overrides)
+        assert error.value.faults == (f"VTI is not an ETF listed in the US ({where})",)
+
+
+@pytest.mark.parametrize("told", [NEW_YORK, NOTHING_TOLD])
+async def test_an_etf_of_the_us_is_ours_to_trade_however_its_listing_is_told(told):
+    async with venue_of(world()) as venue:
+        venue.gateway.faults.on("contractDetails", Instead(told), only("VTI"))
+        client = await venue.connected()
+        assert (await client.resolve([VTI], {}))[VTI].security_type is SecurityType.ETF
+
+
+async def test_an_etf_in_usd_that_is_listed_elsewhere_is_held_as_any_share_and_so_is_never_sold():
+    async with venue_of(world()) as venue:
+        venue.gateway.faults.on("contractDetails", Instead(LONDON), only("VTI"))
+        client = await venue.connected()
+        (position,) = (await client.snapshot()).positions
+        assert (position.contract.symbol, position.contract.security_type) == (VTI, SecurityType.STOCK)
+        assert position.contract.primary_exchange == "LSEETF"
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from core.broker.ib.line import Query
 from core.broker.ib.requests import RequestRefused
 from core.broker.ib.session import Session
 from core.broker.ib.words import DetailsRow, Named, rule_key
-from core.broker.wordings import is_named, is_unknown, lost, not_tradable, unknown
+from core.broker.wordings import is_named, is_unknown, lost, not_listed_in_us, not_tradable, unknown
 from core.model import CAD, USD, USD_CAD, Contract, Currency, SecurityType, Symbol, TickBand
 from core.money import ONE, ZERO, D
 
@@ -24,6 +24,11 @@ NO_CONTRACT = 200
 CONTRACTS = "contracts"
 NEW_YORK = "America/New_York"
 OLD_ZONES: Mapping[str, str] = {"": NEW_YORK, "EST": NEW_YORK, "EST5EDT": NEW_YORK, "US/Eastern": NEW_YORK}
+# any share of the US trades at several of these
+US_EXCHANGES = {
+    *("AMEX", "ARCA", "BATS", "BEX", "BYX", "CBOE", "CHX", "DRCTEDGE", "EDGEA", "IEX", "ISLAND", "LTSE"),
+    *("MEMX", "NASDAQ", "NYSE", "NYSENAT", "PEARL", "PINK", "PSX"),
+}
 TYPES: Mapping[str, SecurityType] = {"STK": SecurityType.STOCK, "CASH": SecurityType.CASH}
 
 
@@ -83,6 +88,8 @@ class Catalogue:
         contract = await self._contract(session, rows[0], query.exchange, CONTRACTS)
         if fault := is_named(contract, symbol) or not_tradable(contract):
             raise NoContract(fault)
+        if contract.security_type is SecurityType.ETF and not _is_listed_in_us(rows[0]):
+            raise NoContract(not_listed_in_us(symbol, _listing_of(rows[0])))
         return contract
 
     async def _hold(self, session: Session, holding: Named, what: str) -> Contract | None:
@@ -92,7 +99,7 @@ class Catalogue:
             if rows:
                 row = rows[0]
                 best = SMART if SMART in row.exchanges else exchange or row.named.exchange
-                return await self._contract(session, row, best, what)
+                return _unless_abroad(await self._contract(session, row, best, what), row)
         return None
 
     async def _contract(self, session: Session, row: DetailsRow, exchange: str, what: str) -> Contract:
@@ -145,6 +152,27 @@ async def _details(session: Session, query: Query, what: str) -> list[DetailsRow
         if refusal.code == NO_CONTRACT:
             return []
         raise lost(f"the gateway refused to tell a contract: {refusal}") from None
+
+
+def _is_listed_in_us(row: DetailsRow) -> bool:
+    """By its exchanges, as Toronto keeps New York's time; by its time zone where none are told."""
+    exchanges = {*row.exchanges, row.named.primary_exchange} - {"", SMART}
+    if exchanges:
+        return bool(exchanges & US_EXCHANGES)
+    zone = row.time_zone.partition(" ")[0]
+    return OLD_ZONES.get(zone, zone) == NEW_YORK
+
+
+def _unless_abroad(contract: Contract, row: DetailsRow) -> Contract:
+    """A holding; an ETF in USD that is listed elsewhere as a mere share, for it could be sold as an untargeted ETF."""
+    is_etf = contract.security_type is SecurityType.ETF and contract.currency == USD
+    return replace(contract, security_type=SecurityType.STOCK) if is_etf and not _is_listed_in_us(row) else contract
+
+
+def _listing_of(row: DetailsRow) -> str:
+    others = [exchange for exchange in row.exchanges if exchange != SMART]
+    told = (row.named.primary_exchange or ", ".join(others), row.time_zone)
+    return ", ".join(text for text in told if text)
 
 
 def _query_of(symbol: Symbol, override: str) -> Query:
