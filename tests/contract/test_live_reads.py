@@ -259,6 +259,62 @@ async def test_a_snapshot_that_never_ends_is_lost():
             await client.quotes([listed()], is_snapshot=True)
 
 
+CASHFARM = ":cashfarm"
+BROKEN, IS_OK = "Market data farm connection is broken", "Market data farm connection is OK"
+
+
+async def image_of_the_pair(venue, client, omitted=("tickSize", "tickString")):
+    """A quote of USD.CAD of which the gateway tells a first image, and neither a sign of life nor a stamp."""
+    for name in omitted:
+        venue.gateway.faults.on(name, Omit(), only("USD.CAD"), times=None)
+    contracts = await client.resolve([USD_CAD], {})
+    return (await client.quotes(tuple(contracts.values())))[USD_CAD]
+
+
+async def test_a_first_image_while_a_market_data_farm_is_down_is_as_old_as_its_loss():
+    async with venue_of(world()) as venue:
+        client = await venue.connected()
+        lost_at = venue.clock.now()
+        venue.gateway.say(2103, BROKEN + CASHFARM)
+        await venue.clock.sleep(60)
+        quote = await image_of_the_pair(venue, client)
+        assert quote.bid is not None
+        assert abs(quote.taken_at - lost_at) < timedelta(seconds=1)
+        venue.gateway.say(2103, BROKEN + CASHFARM)  # said again, it is not lost anew
+        assert (await image_of_the_pair(venue, client)).taken_at == quote.taken_at
+
+
+@pytest.mark.parametrize(
+    ("codes", "omitted"),
+    [
+        ({2103: BROKEN, 2104: IS_OK}, ("tickSize", "tickString")),
+        ({2103: BROKEN}, ("tickSize",)),
+        ({2105: "HMDS data farm connection is broken"}, ("tickSize", "tickString")),
+        ({2157: "Sec-def data farm connection is broken"}, ("tickSize", "tickString")),
+    ],
+    ids=["it is back", "a trade was just now", "a farm of the past", "a farm of definitions"],
+)
+async def test_a_quote_is_fresh_though_a_farm_was_lost_when(codes, omitted):
+    async with venue_of(world()) as venue:
+        client = await venue.connected()
+        for code, text in codes.items():
+            venue.gateway.say(code, text + CASHFARM)
+            await venue.clock.sleep(60)
+        quote = await image_of_the_pair(venue, client, omitted)
+        assert venue.clock.now() - quote.taken_at < timedelta(seconds=3)
+
+
+async def test_a_farm_that_is_back_does_not_bring_back_another():
+    async with venue_of(world()) as venue:
+        client = await venue.connected()
+        venue.gateway.say(2103, BROKEN + CASHFARM)
+        venue.gateway.say(2103, BROKEN + ":usfarm")
+        venue.gateway.say(2104, IS_OK + ":usfarm")
+        await venue.clock.sleep(60)
+        quote = await image_of_the_pair(venue, client)
+        assert venue.clock.now() - quote.taken_at >= timedelta(seconds=60)
+
+
 # the account
 
 

@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 from builders import NOW
 
+from core.broker.ib.farms import Farms
 from core.broker.ib.quotes import QuoteWatch
 from core.broker.ib.words import DataKind, Halt, Stamp, Tick
 from core.clock import JumpingClock
@@ -38,8 +39,8 @@ def clock():
     return JumpingClock(NOW)
 
 
-def watched(clock, *words, is_snapshot=False):
-    watch = QuoteWatch(VTI, clock, is_snapshot=is_snapshot)
+def watched(clock, *words, farms=None, is_snapshot=False):
+    watch = QuoteWatch(VTI, clock, farms or Farms(), is_snapshot=is_snapshot)
     for word in words:
         watch.hear(word)
     return watch
@@ -120,6 +121,33 @@ async def test_without_a_stamp_a_quote_is_as_old_as_its_arrival(clock):
     watch = watched(clock, *IMAGE)
     await clock.sleep(2)
     assert watch.quote().taken_at == NOW
+
+
+@pytest.mark.parametrize(
+    ("words", "age"),
+    [((), 60), ((stamp(30),), 30), ((stamp(3600),), 3600), ((stamp(0),), 0)],
+    ids=["no trade", "a trade after the loss", "a trade before it", "a trade just now"],
+)
+@pytest.mark.parametrize("is_snapshot", [False, True], ids=["line", "snapshot"])
+async def test_while_a_farm_is_broken_an_image_without_a_stamp_is_as_old_as_the_loss(clock, words, age, is_snapshot):
+    farms = Farms()
+    farms.hear(2103, "Market data farm connection is broken:usfarm", NOW - timedelta(seconds=60))
+    watch = watched(clock, *IMAGE, *words, farms=farms, is_snapshot=is_snapshot)
+    assert watch.quote().taken_at == NOW - timedelta(seconds=age)
+    await clock.sleep(0.5)
+    watch.hear(price(1, "100.01"))
+    assert watch.quote().taken_at == NOW + timedelta(seconds=0.5)
+
+
+async def test_the_farm_that_has_been_broken_for_longest_counts_until_each_is_ok():
+    farms = Farms()
+    for number, name in enumerate(("usfarm", "cashfarm", "usfarm")):
+        farms.hear(2103, f"Market data farm connection is broken:{name}", NOW + timedelta(seconds=number))
+    assert farms.lost_since == NOW
+    farms.hear(2104, "Market data farm connection is OK:usfarm", NOW)
+    assert farms.lost_since == NOW + timedelta(seconds=1)
+    farms.hear(2104, "Market data farm connection is OK:cashfarm", NOW)
+    assert farms.lost_since is None
 
 
 async def test_a_stamp_ahead_of_us_makes_no_quote_of_the_future(clock):

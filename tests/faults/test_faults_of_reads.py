@@ -43,6 +43,10 @@ DELAYED = usual(
 )
 
 
+def nothing_was_sent(played):
+    assert not played.sent
+
+
 END_MARKERS = (
     *(Row(f"{name} is missing once", on(name, Omit(), times=ONCE), warns=RETRIED) for name in MARKERS),
     *(Row(f"{name} is always missing", on(name, Omit(), times=ALWAYS), 20, GIVEN_UP) for name in MARKERS),
@@ -92,6 +96,10 @@ MARKET = (
         on("tickSize", Omit(), "VTI", times=ALWAYS)), 23, ("VTI",)),
     Row("a market-data farm is lost for good", all_of(when("reqMktData", say(2103)), on("tickPrice", Omit(),
         times=ALWAYS)), 23, ("VTI",)),
+    Row("the farm of currencies is lost, and its last image of USD.CAD is shown", all_of(
+        when("reqAccountUpdates", say(2103)), on("accountDownloadEnd", Delay(15)), on("tickSize", Omit(), "USD.CAD",
+        times=ALWAYS), on("tickString", Omit(), "USD.CAD", times=ALWAYS)), 23, ("USD.CAD", "stale"),
+        also=(nothing_was_sent,)),
     Row("a market-data farm is lost and found", when("reqMktData", say(2103, 2104, after=1))),
 )  # fmt: skip
 

@@ -18,6 +18,7 @@ from core.broker.codes import (
     meaning_of,
 )
 from core.broker.ib import words as heard
+from core.broker.ib.farms import Farms
 from core.broker.ib.fills import Fills
 from core.broker.ib.orders import OwnOrders
 from core.broker.ib.requests import LineGone, RequestRefused, Requests
@@ -51,6 +52,7 @@ class Hearing:
         self.listeners: dict[int, Listener] = {}
         self.orders = OwnOrders(clock, client_id, self.deliver)
         self.fills = Fills(self.deliver)
+        self.farms = Farms()
         self.accounts: tuple[AccountId, ...] = ()
         self.events: deque[BrokerEvent] = deque()
         self.is_gone = False
@@ -178,6 +180,7 @@ class Hearing:
             self.end(f"a message of the gateway ({word.number}) could not be read: {word.why}")
 
     def _hear_error(self, word: heard.ErrorWord) -> None:
+        self.farms.hear(word.code, word.text, self._clock.now())
         if word.code == PORT_MOVED:
             self.end(word.text)
         elif word.code in LINK_LOST:

@@ -9,6 +9,7 @@ from decimal import Decimal
 from functools import partial
 
 from core.broker.codes import NO_MARKET_DATA
+from core.broker.ib.farms import Farms
 from core.broker.ib.requests import LineGone, RequestRefused
 from core.broker.ib.session import Session
 from core.broker.ib.words import TIME, DataKind, Halt, MarketWord, Stamp, Tick
@@ -41,10 +42,11 @@ NUMBERS: Mapping[MarketDataType, int] = {kind: number for number, kind in TYPES.
 class QuoteWatch:
     """What one line has told of its symbol so far; `done` ends with it, or with the error that came instead."""
 
-    def __init__(self, symbol: Symbol, clock: Clock, *, is_snapshot: bool) -> None:
+    def __init__(self, symbol: Symbol, clock: Clock, farms: Farms, *, is_snapshot: bool) -> None:
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._symbol = symbol
         self._clock = clock
+        self._farms = farms
         self._is_snapshot = is_snapshot
         self._values: dict[str, Decimal | None] = {}
         self._first: dict[int, tuple[datetime, Decimal | None, Decimal | None]] = {}
@@ -53,6 +55,7 @@ class QuoteWatch:
         self._is_halted = False
         self._stamp: datetime | None = None
         self._heard_at: datetime | None = None
+        self._told_of: datetime | None = None
         self._alive_at: datetime | None = None
         self.is_opened = False
 
@@ -70,6 +73,8 @@ class QuoteWatch:
             case Tick():
                 self._hear_tick(word)
         self._heard_at = self._clock.now()
+        # a broken farm still shows its last prices, as if they were of now
+        self._told_of = self._farms.lost_since or self._heard_at
         is_complete = all(name in self._values for name in (BID, ASK, LAST, CLOSE))
         if is_complete and self._alive_at and not self._is_snapshot:
             self.end()
@@ -86,9 +91,12 @@ class QuoteWatch:
             self.done.exception()  # its asker may have been told otherwise already
 
     def quote(self) -> Quote:
-        """The quote as told; its time is the last sign of life, else that of the last trade, else its arrival."""
+        """The quote as told; its time is the last sign of life, else that of the last trade, else its arrival.
+
+        Instead of its arrival it is the loss of a market-data farm, where one was broken as it came.
+        """
         heard_at = self._heard_at or self._clock.now()
-        taken_at = self._alive_at or min(self._stamp or heard_at, heard_at)
+        taken_at = self._alive_at or (min(self._stamp, heard_at) if self._stamp else self._told_of or heard_at)
         return Quote(
             symbol=self._symbol,
             bid=self._values.get(BID),
@@ -156,7 +164,7 @@ class QuoteDesk:
         session, lines = self._session, self._session.open_lines
         async with self._lines:
             request = session.next_id()
-            watch = QuoteWatch(contract.symbol, session.clock, is_snapshot=is_snapshot)
+            watch = QuoteWatch(contract.symbol, session.clock, session.hearing.farms, is_snapshot=is_snapshot)
             session.hearing.listeners[request] = watch
             try:
                 await session.send(lambda: session.line.ask_quote(request, contract, is_snapshot=is_snapshot))
