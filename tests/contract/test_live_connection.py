@@ -275,8 +275,9 @@ async def test_the_kind_of_market_data_is_asked_for_again_after_a_reconnect():
 async def test_a_client_that_only_reads_sends_no_order_and_does_not_ask_for_its_own():
     async with venue_of(world()) as venue:
         client = await venue.connected(is_read_only=True, client_id=43)
-        with pytest.raises(SafetyRefused, match="read-only"):
-            await client.place(order())
+        for call in (client.place(order()), client.what_if(order())):
+            with pytest.raises(SafetyRefused, match="read-only"):
+                await call
         await client.snapshot()
         assert sent(venue, "placeOrder", "reqOpenOrders") == []
 

@@ -132,10 +132,7 @@ class LiveIB:
         self._data_type = wanted
 
     async def place(self, order: Order) -> None:
-        if self._options.is_read_only:
-            raise SafetyRefused(
-                f"{order.ref} was not sent: this client of the gateway is read-only", next_step="trade with the other"
-            )
+        self._require_trading(order)
         session = await self._up()
         sent = await session.send(lambda: _send(session, order))
         try:
@@ -146,6 +143,7 @@ class LiveIB:
             raise lost(BROKE_WHILE_SENDING)
 
     async def what_if(self, order: Order) -> MarginEffect:
+        self._require_trading(order)  # on the wire it is an order as any other
         session = await self._up()
         if self._base_currency is None:
             self._base_currency = await (await self._reader()).base_currency()
@@ -192,6 +190,13 @@ class LiveIB:
 
     async def executions(self) -> tuple[Fill, ...]:
         return await (await self._reader()).executions()
+
+    def _require_trading(self, order: Order) -> None:
+        """Raises SafetyRefused on a client that only reads."""
+        if self._options.is_read_only:
+            raise SafetyRefused(
+                f"{order.ref} was not sent: this client of the gateway is read-only", next_step="trade with the other"
+            )
 
     async def _reader(self) -> AccountReader:
         return AccountReader(await self._up(), self._catalogue)
