@@ -122,6 +122,17 @@ def ask_and_be_stopped(self, question):
     return ask(self, question)
 AtTerminal.ask = ask_and_be_stopped
 """
+TERMINATED_WHILE_AN_ORDER_WORKS = """
+import asyncio, signal
+from core.broker.fake import FakeIB
+next_event, stops = FakeIB.next_event, [signal.SIGTERM]
+async def next_event_and_be_stopped(self, timeout_seconds):
+    if stops and self.exchange.working():
+        asyncio.get_running_loop().call_soon(signal.raise_signal, stops.pop())
+        await asyncio.sleep(60)
+    return await next_event(self, timeout_seconds)
+FakeIB.next_event = next_event_and_be_stopped
+"""
 
 
 class Command:
@@ -201,6 +212,18 @@ def test_whoever_stops_it_at_the_question_gets_32_a_report_and_no_order(command,
     assert command.ended() == 32
     assert "Traceback" not in command.printed
     assert (report_of(tmp_path)["exit_code"], report_of(tmp_path)["orders"]) == (32, [])
+
+
+@pytest.mark.parametrize("command", [TERMINATED_WHILE_AN_ORDER_WORKS], indirect=True, ids=["SIGTERM in a callback"])
+def test_sigterm_inside_a_callback_of_the_loop_while_an_order_works_cancels_it(command, tmp_path):
+    command.read_until("Approve the plan? [y/N]")
+    command.type("y\n")
+    assert command.ended() == 32
+    assert "failed: " in command.printed
+    assert "Traceback" not in command.printed
+    report = report_of(tmp_path)
+    assert report["exit_code"] == 32
+    assert "Cancelled" in {order["status"] for order in report["orders"]} <= {"Cancelled", "Filled"}
 
 
 @pytest.mark.parametrize("command", [TERMINATED_IN_A_CALLBACK], indirect=True, ids=["at the question"])
