@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from datetime import UTC, datetime
-from typing import Any
 
 import httpx
 from loguru import logger
@@ -20,7 +19,7 @@ from core.masking import VISIBLE, mask_account
 from core.model import Approval, Plan, Stage
 from core.report import approval_markdown
 from core.wording import visible
-from flows.cancelling import is_cancelled_on_page
+from flows.cancelling import ended, is_cancelled_on_page
 from tasks.approver import Answer, Question
 from tasks.artifacts import publish
 from tasks.run import Run
@@ -76,7 +75,7 @@ class FormApprover:
                 next_step="see to the server, then start the run again",
             ) from None
         finally:
-            await _ended(filled, watch)
+            await ended(filled, watch)
         if form is None:
             return Answer(approve=False, approver="", account_suffix="", note="the form could not be read")
         return Answer(form.approve, form.approver.strip(), form.account_suffix, form.note)
@@ -115,13 +114,6 @@ async def _watch() -> None:
             except httpx.HTTPError as error:
                 logger.debug("no heartbeat: {}", error)
             await asyncio.sleep(HEARTBEAT_SECONDS)
-
-
-async def _ended(*helpers: asyncio.Task[Any]) -> None:
-    """Cancel what still runs of our helpers, and wait until it has ended; how it ended is no matter any more."""
-    for helper in helpers:
-        helper.cancel()
-    await asyncio.gather(*helpers, return_exceptions=True)
 
 
 class Deadline:

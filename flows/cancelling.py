@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import httpx
 from loguru import logger
@@ -15,6 +16,7 @@ from prefect.exceptions import TerminationSignal
 from tasks.run import Run
 
 LOOK_SECONDS = 2.0
+CANCEL_SECONDS = 1.0
 
 
 @asynccontextmanager
@@ -30,8 +32,22 @@ async def heeding_the_page(run: Run) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        look.cancel()
-        await asyncio.gather(look, return_exceptions=True)
+        await ended(look)
+
+
+async def ended(*helpers: asyncio.Task[Any]) -> None:
+    """Cancel what still runs of our helpers, and wait until it has ended; how it ended is no matter any more.
+
+    A cancel may get lost in a library's own time-out (`asyncio.wait_for` before Python 3.12), so it is said again.
+    """
+    running = set(helpers)
+    while running:
+        for helper in running:
+            helper.cancel()
+        done, running = await asyncio.wait(running, timeout=CANCEL_SECONDS)
+        for helper in done:
+            if not helper.cancelled():
+                helper.exception()
 
 
 async def is_cancelled_on_page(client: PrefectClient) -> bool:

@@ -79,6 +79,8 @@ class Both:
 
     async def ask(self, ask):
         """What each answers and whether it is connected then, as values that compare; then they meet again."""
+        for broker in self._each:
+            await broker.sleep(0)  # what was sent has arrived before the world is moved
         told = [plain(await ask.of(broker)) for broker in self._each]
         answers = [
             {"answer": one, "connected": broker.is_connected} for one, broker in zip(told, self._each, strict=True)

@@ -9,6 +9,7 @@ import pty
 import signal
 import subprocess
 import sys
+import threading
 import time
 from contextlib import suppress
 from dataclasses import replace
@@ -154,7 +155,12 @@ class Command:
             stdout=far_end,
             stderr=far_end,
             start_new_session=True,
-            env={**os.environ, "PREFECT_API_URL": get_current_settings().api.url, "TERM": "dumb"},
+            env={
+                **os.environ,
+                "PREFECT_API_URL": get_current_settings().api.url,
+                "TERM": "dumb",
+                "PYTHONFAULTHANDLER": "1",
+            },
         )
         os.close(far_end)
         self.printed = ""
@@ -176,9 +182,12 @@ class Command:
 
     def ended(self):
         """Its exit code, with the rest of what it printed."""
+        dump = threading.Timer(DEADLINE, self.process.send_signal, (signal.SIGABRT,))  # shows where it hangs
+        dump.start()
         with suppress(OSError):
             while more := self._read():
                 self.printed += more
+        dump.cancel()
         os.close(self._terminal)
         return self.process.wait(DEADLINE)
 
@@ -209,7 +218,7 @@ def test_y_in_a_terminal_trades(command, tmp_path):
 def test_whoever_stops_it_at_the_question_gets_32_a_report_and_no_order(command, tmp_path, stop):
     command.read_until("Approve the plan? [y/N]")
     os.killpg(command.process.pid, stop)
-    assert command.ended() == 32
+    assert command.ended() == 32, command.printed
     assert "Traceback" not in command.printed
     assert (report_of(tmp_path)["exit_code"], report_of(tmp_path)["orders"]) == (32, [])
 
@@ -218,7 +227,7 @@ def test_whoever_stops_it_at_the_question_gets_32_a_report_and_no_order(command,
 def test_sigterm_inside_a_callback_of_the_loop_while_an_order_works_cancels_it(command, tmp_path):
     command.read_until("Approve the plan? [y/N]")
     command.type("y\n")
-    assert command.ended() == 32
+    assert command.ended() == 32, command.printed
     assert "failed: " in command.printed
     assert "Traceback" not in command.printed
     report = report_of(tmp_path)
@@ -228,7 +237,7 @@ def test_sigterm_inside_a_callback_of_the_loop_while_an_order_works_cancels_it(c
 
 @pytest.mark.parametrize("command", [TERMINATED_IN_A_CALLBACK], indirect=True, ids=["at the question"])
 def test_sigterm_inside_a_callback_of_the_loop_ends_it_as_any_other(command, tmp_path):
-    assert command.ended() == 32
+    assert command.ended() == 32, command.printed
     assert "aborted: " in command.printed
     assert "Traceback" not in command.printed
     assert (report_of(tmp_path)["exit_code"], report_of(tmp_path)["orders"]) == (32, [])

@@ -1,0 +1,30 @@
+"""Tasks beside a run end with it, even one whose library lost the cancel."""
+
+from __future__ import annotations
+
+import asyncio
+
+from flows import cancelling
+from flows.cancelling import ended
+
+
+async def test_a_helper_that_missed_a_cancel_is_told_again(monkeypatch):
+    monkeypatch.setattr(cancelling, "CANCEL_SECONDS", 0.01)
+    missed = []
+
+    async def deaf():
+        while len(missed) < 3:
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                missed.append(1)
+        await asyncio.sleep(60)
+
+    async def failing():
+        raise ValueError("of no matter any more")
+
+    helpers = [asyncio.create_task(deaf()), asyncio.create_task(failing())]
+    await asyncio.sleep(0)
+    async with asyncio.timeout(30):
+        await ended(*helpers)
+    assert all(helper.done() for helper in helpers)
