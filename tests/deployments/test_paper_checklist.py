@@ -70,7 +70,7 @@ def test_the_boxes_paste_without_an_error(transcript):
         "'202'",
         "'CHECK-AGAIN'",
         "'201'",
-        "49 answers of 60",
+        " answers of 60 - errors: ",
         "SCHD OrderState",
         "USD OrderState",
         "'10243'",
