@@ -23,6 +23,7 @@ SYMBOLS = tuple(Symbol(f"S{number:03d}") for number in range(500))
 LOOPBACK = "127.0.0.1"
 CLIENT = 42
 GREETINGS = ("greeting", "startApi")
+QUOTE_MESSAGES = ("reqMktData", "cancelMktData")
 MESSAGES_PER_SECOND = 45
 LATENCIES_MS = (0, 20, 100)
 LEAST_OF_RATE = 0.9
@@ -85,10 +86,10 @@ async def _read(broker: LiveIB, gateway: Gateway, symbols: Sequence[Symbol]) -> 
     seconds = (datetime.now(UTC) - started).total_seconds()
     if any(taken[symbol].bid is None for symbol in symbols):
         raise AssertionError("every symbol has a bid")
-    await asyncio.sleep(0.2)  # the last cancels arrive
+    await broker.open_orders()  # once this is answered the last cancels have arrived
     entries = list(gateway.log)
     arrived = [entry.at for entry in entries if entry.way is Way.IN and entry.message not in GREETINGS]
-    asked = [entry for entry in entries[read_from:] if entry.way is Way.IN]
+    asked = [entry for entry in entries[read_from:] if entry.way is Way.IN and entry.message in QUOTE_MESSAGES]
     return Pace(len(asked), seconds, _most_within_a_second(arrived), _most_lines(entries))
 
 

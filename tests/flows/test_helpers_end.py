@@ -15,10 +15,10 @@ async def test_a_helper_that_missed_a_cancel_is_told_again(monkeypatch):
     async def deaf():
         while len(missed) < 3:
             try:
-                await asyncio.sleep(60)
+                await asyncio.Event().wait()
             except asyncio.CancelledError:
                 missed.append(1)
-        await asyncio.sleep(60)
+        await asyncio.Event().wait()
 
     async def failing():
         raise ValueError("of no matter any more")

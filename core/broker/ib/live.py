@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -99,12 +100,11 @@ class LiveIB:
             if session.is_up:
                 return
         session = self._session = Session(self._options, self._clock, self._pace)
-        try:
+        async with AsyncExitStack() as undo:
+            undo.push_async_callback(self.disconnect)
             await session.open()
             await self._greet(session)
-        except BaseException:
-            await self.disconnect()
-            raise
+            undo.pop_all()
 
     async def disconnect(self) -> None:
         session, self._session = self._session, None
