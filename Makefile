@@ -1,7 +1,8 @@
 # Everything runs from .venv, which is made from the lock file; `make run` and `make test` do that by themselves.
 PYTHON ?= python3
 BIN := .venv/bin
-STAMP := .venv/.installed
+RUN_STAMP := .venv/.installed-run
+STAMP := .venv/.installed-dev
 DEMO := deployments/demo
 PYTEST := $(BIN)/pytest -n 2 --dist loadfile
 
@@ -12,13 +13,21 @@ export GX_ANALYTICS_ENABLED := false
 
 setup: $(STAMP)
 
-$(STAMP): requirements.lock pyproject.toml
+INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --no-deps
+
+$(RUN_STAMP): requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	$(INSTALL) --require-hashes -r requirements.lock
+	$(INSTALL) --no-build-isolation -e .
+	$(BIN)/pip check
+	touch $(RUN_STAMP)
+
+$(STAMP): requirements-dev.lock $(RUN_STAMP)
+	$(INSTALL) --require-hashes -r requirements-dev.lock
+	$(BIN)/pip check
 	touch $(STAMP)
 
-run: $(STAMP)
+run: $(RUN_STAMP)
 	$(BIN)/rebalance run --csv $(DEMO)/portfolios.csv --ini $(DEMO)/settings.ini --paper --yes --broker simulated
 
 test: $(STAMP)
@@ -44,10 +53,12 @@ format: $(STAMP)
 bench: $(STAMP)
 	PYTHONPATH=tests $(BIN)/python -m bench
 
-# One lock for every Python we support; hashes, no addresses.
+# One lock for running and one for developing, for every Python we support; hashes, no addresses.
+COMPILE := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --upgrade --generate-hashes \
+  --no-header --no-annotate --no-emit-index-url --no-emit-find-links --quiet
 lock: $(STAMP)
-	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --upgrade \
-	  --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links --quiet -o requirements.lock
+	$(COMPILE) --group build -o requirements.lock
+	$(COMPILE) --group dev -c requirements.lock -o requirements-dev.lock
 
 goldens: $(STAMP)
 	REBUILD_GOLDENS=1 $(BIN)/pytest tests -k golden
