@@ -1,0 +1,41 @@
+"""Programs that some tests need beside Python: where they are, and what installs them where they are missing."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+
+@dataclass(frozen=True)
+class Program:
+    """The names a program goes by, the folders outside PATH where it may lie, and Debian's package of it."""
+
+    names: tuple[str, ...]
+    package: str
+    folders: str = ""  # a pattern below /
+
+
+PROGRAMS = {
+    "chromium": Program(("chromium", "chromium-browser", "google-chrome"), "chromium"),
+    # Debian keeps what makes and runs a database cluster out of PATH
+    "postgresql": Program(("initdb",), "postgresql", "usr/lib/postgresql/*/bin"),
+}
+
+
+def find(program: str) -> Path | None:
+    """The program's executable (for postgresql `initdb`, beside which `postgres` lies); None where it is missing."""
+    known = PROGRAMS[program]
+    beside = sorted(Path("/").glob(known.folders), reverse=True) if known.folders else []
+    path = os.pathsep.join([os.environ.get("PATH", ""), *map(str, beside)])
+    found = [executable for name in known.names if (executable := shutil.which(name, path=path))]
+    return Path(found[0]) if found else None
+
+
+def needs(program: str) -> pytest.MarkDecorator:
+    """Skips a test where the program is missing, saying how to install it: `@needs("chromium")`."""
+    command = f"apt-get install {PROGRAMS[program].package}"
+    return pytest.mark.skipif(find(program) is None, reason=f"{program} is not installed: {command}")
