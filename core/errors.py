@@ -9,6 +9,7 @@
     ├── DataRefused            12  a data gate failed, or the account is not one we may plan for
     ├── BrokerError
     │   ├── ConnectionLost     20  could not connect, or lost it
+    │   │   └── ConnectionRefused  nobody listens there
     │   ├── PacingExceeded     21  the message limit, tries used up
     │   ├── ContractNotFound   22  unknown or ambiguous contract
     │   ├── MarketDataMissing  23  no usable or fresh quote
@@ -114,6 +115,10 @@ class BrokerError(RebalanceError):
 
 class ConnectionLost(BrokerError):
     exit_code = ExitCode.CONNECTION
+
+
+class ConnectionRefused(ConnectionLost):
+    """Nobody listens at the address, which is known at once and seldom changes within seconds."""
 
 
 class PacingExceeded(BrokerError):

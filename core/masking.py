@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-ACCOUNT_FORM = re.compile(r"\b(?:DU|DF|U|F)\d{5,9}\b")
+# what follows "such as" is an example of our own messages, never anybody's account
+ACCOUNT_FORM = re.compile(r"(?<!such as )\b(?:DU|DF|U|F)\d{5,9}\b")
 VISIBLE = 3
 
 
@@ -22,6 +23,8 @@ def mask_accounts(text: str, *known: str) -> str:
 
     >>> mask_accounts("DU1234567 is not U7654321")
     '******567 is not *****321'
+    >>> mask_accounts("an id such as DU1234567")
+    'an id such as DU1234567'
     """
     for account_id in filter(None, known):
         text = text.replace(account_id, mask_account(account_id))

@@ -10,10 +10,10 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt, wait_exponential
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_exponential
 
 from core.broker.port import Broker
-from core.errors import TRANSIENT, BrokerError, MarketDataMissing
+from core.errors import TRANSIENT, BrokerError, ConnectionRefused, MarketDataMissing
 from core.model import (
     USD,
     USD_CAD,
@@ -35,6 +35,7 @@ T = TypeVar("T")
 
 FIRST_WAIT = 1.0
 LONGEST_WAIT = 30.0
+REFUSED_TRIES = 5  # 15 s in all: who does not listen by then is not merely starting
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,8 @@ class Reader:
     """Reads over `broker`, each tried up to `attempts` times; `on_retry` is told in words why it waits.
 
     Only ConnectionLost (the line is opened again first) and PacingExceeded are tried again, after 1, 2,
-    4 … seconds, at most 30. Out of tries, the last error is raised with the number of tries in it.
+    4 … seconds, at most 30; an address where nobody listens for 15 s at most. Out of tries, the last
+    error is raised with the number of tries in it.
     """
 
     def __init__(self, broker: Broker, attempts: int, on_retry: Callable[[str], None]) -> None:
@@ -117,16 +119,20 @@ class Reader:
         """What `call` answers, connected; `what` names it in the words for whoever waits. Raises as `call` does."""
         retrying = AsyncRetrying(
             sleep=self._broker.sleep,
-            stop=stop_after_attempt(self._attempts),
+            stop=lambda state: state.attempt_number >= self._tries(state),
             wait=wait_exponential(multiplier=FIRST_WAIT, max=LONGEST_WAIT),
             retry=retry_if_exception_type(TRANSIENT),
-            before_sleep=lambda state: self._on_retry(_why_waiting(what, state, self._attempts)),
+            before_sleep=lambda state: self._on_retry(_why_waiting(what, state, self._tries(state))),
             reraise=True,
         )
         try:
             return await retrying(self._connected, call)
         except TRANSIENT as error:
-            raise _out_of_tries(error, what, self._attempts) from error
+            raise _out_of_tries(error, what, retrying.statistics["attempt_number"]) from error
+
+    def _tries(self, state: RetryCallState) -> int:
+        is_refused = state.outcome is not None and isinstance(state.outcome.exception(), ConnectionRefused)
+        return min(self._attempts, REFUSED_TRIES) if is_refused else self._attempts
 
     async def _connected(self, call: Callable[[], Awaitable[T]]) -> T:
         if not self._broker.is_connected:
@@ -196,7 +202,8 @@ def _check_live(quotes: Mapping[Symbol, Quote], *, refuse_not_live: bool) -> tup
 
 def _why_waiting(what: str, state: RetryCallState, attempts: int) -> str:
     error = state.outcome.exception() if state.outcome else None
-    return f"{what}: {error}; try {state.attempt_number + 1} of {attempts} in {state.upcoming_sleep:g} s"
+    said = error.message if isinstance(error, BrokerError) else error
+    return f"{what}: {said}; try {state.attempt_number + 1} of {attempts} in {state.upcoming_sleep:g} s"
 
 
 def _out_of_tries(error: BrokerError, what: str, attempts: int) -> BrokerError:

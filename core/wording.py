@@ -57,12 +57,13 @@ def counted(number: int, noun: str) -> str:
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The known name that is most like `name`; None when none is near.
+    """The known name that is most like `name`, whatever the case; None when none is near.
 
-    >>> nearest("min_order", ["max_leverage", "min_order_usd"])
-    'min_order_usd'
+    >>> nearest("min_order", ["max_leverage", "min_order_usd"]), nearest("[IBKR]", ["[ibkr]", "[io]"])
+    ('min_order_usd', '[ibkr]')
     """
-    return next(iter(get_close_matches(name, list(known), n=1)), None)
+    by_small = {each.lower(): each for each in known}
+    return next((by_small[each] for each in get_close_matches(name.lower(), by_small, n=1)), None)
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import platform
 import sys
 from contextlib import suppress
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -14,6 +16,7 @@ from core.errors import ExitCode, RebalanceError
 from core.masking import mask_accounts
 from core.model.words import BrokerKind, Mode
 from deployments import options
+from deployments.help import GroupedApp, GroupedCommand
 from deployments.options import Venue
 from deployments.terminal import show_failure
 from tasks.environment import set_defaults
@@ -21,36 +24,106 @@ from tasks.unforeseen import unforeseen
 
 app = typer.Typer(
     name="rebalance",
-    help="Bring an Interactive Brokers account back to its target weights, with your approval.",
+    cls=GroupedApp,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-Csv = Annotated[Path, typer.Option("--csv", help="portfolios.csv: the three models")]
-Ini = Annotated[Path, typer.Option("--ini", envvar="REBALANCER_SETTINGS", help="settings.ini")]
-Account = Annotated[str | None, typer.Option("--account", help="instead of [ibkr] account_id")]
-Broker = Annotated[BrokerKind, typer.Option("--broker", help="where the account is")]
-Market = Annotated[Path | None, typer.Option("--market", help="account and quotes for report-only and rehearsals")]
-BandBps = Annotated[str | None, typer.Option("--per-holding-band-bps", metavar="N", help="[rebalance] of this run")]
-MinOrder = Annotated[str | None, typer.Option("--min-order-usd", metavar="N", help="[rebalance] of this run")]
-Sets = Annotated[list[str] | None, typer.Option("--set", metavar="SECTION.KEY=VALUE", help="any setting, repeatable")]
-Json = Annotated[bool, typer.Option("--json", help="print one JSON document")]
+FILES, MODE, ASKING = "Files", "Mode, one of them", "Approval"
+ACCOUNT, CHANGES, OUTPUT = "Account and broker", "Settings of this run", "Output"
+FIRST, RUNS, SWITCH, REHEARSALS = "First steps", "Rebalancing", "Kill switch", "Rehearsals"
+
+Csv = Annotated[Path, typer.Option("--csv", help="portfolios.csv: the models", rich_help_panel=FILES)]
+Ini = Annotated[Path, typer.Option("--ini", envvar="REBALANCER_SETTINGS", help="settings.ini", rich_help_panel=FILES)]
+Account = Annotated[
+    str | None,
+    typer.Option("--account", metavar="ID", help="instead of [ibkr] account_id", rich_help_panel=ACCOUNT),
+]
+Broker = Annotated[
+    BrokerKind,
+    typer.Option(
+        "--broker",
+        help="the real gateway, a simulated one of this process, or a market in memory",
+        rich_help_panel=ACCOUNT,
+    ),
+]
+Market = Annotated[
+    Path | None,
+    typer.Option("--market", help="account and quotes for report-only and rehearsals", rich_help_panel=ACCOUNT),
+]
+BandBps = Annotated[
+    str | None,
+    typer.Option(
+        "--per-holding-band-bps", metavar="N", help="[rebalance] per_holding_band_bps", rich_help_panel=CHANGES
+    ),
+]
+MinOrder = Annotated[
+    str | None,
+    typer.Option("--min-order-usd", metavar="N", help="[rebalance] min_order_usd", rich_help_panel=CHANGES),
+]
+Sets = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="SECTION.KEY=VALUE", help="any setting, repeatable", rich_help_panel=CHANGES),
+]
+Json = Annotated[bool, typer.Option("--json", help="print one JSON document", rich_help_panel=OUTPUT)]
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="run id, flow-run id, or the unique beginning of either")]
 
+RUN_EXAMPLES = """\b
+Examples:
+  rebalance run --csv portfolios.csv --ini settings.ini
+      what would be traded; nothing is sent
+  rebalance run --csv portfolios.csv --ini settings.ini --paper
+      ask in this terminal, then trade the paper account
+  rebalance run --csv portfolios.csv --ini settings.ini --paper --yes --broker simulated
+      rehearse it all without a gateway
+  rebalance run --csv portfolios.csv --ini settings.ini --live --yes --pause
+      trade real money, approved on the Prefect page
+"""
 
-@app.command()
+
+def _show_version(wanted: bool) -> None:  # noqa: FBT001 - typer hands it over that way
+    if wanted:
+        parts = f"Prefect {version('prefect')}, ib_async {version('ib_async')}, Python {platform.python_version()}"
+        typer.echo(f"rebalance {version('ibkr-rebalancer')} ({parts})")
+        raise typer.Exit
+
+
+@app.callback()
+def rebalance(
+    *,
+    show_version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Bring an Interactive Brokers account back to its target weights, with your approval."""
+
+
+@app.command(cls=GroupedCommand, rich_help_panel=RUNS, epilog=RUN_EXAMPLES)
 def run(  # noqa: PLR0913 - one parameter per option of the command
     csv: Csv,
     ini: Ini,
     *,
-    report_only: Annotated[bool, typer.Option("--report-only", help="from files alone; needs --market")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="read the account, send nothing (default)")] = False,
-    paper: Annotated[bool, typer.Option("--paper", help="trade a paper account")] = False,
-    live: Annotated[bool, typer.Option("--live", help="trade real money; needs --yes as well")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="paper: approve; live: the second word")] = False,
-    pause: Annotated[bool, typer.Option("--pause", help="ask by the form on the Prefect page")] = False,
+    report_only: Annotated[
+        bool, typer.Option("--report-only", help="plan from --market alone; no broker", rich_help_panel=MODE)
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="read the account, send nothing (the default)", rich_help_panel=MODE)
+    ] = False,
+    paper: Annotated[bool, typer.Option("--paper", help="trade a paper account", rich_help_panel=MODE)] = False,
+    live: Annotated[
+        bool, typer.Option("--live", help="trade real money; needs --yes as well", rich_help_panel=MODE)
+    ] = False,
+    yes: Annotated[
+        bool,
+        typer.Option(
+            "--yes", help="paper: approve; live: confirm the mode, the approval is still asked", rich_help_panel=ASKING
+        ),
+    ] = False,
+    pause: Annotated[
+        bool, typer.Option("--pause", help="ask on the Prefect page instead of here", rich_help_panel=ASKING)
+    ] = False,
     account: Account = None,
     broker: Broker = BrokerKind.IBKR,
     market: Market = None,
@@ -70,7 +143,7 @@ def run(  # noqa: PLR0913 - one parameter per option of the command
     sys.exit(run_flow(request, Terms(says_yes=yes, by_form=pause, as_json=as_json)))
 
 
-@app.command()
+@app.command(cls=GroupedCommand, rich_help_panel=RUNS)
 def plan(  # noqa: PLR0913 - one parameter per option of the command
     csv: Csv,
     ini: Ini,
@@ -92,7 +165,7 @@ def plan(  # noqa: PLR0913 - one parameter per option of the command
     show_plan(Request(csv, ini, Mode.DRY_RUN, account, broker, market, overrides), as_json=as_json)
 
 
-@app.command()
+@app.command(cls=GroupedCommand, rich_help_panel=FIRST)
 def check(csv: Csv, ini: Ini, *, sets: Sets = None, as_json: Json = False) -> None:
     """Validate the files and print the blend."""
     from deployments.quicklook import show_blend
@@ -101,7 +174,7 @@ def check(csv: Csv, ini: Ini, *, sets: Sets = None, as_json: Json = False) -> No
     show_blend(Request(csv, ini, overrides=options.overrides(sets)), as_json=as_json)
 
 
-@app.command()
+@app.command(cls=GroupedCommand, rich_help_panel=REHEARSALS)
 def scenario(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="scenario files, or folders of them")],
     out: Annotated[Path, typer.Option("--out", help="gets one folder per scenario")],
@@ -115,7 +188,7 @@ def scenario(
     run_scenarios(files, out, broker)
 
 
-@app.command()
+@app.command(cls=GroupedCommand, rich_help_panel=REHEARSALS)
 def gateway(
     port: Annotated[int, typer.Option("--port", min=0, max=65_535, help="0: a free one")] = 0,
     scenario: Annotated[
@@ -130,7 +203,7 @@ def gateway(
     serve_gateway(port, Served(scenario, market, log))
 
 
-@app.command()
+@app.command(cls=GroupedCommand, rich_help_panel=RUNS)
 def approve(
     run: RunName,
     approver: Annotated[str | None, typer.Option("--approver", help="your name (default: your login)")] = None,
@@ -145,7 +218,7 @@ def approve(
     answer(run, Decision(approve=True, approver=approver, account_suffix=account_suffix, note=note))
 
 
-@app.command()
+@app.command(cls=GroupedCommand, rich_help_panel=RUNS)
 def reject(run: RunName) -> None:
     """Reject a run that waits."""
     from deployments.answers import Decision, answer
@@ -153,7 +226,7 @@ def reject(run: RunName) -> None:
     answer(run, Decision(approve=False))
 
 
-@app.command()
+@app.command(cls=GroupedCommand, rich_help_panel=SWITCH)
 def stop(ini: Ini) -> None:
     """Write the kill switch: nothing more is sent, working orders are cancelled."""
     from deployments.switch import throw
@@ -161,7 +234,7 @@ def stop(ini: Ini) -> None:
     throw(ini)
 
 
-@app.command()
+@app.command(cls=GroupedCommand, rich_help_panel=SWITCH)
 def go(ini: Ini) -> None:
     """Remove the kill switch."""
     from deployments.switch import release

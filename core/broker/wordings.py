@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from core.errors import (
     BrokerError,
     ConnectionLost,
+    ConnectionRefused,
     ContractNotFound,
     FractionRefused,
     FundsInsufficient,
@@ -56,6 +57,41 @@ def not_listed_in_us(symbol: Symbol, where: str) -> str:
 
 def lost(message: str) -> ConnectionLost:
     return ConnectionLost(message, next_step="check the gateway and its log-in, then start the run again")
+
+
+def refused_at(host: str, port: int) -> ConnectionRefused:
+    """Nobody listens at the address of the gateway."""
+    return ConnectionRefused(
+        f"{host}:{port} refused the connection",
+        next_step=f"log in to TWS or IB Gateway on that computer; there, under Configure > API > Settings, tick "
+        f"Enable ActiveX and Socket Clients and compare Socket port with [ibkr] port = {port}",
+    )
+
+
+def closed_at(host: str, port: int) -> ConnectionLost:
+    """The gateway took the connection and closed it without a word."""
+    return ConnectionLost(
+        f"the gateway at {host}:{port} closed the connection before it was ready",
+        next_step="in TWS or IB Gateway, under Configure > API > Settings, let Trusted IPs name this computer; "
+        "then start the run again",
+    )
+
+
+def unreachable(host: str, port: int, why: str) -> ConnectionLost:
+    """The address cannot be found, or no way leads there."""
+    return ConnectionLost(
+        f"{host}:{port} cannot be reached: {why}",
+        next_step="correct [ibkr] host, or look at the network",
+    )
+
+
+def not_ready(where: str, what: str) -> ConnectionLost:
+    """The gateway took the connection, and then `what` did not come in time."""
+    return ConnectionLost(
+        f"the gateway at {where} took the connection {what}",
+        next_step="finish its log-in, and answer the question whether to accept the connection if TWS shows one; "
+        "then start the run again",
+    )
 
 
 def too_fast() -> PacingExceeded:

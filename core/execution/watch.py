@@ -196,7 +196,7 @@ def _is_back(before: OrderRecord, update: OrderUpdate) -> bool:
 def _unknown(record: OrderRecord) -> OrderStateUnknown:
     return OrderStateUnknown(
         f"{named(record)}: {record.reason}",
-        next_step="look the order up in TWS, then rebalance recover, or rebalance resolve with what you found",
+        next_step="look the order up in TWS, and cancel it there if it still works, before you start a new run",
     )
 
 

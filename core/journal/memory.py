@@ -66,7 +66,7 @@ class MemoryJournal:
         if run.run_id in self._runs:
             raise AccountBusy(
                 f"run {run.run_id} was started before and is never run twice",
-                next_step=f"rebalance recover {run.run_id}, then start a new run",
+                next_step="start a new run: it reads the account anew and plans what is still needed",
             )
         self._runs[run.run_id] = _Run(run)
 
@@ -156,7 +156,9 @@ class MemoryJournal:
     def _run(self, run_id: RunId) -> _Run:
         run = self._runs.get(run_id)
         if run is None:
-            raise UsageError(f"the journal knows no run {run_id}", next_step="rebalance history lists the runs")
+            raise UsageError(
+                f"the journal knows no run {run_id}", next_step="take the id from the name of the run's report folder"
+            )
         return run
 
 

@@ -15,7 +15,7 @@ from core.report.pre_trade import PreTrade, pre_trade_csv, pre_trade_markdown
 from core.report.result import result_json
 
 _RUN_ID = re.compile(r"[A-Za-z2-7]{12}")
-_NEXT_STEP = "free or repair that place; the reports can be rebuilt from the journal with: rebalance report RUN"
+_NEXT_STEP = "free or repair that place; what happened is in the lines of the run above, and at the broker"
 
 
 def report_folder(report_dir: Path, run_id: RunId) -> Path:
@@ -25,7 +25,7 @@ def report_folder(report_dir: Path, run_id: RunId) -> Path:
     """
     if not _RUN_ID.fullmatch(run_id):
         raise OutputFailed(
-            f"run id {run_id!r} is not 12 base32 characters", next_step="take the id from: rebalance history"
+            f"run id {run_id!r} is not 12 base32 characters", next_step="take the id from the name of a report folder"
         )
     return report_dir / run_id
 

@@ -71,7 +71,7 @@ def _add_file(layers: Layers, values: Mapping[str, Mapping[str, str]]) -> None:
     for section, texts in values.items():
         if section not in layers.given:
             meant = did_you_mean(f"[{section}]", [f"[{name}]" for name in known_sections()])
-            layers.faults.append(f"[{visible(section)}] is no section of the settings{meant}")
+            layers.faults.append(f"unknown section [{visible(section)}]{meant}")
             continue
         for raw, text in texts.items():
             key = _key(section, raw)

@@ -14,7 +14,7 @@ from worlds import ACCOUNT, VTI, account, earlier, order, world
 
 from core.broker.ib import LiveIB, LiveOptions
 from core.clock import RunningClock
-from core.errors import ConnectionLost, SafetyRefused
+from core.errors import ConnectionLost, ConnectionRefused, SafetyRefused
 from core.model import ConnectionChange, MarketDataType, OrderRef, OrderState, OrderUpdate
 from core.sim.gateway.faults import Answer, Delay, HalfOpen, Omit
 from core.sim.wire import frame
@@ -50,11 +50,30 @@ async def test_a_client_id_in_use_is_said_at_once_and_no_other_is_tried():
         assert sent(venue, "startApi") == ["startApi"] * 2
 
 
-async def test_nobody_behind_the_port():
+async def test_nobody_behind_the_port_is_said_with_the_address_and_what_to_tick():
     async with venue_of(world()) as venue:
         await venue.gateway.stop()
-        with pytest.raises(ConnectionLost, match="the gateway refused the connection"):
+        with pytest.raises(ConnectionRefused, match=r"^127\.0\.0\.1:[0-9]+ refused the connection") as raised:
             await venue.client().connect()
+    assert "Enable ActiveX and Socket Clients" in raised.value.next_step
+
+
+async def test_a_gateway_that_hangs_up_at_once_is_asked_to_trust_this_computer():
+    async def hang_up(_, writer):
+        writer.close()
+
+    server = await asyncio.start_server(hang_up, "127.0.0.1", 0)
+    async with server, asyncio.timeout(10):
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(ConnectionLost, match=f"the gateway at 127.0.0.1:{port} closed the connection") as raised:
+            await plain_client(port).connect()
+    assert "Trusted IPs" in raised.value.next_step
+
+
+async def test_a_host_that_nobody_knows_is_named():
+    client = LiveIB(LiveOptions("no-such-host.invalid", 4002, 42, ACCOUNT))
+    with pytest.raises(ConnectionLost, match=r"^no-such-host\.invalid:4002 cannot be reached: "):
+        await client.connect()
 
 
 @pytest.mark.parametrize(

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import socket
 from datetime import timedelta
 
 import pytest
 from builders import NOW, quote, quote_rules
-from worlds import VTI, account, fake, held, quoted, world
+from worlds import ACCOUNT, VTI, account, fake, held, quoted, world
 
 from core.broker.fake import FakeIB
-from core.errors import ConnectionLost, ContractNotFound, MarketDataMissing, PacingExceeded
+from core.broker.ib import LiveIB, LiveOptions
+from core.clock import RunningClock
+from core.errors import ConnectionLost, ConnectionRefused, ContractNotFound, MarketDataMissing, PacingExceeded
 from core.model import MarketDataType, Quote, SecurityType, Symbol, Targets
 from core.money import D
 from core.reading import Reader, completed
@@ -72,6 +75,18 @@ async def test_out_of_tries_the_failure_says_how_many_there_were(kind, error):
     with pytest.raises(error, match=r"^reading the account: .*\(3 tries\)") as raised:
         await reader(broker, 3)[0].take_snapshot()
     assert raised.value.next_step
+
+
+async def test_an_address_where_nobody_listens_is_tried_for_15_seconds_at_most_however_patient_the_settings():
+    clock = RunningClock(NOW, speed=50)
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        port = silent.getsockname()[1]
+        its, said = reader(LiveIB(LiveOptions("127.0.0.1", port, 42, ACCOUNT), clock), attempts=10)
+        with pytest.raises(ConnectionRefused, match=rf"^connecting: 127\.0\.0\.1:{port} refused .*\(5 tries\)"):
+            await its.connect()
+    assert timedelta(seconds=15) <= clock.now() - NOW < timedelta(seconds=45)
+    assert said[0] == f"connecting: 127.0.0.1:{port} refused the connection; try 2 of 5 in 1 s"
 
 
 async def test_a_gateway_that_refuses_the_connection_is_tried_again_and_then_named():

@@ -40,7 +40,7 @@ def test_all_faults_of_all_layers_are_told_at_once():
     )
     assert faults == (
         "[rebalance] order_tipe = LMT: no such key; did you mean order_type?",
-        "[fxx] is no section of the settings; did you mean [fx]?",
+        "unknown section [fxx]; did you mean [fx]?",
         "REBALANCER__FX__ENABLE in the environment is no setting; did you mean REBALANCER__FX__ENABLED?",
         "io.reports in the overrides is no setting; did you mean io.report_dir?",
         "[rebalance] min_order_usd = -5: must be a number >= 0",
@@ -67,7 +67,7 @@ def test_a_key_in_the_wrong_section_is_shown_its_home():
 
 def test_a_name_like_no_other_gets_no_advice():
     assert settings_faults({"qqqqqq": {"x": "1"}, "io": {"zzzzzz": "1"}}) == (
-        "[qqqqqq] is no section of the settings",
+        "unknown section [qqqqqq]",
         "[io] zzzzzz = 1: no such key",
     )
 

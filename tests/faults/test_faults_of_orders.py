@@ -81,7 +81,7 @@ REFUSED = (
 
 AMBIGUOUS = (
     *(Row(f"an error that may mean anything instead of a sell: {code}", on("placeOrder", Answer(code), "VTI"), 41,
-          ("VTI", "rebalance recover"), also=(is_unknown("VTI"), no_buys_were_sent)) for code in (103, 512, 4711)),
+          ("VTI", "look the order up"), also=(is_unknown("VTI"), no_buys_were_sent)) for code in (103, 512, 4711)),
     Row("a sell is lost on its way", on("placeOrder", Omit(), "VTI"), 41, ("VTI",),
         also=(is_unknown("VTI"), no_buys_were_sent)),
     Row("a sell is lost at the exchange", nothing, 41, ("VTI",), case=filling(is_lost=True),

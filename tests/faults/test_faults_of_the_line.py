@@ -127,7 +127,7 @@ WITNESSES = (
           on(name, Omit(), skip=skip)), 20, ("connection",), also=(ended(VTI="FILLED"), no_buys_were_sent))
       for name, skip in LISTS),
     *(Row(f"it breaks, and {name} is missing from then on", all_of(on("placeOrder", Drop(at=None), "VTI"),
-          on(name, Omit(), skip=skip, times=ALWAYS)), 41, ("IJR", "rebalance recover"),
+          on(name, Omit(), skip=skip, times=ALWAYS)), 41, ("IJR", "look the order up in TWS"),
           also=(ended(IJR="UNKNOWN", VTI="UNKNOWN"), no_buys_were_sent)) for name, skip in LISTS),
     *(Row(f"it breaks, and {name} comes 5 s late", all_of(on("placeOrder", Drop(at=None), "VTI"),
           on(name, Delay(5), skip=skip)), 20, ("connection",), also=(ended(VTI="FILLED"), no_buys_were_sent))

@@ -14,7 +14,7 @@ from core.broker.ib.line import Line
 from core.broker.ib.requests import LineGone
 from core.broker.ib.words import LISTS, Key
 from core.broker.pacing import Pace
-from core.broker.wordings import REFUSED, broke_while_reading, lost
+from core.broker.wordings import broke_while_reading, closed_at, lost, not_ready, refused_at, unreachable
 from core.clock import Clock
 from core.errors import BrokerError
 from core.model import AccountId
@@ -71,8 +71,8 @@ class Session:
             await self.clock.within(options.connect_timeout_seconds, self._first_of(dialling))
         except TimeoutError:
             raise self._mute() from None
-        except OSError:
-            raise self.hearing.refusal or lost(REFUSED) from None
+        except OSError as error:
+            raise self.hearing.refusal or self._not_connected(error) from None
         finally:
             await _put_away(dialling)
         self._pace.spend(self.line.messages_sent)
@@ -164,15 +164,22 @@ class Session:
         if hearing.refusal:
             raise hearing.refusal
         if not dialling.done():
-            raise lost(hearing.why_gone or REFUSED)
+            raise lost(hearing.why_gone) if hearing.why_gone else closed_at(self.options.host, self.options.port)
         dialling.result()
+
+    def _not_connected(self, error: OSError) -> BrokerError:
+        host, port = self.options.host, self.options.port
+        if isinstance(error, ConnectionRefusedError):
+            return refused_at(host, port)
+        # ib_async's own ConnectionError carries no number: the gateway has hung up
+        return unreachable(host, port, error.strerror or str(error)) if error.errno else closed_at(host, port)
 
     def _mute(self) -> BrokerError:
         where, seconds = f"{self.options.host}:{self.options.port}", self.options.connect_timeout_seconds
         if self.line.link() is None:
             return lost(f"nobody answers at {where} within {seconds:g} s")
         if not self.hearing.accounts:
-            return lost(f"the gateway at {where} took the connection and did not get ready within {seconds:g} s")
+            return not_ready(where, f"and did not get ready within {seconds:g} s")
         return lost(f"the gateway at {where} did not list our open orders and positions within {seconds:g} s")
 
 
