@@ -24,7 +24,8 @@
     │   ├── ApprovalRejected   32  a person says no
     │   ├── ApprovalExpired    33
     │   ├── PlanKeptChanging   34
-    │   └── RunCancelled       32  a person stops the run: Ctrl-C, or a cancel on the Prefect page
+    │   ├── StartedLate        30  a scheduled run whose time had passed when it started
+    │   └── RunCancelled       32  a person stops the run: Ctrl-C, a signal, or a cancel on the Prefect page
     ├── AccountBusy            40  another run, or somebody else's working orders
     ├── OrderStateUnknown      41  needs a person
     └── OutputFailed           50  report or journal cannot be written
@@ -175,6 +176,10 @@ class ApprovalExpired(Refused):
 
 class PlanKeptChanging(Refused):
     exit_code = ExitCode.PLAN_CHANGING
+
+
+class StartedLate(Refused):
+    exit_code = ExitCode.SAFETY
 
 
 class RunCancelled(Refused):

@@ -13,6 +13,7 @@ from prefect.client.orchestration import PrefectClient, get_client
 from prefect.context import FlowRunContext
 from prefect.exceptions import TerminationSignal
 
+from flows.liveness import beat_label, process_label
 from tasks.run import Run
 
 LOOK_SECONDS = 2.0
@@ -28,6 +29,7 @@ async def heeding_the_page(run: Run) -> AsyncIterator[None]:
     if FlowRunContext.get() is None or not run.mode.sends_orders:
         yield
         return
+    await _name_process()
     look = asyncio.create_task(_look(run))
     try:
         yield
@@ -57,6 +59,17 @@ async def is_cancelled_on_page(client: PrefectClient) -> bool:
         return False
     state = (await client.read_flow_run(context.flow_run.id)).state
     return state is not None and (state.is_cancelling() or state.is_cancelled())
+
+
+async def _name_process() -> None:
+    context = FlowRunContext.get()
+    if context is None or context.flow_run is None:
+        return
+    try:
+        async with get_client() as client:
+            await client.update_flow_run_labels(context.flow_run.id, {**process_label(), **beat_label()})
+    except httpx.HTTPError as error:
+        logger.debug("no label: {}", error)
 
 
 async def _look(run: Run) -> None:

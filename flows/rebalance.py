@@ -9,16 +9,15 @@ from uuid import uuid4
 
 from prefect import State, flow
 from prefect.context import FlowRunContext
-from prefect.states import Failed
 from pydantic import Field
 
-from core.errors import PlanKeptChanging, RebalanceError, leading
-from core.masking import mask_accounts
+from core.errors import PlanKeptChanging, RebalanceError
 from core.model import BrokerKind, Mode, Plan, Stage, Targets
 from core.plan import PlanInputs
 from core.plan.changes import account_changes, price_moves
 from flows.approval import Deadline, FormApprover, ask
 from flows.cancelling import heeding_the_page
+from flows.states import final_state
 from tasks.buys import buy, size_buys
 from tasks.ending import account_held, finishing
 from tasks.fx import convert_currency
@@ -48,10 +47,10 @@ async def rebalance(  # noqa: PLR0913, PLR0917 - a deployment's parameters are t
     overrides: Annotated[dict[str, str] | None, Field(description='{"section.key": "value"} of this run')] = None,
     *,
     confirm_live: Annotated[bool, Field(description="the second word that live needs, beside the approval")] = False,
-) -> dict[str, Any] | State[Any]:
-    """Bring the account back to its target weights; returns what result.json says.
+) -> State[Any]:
+    """Bring the account back to its target weights; a plain call returns what result.json says.
 
-    As a plain call it raises the RebalanceError that ended the run, after the report was written.
+    It raises the RebalanceError that ended the run, after the report was written.
     """
     request = Request(csv, ini, mode, account, broker, market, overrides or {}, confirm_live)
     flow_run_id = _flow_run_id()
@@ -60,9 +59,8 @@ async def rebalance(  # noqa: PLR0913, PLR0917 - a deployment's parameters are t
         async with finishing(run), heeding_the_page(run):
             await story(run)
     except RebalanceError as error:
-        could_not_start(request, flow_run_id, error)
-        return _failed(error)
-    return _failed(leading(run.errors)) if run.errors else run.result
+        return final_state(could_not_start(request, flow_run_id, error))
+    return final_state(run.outcome())
 
 
 async def story(run: Run) -> None:
@@ -186,8 +184,3 @@ def _flow_run_id() -> str:
     """Prefect's, or a new one where the body runs without Prefect."""
     context = FlowRunContext.get()
     return str(context.flow_run.id if context and context.flow_run else uuid4())
-
-
-def _failed(error: RebalanceError) -> State[Any]:
-    """The state that the Prefect page shows: our code and our words; a plain call raises the error itself."""
-    return Failed(message=mask_accounts(f"exit {error.exit_code:d}: {error}"), data=error)

@@ -13,7 +13,6 @@ from prefect.exceptions import TerminationSignal
 
 from core.errors import AccountBusy, OutputFailed, RebalanceError, RunCancelled
 from core.model import Outcome, RunRecord
-from core.report import result
 from core.report.runlog import LogRules, open_run_log
 from tasks.brokers import WIRE_LOG
 from tasks.logs import forwarded_to_prefect
@@ -156,7 +155,6 @@ async def _conclude(run: Run) -> None:
         run.fail(error)
         _close(run, run.outcome())
     outcome = run.outcome()
-    run.result = result(outcome)
     current_session().ended(outcome, paths)
 
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 from loguru import logger
 
@@ -75,7 +74,6 @@ class Run:
     after: AccountSnapshot | None = None
     valuation_after: Valuation | None = None
     residual_drift_bps: dict[Symbol, Decimal] | None = None
-    result: dict[str, Any] = field(default_factory=dict)
     approvals: list[Approval] = field(default_factory=list)
     cancelled: list[WorkingOrder] = field(default_factory=list)
     gates: dict[str, GateVerdict] = field(default_factory=dict)

@@ -100,8 +100,11 @@ def _prepared(request: Request, flow_run_id: str, approver: Approver) -> Run:
     return run
 
 
-def could_not_start(request: Request, flow_run_id: str, error: RebalanceError) -> None:
-    """Tell the session of a run that failed before it had settings, and so has nothing but its failure to report."""
+def could_not_start(request: Request, flow_run_id: str, error: RebalanceError) -> Outcome:
+    """The end of a run that failed before it had settings, and so has nothing but its failure to report.
+
+    The session is told of it.
+    """
     own = current_session()
     now = datetime.now(UTC)
     outcome = Outcome(
@@ -116,3 +119,4 @@ def could_not_start(request: Request, flow_run_id: str, error: RebalanceError) -
         errors=(error,),
     )
     own.ended(outcome, ())
+    return outcome

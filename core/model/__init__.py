@@ -26,6 +26,7 @@ from core.model.planning import (
 )
 from core.model.records import (
     Approval,
+    Ending,
     GateFault,
     GateVerdict,
     OrderRecord,
@@ -98,6 +99,7 @@ __all__ = [
     "Cut",
     "Direction",
     "DriftLine",
+    "Ending",
     "EscalateAction",
     "ExecutionRules",
     "Failure",

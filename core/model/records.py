@@ -6,8 +6,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from enum import StrEnum
 
-from core.errors import ExitCode, RebalanceError, leading
+from core.errors import (
+    TRANSIENT,
+    AccountBusy,
+    ApprovalExpired,
+    ApprovalRejected,
+    ExitCode,
+    MarketClosed,
+    OutputFailed,
+    RebalanceError,
+    RunCancelled,
+    StartedLate,
+    leading,
+)
 from core.model.account import AccountSnapshot, WorkingOrder
 from core.model.orders import Fill, Order
 from core.model.planning import Plan, Valuation
@@ -120,6 +133,32 @@ class RunEvent:
     detail: str
 
 
+class Ending(StrEnum):
+    """How a run ended, in a word: the name of its Prefect state, and `state` in result.json.
+
+    SKIPPED is a run that had no turn (account busy, market closed, started late); REFUSED one that a rule, a
+    check or its own input stopped before anything was sent; FAILED any other failure.
+    """
+
+    COMPLETED = "Completed"
+    NO_TRADES = "No trades"
+    REFUSED = "Refused"
+    FAILED = "Failed"
+    CANCELLED = "Cancelled"
+    REJECTED = "Rejected"
+    EXPIRED = "Expired"
+    SKIPPED = "Skipped"
+
+
+_BY_A_PERSON: dict[type[RebalanceError], Ending] = {
+    RunCancelled: Ending.CANCELLED,
+    ApprovalRejected: Ending.REJECTED,
+    ApprovalExpired: Ending.EXPIRED,
+}
+_NO_TURN = (AccountBusy, MarketClosed, StartedLate)
+_BREAKDOWN = (*TRANSIENT, OutputFailed)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """Everything a report is made from; nothing in a report is computed from anywhere else.
@@ -163,8 +202,25 @@ class Outcome:
         return "done" if self.orders else "planned; this mode sends no orders"
 
     @property
+    def was_sent(self) -> bool:
+        """Whether any order left."""
+        return any(record.sent_at for record in self.orders)
+
+    @property
     def status(self) -> str:
         """completed or no_trades (exit 0), aborted (nothing was sent), failed (orders were sent)."""
         if self.errors:
-            return "failed" if any(record.sent_at for record in self.orders) else "aborted"
+            return "failed" if self.was_sent else "aborted"
         return "completed" if self.plan is not None and self.plan.trades else "no_trades"
+
+    @property
+    def ending(self) -> Ending:
+        if not self.errors:
+            return Ending.COMPLETED if self.status == "completed" else Ending.NO_TRADES
+        error = leading(self.errors)
+        by_a_person = _BY_A_PERSON.get(type(error))
+        if by_a_person:
+            return by_a_person
+        if self.was_sent or isinstance(error, _BREAKDOWN) or error.exit_code is ExitCode.UNFORESEEN:
+            return Ending.FAILED
+        return Ending.SKIPPED if isinstance(error, _NO_TURN) else Ending.REFUSED

@@ -43,6 +43,7 @@ def _document(outcome: Outcome) -> dict[str, Any]:
         "name": outcome.name,
         "run_id": outcome.run_id,
         "status": outcome.status,
+        "state": outcome.ending,
         "exit_code": int(outcome.exit_code),
         "reason": outcome.reason,
         **_planned(outcome.plan),
@@ -126,18 +127,14 @@ def _cancelled(order: WorkingOrder) -> dict[str, Any]:
 
 def _last_reading(outcome: Outcome) -> AccountSnapshot | None:
     """The account as it is now: read again, or read before when nothing was sent since. Otherwise nobody knows."""
-    return outcome.after or (None if _was_sent(outcome) else outcome.before)
-
-
-def _was_sent(outcome: Outcome) -> bool:
-    return any(record.sent_at for record in outcome.orders)
+    return outcome.after or (None if outcome.was_sent else outcome.before)
 
 
 def _residual_drift(outcome: Outcome) -> Mapping[Symbol, Decimal]:
     """The drift that is left: measured again, or the plan's own when nothing was sent. Otherwise nobody knows."""
     if outcome.residual_drift_bps is not None:
         return outcome.residual_drift_bps
-    return {} if _was_sent(outcome) else {line.symbol: line.drift_bps for line in _lines(outcome.plan)}
+    return {} if outcome.was_sent else {line.symbol: line.drift_bps for line in _lines(outcome.plan)}
 
 
 def _after(snapshot: AccountSnapshot | None) -> dict[str, Any]:

@@ -22,7 +22,8 @@ def test_a_run_that_sent_nothing_has_the_positions_it_read():
 def test_the_result_has_every_key_before_there_is_a_plan():
     early = result(outcome(errors=(DataRefused("no account"),), broker=None))
     assert early == {
-        "name": "rebalance", "run_id": "ABCDEFGHIJ23", "status": "aborted", "exit_code": 12, "reason": "no account",
+        "name": "rebalance", "run_id": "ABCDEFGHIJ23", "status": "aborted", "state": "Refused",
+        "exit_code": 12, "reason": "no account",
         "targets": {}, "gross": 0.0, "net_liq": 0.0, "investable": 0.0, "plan": [], "orders": [], "cancelled": [],
         "skipped": [], "positions_after": {}, "cash_after": {}, "residual_drift_bps": {}, "events": [], "warnings": [],
     }  # fmt: skip

@@ -60,7 +60,7 @@ async def test_anything_but_a_yes_ends_the_run_with_32_and_sends_nothing(client,
     run = rehearsal.start()
     await run.answer(client, **filled)
     state = await run.ended()
-    assert state.is_failed()
+    assert (state.name, state.is_cancelled()) == ("Rejected", True)
     assert state.message.startswith("exit 32: Ann said no")
     assert rehearsal.sent() == []
 
@@ -111,7 +111,7 @@ async def test_when_the_time_is_up_the_run_fails_with_33_and_sends_nothing(clien
     waiting = await run.flow_run(client)
     late = await client.resume_flow_run(waiting.id, run_input=YES)
     assert state.message.startswith("exit 33: nobody answered in time")
-    assert waiting.state.is_failed()
+    assert (waiting.state.name, waiting.state.is_failed()) == ("Expired", True)
     assert late.status is not SetStateStatus.ACCEPT
     assert rehearsal.sent() == []
 

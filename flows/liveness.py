@@ -1,0 +1,172 @@
+"""Whether the process of a flow run still lives: what a run writes about itself, and what becomes of one that is gone.
+
+A paused run of a process that was killed looks to Prefect like any other. So each run labels itself with its
+process, and with a beat every few seconds. On the same computer the operating system says whether the process
+lives, whatever the server missed meanwhile; of another computer only the beat can tell.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import platform
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import psutil
+from prefect import State
+from prefect.client.orchestration import PrefectClient
+from prefect.client.schemas.filters import (
+    FlowFilter,
+    FlowFilterName,
+    FlowRunFilter,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+)
+from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.client.schemas.sorting import FlowRunSort
+
+from core.errors import ExitCode
+from core.model import Ending
+
+FLOW_NAME = "rebalance"
+PROCESS_LABEL = "rebalance.process"
+BEAT_LABEL = "rebalance.beat"
+ANSWER_LABEL = "rebalance.answer"
+BEAT_SECONDS = 10.0
+SILENT_AFTER = timedelta(seconds=4 * BEAT_SECONDS)
+UNLABELLED_AFTER = timedelta(minutes=5)
+SAME_START_SECONDS = 2.0
+MOST_RUNS = 200
+UNFINISHED = (StateType.PENDING, StateType.RUNNING, StateType.PAUSED, StateType.CANCELLING)
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A process of some computer; `started` in seconds after that computer did, which no change of its clock moves."""
+
+    host: str
+    pid: int
+    started: float
+
+    @classmethod
+    def parse(cls, label: object) -> Process | None:
+        """The process that a label names; None for anything else."""
+        try:
+            host, pid, started = str(label).rsplit(maxsplit=2)
+            return cls(host, int(pid), float(started))
+        except ValueError:
+            return None
+
+    def __str__(self) -> str:
+        return f"{self.host} {self.pid} {self.started:.2f}"
+
+    @property
+    def is_here(self) -> bool:
+        return self.host == platform.node()
+
+    def runs(self) -> bool:
+        """Whether this very process runs on this computer."""
+        try:
+            found = psutil.Process(self.pid)
+            is_same = abs(found.create_time() - psutil.boot_time() - self.started) < SAME_START_SECONDS
+            return is_same and found.status() != psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return False
+        except psutil.AccessDenied:
+            return True
+
+
+def process_label() -> dict[str, str]:
+    """The label that says in which process a flow run lives: this one."""
+    started = psutil.Process().create_time() - psutil.boot_time()
+    return {PROCESS_LABEL: str(Process(platform.node(), os.getpid(), started))}
+
+
+def beat_label() -> dict[str, str]:
+    """The label that says that the run's process is alive at this moment."""
+    return {BEAT_LABEL: datetime.now(UTC).isoformat(timespec="seconds")}
+
+
+def is_alive(flow_run: FlowRun) -> bool:
+    """Whether the run's process lives, as far as anybody can tell: on another computer, by its last beat."""
+    process = Process.parse(flow_run.labels.get(PROCESS_LABEL))
+    if process is None:
+        return not _is_old(flow_run)
+    return process.runs() if process.is_here else datetime.now(UTC) - _last_beat(flow_run) < SILENT_AFTER
+
+
+async def sweep(client: PrefectClient) -> list[FlowRun]:
+    """Mark each unfinished rebalance whose process is gone; these runs, as they were before.
+
+    Those of another computer are given one more beat: after an outage of the server none has arrived yet.
+    Raises httpx.HTTPError.
+    """
+    gone = [run for run in await _unfinished(client) if not is_alive(run)]
+    if any(not _is_of_this_computer(run) for run in gone):
+        await asyncio.sleep(1.5 * BEAT_SECONDS)
+        gone = [run for run in await _read_again(client, gone) if not is_alive(run)]
+    return [run for run in gone if await mark_gone(client, run)]
+
+
+async def mark_gone(client: PrefectClient, run: FlowRun) -> bool:
+    """End a run whose process is gone: Cancelled if a cancel was under way, else Crashed.
+
+    False when its state has changed since `run` was read; then nothing was done. Raises httpx.HTTPError.
+    """
+    now = await client.read_flow_run(run.id)
+    if run.state is None or now.state is None or now.state.id != run.state.id:
+        return False
+    await client.set_flow_run_state(run.id, _end_of(run, run.state), force=True)
+    return True
+
+
+def _end_of(run: FlowRun, state: State[Any]) -> State[None]:
+    what = "the process of this run is gone"
+    if state.is_cancelling():
+        message = f"exit {ExitCode.APPROVAL_REJECTED:d}: cancelled; {what}; {_next_step(run)}"
+        return State(type=StateType.CANCELLED, name=Ending.CANCELLED.value, message=message)
+    message = f"exit {ExitCode.UNFORESEEN:d}: {what}; {_next_step(run)}"
+    return State(type=StateType.CRASHED, name="Crashed", message=message)
+
+
+def _next_step(run: FlowRun) -> str:
+    if " approved" in str(run.labels.get(ANSWER_LABEL, "")):
+        return "look into TWS for working orders before you start a new run"
+    return "its plan was not approved yet, so nothing was sent; start a new run"
+
+
+async def _unfinished(client: PrefectClient) -> list[FlowRun]:
+    """Runs of our flow that have not ended. One that nobody has begun to run belongs to whoever will."""
+    found = await client.read_flow_runs(
+        flow_filter=FlowFilter(name=FlowFilterName(any_=[FLOW_NAME])),
+        flow_run_filter=FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=list(UNFINISHED)))),
+        # the server refuses both as null
+        sort=FlowRunSort.START_TIME_DESC,
+        limit=MOST_RUNS,
+    )
+    return [run for run in found if PROCESS_LABEL in run.labels or run.state_type is not StateType.PENDING]
+
+
+async def _read_again(client: PrefectClient, runs: Iterable[FlowRun]) -> list[FlowRun]:
+    return [await client.read_flow_run(UUID(str(run.id))) for run in runs]
+
+
+def _is_of_this_computer(run: FlowRun) -> bool:
+    process = Process.parse(run.labels.get(PROCESS_LABEL))
+    return process is None or process.is_here
+
+
+def _last_beat(run: FlowRun) -> datetime:
+    try:
+        return datetime.fromisoformat(str(run.labels.get(BEAT_LABEL)))
+    except ValueError:
+        return datetime.min.replace(tzinfo=UTC)
+
+
+def _is_old(run: FlowRun) -> bool:
+    """Whether a run without a label has had the time to write one."""
+    return run.state is None or datetime.now(UTC) - run.state.timestamp > UNLABELLED_AFTER

@@ -1,0 +1,57 @@
+"""The word for how a run ended, from what failed in it and whether anything was sent."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from builders import outcome, plan, still_line, trade_line
+from report_samples import sample_outcome
+
+from core import errors
+from core.model import Ending
+
+NOTHING_SENT = [
+    (errors.RunCancelled, Ending.CANCELLED),
+    (errors.ApprovalRejected, Ending.REJECTED),
+    (errors.ApprovalExpired, Ending.EXPIRED),
+    (errors.AccountBusy, Ending.SKIPPED),
+    (errors.MarketClosed, Ending.SKIPPED),
+    (errors.StartedLate, Ending.SKIPPED),
+    (errors.SafetyRefused, Ending.REFUSED),
+    (errors.KillSwitchOn, Ending.REFUSED),
+    (errors.PlanKeptChanging, Ending.REFUSED),
+    (errors.SettingsInvalid, Ending.REFUSED),
+    (errors.DataRefused, Ending.REFUSED),
+    (errors.FundsInsufficient, Ending.REFUSED),
+    (errors.ConnectionLost, Ending.FAILED),
+    (errors.OutputFailed, Ending.FAILED),
+    (errors.RebalanceError, Ending.FAILED),
+]
+
+
+@pytest.mark.parametrize(("error", "ending"), NOTHING_SENT, ids=lambda value: getattr(value, "__name__", value))
+def test_a_run_that_sent_nothing_is_named_by_what_stopped_it(error, ending):
+    assert outcome(errors=(error("why"),)).ending is ending
+
+
+@pytest.mark.parametrize("error", [errors.MarketClosed, errors.KillSwitchOn, errors.OrderIncomplete])
+def test_a_run_that_sent_orders_has_failed_whatever_stopped_it(error):
+    run = replace(sample_outcome(), errors=(error("why"),))
+    assert run.was_sent
+    assert run.ending is Ending.FAILED
+
+
+@pytest.mark.parametrize(("error", "ending"), NOTHING_SENT[:3], ids=lambda value: getattr(value, "__name__", value))
+def test_a_persons_word_names_the_ending_even_after_orders(error, ending):
+    assert replace(sample_outcome(), errors=(error("why"),)).ending is ending
+
+
+def test_without_a_failure_it_is_completed_or_had_nothing_to_trade():
+    assert outcome(plan=plan(trade_line())).ending is Ending.COMPLETED
+    assert outcome(plan=plan(still_line())).ending is Ending.NO_TRADES
+
+
+def test_the_failure_that_gives_the_exit_code_gives_the_name():
+    run = outcome(errors=(errors.MarketClosed("first"), errors.OutputFailed("second")))
+    assert (run.exit_code, run.ending) == (50, Ending.FAILED)
