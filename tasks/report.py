@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from core.model import Outcome, Plan
-from core.report import PreTrade, post_trade_markdown, pre_trade_markdown, verdict_table, write_pre_trade, write_reports
+from core.report import PreTrade, plan_page, post_trade_markdown, verdict_table, write_pre_trade, write_reports
 from tasks.artifacts import publish
 from tasks.run import Run
 from tasks.step import step
@@ -16,7 +16,7 @@ async def report_plan(run: Run, plan: Plan) -> None:
     """Write the pre-trade report, before anybody is asked. Raises OutputFailed."""
     report = PreTrade(plan=plan, warnings=tuple(run.warnings), gates=tuple(run.gates.values()))
     write_pre_trade(report, run.folder)
-    await publish(f"plan-{run.id.lower()}", pre_trade_markdown(report), "The plan")
+    await publish(f"plan-{run.id.lower()}", plan_page(report), "The plan")
     run.say("report", "plan written to pre_trade.csv and pre_trade.md")
 
 

@@ -1,8 +1,9 @@
 """What a run tells: rows, CSV, Markdown and result.json, all from Plan and Outcome alone; `runlog` is its log."""
 
+from core.report.approval import approval_markdown, plan_page
 from core.report.files import report_folder, write_pre_trade, write_reports
 from core.report.post_trade import post_trade_csv, post_trade_markdown
-from core.report.pre_trade import PreTrade, approval_markdown, pre_trade_csv, pre_trade_markdown
+from core.report.pre_trade import PreTrade, pre_trade_csv, pre_trade_markdown
 from core.report.result import plan_json, result, result_json
 from core.report.rows import (
     POST_TRADE_COLUMNS,
@@ -22,6 +23,7 @@ __all__ = [
     "PreTradeRow",
     "approval_markdown",
     "plan_json",
+    "plan_page",
     "plan_warnings",
     "post_trade_csv",
     "post_trade_markdown",

@@ -41,6 +41,17 @@ def shares(quantity: Decimal | None) -> str:
     return "" if quantity is None else _shorten(shown(quantity, 4), least=0)
 
 
+def grouped(quantity: Decimal) -> str:
+    """A quantity as a person reads it: `41,925`, `1,000.5`."""
+    whole, point, decimals = shares(quantity).partition(".")
+    return f"{int(whole):,}{point}{decimals}"
+
+
+def whole(amount: Decimal) -> str:
+    """An amount in whole dollars: `41,925`."""
+    return f"{shown(amount, 0):,f}"
+
+
 def price(value: Decimal | None) -> str:
     """A price or rate with 2 to 5 decimals, so that no tick is rounded away: `250.10`, `1.36505`."""
     return "" if value is None else _shorten(shown(value, 5), least=2)
@@ -91,6 +102,27 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]], right: Iterable[
     return "\n".join(f"| {' | '.join(line)} |" for line in (body[0], rule, *body[1:]))
 
 
+def columns(rows: Sequence[Sequence[str]], width: int) -> str:
+    """A block of lines that no page can wrap: the first column to the left, numbers to the right, as text.
+
+    Columns stand two blanks apart, or one where the block would be wider than `width` characters. A row of one cell
+    is a title.
+    """
+    cells = [[cell.replace("`", "'") for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*(row for row in cells if len(row) > 1), strict=True)]
+    gap = "  " if sum(widths) + 2 * (len(widths) - 1) <= width else " "
+    lines = [
+        gap.join((first.ljust(widths[0]), *(cell.rjust(wide) for cell, wide in zip(numbers, widths[1:], strict=False))))
+        for first, *numbers in cells
+    ]
+    return "\n".join(("```", *(line.rstrip() for line in lines), "```")) if lines else ""
+
+
+def shortened(text: str, length: int) -> str:
+    """The text, cut with `…` where it is longer than `length`."""
+    return text if len(text) <= length else f"{text[: length - 1].rstrip()}…"
+
+
 def bullets(lines: Iterable[str]) -> str:
     """A Markdown list, one harmless line each."""
     return "\n".join(f"- {plain(line)}" for line in lines)
@@ -105,6 +137,12 @@ def section(title: str, *blocks: str) -> str:
     """A second-level heading over its blocks; empty when they all are."""
     filled = [block for block in blocks if block]
     return "\n\n".join((f"## {title}", *filled)) if filled else ""
+
+
+def folded(title: str, *blocks: str) -> str:
+    """The blocks behind a line that opens them, on a page that renders HTML; empty when they all are."""
+    filled = [block for block in blocks if block]
+    return "\n\n".join((f"<details><summary>{title}</summary>", *filled, "</details>")) if filled else ""
 
 
 def _shorten(value: Decimal, *, least: int) -> str:

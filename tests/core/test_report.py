@@ -15,6 +15,7 @@ from core.report import (
     PreTrade,
     approval_markdown,
     formats,
+    plan_page,
     post_trade_csv,
     post_trade_markdown,
     post_trade_rows,
@@ -36,6 +37,7 @@ def test_the_reports_of_a_rich_run_are_as_they_were_read_and_found_right():
     assert_golden("report/pre_trade.csv", pre_trade_csv(made))
     assert_golden("report/pre_trade.md", pre_trade_markdown(PreTrade(plan=made, gates=GATES, approvals=run.approvals)))
     assert_golden("report/approval.md", approval_markdown(made, ["SPY: the quote is 12 s old"]))
+    assert_golden("report/plan_page.md", plan_page(PreTrade(plan=made, gates=GATES)))
     assert_golden("report/post_trade.csv", post_trade_csv(run))
     assert_golden("report/post_trade.md", post_trade_markdown(run))
     assert_golden("report/result.json", result_json(run))
@@ -225,14 +227,80 @@ def test_no_report_shows_the_account_whoever_wrote_it_down():
     assert not any("DU1234567" in text or "U7654321" in text for text in texts)
 
 
-def test_the_approval_sets_sales_of_untargeted_holdings_apart_and_warnings_first():
+def order_lines(text):
+    """The lines of the orders that are in sight above the form."""
+    return text.split("```\n")[1].splitlines()
+
+
+def test_the_approval_shows_warnings_then_the_summary_then_every_order():
     text = approval_markdown(sample_plan(), ["quotes are old"])
-    orders, untargeted = text.index("## Orders"), text.index("## Sales of holdings without a target")
-    assert text.index("quotes are old") < text.index("## Currency conversion") < orders
-    assert orders < text.index("| SPY") < untargeted < text.index("| ARKK")
-    assert text.count("| ARKK") == 1
+    warning, summary, orders = text.index("quotes are old"), text.index("**PAPER** · account …567"), text.index("```")
+    assert warning < summary < orders < text.index("<details><summary>Why each order")
+    assert "**sell 2 (1 without a target), buy 1, convert 4,912 USD**" in text
+    assert "turnover 20 %, cost under 1 USD, cash after 12 USD, 1,295 CAD" in text
     assert "limit: mid - 0.25 spread" in text
     assert "0.5 of a share stays" in text
+
+
+def test_sales_of_holdings_without_a_target_stand_apart_from_the_other_orders():
+    assert [line.split()[:2] for line in order_lines(approval_markdown(sample_plan(), ()))] == [
+        ["shares", "limit"],
+        ["FX", "USD"],
+        ["SELL", "SPY"],
+        ["BUY", "VTI"],
+        ["WITHOUT", "A"],
+        ["SELL", "ARKK"],
+    ]
+
+
+@given(st.lists(st.sampled_from((Side.BUY, Side.SELL)), min_size=1, max_size=30))
+def test_no_order_is_lost_however_many_there_are(sides):
+    lines = [
+        trade_line(f"E{number}", side=side, dollars=D(number * 1000)) for number, side in enumerate(sides, start=1)
+    ]
+    text = approval_markdown(plan(*lines), ())
+    seen = order_lines(text)[1:]
+    assert [line.split()[0] for line in seen] == sorted((line.split()[0] for line in seen), reverse=True)
+    assert all(f"{line.side:4} {line.symbol} " in text for line in lines)
+    if len(lines) <= 10:
+        assert len(seen) == len(lines)
+    else:
+        assert {line.split()[1] for line in seen} == {line.symbol for line in lines[-8:]}
+        assert f"**and {len(lines) - 8} more**" in text
+        assert len(text.split("```\n")[3].splitlines()) == len(lines) + 1
+
+
+def test_the_orders_fit_a_phone():
+    assert max(map(len, order_lines(approval_markdown(sample_plan(), ())))) <= 38
+
+
+def test_few_warnings_stand_above_the_orders_and_all_of_them_behind_a_line():
+    warnings = [f"warning {number}: {'too long ' * number}" for number in range(1, 20)]
+    above, *_ = approval_markdown(plan(), warnings).split("**PAPER**")
+    short, folded = above.split("<details>")
+    assert [line[:11] for line in short.splitlines() if line] == ["- warning 1", "- warning 2"]
+    assert "All warnings (19)" in folded
+    assert folded.count("warning ") == 19
+
+
+def test_a_question_about_one_stage_shows_its_orders_alone():
+    text = approval_markdown(sample_plan(), (), "sells")
+    assert "**only the sells: sell 2 (1 without a target)**" in text
+    assert not any("VTI" in line or "FX" in line for line in order_lines(text))
+
+
+def test_what_was_wrong_with_the_last_answer_stands_first():
+    assert approval_markdown(plan(), ["old"], notice="the account was another").startswith(
+        "**the account was another**"
+    )
+
+
+def test_the_page_of_a_plan_has_tables_of_five_columns_at_most_and_every_symbol():
+    text = plan_page(PreTrade(plan=sample_plan()))
+    tables = [line for line in text.splitlines() if line.startswith("|")]
+    assert {line.count("|") for line in tables} == {6}
+    assert all(f"| {line.symbol} " in text for line in sample_plan().lines)
+    assert "GLD: below the minimum order of 500.00 USD" in text
 
 
 def test_every_warning_stands_once_in_the_order_it_came_up():
@@ -249,7 +317,8 @@ def test_every_warning_stands_once_in_the_order_it_came_up():
 
 
 def test_a_live_plan_says_that_it_trades_real_money():
-    assert "live: ORDERS TRADE REAL MONEY" in approval_markdown(plan(mode=Mode.LIVE), ())
+    assert "**LIVE: REAL MONEY IS TRADED**" in approval_markdown(plan(mode=Mode.LIVE), ())
+    assert "live: ORDERS TRADE REAL MONEY" in pre_trade_markdown(PreTrade(plan=plan(mode=Mode.LIVE)))
 
 
 def test_no_conversion_says_why():
@@ -259,11 +328,12 @@ def test_no_conversion_says_why():
 
 def test_a_market_conversion_is_called_mkt():
     leg = FxLeg(D(2000), OrderType.MKT, None, D("1.37"), None, D(2740), D(1990), "short")
-    assert "MKT" in approval_markdown(plan(fx=leg), ())
+    _, row, *_ = order_lines(approval_markdown(plan(fx=leg), ()))
+    assert row.split() == ["FX", "USD", "2,000", "MKT", "1.37", "2,000"]
 
 
 def test_a_plan_that_trades_nothing_can_still_be_read():
-    assert "None in a symbol with a target." in approval_markdown(plan(still_line()), ())
+    assert "**nothing to trade**" in approval_markdown(plan(still_line()), ())
 
 
 def test_the_failure_that_gives_the_exit_code_stands_first_with_its_next_step():
@@ -309,5 +379,5 @@ def test_an_order_not_sent_costs_nothing_and_sold_nothing():
 
 
 def test_a_line_that_has_no_limit_yet_shows_none():
-    row = next(line for line in approval_markdown(plan(trade_line(limit=None)), ()).splitlines() if "BUY" in line)
-    assert row.split("|")[4].strip() == ""
+    [_, row] = order_lines(approval_markdown(plan(trade_line(limit=None)), ()))
+    assert row.split() == ["BUY", "VTI", "10", "1,000"]

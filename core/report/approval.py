@@ -1,0 +1,235 @@
+"""The plan as people read it on Prefect's pages: above the approval form, and as the artifact of the run.
+
+The form's box is small even on a large screen, and on a phone it is 38 characters wide. So there are no headings in
+it, the orders are lines of text that cannot wrap, and what explains them is folded away below.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from core.masking import VISIBLE, mask_accounts
+from core.model import FxLeg, Mode, OutsideHolding, Plan, Side, TradeLine
+from core.money import ONE
+from core.report import formats
+from core.report.formats import bullets, columns, document, folded, plain, shortened, table
+from core.report.plan_tables import (
+    account_figures,
+    conversion_figures,
+    in_pieces,
+    limit_text,
+    order_reason,
+    totals_figures,
+)
+from core.report.pre_trade import PreTrade
+from core.report.rows import by_drift
+from core.report.sections import gate_warnings, plan_warnings
+
+PHONE_WIDTH = 38
+MOST_ORDERS = 10
+LARGEST = 8
+MOST_WARNINGS = 2
+WARNING_LENGTH = 90
+NUMBERS = ("shares", "limit", "worst", "USD")
+WEIGHTS = ("symbol", "target %", "now %", "drift bps", "after bps")
+SHORT_WEIGHTS = ("", "target", "now", "drift", "after")
+MODES = {
+    Mode.REPORT_ONLY: "REPORT ONLY, no orders",
+    Mode.DRY_RUN: "DRY RUN, no orders",
+    Mode.PAPER: "PAPER",
+    Mode.LIVE: "LIVE: REAL MONEY IS TRADED",
+}
+SIDES = {"plan": (Side.SELL, Side.BUY), "sells": (Side.SELL,), "buys": (Side.BUY,)}
+
+
+def approval_markdown(plan: Plan, warnings: Iterable[str], part: str = "plan", notice: str = "") -> str:
+    """What stands above the form: `notice`, warnings, three lines of summary, the orders; what explains them folded.
+
+    `part` is what is asked about: "plan", "sells" or "buys". `notice` says what was wrong with the last answer.
+    """
+    asked = _Asked.about(plan, part)
+    text = document(
+        notice and f"**{plain(notice)}**",
+        *_warnings(plan_warnings(plan, warnings)),
+        _summary(asked),
+        _order_lines(asked.largest),
+        *_more(asked),
+        folded("Why each order, and how its limit was made", _reasons(asked)),
+        folded("Every symbol: weights in %, drift in bps", columns([SHORT_WEIGHTS, *_weights(plan)], PHONE_WIDTH)),
+        *_background(plan),
+    )
+    return mask_accounts(text, plan.account_id)
+
+
+def plan_page(report: PreTrade) -> str:
+    """The artifact: the same with tables instead of lines, and with every warning and symbol in sight."""
+    plan = report.plan
+    asked = _Asked.about(plan, "plan")
+    text = document(
+        _summary(asked),
+        bullets(plan_warnings(plan, (*report.warnings, *gate_warnings(report.gates)))),
+        _order_table("order", asked.rows(untargeted=False)),
+        _order_table("no target", asked.rows(untargeted=True)),
+        table(WEIGHTS, _weights(plan), WEIGHTS[1:]),
+        folded("Why each order, and how its limit was made", _reasons(asked)),
+        folded("Why the others do not trade", _reasons_at_rest(plan)),
+        *_background(plan),
+    )
+    return mask_accounts(text, plan.account_id)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What a question is about: `lines` are sells before buys, the largest first; `fx` only with the whole plan."""
+
+    plan: Plan
+    part: str
+    lines: tuple[TradeLine, ...]
+    fx: FxLeg | None
+
+    @classmethod
+    def about(cls, plan: Plan, part: str) -> _Asked:
+        traded = [line for line in plan.lines if line.side in SIDES[part]]
+        ordered = sorted(traded, key=lambda line: (line.side is Side.BUY, -line.dollars, line.symbol))
+        is_converted = part == "plan" and plan.fx is not None and plan.fx.quantity
+        return cls(plan, part, tuple(ordered), plan.fx if is_converted else None)
+
+    @property
+    def largest(self) -> _Asked:
+        """The same with its largest orders only, where there are many."""
+        if len(self.lines) <= MOST_ORDERS:
+            return self
+        kept = sorted(self.lines, key=lambda line: -line.dollars)[:LARGEST]
+        return _Asked(self.plan, self.part, tuple(line for line in self.lines if line in kept), self.fx)
+
+    def rows(self, *, untargeted: bool) -> list[tuple[str, ...]]:
+        """The orders as cells in the order they are sent; `untargeted` gives the sales of what has no target."""
+        first = [_fx_row(self.fx)] if self.fx and not untargeted else []
+        return [*first, *(_row(line) for line in self.lines if line.untargeted == untargeted)]
+
+
+def _warnings(warnings: tuple[str, ...]) -> tuple[str, ...]:
+    """The first warnings, short; all of them in full behind a line when that left anything out."""
+    short = [shortened(warning, WARNING_LENGTH) for warning in warnings[:MOST_WARNINGS]]
+    is_whole = tuple(short) == warnings
+    return (bullets(short), "" if is_whole else folded(f"All warnings ({len(warnings)})", bullets(warnings)))
+
+
+def _summary(asked: _Asked) -> str:
+    """Mode and account; what is traded; what it moves, costs and leaves. One paragraph of three lines."""
+    plan, totals = asked.plan, asked.plan.totals
+    until = f" · until {plan.expires_at:%H:%M} UTC" if plan.mode.sends_orders else ""
+    only = "" if asked.part == "plan" else f"only the {asked.part}: "
+    left = ", ".join(
+        f"{formats.whole(amount)} {name}" for name, amount in sorted(totals.cash_after.items(), reverse=True)
+    )
+    cost = "under 1" if totals.spread_cost < ONE else f"≈ {formats.whole(totals.spread_cost)}"
+    return "<br>".join(
+        (
+            f"**{MODES[plan.mode]}** · account …{plan.account_id[-VISIBLE:]}{until}",
+            f"**{only}{_counts(asked)}**",
+            f"turnover {totals.turnover_pct:.0f} %, cost {cost} USD, cash after {left}",
+        )
+    )
+
+
+def _counts(asked: _Asked) -> str:
+    sells, buys = (sum(line.side is side for line in asked.lines) for side in (Side.SELL, Side.BUY))
+    untargeted = sum(line.untargeted for line in asked.lines)
+    words = (
+        f"sell {sells}{f' ({untargeted} without a target)' if untargeted else ''}" if sells else "",
+        f"buy {buys}" if buys else "",
+        f"convert {formats.whole(asked.fx.quantity)} USD" if asked.fx else "",
+    )
+    return ", ".join(filter(None, words)) or "nothing to trade"
+
+
+def _more(asked: _Asked) -> tuple[str, ...]:
+    """How many orders are not in sight, and all of them."""
+    hidden = len(asked.lines) - len(asked.largest.lines)
+    if not hidden:
+        return ()
+    everything = folded(f"All {len(asked.lines)} orders", _order_lines(asked))
+    return (f"**and {hidden} more**, none larger than these", everything)
+
+
+def _order_lines(asked: _Asked) -> str:
+    """The orders as lines; the sales of holdings without a target under a title of their own."""
+    apart = asked.rows(untargeted=True)
+    title = [("WITHOUT A TARGET",)] if apart else []
+    return columns([("", *NUMBERS), *asked.rows(untargeted=False), *title, *apart], PHONE_WIDTH)
+
+
+def _order_table(title: str, rows: list[tuple[str, ...]]) -> str:
+    return table((title, *NUMBERS), rows, NUMBERS) if rows else ""
+
+
+def _row(line: TradeLine) -> tuple[str, ...]:
+    worst = formats.price(line.limit.worst_price) if line.limit else ""
+    name = f"{line.side or '':4} {line.symbol}"
+    return (name, formats.grouped(line.quantity), limit_text(line.limit), worst, formats.whole(line.dollars))
+
+
+def _fx_row(leg: FxLeg) -> tuple[str, ...]:
+    """The conversion as an order: its shares are USD, its prices CAD per USD."""
+    limit = formats.price(leg.limit_price) if leg.limit_price is not None else leg.order_type
+    return (
+        "FX   USD",
+        formats.grouped(leg.quantity),
+        limit,
+        formats.price(leg.worst_rate),
+        formats.whole(leg.quantity),
+    )
+
+
+def _weights(plan: Plan) -> list[tuple[str, ...]]:
+    """Every symbol: its weights in % of the investable value, and its drift in bps now and after the orders."""
+    return [
+        (
+            line.symbol,
+            formats.percent(line.target),
+            formats.percent(line.current),
+            formats.bps(line.drift_bps),
+            formats.bps(line.projected_drift_bps),
+        )
+        for line in by_drift(plan.lines)
+    ]
+
+
+def _reasons(asked: _Asked) -> str:
+    return bullets(f"{line.side} {line.symbol}: {order_reason(line)}" for line in asked.lines)
+
+
+def _reasons_at_rest(plan: Plan) -> str:
+    return bullets(f"{line.symbol}: {line.reason}" for line in by_drift(plan.lines) if line.side is None)
+
+
+def _background(plan: Plan) -> tuple[str, ...]:
+    """What the orders follow from: totals, account, conversion, what stays; and which plan this is."""
+    parts = {
+        "Totals": map(_figure, totals_figures(plan)),
+        "Account": map(_figure, account_figures(plan)),
+        "Currency conversion": _conversion(plan.fx),
+        "Holdings left alone": map(_left_alone, plan.valuation.outside),
+    }
+    listed = (f"**{title}**\n\n{text}" for title, lines in parts.items() if (text := bullets(lines)))
+    return (
+        folded("Totals, account, conversion, holdings left alone", *listed),
+        f"run {plan.run_id}, made {formats.utc(plan.created_at)}, plan hash {in_pieces(plan.hash)}",
+    )
+
+
+def _conversion(leg: FxLeg | None) -> tuple[str, ...]:
+    if leg is None:
+        return ()
+    return (leg.reason, *(map(_figure, conversion_figures(leg)) if leg.quantity else ()))
+
+
+def _left_alone(holding: OutsideHolding) -> str:
+    return f"{formats.grouped(holding.quantity)} {holding.symbol}, {formats.whole(holding.value)} USD: {holding.why}"
+
+
+def _figure(figure: tuple[str, str]) -> str:
+    name, value = figure
+    return f"{name}: {value}"
