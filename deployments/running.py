@@ -18,6 +18,7 @@ from core.model import Mode, Outcome
 from core.report import result_json
 from core.safety import check_mode
 from deployments.asking import AtTerminal, SaidYes
+from deployments.precheck import check_gateway_first, precheck
 from deployments.server import lasting_server, server_failures
 from deployments.terminal import Progress, console, errors_console, show_outcome
 from tasks.approver import Approver
@@ -68,8 +69,13 @@ def approver_for(request: Request, terms: Terms) -> Approver | None:
 def run_flow(request: Request, terms: Terms) -> ExitCode:
     """Run the flow to its end; its exit code, after its result was printed.
 
-    Raises what `approver_for` raises, and ConnectionLost when Prefect fails before the run could start.
+    Raises what `precheck` and `approver_for` raise, before anything is started; ConnectionLost when the gateway is
+    not there, or Prefect fails before the run could start.
     """
+    precheck(request)
+    approver = approver_for(request, terms)
+
+    # only now: it takes longer than all refusals
     from prefect.exceptions import TerminationSignal
 
     outcomes: list[Outcome] = []
@@ -81,9 +87,10 @@ def run_flow(request: Request, terms: Terms) -> ExitCode:
         else:
             show_outcome(outcome, paths, console())
 
-    own = Session(approver=approver_for(request, terms), ended=ended)
+    own = Session(approver=approver, ended=ended)
     show_progress()
     if lasting_server() is None:
+        check_gateway_first(request)
         _say("starting Prefect's temporary server, which takes some seconds ...")
     try:
         with session(own), server_failures(), _terminated_as_interrupted():

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
+from core.errors import PortfoliosInvalid, SettingsInvalid
 from core.model import ModelWeight, Targets
 from core.settings import Settings, load_settings
-from core.targets import blend, read_portfolios
+from core.targets import LOOSEST, blend, read_portfolios
 
 
 class Source(Protocol):
@@ -35,7 +36,11 @@ class Files:
     overrides: Mapping[str, str]
 
     def settings(self) -> Settings:
-        return load_settings(self.ini, environ=self.environ, overrides=self.overrides)
+        """The settings. Where they are refused the error names the faults of the portfolios as well."""
+        try:
+            return load_settings(self.ini, environ=self.environ, overrides=self.overrides)
+        except SettingsInvalid as error:
+            raise self._with_portfolios(error) from None
 
     def rows(self, settings: Settings, now: datetime) -> tuple[ModelWeight, ...]:
         days = settings.io.max_csv_age_days
@@ -44,3 +49,15 @@ class Files:
 
     def targets(self, settings: Settings, rows: tuple[ModelWeight, ...]) -> Targets:
         return blend(rows, settings.portfolio_rules())
+
+    def _with_portfolios(self, error: SettingsInvalid) -> SettingsInvalid:
+        """The error, with what is wrong with the portfolios whatever the settings will say."""
+        try:
+            read_portfolios(self.csv, LOOSEST, max_age=None, now=datetime.now(UTC))
+        except PortfoliosInvalid as other:
+            return SettingsInvalid(
+                f"{error.message}; {other.message}",
+                next_step="correct both files and start again",
+                faults=(*(f"{self.ini}: {fault}" for fault in error.faults), *other.faults),
+            )
+        return error

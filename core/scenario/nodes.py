@@ -164,7 +164,7 @@ def open_file(path: Path) -> Node:
             raise refused(path, [f"is larger than {LARGEST_FILE} bytes"])
         value = yaml.load(path.read_text(encoding="utf-8-sig"), Loader=StrictLoader)  # noqa: S506 - builds text only
     except OSError as error:
-        raise refused(path, [error.strerror or "cannot be read"]) from None
+        raise refused(path, [_unreadable(error)]) from None
     except UnicodeDecodeError:
         raise refused(path, ["is not UTF-8 text"]) from None
     except (yaml.YAMLError, RecursionError) as error:
@@ -177,12 +177,16 @@ def open_file(path: Path) -> Node:
 
 def refused(path: Path, faults: Sequence[str]) -> UsageError:
     """The error of a file with these faults, each named with the file."""
-    count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
+    count = f"{len(faults)} faults: " if len(faults) > 1 else ""
     return UsageError(
-        f"{path}: {count}: {'; '.join(faults)}",
+        f"{path}: {count}{'; '.join(faults)}",
         next_step="correct the file and run it again",
         faults=[f"{path}: {fault}" for fault in faults],
     )
+
+
+def _unreadable(error: OSError) -> str:
+    return "there is no such file" if isinstance(error, FileNotFoundError) else error.strerror or "cannot be read"
 
 
 def _words(error: Exception) -> str:

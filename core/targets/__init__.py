@@ -6,6 +6,6 @@ Targets value. Weights are fractions and exact: a percentage is divided by 100 a
 
 from core.model.rules import PortfolioRules
 from core.targets.blending import blend, targets_from_weights
-from core.targets.parsing import parse_portfolios, read_portfolios
+from core.targets.parsing import LOOSEST, parse_portfolios, read_portfolios
 
-__all__ = ["PortfolioRules", "blend", "parse_portfolios", "read_portfolios", "targets_from_weights"]
+__all__ = ["LOOSEST", "PortfolioRules", "blend", "parse_portfolios", "read_portfolios", "targets_from_weights"]

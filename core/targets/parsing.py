@@ -22,6 +22,8 @@ NEEDED = ("portfolio", "symbol", "target_pct")
 IGNORED = ("note", "min_lot", "exchange")
 MOST_BYTES = 64_000_000
 MOST_ROWS = 100_000
+LOOSEST = PortfolioRules(mix={}, allow_margin=True, max_leverage=Decimal(4))
+"""What no settings could allow is refused by these rules as well: for a file whose settings are unknown."""
 
 _PERCENT = re.compile(r"(-?(?:[0-9]{1,12}(?:\.[0-9]{0,15})?|\.[0-9]{1,15}))[ \t]*%?")
 
@@ -179,7 +181,8 @@ def _model_faults(model: ModelName, entries: Iterable[_Entry], rules: PortfolioR
         return
     cash = sum((row.percent for row in rows if row.symbol == CASH and row.percent), ZERO)
     total = sum(percents, ZERO)
-    where = f"lines {rows[0].line}-{rows[-1].line}: {model}"
+    first, last = rows[0].line, rows[-1].line
+    where = f"line {first}: {model}" if first == last else f"lines {first}-{last}: {model}"
     if abs(total - HUNDRED) > SUM_TOLERANCE:
         found = f"assets {total - cash} + CASH {cash} sum to {total}" if cash else f"the assets sum to {total}"
         yield f"{where}: {found}, must be 100 (±{SUM_TOLERANCE})"

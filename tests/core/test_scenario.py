@@ -318,7 +318,7 @@ def test_what_is_not_a_mapping_in_yaml_is_refused_in_one_line(write, data, fault
 
 
 def test_a_file_that_is_missing_a_folder_or_too_large_is_refused(tmp_path, write, monkeypatch):
-    assert faults_of(tmp_path / "none.yaml") == ["No such file or directory"]
+    assert faults_of(tmp_path / "none.yaml") == ["there is no such file"]
     assert faults_of(tmp_path) == ["Is a directory"]
     monkeypatch.setattr("core.scenario.nodes.LARGEST_FILE", 3)
     assert faults_of(write("a: 1")) == ["is larger than 3 bytes"]
