@@ -33,7 +33,9 @@ app = typer.Typer(
 
 FILES, MODE, ASKING = "Files", "Mode, one of them", "Approval"
 ACCOUNT, CHANGES, OUTPUT = "Account and broker", "Settings of this run", "Output"
+DEFAULTS = "Defaults of the deployments"
 FIRST, RUNS, SWITCH, REHEARSALS = "First steps", "Rebalancing", "Kill switch", "Rehearsals"
+SERVER = "The page and schedules"
 
 Csv = Annotated[Path, typer.Option("--csv", help="portfolios.csv: the models", rich_help_panel=FILES)]
 Ini = Annotated[Path, typer.Option("--ini", envvar="REBALANCER_SETTINGS", help="settings.ini", rich_help_panel=FILES)]
@@ -66,6 +68,23 @@ MinOrder = Annotated[
 Sets = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="SECTION.KEY=VALUE", help="any setting, repeatable", rich_help_panel=CHANGES),
+]
+DefaultCsv = Annotated[
+    Path | None, typer.Option("--csv", help="portfolios.csv of runs that name none", rich_help_panel=DEFAULTS)
+]
+DefaultIni = Annotated[
+    Path | None,
+    typer.Option(
+        "--ini", envvar="REBALANCER_SETTINGS", help="settings.ini of runs that name none", rich_help_panel=DEFAULTS
+    ),
+]
+DefaultBroker = Annotated[
+    BrokerKind | None,
+    typer.Option("--broker", help="broker of runs that name none (at first: ibkr)", rich_help_panel=DEFAULTS),
+]
+DefaultMarket = Annotated[
+    Path | None,
+    typer.Option("--market", help="account and quotes of rehearsals that name none", rich_help_panel=DEFAULTS),
 ]
 Json = Annotated[bool, typer.Option("--json", help="print one JSON document", rich_help_panel=OUTPUT)]
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="run id, flow-run id, or the unique beginning of either")]
@@ -224,6 +243,55 @@ def reject(run: RunName) -> None:
     from deployments.answers import Decision, answer
 
     answer(run, Decision(approve=False))
+
+
+@app.command(cls=GroupedCommand, rich_help_panel=SERVER)
+def serve(
+    csv: DefaultCsv = None, ini: DefaultIni = None, broker: DefaultBroker = None, market: DefaultMarket = None
+) -> None:
+    """Serve the deployments in the foreground: execute runs that the page, a schedule or a program asks for."""
+    from deployments.serve import serve as serve_deployments
+
+    serve_deployments(options.Defaults(csv, ini, broker, market))
+
+
+@app.command(cls=GroupedCommand, rich_help_panel=SERVER)
+def up(
+    port: Annotated[int | None, typer.Option("--port", min=1, max=65_535, help="of the page (default: 4200)")] = None,
+    csv: DefaultCsv = None,
+    ini: DefaultIni = None,
+    broker: DefaultBroker = None,
+    market: DefaultMarket = None,
+) -> None:
+    """Start the lasting Prefect server, its page and what executes the deployments, in the background."""
+    from deployments.up import up as start
+
+    start(port, options.Defaults(csv, ini, broker, market))
+
+
+@app.command(cls=GroupedCommand, rich_help_panel=SERVER)
+def down() -> None:
+    """Stop what `rebalance up` started, and nothing else; runs cancel their orders first."""
+    from deployments.down import down as stop_all
+
+    stop_all()
+
+
+@app.command(cls=GroupedCommand, rich_help_panel=SERVER)
+def status(
+    *,
+    as_json: Json = False,
+    password: Annotated[
+        bool, typer.Option("--password", help="print user:password of the server's page and API")
+    ] = False,
+) -> None:
+    """Show the server, the schedules, what runs and what waits for approval."""
+    from deployments.status import show_password, show_status
+
+    if password:
+        show_password()
+    else:
+        sys.exit(show_status(as_json=as_json))
 
 
 @app.command(cls=GroupedCommand, rich_help_panel=SWITCH)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
+from typing import Any
 
 from core.errors import UsageError
 from core.model.words import BrokerKind, Mode
@@ -43,3 +46,28 @@ def overrides(
         values[name.strip()] = value.strip()
     own = {"rebalance.per_holding_band_bps": per_holding_band_bps, "rebalance.min_order_usd": min_order_usd}
     return values | {name: value for name, value in own.items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """What the parameters of the deployments are when a run names none; None leaves them as they were."""
+
+    csv: Path | None = None
+    ini: Path | None = None
+    broker: BrokerKind | None = None
+    market: Path | None = None
+
+    def parameters(self) -> dict[str, Any]:
+        """Those that are given, as JSON has them; files are absolute, as a run's process has a folder of its own.
+
+        Raises UsageError for a file that is not there.
+        """
+        given = {"csv": self.csv, "ini": self.ini, "market": self.market}
+        files = {name: _existing(path) for name, path in given.items() if path is not None}
+        return files if self.broker is None else {**files, "broker": self.broker.value}
+
+
+def _existing(path: Path) -> str:
+    if not path.is_file():
+        raise UsageError(f"{path} is not there, or no file", next_step="name a file that the runs can read")
+    return str(path.absolute())

@@ -47,7 +47,7 @@ def approver_for(request: Request, terms: Terms) -> Approver | None:
         if lasting_server() is None:
             raise UsageError(
                 "--pause needs a Prefect server that outlives the question",
-                next_step="start one with `prefect server start` and set PREFECT_API_URL",
+                next_step="start one with `rebalance up`, or name one with PREFECT_API_URL",
             )
         return None
     if terms.says_yes and request.mode is Mode.PAPER:

@@ -4,16 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from core.errors import ConnectionLost
 from core.wording import without_password
 
+if TYPE_CHECKING:
+    from prefect.client.schemas.objects import FlowRun
+
 
 def lasting_server() -> str | None:
-    """The server that the environment or Prefect's profile names; None when a run has a temporary one of its own."""
+    """The API of the server that the environment or Prefect's profile names, else of the one that `rebalance up` runs.
+
+    None when a run has a temporary one of its own.
+    """
     from prefect.settings import get_current_settings
 
+    from tasks.service import use_lasting_server
+
+    use_lasting_server()
     return get_current_settings().api.url
+
+
+def page_of(run: FlowRun) -> str:
+    """The address of the run's page."""
+    from prefect.utilities.urls import url_for
+
+    return url_for("flow-run", run.id) or ""
 
 
 @contextmanager
@@ -30,9 +47,9 @@ def server_failures() -> Iterator[None]:
         if server is None:
             raise ConnectionLost(
                 f"Prefect's temporary server does not answer: {text}",
-                next_step="try again, or start a lasting one with `prefect server start` and set PREFECT_API_URL",
+                next_step="try again, or start a lasting one with `rebalance up`",
             ) from error
         raise ConnectionLost(
             f"the Prefect server at {without_password(server)} does not answer: {text}",
-            next_step="start it, or correct PREFECT_API_URL",
+            next_step="start it (`rebalance up`), or correct PREFECT_API_URL",
         ) from error

@@ -26,6 +26,7 @@ from tasks.run import Run
 
 MOST_TRIES = 3
 POLL_SECONDS = 2
+SERVER_WAITS_LONGER = 60  # seconds
 HEARTBEAT_SECONDS = 10
 HEARTBEAT_LABEL = "rebalance.waiting_since_last"
 SILENT_AFTER = 4 * HEARTBEAT_SECONDS
@@ -88,7 +89,7 @@ async def _filled(question: Question) -> ApprovalForm | None:
         return await apause_flow_run(
             wait_for_input=form,
             # ours ends first, so that the run fails with our message instead of the server's
-            timeout=int(question.seconds_left) + 60,
+            timeout=int(question.seconds_left) + SERVER_WAITS_LONGER,
             poll_interval=POLL_SECONDS,
             key=question.key,
         )

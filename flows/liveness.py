@@ -120,12 +120,12 @@ async def mark_gone(client: PrefectClient, run: FlowRun) -> bool:
     now = await client.read_flow_run(run.id)
     if run.state is None or now.state is None or now.state.id != run.state.id:
         return False
-    await client.set_flow_run_state(run.id, _end_of(run, run.state), force=True)
+    await client.set_flow_run_state(run.id, gone_state(run, run.state), force=True)
     return True
 
 
-def _end_of(run: FlowRun, state: State[Any]) -> State[None]:
-    what = "the process of this run is gone"
+def gone_state(run: FlowRun, state: State[Any], what: str = "the process of this run is gone") -> State[None]:
+    """The state that ends a run whose process did not come to end it: Cancelled if that was under way, else Crashed."""
     if state.is_cancelling():
         message = f"exit {ExitCode.APPROVAL_REJECTED:d}: cancelled; {what}; {_next_step(run)}"
         return State(type=StateType.CANCELLED, name=Ending.CANCELLED.value, message=message)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
+
+from platformdirs import user_state_path
 
 DEFAULTS = {
     "DO_NOT_TRACK": "1",
@@ -19,3 +22,9 @@ def set_defaults() -> None:
     """Telemetry off and a patient server start, unless the environment says otherwise."""
     for name, value in DEFAULTS.items():
         os.environ.setdefault(name, value)
+
+
+def state_folder() -> Path:
+    """The product's own folder for what outlives a command: $REBALANCER_HOME, else the user's state folder."""
+    home = os.environ.get("REBALANCER_HOME")
+    return Path(home).absolute() if home else user_state_path("ibkr-rebalancer")

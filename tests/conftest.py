@@ -14,6 +14,7 @@ from tasks.environment import set_defaults
 
 # before anything imports Prefect: no test may touch the person's own server or files
 os.environ["PREFECT_HOME"] = tempfile.mkdtemp(prefix="prefect-home-")
+os.environ["REBALANCER_HOME"] = tempfile.mkdtemp(prefix="rebalancer-home-")
 os.environ.pop("PREFECT_API_URL", None)
 os.environ.pop("REBALANCER_SETTINGS", None)
 os.environ["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "CRITICAL"
