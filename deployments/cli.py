@@ -119,6 +119,50 @@ def rebalance(
     """Bring an Interactive Brokers account back to its target weights, with your approval."""
 
 
+@app.command(cls=GroupedCommand, rich_help_panel=FIRST)
+def init(  # noqa: PLR0913 - one parameter per option of the command
+    folder: Annotated[
+        Path, typer.Argument(metavar="[DIR]", help="where they are written; made when it is not there")
+    ] = Path(),
+    *,
+    from_account: Annotated[
+        bool, typer.Option("--from-account", help="start from what the account holds, by the gateway")
+    ] = False,
+    ini: Annotated[
+        Path | None,
+        typer.Option(
+            "--ini",
+            envvar="REBALANCER_SETTINGS",
+            help="settings by which the gateway is reached (default: 127.0.0.1:4002)",
+            rich_help_panel=ACCOUNT,
+        ),
+    ] = None,
+    account: Annotated[
+        str | None,
+        typer.Option("--account", metavar="ID", help="the account of the new settings", rich_help_panel=ACCOUNT),
+    ] = None,
+    broker: Broker = BrokerKind.IBKR,
+    market: Market = None,
+    sets: Sets = None,
+) -> None:
+    """Write portfolios.csv and settings.ini with every key explained; never over files that are there."""
+    overrides = options.overrides(sets)
+
+    from deployments.init import Asking
+    from deployments.init import init as write
+
+    write(folder, Asking(ini, account, broker, market, overrides), from_account=from_account)
+
+
+@app.command(cls=GroupedCommand, rich_help_panel=FIRST)
+def check(csv: Csv, ini: Ini, *, sets: Sets = None, as_json: Json = False) -> None:
+    """Validate the files and print the blend."""
+    from deployments.quicklook import show_blend
+    from tasks.request import Request
+
+    show_blend(Request(csv, ini, overrides=options.overrides(sets)), as_json=as_json)
+
+
 @app.command(cls=GroupedCommand, rich_help_panel=RUNS, epilog=RUN_EXAMPLES)
 def run(  # noqa: PLR0913 - one parameter per option of the command
     csv: Csv,
@@ -182,15 +226,6 @@ def plan(  # noqa: PLR0913 - one parameter per option of the command
     from tasks.request import Request
 
     show_plan(Request(csv, ini, Mode.DRY_RUN, account, broker, market, overrides), as_json=as_json)
-
-
-@app.command(cls=GroupedCommand, rich_help_panel=FIRST)
-def check(csv: Csv, ini: Ini, *, sets: Sets = None, as_json: Json = False) -> None:
-    """Validate the files and print the blend."""
-    from deployments.quicklook import show_blend
-    from tasks.request import Request
-
-    show_blend(Request(csv, ini, overrides=options.overrides(sets)), as_json=as_json)
 
 
 @app.command(cls=GroupedCommand, rich_help_panel=REHEARSALS)

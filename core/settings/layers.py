@@ -56,7 +56,8 @@ def displayed(section: str, key: str, text: str) -> str:
     if (section, key) in SECRETS:
         return HIDDEN
     if (section, key) == ("ibkr", "account_id"):
-        return visible(mask_account(text))
+        # a text without a digit is no account, and better read in full
+        return visible(mask_account(text) if any(map(str.isdigit, text)) else text)
     if (section, key) == ("journal", "url"):
         return visible(without_password(text))
     return HIDDEN if "://" in text else visible(text)

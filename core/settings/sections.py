@@ -86,6 +86,8 @@ def guard(keys: tuple[str, ...], message: str) -> PydanticCustomError:
 
 
 class IbkrSection(Section):
+    """How TWS or IB Gateway is reached, and which account is traded."""
+
     host: Text = Field("127.0.0.1", description="where TWS or IB Gateway listens")
     port: Whole = Field(
         4002, ge=1, le=65_535, description="4002 and 7497 are the paper ports, 4001 and 7496 the live ones"
@@ -105,6 +107,8 @@ class IbkrSection(Section):
 
 
 class ModelsSection(Section):
+    """How much of each model of portfolios.csv goes into the blend."""
+
     smurf: Number = Field(ge=0, le=1, description="weight of SMURF in the blend; the three sum to 1 (±0.001)")
     badass: Number = Field(ge=0, le=1, description="weight of BADASS in the blend")
     gltr: Number = Field(ge=0, le=1, description="weight of GLTR in the blend")
@@ -120,6 +124,8 @@ class ModelsSection(Section):
 
 
 class RebalanceSection(Section):
+    """When something is traded, and how much."""
+
     trigger_mode: Annotated[TriggerMode, OneOf(tuple(TriggerMode))] = Field(
         TriggerMode.PER_HOLDING, description="what starts trading: each symbol's drift, or the sum over all"
     )
@@ -159,6 +165,8 @@ class RebalanceSection(Section):
 
 
 class PricingSection(Section):
+    """Which price values a holding."""
+
     price_source: Annotated[PriceSource, OneOf((PriceSource.LAST, PriceSource.MIDPOINT, PriceSource.BIDASK))] = Field(
         PriceSource.LAST, description="where the chain of sources starts that values a holding"
     )
@@ -166,6 +174,8 @@ class PricingSection(Section):
 
 
 class FxSection(Section):
+    """The conversion of CAD to USD that funds buys."""
+
     enabled: Switch = Field(default=False, description="convert CAD to USD to fund buys")
     base_currency: BaseCurrency = Field(USD, description="USD only")
     funding_currencies: FundingCurrencies = Field((CAD,), description="CAD only")
@@ -192,6 +202,8 @@ class FxSection(Section):
 
 
 class LimitsSection(Section):
+    """How a limit price is made from bid and ask."""
+
     smart_limit: Switch = Field(default=True, description="false = style off")
     style: Annotated[LimitStyle, OneOf(tuple(LimitStyle))] = Field(
         LimitStyle.SPREAD_AWARE, description="how a limit price is made"
@@ -211,6 +223,8 @@ class LimitsSection(Section):
 
 
 class ExecutionSection(Section):
+    """How orders are worked."""
+
     max_open_orders: Whole = Field(5, ge=1, le=50, description="orders that work at once")
     order_timeout_seconds: Seconds = Field(120.0, gt=0, description="what is unfilled then is cancelled")
     reprice_attempts: Whole = Field(0, ge=0, le=10, description="how often a cancelled rest is priced and sent anew")
@@ -226,6 +240,8 @@ class ExecutionSection(Section):
 
 
 class SafetySection(Section):
+    """What may never happen."""
+
     paper_only: Switch = Field(default=True, description="true refuses mode live")
     require_confirm: Switch = Field(default=True, description="ask a person before the first order")
     live_without_approval: Switch = Field(default=False, description="allow require_confirm = false in mode live")
@@ -236,6 +252,8 @@ class SafetySection(Section):
 
 
 class ApprovalSection(Section):
+    """How a person is asked."""
+
     each_stage: Switch = Field(default=False, description="ask before each stage")
     timeout_seconds: Whole = Field(3600, gt=0, description="how long a run waits for answers")
     max_plan_age_seconds: Whole = Field(900, gt=0, description="older when answered: quotes are taken again")
@@ -243,6 +261,8 @@ class ApprovalSection(Section):
 
 
 class JournalSection(Section):
+    """Where it is recorded what was sent and filled."""
+
     defaults_in_words: ClassVar[Mapping[str, str]] = {"url": f"{JOURNAL_FILE} (SQLite) in the user's state folder"}
 
     url: JournalUrl = Field(
@@ -251,12 +271,16 @@ class JournalSection(Section):
 
 
 class NotifySection(Section):
+    """Who is told when a run waits, fails or ends."""
+
     webhook_url: WebAddress | None = Field(
         None, description="told when a run waits, fails or ends; from the environment only"
     )
 
 
 class IoSection(Section):
+    """Files and log."""
+
     max_csv_age_days: Whole | None = Field(
         None, gt=0, le=36_500, description="a portfolios file not changed for longer is refused"
     )

@@ -1,0 +1,56 @@
+"""A settings.ini to start from, made from the sections: every key with its meaning, what it takes and its default."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import groupby
+
+from core.settings.describe import REQUIRED, Described, describe
+from core.settings.layers import SECRETS, environment_name
+from core.settings.model import OVERRIDES, Settings, sections
+
+PLACEHOLDER = "YOUR_ACCOUNT_ID"
+"""Stands where the account id belongs; no account has such an id, so it is refused until it is replaced."""
+
+HEAD = """\
+# Settings of the rebalancer. A line that starts with # explains the key below it. A key with ; before it has its
+# default: remove the ; to change it. The environment (REBALANCER__IBKR__PORT=7497) and the options of a command
+# (--set ibkr.port=7497) go before what stands here."""
+EXAMPLE_OVERRIDE = ";BND = ARCA"
+
+
+def settings_template(values: Mapping[str, str]) -> str:
+    """The text of a settings.ini in which `values` ("section.key" to text) are set and all other keys have defaults.
+
+    The account is `PLACEHOLDER` unless it is among the values; whatever else is required has to be.
+    """
+    given = {"ibkr.account_id": PLACEHOLDER, **values}
+    parts = [HEAD]
+    for section, rows in groupby(describe(), key=lambda row: row.section):
+        parts.append(f"\n\n# {_about(section)}\n[{section}]")
+        parts += ["\n".join(("", *_lines(row, given))) for row in rows]
+    return "\n".join(parts) + "\n"
+
+
+def _about(section: str) -> str:
+    if section == OVERRIDES:
+        return "Symbols of which the broker knows more than one, a line for each."
+    return (sections()[section].__doc__ or "").strip()
+
+
+def _lines(row: Described, given: Mapping[str, str]) -> Iterator[str]:
+    name = f"{row.section}.{row.key}"
+    if row.section == OVERRIDES:
+        yield f"# {Settings.model_fields[OVERRIDES].description}: {row.type}"
+        yield EXAMPLE_OVERRIDE
+        return
+    yield f"# {row.meaning}"
+    yield f"# {row.type}; {row.default if row.default == REQUIRED else f'default: {row.default}'}"
+    if (row.section, row.key) in SECRETS:
+        yield f"# a secret, taken from the environment only: {environment_name(row.section, row.key)}"
+    elif name in given:
+        yield f"{row.key} = {given[name]}"
+    elif row.key in sections()[row.section].defaults_in_words:
+        yield f";{row.key} ="
+    else:
+        yield f";{row.key} = {row.default}"

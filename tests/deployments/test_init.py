@@ -1,0 +1,149 @@
+"""`rebalance init`: files that one can start with, whatever the folder, and never over others."""
+
+from __future__ import annotations
+
+import csv
+import shlex
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from live import Instead
+from served import served
+from typer.testing import CliRunner
+
+from core.errors import DataRefused, RebalanceError, SafetyRefused, SettingsInvalid, UsageError
+from core.scenario import read_market
+from deployments import cli
+from tasks.brokers import DEMO_MARKET
+
+ACCOUNT = "DU1234567"
+
+
+@pytest.fixture
+def rebalance(tmp_path, monkeypatch):
+    """Run the command in an empty folder; what it printed, or the failure that it raised."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words: str) -> str:
+        ended = CliRunner().invoke(cli.app, words)
+        if isinstance(ended.exception, RebalanceError):
+            raise ended.exception
+        assert ended.exit_code == 0, ended.output
+        return ended.output
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def gateway():
+    """A gateway of the demo's account, on a port of its own."""
+    with served(read_market(DEMO_MARKET, now=datetime.now(UTC))) as running:
+        yield running
+
+
+def at(gateway) -> tuple[str, ...]:
+    return ("--set", f"ibkr.port={gateway.port}")
+
+
+def rows(path: Path) -> dict[str, Decimal]:
+    lines = [line for line in path.read_text().splitlines() if not line.startswith("#")]
+    return {row["symbol"]: Decimal(row["target_pct"]) for row in csv.DictReader(lines)}
+
+
+def test_the_examples_pass_check_and_plan_once_the_account_is_put_in(rebalance):
+    printed = rebalance("init")
+    assert "put your account into settings.ini: account_id under [ibkr]" in printed
+    with pytest.raises(SettingsInvalid, match="account_id = YOUR_ACCOUNT_ID"):
+        rebalance("check", "--csv", "portfolios.csv", "--ini", "settings.ini")
+    ini = Path("settings.ini")
+    ini.write_text(ini.read_text().replace("YOUR_ACCOUNT_ID", ACCOUNT))
+    assert "100.0000%" in rebalance("check", "--csv", "portfolios.csv", "--ini", "settings.ini")
+    assert "IWM" in rebalance("plan", "--csv", "portfolios.csv", "--ini", "settings.ini", "--broker", "simulated")
+
+
+def test_an_account_that_is_given_is_put_in(rebalance):
+    rebalance("init", "--account", ACCOUNT)
+    assert "100.0000%" in rebalance("check", "--csv", "portfolios.csv", "--ini", "settings.ini")
+
+
+def test_what_it_says_to_do_next_can_be_typed_as_it_stands(rebalance):
+    printed = rebalance("init", "my own folder", "--account", ACCOUNT)
+    commands = [shlex.split(line)[1:] for line in printed.splitlines() if line.startswith("  rebalance check ")]
+    assert len(commands) == 1
+    assert "100.0000%" in rebalance(*commands[0])
+
+
+@pytest.mark.parametrize("name", ["portfolios.csv", "settings.ini"])
+def test_nothing_is_written_where_one_of_them_is_there(rebalance, name):
+    Path(name).write_text("mine")
+    with pytest.raises(UsageError, match=rf"^{name} is there already; nothing was written"):
+        rebalance("init")
+    assert [path.name for path in Path().iterdir()] == [name]
+    assert Path(name).read_text() == "mine"
+
+
+def test_from_account_starts_from_what_the_gateway_says_is_held(rebalance, gateway):
+    printed = rebalance("init", "own", "--from-account", *at(gateway))
+    held = rows(Path("own/portfolios.csv"))
+    assert sum(held.values()) == 100
+    assert next(iter(held)) == "VTI"
+    assert held["VTI"] == Decimal("44.66")  # 260 × 341.00 of 198 524.40 USD in ETFs
+    assert "MSFT" not in held
+    assert "left alone, being no ETF in USD that is held long: MSFT" in printed
+    assert "60,000.00 CAD, which buys nothing unless [fx] enabled = true" in printed
+    assert ACCOUNT not in printed + Path("own/portfolios.csv").read_text()
+    files = ("--csv", "own/portfolios.csv", "--ini", "own/settings.ini")
+    assert "100.0000%" in rebalance("check", *files)
+    assert "44.66" in rebalance("plan", *files)  # at the port by which it was asked
+
+
+def test_of_several_accounts_one_must_be_named(rebalance, gateway):
+    gateway.call(lambda: gateway.gateway.faults.on("managedAccounts", Instead({2: f"{ACCOUNT},U7654321"}), times=1))
+    with pytest.raises(UsageError, match=r"manages 2 accounts: \*{6}567, \*{5}321 - name one with --account ID"):
+        rebalance("init", "--from-account", *at(gateway))
+    with pytest.raises(SafetyRefused, match=r"account \*{5}999 is not managed by this gateway"):
+        rebalance("init", "--from-account", "--account", "DU000999", *at(gateway))
+    rebalance("init", "--from-account", "--account", ACCOUNT, *at(gateway))
+    assert f"account_id = {ACCOUNT}" in Path("settings.ini").read_text()
+
+
+MARKET = """\
+account:
+  id: DU1234567
+  base_currency: USD
+  cash: {{USD: {cash}}}
+  positions: {positions}
+quotes:
+  VTI: {{bid: 100.00, ask: 100.02, last: 100.01}}
+  BND: {{bid: 72.00, ask: 72.01, last: 72.00}}
+"""
+
+
+@pytest.fixture
+def market(tmp_path):
+    def write(cash: str, *positions: tuple[str, int]) -> tuple[str, ...]:
+        listed = [f"{{symbol: {symbol}, quantity: {quantity}, average_cost: 50}}" for symbol, quantity in positions]
+        path = tmp_path / "market.yaml"
+        path.write_text(MARKET.format(cash=cash, positions=f"[{', '.join(listed)}]"))
+        return ("--broker", "fake", "--market", str(path))
+
+    return write
+
+
+def test_a_debit_is_explained(rebalance, market):
+    printed = rebalance("init", "--from-account", *market("-5000", ("VTI", 100)))
+    assert "the account owes 5,000.00 USD: without a CASH row a plan sells to pay that back" in printed
+    assert rows(Path("portfolios.csv")) == {"VTI": 100}
+
+
+def test_the_smallest_holding_is_not_rounded_to_an_order_to_sell_it(rebalance, market):
+    rebalance("init", "--from-account", *market("0", ("VTI", 1_000_000), ("BND", 1)))
+    assert rows(Path("portfolios.csv")) == {"VTI": Decimal("99.99"), "BND": Decimal("0.01")}
+
+
+def test_an_account_without_etfs_is_nothing_to_start_from(rebalance, market):
+    with pytest.raises(DataRefused, match="holds no ETF in USD to start from"):
+        rebalance("init", "--from-account", *market("5000"))
+    assert not Path("settings.ini").exists()
