@@ -121,6 +121,11 @@ def _terminated_as_interrupted() -> Iterator[None]:
 
 
 async def _run(request: Request) -> None:
+    if lasting_server() is not None:
+        from deployments.flow_run import run_here
+
+        await run_here(request)
+        return
     from flows.rebalance import rebalance
 
     with suppress(RebalanceError):  # the outcome says it all

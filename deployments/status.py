@@ -70,8 +70,8 @@ async def _look(server: str, service: Service | None) -> Row:
     async with get_client() as client:
         await sweep(client)
         unfinished = await _runs(client, UNFINISHED)
-        ended = await _runs(client, ENDED, most=MOST_ENDED)
-        coming = await _runs(client, [StateType.SCHEDULED], sort=FlowRunSort.EXPECTED_START_TIME_ASC)
+        ended = await _runs(client, ENDED, FlowRunSort.END_TIME_DESC, MOST_ENDED)
+        coming = await _runs(client, [StateType.SCHEDULED], FlowRunSort.EXPECTED_START_TIME_ASC)
         deployments = await client.read_deployments(flow_filter=OURS)
     names = {each.id: f"{FLOW_NAME}/{each.name}" for each in deployments}
     waiting = [run for run in unfinished if run.state_type is StateType.PAUSED]

@@ -26,8 +26,9 @@ class Request:
     confirm_live: bool = False
 
     def parameters(self) -> dict[str, Any]:
-        """The request as keyword arguments of the flow."""
-        return {each.name: getattr(self, each.name) for each in fields(self)}
+        """The request as keyword arguments of the flow; files are absolute, for whoever reads them elsewhere."""
+        values = {each.name: getattr(self, each.name) for each in fields(self)}
+        return {name: value.absolute() if isinstance(value, Path) else value for name, value in values.items()}
 
     def files(self) -> Files:
         """The request's files, with its overrides over them."""
