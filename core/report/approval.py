@@ -57,7 +57,7 @@ def approval_markdown(plan: Plan, warnings: Iterable[str], part: str = "plan", n
         *_more(asked),
         folded("Why each order, and how its limit was made", _reasons(asked)),
         folded("Every symbol: weights in %, drift in bps", columns([SHORT_WEIGHTS, *_weights(plan)], PHONE_WIDTH)),
-        *_background(plan),
+        _background(plan),
     )
     return mask_accounts(text, plan.account_id)
 
@@ -74,7 +74,7 @@ def plan_page(report: PreTrade) -> str:
         table(WEIGHTS, _weights(plan), WEIGHTS[1:]),
         folded("Why each order, and how its limit was made", _reasons(asked)),
         folded("Why the others do not trade", _reasons_at_rest(plan)),
-        *_background(plan),
+        _background(plan),
     )
     return mask_accounts(text, plan.account_id)
 
@@ -205,19 +205,18 @@ def _reasons_at_rest(plan: Plan) -> str:
     return bullets(f"{line.symbol}: {line.reason}" for line in by_drift(plan.lines) if line.side is None)
 
 
-def _background(plan: Plan) -> tuple[str, ...]:
-    """What the orders follow from: totals, account, conversion, what stays; and which plan this is."""
+def _background(plan: Plan) -> str:
+    """Which plan this is, and what its orders follow from: totals, account, conversion, what stays."""
+    run = (f"run {plan.run_id}", f"made {formats.utc(plan.created_at)}", f"plan hash {in_pieces(plan.hash)}")
     parts = {
+        "Run": run,
         "Totals": map(_figure, totals_figures(plan)),
         "Account": map(_figure, account_figures(plan)),
         "Currency conversion": _conversion(plan.fx),
         "Holdings left alone": map(_left_alone, plan.valuation.outside),
     }
     listed = (f"**{title}**\n\n{text}" for title, lines in parts.items() if (text := bullets(lines)))
-    return (
-        folded("Totals, account, conversion, holdings left alone", *listed),
-        f"run {plan.run_id}, made {formats.utc(plan.created_at)}, plan hash {in_pieces(plan.hash)}",
-    )
+    return folded("Run, totals, account, conversion, holdings left alone", *listed)
 
 
 def _conversion(leg: FxLeg | None) -> tuple[str, ...]:
