@@ -1,15 +1,12 @@
 """The rebalance, top to bottom: models → account → plan → approval → currency, sells, buys → report."""
 
-from __future__ import annotations
-
 from dataclasses import replace
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 from uuid import uuid4
 
 from prefect import State, flow
 from prefect.context import FlowRunContext
-from pydantic import Field
+from pydantic import StrictBool
 
 from core.errors import PlanKeptChanging, RebalanceError
 from core.model import BrokerKind, Mode, Plan, Stage, Targets
@@ -17,6 +14,7 @@ from core.plan import PlanInputs
 from core.plan.changes import account_changes, price_moves
 from flows.approval import Deadline, FormApprover, ask
 from flows.cancelling import heeding_the_page
+from flows.parameters import with_titles
 from flows.states import final_state
 from tasks.buys import buy, size_buys
 from tasks.ending import account_held, finishing
@@ -26,7 +24,7 @@ from tasks.inputs import blend_targets, load_models
 from tasks.plan import check_hours, fx_closed, plan_trades
 from tasks.quotes import resolve_contracts, take_quotes
 from tasks.report import report_plan
-from tasks.request import Request
+from tasks.request import AccountText, FilePath, OneBroker, OneMode, Overrides, Request
 from tasks.run import Run
 from tasks.sells import price_sells, sell
 from tasks.snapshot import check_account, review_account, take_snapshot
@@ -36,25 +34,47 @@ from tasks.wiring import could_not_start, prepare
 MOST_PLANS = 3
 
 
-@flow(name="rebalance", retries=0, persist_result=False, validate_parameters=True)
+@with_titles
+@flow(name="rebalance", retries=0, persist_result=False, validate_parameters=False)
 async def rebalance(  # noqa: PLR0913, PLR0917 - a deployment's parameters are the fields of its form
-    csv: Annotated[Path, Field(description="portfolios.csv: the three models")],
-    ini: Annotated[Path, Field(description="settings.ini: the mix, the bands, the account and the safety rails")],
-    mode: Annotated[Mode, Field(description="only paper and live send orders")] = Mode.DRY_RUN,
-    account: Annotated[str | None, Field(description="instead of [ibkr] account_id")] = None,
-    broker: Annotated[BrokerKind, Field(description="where the account is")] = BrokerKind.IBKR,
-    market: Annotated[Path | None, Field(description="account and quotes for report_only and for rehearsals")] = None,
-    overrides: Annotated[dict[str, str] | None, Field(description='{"section.key": "value"} of this run')] = None,
+    csv: FilePath,
+    ini: FilePath,
+    mode: OneMode = Mode.DRY_RUN,
+    account: AccountText | None = None,
+    broker: OneBroker = BrokerKind.IBKR,
+    market: FilePath | None = None,
+    overrides: Overrides | None = None,
     *,
-    confirm_live: Annotated[bool, Field(description="the second word that live needs, beside the approval")] = False,
+    confirm_live: StrictBool = False,
 ) -> State[Any]:
     """Bring the account back to its target weights; a plain call returns what result.json says.
 
     It raises the RebalanceError that ended the run, after the report was written.
+
+    Args:
+        csv: the models and their target percentages, a path on the machine that runs it
+        ini: the mix, the bands, the account and the safety rails, a path on the machine that runs it
+        mode: report_only plans from the market file; dry_run reads the account and sends nothing; paper and live
+            send orders once a person has approved them
+        account: instead of [ibkr] account_id of the settings, such as DU1234567
+        broker: ibkr is the real gateway; simulated is a gateway of our own with a made-up market; fake is the same
+            in memory
+        market: account and quotes for report_only, and for the simulated and fake brokers
+        overrides: settings of this run alone, such as {"rebalance.min_order_usd": 0}
+        confirm_live: live needs this second word, beside the approval
     """
-    request = Request(csv, ini, mode, account, broker, market, overrides or {}, confirm_live)
-    flow_run_id = _flow_run_id()
+    flow_run_id, request = _flow_run_id(), None
     try:
+        request = Request.of(
+            csv=csv,
+            ini=ini,
+            mode=mode,
+            account=account,
+            broker=broker,
+            market=market,
+            overrides=overrides,
+            confirm_live=confirm_live,
+        )
         run = prepare(request, flow_run_id, FormApprover())
         async with finishing(run), heeding_the_page(run):
             await story(run)

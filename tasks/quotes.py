@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from core.model import AccountSnapshot, Contract, MarketDataType, Mode, Quote, Symbol, Targets
 from core.wording import counted
 from tasks.run import Run
-from tasks.step import step
+from tasks.step import reading_step
 
 
-@step("Resolve the contracts")
+@reading_step("Resolve the contracts")
 async def resolve_contracts(run: Run, targets: Targets, snapshot: AccountSnapshot) -> Mapping[Symbol, Contract]:
     """The contract of every target and of every held USD ETF, and of USD.CAD when conversion is on.
 
@@ -20,7 +20,7 @@ async def resolve_contracts(run: Run, targets: Targets, snapshot: AccountSnapsho
     return await run.reader.resolve_universe(targets, snapshot, settings.symbol_overrides, with_fx=settings.fx.enabled)
 
 
-@step("Take quotes")
+@reading_step("Take quotes")
 async def take_quotes(run: Run, contracts: Mapping[Symbol, Contract]) -> Mapping[Symbol, Quote]:
     """A quote of every contract, as fresh and as complete as asking twice could make it. Raises MarketDataMissing.
 

@@ -13,7 +13,7 @@ from loguru import logger
 
 from core.broker.port import Broker
 from core.broker.rehearsal import Rehearsed
-from core.errors import MarketClosed, RebalanceError, RunCancelled
+from core.errors import MarketClosed, PacingExceeded, RebalanceError, RunCancelled
 from core.execution import Desk
 from core.hours import closed_reason
 from core.journal.port import Journal
@@ -148,6 +148,20 @@ class Run:
         self.events.append(event)
         level = "INFO" if event.kind in NEWS else "DEBUG"
         logger.bind(run_id=self.id).log(level, "{}: {}", event.kind, event.detail)
+
+    def may_read_again(self, error: RebalanceError) -> bool:
+        """Whether a step that only read may be tried again after this failure.
+
+        A lost connection once orders were sent is for reconciliation: nothing may happen before that.
+        """
+        if self.is_cancelled:
+            return False
+        return isinstance(error, PacingExceeded) or not (self.is_on_record and self.journal.orders(self.id))
+
+    @property
+    def is_rehearsed(self) -> bool:
+        """Whether the broker is a rehearsal's, on a clock of its own."""
+        return isinstance(self.broker, Rehearsed)
 
     def reach(self, point: str) -> None:
         """Let a rehearsal's world move; nothing on a real broker."""

@@ -11,10 +11,10 @@ from core.valuation import value_account
 from core.wording import counted
 from tasks.quotes import take_quotes
 from tasks.run import Run
-from tasks.step import step
+from tasks.step import reading_step, step
 
 
-@step("Check the gateway")
+@reading_step("Check the gateway")
 async def check_account(run: Run) -> None:
     """Refuse an account, a port or a clock that this mode may not trust. Raises SafetyRefused, ConnectionLost."""
     managed = await run.reader.accounts()
@@ -25,7 +25,6 @@ async def check_account(run: Run) -> None:
     check_gateway(run.settings, run.mode, port=run.broker.port, managed=managed)
 
 
-@step("Snapshot the account")
 async def take_snapshot(run: Run) -> AccountSnapshot:
     """The account, complete, with our own leftover orders cancelled first in modes that trade.
 
@@ -33,18 +32,14 @@ async def take_snapshot(run: Run) -> AccountSnapshot:
 
     Raises BrokerError; OrderStateUnknown when a leftover's cancel is not confirmed.
     """
-    snapshot = await run.reader.take_snapshot()
-    if run.mode.sends_orders:
-        cancelled = await cancel_leftovers(run.desk, snapshot)
-        if cancelled:
-            run.cancelled.extend(cancelled)
-            run.say("leftovers", f"cancelled {len(cancelled)} working orders of an earlier run")
-            snapshot = await run.reader.take_snapshot()
-    else:
+    snapshot = await read_account(run)
+    if not run.mode.sends_orders:
         for order in snapshot.working_orders:
             run.warn(
                 f"working order left alone: {order.side} {order.quantity:f} {order.symbol} {order.order_ref}".strip()
             )
+    elif snapshot.working_orders and await cancel_earlier_orders(run, snapshot):
+        snapshot = await read_account(run)
     run.before = run.before or snapshot
     run.say(
         "account",
@@ -52,6 +47,22 @@ async def take_snapshot(run: Run) -> AccountSnapshot:
         f"{counted(len(snapshot.positions), 'position')}",
     )
     return snapshot
+
+
+@reading_step("Snapshot the account")
+async def read_account(run: Run) -> AccountSnapshot:
+    """The account, complete at one moment. Raises BrokerError."""
+    return await run.reader.take_snapshot()
+
+
+@step("Cancel orders of an earlier run")
+async def cancel_earlier_orders(run: Run, snapshot: AccountSnapshot) -> bool:
+    """Whether there were working orders of ours; all are cancelled now. Raises OrderStateUnknown, BrokerError."""
+    cancelled = await cancel_leftovers(run.desk, snapshot)
+    if cancelled:
+        run.cancelled.extend(cancelled)
+        run.say("leftovers", f"cancelled {counted(len(cancelled), 'working order')} of an earlier run")
+    return bool(cancelled)
 
 
 @step("Check the account after trading")

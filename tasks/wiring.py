@@ -13,7 +13,7 @@ from core.broker.port import Broker
 from core.errors import RebalanceError
 from core.journal.memory import MemoryJournal
 from core.journal.port import Journal
-from core.model import AccountId, Outcome
+from core.model import AccountId, Mode, Outcome
 from core.refs import run_id_of
 from core.report import report_folder
 from core.safety import check_mode
@@ -100,19 +100,19 @@ def _prepared(request: Request, flow_run_id: str, approver: Approver) -> Run:
     return run
 
 
-def could_not_start(request: Request, flow_run_id: str, error: RebalanceError) -> Outcome:
+def could_not_start(request: Request | None, flow_run_id: str, error: RebalanceError) -> Outcome:
     """The end of a run that failed before it had settings, and so has nothing but its failure to report.
 
-    The session is told of it.
+    It has no request either when its parameters were wrong. The session is told of it.
     """
     own = current_session()
     now = datetime.now(UTC)
     outcome = Outcome(
         run_id=run_id_of(flow_run_id),
-        name=own.name or request.csv.stem,
-        mode=request.mode,
+        name=own.name or (request.csv.stem if request else ""),
+        mode=request.mode if request else Mode.DRY_RUN,
         broker=None,
-        account_id=AccountId(request.account or ""),
+        account_id=AccountId((request and request.account) or ""),
         started_at=now,
         ended_at=now,
         settings={},

@@ -39,7 +39,10 @@ class ModelName(StrEnum):
 
 
 class Mode(StrEnum):
-    """What a run may do; only paper and live send orders."""
+    """What a run may do: plan from files, plan from the account, trade a paper account, trade real money.
+
+    Only paper and live send orders, once a person has approved them.
+    """
 
     REPORT_ONLY = "report_only"
     DRY_RUN = "dry_run"
@@ -52,7 +55,7 @@ class Mode(StrEnum):
 
 
 class BrokerKind(StrEnum):
-    """What stands behind the broker port."""
+    """Where the account is: ibkr is the real gateway, simulated one of our own, fake the same market in memory."""
 
     IBKR = "ibkr"
     SIMULATED = "simulated"
