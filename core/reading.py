@@ -6,7 +6,8 @@ never tried again.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -58,6 +59,15 @@ class Reader:
         self._broker = broker
         self._attempts = attempts
         self._on_retry = on_retry
+
+    @contextmanager
+    def asking_once(self) -> Iterator[None]:
+        """While the block runs nothing is tried again: whoever reads has waited already."""
+        attempts, self._attempts = self._attempts, 1
+        try:
+            yield
+        finally:
+            self._attempts = attempts
 
     async def connect(self) -> None:
         """Open the connection; nothing when it is open. Raises ConnectionLost."""
@@ -207,4 +217,5 @@ def _why_waiting(what: str, state: RetryCallState, attempts: int) -> str:
 
 
 def _out_of_tries(error: BrokerError, what: str, attempts: int) -> BrokerError:
-    return type(error)(f"{what}: {error.message} ({attempts} tries)", next_step=error.next_step)
+    tries = f" ({attempts} tries)" if attempts > 1 else ""
+    return type(error)(f"{what}: {error.message}{tries}", next_step=error.next_step)

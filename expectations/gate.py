@@ -7,6 +7,7 @@ threads gave wrong verdicts (19 of 48, measured with 1.24.1).
 
 from __future__ import annotations
 
+import logging
 import os
 import warnings
 from collections.abc import Iterator, Mapping
@@ -46,6 +47,8 @@ def _loaded() -> ModuleType:
         # what Great Expectations imports uses deprecated modules (sre_constants); nothing of ours runs in here
         warnings.simplefilter("ignore", DeprecationWarning)
         from expectations import library as loaded  # noqa: PLC0415 - see above
+    # tells of each temporary folder that it makes
+    logging.getLogger("great_expectations").setLevel(logging.WARNING)
     return loaded
 
 

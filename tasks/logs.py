@@ -1,8 +1,9 @@
-"""Log lines of a run where its watchers look: on the Prefect page of the flow run."""
+"""Log lines of a run where its watchers look: on the Prefect page of the flow run, and once on the console."""
 
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -14,12 +15,19 @@ from prefect.logging import get_run_logger
 from core.model import RunId
 
 if TYPE_CHECKING:
-    from loguru import Message
+    from loguru import Message, Record
+
+TASK_RUNS = "prefect.task_runs"
+# what loguru itself adds when it is imported
+FIRST_SINK = 0
 
 
 @contextmanager
 def forwarded_to_prefect(run_id: RunId, clean: Callable[[str], str]) -> Iterator[None]:
-    """Inside the block, what is logged in this run stands in its log at the server too, as `clean` lets it be seen."""
+    """Inside the block, what is logged in this run stands in its log at the server too, as `clean` lets it be seen.
+
+    Prefect's console shows these lines as well, so loguru's own first sink shows them no longer.
+    """
 
     def forward(message: Message) -> None:
         record = message.record
@@ -32,7 +40,26 @@ def forwarded_to_prefect(run_id: RunId, clean: Callable[[str], str]) -> Iterator
     sink = logger.add(
         forward, level="INFO", format="{message}", filter=lambda record: record["extra"].get("run_id") == run_id
     )
+    logging.getLogger(TASK_RUNS).addFilter(_is_news)
+    _leave_runs_to_prefect()
     try:
         yield
     finally:
         logger.remove(sink)
+
+
+def _leave_runs_to_prefect() -> None:
+    try:
+        logger.remove(FIRST_SINK)
+    except ValueError:
+        return  # whoever runs us has sinks of his own
+    logger.add(sys.stderr, filter=_is_of_no_run)
+
+
+def _is_of_no_run(record: Record) -> bool:
+    return "run_id" not in record["extra"]
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """False for Prefect's line about a step that returned a failure: we tell of it, and it ends in `NoneType: None`."""
+    return record.exc_info is None or record.exc_info[0] is not None

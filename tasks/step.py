@@ -40,8 +40,8 @@ def step(name: str) -> Callable[[StepFunction[P, T]], StepFunction[P, T]]:
 def reading_step(name: str) -> Callable[[StepFunction[P, T]], StepFunction[P, T]]:
     """A step that only reads: Prefect tries it again where `Run.may_read_again` allows it.
 
-    This is the patience for a whole step, on top of the reader's for each message. A rehearsal waits by its own
-    clock.
+    That comes on top of the reader's patience for each message, which is used up by then and not spent again: each
+    further try asks once. A rehearsal waits by its own clock.
     """
     return _decorator(name, delays=READ_DELAYS)
 
@@ -89,10 +89,8 @@ class _Call(Generic[T]):
 
     async def make(self) -> State[Any] | None:
         """The state of the task where it is not simply done."""
-        if self._error is not None:
-            await self._wait()
         try:
-            self._results.append(await self._function())
+            self._results.append(await (self._function() if self._error is None else self._once_more()))
         except Exception as error:  # noqa: BLE001 - `answer` raises it, past Prefect
             self._error = error
             return Failed(message=_line(error))
@@ -115,11 +113,13 @@ class _Call(Generic[T]):
             raise RuntimeError(f"Prefect did not run the step: {message}")
         return self._results[0]
 
-    async def _wait(self) -> None:
+    async def _once_more(self) -> T:
         """Prefect has waited already, but for a rehearsal, whose time passes here."""
         delay = self._delays.pop(0)
         if self._run.is_rehearsed:
             await self._run.broker.sleep(delay)
+        with self._run.reader.asking_once():
+            return await self._function()
 
 
 def _may_try_again(task: Task[..., Any], task_run: TaskRun, state: State[Any]) -> bool:  # noqa: ARG001 - Prefect's form

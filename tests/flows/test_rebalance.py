@@ -7,16 +7,13 @@ import json
 
 import pytest
 from flow_runs import ACCOUNT, Given, Rehearsal, SaysYes, artifacts_of, log_of
-from prefect import Task
 from prefect.client.orchestration import get_client
 from worlds import scripted
 
-import tasks
 from core.broker.fake import FakeIB
 from core.errors import ExitCode, RunCancelled
 from core.model import Mode, OrderState
 from core.sim.world import Fault, FaultKind, Point
-from flows.rebalance import rebalance
 
 NEVER_FILLED = {"fills": scripted(fill_fraction=0)}
 
@@ -100,26 +97,6 @@ async def test_a_failure_has_one_code_and_one_line_on_the_page_in_the_report_and
     assert flow_run.state.message == f"exit 20: {result['reason']}"
     assert "Traceback" not in await log_of(client, flow_run, wanted=["exit 20: "])
     assert (result["exit_code"], on_record.exit_code) == (20, ExitCode.CONNECTION)
-
-
-def test_neither_the_flow_nor_a_step_is_ever_tried_again_by_itself():
-    steps = list(steps_of(tasks))
-    assert len(steps) >= 15
-    assert rebalance.retries == 0
-    assert {step.retries for step in steps} == {0}
-    assert not any(step.persist_result for step in steps)
-
-
-def steps_of(package):
-    """Every Prefect task inside the steps of the package."""
-    from importlib import import_module  # noqa: PLC0415
-    from pkgutil import iter_modules  # noqa: PLC0415
-
-    for found in iter_modules(package.__path__, "tasks."):
-        for value in vars(import_module(found.name)).values():
-            for cell in getattr(value, "__closure__", None) or ():
-                if isinstance(cell.cell_contents, Task):
-                    yield cell.cell_contents
 
 
 async def test_a_cancelled_run_cancels_its_working_orders_and_reports(client, tmp_path):
