@@ -8,7 +8,7 @@ export DO_NOT_TRACK := 1
 export GX_ANALYTICS_ENABLED := false
 export PYTHON
 
-.PHONY: setup setup-run run test test-all lint format bench lock goldens readme clean
+.PHONY: setup setup-run run test test-long test-all lint format bench lock goldens readme clean
 
 # for developing: what `make test` and `make lint` need
 setup:
@@ -24,18 +24,21 @@ run: setup-run
 test: setup
 	$(PYTEST) --cov --cov-report=term:skip-covered --cov-fail-under=90
 
-# The campaigns at full size.
-test-all: export REBALANCER_FUZZ_CASES ?= 10000
-test-all: export REBALANCER_CAMPAIGN_RUNS ?= 200
-test-all: export REBALANCER_ALL_SCENARIOS ?= 1
-test-all: setup
-	$(PYTEST)
+# What `make test` only takes a sample of, at full size.
+test-long: export REBALANCER_FUZZ_CASES ?= 10000
+test-long: export REBALANCER_CAMPAIGN_RUNS ?= 200
+test-long: export REBALANCER_ALL_SCENARIOS ?= 1
+test-long: setup
+	$(BIN)/pytest -n 2 -m long
+
+test-all: test test-long
 
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/shellcheck .ci/run .ci/setup.sh
 
 format: setup
 	$(BIN)/ruff check --fix .

@@ -11,8 +11,8 @@ case $kind in
     dev) lock=requirements-dev.lock ;;
     *) echo "usage: sh .ci/setup.sh run|dev" >&2; exit 2 ;;
 esac
-made_for=.venv/.set-up # the folder and the locks that .venv was made for
-complete=.venv/.set-up-$kind # the pyproject.toml that was installed when set-up last came to its end
+complete=.venv/.set-up-$kind # what a set-up that came to its end was made from
+made_in=.venv/.made-in # scripts of .venv name its folder: a clone that was moved needs another
 log=.venv/set-up.log
 started=$(date +%s)
 
@@ -44,7 +44,7 @@ choose_python() {
 usable() {
     .venv/bin/python -c "$FITS" 2>/dev/null || return 1
     [ -z "${PYTHON:-}" ] || [ "$("$PYTHON" -c "$WHICH" 2>/dev/null)" = "$(.venv/bin/python -c "$WHICH")" ] || return 1
-    [ ! -f $made_for ] || [ "$(cat $made_for)" = "$locks" ]
+    [ ! -f $made_in ] || [ "$(cat $made_in)" = "$(pwd)" ]
 }
 
 make_venv() {
@@ -101,6 +101,15 @@ progress() {
     [ ! -t 1 ] || printf '\r\033[K%.79s' "${1:+    $1}"
 }
 
+# Packages of an earlier lock file that neither lock file has now.
+remove_leftovers() {
+    sed -n 's/^\([A-Za-z0-9-]*\)==.*/\1/p' requirements.lock requirements-dev.lock >.venv/.locked
+    leftovers=$(pip freeze --all --exclude-editable | sed 's/[ =].*//' | tr 'A-Z_.' 'a-z-' | grep -vxF -e pip -f .venv/.locked) ||
+        return 0
+    # shellcheck disable=SC2086 # one word for each package
+    pip uninstall --yes $leftovers >>$log 2>&1 || explain
+}
+
 # What pip's failure means, and what to do about it.
 explain() {
     missing=$(sed -n 's/.*No matching distribution found for \([^ ]*\).*/\1/p' $log | head -n 1)
@@ -120,28 +129,27 @@ explain() {
     fail "pip could not install; its last words (all of them: $log):" "$(tail -n 5 $log)"
 }
 
-locks=$(pwd && cksum requirements.lock requirements-dev.lock)
-project=$(cksum pyproject.toml)
+inputs=$(cksum requirements.lock requirements-dev.lock pyproject.toml)
 if usable; then
-    [ "$(cat "$complete" 2>/dev/null)" != "$project" ] || exit 0
+    [ "$(cat "$complete" 2>/dev/null)" != "$inputs" ] || exit 0
     say "1/4: going on with the .venv that is there"
 else
     make_venv
-    printf '%s\n' "$locks" >$made_for
 fi
+pwd >$made_in
 rm -f .venv/.set-up-*
 : >$log
 
 keep_only_sources
 say "2/4: installing the packages of $lock (about a minute)"
 install --require-hashes -r "$lock"
+remove_leftovers
 say "3/4: installing the rebalancer itself"
 install --no-build-isolation -e .
 say "4/4: checking that they fit together"
 words=$(pip check 2>&1) || fail "$lock does not fit pyproject.toml or this Python:" "$words" \
     "after a change to the dependencies: make lock; otherwise: git checkout -- requirements.lock requirements-dev.lock"
 
-printf '%s\n' "$locks" >$made_for
-[ "$kind" = run ] || printf '%s\n' "$project" >.venv/.set-up-run
-printf '%s\n' "$project" >"$complete"
+[ "$kind" = run ] || printf '%s\n' "$inputs" >.venv/.set-up-run
+printf '%s\n' "$inputs" >"$complete"
 say "done in $(($(date +%s) - started)) s; to type \`rebalance\` yourself: source .venv/bin/activate (fish: activate.fish)"

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 FUZZ_CASES = int(os.environ.get("REBALANCER_FUZZ_CASES", "500"))
 
-fuzzed = settings(max_examples=FUZZ_CASES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+def fuzzed(test: Callable[..., None]) -> Callable[..., None]:
+    """The property test with as many cases as asked for."""
+    sized = settings(max_examples=FUZZ_CASES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    return pytest.mark.long(sized(test))
 
 
 def mutations(valid: bytes) -> st.SearchStrategy[bytes]:

@@ -15,6 +15,8 @@ from campaign.troubles import random_trouble
 
 RUNS = int(os.environ.get("REBALANCER_CAMPAIGN_RUNS", "20"))
 
+pytestmark = pytest.mark.long
+
 each_seed = pytest.mark.parametrize("seed", [f"seed-{number}" for number in range(RUNS)])
 
 

@@ -162,6 +162,7 @@ def rehearsals(draw):
     return a_world, draw(st.lists(asks(1 if a_world.faults else 5), min_size=1, max_size=25))
 
 
+@pytest.mark.long
 @pytest.mark.timeout(3600)  # at full size it asks for minutes
 @given(rehearsals())
 @settings(max_examples=CASES, derandomize=True)  # new cases are for whoever changes a broker to look for

@@ -88,6 +88,7 @@ async def _batch(seed):
     return sent
 
 
+@pytest.mark.long
 @pytest.mark.timeout(3600)
 async def test_no_frame_of_any_client_brings_the_gateway_down_or_makes_it_grow():
     warm = None

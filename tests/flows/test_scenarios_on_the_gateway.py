@@ -36,6 +36,7 @@ def but_for_times_and_ids(rehearsal: Rehearsal) -> dict[str, Any]:
     return document
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", NAMES)
 def test_a_scenario_has_the_same_result_in_memory_and_over_the_wire(name, tmp_path):
     path = SCENARIOS / f"{name}.yaml"

@@ -26,6 +26,7 @@ ROOT = Path(__file__).parent.parent.parent
 COPIED = (".ci", "core", "deployments", "expectations", "flows", "tasks", "pyproject.toml", "README.md")
 BUILT_WITH = "setuptools"
 LATE = "late"  # a package of this test alone, which comes to the registry after the others
+LEFTOVER = "leftover"  # a package that an earlier lock file had
 
 
 def locked(lock: str) -> list[Requirement]:
@@ -122,6 +123,7 @@ def tries(tmp_path_factory) -> Tries:
             shutil.copy(ROOT / name, folder)
     registry = folder / "registry"
     registry.mkdir()
+    wheel(registry, LEFTOVER, "1.0", [])
     lock = wheel(registry, LATE, "1.0", []) + fill(registry)
     for name in ("requirements.lock", "requirements-dev.lock"):
         (folder / name).write_text(lock)
@@ -136,6 +138,7 @@ def tries(tmp_path_factory) -> Tries:
     wheel(registry, LATE, "1.0", ["httpx"])
     altered = set_up(folder)
     kept.rename(late)
+    pip_of(folder, "install", LEFTOVER)
     return Tries(folder, unreachable, lacking, altered, set_up(folder), set_up(folder, PIP_FIND_LINKS="/nowhere"))
 
 
