@@ -8,24 +8,24 @@ import os
 import sys
 import termios
 
-from rich.markdown import Markdown
-
 from core.errors import ApprovalExpired
 from core.masking import VISIBLE
 from core.model import Mode
-from deployments.terminal import errors_console
+from core.report import plan_warnings
+from deployments.terminal import errors_console, show_plan, show_warnings
 from tasks.approver import Answer, Question
 
 LONGEST_LINE = 4096
 
 
 class SaidYes:
-    """`--yes` in paper: the person who typed the command has approved."""
+    """`--yes` in paper: the person who typed the command has approved; the plan is shown all the same."""
 
     how = "--yes"
 
     async def ask(self, question: Question) -> Answer:
         """Yes."""
+        show_plan(question.plan, errors_console())
         return Answer(approve=True, approver=login(), account_suffix=question.plan.account_id[-VISIBLE:])
 
 
@@ -36,7 +36,8 @@ class AtTerminal:
 
     async def ask(self, question: Question) -> Answer:
         """What was typed; the end of the input is a no. Raises ApprovalExpired when nothing was typed in time."""
-        errors_console().print(Markdown(question.markdown))
+        show_plan(question.plan, errors_console())
+        show_warnings(plan_warnings(question.plan))
         # what was typed before the plan could be read is no answer to it
         termios.tcflush(sys.stdin, termios.TCIFLUSH)
         try:

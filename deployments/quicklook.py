@@ -34,8 +34,7 @@ def show_blend(request: Request, *, as_json: bool) -> None:
         print(json.dumps(document, indent=2))  # noqa: T201 - the document that --json promises
         return
     terminal.console().print(_blend_table(targets))
-    for warning in settings.warnings:
-        terminal.errors_console().print(f"warning: {warning}", style="yellow", markup=False)
+    terminal.show_warnings(settings.warnings)
 
 
 def show_plan(request: Request, *, as_json: bool) -> None:
@@ -49,19 +48,17 @@ def show_plan(request: Request, *, as_json: bool) -> None:
         print(plan_json(plan), end="")  # noqa: T201 - the document that --json promises
         return
     terminal.show_plan(plan, terminal.console())
-    for warning in (*settings.warnings, *plan_warnings(plan)):
-        terminal.errors_console().print(f"warning: {warning}", style="yellow", markup=False)
+    terminal.show_warnings((*settings.warnings, *plan_warnings(plan)))
 
 
 async def _plan(settings: Settings, targets: Targets, broker: Broker) -> Plan:
     rules = settings.plan_rules(Mode.DRY_RUN)
-    reader = Reader(broker, settings.ibkr.read_attempts, on_retry=_say)
+    reader = Reader(broker, settings.ibkr.read_attempts, on_retry=lambda text: terminal.show_warnings((text,)))
     await reader.connect()
     try:
         check_gateway(settings, Mode.DRY_RUN, port=broker.port, managed=await reader.accounts())
         warning = check_clock(Mode.DRY_RUN, broker.clock_gap)
-        if warning:
-            _say(warning)
+        terminal.show_warnings((warning,) if warning else ())
         snapshot = await reader.take_snapshot()
         contracts = await reader.resolve_universe(
             targets, snapshot, settings.symbol_overrides, with_fx=settings.fx.enabled
@@ -69,8 +66,7 @@ async def _plan(settings: Settings, targets: Targets, broker: Broker) -> Plan:
         taken = await reader.take_quotes(tuple(contracts.values()), rules.quotes, refuse_not_live=False)
     finally:
         await broker.disconnect()
-    for warning in taken.warnings:
-        _say(warning)
+    terminal.show_warnings(taken.warnings)
     inputs = PlanInputs(
         run_id=run_id_of(str(uuid4())),
         mode=Mode.DRY_RUN,
@@ -82,10 +78,6 @@ async def _plan(settings: Settings, targets: Targets, broker: Broker) -> Plan:
         fx_closed=fx_closed_reason(broker.now()) if settings.fx.prefer_market_hours else None,
     )
     return make_plan(inputs, rules)
-
-
-def _say(text: str) -> None:
-    terminal.errors_console().print(f"warning: {text}", style="yellow", markup=False)
 
 
 def _blend_table(targets: Targets) -> Table:

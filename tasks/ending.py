@@ -68,15 +68,15 @@ def _failures_kept(run: Run) -> Iterator[None]:
     except StageStopped:
         pass  # its causes are on the run already
     except RebalanceError as error:
-        run.fail(error)
+        run.stop(error)
     except (asyncio.CancelledError, KeyboardInterrupt, TerminationSignal):
         # a signal is raised in whatever runs just then, this block included
         if not any(isinstance(error, RunCancelled) for error in run.errors):
-            run.fail(RunCancelled("the run was cancelled", next_step="see its report for what was sent before"))
+            run.stop(RunCancelled("the run was cancelled", next_step="see its report for what was sent before"))
         raise
     except Exception as error:  # noqa: BLE001 - whatever it is, the report is written and the code is 70
         logger.exception("unforeseen failure")
-        run.fail(unforeseen(error, f"look into {run.folder / RUN_LOG}, and report it"))
+        run.stop(unforeseen(error, f"look into {run.folder / RUN_LOG}, and report it"))
 
 
 @contextmanager

@@ -29,6 +29,7 @@ async def convert_currency(run: Run, plan: Plan, now: PlanInputs) -> None:
         return
     if now.fx_closed:
         run.warn(f"nothing was converted: {now.fx_closed}")
+        run.unsent[USD_CAD] = now.fx_closed
         return
     rules = run.rules
     market = fx_market(
@@ -38,7 +39,9 @@ async def convert_currency(run: Run, plan: Plan, now: PlanInputs) -> None:
         raise MarketDataMissing(f"USD.CAD: {market.why_not}", next_step="run again when USD.CAD is quoted")
     quantity = affordable(plan.fx.quantity, now.snapshot.cash.get(CAD, ZERO), market)
     if quantity < plan.fx.quantity:
-        run.warn(f"USD.CAD: {quantity:f} of {plan.fx.quantity:f} USD, for the rate is now {market.worst:f} at worst")
+        less = f"{quantity:,f} of {plan.fx.quantity:,f} USD, for the rate is now {market.worst:f} at worst"
+        run.unsent[USD_CAD] = less
+        run.warn(f"USD.CAD: {less}")
     if quantity:
         await send(run, Stage.FX, [_order(run, plan, quantity, market.worst)])
 

@@ -24,6 +24,7 @@ from core.model import (
     GateVerdict,
     Mode,
     Order,
+    OrderRecord,
     Outcome,
     Plan,
     PlanRules,
@@ -52,7 +53,8 @@ class Run:
     `plan` is the newest one and `before` the account it was made from; `errors` are in order of time.
     `is_cancelled` says that somebody cancelled the run on its page, `is_on_record`
     says that the journal has started it; `is_reported` turns false where a report would take the
-    place of an earlier one.
+    place of an earlier one. `unsent` says why single trades of the plan were left out, `stopped_by` why
+    no more was sent.
     """
 
     id: RunId
@@ -79,6 +81,8 @@ class Run:
     gates: dict[str, GateVerdict] = field(default_factory=dict)
     events: list[RunEvent] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    unsent: dict[Symbol, str] = field(default_factory=dict)
+    stopped_by: RebalanceError | None = None
     errors: list[RebalanceError] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -109,6 +113,11 @@ class Run:
         """Keep the failure; the first is the cause."""
         self.errors.append(error)
         logger.bind(run_id=self.id).error("exit {}: {}", int(error.exit_code), error)
+
+    def stop(self, error: RebalanceError) -> None:
+        """Keep the failure as what ended the run: trades that were not sent by now were not sent because of it."""
+        self.fail(error)
+        self.stopped_by = self.stopped_by or error
 
     def refuse_or_warn(self, error: RebalanceError) -> None:
         """Raise what only matters when orders go out; warn in the modes that send none, so that one can rehearse."""
@@ -179,6 +188,7 @@ class Run:
 
     def outcome(self) -> Outcome:
         """Everything the report is made from, as of now."""
+        orders = self.journal.orders(self.id) if self.is_on_record else ()
         return Outcome(
             run_id=self.id,
             name=self.name,
@@ -193,7 +203,8 @@ class Run:
             after=self.after,
             valuation_after=self.valuation_after,
             residual_drift_bps=self.residual_drift_bps,
-            orders=self.journal.orders(self.id) if self.is_on_record else (),
+            orders=orders,
+            not_sent=self._not_sent(orders),
             cancelled=tuple(self.cancelled),
             approvals=tuple(self.approvals),
             gates=tuple(self.gates.values()),
@@ -201,3 +212,12 @@ class Run:
             warnings=tuple(self.warnings),
             errors=tuple(self.errors),
         )
+
+    def _not_sent(self, orders: Iterable[OrderRecord]) -> dict[Symbol, str]:
+        """Why each trade of the plan that has no order was not sent; nothing in modes that send none."""
+        if self.plan is None or not self.mode.sends_orders:
+            return {}
+        made = {record.order.contract.symbol for record in orders}
+        stopped = self.stopped_by or next(iter(self.errors), None)
+        why = stopped.message if stopped else ""
+        return {symbol: self.unsent.get(symbol, why) for symbol in self.plan.traded if symbol not in made}

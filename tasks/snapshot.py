@@ -6,6 +6,7 @@ from core.drift import measure
 from core.execution import cancel_leftovers, end_survivors, unexplained_changes
 from core.masking import mask_account
 from core.model import AccountSnapshot
+from core.money import ZERO
 from core.safety import check_clock, check_gateway
 from core.valuation import value_account
 from core.wording import counted
@@ -88,6 +89,7 @@ async def review_account(run: Run) -> None:
     quotes = await take_quotes(run, plan.contracts)
     valuation = value_account(after, plan.targets, plan.contracts, quotes, run.rules)
     run.valuation_after = valuation
-    run.residual_drift_bps = {
+    # a symbol sold out that has no target has left the universe: nothing is held of it, nothing is wanted
+    run.residual_drift_bps = {line.symbol: ZERO for line in plan.lines} | {
         line.symbol: line.drift_bps for line in measure(plan.targets, valuation, run.rules.trigger)
     }

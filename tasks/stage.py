@@ -56,6 +56,7 @@ async def send(run: Run, stage: Stage, orders: Sequence[Order], lines: Sequence[
     complete = sum(record.filled == record.order.quantity for record in result.records)
     run.say(stage.lower(), f"{complete} of {counted(len(result.records), 'order')} filled")
     if result.stops:
+        run.stopped_by = result.stopped_by
         raise StageStopped("nothing more is sent in this run; its report says why")
 
 

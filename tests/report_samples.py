@@ -121,7 +121,7 @@ LINES = (
         quantity=D(30),
         limit=Limit(OrderType.MKT, None, D("49.95"), D("50.00"), "wide spread: market", "ARKK: wide spread of 80 bps"),
         untargeted=True,
-        reason="held without a target",
+        reason="held without a target; 0.5 of a share stays, only whole shares can be sold",
         rest=D("0.5"),
     ),
     sample_line("VTI", side=Side.BUY, quantity=D(97), reason="under its target by more than the band of 50 bps"),

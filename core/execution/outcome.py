@@ -30,7 +30,7 @@ STOPS_SENDING = (Failure.MARGIN, Failure.FRACTION, Failure.PACING)
 class StageResult:
     """`records` in the order they were intended, `errors` in order of time, `unsent` what was never sent.
 
-    `stops` says that the run may send nothing more: the kill switch, a lost connection, an unknown order,
+    `stopped_by` is why the run may send nothing more: the kill switch, a lost connection, an unknown order,
     a refused margin and the like. A rejected or partly filled order alone does not stop the next stage,
     which is sized by what really filled.
     """
@@ -38,7 +38,12 @@ class StageResult:
     records: tuple[OrderRecord, ...]
     errors: tuple[RebalanceError, ...] = ()
     unsent: tuple[Order, ...] = ()
-    stops: bool = False
+    stopped_by: RebalanceError | None = None
+
+    @property
+    def stops(self) -> bool:
+        """Whether the run may send nothing more."""
+        return self.stopped_by is not None
 
 
 def rejection(record: OrderRecord) -> BrokerError:

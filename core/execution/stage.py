@@ -82,6 +82,7 @@ class StageRun:
         self._alarms_seen = len(floor.watch.alarms)
         self._is_frozen = False
         self._is_broken = False
+        self._stopped_by: RebalanceError | None = None
 
     async def run(self) -> None:
         """Send and watch until every order has ended, or what happened forbids to go on. Raises OutputFailed."""
@@ -103,6 +104,7 @@ class StageRun:
         """Keep a failure that ends the stage: nothing more is sent, and what works is cancelled."""
         self._errors.append(error)
         self._is_broken = True
+        self._stopped_by = self._stopped_by or error
 
     def result(self) -> StageResult:
         """How the stage went, from what is on record."""
@@ -112,7 +114,7 @@ class StageRun:
             records=records,
             errors=tuple(self._errors),
             unsent=(*unsent, *self._queue),
-            stops=self._is_broken or self._is_frozen,
+            stopped_by=self._stopped_by,
         )
 
     def _must_break(self) -> bool:
@@ -254,8 +256,11 @@ class StageRun:
     def _judge(self, record: OrderRecord) -> None:
         """Keep the failure that an ended order is; an unknown one has raised its alarm already."""
         if record.state is OrderState.REJECTED:
-            self._errors.append(rejection(record))
-            self._is_frozen = self._is_frozen or record.failure in STOPS_SENDING
+            refused = rejection(record)
+            self._errors.append(refused)
+            if record.failure in STOPS_SENDING:
+                self._is_frozen = True
+                self._stopped_by = self._stopped_by or refused
         elif record.state is not OrderState.UNKNOWN and record.filled < record.order.quantity:
             self._errors.append(incomplete(record))
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from core.model.market import Contract, Price
-from core.model.words import AccountId, Currency, Cut, Mode, ModelName, OrderType, RunId, Side, Symbol
+from core.model.words import USD_CAD, AccountId, Currency, Cut, Mode, ModelName, OrderType, RunId, Side, Symbol
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +198,12 @@ class Plan:
         return tuple(line for line in self.lines if line.side is Side.BUY)
 
     @property
+    def traded(self) -> tuple[Symbol, ...]:
+        """The symbols of all orders, in the order of trading: currency, sells, buys."""
+        fx = (USD_CAD,) if self.fx and self.fx.quantity else ()
+        return (*fx, *(line.symbol for line in (*self.sells, *self.buys)))
+
+    @property
     def trades(self) -> bool:
         """Whether any order would be sent."""
-        return bool(self.sells or self.buys or (self.fx and self.fx.quantity))
+        return bool(self.traded)

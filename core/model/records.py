@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -164,7 +164,8 @@ class Outcome:
     """Everything a report is made from; nothing in a report is computed from anywhere else.
 
     `plan` is None when the run ended before there was one; `after` and `valuation_after` when the
-    account was not read again. `errors` in order of time: the first cause first.
+    account was not read again. `errors` in order of time: the first cause first. `not_sent` says why of each
+    trade of the plan that never became an order, "" where nobody knows; it is empty in modes that send none.
     """
 
     run_id: RunId
@@ -181,6 +182,7 @@ class Outcome:
     valuation_after: Valuation | None = None
     residual_drift_bps: Mapping[Symbol, Decimal] | None = None
     orders: tuple[OrderRecord, ...] = ()
+    not_sent: Mapping[Symbol, str] = field(default_factory=dict)
     cancelled: tuple[WorkingOrder, ...] = ()
     approvals: tuple[Approval, ...] = ()
     gates: tuple[GateVerdict, ...] = ()

@@ -18,6 +18,7 @@ from core.money import HUNDRED, shown
 UNKNOWN = "unknown"
 
 _PLAIN_NUMBER = re.compile(r"[-+]?\d+(\.\d+)?")
+_NUMBER_FIRST = re.compile(r"([-+]?)(\d*)(.*)", re.DOTALL)
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
@@ -41,10 +42,14 @@ def shares(quantity: Decimal | None) -> str:
     return "" if quantity is None else _shorten(shown(quantity, 4), least=0)
 
 
-def grouped(quantity: Decimal) -> str:
+def amount(value: Decimal | None) -> str:
+    """An amount as a person reads it: `1,234.50`."""
+    return with_commas(money(value))
+
+
+def grouped(quantity: Decimal | None) -> str:
     """A quantity as a person reads it: `41,925`, `1,000.5`."""
-    whole, point, decimals = shares(quantity).partition(".")
-    return f"{int(whole):,}{point}{decimals}"
+    return with_commas(shares(quantity))
 
 
 def whole(amount: Decimal) -> str:
@@ -65,8 +70,14 @@ def utc(moment: datetime | None) -> str:
 
 
 def in_currency(amount: Decimal | None, currency: Currency) -> str:
-    """`1234.50 CAD`, or unknown."""
-    return UNKNOWN if amount is None else f"{money(amount)} {currency}"
+    """`1,234.50 CAD`, or unknown."""
+    return UNKNOWN if amount is None else with_commas(f"{money(amount)} {currency}")
+
+
+def with_commas(text: str) -> str:
+    """The number at the start of a text as a person reads it: `-12,345.60 USD`; any other text as it is."""
+    sign, digits, rest = _NUMBER_FIRST.fullmatch(text).groups()  # type: ignore[union-attr]  # it matches any text
+    return f"{sign}{int(digits):,}{rest}" if digits else text
 
 
 def csv_text(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -43,8 +43,8 @@ def totals_figures(plan: Plan) -> Figures:
         ("gross exposure after", pct(totals.gross_after)),
         ("net exposure after", pct(totals.net_after)),
         *((f"cash {name} after", formats.in_currency(cash, name)) for name, cash in sorted(totals.cash_after.items())),
-        ("sum of absolute drift now", f"{formats.bps(totals.drift_before_bps)} bps"),
-        ("sum of absolute drift after", f"{formats.bps(totals.drift_after_bps)} bps"),
+        ("sum of absolute drift now", formats.with_commas(f"{formats.bps(totals.drift_before_bps)} bps")),
+        ("sum of absolute drift after", formats.with_commas(f"{formats.bps(totals.drift_after_bps)} bps")),
     ]
 
 
@@ -55,25 +55,29 @@ def conversion_figures(leg: FxLeg) -> Figures:
         ("limit (CAD per USD)", limit),
         ("planning rate", formats.price(leg.planning_rate)),
         ("worst rate", formats.price(leg.worst_rate)),
-        ("CAD needed", formats.money(leg.cad_needed)),
-        ("USD short", formats.money(leg.shortfall)),
+        ("CAD needed", formats.amount(leg.cad_needed)),
+        ("USD short", formats.amount(leg.shortfall)),
     ]
 
 
 def outside_table(plan: Plan) -> str:
     """Positions that the plan may not touch, each with the reason; empty without one."""
     rows = [
-        (holding.symbol, formats.shares(holding.quantity), formats.money(holding.value), holding.why)
+        (
+            holding.symbol,
+            formats.grouped(holding.quantity),
+            formats.amount(holding.value),
+            holding.why,
+        )
         for holding in sorted(plan.valuation.outside, key=lambda holding: holding.symbol)
     ]
     return table(("symbol", "shares", "USD", "why"), rows, RIGHT) if rows else ""
 
 
 def order_reason(line: TradeLine) -> str:
-    """Why the line trades, how its limit was made, and what fraction of a share stays."""
-    priced = f"; limit: {line.limit.how}" if line.limit and line.limit.how else ""
-    rest = f"; {formats.shares(line.rest)} of a share stays" if line.rest else ""
-    return f"{line.reason}{priced}{rest}"
+    """Why the line trades or does not, and how its limit was made."""
+    priced = f"; limit: {line.limit.how}" if line.side and line.limit and line.limit.how else ""
+    return f"{line.reason}{priced}"
 
 
 def limit_text(limit: Limit | None) -> str:
@@ -84,7 +88,7 @@ def limit_text(limit: Limit | None) -> str:
 
 
 def usd(amount: Decimal) -> str:
-    """`1234.50 USD`."""
+    """`1,234.50 USD`."""
     return formats.in_currency(amount, USD)
 
 

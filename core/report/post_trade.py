@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from decimal import Decimal
 
 from core.errors import RebalanceError, leading
 from core.masking import mask_account, mask_accounts
 from core.model import (
+    USD,
     AccountSnapshot,
     Currency,
     OrderRecord,
@@ -21,48 +23,82 @@ from core.model import (
 )
 from core.money import ZERO
 from core.report import formats
+from core.report.facts import balances_text
 from core.report.formats import UNKNOWN, bullets, document, section, table
-from core.report.rows import POST_TRADE_COLUMNS, PostTradeRow, by_drift, post_trade_rows
-from core.report.sections import approvals_section, gates_section, run_warnings, warnings_section
+from core.report.rows import (
+    POST_TRADE_COLUMNS,
+    PostTradeRow,
+    by_drift,
+    commissions,
+    post_trade_rows,
+    unsent_trades,
+)
+from core.report.sections import approvals_section, gates_section, mode_text, run_warnings, warnings_section
 
 _TEXT_COLUMNS = ("symbol", "side", "status")
 _RIGHT = ("before", "after", "change", "shares", "filled", "code", "target_pct", "drift_before", "planned", "residual")
 
 
 def post_trade_csv(outcome: Outcome) -> str:
-    """post_trade.csv; the header alone when no order was made."""
-    rows = post_trade_rows(outcome.orders, outcome.residual_drift_bps)
-    return formats.csv_text(POST_TRADE_COLUMNS, (row.cells for row in rows))
+    """post_trade.csv: every order, and every trade of the plan that was not sent; the header alone without any."""
+    return formats.csv_text(POST_TRADE_COLUMNS, (row.cells for row in post_trade_rows(outcome)))
 
 
 def post_trade_markdown(outcome: Outcome) -> str:
-    """post_trade.md."""
+    """post_trade.md: what happened first, what was looked at after it, the settings last.
+
+    What did not happen is left out: a dry run has no orders, no cash after and no drift that is left.
+    """
     text = document(
-        f"# Rebalance {outcome.run_id}: {outcome.status.replace('_', ' ')}",
+        f"# Rebalance {outcome.run_id}: {outcome.ending.lower()}",
         _head(outcome),
         section("What went wrong", _errors(outcome.errors)),
         warnings_section(run_warnings(outcome)),
-        section("Orders", _orders(outcome), _order_totals(outcome.orders)),
+        section("Orders", _orders(outcome), _notes(outcome)),
         section("Residual drift", _drift(outcome)),
         section("Cash", _cash(outcome)),
         section("Orders of an earlier run, cancelled first", _cancelled(outcome.cancelled)),
-        gates_section(outcome.gates),
         approvals_section(outcome.approvals),
+        gates_section(outcome.gates),
         section("Settings", _settings(outcome)),
     )
     return mask_accounts(text, outcome.account_id)
 
 
+def cash_after(outcome: Outcome) -> str:
+    """`2,770.28 CAD, 681.93 USD`; empty when the account was not read after trading."""
+    return balances_text(_balances(outcome.after))
+
+
+def totals_text(outcome: Outcome) -> str:
+    """What was sold, bought and paid in commissions; empty when no order was made."""
+    orders = outcome.orders
+    if not orders:
+        return ""
+    sold, bought = (formats.in_currency(_notional(orders, side), USD) for side in (Side.SELL, Side.BUY))
+    return f"sold {sold}, bought {bought}, {_commissions(orders)}"
+
+
+def order_notes(outcome: Outcome) -> tuple[str, ...]:
+    """What was said of single orders, by the broker or by us, and why trades of the plan were not sent."""
+    orders = outcome.orders
+    return (
+        *(f"{record.order.ref}: {record.state.label}, {record.reason}" for record in orders if record.reason),
+        *(_unreported(record) for record in orders if record.reported_filled > record.filled),
+        *(trade.text for trade in unsent_trades(outcome)),
+    )
+
+
 def _head(outcome: Outcome) -> str:
     rows = [
-        ("name", outcome.name),
+        ("result", outcome.reason),
+        ("exit code", f"{outcome.exit_code.value} {outcome.exit_code.name.lower().replace('_', ' ')}"),
         ("account", mask_account(outcome.account_id)),
-        ("mode", outcome.mode),
+        ("mode", mode_text(outcome.mode)),
         ("broker", outcome.broker or "none"),
+        ("name", outcome.name),
         ("started", formats.utc(outcome.started_at)),
         ("ended", formats.utc(outcome.ended_at)),
-        ("exit code", f"{outcome.exit_code.value} {outcome.exit_code.name.lower().replace('_', ' ')}"),
-        ("result", outcome.reason),
     ]
     return table(("run", outcome.run_id), [row for row in rows if row[1]])
 
@@ -79,39 +115,36 @@ def _errors(errors: tuple[RebalanceError, ...]) -> str:
 
 
 def _orders(outcome: Outcome) -> str:
-    rows = post_trade_rows(outcome.orders, outcome.residual_drift_bps)
+    rows = post_trade_rows(outcome)
     if not rows:
-        return "No order was made."
+        return "None was due." if outcome.mode.sends_orders and outcome.plan else ""
     right = [column for column in POST_TRADE_COLUMNS if column not in _TEXT_COLUMNS]
     return table(POST_TRADE_COLUMNS, map(_for_reading, rows), right)
 
 
 def _for_reading(row: PostTradeRow) -> tuple[str, ...]:
-    """An empty commission of an order that filled is one nobody knows yet."""
-    cells = dict(zip(POST_TRADE_COLUMNS, row.cells, strict=True))
-    if row.filled_shares != "0":
-        cells["commission"] = row.commission or UNKNOWN
-    return tuple(cells.values())
+    """An empty commission of an order that filled is one nobody knows yet; why a trade was not sent stands below."""
+    is_unknown = not row.commission and row.filled_shares != "0"
+    shown = replace(row, status=row.state, commission=UNKNOWN if is_unknown else row.commission)
+    return tuple(map(formats.with_commas, shown.cells))
 
 
-def _order_totals(orders: tuple[OrderRecord, ...]) -> str:
-    if not orders:
-        return ""
+def _notes(outcome: Outcome) -> str:
+    return bullets(filter(None, (totals_text(outcome), *order_notes(outcome))))
+
+
+def _commissions(orders: tuple[OrderRecord, ...]) -> str:
     fills = [fill for record in orders for fill in record.fills]
-    unknown = sum(fill.commission is None for fill in fills)
-    sold, bought = (formats.money(_notional(orders, side)) for side in (Side.SELL, Side.BUY))
-    lines = [
-        f"sold {sold} USD, bought {bought} USD",
-        f"commissions of {unknown} of {len(fills)} fills are {UNKNOWN}" if unknown else "",
-        *(f"{record.order.ref}: {record.state.label}, {record.reason}" for record in orders if record.reason),
-        *(_unreported(record) for record in orders if record.reported_filled > record.filled),
-    ]
-    return bullets(filter(None, lines))
+    sums = commissions(fills)
+    if sums is None:
+        unknown = sum(fill.commission is None for fill in fills)
+        return f"commissions of {unknown} of {len(fills)} fills are {UNKNOWN}"
+    return f"commissions {balances_text(sums)}" if sums else "no commissions, as nothing filled"
 
 
 def _unreported(record: OrderRecord) -> str:
-    counted, arrived = formats.shares(record.reported_filled), formats.shares(record.filled)
-    return f"{record.order.ref}: the broker counts {counted} filled, fills of {arrived} have arrived"
+    reported, arrived = formats.shares(record.reported_filled), formats.shares(record.filled)
+    return f"{record.order.ref}: the broker counts {reported} filled, fills of {arrived} have arrived"
 
 
 def _notional(orders: Iterable[OrderRecord], side: Side) -> Decimal:
@@ -129,51 +162,59 @@ def _notional(orders: Iterable[OrderRecord], side: Side) -> Decimal:
 
 def _drift(outcome: Outcome) -> str:
     residual = outcome.residual_drift_bps
-    if outcome.plan is None:
+    if outcome.plan is None or not outcome.was_sent:
         return ""
     if residual is None:
-        return "The account was not read again." if outcome.orders else ""
+        return "The account was not read again."
     rows = [
         _drift_row(line, residual.get(line.symbol), outcome.valuation_after) for line in by_drift(outcome.plan.lines)
     ]
     total = sum(map(abs, residual.values()), ZERO)
     totals = outcome.plan.totals
-    rows.append(
-        ("sum of absolute drift", "", "", *map(formats.bps, (totals.drift_before_bps, totals.drift_after_bps, total)))
-    )
-    header = ("symbol", "target_pct", "current_pct", "drift_before", "planned", "residual")
-    return table(header, rows, (*_RIGHT, "current_pct"))
+    sums = map(_bps, (totals.drift_before_bps, totals.drift_after_bps, total))
+    header = ("symbol", "shares", "target_pct", "current_pct", "drift_before", "planned", "residual")
+    return table(header, [*rows, ("sum of absolute drift", "", "", "", *sums)], (*_RIGHT, "current_pct"))
 
 
 def _drift_row(line: TradeLine, residual: Decimal | None, after: Valuation | None) -> tuple[str, ...]:
     return (
         line.symbol,
+        formats.grouped(_held(line.symbol, after)),
         formats.percent(line.target),
         formats.percent(_weight(line.symbol, after)),
-        formats.bps(line.drift_bps),
-        formats.bps(line.projected_drift_bps),
-        formats.bps(residual),
+        _bps(line.drift_bps),
+        _bps(line.projected_drift_bps),
+        _bps(residual),
     )
 
 
+def _bps(value: Decimal | None) -> str:
+    return formats.with_commas(formats.bps(value))
+
+
+def _held(symbol: Symbol, after: Valuation | None) -> Decimal | None:
+    """Shares after trading: what has left the universe was sold out."""
+    return None if after is None else after.held.get(symbol, ZERO)
+
+
 def _weight(symbol: Symbol, after: Valuation | None) -> Decimal | None:
-    if after is None or symbol not in after.prices or not after.investable:
+    if after is None or not after.investable:
         return None
-    return after.held[symbol] * after.prices[symbol].value / after.investable
+    held = after.held.get(symbol, ZERO)
+    return held * after.prices[symbol].value / after.investable if held else ZERO
 
 
 def _cash(outcome: Outcome) -> str:
-    before, after = outcome.before, outcome.after
-    currencies = sorted({*_balances(before), *_balances(after)})
-    rows = [
-        _cash_row(currency, _balances(before).get(currency), _balances(after).get(currency)) for currency in currencies
-    ]
+    if not outcome.was_sent:
+        return ""
+    before, after = _balances(outcome.before), _balances(outcome.after)
+    rows = [_cash_row(currency, before.get(currency), after.get(currency)) for currency in sorted({*before, *after})]
     return table(("currency", "before", "after", "change"), rows, _RIGHT) if rows else ""
 
 
 def _cash_row(currency: Currency, before: Decimal | None, after: Decimal | None) -> tuple[str, ...]:
     change = None if before is None or after is None else after - before
-    return (currency, *(formats.money(amount) or UNKNOWN for amount in (before, after, change)))
+    return (currency, *(formats.amount(amount) or UNKNOWN for amount in (before, after, change)))
 
 
 def _balances(snapshot: AccountSnapshot | None) -> dict[Currency, Decimal]:

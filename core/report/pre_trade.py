@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from core.masking import mask_account, mask_accounts
-from core.model import CAD, USD, Approval, FxLeg, GateVerdict, Mode, Plan, TradeLine
+from core.model import CAD, USD, Approval, FxLeg, GateVerdict, Plan, TradeLine
 from core.money import ZERO
 from core.report import formats
-from core.report.formats import document, section, table
+from core.report.formats import bullets, document, section, table
 from core.report.plan_tables import (
     RIGHT,
     account_figures,
@@ -23,7 +23,14 @@ from core.report.plan_tables import (
     totals_figures,
 )
 from core.report.rows import PRE_TRADE_COLUMNS, by_drift, pre_trade_rows
-from core.report.sections import approvals_section, gate_warnings, gates_section, plan_warnings, warnings_section
+from core.report.sections import (
+    approvals_section,
+    gate_warnings,
+    gates_section,
+    mode_text,
+    plan_warnings,
+    warnings_section,
+)
 
 _PRE_TRADE_RIGHT = (
     "target_pct",
@@ -35,12 +42,6 @@ _PRE_TRADE_RIGHT = (
     "est_notional",
     "limit_price",
 )
-_MODES = {
-    Mode.REPORT_ONLY: "no connection, no orders",
-    Mode.DRY_RUN: "no orders",
-    Mode.PAPER: "orders go to the paper account",
-    Mode.LIVE: "ORDERS TRADE REAL MONEY",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +69,7 @@ def pre_trade_markdown(report: PreTrade) -> str:
         warnings_section(plan_warnings(plan, (*report.warnings, *gate_warnings(report.gates)))),
         section("Currency conversion", _conversion(plan.fx)),
         section("Lines", _all_lines(plan)),
+        section("Why", _reasons(plan)),
         section("Sales of holdings without a target", _traded([line for line in plan.sells if line.untargeted])),
         section("Outside holdings, left alone", outside_table(plan)),
         section("Totals", table(("total", "value"), totals_figures(plan), RIGHT)),
@@ -80,7 +82,7 @@ def pre_trade_markdown(report: PreTrade) -> str:
 def _head(plan: Plan) -> str:
     rows = [
         ("account", mask_account(plan.account_id)),
-        ("mode", f"{plan.mode}: {_MODES[plan.mode]}"),
+        ("mode", mode_text(plan.mode)),
         ("made at", formats.utc(plan.created_at)),
         ("good until", formats.utc(plan.expires_at)),
         ("plan hash", in_pieces(plan.hash)),
@@ -104,15 +106,20 @@ def _conversion(leg: FxLeg | None) -> str:
         return ""
     if not leg.quantity:
         return f"None: {formats.plain(leg.reason)}"
-    bought = f"{formats.shares(leg.quantity)} USD"
+    bought = f"{formats.grouped(leg.quantity)} USD"
     return f"{table(('BUY USD.CAD', bought), conversion_figures(leg), (bought,))}\n\n{formats.plain(leg.reason)}"
 
 
 def _all_lines(plan: Plan) -> str:
+    """The columns of the CSV but for its last, which would make the table too wide to read."""
     limits: dict[str, str] = {line.symbol: limit_text(line.limit) for line in plan.lines if line.side}
     # a market order has an empty limit in the CSV; a person must read that it is one
-    rows = [replace(row, limit_price=limits.get(row.symbol, "")).cells for row in pre_trade_rows(plan)]
-    return table(PRE_TRADE_COLUMNS, rows, _PRE_TRADE_RIGHT)
+    rows = [replace(row, limit_price=limits.get(row.symbol, "")).cells[:-1] for row in pre_trade_rows(plan)]
+    return table(PRE_TRADE_COLUMNS[:-1], [list(map(formats.with_commas, row)) for row in rows], _PRE_TRADE_RIGHT)
+
+
+def _reasons(plan: Plan) -> str:
+    return bullets(f"{line.symbol}: {order_reason(line)}" for line in by_drift(plan.lines))
 
 
 def _traded(lines: Iterable[TradeLine]) -> str:
@@ -120,14 +127,13 @@ def _traded(lines: Iterable[TradeLine]) -> str:
         (
             line.symbol,
             line.side or "",
-            formats.shares(line.quantity),
+            formats.grouped(line.quantity),
             limit_text(line.limit),
-            formats.money(line.dollars),
-            order_reason(line),
+            formats.amount(line.dollars),
         )
         for line in by_drift(lines)
     ]
-    return table(("symbol", "side", "shares", "limit", "USD", "reason"), rows, RIGHT) if rows else ""
+    return table(("symbol", "side", "shares", "limit", "USD"), rows, RIGHT) if rows else ""
 
 
 def _part(amount: Decimal, whole: Decimal) -> str:

@@ -13,17 +13,15 @@ from core.model import (
     AccountSnapshot,
     OrderRecord,
     Outcome,
-    Plan,
     RunEvent,
     SecurityType,
     Symbol,
-    TradeLine,
     WorkingOrder,
 )
-from core.money import ZERO, shown
-from core.report.sections import plan_warnings, run_warnings
-
-_PLACES = 8
+from core.money import ZERO
+from core.report.plan_document import count, number, numbers, planned, skipped
+from core.report.rows import unsent_trades
+from core.report.sections import run_warnings
 
 
 def result_json(outcome: Outcome) -> str:
@@ -46,57 +44,21 @@ def _document(outcome: Outcome) -> dict[str, Any]:
         "state": outcome.ending,
         "exit_code": int(outcome.exit_code),
         "reason": outcome.reason,
-        **_planned(outcome.plan),
+        **planned(outcome.plan),
         "orders": [_order(record) for record in outcome.orders],
         "cancelled": [_cancelled(order) for order in outcome.cancelled],
-        "skipped": _skipped(outcome.plan),
-        **_after(_last_reading(outcome)),
-        "residual_drift_bps": _numbers(_residual_drift(outcome)),
+        "skipped": _skipped(outcome),
+        **_after(outcome),
+        "residual_drift_bps": numbers(_residual_drift(outcome)),
         "events": [_event(event, outcome) for event in outcome.events],
         "warnings": [*_other_failures(outcome), *run_warnings(outcome)],
     }
 
 
-def _planned(plan: Plan | None) -> dict[str, Any]:
-    if plan is None:
-        return {"targets": {}, "gross": 0.0, "net_liq": 0.0, "investable": 0.0, "plan": []}
-    return {
-        "targets": _numbers(plan.targets.weights),
-        "gross": _number(plan.targets.gross),
-        "net_liq": _number(plan.valuation.net_liq),
-        "investable": _number(plan.valuation.investable),
-        "plan": [_line(line) for line in plan.lines if line.side],
-    }
-
-
-def plan_json(plan: Plan) -> str:
-    """The text of a plan on its own, account ids masked: the plan's part of result.json and its warnings."""
-    document = {**_planned(plan), "skipped": _skipped(plan), "warnings": list(plan_warnings(plan))}
-    return mask_accounts(json.dumps(document, indent=2, ensure_ascii=False) + "\n", plan.account_id)
-
-
-def _skipped(plan: Plan | None) -> list[dict[str, Any]]:
-    return [{"symbol": line.symbol, "reason": line.reason} for line in _lines(plan) if _is_skipped(line)]
-
-
-def _lines(plan: Plan | None) -> tuple[TradeLine, ...]:
-    return plan.lines if plan else ()
-
-
-def _is_skipped(line: TradeLine) -> bool:
-    """Whether something, its band or another limit, kept it from trading; a line on target has nothing to trade."""
-    return line.side is None and line.cut is not None
-
-
-def _line(line: TradeLine) -> dict[str, Any]:
-    return {
-        "symbol": line.symbol,
-        "side": line.side,
-        "quantity": _quantity(line.quantity),
-        "price": _number(line.price.value),
-        "drift_bps": _number(line.drift_bps),
-        "reason": line.reason,
-    }
+def _skipped(outcome: Outcome) -> list[dict[str, str]]:
+    """What the plan left out, and which of its trades were not sent, each with the reason."""
+    left_out = skipped(outcome.plan) if outcome.plan else []
+    return [*left_out, *({"symbol": trade.symbol, "reason": trade.text} for trade in unsent_trades(outcome))]
 
 
 def _order(record: OrderRecord) -> dict[str, Any]:
@@ -106,13 +68,13 @@ def _order(record: OrderRecord) -> dict[str, Any]:
         "stage": order.stage,
         "symbol": order.contract.symbol,
         "side": order.side,
-        "quantity": _quantity(order.quantity),
+        "quantity": count(order.quantity),
         "order_type": order.order_type,
-        "limit_price": None if order.limit_price is None else _number(order.limit_price),
+        "limit_price": None if order.limit_price is None else number(order.limit_price),
         "order_ref": order.ref,
         "status": record.state.label,
-        "filled": _quantity(record.filled),
-        "avg_price": _number(record.average_price or ZERO),
+        "filled": count(record.filled),
+        "avg_price": number(record.average_price or ZERO),
     }
 
 
@@ -120,7 +82,7 @@ def _cancelled(order: WorkingOrder) -> dict[str, Any]:
     return {
         "symbol": order.symbol,
         "side": order.side,
-        "quantity": _quantity(order.quantity),
+        "quantity": count(order.quantity),
         "order_ref": order.order_ref,
     }
 
@@ -134,21 +96,30 @@ def _residual_drift(outcome: Outcome) -> Mapping[Symbol, Decimal]:
     """The drift that is left: measured again, or the plan's own when nothing was sent. Otherwise nobody knows."""
     if outcome.residual_drift_bps is not None:
         return outcome.residual_drift_bps
-    return {} if outcome.was_sent else {line.symbol: line.drift_bps for line in _lines(outcome.plan)}
+    lines = outcome.plan.lines if outcome.plan else ()
+    return {} if outcome.was_sent else {line.symbol: line.drift_bps for line in lines}
 
 
-def _after(snapshot: AccountSnapshot | None) -> dict[str, Any]:
-    if snapshot is None:
+def _after(outcome: Outcome) -> dict[str, Any]:
+    """Positions and cash of the last reading; what was held before and is no more has 0."""
+    now = _last_reading(outcome)
+    if now is None:
         return {"positions_after": {}, "cash_after": {}}
+    gone = dict.fromkeys(_held(outcome.before), ZERO) if outcome.before else {}
+    held = gone | _held(now)
+    return {
+        "positions_after": {symbol: count(held[symbol]) for symbol in sorted(held)},
+        "cash_after": numbers(now.cash),
+    }
+
+
+def _held(snapshot: AccountSnapshot) -> dict[Symbol, Decimal]:
     held: dict[Symbol, Decimal] = {}
     for position in snapshot.positions:
         symbol, is_cash = position.contract.symbol, position.contract.security_type is SecurityType.CASH
         if not is_cash:
             held[symbol] = held.get(symbol, ZERO) + position.quantity
-    return {
-        "positions_after": {symbol: _quantity(held[symbol]) for symbol in sorted(held)},
-        "cash_after": _numbers(snapshot.cash),
-    }
+    return held
 
 
 def _event(event: RunEvent, outcome: Outcome) -> dict[str, Any]:
@@ -161,21 +132,3 @@ def _other_failures(outcome: Outcome) -> list[str]:
         return []
     first = leading(outcome.errors)
     return [f"also failed ({error.exit_code.value}): {error}" for error in outcome.errors if error is not first]
-
-
-def _numbers(values: Mapping[Any, Decimal]) -> dict[str, float]:
-    return {str(key): _number(values[key]) for key in sorted(values)}
-
-
-def _number(value: Decimal) -> float:
-    """The number with 8 decimals at most, written as short as it was meant: JSON shows a Decimal's own digits.
-
-    A float keeps 15 significant digits as they are, so amounts below ten million with 8 decimals, and
-    a trillion with 2, come out unchanged.
-    """
-    return float(shown(value, _PLACES))
-
-
-def _quantity(value: Decimal) -> int | float:
-    """Whole shares as a whole number, fractions with 4 decimals."""
-    return int(value) if value == value.to_integral_value() else float(shown(value, 4))

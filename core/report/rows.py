@@ -6,11 +6,25 @@ from collections.abc import Iterable, Mapping
 from dataclasses import astuple, dataclass
 from decimal import Decimal
 
-from core.model import USD, Fill, OrderRecord, Plan, Side, Stage, Symbol, TradeLine
+from core.model import (
+    USD,
+    USD_CAD,
+    Currency,
+    Fill,
+    OrderRecord,
+    OrderState,
+    Outcome,
+    Plan,
+    Side,
+    Stage,
+    Symbol,
+    TradeLine,
+)
 from core.money import BPS, ZERO
 from core.report import formats
 
 TOTAL = "TOTAL"
+NOT_SENT = "not sent"
 
 PRE_TRADE_COLUMNS = (
     "symbol",
@@ -64,7 +78,10 @@ class PreTradeRow:
 
 @dataclass(frozen=True, slots=True)
 class PostTradeRow:
-    """One order after trading, as text; empty is not known. FX: shares in USD, price and notional in CAD."""
+    """One order after trading, or a trade of the plan that never became one, as text; empty is not known.
+
+    FX: shares in USD, price and notional in CAD.
+    """
 
     symbol: str
     side: str
@@ -81,18 +98,56 @@ class PostTradeRow:
     def cells(self) -> tuple[str, ...]:
         return astuple(self)
 
+    @property
+    def state(self) -> str:
+        """The status without the reason that follows it where nothing was sent."""
+        return self.status.partition(":")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class UnsentTrade:
+    """A trade of the plan of which no order was made, and why in words, "" where nobody said; USD for USD.CAD."""
+
+    symbol: Symbol
+    side: Side
+    quantity: Decimal
+    reason: str
+
+    @property
+    def text(self) -> str:
+        """`BUY 1,200 VTI not sent: the market is closed`."""
+        what = f"{self.side} {formats.grouped(self.quantity)} {self.symbol} {NOT_SENT}"
+        return f"{what}: {self.reason}" if self.reason else what
+
 
 def pre_trade_rows(plan: Plan) -> tuple[PreTradeRow, ...]:
     """A row for every symbol of the universe, largest |drift| first, ties by symbol; the totals last."""
     return (*map(_pre_trade_row, by_drift(plan.lines)), _totals_row(plan))
 
 
-def post_trade_rows(
-    orders: Iterable[OrderRecord], residual_drift_bps: Mapping[Symbol, Decimal] | None
-) -> tuple[PostTradeRow, ...]:
-    """A row for every order, FX first, then as they were sent; a line tried twice has two rows."""
-    ordered = sorted(orders, key=lambda record: record.order.stage is not Stage.FX)
-    return tuple(_post_trade_row(record, residual_drift_bps or {}) for record in ordered)
+def post_trade_rows(outcome: Outcome) -> tuple[PostTradeRow, ...]:
+    """A row for every order as they were sent, then one for every trade of the plan that was not; FX before all.
+
+    A line tried twice has two rows.
+    """
+    residual = outcome.residual_drift_bps or {}
+    sent = [_post_trade_row(record, residual) for record in outcome.orders]
+    unsent = [_unsent_row(trade, residual) for trade in unsent_trades(outcome)]
+    return tuple(sorted((*sent, *unsent), key=lambda row: row.symbol != USD_CAD))
+
+
+def unsent_trades(outcome: Outcome) -> tuple[UnsentTrade, ...]:
+    """The trades of the plan that never became an order, in the order they would have been sent."""
+    plan, reasons = outcome.plan, outcome.not_sent
+    if plan is None:
+        return ()
+    fx = [(USD_CAD, Side.BUY, plan.fx.quantity)] if plan.fx else []
+    trades = (*fx, *((line.symbol, line.side, line.quantity) for line in (*plan.sells, *plan.buys)))
+    return tuple(
+        UnsentTrade(symbol, side, quantity, reasons[symbol])
+        for symbol, side, quantity in trades
+        if side and symbol in reasons
+    )
 
 
 def by_drift(lines: Iterable[TradeLine]) -> list[TradeLine]:
@@ -110,16 +165,22 @@ def commission(fills: Iterable[Fill]) -> str:
 
     Also empty without a fill: nobody said that nothing was charged.
     """
-    sums: dict[str, Decimal] = {}
-    for fill in fills:
-        if fill.commission is None:
-            return ""
-        currency = fill.commission_currency or USD
-        sums[currency] = sums.get(currency, ZERO) + fill.commission
+    sums = commissions(fills)
     return " + ".join(
         formats.money(amount) if currency == USD else f"{formats.money(amount)} {currency}"
-        for currency, amount in sorted(sums.items())
+        for currency, amount in sorted((sums or {}).items())
     )
+
+
+def commissions(fills: Iterable[Fill]) -> dict[Currency, Decimal] | None:
+    """The sum of the commissions in each currency; None while any is not known."""
+    sums: dict[Currency, Decimal] = {}
+    for fill in fills:
+        if fill.commission is None:
+            return None
+        currency = fill.commission_currency or USD
+        sums[currency] = sums.get(currency, ZERO) + fill.commission
+    return sums
 
 
 def slippage_bps(average: Decimal | None, mid: Decimal | None, *, is_buy: bool) -> Decimal | None:
@@ -150,16 +211,15 @@ def _pre_trade_row(line: TradeLine) -> PreTradeRow:
 
 
 def _totals_row(plan: Plan) -> PreTradeRow:
+    """Only what adds up to something: weights, and what is traded. Drifts of both signs would cancel out."""
     totals = plan.totals
-    target = sum((line.target for line in plan.lines), ZERO)
-    current = sum((line.current for line in plan.lines), ZERO)
     return PreTradeRow(
         symbol=TOTAL,
-        target_pct=formats.percent(target),
-        current_pct=formats.percent(current),
-        drift_bps=formats.bps((current - target) * BPS),
+        target_pct=formats.percent(sum((line.target for line in plan.lines), ZERO)),
+        current_pct=formats.percent(sum((line.current for line in plan.lines), ZERO)),
+        drift_bps="",
         price="",
-        dollar_delta=formats.money(sum((line.wanted for line in plan.lines), ZERO)),
+        dollar_delta="",
         share_delta="",
         side="",
         est_notional=formats.money(totals.sells + totals.buys),
@@ -182,8 +242,23 @@ def _post_trade_row(record: OrderRecord, residual: Mapping[Symbol, Decimal]) -> 
         avg_price=formats.price(average),
         notional=formats.money(sum((fill.shares * fill.price for fill in record.fills), ZERO)),
         ordered_shares=formats.shares(order.quantity),
-        status=record.state.label,
+        status=NOT_SENT if record.state is OrderState.NOT_SENT else record.state.label,
         commission=commission(record.fills),
         slippage_bps=formats.bps(slippage_bps(average, order.mid, is_buy=order.side is Side.BUY)),
         residual_drift_bps="" if order.stage is Stage.FX else formats.bps(residual.get(symbol)),
+    )
+
+
+def _unsent_row(trade: UnsentTrade, residual: Mapping[Symbol, Decimal]) -> PostTradeRow:
+    return PostTradeRow(
+        symbol=trade.symbol,
+        side=trade.side,
+        filled_shares="0",
+        avg_price="",
+        notional=formats.money(ZERO),
+        ordered_shares=formats.shares(trade.quantity),
+        status=f"{NOT_SENT}: {trade.reason}" if trade.reason else NOT_SENT,
+        commission="",
+        slippage_bps="",
+        residual_drift_bps="" if trade.symbol == USD_CAD else formats.bps(residual.get(trade.symbol)),
     )

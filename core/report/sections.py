@@ -4,11 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from core.model import Approval, GateFault, GateVerdict, Outcome, Plan
+from core.model import Approval, GateFault, GateVerdict, Mode, Outcome, Plan
 from core.report import formats
 from core.report.formats import bullets, section, table
 
 _ROWS_SHOWN = 10
+_MODES = {
+    Mode.REPORT_ONLY: "no connection, no orders",
+    Mode.DRY_RUN: "no orders",
+    Mode.PAPER: "orders go to the paper account",
+    Mode.LIVE: "ORDERS TRADE REAL MONEY",
+}
+
+
+def mode_text(mode: Mode) -> str:
+    """The mode and what it means for orders: `dry_run: no orders`."""
+    return f"{mode}: {_MODES[mode]}"
 
 
 def plan_warnings(plan: Plan, more: Iterable[str] = ()) -> tuple[str, ...]:

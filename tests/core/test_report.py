@@ -3,7 +3,7 @@ import io
 from decimal import Decimal
 
 import pytest
-from builders import NOW, fill, order_record, outcome, plan, position, snapshot, still_line, trade_line
+from builders import NOW, fill, order_record, outcome, plan, position, snapshot, still_line, trade_line, valuation
 from goldens import assert_golden
 from hypothesis import given
 from hypothesis import strategies as st
@@ -30,6 +30,11 @@ from core.report import (
 
 def read(text):
     return list(csv.DictReader(io.StringIO(text)))
+
+
+def rows_of(*orders, **changes):
+    """The rows after trading of a run with these orders."""
+    return post_trade_rows(outcome(orders=orders, **changes))
 
 
 def test_the_reports_of_a_rich_run_are_as_they_were_read_and_found_right():
@@ -77,8 +82,13 @@ def test_a_sell_has_negative_shares_and_a_positive_notional():
 
 def test_the_totals_add_up_what_stands_above_them():
     *rows, total = read(pre_trade_csv(sample_plan()))
-    for column in ("target_pct", "current_pct", "dollar_delta", "est_notional"):
+    for column in ("target_pct", "current_pct", "est_notional"):
         assert abs(Decimal(total[column]) - sum(Decimal(row[column]) for row in rows)) <= D("0.03"), column
+
+
+def test_what_has_two_signs_is_not_summed():
+    *_, total = read(pre_trade_csv(sample_plan()))
+    assert {total[column] for column in ("drift_bps", "dollar_delta", "share_delta", "price", "limit_price")} == {""}
 
 
 def test_a_market_order_has_an_empty_limit_in_the_csv_and_is_called_mkt_for_a_reader():
@@ -89,13 +99,13 @@ def test_a_market_order_has_an_empty_limit_in_the_csv_and_is_called_mkt_for_a_re
 
 
 def test_fx_rows_come_first_in_usd_and_cad_and_have_no_drift():
-    row = post_trade_rows(sample_outcome().orders, {Symbol("USD.CAD"): D(1)})[0]
+    row = rows_of(*sample_outcome().orders[::-1], residual_drift_bps={Symbol("USD.CAD"): D(1)})[0]
     assert (row.symbol, row.filled_shares, row.avg_price, row.notional) == ("USD.CAD", "4912", "1.365", "6704.88")
     assert (row.commission, row.residual_drift_bps) == ("2.50 CAD", "")
 
 
 def test_every_attempt_of_a_line_has_its_own_row():
-    rows = post_trade_rows(sample_outcome().orders, {Symbol("VTI"): D(-300)})
+    rows = rows_of(*sample_outcome().orders, residual_drift_bps={Symbol("VTI"): D(-300)})
     assert [(row.filled_shares, row.avg_price, row.notional, row.residual_drift_bps) for row in rows[-2:]] == [
         ("0", "", "0.00", "-300.00"),
         ("85", "100.01", "8500.85", "-300.00"),
@@ -115,12 +125,12 @@ def test_every_attempt_of_a_line_has_its_own_row():
 )
 def test_a_commission_is_shown_only_when_all_of_it_is_known(commissions, shown):
     fills = [fill(commission=None if amount is None else D(amount)) for amount in commissions]
-    assert post_trade_rows([order_record("VTI", *fills)], None)[0].commission == shown
+    assert rows_of(order_record("VTI", *fills))[0].commission == shown
 
 
 def test_commissions_in_two_currencies_are_not_added():
     fills = (fill(), fill(commission=D(2), commission_currency="CAD"))
-    assert post_trade_rows([order_record("VTI", *fills)], None)[0].commission == "2.00 CAD + 1.00"
+    assert rows_of(order_record("VTI", *fills))[0].commission == "2.00 CAD + 1.00"
 
 
 def test_an_unknown_commission_is_called_so_for_a_reader():
@@ -141,7 +151,7 @@ def test_an_unknown_commission_is_called_so_for_a_reader():
 )
 def test_slippage_is_positive_when_it_cost_money(side, paid, mid, shown):
     record = order_record("VTI", fill("10", paid), side=side, mid=mid and D(mid))
-    assert post_trade_rows([record], None)[0].slippage_bps == shown
+    assert rows_of(record)[0].slippage_bps == shown
 
 
 @pytest.mark.parametrize(
@@ -166,6 +176,23 @@ def test_slippage_is_positive_when_it_cost_money(side, paid, mid, shown):
 )
 def test_each_kind_of_number_has_its_decimals(write, value, shown):
     assert write(D(value)) == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("12345.60", "12,345.60"),
+        ("-1789.20", "-1,789.20"),
+        ("999", "999"),
+        ("2500.00 CAD", "2,500.00 CAD"),
+        ("0.0001", "0.0001"),
+        ("", ""),
+        ("MKT", "MKT"),
+        ("-", "-"),
+    ],
+)
+def test_a_reader_gets_numbers_with_commas_and_other_texts_as_they_are(text, shown):
+    assert formats.with_commas(text) == shown
 
 
 def test_an_absent_number_is_an_empty_cell():
@@ -353,7 +380,7 @@ def test_an_account_that_was_not_read_again_is_not_called_flat():
     run = outcome(plan=plan(), before=snapshot(position()), orders=(order_record("VTI", fill()),))
     text = post_trade_markdown(run)
     assert "The account was not read again." in text
-    assert "| USD      | 2500.00 | unknown | unknown |" in text
+    assert "| USD      | 2,500.00 | unknown | unknown |" in text
     assert result(run)["positions_after"] == {}
     assert result(run)["cash_after"] == {}
 
@@ -367,15 +394,73 @@ def test_the_gates_table_says_passed_warned_or_stopped():
     assert verdict_table(()) == ""
 
 
-def test_a_symbol_that_the_last_reading_does_not_value_has_no_weight():
-    run = outcome(plan=plan(), residual_drift_bps={}, valuation_after=None, orders=())
-    row = next(line for line in post_trade_markdown(run).splitlines() if line.startswith("| VTI"))
-    assert [cell.strip() for cell in row.split("|")[2:4]] == ["60.00", ""]
+def test_a_symbol_sold_out_shows_0_shares_and_what_is_left_of_its_drift():
+    sold = trade_line("IWM", side=Side.SELL, held=D(25), quantity=D(25), target=D(0), untargeted=True)
+    run = outcome(
+        plan=plan(sold, still_line()),
+        before=snapshot(position("IWM", "25")),
+        after=snapshot(position("BND")),
+        valuation_after=valuation([still_line()]),
+        residual_drift_bps={Symbol("IWM"): D(0), Symbol("BND"): D(3)},
+        orders=(order_record("IWM", fill("25"), side=Side.SELL, stage=Stage.SELL),),
+    )
+    row = next(line for line in section_of(post_trade_markdown(run), "Residual drift") if line.startswith("| IWM"))
+    cells = [cell.strip() for cell in row.split("|")[1:-1]]
+    assert (cells[:4], cells[-1]) == (["IWM", "0", "0.00", "0.00"], "0.00")
+    assert result(run)["positions_after"] == {"BND": 100, "IWM": 0}
+
+
+def unsent_outcome(**changes):
+    """A paper run whose conversion filled and which then stopped: a sell and a buy of its plan were never sent."""
+    values = {
+        "plan": plan(trade_line("SPY", side=Side.SELL, quantity=D(3)), trade_line("VTI", quantity=D(1200))),
+        "not_sent": {Symbol("SPY"): "the kill switch is on", Symbol("VTI"): ""},
+    }
+    return outcome(**(values | changes))
+
+
+def test_every_trade_of_the_plan_that_was_not_sent_is_listed_with_the_reason():
+    run = unsent_outcome()
+    rows = [(row["symbol"], row["side"], row["ordered_shares"], row["status"]) for row in read(post_trade_csv(run))]
+    assert rows == [
+        ("SPY", "SELL", "3", "not sent: the kill switch is on"),
+        ("VTI", "BUY", "1200", "not sent"),
+    ]
+    text = post_trade_markdown(run)
+    assert "- SELL 3 SPY not sent: the kill switch is on\n- BUY 1,200 VTI not sent\n" in text
+    assert result(run)["skipped"] == [
+        {"symbol": "SPY", "reason": "SELL 3 SPY not sent: the kill switch is on"},
+        {"symbol": "VTI", "reason": "BUY 1,200 VTI not sent"},
+    ]
+
+
+def test_a_conversion_that_was_not_sent_stands_before_the_orders_that_were():
+    fx = FxLeg(D(2000), OrderType.MKT, None, D("1.37"), None, D(2740), D(1990), "short")
+    sent = order_record("VTI", fill())
+    run = outcome(plan=plan(trade_line(), fx=fx), orders=(sent,), not_sent={Symbol("USD.CAD"): "closed"})
+    assert [(row.symbol, row.state) for row in post_trade_rows(run)] == [("USD.CAD", "not sent"), ("VTI", "Filled")]
+
+
+def section_of(text, title):
+    """The lines of one section."""
+    return text.split(f"## {title}\n\n")[1].split("\n\n## ")[0].splitlines()
+
+
+def titles(text):
+    return [line.removeprefix("## ") for line in text.splitlines() if line.startswith("## ")]
+
+
+def test_a_dry_run_leaves_out_what_did_not_happen_and_ends_with_its_settings():
+    run = outcome(mode=Mode.DRY_RUN, plan=sample_plan(), before=snapshot(position()), gates=GATES)
+    text = post_trade_markdown(run)
+    assert titles(text) == ["Warnings", "Data gates", "Settings"]
+    assert "unknown" not in text
+    assert titles(post_trade_markdown(sample_outcome()))[-1] == "Settings"
 
 
 def test_an_order_not_sent_costs_nothing_and_sold_nothing():
     record = order_record("VTI", stage=Stage.SELL, side=Side.SELL)
-    assert "sold 0.00 USD, bought 0.00 USD" in post_trade_markdown(outcome(orders=(record,)))
+    assert "sold 0.00 USD, bought 0.00 USD, no commissions" in post_trade_markdown(outcome(orders=(record,)))
 
 
 def test_a_line_that_has_no_limit_yet_shows_none():

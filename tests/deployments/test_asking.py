@@ -96,7 +96,7 @@ async def test_what_was_typed_before_the_plan_was_shown_is_no_answer(terminal):
     terminal.type("y\n")
     answer = await answered(terminal, "n\n")
     assert not answer.approve
-    assert "what would be traded" in terminal.printed
+    assert "Plan ABCDEFGHIJ23" in terminal.printed
 
 
 async def test_live_wants_the_last_characters_of_the_account_as_well(terminal):
@@ -109,9 +109,10 @@ async def test_when_nobody_types_in_time_it_is_no_answer(terminal):
         await AtTerminal().ask(question(seconds_left=0.05))
 
 
-async def test_yes_on_the_command_line_is_a_yes_for_the_plan_s_own_account():
+async def test_yes_on_the_command_line_is_a_yes_for_the_plan_s_own_account_once_the_plan_was_shown(capsys):
     answer = await SaidYes().ask(question())
     assert (answer.approve, answer.account_suffix) == (True, plan().account_id[-3:])
+    assert "VTI" in capsys.readouterr().err
 
 
 TERMINATED_IN_A_CALLBACK = """

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import csv
 import io
 
 import pytest
+from builders import fill, order_record, outcome, plan, trade_line
+from loguru import logger
 from report_samples import sample_outcome, sample_plan
 from rich.console import Console
 
-from core.report import post_trade_rows, pre_trade_rows
-from deployments.terminal import show_outcome, show_plan
+from core.model import Side, Symbol
+from core.money import D
+from core.report import post_trade_csv, pre_trade_csv, pre_trade_rows
+from deployments.terminal import Progress, console, show_outcome, show_plan
 
 
 def shown(width, show, *what):
@@ -19,18 +24,113 @@ def shown(width, show, *what):
     return to.file.getvalue().splitlines()
 
 
-@pytest.mark.parametrize("width", [80, 100, 160])
-def test_the_plan_fits_the_screen_with_every_number_and_every_word_of_its_reasons_whole(width):
+def pieces(lines):
+    """What stands between blanks, without the commas of long numbers."""
+    return {piece.replace(",", "") for line in lines for piece in line.split()}
+
+
+@pytest.mark.parametrize("width", [80, 120, 160])
+def test_the_plan_fits_the_screen_with_the_numbers_of_its_files_and_every_word_of_its_reasons(width):
     lines = shown(width, show_plan, sample_plan())
-    pieces = {piece for line in lines for piece in line.split()}
-    wanted = {word for row in pre_trade_rows(sample_plan()) for word in (*row.reason.split(), row.est_notional)}
+    *rows, total = csv.DictReader(io.StringIO(pre_trade_csv(sample_plan())))
+    numbers = {row[name] for row in rows for name in ("symbol", "target_pct", "current_pct", "drift_bps", "price")}
+    traded = {
+        row[name] for row in rows if row["side"] for name in ("side", "share_delta", "limit_price", "est_notional")
+    }
+    words = {word.replace(",", "") for row in rows for word in row["reason"].split()}
     assert max(map(len, lines)) <= width
-    assert wanted - {""} <= pieces
+    assert (numbers | traded | words | {total["est_notional"]}) - {""} <= pieces(lines)
 
 
-@pytest.mark.parametrize("width", [80, 160])
-def test_the_result_shows_every_number_whole(width):
+@pytest.mark.parametrize("width", [80, 120, 160])
+def test_the_symbols_of_a_plan_stand_in_the_order_of_its_files(width):
+    rows = [line.replace("│", " ").split() for line in shown(width, show_plan, sample_plan())]
+    *symbols, total = (row.symbol for row in pre_trade_rows(sample_plan()))
+    assert [row[0] for row in rows if len(row) > 1 and row[1][0].isdigit() and row[0] in (*symbols, total)] == [
+        *symbols,
+        total,
+    ]
+
+
+@pytest.mark.parametrize("width", [80, 120, 160])
+def test_the_result_fits_the_screen_with_the_numbers_of_its_files(width):
     outcome = sample_outcome()
-    pieces = {piece for line in shown(width, show_outcome, outcome, ()) for piece in line.split()}
-    rows = post_trade_rows(outcome.orders, outcome.residual_drift_bps or {})
-    assert {cell for row in rows for cell in (row.notional, row.filled_shares, row.avg_price)} - {""} <= pieces
+    lines = shown(width, show_outcome, outcome, ())
+    names = ("symbol", "side", "filled_shares", "ordered_shares", "avg_price", "notional", "status", "slippage_bps")
+    rows = csv.DictReader(io.StringIO(post_trade_csv(outcome)))
+    wanted = {row[name] for row in rows for name in (*names, "residual_drift_bps")} - {""}
+    assert wanted <= pieces(lines)
+    assert max(len(line) for line in lines if "failed" not in line) <= width
+
+
+def test_the_columns_of_numbers_are_right_aligned_however_long_they_are():
+    long = [trade_line(f"S{count}", number=count, quantity=D(10) ** count) for count in range(1, 6)]
+    lines = shown(120, show_plan, plan(*long))
+    ends = {line.rstrip("│ ").rfind(",000.00") for line in lines if line.startswith("│ S")}
+    assert len(ends) == 1
+
+
+def test_the_account_stands_above_the_plan_and_its_sums_below():
+    text = "\n".join(shown(160, show_plan, sample_plan()))
+    above, below = text.split("symbol", 1)[0], text.split("TOTAL", 1)[1]
+    for fact in ("******567", "orders go to the paper account", "65,818.92 USD", "8,000.00 CAD, 1,500.00 USD"):
+        assert fact in above
+    for fact in (
+        "BUY 4,912 USD.CAD at 1.36565",
+        "19.75 % of NetLiq: sells 3,300.38 USD, buys 9,700.00 USD",
+        "1,295.37 CAD, 12.38 USD",
+        "2,161.23 bps now, 146.63 bps after",
+        "SELL 30 ARKK, 1,500.00 USD",
+        "3 AAPL, 630.00 USD (a share, not an ETF)",
+    ):
+        assert fact in below
+    assert "DU1234567" not in text
+
+
+def test_the_total_has_only_what_adds_up():
+    (total,) = (line for line in shown(160, show_plan, sample_plan()) if "TOTAL" in line)
+    assert [cell.strip() for cell in total.split("│") if cell.strip()] == ["TOTAL", "100.00", "89.61", "13,000.38"]
+
+
+def test_sells_and_buys_have_colours_of_their_own_and_the_word_as_well():
+    to = Console(file=io.StringIO(), width=160, force_terminal=True, color_system="standard", highlight=False)
+    show_plan(sample_plan(), to)
+    lines = to.file.getvalue().splitlines()
+    sell, buy, still = (next(line for line in lines if symbol in line) for symbol in ("SPY", "VTI", "QQQ"))
+    assert ("\x1b[35m" in sell, "SELL" in sell) == (True, True)
+    assert ("\x1b[32m" in buy, "BUY" in buy) == (True, True)
+    assert not any(colour in still for colour in ("\x1b[35m", "\x1b[32m"))
+
+
+def test_what_was_never_sent_is_in_the_result_with_the_reason():
+    made = plan(trade_line("SPY", side=Side.SELL, quantity=D(3)), trade_line())
+    run = outcome(plan=made, not_sent={Symbol("SPY"): "the kill switch is on", Symbol("VTI"): "the kill switch is on"})
+    lines = shown(80, show_outcome, run, ())
+    assert [line.split()[:2] for line in lines if "not sent" in line and not line.startswith("  ")] == [
+        ["SPY", "SELL"],
+        ["VTI", "BUY"],
+    ]
+    assert "  SELL 3 SPY not sent: the kill switch is on" in lines
+
+
+def test_a_commission_that_nobody_knows_is_not_called_0():
+    run = outcome(orders=(order_record("VTI", fill(commission=None)),))
+    assert "commissions of 1 of 1 fills are unknown" in "\n".join(shown(160, show_outcome, run, ()))
+
+
+@pytest.mark.parametrize(("columns", "width"), [("90", 90), ("", 160), ("wide", 160), ("0", 160)])
+def test_a_pipe_is_as_wide_as_columns_says(monkeypatch, columns, width):
+    monkeypatch.setenv("COLUMNS", columns)
+    monkeypatch.setattr("sys.stdout", io.StringIO())
+    assert console().width == width
+
+
+def test_no_line_of_progress_is_said_twice(capsys):
+    lines = logger.add(Progress(), format="{message}")
+    for step in ("quotes: 11 symbols", "sell: 2 of 2 orders filled", "quotes: 11 symbols"):
+        logger.info(step)
+    logger.remove(lines)
+    assert [line[10:] for line in capsys.readouterr().err.splitlines()] == [
+        "quotes: 11 symbols",
+        "sell: 2 of 2 orders filled",
+    ]

@@ -1,0 +1,172 @@
+"""The plan for programs: the part of it that result.json has, and the whole of it as `rebalance plan --json` prints."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from core.masking import mask_account, mask_accounts
+from core.model import FxLeg, Plan, Totals, TradeLine, Valuation
+from core.money import shown
+from core.report import formats
+from core.report.rows import by_drift
+from core.report.sections import plan_warnings
+
+_PLACES = 8
+
+
+def plan_json(plan: Plan) -> str:
+    """The text of a plan on its own, account ids masked. Every key is always there.
+
+    - `run_id`, `account` (masked), `mode`, `created_at`, `expires_at` (UTC), `hash`
+    - `targets`, `gross`, `net_liq`, `investable`, `plan` (the trades, sells first) and `skipped`: as in result.json
+    - `net`, `broker_net_liq`, `cash_buffer`, `excess_liquidity`, `maintenance_margin`: USD, `net` a
+      fraction; `usd_per_cad`: null without CAD; `cash`: by currency, in that currency
+    - `lines`: every symbol, the largest drift first: `symbol`, `side` (null without a trade), `quantity`, `held`,
+      `price`, `price_source`, `target` and `current` (fractions), `drift_bps`, `drift_after_bps`, `wanted` (USD to
+      the target, positive to buy), `dollars` (USD traded), `order_type`, `limit_price` (the first; null for MKT),
+      `worst_price` (the last that the money is counted at), `untargeted`, `reason`
+    - `fx`: null when conversion is off; else `quantity` (USD, 0 for none), `order_type`, `limit_price`, `worst_rate`,
+      `planning_rate` (CAD per USD), `cad_needed`, `usd_short`, `reason`
+    - `outside`: holdings left alone: `symbol`, `quantity`, `value` (USD), `reason`
+    - `totals`: `sells`, `buys`, `spread_cost` (USD), `turnover_pct`, `gross_after`, `net_after` (fractions of
+      NetLiq), `cash_after` by currency, `drift_before_bps`, `drift_after_bps`
+    - `warnings`: texts
+    """
+    document = {
+        "run_id": plan.run_id,
+        "account": mask_account(plan.account_id),
+        "mode": plan.mode,
+        "created_at": formats.utc(plan.created_at),
+        "expires_at": formats.utc(plan.expires_at),
+        "hash": plan.hash,
+        **planned(plan),
+        "skipped": skipped(plan),
+        "net": number(plan.targets.net),
+        **_account(plan.valuation),
+        "lines": [_line(line) for line in by_drift(plan.lines)],
+        "fx": _fx(plan.fx) if plan.fx else None,
+        "totals": _totals(plan.totals),
+        "warnings": list(plan_warnings(plan)),
+    }
+    return mask_accounts(json.dumps(document, indent=2, ensure_ascii=False) + "\n", plan.account_id)
+
+
+def planned(plan: Plan | None) -> dict[str, Any]:
+    """What result.json says of the plan; the same keys, empty or 0, when there is none."""
+    if plan is None:
+        return {"targets": {}, "gross": 0.0, "net_liq": 0.0, "investable": 0.0, "plan": []}
+    return {
+        "targets": numbers(plan.targets.weights),
+        "gross": number(plan.targets.gross),
+        "net_liq": number(plan.valuation.net_liq),
+        "investable": number(plan.valuation.investable),
+        "plan": [_trade(line) for line in plan.lines if line.side],
+    }
+
+
+def skipped(plan: Plan) -> list[dict[str, str]]:
+    """The lines that something kept from trading, their band or another limit; one on target has nothing to trade."""
+    return [{"symbol": line.symbol, "reason": line.reason} for line in plan.lines if line.side is None and line.cut]
+
+
+def number(value: Decimal) -> float:
+    """The number with 8 decimals at most, written as short as it was meant: JSON shows a Decimal's own digits.
+
+    A float keeps 15 significant digits as they are, so amounts below ten million with 8 decimals, and
+    a trillion with 2, come out unchanged.
+    """
+    return float(shown(value, _PLACES))
+
+
+def number_or_none(value: Decimal | None) -> float | None:
+    """The number, or null."""
+    return None if value is None else number(value)
+
+
+def numbers(values: Mapping[Any, Decimal]) -> dict[str, float]:
+    """The numbers by name, alphabetical."""
+    return {str(key): number(values[key]) for key in sorted(values)}
+
+
+def count(value: Decimal) -> int | float:
+    """Whole shares as a whole number, fractions with 4 decimals."""
+    return int(value) if value == value.to_integral_value() else float(shown(value, 4))
+
+
+def _trade(line: TradeLine) -> dict[str, Any]:
+    return {
+        "symbol": line.symbol,
+        "side": line.side,
+        "quantity": count(line.quantity),
+        "price": number(line.price.value),
+        "drift_bps": number(line.drift_bps),
+        "reason": line.reason,
+    }
+
+
+def _line(line: TradeLine) -> dict[str, Any]:
+    limit = line.limit if line.side else None
+    return {
+        "symbol": line.symbol,
+        "side": line.side,
+        "quantity": count(line.quantity),
+        "held": count(line.held),
+        "price": number(line.price.value),
+        "price_source": line.price.source,
+        "target": number(line.target),
+        "current": number(line.current),
+        "drift_bps": number(line.drift_bps),
+        "drift_after_bps": number(line.projected_drift_bps),
+        "wanted": number(line.wanted),
+        "dollars": number(line.dollars),
+        "order_type": limit.order_type if limit else None,
+        "limit_price": number_or_none(limit.limit_price) if limit else None,
+        "worst_price": number(limit.worst_price) if limit else None,
+        "untargeted": line.untargeted,
+        "reason": line.reason,
+    }
+
+
+def _account(account: Valuation) -> dict[str, Any]:
+    return {
+        "broker_net_liq": number(account.broker_net_liq),
+        "cash": numbers(account.cash),
+        "usd_per_cad": number_or_none(account.usd_per_cad),
+        "cash_buffer": number(account.buffer),
+        "excess_liquidity": number(account.excess_liquidity),
+        "maintenance_margin": number(account.maintenance_margin),
+        "outside": [
+            {"symbol": each.symbol, "quantity": count(each.quantity), "value": number(each.value), "reason": each.why}
+            for each in account.outside
+        ],
+    }
+
+
+def _fx(leg: FxLeg) -> dict[str, Any]:
+    return {
+        "quantity": count(leg.quantity),
+        "order_type": leg.order_type,
+        "limit_price": number_or_none(leg.limit_price),
+        "worst_rate": number_or_none(leg.worst_rate),
+        "planning_rate": number_or_none(leg.planning_rate),
+        "cad_needed": number(leg.cad_needed),
+        "usd_short": number(leg.shortfall),
+        "reason": leg.reason,
+    }
+
+
+def _totals(totals: Totals) -> dict[str, Any]:
+    return {
+        "sells": number(totals.sells),
+        "buys": number(totals.buys),
+        "spread_cost": number(totals.spread_cost),
+        "turnover_pct": number(totals.turnover_pct),
+        "gross_after": number(totals.gross_after),
+        "net_after": number(totals.net_after),
+        "cash_after": numbers(totals.cash_after),
+        "drift_before_bps": number(totals.drift_before_bps),
+        "drift_after_bps": number(totals.drift_after_bps),
+    }
