@@ -239,6 +239,6 @@ def test_sigterm_inside_a_callback_of_the_loop_while_an_order_works_cancels_it(c
 @pytest.mark.parametrize("command", [TERMINATED_IN_A_CALLBACK], indirect=True, ids=["at the question"])
 def test_sigterm_inside_a_callback_of_the_loop_ends_it_as_any_other(command, tmp_path):
     assert command.ended() == 32, command.printed
-    assert "aborted: " in command.printed
+    assert "cancelled: " in command.printed
     assert "Traceback" not in command.printed
     assert (report_of(tmp_path)["exit_code"], report_of(tmp_path)["orders"]) == (32, [])
