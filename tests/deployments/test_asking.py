@@ -229,7 +229,7 @@ def test_sigterm_inside_a_callback_of_the_loop_while_an_order_works_cancels_it(c
     command.read_until("Approve the plan? [y/N]")
     command.type("y\n")
     assert command.ended() == 32, command.printed
-    assert "failed: " in command.printed
+    assert "cancelled: " in command.printed
     assert "Traceback" not in command.printed
     report = report_of(tmp_path)
     assert report["exit_code"] == 32
