@@ -8,6 +8,7 @@ from decimal import Decimal
 from difflib import get_close_matches
 
 SHOWN_LENGTH = 60
+NO_FILE = "name the right file, or write one with `rebalance init`"
 
 
 def visible(text: str) -> str:

@@ -36,6 +36,7 @@ from deployments.parameters import (
     DefaultCsv,
     DefaultIni,
     DefaultMarket,
+    GatewayIni,
     Ini,
     Json,
     Market,
@@ -83,15 +84,7 @@ def init(  # noqa: PLR0913 - one parameter per option of the command
     from_account: Annotated[
         bool, typer.Option("--from-account", help="start from what the account holds, by the gateway")
     ] = False,
-    ini: Annotated[
-        Path | None,
-        typer.Option(
-            "--ini",
-            envvar="REBALANCER_SETTINGS",
-            help="settings by which the gateway is reached (default: 127.0.0.1:4002)",
-            rich_help_panel=ACCOUNT,
-        ),
-    ] = None,
+    ini: GatewayIni = None,
     account: Annotated[
         str | None,
         typer.Option("--account", metavar="ID", help="the account of the new settings", rich_help_panel=ACCOUNT),
@@ -103,10 +96,10 @@ def init(  # noqa: PLR0913 - one parameter per option of the command
     """Write portfolios.csv and settings.ini with every key explained; never over files that are there."""
     overrides = options.overrides(sets)
 
-    from deployments.init import Asking
+    from deployments.connection import ConnectionOptions
     from deployments.init import init as write
 
-    write(folder, Asking(ini, account, broker, market, overrides), from_account=from_account)
+    write(folder, ConnectionOptions(ini, account, broker, market, overrides), from_account=from_account)
 
 
 @app.command(cls=GroupedCommand, rich_help_panel=FIRST)
@@ -116,6 +109,25 @@ def check(csv: Csv, ini: Ini, *, sets: Sets = None, as_json: Json = False) -> No
     from tasks.request import Request
 
     show_blend(Request(csv, ini, overrides=options.overrides(sets)), as_json=as_json)
+
+
+@app.command(cls=GroupedCommand, rich_help_panel=FIRST)
+def doctor(
+    ini: GatewayIni = None,
+    *,
+    account: Account = None,
+    broker: Broker = BrokerKind.IBKR,
+    market: Market = None,
+    sets: Sets = None,
+    as_json: Json = False,
+) -> None:
+    """Look at everything a run needs, from the gateway to the reports, and say what to do. Sends no order."""
+    overrides = options.overrides(sets)
+
+    from deployments.connection import ConnectionOptions
+    from deployments.doctor import doctor as examine
+
+    sys.exit(examine(ConnectionOptions(ini, account, broker, market, overrides), as_json=as_json))
 
 
 @app.command(cls=GroupedCommand, rich_help_panel=RUNS, epilog=RUN_EXAMPLES)

@@ -3,31 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import shlex
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 
 from core.errors import DataRefused, OutputFailed, SafetyRefused, UsageError
 from core.masking import mask_account
-from core.model import CAD, USD, AccountId, AccountSnapshot, BrokerKind, Mode, ModelName, Position, SecurityType, Symbol
+from core.model import CAD, USD, AccountId, AccountSnapshot, ModelName, Position, SecurityType, Symbol
 from core.money import CENT, HUNDRED, ZERO, floor_to
 from core.reading import Reader
-from core.settings import Settings, load_settings, settings_from, settings_template
+from core.settings import Settings, settings_template
+from deployments.connection import ANY_ACCOUNT, ONE_MODEL, ConnectionOptions, mix
 from deployments.terminal import console, errors_console
-from tasks.brokers import DEMO_MARKET, make_broker
-from tasks.request import Request
+from tasks.brokers import DEMO_MARKET
 
 CSV, INI = "portfolios.csv", "settings.ini"
 DEMO_CSV = DEMO_MARKET.with_name(CSV)
 FIRST_MODEL = next(iter(ModelName))
-# until the gateway has said which accounts there are: a text without digits is none
-ANY_ACCOUNT = AccountId("UNKNOWN")
 EXAMPLE_MIX = ("0.5", "0.3", "0.2")
-ONE_MODEL = ("1", "0", "0")
 CONNECTION = ("host", "port", "client_id")
 
 HEAD = """\
@@ -41,31 +37,6 @@ HEADER = "portfolio,symbol,target_pct\n"
 
 
 @dataclass(frozen=True, slots=True)
-class Asking:
-    """Where an account is asked for, and which one where several are managed."""
-
-    ini: Path | None = None
-    account: str | None = None
-    broker: BrokerKind = BrokerKind.IBKR
-    market: Path | None = None
-    overrides: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def options(self) -> str:
-        """The options by which another command looks at the same account."""
-        words = [] if self.broker is BrokerKind.IBKR else ["--broker", self.broker.value]
-        return shlex.join([*words, *(["--market", str(self.market)] if self.market else [])])
-
-    def settings(self) -> Settings:
-        """The settings by which the gateway is reached; without a file those of the environment and the defaults."""
-        overrides = {**self.overrides, **({"ibkr.account_id": self.account} if self.account is not None else {})}
-        if self.ini is not None:
-            return load_settings(self.ini, environ=os.environ, overrides=overrides)
-        least: dict[str, dict[str, str]] = {"ibkr": {"account_id": ANY_ACCOUNT}, "models": _mix(ONE_MODEL)}
-        return settings_from(least, folder=Path(), environ=os.environ, overrides=overrides)
-
-
-@dataclass(frozen=True, slots=True)
 class Files:
     """The text of portfolios.csv, the values of settings.ini that are no defaults, and what to say about them."""
 
@@ -74,7 +45,7 @@ class Files:
     notes: Sequence[str] = ()
 
 
-def init(folder: Path, asking: Asking, *, from_account: bool) -> None:
+def init(folder: Path, options: ConnectionOptions, *, from_account: bool) -> None:
     """Write portfolios.csv and settings.ini into `folder`, and say what to do next.
 
     They hold example models, or with `from_account` what the account holds. Raises UsageError for files that are there
@@ -83,48 +54,43 @@ def init(folder: Path, asking: Asking, *, from_account: bool) -> None:
     """
     paths = folder / CSV, folder / INI
     _require_free(paths)
-    files = asyncio.run(_from_account(asking)) if from_account else _examples(folder, asking)
+    files = asyncio.run(_from_account(options)) if from_account else _examples(folder, options)
     _write(paths, (files.csv, settings_template(files.values)))
-    _say_next(paths, files.notes, asking.options)
-
-
-def _mix(weights: Sequence[str]) -> dict[str, str]:
-    return {name.lower(): weight for name, weight in zip(ModelName, weights, strict=True)}
+    _say_next(paths, files.notes, options.rehearsal_options)
 
 
 def _models(weights: Sequence[str]) -> dict[str, str]:
-    return {f"models.{name}": weight for name, weight in _mix(weights).items()}
+    return {f"models.{name}": weight for name, weight in mix(weights).items()}
 
 
-def _examples(folder: Path, asking: Asking) -> Files:
+def _examples(folder: Path, options: ConnectionOptions) -> Files:
     values = _models(EXAMPLE_MIX)
     notes = [f"put your own models into {folder / CSV}, and their weights under [models] of {folder / INI}"]
-    if asking.account is None:
+    if options.account is None:
         notes.insert(0, f"put your account into {folder / INI}: account_id under [ibkr]")
     else:
-        values["ibkr.account_id"] = asking.settings().ibkr.account_id
+        values["ibkr.account_id"] = options.settings().ibkr.account_id
     rows = (line for line in DEMO_CSV.read_text(encoding="utf-8").splitlines(keepends=True) if line[0] != "#")
     return Files(HEAD + EXAMPLE + "".join(rows), values, notes)
 
 
-async def _from_account(asking: Asking) -> Files:
-    settings = asking.settings()
+async def _from_account(options: ConnectionOptions) -> Files:
+    settings = options.settings()
     wanted = settings.ibkr.account_id
-    async with _reader(asking) as reader:
+    async with _reader(options) as reader:
         account = _chosen(await reader.accounts(), None if wanted == ANY_ACCOUNT else wanted)
     # a client of the gateway is one of one account
-    async with _reader(replace(asking, account=account)) as reader:
+    async with _reader(replace(options, account=account)) as reader:
         snapshot = await reader.take_snapshot()
     reached = {f"ibkr.{key}": str(getattr(settings.ibkr, key)) for key in CONNECTION if key in _not_default(settings)}
     return Files(_held(snapshot), {**_models(ONE_MODEL), "ibkr.account_id": account, **reached}, [*_notes(snapshot)])
 
 
 @asynccontextmanager
-async def _reader(asking: Asking) -> AsyncIterator[Reader]:
+async def _reader(options: ConnectionOptions) -> AsyncIterator[Reader]:
     """A connected reader, as a client that sends no order."""
-    settings = asking.settings()
-    request = Request(Path(CSV), Path(INI), Mode.DRY_RUN, broker=asking.broker, market=asking.market)
-    broker = make_broker(request, settings)
+    settings = options.settings()
+    broker = options.make_broker(settings)
     reader = Reader(broker, settings.ibkr.read_attempts, on_retry=_warn)
     try:
         await reader.connect()
@@ -226,6 +192,7 @@ def _say_next(paths: Sequence[Path], notes: Sequence[str], options: str) -> None
     csv, ini = (shlex.quote(str(path)) for path in paths)
     lines = [f"Written: {paths[0]} and {paths[1]}", "", "Now:", *(f"  - {note}" for note in notes), "", "Then:"]
     lines += [
+        f"  rebalance doctor --ini {ini} {options}".rstrip(),
         f"  rebalance check --csv {csv} --ini {ini}",
         f"  rebalance plan --csv {csv} --ini {ini} {options}".rstrip(),
     ]

@@ -17,6 +17,15 @@ SERVER = "The page and schedules"
 
 Csv = Annotated[Path, typer.Option("--csv", help="portfolios.csv: the models", rich_help_panel=FILES)]
 Ini = Annotated[Path, typer.Option("--ini", envvar="REBALANCER_SETTINGS", help="settings.ini", rich_help_panel=FILES)]
+GatewayIni = Annotated[
+    Path | None,
+    typer.Option(
+        "--ini",
+        envvar="REBALANCER_SETTINGS",
+        help="settings by which the gateway is reached (default: 127.0.0.1:4002)",
+        rich_help_panel=FILES,
+    ),
+]
 Account = Annotated[
     str | None,
     typer.Option("--account", metavar="ID", help="instead of [ibkr] account_id", rich_help_panel=ACCOUNT),

@@ -12,6 +12,7 @@ from core.errors import PortfoliosInvalid, SettingsInvalid
 from core.model import ModelWeight, Targets
 from core.settings import Settings, load_settings
 from core.targets import LOOSEST, blend, read_portfolios
+from core.wording import NO_FILE
 
 
 class Source(Protocol):
@@ -55,9 +56,10 @@ class Files:
         try:
             read_portfolios(self.csv, LOOSEST, max_age=None, now=datetime.now(UTC))
         except PortfoliosInvalid as other:
+            is_missing = error.next_step == other.next_step == NO_FILE
             return SettingsInvalid(
                 f"{error.message}; {other.message}",
-                next_step="correct both files and start again",
+                next_step=NO_FILE if is_missing else "correct both files and start again",
                 faults=(*(f"{self.ini}: {fault}" for fault in error.faults), *other.faults),
             )
         return error

@@ -13,6 +13,7 @@ from configparser import (
 from pathlib import Path
 
 from core.errors import SettingsInvalid
+from core.wording import NO_FILE
 
 LARGEST_FILE = 1_000_000  # bytes; the longest sensible settings are a hundredth of it
 NEXT_STEP = "correct it and start again"
@@ -44,10 +45,10 @@ def read_values(path: Path) -> dict[str, dict[str, str]]:
     return {name: dict(parser.items(name)) for name in parser.sections()}
 
 
-def refused(name: str, faults: list[str]) -> SettingsInvalid:
+def refused(name: str, faults: list[str], next_step: str = NEXT_STEP) -> SettingsInvalid:
     """The error with all `faults`; its message holds the single fault, or how many there are."""
     what = faults[0] if len(faults) == 1 else f"{len(faults)} faults in the settings"
-    return SettingsInvalid(f"{name}: {what}", next_step=NEXT_STEP, faults=faults)
+    return SettingsInvalid(f"{name}: {what}", next_step=next_step, faults=faults)
 
 
 def _unreadable(path: Path, *faults: str) -> SettingsInvalid:
@@ -74,7 +75,7 @@ def _bytes(path: Path) -> bytes:
         with path.open("rb") as file:
             return file.read(LARGEST_FILE + 1)
     except FileNotFoundError:
-        raise _unreadable(path, "there is no such file") from None
+        raise refused(str(path), ["there is no such file"], NO_FILE) from None
     except IsADirectoryError:
         raise _unreadable(path, "is a directory, not a settings file") from None
     except (OSError, ValueError) as error:  # ValueError: a path with a NUL in it

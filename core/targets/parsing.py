@@ -16,7 +16,7 @@ from core.model.words import CASH, SYMBOL_RULE, USD_CAD, ModelName, Symbol, is_s
 from core.money import HUNDRED, ZERO, D
 from core.targets.records import Records, decoded
 from core.targets.refusing import NO_MARGIN, SUM_TOLERANCE, refused
-from core.wording import did_you_mean, visible
+from core.wording import NO_FILE, did_you_mean, visible
 
 NEEDED = ("portfolio", "symbol", "target_pct")
 IGNORED = ("note", "min_lot", "exchange")
@@ -203,7 +203,7 @@ def _bytes(path: Path) -> tuple[bytes, datetime]:
             data = file.read(MOST_BYTES + 1)
         changed_at = datetime.fromtimestamp(path.stat().st_mtime, tz=UTC)
     except FileNotFoundError:
-        raise refused(str(path), [f"{path}: there is no such file"]) from None
+        raise refused(str(path), [f"{path}: there is no such file"], NO_FILE) from None
     except IsADirectoryError:
         raise refused(str(path), [f"{path} is a directory, not a portfolios file"]) from None
     except (OSError, ValueError) as error:  # ValueError: a path with a NUL in it

@@ -12,7 +12,7 @@ NO_MARGIN = "CSV contains CASH but margin is disabled; [rebalance] allow_margin 
 NEXT_STEP = "correct it and start again"
 
 
-def refused(name: str, faults: Sequence[str]) -> PortfoliosInvalid:
+def refused(name: str, faults: Sequence[str], next_step: str = NEXT_STEP) -> PortfoliosInvalid:
     """The error with all `faults`; its message is the single fault, or how many `name` has."""
     message = faults[0] if len(faults) == 1 else f"{name}: {len(faults)} faults in the portfolios"
-    return PortfoliosInvalid(message, next_step=NEXT_STEP, faults=faults)
+    return PortfoliosInvalid(message, next_step=next_step, faults=faults)

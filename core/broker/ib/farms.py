@@ -1,21 +1,24 @@
-"""Which of IBKR's market-data farms are broken: their prices stand still, and a new line is told the last ones."""
+"""Which of IBKR's data farms are broken: prices of a market-data farm stand still, a new line gets the last ones."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
-from core.broker.codes import FARM_BACK, FARM_LOST
+from core.broker.codes import FARM_BACK, FARM_LOST, FARMS_DOWN, FARMS_UP
 
 
 class Farms:
-    """The market-data farms that the gateway called broken and not yet OK, by name, and since when."""
+    """The data farms that the gateway speaks of: `is_up` by name, and since when market-data farms are broken."""
 
     def __init__(self) -> None:
+        self.is_up: dict[str, bool] = {}
         self._broken: dict[str, datetime] = {}
 
     def hear(self, code: int, text: str, at: datetime) -> None:
         """Take what the gateway says; the farm's name is all that follows the last colon."""
         name = text.rpartition(":")[2].strip()
+        if code in FARMS_UP | FARMS_DOWN:
+            self.is_up[name] = code in FARMS_UP
         if code == FARM_LOST:
             self._broken.setdefault(name, at)
         elif code == FARM_BACK:

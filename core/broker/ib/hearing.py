@@ -54,6 +54,7 @@ class Hearing:
         self.fills = Fills(self.deliver)
         self.farms = Farms()
         self.accounts: tuple[AccountId, ...] = ()
+        self.version = 0
         self.events: deque[BrokerEvent] = deque()
         self.is_gone = False
         self.is_link_up = True
@@ -133,6 +134,7 @@ class Hearing:
         self.requests.end(key)
 
     def _hear_version(self, word: heard.Version) -> None:
+        self.version = word.number
         if word.number > heard.NEWEST_VERSION:
             told = f"the gateway speaks version {word.number} of its protocol, we up to {heard.NEWEST_VERSION}"
             self._refuse(lost(told))

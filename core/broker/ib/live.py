@@ -18,6 +18,7 @@ from core.broker.ib.reader import AccountReader
 from core.broker.ib.requests import RequestRefused
 from core.broker.ib.session import LiveOptions, Session
 from core.broker.ib.whatif import effect_of, refusal_of
+from core.broker.info import GatewayInfo
 from core.broker.pacing import Pace
 from core.broker.wordings import BROKE_WHILE_SENDING, NOT_CONNECTED, lost
 from core.clock import Clock, RunningClock
@@ -114,6 +115,10 @@ class LiveIB:
 
     async def accounts(self) -> tuple[AccountId, ...]:
         return (await self._up()).hearing.accounts
+
+    async def info(self) -> GatewayInfo:
+        hearing = (await self._up()).hearing
+        return GatewayInfo(hearing.version, dict(hearing.farms.is_up))
 
     async def snapshot(self) -> AccountSnapshot:
         snapshot = await (await self._reader()).snapshot()

@@ -1,0 +1,152 @@
+"""`rebalance doctor`: every part of the way to a run, each with what to do, and no order on the way."""
+
+from __future__ import annotations
+
+import json
+import socket
+from datetime import UTC, datetime
+
+import pytest
+from live import Instead
+from prefect.settings import PREFECT_API_URL, temporary_settings
+from served import served
+from typer.testing import CliRunner
+
+from core.scenario import read_market
+from core.sim.gateway.faults import Answer, Precede
+from core.sim.gateway.log import Way
+from deployments import cli
+from tasks.brokers import DEMO_MARKET
+
+ACCOUNT = "DU1234567"
+READ_ONLY = "Error validating request.-'cS' : cause - The API interface is currently in Read-Only mode."
+SETTINGS = """\
+[ibkr]
+account_id = {account}
+port = {port}
+[models]
+smurf = 1
+badass = 0
+gltr = 0
+"""
+
+
+@pytest.fixture
+def gateway():
+    """A gateway of the demo's account, on a port of its own."""
+    with served(read_market(DEMO_MARKET, now=datetime.now(UTC))) as running:
+        yield running
+
+
+@pytest.fixture
+def examined(tmp_path, monkeypatch):
+    """Run the command with these settings: its exit code, and each part's state, finding and next step."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(port, *words, account=ACCOUNT):
+        (tmp_path / "settings.ini").write_text(SETTINGS.format(port=port, account=account))
+        with temporary_settings(restore_defaults={PREFECT_API_URL}):
+            ended = CliRunner().invoke(cli.app, ["doctor", "--ini", "settings.ini", "--json", *words])
+        document = json.loads(ended.stdout)
+        assert document["exit_code"] == ended.exit_code
+        assert ACCOUNT not in ended.stdout
+        return ended.exit_code, {each.pop("check"): each for each in document["checks"]}
+
+    return run
+
+
+def states(checks) -> dict[str, str]:
+    return {name: each["state"] for name, each in checks.items()}
+
+
+def test_a_gateway_in_order_is_looked_at_part_by_part_and_nothing_is_sent(examined, gateway):
+    code, checks = examined(gateway.port)
+    assert code == 0
+    assert {name for name, state in states(checks).items() if state != "OK"} == {"version and clock"}  # a day in March
+    found = {name: each["found"] for name, each in checks.items()}
+    assert found["gateway"] == f"127.0.0.1:{gateway.port} answers client 43"
+    assert "API version 178" in found["version and clock"]
+    assert found["log-in and account"] == "logged in; it manages ******567, of which ******567 is configured"
+    assert found["account data"].startswith("NetLiq 340,866.30 CAD, cash 60,000.00 CAD, 1,850.25 USD, 10 positions")
+    assert found["market data"] == "VTI bid 341.00 ask 341.01 last 341.00, live"
+    assert found["data farms"] == "connected: secdefnj, usfarm, ushmds"
+    sent = {entry.message for entry in gateway.gateway.log if entry.way is Way.IN}
+    assert not sent & {"placeOrder", "cancelOrder"}
+
+
+def test_a_person_gets_a_table():
+    ended = CliRunner().invoke(cli.app, ["doctor", "--broker", "fake"])
+    assert ended.exit_code == 0
+    lines = [line for line in ended.stdout.splitlines() if "market data" in line]
+    assert len(lines) == 1
+    assert "OK" in lines[0]
+
+
+def test_what_rests_on_a_gateway_that_is_not_there_is_not_looked_at_and_the_rest_is(examined):
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        port = silent.getsockname()[1]
+        code, checks = examined(port)
+    assert code == 20
+    assert checks["gateway"]["found"] == f"127.0.0.1:{port} refused the connection"
+    assert "Enable ActiveX and Socket Clients" in checks["gateway"]["next_step"]
+    assert states(checks)["market data"] == states(checks)["account data"] == "not looked at"
+    assert states(checks)["report folder"] == states(checks)["Prefect server"] == "OK"
+
+
+def test_settings_that_cannot_be_read_leave_only_the_server_to_look_at(examined):
+    code, checks = examined("none")
+    assert code == 10
+    assert "[ibkr] port = none" in checks["settings"]["found"]
+    assert {name for name, state in states(checks).items() if state == "OK"} == {"Prefect server"}
+
+
+def test_an_account_that_the_gateway_does_not_manage_is_a_failure(examined, gateway):
+    code, checks = examined(gateway.port, account="DU7654321")
+    assert code == 30
+    assert "account ******321 is not managed by this gateway" in checks["log-in and account"]["found"]
+
+
+def test_a_read_only_api_matters_where_the_settings_mean_to_trade(examined, gateway):
+    refuse = Answer(321, READ_ONLY)
+    gateway.call(lambda: gateway.gateway.faults.on("reqCompletedOrders", refuse, times=1))
+    _, checks = examined(gateway.port, "--set", "ibkr.read_only=false")
+    assert states(checks)["API settings"] == "warning"
+    assert checks["API settings"]["found"] == "Read-Only API is ticked: it takes no orders"
+    gateway.call(lambda: gateway.gateway.faults.on("reqCompletedOrders", refuse, times=1))
+    _, checks = examined(gateway.port)
+    assert checks["API settings"]["found"].endswith("and the settings send none")
+
+
+def test_data_that_is_not_live_and_a_broken_farm_are_warnings(examined, gateway):
+    faults = gateway.gateway.faults
+    gateway.call(lambda: faults.on("marketDataType", Instead({3: "3"})))
+    gateway.call(lambda: faults.on("positionEnd", Precede(2103, "Market data farm connection is broken:usfarm")))
+    _, checks = examined(gateway.port)
+    assert checks["market data"]["found"].endswith(", delayed")
+    assert checks["data farms"]["found"] == "broken: usfarm"
+    assert states(checks)["market data"] == states(checks)["data farms"] == "warning"
+
+
+def test_the_first_failure_gives_the_exit_code(examined, tmp_path):
+    (tmp_path / "KILL_SWITCH").touch()
+    code, checks = examined(4002, "--broker", "fake", "--set", "io.report_dir=settings.ini/reports")
+    assert code == 50
+    assert states(checks)["report folder"] == states(checks)["kill switch"] == "failed"
+    code, _ = examined(4002, "--broker", "fake")
+    assert code == 31
+
+
+def test_without_a_settings_file_the_only_account_is_looked_at(gateway):
+    ended = CliRunner().invoke(cli.app, ["doctor", "--json", "--set", f"ibkr.port={gateway.port}"])
+    checks = {each["check"]: each for each in json.loads(ended.stdout)["checks"]}
+    assert checks["settings"]["state"] == "warning"
+    assert checks["log-in and account"]["found"] == "logged in; it manages ******567; looked at ******567"
+    assert checks["account data"]["state"] == "OK"
+
+
+def test_a_prefect_server_that_does_not_answer_is_a_failure():
+    with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api"}):
+        ended = CliRunner().invoke(cli.app, ["doctor", "--broker", "fake", "--json"])
+    assert ended.exit_code == 20
+    assert "http://127.0.0.1:9/api does not answer" in json.loads(ended.stdout)["checks"][-1]["found"]
