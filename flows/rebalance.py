@@ -12,8 +12,10 @@ from core.errors import PlanKeptChanging, RebalanceError
 from core.model import BrokerKind, Mode, Plan, Stage, Targets
 from core.plan import PlanInputs
 from core.plan.changes import account_changes, price_moves
+from flows.admission import account_to_itself, check_in_time
 from flows.approval import Deadline, FormApprover, ask
 from flows.cancelling import heeding_the_page
+from flows.identity import run_name, tag_run
 from flows.parameters import with_titles
 from flows.states import final_state
 from tasks.buys import buy, size_buys
@@ -35,7 +37,7 @@ MOST_PLANS = 3
 
 
 @with_titles
-@flow(name="rebalance", retries=0, persist_result=False, validate_parameters=False)
+@flow(name="rebalance", flow_run_name=run_name, retries=0, persist_result=False, validate_parameters=False)
 async def rebalance(  # noqa: PLR0913, PLR0917 - a deployment's parameters are the fields of its form
     csv: FilePath,
     ini: FilePath,
@@ -75,6 +77,7 @@ async def rebalance(  # noqa: PLR0913, PLR0917 - a deployment's parameters are t
             overrides=overrides,
             confirm_live=confirm_live,
         )
+        await tag_run(request)
         run = prepare(request, flow_run_id, FormApprover())
         async with finishing(run), heeding_the_page(run):
             await story(run)
@@ -85,7 +88,8 @@ async def rebalance(  # noqa: PLR0913, PLR0917 - a deployment's parameters are t
 
 async def story(run: Run) -> None:
     """From the models to the last fill. Raises the failure that ends it; the report is `finishing`'s."""
-    async with account_held(run):
+    check_in_time()
+    async with account_to_itself(run), account_held(run):
         check_kill_switch(run)
         rows = await load_models(run)
         await gate_portfolios(run, rows)

@@ -1,0 +1,110 @@
+"""Whether a run has its turn: it has come in time, and no other run has the account."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import httpx
+from prefect.client.orchestration import PrefectClient, get_client
+from prefect.client.schemas.filters import (
+    FlowFilter,
+    FlowFilterName,
+    FlowRunFilter,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+    FlowRunFilterTags,
+)
+from prefect.client.schemas.objects import FlowRun
+from prefect.client.schemas.sorting import FlowRunSort
+from prefect.context import FlowRunContext
+
+from core.errors import ConnectionLost, StartedLate
+from core.refs import run_id_of
+from flows.identity import ACCOUNT_LABEL, account_key, account_tag
+from flows.liveness import FLOW_NAME, MOST_RUNS, PROCESS_LABEL, UNFINISHED, Process, is_alive
+from tasks.account_lock import account_lock, busy
+from tasks.run import Run
+from tasks.wiring import current_session
+
+LATEST = timedelta(minutes=10)
+NEW_YORK = ZoneInfo("America/New_York")
+
+
+def check_in_time() -> None:
+    """Raise StartedLate for a scheduled run whose time has passed, as when its computer was off.
+
+    Prefect starts all runs that were missed at once; the market that they were meant for is gone.
+    """
+    context = FlowRunContext.get()
+    run = context.flow_run if context else None
+    if run is None or not run.auto_scheduled or run.expected_start_time is None:
+        return
+    now = datetime.now(UTC)
+    if now - run.expected_start_time <= LATEST:
+        return
+    due, started = run.expected_start_time.astimezone(NEW_YORK), now.astimezone(NEW_YORK)
+    day = "" if due.date() == started.date() else f" on {due:%d %B}"
+    raise StartedLate(
+        f"due at {due:%H:%M} New York{day}, started {started:%H:%M}: more than {LATEST.seconds // 60} minutes late",
+        next_step="start a run by hand if it is still wanted",
+    )
+
+
+@asynccontextmanager
+async def account_to_itself(run: Run) -> AsyncIterator[None]:
+    """Hold the account while the block runs, in modes that trade.
+
+    On this computer a lock decides, so of two that start at once exactly one goes on. Of other computers the runs of
+    the same Prefect server are looked at: each has put its label there before it looks, so never do both go on; when
+    they start within the same moment, it may be that neither does. Raises AccountBusy, ConnectionLost when the server
+    does not say, and OutputFailed. A rehearsal in a world of its own has its account to itself anyway.
+    """
+    if not run.mode.sends_orders or current_session().broker is not None:
+        yield
+        return
+    account = run.settings.ibkr.account_id
+    key = account_key(account)
+    with account_lock(account, key, run.id):
+        other = await _other_run(account_tag(account), key)
+        if other is not None:
+            started = other.start_time or other.created
+            raise busy(
+                account, run_id_of(str(other.id)), f"{started:%Y-%m-%d %H:%M} UTC" if started else "at an unknown time"
+            )
+        yield
+
+
+async def _other_run(tag: str, key: str) -> FlowRun | None:
+    """The oldest run of this account that lives on another computer; None outside a flow run."""
+    if FlowRunContext.get() is None:
+        return None
+    try:
+        async with get_client() as client:
+            unfinished = await _unfinished(client, tag)
+    except httpx.HTTPError as error:
+        raise ConnectionLost(
+            f"the Prefect server does not say whether another run has the account: {error}",
+            next_step="see to the server, then start the run again",
+        ) from None
+    return next((each for each in unfinished if each.labels.get(ACCOUNT_LABEL) == key and _lives_elsewhere(each)), None)
+
+
+async def _unfinished(client: PrefectClient, tag: str) -> list[FlowRun]:
+    return await client.read_flow_runs(
+        flow_filter=FlowFilter(name=FlowFilterName(any_=[FLOW_NAME])),
+        flow_run_filter=FlowRunFilter(
+            state=FlowRunFilterState(type=FlowRunFilterStateType(any_=list(UNFINISHED))),
+            tags=FlowRunFilterTags(all_=[tag]),
+        ),
+        # the server refuses both as null
+        sort=FlowRunSort.START_TIME_ASC,
+        limit=MOST_RUNS,
+    )
+
+
+def _lives_elsewhere(run: FlowRun) -> bool:
+    process = Process.parse(run.labels.get(PROCESS_LABEL))
+    return process is not None and not process.is_here and is_alive(run)
