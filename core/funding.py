@@ -183,13 +183,13 @@ def convert(need: FxNeed, market: FxMarket, closed: str | None, rules: FundingRu
         return _no_conversion(shortfall, market, reason, rules)
     if market.worst is None or market.planning is None:
         raise MarketDataMissing(
-            f"USD.CAD: {market.why_not}, and {shortfall:.2f} USD must be converted",
+            f"USD.CAD: {market.why_not}, and {shortfall:,.2f} USD must be converted",
             next_step="run again when USD.CAD is quoted, or set [fx] enabled = false",
         )
     wished = ceil_to(shortfall + shortfall * rules.fx_buffer_bps / BPS, WHOLE_DOLLAR)
     quantity = min(wished, convertible(need.cad_cash, market, rules))
     if quantity < rules.min_fx_order_usd or not quantity:
-        words = f"only {quantity:f} USD could be converted, below min_fx_order_usd {rules.min_fx_order_usd:f}"
+        words = f"only {quantity:,f} USD could be converted, below min_fx_order_usd {rules.min_fx_order_usd:f}"
         return _no_conversion(shortfall, market, words, rules)
     odd = quantity < ODD_LOT_USD
     return FxLeg(
@@ -218,11 +218,11 @@ def _needless(shortfall: Decimal, cad_cash: Decimal, closed: str | None, rules: 
     if not shortfall:
         return "USD cash and sells cover everything"
     if cad_cash <= 0:
-        return f"{shortfall:.2f} USD short, but there is no CAD to convert"
+        return f"{shortfall:,.2f} USD short, but there is no CAD to convert"
     if shortfall < rules.min_fx_order_usd:
-        return f"{shortfall:.2f} USD short, below min_fx_order_usd {rules.min_fx_order_usd:f}"
+        return f"{shortfall:,.2f} USD short, below min_fx_order_usd {rules.min_fx_order_usd:f}"
     if closed and rules.prefer_market_hours:
-        return f"{shortfall:.2f} USD short, but no FX order is sent: {closed}"
+        return f"{shortfall:,.2f} USD short, but no FX order is sent: {closed}"
     return None
 
 
@@ -241,13 +241,13 @@ def _no_conversion(shortfall: Decimal, market: FxMarket, reason: str, rules: Fun
 
 
 def _why_convert(shortfall: Decimal, quantity: Decimal, wished: Decimal) -> str:
-    limited = f"; limited from {wished:f} USD by the CAD cash or max_fx_order_usd" if quantity < wished else ""
-    return f"{shortfall:.2f} USD short for the buys{limited}"
+    limited = f"; limited from {wished:,f} USD by the CAD cash or max_fx_order_usd" if quantity < wished else ""
+    return f"{shortfall:,.2f} USD short for the buys{limited}"
 
 
 def _odd_lot(quantity: Decimal) -> str:
     return (
-        f"USD.CAD: {quantity:f} USD is below {ODD_LOT_USD} USD, an odd lot: the rate may be worse"
+        f"USD.CAD: {quantity:,f} USD is below {ODD_LOT_USD:,} USD, an odd lot: the rate may be worse"
         " and the broker may warn (399)"
     )
 

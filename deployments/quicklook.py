@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
 from uuid import uuid4
 
 from rich.table import Table
 
 from core.broker.port import Broker
 from core.hours import fx_closed_reason
-from core.model import Mode, Plan, Targets
+from core.model import Mode, ModelName, ModelWeight, Plan, Targets
+from core.money import HUNDRED
 from core.plan import PlanInputs, make_plan
 from core.reading import Reader
 from core.refs import run_id_of
@@ -27,13 +30,14 @@ def show_blend(request: Request, *, as_json: bool) -> None:
     """Validate both files and print the blended targets. Raises SettingsInvalid and PortfoliosInvalid."""
     source = request.files()
     settings = source.settings()
-    targets = source.targets(settings, source.rows(settings, datetime.now(UTC)))
+    rows = source.rows(settings, datetime.now(UTC))
+    targets = source.targets(settings, rows)
     if as_json:
         weights = {symbol: float(weight) for symbol, weight in targets.weights.items()}
         document = {"targets": weights, "gross": float(targets.gross), "net": float(targets.net)}
         print(json.dumps(document, indent=2))  # noqa: T201 - the document that --json promises
         return
-    terminal.console().print(_blend_table(targets))
+    terminal.console().print(_blend_table(rows, {model: part for model, part in settings.mix.items() if part}, targets))
     terminal.show_warnings(settings.warnings)
 
 
@@ -80,13 +84,21 @@ async def _plan(settings: Settings, targets: Targets, broker: Broker) -> Plan:
     return make_plan(inputs, rules)
 
 
-def _blend_table(targets: Targets) -> Table:
-    table = Table(title="Blended targets", title_justify="left")
+def _blend_table(rows: Sequence[ModelWeight], mix: Mapping[ModelName, Decimal], targets: Targets) -> Table:
+    """What each model wants of a symbol, and what the mix of them wants, in percent."""
+    wanted = {(row.model, row.symbol): row.weight for row in rows}
+    table = Table(title="Blended targets, %", title_justify="left", title_style="bold")
     table.add_column("symbol")
-    table.add_column("target %", justify="right")
+    for name in (*mix, "blend"):
+        table.add_column(name, justify="right")
+    table.add_row("mix", *map(_percent, mix.values()), "", end_section=True)
     for symbol, weight in targets.weights.items():
-        table.add_row(symbol, f"{weight:.4%}")
+        table.add_row(symbol, *(_percent(wanted.get((model, symbol))) for model in mix), _percent(weight))
     table.add_section()
     for name, exposure in (("gross", targets.gross), ("cash", targets.cash), ("net", targets.net)):
-        table.add_row(name, f"{exposure:.4%}")
+        table.add_row(name, *("" for _ in mix), _percent(exposure))
     return table
+
+
+def _percent(weight: Decimal | None) -> str:
+    return "" if weight is None else f"{weight * HUNDRED:.4f}"

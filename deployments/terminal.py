@@ -19,12 +19,11 @@ from core.model.words import OrderType
 from core.report import (
     TOTAL,
     account_facts,
-    cash_after,
     order_notes,
+    outcome_facts,
     plan_facts,
     post_trade_rows,
     pre_trade_rows,
-    totals_text,
 )
 from core.report.formats import with_commas
 
@@ -40,7 +39,7 @@ REASONS_FROM = 150
 COLOURS = {"SELL": "magenta", "BUY": "green"}
 WORDS = ("symbol", "side", "status")
 PLAN_COLUMNS = ("symbol", "target %", "now %", "drift bps", "price", "side", "shares", "limit", "USD")
-RESULT_COLUMNS = ("symbol", "side", "filled", "of", "avg price", "notional", "status", "slip bps", "left bps")
+RESULT_COLUMNS = ("symbol", "side", "filled", "of", "avg price", "notional", "status", "slip bps", "residual bps")
 LEVELS = {"WARNING": ("warning: ", "yellow"), "ERROR": ("failed: ", "bold red")}
 
 
@@ -144,7 +143,7 @@ def _show_trades(outcome: Outcome, rows: Iterable[PostTradeRow], to: Console) ->
     to.print(table)
     for note in order_notes(outcome):
         to.print(f"  {mask_accounts(note)}", markup=False, soft_wrap=True)
-    _show_facts([("traded", totals_text(outcome)), ("cash after", cash_after(outcome))], to)
+    _show_facts(outcome_facts(outcome), to)
 
 
 def _show_faults(outcome: Outcome, to: Console) -> None:

@@ -37,7 +37,7 @@ async def take_snapshot(run: Run) -> AccountSnapshot:
     if not run.mode.sends_orders:
         for order in snapshot.working_orders:
             run.warn(
-                f"working order left alone: {order.side} {order.quantity:f} {order.symbol} {order.order_ref}".strip()
+                f"working order left alone: {order.side} {order.quantity:,f} {order.symbol} {order.order_ref}".strip()
             )
     elif snapshot.working_orders and await cancel_earlier_orders(run, snapshot):
         snapshot = await read_account(run)

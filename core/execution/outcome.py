@@ -55,7 +55,7 @@ def rejection(record: OrderRecord) -> BrokerError:
 def incomplete(record: OrderRecord, *, why: str = "") -> OrderIncomplete:
     """The failure that an order with an unfilled rest is; the rest is confirmed to be gone."""
     return OrderIncomplete(
-        f"{named(record)} filled {record.filled:f} and ended {record.state.label}{why or _because(record)}",
+        f"{named(record)} filled {record.filled:,f} and ended {record.state.label}{why or _because(record)}",
         next_step="the rest is left as drift; run again for a new plan",
     )
 
@@ -63,7 +63,7 @@ def incomplete(record: OrderRecord, *, why: str = "") -> OrderIncomplete:
 def named(record: OrderRecord) -> str:
     """The order in words: its reference, side, quantity and symbol."""
     order = record.order
-    return f"order {order.ref} ({order.side} {order.quantity:f} {order.contract.symbol})"
+    return f"order {order.ref} ({order.side} {order.quantity:,f} {order.contract.symbol})"
 
 
 def _because(record: OrderRecord) -> str:

@@ -169,7 +169,7 @@ class StageRun:
         self._refs.append(order.ref)
         self._live[order.ref] = _Ticket(order.ref, _Wait.ACKNOWLEDGEMENT, self._in(self._rules.acknowledge_seconds))
         price = "at the market" if order.limit_price is None else f"at {price_text(order.limit_price)}"
-        watch.tell("sending", f"{order.ref} {order.side} {order.quantity:f} {order.contract.symbol} {price}")
+        watch.tell("sending", f"{order.ref} {order.side} {order.quantity:,f} {order.contract.symbol} {price}")
         try:
             await watch.broker.place(order)
         except ConnectionLost as error:

@@ -169,12 +169,12 @@ class Watch:
         is_new = len(after.fills) > len(before.fills)
         if not is_new and any(known.exec_id == fill.exec_id for known in before.fills):
             return  # the same fill again, with its commission
-        self.tell("fill", f"{ref} {_priced(fill)}, {after.filled:f} of {after.order.quantity:f}")
+        self.tell("fill", f"{ref} {_priced(fill)}, {after.filled:,f} of {after.order.quantity:,f}")
         if not is_new:
             old = next(known for known in before.fills if known not in after.fills)
             self._alarm(f"an execution of {named(after)} was corrected: {_priced(old)} became {_priced(fill)}")
         elif before.is_settled:
-            self._alarm(f"{named(after)} filled {fill.shares:f} after its end was confirmed")
+            self._alarm(f"{named(after)} filled {fill.shares:,f} after its end was confirmed")
 
     def _alarm(self, message: str) -> None:
         self.tell("alarm", message)
@@ -211,4 +211,4 @@ def _words(event: OrderUpdate | Fill) -> str:
 
 
 def _priced(fill: Fill) -> str:
-    return f"{fill.shares:f} at {price_text(fill.price)}"
+    return f"{fill.shares:,f} at {price_text(fill.price)}"

@@ -17,9 +17,9 @@ def note_for(cut: Cut, quantity: Decimal, wished: Decimal, rules: SizingRules) -
     if cut is Cut.ROUNDING:
         return "not traded: less than half a share" if not quantity else "rounded to whole shares"
     if cut is Cut.HELD:
-        return f"no more than held: {quantity:f} of {wished:f} shares"
+        return f"no more than held: {quantity:,f} of {wished:,f} shares"
     if cut is Cut.MAXIMUM:
         bound = "the approval" if rules.max_order_usd is None else f"max_order_usd {rules.max_order_usd:f}"
-        return f"{bound} allows {quantity:f} of {wished:f} shares"
+        return f"{bound} allows {quantity:,f} of {wished:,f} shares"
     limit = "the limits of borrowing allow" if cut is Cut.LEVERAGE else "the money allows"
-    return f"{limit} {quantity:f} of {wished:f} shares"
+    return f"{limit} {quantity:,f} of {wished:,f} shares"

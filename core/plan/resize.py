@@ -42,7 +42,7 @@ def _now(drift: DriftLine, approved: TradeLine, investable: Decimal) -> DriftLin
     """What an approved buy lacks of its target in the approved plan; the bands no longer keep it from trading."""
     size = f"{'over' if drift.wanted < 0 else 'under'}weight by {abs(drift.drift_bps):.2f} bps now"
     wanted = drift.target * investable - drift.value
-    return replace(drift, wanted=wanted, cut=None, reason=f"approved for {approved.quantity:f} shares, {size}")
+    return replace(drift, wanted=wanted, cut=None, reason=f"approved for {approved.quantity:,f} shares, {size}")
 
 
 def _budget(plan: Plan, listed: WishList, valuation: Valuation, fresh: PlanInputs, rules: PlanRules) -> Budget:

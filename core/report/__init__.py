@@ -1,10 +1,10 @@
 """What a run tells: rows, CSV, Markdown and result.json, all from Plan and Outcome alone; `runlog` is its log."""
 
 from core.report.approval import approval_markdown, plan_page
-from core.report.facts import account_facts, plan_facts
+from core.report.facts import account_facts, outcome_facts, plan_facts
 from core.report.files import report_folder, write_pre_trade, write_reports
 from core.report.plan_document import plan_json
-from core.report.post_trade import cash_after, order_notes, post_trade_csv, post_trade_markdown, totals_text
+from core.report.post_trade import order_notes, post_trade_csv, post_trade_markdown
 from core.report.pre_trade import PreTrade, pre_trade_csv, pre_trade_markdown
 from core.report.result import result, result_json
 from core.report.rows import (
@@ -27,8 +27,8 @@ __all__ = [
     "PreTradeRow",
     "account_facts",
     "approval_markdown",
-    "cash_after",
     "order_notes",
+    "outcome_facts",
     "plan_facts",
     "plan_json",
     "plan_page",
@@ -43,7 +43,6 @@ __all__ = [
     "result",
     "result_json",
     "run_warnings",
-    "totals_text",
     "verdict_table",
     "write_pre_trade",
     "write_reports",

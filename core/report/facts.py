@@ -1,14 +1,16 @@
-"""What a person wants to know beside the table of a plan, as names and texts: the account before it, the sums after."""
+"""What a person wants to know beside the table of a plan or of a result, as names and texts."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
 from core.masking import mask_account
-from core.model import USD, Currency, FxLeg, Plan
+from core.model import USD, Currency, FxLeg, OrderRecord, Outcome, Plan, Side, Stage
+from core.money import ZERO
 from core.report import formats
 from core.report.formats import in_currency, with_commas
+from core.report.rows import commissions
 from core.report.sections import mode_text
 
 Fact = tuple[str, str]
@@ -32,13 +34,35 @@ def plan_facts(plan: Plan) -> tuple[Fact, ...]:
     facts = (
         ("currency", _conversion(plan.fx) if plan.fx else ""),
         ("turnover", _turnover(plan)),
-        ("est. cost", f"{in_currency(totals.spread_cost, USD)} of spread, and commissions" if plan.trades else ""),
+        (
+            "est. cost",
+            f"{in_currency(totals.spread_cost, USD)} of spread; commissions come on top" if plan.trades else "",
+        ),
         ("cash after", balances_text(totals.cash_after)),
         ("drift", f"sum {_bps(totals.drift_before_bps)} bps now, {_bps(totals.drift_after_bps)} bps after"),
         ("no target", _untargeted(plan)),
         ("left alone", _outside(plan)),
     )
     return tuple((name, text) for name, text in facts if text)
+
+
+def outcome_facts(outcome: Outcome) -> tuple[Fact, ...]:
+    """What was traded and paid, the cash, and the drift that is left; nothing that nobody knows."""
+    facts = (
+        ("traded", traded_text(outcome)),
+        ("cash after", balances_text(outcome.after.cash) if outcome.after else ""),
+        ("drift", _drift_left(outcome)),
+    )
+    return tuple((name, text) for name, text in facts if text)
+
+
+def traded_text(outcome: Outcome) -> str:
+    """What was sold, bought and paid in commissions; empty when no order was made."""
+    orders = outcome.orders
+    if not orders:
+        return ""
+    sold, bought = (in_currency(_notional(orders, side), USD) for side in (Side.SELL, Side.BUY))
+    return f"sold {sold}, bought {bought}, {_commissions(orders)}"
 
 
 def balances_text(balances: Mapping[Currency, Decimal]) -> str:
@@ -76,3 +100,33 @@ def _outside(plan: Plan) -> str:
 
 def _bps(value: Decimal) -> str:
     return with_commas(formats.bps(value))
+
+
+def _drift_left(outcome: Outcome) -> str:
+    plan, residual = outcome.plan, outcome.residual_drift_bps
+    if plan is None or residual is None:
+        return ""
+    left = sum(map(abs, residual.values()), ZERO)
+    return f"sum {_bps(plan.totals.drift_before_bps)} bps before, {_bps(left)} bps left"
+
+
+def _commissions(orders: tuple[OrderRecord, ...]) -> str:
+    fills = [fill for record in orders for fill in record.fills]
+    sums = commissions(fills)
+    if sums is None:
+        unknown = sum(fill.commission is None for fill in fills)
+        return f"commissions of {unknown} of {len(fills)} fills are {formats.UNKNOWN}"
+    return f"commissions {balances_text(sums)}" if sums else "no commissions, as nothing filled"
+
+
+def _notional(orders: Iterable[OrderRecord], side: Side) -> Decimal:
+    """USD filled on one side; conversions are not trades."""
+    return sum(
+        (
+            fill.shares * fill.price
+            for record in orders
+            if record.order.side is side and record.order.stage is not Stage.FX
+            for fill in record.fills
+        ),
+        ZERO,
+    )

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
 from decimal import Decimal
 
 from core.errors import RebalanceError, leading
 from core.masking import mask_account, mask_accounts
 from core.model import (
-    USD,
     AccountSnapshot,
     Currency,
     OrderRecord,
     Outcome,
-    Side,
-    Stage,
     Symbol,
     TradeLine,
     Valuation,
@@ -23,13 +19,12 @@ from core.model import (
 )
 from core.money import ZERO
 from core.report import formats
-from core.report.facts import balances_text
+from core.report.facts import traded_text
 from core.report.formats import UNKNOWN, bullets, document, section, table
 from core.report.rows import (
     POST_TRADE_COLUMNS,
     PostTradeRow,
     by_drift,
-    commissions,
     post_trade_rows,
     unsent_trades,
 )
@@ -63,20 +58,6 @@ def post_trade_markdown(outcome: Outcome) -> str:
         section("Settings", _settings(outcome)),
     )
     return mask_accounts(text, outcome.account_id)
-
-
-def cash_after(outcome: Outcome) -> str:
-    """`2,770.28 CAD, 681.93 USD`; empty when the account was not read after trading."""
-    return balances_text(_balances(outcome.after))
-
-
-def totals_text(outcome: Outcome) -> str:
-    """What was sold, bought and paid in commissions; empty when no order was made."""
-    orders = outcome.orders
-    if not orders:
-        return ""
-    sold, bought = (formats.in_currency(_notional(orders, side), USD) for side in (Side.SELL, Side.BUY))
-    return f"sold {sold}, bought {bought}, {_commissions(orders)}"
 
 
 def order_notes(outcome: Outcome) -> tuple[str, ...]:
@@ -130,34 +111,12 @@ def _for_reading(row: PostTradeRow) -> tuple[str, ...]:
 
 
 def _notes(outcome: Outcome) -> str:
-    return bullets(filter(None, (totals_text(outcome), *order_notes(outcome))))
-
-
-def _commissions(orders: tuple[OrderRecord, ...]) -> str:
-    fills = [fill for record in orders for fill in record.fills]
-    sums = commissions(fills)
-    if sums is None:
-        unknown = sum(fill.commission is None for fill in fills)
-        return f"commissions of {unknown} of {len(fills)} fills are {UNKNOWN}"
-    return f"commissions {balances_text(sums)}" if sums else "no commissions, as nothing filled"
+    return bullets(filter(None, (traded_text(outcome), *order_notes(outcome))))
 
 
 def _unreported(record: OrderRecord) -> str:
     reported, arrived = formats.shares(record.reported_filled), formats.shares(record.filled)
     return f"{record.order.ref}: the broker counts {reported} filled, fills of {arrived} have arrived"
-
-
-def _notional(orders: Iterable[OrderRecord], side: Side) -> Decimal:
-    """USD filled on one side; conversions are not trades."""
-    return sum(
-        (
-            fill.shares * fill.price
-            for record in orders
-            if record.order.side is side and record.order.stage is not Stage.FX
-            for fill in record.fills
-        ),
-        ZERO,
-    )
 
 
 def _drift(outcome: Outcome) -> str:

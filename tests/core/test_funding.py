@@ -104,7 +104,7 @@ def test_the_shortfall_is_converted_with_its_buffer_up_to_the_whole_dollar():
     # 10 000.40 × 1.002 = 10 020.4008
     assert (leg.shortfall, leg.quantity) == (D("10000.40"), D(10021))
     assert (leg.cad_needed, leg.worst_rate, leg.planning_rate) == (D("12526.25"), D("1.251"), D("1.25"))
-    assert leg.reason == "10000.40 USD short for the buys"
+    assert leg.reason == "10,000.40 USD short for the buys"
 
 
 def test_a_usd_debit_is_converted_also_without_buys():
@@ -122,7 +122,7 @@ def test_the_conversion_is_at_most_what_the_cad_buys_at_the_planning_rate():
     leg = converted(need(wanted_cost="90000", cad="50001"))
     # 50 001 / 1.25 = 40 000.8
     assert leg.quantity == D(40000)
-    assert "limited from 90180 USD" in leg.reason
+    assert "limited from 90,180 USD" in leg.reason
 
 
 def test_the_conversion_is_never_above_the_maximum():
@@ -134,7 +134,7 @@ def test_the_conversion_is_never_above_the_maximum():
     [
         (need(wanted_cost="999.99", cad="50000"), {}, None, "999.99 USD short, below min_fx_order_usd 1000"),
         (need(wanted_cost="5000", cad="1249"), {}, None, "only 999 USD could be converted, below"),
-        (need(wanted_cost="5000", cad="0"), {}, None, "5000.00 USD short, but there is no CAD"),
+        (need(wanted_cost="5000", cad="0"), {}, None, "5,000.00 USD short, but there is no CAD"),
         (need(wanted_cost="5000", cad="-10"), {}, None, "no CAD"),
         (need(wanted_cost="5000", cad="1"), {"min_fx_order_usd": D(0)}, None, "only 0 USD could be converted"),
         (
@@ -160,7 +160,7 @@ def test_a_closed_fx_market_matters_only_by_setting():
 
 
 def test_a_conversion_that_is_needed_and_has_no_rate_aborts():
-    with pytest.raises(MarketDataMissing, match=r"USD\.CAD: no quote, and 5000\.00 USD must be converted"):
+    with pytest.raises(MarketDataMissing, match=r"USD\.CAD: no quote, and 5,000\.00 USD must be converted"):
         converted(need(wanted_cost="5000", cad="50000"), market=FxMarket(why_not="no quote"))
 
 
@@ -184,7 +184,7 @@ def test_an_odd_lot_is_noted(cost, warns):
 def test_the_warning_of_the_quote_and_the_odd_lot_stand_together():
     warned = replace(MARKET, warning="USD.CAD: stale quote")
     leg = converted(need(wanted_cost="5000", cad="50000"), market=warned)
-    assert leg.warning.startswith("USD.CAD: stale quote; USD.CAD: 5010 USD is below 25000 USD")
+    assert leg.warning.startswith("USD.CAD: stale quote; USD.CAD: 5,010 USD is below 25,000 USD")
 
 
 def test_what_is_counted_on_is_paid_for_even_at_the_worst_rate():

@@ -65,11 +65,14 @@ def one_line(ended: Ended) -> str:
     return line
 
 
-def test_check_prints_the_blend(rebalance):
+def test_check_prints_each_model_beside_the_blend(rebalance):
     ended = rebalance("check", *FILES)
     assert (ended.code, ended.err) == (0, "")
-    assert "VTI" in ended.out
-    assert "31.0000%" in ended.out  # 50 % of 50 and 30 % of 20
+    rows = {line.split()[0]: line.split()[1:] for line in ended.out.replace("│", " ").splitlines() if line.split()}
+    assert rows["mix"] == ["50.0000", "30.0000", "20.0000"]
+    assert rows["VTI"] == ["50.0000", "20.0000", "31.0000"]  # 50 % of 50 and 30 % of 20
+    assert rows["BND"] == ["30.0000", "15.0000"]
+    assert rows["gross"] == ["100.0000"]
 
 
 @pytest.mark.parametrize(
@@ -97,8 +100,22 @@ def test_with_json_a_failure_is_the_document(rebalance, folder, words):
 def test_plan_prints_what_would_be_traded(rebalance):
     ended = rebalance("plan", *FAKE)
     assert ended.code == 0
-    assert "IWM" in ended.out
+    assert "SELL 25 IWM" in ended.out
     assert not Path("reports").exists()
+
+
+def test_plan_as_json_says_all_that_the_table_says_and_more(rebalance):
+    document = json.loads(rebalance("plan", *FAKE, "--json").out)
+    lines = {line["symbol"]: line for line in document["lines"]}
+    vti, vea = lines["VTI"], lines["VEA"]
+    assert (document["account"], document["mode"], document["cash"]["CAD"]) == ("******567", "dry_run", 60000.0)
+    assert (vti["side"], vti["quantity"], vti["target"], vti["order_type"]) == ("SELL", 40, 0.31, "LMT")
+    assert vti["current"] - vti["target"] == pytest.approx(vti["drift_bps"] / 10_000)
+    assert vti["worst_price"] <= vti["limit_price"]
+    assert (vea["side"], vea["quantity"], vea["limit_price"], vea["worst_price"]) == (None, 0, None, None)
+    assert (document["fx"]["quantity"], document["fx"]["limit_price"]) == (41925, None)
+    assert document["totals"]["sells"] == sum(line["dollars"] for line in lines.values() if line["side"] == "SELL")
+    assert [held["symbol"] for held in document["outside"]] == ["MSFT"]
 
 
 @pytest.mark.parametrize(

@@ -63,6 +63,12 @@ def test_the_result_fits_the_screen_with_the_numbers_of_its_files(width):
     assert max(len(line) for line in lines if "failed" not in line) <= width
 
 
+def test_cash_and_drift_after_trading_stand_below_the_result():
+    text = "\n".join(shown(160, show_outcome, sample_outcome(), ()))
+    assert "cash after  1,292.62 CAD, 1,208.00 USD" in text
+    assert "sum 2,161.23 bps before, 332.58 bps left" in text
+
+
 def test_the_columns_of_numbers_are_right_aligned_however_long_they_are():
     long = [trade_line(f"S{count}", number=count, quantity=D(10) ** count) for count in range(1, 6)]
     lines = shown(120, show_plan, plan(*long))
