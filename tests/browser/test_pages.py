@@ -1,0 +1,322 @@
+"""A person at Prefect's pages, in a real browser: starts a run, reads its plan, answers it, cancels it.
+
+The server and what executes the runs are those of `rebalance up`. The account is the demo's; every test leaves it
+without a run under way, since one account has one run at a time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+from uuid import UUID
+
+import pytest
+from ib_async import IB
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.filters import (
+    ArtifactFilter,
+    ArtifactFilterFlowRunId,
+    FlowRunFilter,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+)
+from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.client.schemas.sorting import ArtifactSort, FlowRunSort
+from prefect.states import Cancelling
+from prefect_pages import DESK, PHONE, V1, V2, Pages, chromium
+from programs import needs
+
+from core.refs import run_id_of
+from deployments import cli
+from flows.liveness import PROCESS_LABEL, UNFINISHED, Process
+
+DEMO = Path(cli.__file__).parent / "demo"
+COMMAND = str(Path(sys.executable).with_name("rebalance"))
+DEADLINE = 180.0
+A_MOMENT = 0.2
+BUYS = ("QQQ", "BND", "SCH", "GLD", "TIP", "VWO", "VNQ")
+ORDERS = ["FX   USD", "SELL VTI", *(f"BUY  {symbol}" for symbol in BUYS), "WITHOUT ", "SELL IWM"]
+
+pytestmark = [needs("chromium"), pytest.mark.timeout(600)]
+
+Found = TypeVar("Found")
+
+
+def until(look: Callable[[], Found], what: str) -> Found:
+    """What `look` finds as soon as it finds anything; fails when that takes longer than the deadline."""
+    end = time.monotonic() + DEADLINE
+    while not (found := look()):
+        assert time.monotonic() < end, f"not within {DEADLINE:.0f} s: {what}"
+        time.sleep(A_MOMENT)
+    return found
+
+
+@dataclass(frozen=True)
+class Site:
+    """A server that `rebalance up` started, with the demo's files in `folder`."""
+
+    folder: Path
+    page: str
+    password: str
+    client: SyncPrefectClient
+
+    @property
+    def on_demand(self) -> UUID:
+        return self.client.read_deployment_by_name("rebalance/on-demand").id
+
+    def unfinished(self) -> list[FlowRun]:
+        wanted = FlowRunFilterState(type=FlowRunFilterStateType(any_=[*UNFINISHED, StateType.SCHEDULED]))
+        return self.client.read_flow_runs(
+            flow_run_filter=FlowRunFilter(state=wanted), sort=FlowRunSort.EXPECTED_START_TIME_DESC
+        )
+
+    def waiting(self, *, after: FlowRun | None = None) -> FlowRun:
+        """The run that waits with a question; with `after`, with another than it had then."""
+
+        def look() -> FlowRun | None:
+            paused = [each for each in self.unfinished() if each.state_type is StateType.PAUSED]
+            return next((each for each in paused if after is None or _key(each) != _key(after)), None)
+
+        return until(look, "a run waits for approval")
+
+    def start(self, **parameters: Any) -> FlowRun:
+        """A run of the deployment with these parameters over its own."""
+        return self.client.create_flow_run_from_deployment(self.on_demand, parameters=parameters)
+
+    def ended(self, run: FlowRun) -> Any:
+        """The state in which the run ended."""
+
+        def look() -> Any:
+            state = self.client.read_flow_run(run.id).state
+            return state if state and state.is_final() else None
+
+        return until(look, "the run has ended")
+
+    def result(self, run: FlowRun) -> dict[str, Any]:
+        """What result.json says of the run."""
+        return json.loads((self.folder / "reports" / run_id_of(str(run.id)) / "result.json").read_text())
+
+    def artifact(self, run: FlowRun, kind: str) -> Any:
+        """The run's artifact whose key begins with `kind`."""
+        found = self.client.read_artifacts(
+            artifact_filter=ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[run.id])),
+            sort=ArtifactSort.UPDATED_DESC,
+        )
+        return next(each for each in found if each.key and each.key.startswith(kind))
+
+
+def _key(run: FlowRun) -> str | None:
+    return run.state.state_details.pause_key if run.state else None
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory) -> Iterator[Site]:
+    folder = tmp_path_factory.mktemp("site")
+    shutil.copytree(DEMO, folder, dirs_exist_ok=True)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    environment["REBALANCER_HOME"] = str(folder / "state")
+    files = ("--csv", str(folder / "portfolios.csv"), "--ini", str(folder / "settings.ini"))
+    port = free_port()
+    up = (COMMAND, "up", "--port", str(port), *files, "--broker", "simulated")
+    try:
+        subprocess.run(up, env=environment, check=True, capture_output=True, text=True)
+        password = (folder / "state" / "password").read_text().strip()
+        page = f"http://127.0.0.1:{port}"
+        with SyncPrefectClient(f"{page}/api", auth_string=password) as client:
+            yield Site(folder, page, password, client)
+    finally:
+        subprocess.run((COMMAND, "down"), env=environment, check=True, capture_output=True)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with chromium() as found:
+        yield found
+
+
+@pytest.fixture(autouse=True)
+def no_run_left_over(site):
+    """The account's run is over when the test is, also of a test that failed in the middle."""
+    yield
+    for run in site.unfinished():
+        site.client.set_flow_run_state(run.id, Cancelling())
+        site.ended(run)
+
+
+@pytest.fixture(scope="module")
+def login(site, browser):
+    """What a window knows in which somebody has logged in."""
+    pages = V2(browser, site.page)
+    pages.log_in(site.password)
+    return pages.login
+
+
+@pytest.fixture
+def opened(site, browser, login):
+    """Opens one of the two user interfaces, in a window of its own, logged in."""
+    windows: list[Pages] = []
+
+    def open_pages(face: type[Pages], size: tuple[int, int] = DESK) -> Pages:
+        windows.append(face(browser, site.page, size, login))
+        return windows[-1]
+
+    yield open_pages
+    for window in windows:
+        window.page.context.close()
+
+
+def test_a_run_started_on_the_page_is_read_approved_and_completed_there(site, opened):
+    pages = opened(V2)
+    pages.start(site.on_demand, mode="paper")
+    run = site.waiting()
+    form = pages.form(run.id)
+    assert [line[:8] for line in pages.lines_in_sight(form)[1:]] == ORDERS
+    pages.answer(form, "approve", approver="Ann", account_suffix="567")
+    state = site.ended(run)
+    assert (state.type, state.name, state.message) == (StateType.COMPLETED, "Completed", "exit 0: done")
+    result = site.result(run)
+    assert (result["exit_code"], result["state"]) == (0, "Completed")
+    assert {order["status"] for order in result["orders"]} == {"Filled"}
+    assert "SELL VTI" in pages.artifact(site.artifact(run, "plan").id).inner_text()
+    assert [address for address in pages.asked if not address.startswith(site.page)] == []
+
+
+def test_a_plan_rejected_on_the_page_sends_nothing(site, opened):
+    pages = opened(V1)
+    pages.start(site.on_demand, mode="paper")
+    run = site.waiting()
+    pages.answer(pages.form(run.id), "reject", approver="Ann", account_suffix="567")
+    state = site.ended(run)
+    assert (state.type, state.name) == (StateType.CANCELLED, "Rejected")
+    assert state.message.startswith("exit 32: ")
+    result = site.result(run)
+    assert (result["exit_code"], result["state"], result["orders"]) == (32, "Rejected", [])
+
+
+@pytest.mark.long
+def test_the_orders_are_in_sight_at_once_in_both_interfaces_at_a_desk_and_on_a_phone(site, opened):
+    site.start(mode="paper")
+    run = site.waiting()
+    seen = {
+        (face.name, size): len(pages.lines_in_sight(pages.form(run.id)))
+        for face in (V2, V1)
+        for size in (DESK, PHONE)
+        for pages in [opened(face, size)]
+    }
+    everything = 1 + len(ORDERS)
+    assert seen.pop(("v1", PHONE)) >= 8  # its fields leave no more room; the others are a swipe away
+    assert set(seen.values()) == {everything}
+
+
+@pytest.mark.long
+def test_a_wrong_suffix_is_told_in_the_next_form_which_takes_the_right_one(site, opened):
+    pages = opened(V1, PHONE)
+    pages.start(site.on_demand, mode="paper")
+    first = site.waiting()
+    pages.answer(pages.form(first.id), "approve", approver="Ann", account_suffix="568")
+    second = site.waiting(after=first)
+    form = pages.form(second.id)
+    assert "another account" in form.locator("strong").first.inner_text()
+    pages.answer(form, "approve", approver="Ann", account_suffix="567")
+    assert site.ended(second).name == "Completed"
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("face", [V1, V2])
+def test_a_run_cancelled_on_the_page_during_its_sells_cancels_the_order_at_the_gateway(site, opened, face):
+    pages = opened(face)
+    with gateway_where_vti_rests(site.folder) as port:
+        run = site.start(mode="paper", broker="ibkr", ini=str(settings_for(site.folder, port)))
+        pages.answer(pages.form(site.waiting().id), "approve", approver="Ann", account_suffix="567")
+        until(lambda: "VTI" in working_at(port), "the sale of VTI works at the gateway")
+        pages.cancel(run.id)
+        state = site.ended(run)
+        assert working_at(port) == []
+    assert (state.type, state.name) == (StateType.CANCELLED, "Cancelled")
+    assert state.message.startswith("exit 32: ")
+    result = site.result(run)
+    assert (result["exit_code"], result["state"]) == (32, "Cancelled")
+    assert {order["symbol"]: order["status"] for order in result["orders"] if order["stage"] == "SELL"} == {
+        "VTI": "Cancelled"
+    }
+    assert not [order for order in result["orders"] if order["stage"] == "BUY"]
+
+
+@pytest.mark.long
+def test_an_answer_to_a_run_whose_process_was_killed_leaves_it_crashed(site, opened):
+    pages = opened(V2)
+    site.start(mode="paper")
+    run = site.waiting()
+    form = pages.form(run.id)
+    pages.fill(form, "approve", approver="Ann", account_suffix="567")
+    os.kill(process_of(run), signal.SIGKILL)
+    pages.send(form)
+    state = site.ended(run)
+    assert (state.type, state.name) == (StateType.CRASHED, "Crashed")
+    assert "process" in state.message
+    assert not (site.folder / "reports" / run_id_of(str(run.id)) / "result.json").exists()
+
+
+@contextmanager
+def gateway_where_vti_rests(folder: Path) -> Iterator[int]:
+    """The port of a simulated gateway on the wall's clock, which lets a sale of VTI wait for ten minutes."""
+    market = folder / "slow.yaml"
+    text = (DEMO / "market.yaml").read_text()
+    market.write_text(
+        text.replace("    QQQ: {delay_seconds", "    VTI: {delay_seconds: 600}\n    QQQ: {delay_seconds", 1)
+    )
+    words = (COMMAND, "gateway", "--port", "0", "--market", str(market))
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    try:
+        ready = process.stdout.readline()
+        assert ready.startswith("ready 127.0.0.1:"), ready
+        yield int(ready.rpartition(":")[2])
+    finally:
+        process.terminate()
+        process.communicate(timeout=DEADLINE)
+
+
+def settings_for(folder: Path, port: int) -> Path:
+    """The demo's settings, for a gateway on this port."""
+    settings = folder / f"settings-{port}.ini"
+    settings.write_text((DEMO / "settings.ini").read_text().replace("port = 4002", f"port = {port}"))
+    return settings
+
+
+def working_at(port: int) -> list[str]:
+    """The symbols of the orders that work at the gateway, whoever sent them."""
+
+    async def ask() -> list[str]:
+        ib = IB()
+        await ib.connectAsync("127.0.0.1", port, clientId=99, readonly=True)
+        try:
+            return [trade.contract.symbol for trade in await ib.reqAllOpenOrdersAsync()]
+        finally:
+            ib.disconnect()
+
+    return asyncio.run(ask())
+
+
+def process_of(run: FlowRun) -> int:
+    """The number of the process that executes the run."""
+    found = Process.parse(run.labels[PROCESS_LABEL])
+    assert found is not None
+    return found.pid
