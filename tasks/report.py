@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from core.model import Outcome, Plan
-from core.report import PreTrade, plan_page, post_trade_markdown, verdict_table, write_pre_trade, write_reports
+from core.report import PreTrade, plan_page, result_page, verdict_table, write_pre_trade, write_reports
 from tasks.artifacts import publish
 from tasks.run import Run
 from tasks.step import step
@@ -25,5 +25,5 @@ async def report_outcome(run: Run, outcome: Outcome) -> tuple[Path, ...]:
     """Write all reports; their paths. Raises OutputFailed."""
     paths = write_reports(outcome, run.folder)
     await publish(f"gates-{run.id.lower()}", verdict_table(outcome.gates), "What the data gates said")
-    await publish(f"result-{run.id.lower()}", post_trade_markdown(outcome), "What happened")
+    await publish(f"result-{run.id.lower()}", result_page(outcome), "What happened")
     return paths

@@ -136,10 +136,11 @@ class Pages:
         dialog.get_by_role("button", name=re.compile("^(Cancel Run|Cancel|Yes|Confirm)$")).last.click()
         dialog.wait_for(state="hidden")
 
-    def artifact(self, artifact_id: str) -> Locator:
-        """The Markdown of an artifact on its page."""
+    def artifact(self, artifact_id: object) -> str:
+        """What the page of an artifact says."""
         self._go(f"/artifacts/artifact/{artifact_id}")
-        return self.page.locator("main, .app__main, body").first
+        self.page.locator("details").first.wait_for()
+        return self.page.locator("body").inner_text()
 
     def _go(self, path: str) -> None:
         self.page.goto(f"{self.server}{self.prefix}{path}")

@@ -7,6 +7,7 @@ from core.report.plan_document import plan_json
 from core.report.post_trade import order_notes, post_trade_csv, post_trade_markdown
 from core.report.pre_trade import PreTrade, pre_trade_csv, pre_trade_markdown
 from core.report.result import result, result_json
+from core.report.result_page import result_page
 from core.report.rows import (
     POST_TRADE_COLUMNS,
     PRE_TRADE_COLUMNS,
@@ -42,6 +43,7 @@ __all__ = [
     "report_folder",
     "result",
     "result_json",
+    "result_page",
     "run_warnings",
     "verdict_table",
     "write_pre_trade",

@@ -64,7 +64,7 @@ def gates_section(gates: Iterable[GateVerdict]) -> str:
     return section("Data gates", verdict_table(gates))
 
 
-def approvals_section(approvals: Iterable[Approval]) -> str:
+def approvals_table(approvals: Iterable[Approval]) -> str:
     """Who answered what, when and how, with the hash of the plan it was about."""
     rows = [
         (
@@ -77,7 +77,11 @@ def approvals_section(approvals: Iterable[Approval]) -> str:
         )
         for approval in approvals
     ]
-    return section("Approvals", table(("when", "who", "answer", "how", "note", "plan"), rows) if rows else "")
+    return table(("when", "who", "answer", "how", "note", "plan"), rows) if rows else ""
+
+
+def approvals_section(approvals: Iterable[Approval]) -> str:
+    return section("Approvals", approvals_table(approvals))
 
 
 def warnings_section(warnings: Iterable[str]) -> str:

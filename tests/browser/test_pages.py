@@ -195,7 +195,7 @@ def test_a_run_started_on_the_page_is_read_approved_and_completed_there(site, op
     result = site.result(run)
     assert (result["exit_code"], result["state"]) == (0, "Completed")
     assert {order["status"] for order in result["orders"]} == {"Filled"}
-    assert "SELL VTI" in pages.artifact(site.artifact(run, "plan").id).inner_text()
+    assert "SELL VTI" in pages.artifact(site.artifact(run, "plan").id)
     assert [address for address in pages.asked if not address.startswith(site.page)] == []
 
 

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from report_samples import GATES, sample_outcome, sample_plan
 
+from core.errors import OrderIncomplete
 from core.model import FxLeg, GateFault, GateVerdict, Limit, Mode, OrderType, Side, Stage, Symbol
 from core.money import D
 from core.report import (
@@ -24,6 +25,7 @@ from core.report import (
     pre_trade_rows,
     result,
     result_json,
+    result_page,
     verdict_table,
 )
 
@@ -43,6 +45,7 @@ def test_the_reports_of_a_rich_run_are_as_they_were_read_and_found_right():
     assert_golden("report/pre_trade.md", pre_trade_markdown(PreTrade(plan=made, gates=GATES, approvals=run.approvals)))
     assert_golden("report/approval.md", approval_markdown(made, ["SPY: the quote is 12 s old"]))
     assert_golden("report/plan_page.md", plan_page(PreTrade(plan=made, gates=GATES)))
+    assert_golden("report/result_page.md", result_page(run))
     assert_golden("report/post_trade.csv", post_trade_csv(run))
     assert_golden("report/post_trade.md", post_trade_markdown(run))
     assert_golden("report/result.json", result_json(run))
@@ -466,3 +469,18 @@ def test_an_order_not_sent_costs_nothing_and_sold_nothing():
 def test_a_line_that_has_no_limit_yet_shows_none():
     [_, row] = order_lines(approval_markdown(plan(trade_line(limit=None)), ()))
     assert row.split() == ["BUY", "VTI", "10", "1,000"]
+
+
+def test_the_page_of_a_result_says_how_it_ended_first_and_has_no_wide_table():
+    text = result_page(sample_outcome())
+    assert text.startswith("**Failed**, exit 50<br>account …567")
+    assert text.index("exit 50: cannot write report.html") < text.index("exit 28: VTI: 85 of 97 bought")
+    in_sight = text.split("<details>")[0]
+    assert {line.count("|") for line in in_sight.splitlines() if line.startswith("|")} == {6}
+    assert "DU1234567" not in text
+
+
+def test_the_page_of_a_run_without_a_plan_says_why():
+    text = result_page(outcome(errors=(OrderIncomplete("no quotes came", next_step="run again"),)))
+    assert "exit 28: no quotes came" in text
+    assert "|" not in text.split("<details>")[0]
