@@ -9,8 +9,9 @@ from core.masking import VISIBLE, mask_accounts
 from core.model import Outcome
 from core.money import ZERO
 from core.report import formats
+from core.report.facts import balances_text, traded_text
 from core.report.formats import UNKNOWN, bullets, document, folded, plain, table, with_commas
-from core.report.post_trade import cash_after, order_notes, totals_text
+from core.report.post_trade import order_notes
 from core.report.rows import PostTradeRow, by_drift, post_trade_rows
 from core.report.sections import approvals_table, mode_text, run_warnings, verdict_table
 
@@ -39,7 +40,7 @@ def result_page(outcome: Outcome) -> str:
 
 def _summary(outcome: Outcome) -> str:
     """How it ended and why; whose account and which mode; what was traded and is left."""
-    left = cash_after(outcome)
+    left = balances_text(outcome.after.cash) if outcome.after else ""
     reason = "" if outcome.errors else f": {plain(outcome.reason)}"
     return "<br>".join(
         filter(
@@ -47,7 +48,7 @@ def _summary(outcome: Outcome) -> str:
             (
                 f"**{outcome.ending}**, exit {outcome.exit_code:d}{reason}",
                 f"account …{outcome.account_id[-VISIBLE:]} · {mode_text(outcome.mode)} · run {outcome.run_id}",
-                totals_text(outcome),
+                traded_text(outcome),
                 f"cash after: {left}" if left else "",
             ),
         )
