@@ -1,4 +1,7 @@
-"""`rebalance approve` and `rebalance reject`: answer a run that waits, from the terminal, after showing its plan."""
+"""`rebalance approve` and `rebalance reject`: answer a run that waits, from the terminal, after showing its plan.
+
+An answer is a success only when the run's process has taken it, which it says in a label of the run.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,9 @@ import asyncio
 import getpass
 import json
 import sys
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.filters import (
@@ -24,18 +28,19 @@ from prefect.input.run_input import keyset_from_paused_state
 from rich.markdown import Markdown
 from rich.prompt import Prompt
 
-from core.errors import ApprovalExpired, UsageError
+from core.errors import AccountBusy, UsageError
 from core.masking import VISIBLE
 from core.refs import run_id_of
 from core.wording import visible
 from deployments.server import lasting_server, server_failures
 from deployments.terminal import console, errors_console
-from flows.approval import HEARTBEAT_LABEL, SILENT_AFTER
+from flows.liveness import ANSWER_LABEL, FLOW_NAME, is_alive, mark_gone
 
-FLOW_NAME = "rebalance"
 MOST_WAITING = 200
 NO_ACCOUNT = "-" * VISIBLE
-SILENT_FOR = timedelta(seconds=SILENT_AFTER)
+TAKEN_WITHIN = 15.0
+LOOK_SECONDS = 0.5
+ASKED_AGAIN = "asked again: "
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +54,14 @@ class Decision:
 
 
 def answer(run: str, decision: Decision) -> None:
-    """Show the plan of the run that waits, and answer it.
+    """Show the plan of the run that waits, answer it, and return when the run has taken the answer.
 
     Raises UsageError without a server, for a run that is not waiting or not the only one of that name, and
-    for an answer that the server does not take; ApprovalExpired when the run's process is gone; ConnectionLost
+    for an answer that is not taken; AccountBusy when the run's process is gone or does not react; ConnectionLost
     when the server does not answer.
     """
+    if not run.strip():
+        raise UsageError("no run is named", next_step="name the run that waits: `rebalance status` lists them")
     if not lasting_server():
         raise UsageError(
             "no Prefect server is named", next_step="set PREFECT_API_URL to the server on which the run waits"
@@ -65,14 +72,17 @@ def answer(run: str, decision: Decision) -> None:
 
 async def _answer(run: str, decision: Decision) -> None:
     async with get_client() as client:
-        waiting = await _waiting(client, run)
+        waiting = await _waiting(client, run.strip())
+        await _check_alive(client, waiting)
         console().print(Markdown(await _question(client, waiting)))
-        _check_alive(waiting)
         await _resume(client, waiting, decision)
+        await _check_taken(client, waiting)
+        word = "approved" if decision.approve else "rejected"
+        console().print(f"{word}: run {run_id_of(str(waiting.id))}", style="bold")
 
 
 async def _waiting(client: PrefectClient, name: str) -> FlowRun:
-    """The one paused rebalance whose run id or flow-run id begins with `name`."""
+    """The one paused rebalance of that name."""
     paused = await client.read_flow_runs(
         flow_filter=FlowFilter(name=FlowFilterName(any_=[FLOW_NAME])),
         flow_run_filter=FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.PAUSED]))),
@@ -80,6 +90,11 @@ async def _waiting(client: PrefectClient, name: str) -> FlowRun:
         sort=FlowRunSort.START_TIME_DESC,
         limit=MOST_WAITING,
     )
+    return only_one(paused, name)
+
+
+def only_one(paused: Sequence[FlowRun], name: str) -> FlowRun:
+    """The one run whose run id or flow-run id begins with `name`. Raises UsageError for none or several."""
     found = [each for each in paused if _is_named(each, name)]
     if len(found) == 1:
         return found[0]
@@ -99,20 +114,19 @@ async def _question(client: PrefectClient, run: FlowRun) -> str:
     return str(json.loads(await client.read_flow_run_input(run.id, key)))
 
 
-def _check_alive(run: FlowRun) -> None:
-    """A paused run whose process has died looks the same at the server; only its heartbeat tells."""
-    heard = run.labels.get(HEARTBEAT_LABEL)
-    last = datetime.fromisoformat(str(heard)) if heard else run.state.timestamp if run.state else None
-    if last is None or datetime.now(UTC) - last > SILENT_FOR:
-        raise ApprovalExpired(
-            f"run {run_id_of(str(run.id))} waits, but its process is gone (last heard of at {last or 'no time'})",
-            next_step="nothing can come of an answer; cancel it on the Prefect page and start a new run",
+async def _check_alive(client: PrefectClient, run: FlowRun) -> None:
+    """Raise AccountBusy for a run whose process is gone, and mark it: at the server it looks like any that waits."""
+    if not is_alive(run):
+        await mark_gone(client, run)
+        raise AccountBusy(
+            f"the process of run {run_id_of(str(run.id))} is gone; the run is marked Crashed and sends nothing",
+            next_step="start a new run",
         )
 
 
 async def _resume(client: PrefectClient, run: FlowRun, decision: Decision) -> None:
     filled = {
-        "approve": decision.approve,
+        "answer": "approve" if decision.approve else "reject",
         "approver": decision.approver or getpass.getuser(),
         "account_suffix": _suffix(decision),
         "note": decision.note,
@@ -121,8 +135,31 @@ async def _resume(client: PrefectClient, run: FlowRun, decision: Decision) -> No
     if answered.status is not SetStateStatus.ACCEPT:
         reason = getattr(answered.details, "reason", None) or answered.status.value
         raise UsageError(f"the answer was not taken: {reason}", next_step="correct it and answer again")
-    word = "approved" if decision.approve else "rejected"
-    console().print(f"{word}: run {run_id_of(str(run.id))}", style="bold")
+
+
+async def _check_taken(client: PrefectClient, run: FlowRun) -> None:
+    """Return when the run has taken the answer; UsageError when it asks again, AccountBusy when it never takes it."""
+    key = run.state.state_details.pause_key if run.state else None
+    end = time.monotonic() + TAKEN_WITHIN
+    while time.monotonic() < end:
+        now = await client.read_flow_run(run.id)
+        taken = str(now.labels.get(ANSWER_LABEL, "")).partition(" ")
+        if taken[0] == key:
+            return _check_word(taken[2])
+        await _check_alive(client, now)
+        await asyncio.sleep(LOOK_SECONDS)
+    raise AccountBusy(
+        f"run {run_id_of(str(run.id))} has not taken the answer within {TAKEN_WITHIN:.0f} s, though its process lives",
+        next_step="look at its Prefect page; do not start another run of this account before it has ended",
+    )
+
+
+def _check_word(taken: str) -> None:
+    if taken.startswith(ASKED_AGAIN):
+        raise UsageError(
+            f"the answer was not taken: {taken.removeprefix(ASKED_AGAIN)}",
+            next_step="the run asks again; answer with the right --account-suffix",
+        )
 
 
 def _suffix(decision: Decision) -> str:

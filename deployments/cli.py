@@ -29,6 +29,7 @@ from deployments.parameters import (
     SERVER,
     SWITCH,
     Account,
+    ApproverName,
     BandBps,
     Broker,
     Csv,
@@ -41,6 +42,7 @@ from deployments.parameters import (
     Json,
     Market,
     MinOrder,
+    Note,
     RunName,
     Sets,
 )
@@ -227,11 +229,11 @@ def gateway(
 @app.command(cls=GroupedCommand, rich_help_panel=RUNS)
 def approve(
     run: RunName,
-    approver: Annotated[str | None, typer.Option("--approver", help="your name (default: your login)")] = None,
+    approver: ApproverName = None,
     account_suffix: Annotated[
-        str | None, typer.Option("--account-suffix", help="last 3 characters of the account")
+        str | None, typer.Option("--account-suffix", metavar="XXX", help="last 3 characters of the account")
     ] = None,
-    note: Annotated[str, typer.Option("--note", help="kept with the decision")] = "",
+    note: Note = "",
 ) -> None:
     """Approve a run that waits, after showing its plan."""
     from deployments.answers import Decision, answer
@@ -240,11 +242,11 @@ def approve(
 
 
 @app.command(cls=GroupedCommand, rich_help_panel=RUNS)
-def reject(run: RunName) -> None:
-    """Reject a run that waits."""
+def reject(run: RunName, approver: ApproverName = None, note: Note = "") -> None:
+    """Reject a run that waits, after showing its plan."""
     from deployments.answers import Decision, answer
 
-    answer(run, Decision(approve=False))
+    answer(run, Decision(approve=False, approver=approver, note=note))
 
 
 @app.command(cls=GroupedCommand, rich_help_panel=SERVER)

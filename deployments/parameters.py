@@ -75,6 +75,8 @@ DefaultMarket = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="print one JSON document", rich_help_panel=OUTPUT)]
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="run id, flow-run id, or the unique beginning of either")]
+ApproverName = Annotated[str | None, typer.Option("--approver", metavar="NAME", help="your name (default: your login)")]
+Note = Annotated[str, typer.Option("--note", help="kept with the decision")]
 
 RUN_EXAMPLES = """\b
 Examples:

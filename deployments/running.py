@@ -14,13 +14,13 @@ from pathlib import Path
 from loguru import logger
 
 from core.errors import ConnectionLost, ExitCode, RebalanceError, UsageError
-from core.model import Mode, Outcome
+from core.model import Mode, Outcome, Plan
 from core.report import result_json
 from core.safety import check_mode
 from deployments.asking import AtTerminal, SaidYes
 from deployments.precheck import check_gateway_first, precheck
 from deployments.server import lasting_server, server_failures
-from deployments.terminal import Progress, console, errors_console, show_outcome
+from deployments.terminal import Progress, console, errors_console, show_outcome, show_plan
 from tasks.approver import Approver
 from tasks.request import Request
 from tasks.wiring import Session, session
@@ -40,6 +40,8 @@ def approver_for(request: Request, terms: Terms) -> Approver | None:
 
     Raises UsageError when nobody could answer, and what settings and safety rules refuse, before anything is started.
     """
+    if terms.by_form and terms.says_yes and request.mode is not Mode.LIVE:
+        raise UsageError("--pause asks and --yes has answered already", next_step="give one of them")
     settings = request.files().settings()
     if not (request.mode.sends_orders and settings.safety.require_confirm):
         return None
@@ -79,25 +81,17 @@ def run_flow(request: Request, terms: Terms) -> ExitCode:
     from prefect.exceptions import TerminationSignal
 
     outcomes: list[Outcome] = []
-
-    def ended(outcome: Outcome, paths: tuple[Path, ...]) -> None:
-        outcomes.append(outcome)
-        if terms.as_json:
-            print(result_json(outcome), end="")  # noqa: T201 - the document that --json promises
-        else:
-            show_outcome(outcome, paths, console())
-
-    own = Session(approver=approver, ended=ended)
     show_progress()
     if lasting_server() is None:
         check_gateway_first(request)
         _say("starting Prefect's temporary server, which takes some seconds ...")
     try:
-        with session(own), server_failures(), _terminated_as_interrupted():
+        with session(_session(approver, terms, outcomes)), server_failures(), _terminated_as_interrupted():
             asyncio.run(_run(request))
     except (KeyboardInterrupt, TerminationSignal):
-        # asyncio has cancelled the run before this comes here: its orders are cancelled, its report is written
+        # a run that has begun sees to signals itself
         if not outcomes:
+            _say("cancelled: stopped before the run began (exit 32)")
             return ExitCode.APPROVAL_REJECTED
     except ConnectionLost as error:
         if not outcomes:
@@ -106,18 +100,36 @@ def run_flow(request: Request, terms: Terms) -> ExitCode:
     return outcomes[-1].exit_code
 
 
+def _session(approver: Approver | None, terms: Terms, outcomes: list[Outcome]) -> Session:
+    """What this terminal brings to the run; how it ended is put into `outcomes`."""
+
+    def asked(plan: Plan) -> None:
+        if approver is None:  # the terminal's own approvers show it with their question
+            show_plan(plan, errors_console())
+
+    def ended(outcome: Outcome, paths: tuple[Path, ...]) -> None:
+        outcomes.append(outcome)
+        if terms.as_json:
+            print(result_json(outcome), end="")  # noqa: T201 - the document that --json promises
+        else:
+            show_outcome(outcome, paths, console())
+
+    return Session(approver=approver, asked=asked, ended=ended)
+
+
 @contextmanager
 def _terminated_as_interrupted() -> Iterator[None]:
-    """SIGTERM is Ctrl-C while the block runs.
+    """SIGTERM and SIGHUP are Ctrl-C while the block runs, wherever the run itself does not see to them.
 
     Prefect, once it has ended its run, sends the process SIGTERM again for whoever handled it before; by default
     that would end the process on the spot, whatever is still to be said.
     """
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    before = {each: signal.signal(each, signal.default_int_handler) for each in (signal.SIGTERM, signal.SIGHUP)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for each, handler in before.items():
+            signal.signal(each, handler)
 
 
 async def _run(request: Request) -> None:

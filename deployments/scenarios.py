@@ -13,10 +13,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from core.broker.port import Broker
-from core.errors import ApprovalExpired, RebalanceError, UsageError
+from core.errors import ApprovalExpired, RebalanceError, UsageError, leading
 from core.journal.memory import MemoryJournal
 from core.masking import VISIBLE
-from core.model import ModelWeight, Outcome, Targets
+from core.model import Ending, ModelWeight, Outcome, Targets
 from core.report import write_reports
 from core.scenario import Confirm, Scenario, read_scenario
 from core.settings import Settings, settings_from
@@ -73,13 +73,15 @@ class FromScenario:
 def run_scenarios(paths: Sequence[Path], out: Path, venue: Venue = Venue.FAKE) -> None:
     """Run every file and print how each ended.
 
-    Raises UsageError for files that are missing or not understood, when all others have run.
+    Raises UsageError for files that are missing or not understood, when all others have run; RunCancelled when
+    somebody stopped one, and so those after it.
     """
     scenarios, unread = _read(_files(paths))
     if scenarios:
         show_progress()
         outcomes = asyncio.run(_run_all(scenarios, out, venue))
         terminal.console().print(_table(scenarios, outcomes))
+        _check_stopped(outcomes)
     if unread:
         raise _could_not_run(unread)
 
@@ -106,7 +108,18 @@ def _could_not_run(unread: Sequence[UsageError]) -> UsageError:
 async def _run_all(scenarios: Sequence[Scenario], out: Path, venue: Venue) -> list[Outcome]:
     from flows.rebalance import rebalance
 
-    return [await run_scenario(scenario, out / scenario.path.stem, rebalance, venue) for scenario in scenarios]
+    outcomes: list[Outcome] = []
+    for scenario in scenarios:
+        outcomes.append(await run_scenario(scenario, out / scenario.path.stem, rebalance, venue))
+        if outcomes[-1].ending is Ending.CANCELLED:
+            break  # whoever stopped this one wants no other
+    return outcomes
+
+
+def _check_stopped(outcomes: Sequence[Outcome]) -> None:
+    """Raise what stopped the last scenario, and so those that were to follow."""
+    if outcomes[-1].ending is Ending.CANCELLED:
+        raise leading(outcomes[-1].errors)
 
 
 async def run_scenario(
@@ -162,7 +175,7 @@ def _table(scenarios: Sequence[Scenario], outcomes: Sequence[Outcome]) -> Table:
     table = Table(title=f"{len(outcomes)} scenarios", title_justify="left")
     for name in ("scenario", "status", "exit", "orders", "reason"):
         table.add_column(name, overflow="fold")
-    for scenario, outcome in zip(scenarios, outcomes, strict=True):
+    for scenario, outcome in zip(scenarios, outcomes, strict=False):
         cells = (scenario.path.stem, outcome.status, f"{outcome.exit_code:d}", str(len(outcome.orders)), outcome.reason)
         table.add_row(*map(escape, cells))
     return table

@@ -40,7 +40,7 @@ COLOURS = {"SELL": "magenta", "BUY": "green"}
 WORDS = ("symbol", "side", "status")
 PLAN_COLUMNS = ("symbol", "target %", "now %", "drift bps", "price", "side", "shares", "limit", "USD")
 RESULT_COLUMNS = ("symbol", "side", "filled", "of", "avg price", "notional", "status", "slip bps", "residual bps")
-LEVELS = {"WARNING": ("warning: ", "yellow"), "ERROR": ("failed: ", "bold red")}
+LEVELS = {"WARNING": ("warning: ", "yellow"), "ERROR": ("error: ", "bold red")}
 
 
 def console() -> Console:

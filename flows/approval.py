@@ -4,43 +4,44 @@ from __future__ import annotations
 
 import asyncio
 import time
-from datetime import UTC, datetime
+from dataclasses import replace
+from typing import Literal
 
 import httpx
 from loguru import logger
 from prefect.client.orchestration import get_client
-from prefect.context import FlowRunContext
+from prefect.exceptions import ObjectNotFound
 from prefect.flow_runs import apause_flow_run
 from prefect.input import RunInput
+from prefect.input.run_input import keyset_from_base_key
+from prefect.utilities.urls import url_for
 from pydantic import Field, ValidationError
 
-from core.errors import ApprovalExpired, ApprovalRejected, ConnectionLost, RunCancelled
+from core.errors import ApprovalExpired, ApprovalRejected
 from core.masking import VISIBLE, mask_account
 from core.model import Approval, Plan, Stage
 from core.report import approval_markdown
 from core.wording import visible
-from flows.cancelling import ended, is_cancelled_on_page
+from flows.liveness import ANSWER_LABEL, current_flow_run_id, put_labels
 from tasks.approver import Answer, Question
 from tasks.artifacts import publish
 from tasks.run import Run
+from tasks.wiring import current_session
 
 MOST_TRIES = 3
 POLL_SECONDS = 2
 SERVER_WAITS_LONGER = 60  # seconds
-HEARTBEAT_SECONDS = 10
-HEARTBEAT_LABEL = "rebalance.waiting_since_last"
-SILENT_AFTER = 4 * HEARTBEAT_SECONDS
 
 
 class ApprovalForm(RunInput):
-    """What the person fills in. Nothing is filled in beforehand, so that an empty form is a no."""
+    """What the person fills in. Nothing is chosen beforehand; titles alone, so that the orders above stay in sight."""
 
-    approve: bool = Field(default=False, description="Send the orders of this plan?")
-    approver: str = Field(min_length=1, max_length=80, pattern=r"\S", description="Your name, for the record")
+    answer: Literal["approve", "reject"] = Field(title="Answer")
+    approver: str = Field(min_length=1, max_length=80, pattern=r"\S", title="Your name")
     account_suffix: str = Field(
-        min_length=VISIBLE, max_length=VISIBLE, description="The last 3 characters of the account"
+        min_length=VISIBLE, max_length=VISIBLE, title=f"Last {VISIBLE} characters of the account"
     )
-    note: str = Field(default="", max_length=500, description="Anything to keep with the decision")
+    note: str = Field(default="", max_length=500, title="Note")
 
 
 class FormApprover:
@@ -49,72 +50,72 @@ class FormApprover:
     how = "form"
 
     async def ask(self, question: Question) -> Answer:
-        """The form's content; a form that is missing or cannot be read is a no.
-
-        Raises ApprovalExpired; RunCancelled when the run was cancelled on the page; ConnectionLost when the
-        server went for longer than Prefect's own tries.
-        """
-        filled = asyncio.create_task(_filled(question))
-        watch = asyncio.create_task(_watch())
+        """The form's content; a form that is missing or cannot be read is a no. Raises ApprovalExpired."""
+        _say_where(question)
         try:
             async with asyncio.timeout(question.seconds_left):
-                await asyncio.wait((filled, watch), return_when=asyncio.FIRST_COMPLETED)
-            if not filled.done():
-                await watch
-                raise RunCancelled(
-                    "the run was cancelled while it waited for approval",
-                    next_step="see its report for what was sent before",
-                )
-            form = await filled
+                form = await _filled(question)
         except TimeoutError:
             raise ApprovalExpired(
                 "nobody answered in time", next_step="start the run again when somebody can approve it"
             ) from None
-        except httpx.HTTPError as error:
-            raise ConnectionLost(
-                f"the Prefect server went while the run waited for approval: {error}",
-                next_step="see to the server, then start the run again",
-            ) from None
-        finally:
-            await ended(filled, watch)
         if form is None:
             return Answer(approve=False, approver="", account_suffix="", note="the form could not be read")
-        return Answer(form.approve, form.approver.strip(), form.account_suffix, form.note)
+        return Answer(form.answer == "approve", form.approver.strip(), form.account_suffix, form.note)
+
+
+def _say_where(question: Question) -> None:
+    """Name the page of the run, and the command that answers it from a terminal."""
+    flow_run_id, run_id = current_flow_run_id(), question.plan.run_id
+    page = url_for("flow-run", obj_id=flow_run_id) if flow_run_id else None
+    say = logger.bind(run_id=run_id).info
+    say("approval: run {} waits{}", run_id, f" on its page: {page}" if page else "")
+    say("approval: answer there, or with: rebalance approve {} --account-suffix {}", run_id, "X" * VISIBLE)
 
 
 async def _filled(question: Question) -> ApprovalForm | None:
-    """The form as it was filled in, however long that takes; None when it cannot be read."""
-    form = ApprovalForm.with_initial_data(description=question.markdown)
-    try:
-        return await apause_flow_run(
-            wait_for_input=form,
-            # ours ends first, so that the run fails with our message instead of the server's
-            timeout=int(question.seconds_left) + SERVER_WAITS_LONGER,
-            poll_interval=POLL_SECONDS,
-            key=question.key,
-        )
-    except ValidationError:
-        return None
+    """The form as it was filled in, however long that takes; None when it is missing or cannot be read.
 
-
-async def _watch() -> None:
-    """Return when the run was cancelled on the page; until then tell the server that this process is alive.
-
-    A paused run of a dead process looks the same otherwise. A beat that does not get through is left out.
+    A server that is away is waited for: the run itself lives, and so does its question.
     """
-    context = FlowRunContext.get()
-    if context is None or context.flow_run is None:
-        return
+    form = ApprovalForm.with_initial_data(description=question.markdown)
+    wait = _paused
+    while True:
+        try:
+            return await wait(form, question)
+        except (ValidationError, ObjectNotFound):
+            return None
+        except (httpx.HTTPError, RuntimeError) as error:
+            # a RuntimeError says that the run may not pause: somebody has set its state, and will stop it
+            logger.debug("the run waits, and the Prefect server does not let it: {}", error)
+            wait = _paused_still
+            await asyncio.sleep(POLL_SECONDS)
+
+
+async def _paused(form: type[ApprovalForm], question: Question) -> ApprovalForm:
+    return await apause_flow_run(
+        wait_for_input=form,
+        # ours ends first, so that the run fails with our message instead of the server's
+        timeout=int(question.seconds_left) + SERVER_WAITS_LONGER,
+        poll_interval=POLL_SECONDS,
+        key=question.key,
+    )
+
+
+async def _paused_still(form: type[ApprovalForm], question: Question) -> ApprovalForm:
+    """Take the wait up again after the server was away: Prefect lets a question be put but once."""
+    flow_run_id = current_flow_run_id()
+    if flow_run_id is None:
+        raise LookupError("a form has its place in a flow run")
+    keys = keyset_from_base_key(f"paused-{question.key}")
     async with get_client() as client:
         while True:
-            try:
-                heard = datetime.now(UTC).isoformat(timespec="seconds")
-                await client.update_flow_run_labels(context.flow_run.id, {HEARTBEAT_LABEL: heard})
-                if await is_cancelled_on_page(client):
-                    return
-            except httpx.HTTPError as error:
-                logger.debug("no heartbeat: {}", error)
-            await asyncio.sleep(HEARTBEAT_SECONDS)
+            run = await client.read_flow_run(flow_run_id)
+            if question.key not in (run.empirical_policy.pause_keys or ()):
+                return await _paused(form, question)
+            if run.state is not None and run.state.is_running():
+                return await form.aload(keys)
+            await asyncio.sleep(POLL_SECONDS)
 
 
 class Deadline:
@@ -131,7 +132,7 @@ class Deadline:
 async def ask(run: Run, plan: Plan, deadline: Deadline, stage: Stage | None = None) -> None:
     """Return when the plan, or this stage of it, was approved. Raises ApprovalRejected and ApprovalExpired.
 
-    A yes with the wrong account suffix is asked again, three times in all.
+    A yes with the wrong account suffix is asked again, three times in all, and the next form says so.
     """
     part = "plan" if stage is None else f"{stage.lower()}s"
     title = f"Approve the {part}"
@@ -139,14 +140,11 @@ async def ask(run: Run, plan: Plan, deadline: Deadline, stage: Stage | None = No
     markdown = approval_markdown(plan, tuple(run.warnings), part)
     await publish(f"plan-{run.id.lower()}", markdown, title)
     run.journal.ask(run.id, question_id, at=run.broker.now())
+    current_session().asked(plan)
     run.say("approval", f"{title}: waiting for an answer")
     run.reach("approval")
-    for attempt in range(1, MOST_TRIES + 1):
-        key = f"{part}-{len(run.approvals) + 1}-{attempt}-{plan.hash[:12]}"
-        answer = await run.approver.ask(Question(key, title, plan, markdown, deadline.seconds_left))
-        if not answer.approve or _names_account(answer, plan):
-            break
-        run.warn(f"the answer named another account than {mask_account(plan.account_id)}")
+    key = f"{part}-{len(run.approvals) + 1}-{plan.hash[:12]}"
+    answer = await _answered(run, Question(key, title, plan, markdown, deadline.seconds_left), deadline)
     approved = answer.approve and _names_account(answer, plan)
     _record(run, answer, question_id, is_approved=approved)
     if not approved:
@@ -158,6 +156,31 @@ async def ask(run: Run, plan: Plan, deadline: Deadline, stage: Stage | None = No
             next_step="start the run again when somebody can approve it",
         )
     run.say("approval", f"approved by {visible(answer.approver)}")
+
+
+async def _answered(run: Run, question: Question, deadline: Deadline) -> Answer:
+    """The answer that counts: any but a yes that names another account, unless it is the last that is asked for.
+
+    What was taken is labelled, so that whoever answered from elsewhere sees it.
+    """
+    plan, markdown = question.plan, question.markdown
+    for attempt in range(1, MOST_TRIES + 1):
+        key = f"{question.key}-{attempt}"
+        answer = await run.approver.ask(
+            replace(question, key=key, markdown=markdown, seconds_left=deadline.seconds_left)
+        )
+        is_named = not answer.approve or _names_account(answer, plan)
+        taken = "approved" if answer.approve and is_named else "rejected"
+        if not is_named and attempt < MOST_TRIES:
+            wrong = f"the answer named another account than {mask_account(plan.account_id)}"
+            run.warn(wrong)
+            taken = f"asked again: {wrong}"
+            markdown = f"**Asked again ({attempt + 1} of {MOST_TRIES}): {wrong}.**\n\n{question.markdown}"
+        run.labels[ANSWER_LABEL] = f"{key} {taken}"
+        await put_labels(run.labels)
+        if not taken.startswith("asked again"):
+            break
+    return answer
 
 
 def _names_account(answer: Answer, plan: Plan) -> bool:

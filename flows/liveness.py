@@ -10,15 +10,17 @@ from __future__ import annotations
 import asyncio
 import os
 import platform
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import httpx
 import psutil
+from loguru import logger
 from prefect import State
-from prefect.client.orchestration import PrefectClient
+from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.filters import (
     FlowFilter,
     FlowFilterName,
@@ -28,6 +30,8 @@ from prefect.client.schemas.filters import (
 )
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.client.schemas.sorting import FlowRunSort
+from prefect.context import FlowRunContext
+from prefect.exceptions import PrefectException
 
 from core.errors import ExitCode
 from core.model import Ending
@@ -36,6 +40,7 @@ FLOW_NAME = "rebalance"
 PROCESS_LABEL = "rebalance.process"
 BEAT_LABEL = "rebalance.beat"
 ANSWER_LABEL = "rebalance.answer"
+ENDING_LABEL = "rebalance.ending"
 BEAT_SECONDS = 10.0
 SILENT_AFTER = timedelta(seconds=4 * BEAT_SECONDS)
 UNLABELLED_AFTER = timedelta(minutes=5)
@@ -89,6 +94,24 @@ def process_label() -> dict[str, str]:
 def beat_label() -> dict[str, str]:
     """The label that says that the run's process is alive at this moment."""
     return {BEAT_LABEL: datetime.now(UTC).isoformat(timespec="seconds")}
+
+
+def current_flow_run_id() -> UUID | None:
+    """Prefect's id of the flow run that we are in; None outside one."""
+    context = FlowRunContext.get()
+    return context.flow_run.id if context and context.flow_run else None
+
+
+async def put_labels(labels: Mapping[str, str]) -> None:
+    """Label the flow run that we are in; nothing outside one. A server that does not answer costs a line in the log."""
+    flow_run_id = current_flow_run_id()
+    if flow_run_id is None:
+        return
+    try:
+        async with get_client() as client:
+            await client.update_flow_run_labels(flow_run_id, dict(labels))
+    except (httpx.HTTPError, PrefectException) as error:
+        logger.debug("the run could not be labelled: {}", error)
 
 
 def is_alive(flow_run: FlowRun) -> bool:

@@ -5,7 +5,6 @@ from typing import Any
 from uuid import uuid4
 
 from prefect import State, flow
-from prefect.context import FlowRunContext
 from pydantic import StrictBool
 
 from core.errors import PlanKeptChanging, RebalanceError
@@ -14,15 +13,16 @@ from core.plan import PlanInputs
 from core.plan.changes import account_changes, price_moves
 from flows.admission import account_to_itself, check_in_time
 from flows.approval import Deadline, FormApprover, ask
-from flows.cancelling import heeding_the_page
+from flows.cancellation import stoppable
 from flows.identity import run_name, tag_run
+from flows.liveness import current_flow_run_id
 from flows.parameters import with_titles
-from flows.states import final_state
+from flows.states import final_state, insist
 from tasks.buys import buy, size_buys
-from tasks.ending import account_held, finishing
 from tasks.fx import convert_currency
 from tasks.gates import gate_account, gate_plan, gate_portfolios, gate_quotes
 from tasks.inputs import blend_targets, load_models
+from tasks.lifecycle import account_held, finishing
 from tasks.plan import check_hours, fx_closed, plan_trades
 from tasks.quotes import resolve_contracts, take_quotes
 from tasks.report import report_plan
@@ -65,7 +65,7 @@ async def rebalance(  # noqa: PLR0913, PLR0917 - a deployment's parameters are t
         overrides: settings of this run alone, such as {"rebalance.min_order_usd": 0}
         confirm_live: live needs this second word, beside the approval
     """
-    flow_run_id, request = _flow_run_id(), None
+    flow_run_id, request = str(current_flow_run_id() or uuid4()), None
     try:
         request = Request.of(
             csv=csv,
@@ -79,11 +79,14 @@ async def rebalance(  # noqa: PLR0913, PLR0917 - a deployment's parameters are t
         )
         await tag_run(request)
         run = prepare(request, flow_run_id, FormApprover())
-        async with finishing(run), heeding_the_page(run):
+        async with stoppable(run), finishing(run):
             await story(run)
     except RebalanceError as error:
         return final_state(could_not_start(request, flow_run_id, error))
-    return final_state(run.outcome())
+    state = final_state(run.outcome())
+    if run.cancel_cause:
+        await insist(state)
+    return state
 
 
 async def story(run: Run) -> None:
@@ -202,9 +205,3 @@ async def asked_again(run: Run, plan: Plan, deadline: Deadline, stage: Stage) ->
             next_step="they were not sent; run again for a new plan",
         )
     return await (price_sells(run, plan) if stage is Stage.SELL else size_buys(run, plan, now))
-
-
-def _flow_run_id() -> str:
-    """Prefect's, or a new one where the body runs without Prefect."""
-    context = FlowRunContext.get()
-    return str(context.flow_run.id if context and context.flow_run else uuid4())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -51,10 +51,10 @@ class Run:
     """What the steps of one rebalance share. Values go from step to step as arguments; here is what outlives a step.
 
     `plan` is the newest one and `before` the account it was made from; `errors` are in order of time.
-    `is_cancelled` says that somebody cancelled the run on its page, `is_on_record`
-    says that the journal has started it; `is_reported` turns false where a report would take the
-    place of an earlier one. `unsent` says why single trades of the plan were left out, `stopped_by` why
-    no more was sent.
+    `labels` are what the flow run's labels say of it; `cancel_cause` is who cancelled it and how, and
+    `interrupt` what breaks off its story then. `is_on_record` says that the journal has started it; `is_reported`
+    turns false where a report would take the place of an earlier one. `unsent` says why single trades of the
+    plan were left out, `stopped_by` why no more was sent.
     """
 
     id: RunId
@@ -68,7 +68,9 @@ class Run:
     approver: Approver
     folder: Path
     confirm_live: bool = False
-    is_cancelled: bool = False
+    cancel_cause: RunCancelled | None = None
+    interrupt: Callable[[], object] | None = None
+    is_sending: bool = False
     is_on_record: bool = False
     is_reported: bool = True
     plan: Plan | None = None
@@ -76,6 +78,7 @@ class Run:
     after: AccountSnapshot | None = None
     valuation_after: Valuation | None = None
     residual_drift_bps: dict[Symbol, Decimal] | None = None
+    labels: dict[str, str] = field(default_factory=dict)
     approvals: list[Approval] = field(default_factory=list)
     cancelled: list[WorkingOrder] = field(default_factory=list)
     gates: dict[str, GateVerdict] = field(default_factory=dict)
@@ -119,6 +122,15 @@ class Run:
         self.fail(error)
         self.stopped_by = self.stopped_by or error
 
+    def cancel(self, cause: RunCancelled) -> None:
+        """Let nothing more be sent, and bring the run to its end; the first cause stands.
+
+        A stage that is sending is not broken off: it asks `guard` every second, and cancels its orders itself.
+        """
+        self.cancel_cause = self.cancel_cause or cause
+        if self.interrupt and not self.is_sending:
+            self.interrupt()
+
     def refuse_or_warn(self, error: RebalanceError) -> None:
         """Raise what only matters when orders go out; warn in the modes that send none, so that one can rehearse."""
         if self.mode.sends_orders:
@@ -131,12 +143,14 @@ class Run:
         Asked before each stage and each order, and while orders work.
         """
         check_kill_switch(self.settings.safety.kill_switch_file)
-        if self.is_cancelled:
-            raise RunCancelled(
-                "the run was cancelled on its Prefect page", next_step="see its report for what was sent before"
-            )
+        self.check_not_cancelled()
         if order is not None and order.stage is not Stage.FX:
             self.check_markets((order.contract,))
+
+    def check_not_cancelled(self) -> None:
+        """Raise RunCancelled when somebody cancelled the run."""
+        if self.cancel_cause:
+            raise self.cancel_cause
 
     def check_markets(self, contracts: Iterable[Contract]) -> None:
         """Refuse, or warn, when regular hours are wanted and the market is closed for one of the contracts."""
@@ -163,7 +177,7 @@ class Run:
 
         A lost connection once orders were sent is for reconciliation: nothing may happen before that.
         """
-        if self.is_cancelled:
+        if self.cancel_cause:
             return False
         return isinstance(error, PacingExceeded) or not (self.is_on_record and self.journal.orders(self.id))
 

@@ -50,7 +50,11 @@ async def send(run: Run, stage: Stage, orders: Sequence[Order], lines: Sequence[
     async def next_attempt(record: OrderRecord) -> Order | None:
         return await _priced_anew(run, by_number[record.order.line], record)
 
-    result = await run.desk.run_stage(orders, next_attempt if lines else None)
+    run.is_sending = True
+    try:
+        result = await run.desk.run_stage(orders, next_attempt if lines else None)
+    finally:
+        run.is_sending = False
     for error in result.errors:
         run.fail(error)
     complete = sum(record.filled == record.order.quantity for record in result.records)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial, wraps
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
@@ -10,7 +11,7 @@ from prefect import State, Task, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import TaskRun
 from prefect.context import FlowRunContext, TaskRunContext
-from prefect.states import Failed
+from prefect.states import Cancelled, Failed
 
 from core.errors import TRANSIENT, RebalanceError
 from core.masking import mask_accounts
@@ -85,12 +86,15 @@ class _Call(Generic[T]):
         self._function = function
         self._delays = list(delays)
         self._results: list[T] = []
-        self._error: Exception | None = None
+        self._error: BaseException | None = None
 
     async def make(self) -> State[Any] | None:
         """The state of the task where it is not simply done."""
         try:
             self._results.append(await (self._function() if self._error is None else self._once_more()))
+        except asyncio.CancelledError as error:
+            self._error = error
+            return Cancelled(message="the run was stopped")
         except Exception as error:  # noqa: BLE001 - `answer` raises it, past Prefect
             self._error = error
             return Failed(message=_line(error))

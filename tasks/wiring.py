@@ -13,7 +13,7 @@ from core.broker.port import Broker
 from core.errors import RebalanceError
 from core.journal.memory import MemoryJournal
 from core.journal.port import Journal
-from core.model import AccountId, Mode, Outcome
+from core.model import AccountId, Mode, Outcome, Plan
 from core.refs import run_id_of
 from core.report import report_folder
 from core.safety import check_mode
@@ -34,7 +34,8 @@ BrokerFactory = Callable[[Settings], Broker]
 class Session:
     """What a caller in this process brings to its runs instead of the defaults: a terminal, or a scenario.
 
-    `ended` is told of every run that ended, with the files of its report.
+    `asked` is shown every plan before it is asked about, and `ended` told of every run that ended, with the files
+    of its report.
     """
 
     approver: Approver | None = None
@@ -43,6 +44,7 @@ class Session:
     folder: Path | None = None
     name: str = ""
     journal: Journal = JOURNAL
+    asked: Callable[[Plan], None] = lambda _plan: None
     ended: Callable[[Outcome, tuple[Path, ...]], None] = lambda _outcome, _paths: None
 
 

@@ -35,7 +35,8 @@ from tasks.request import Request
 from tasks.wiring import Session, session
 
 ACCOUNT = "DU1234567"
-YES = {"approve": True, "approver": "Ann", "account_suffix": "567"}
+NO = {"answer": "reject", "approver": "Ann", "account_suffix": "567"}
+YES = {"answer": "approve", "approver": "Ann", "account_suffix": "567"}
 TARGETS = {Symbol("VTI"): D("0.4"), Symbol("BND"): D("0.6")}
 THIRDS = {"smurf": "0.333333", "badass": "0.333333", "gltr": "0.333334"}
 A_MOMENT = 0.05  # seconds between two looks at the server

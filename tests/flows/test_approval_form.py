@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
+import json
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 
 import pytest
-from flow_runs import YES, Rehearsal
+from flow_runs import NO, YES, Rehearsal
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.responses import SetStateStatus
-from prefect.states import Cancelled
+from prefect.input.run_input import keyset_from_paused_state
 from worlds import quoted
 
 from core.errors import ExitCode
 from core.model import USD, Side, Symbol
 from core.money import D
 from core.sim.world import Change, Point
-from flows.approval import HEARTBEAT_LABEL, SILENT_AFTER
+from flows.liveness import ANSWER_LABEL
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("prefect_server")]
 
@@ -36,6 +35,12 @@ def _impatient(monkeypatch):
     monkeypatch.setattr("flows.approval.POLL_SECONDS", 0.3)
 
 
+async def form_of(client, waiting):
+    """The Markdown above the form."""
+    key = keyset_from_paused_state(waiting.state)["description"]
+    return json.loads(await client.read_flow_run_input(waiting.id, key))
+
+
 async def test_a_yes_sends_the_orders_and_is_on_record(client, tmp_path):
     rehearsal = Rehearsal(tmp_path)
     run = rehearsal.start()
@@ -47,21 +52,13 @@ async def test_a_yes_sends_the_orders_and_is_on_record(client, tmp_path):
     assert (approval.approver, approval.note, approval.how) == ("Ann", "go on", "form")
 
 
-@pytest.mark.parametrize(
-    "filled",
-    [
-        {**YES, "approve": False, "note": "not today"},
-        {"approver": "Ann", "account_suffix": "567"},
-    ],
-    ids=["a no", "approve left as it was"],
-)
-async def test_anything_but_a_yes_ends_the_run_with_32_and_sends_nothing(client, tmp_path, filled):
+async def test_a_no_ends_the_run_with_32_and_sends_nothing(client, tmp_path):
     rehearsal = Rehearsal(tmp_path)
     run = rehearsal.start()
-    await run.answer(client, **filled)
+    await run.answer(client, **NO, note="not today")
     state = await run.ended()
     assert (state.name, state.is_cancelled()) == ("Rejected", True)
-    assert state.message.startswith("exit 32: Ann said no")
+    assert state.message.startswith("exit 32: Ann said no: not today")
     assert rehearsal.sent() == []
 
 
@@ -70,11 +67,12 @@ async def test_a_form_that_does_not_fit_is_refused_by_the_server_and_the_run_goe
     run = rehearsal.start()
     waiting = await run.question(client)
     for wrong in (
-        {**YES, "approve": "perhaps"},
+        {**YES, "answer": "perhaps"},
+        {"approver": "Ann", "account_suffix": "567"},
         {**YES, "account_suffix": "4567"},
         {**YES, "approver": " "},
-        {"approve": True, "account_suffix": "567"},
-        {"approve": True, "approver": "Ann"},
+        {"answer": "approve", "account_suffix": "567"},
+        {"answer": "approve", "approver": "Ann"},
         {},
     ):
         answered = await client.resume_flow_run(waiting.id, run_input=wrong)
@@ -99,6 +97,10 @@ async def test_after_a_wrong_account_the_right_one_is_a_yes(client, tmp_path):
     rehearsal = Rehearsal(tmp_path)
     run = rehearsal.start()
     await run.answer(client, **{**YES, "account_suffix": "999"})
+    second = await run.question(client)
+    first_line = (await form_of(client, second)).splitlines()[0]
+    assert first_line == "**Asked again (2 of 3): the answer named another account than ******567.**"
+    assert "asked again: the answer named another account" in second.labels[ANSWER_LABEL]
     await run.answer(client, **YES)
     assert (await run.ended()).is_completed()
     assert rehearsal.outcomes[-1].warnings == ("the answer named another account than ******567",)
@@ -116,30 +118,6 @@ async def test_when_the_time_is_up_the_run_fails_with_33_and_sends_nothing(clien
     assert rehearsal.sent() == []
 
 
-async def test_a_run_that_is_cancelled_on_the_page_stops_waiting(client, tmp_path, monkeypatch):
-    monkeypatch.setattr("flows.approval.HEARTBEAT_SECONDS", 0.2)
-    rehearsal = Rehearsal(tmp_path)
-    run = rehearsal.start()
-    waiting = await run.question(client)
-    await client.set_flow_run_state(waiting.id, Cancelled())
-    state = await run.ended()
-    assert rehearsal.outcomes[-1].exit_code is ExitCode.APPROVAL_REJECTED
-    assert state.is_failed() or state.is_cancelled()
-    assert rehearsal.sent() == []
-
-
-async def test_while_it_waits_it_tells_that_its_process_lives(client, tmp_path):
-    run = Rehearsal(tmp_path).start()
-    await run.question(client)
-    async with asyncio.timeout(30):
-        while HEARTBEAT_LABEL not in (waiting := await run.flow_run(client)).labels:
-            await asyncio.wait([run.task], timeout=0.05)
-    heard = datetime.fromisoformat(waiting.labels[HEARTBEAT_LABEL])
-    await run.answer(client, **{**YES, "approve": False})
-    await run.ended()
-    assert datetime.now(UTC) - heard < timedelta(seconds=SILENT_AFTER)
-
-
 async def test_while_it_waits_the_broker_is_let_go_and_the_account_is_held(client, tmp_path):
     rehearsal = Rehearsal(tmp_path)
     first = rehearsal.start()
@@ -150,7 +128,7 @@ async def test_while_it_waits_the_broker_is_let_go_and_the_account_is_held(clien
     assert busy.message.startswith("exit 40: account ******567 is busy with run ")
     assert rehearsal.outcomes[0].exit_code is ExitCode.BUSY
     assert '"exit_code": 40' in rehearsal.report("result.json")
-    await first.answer(client, **{**YES, "approve": False})
+    await first.answer(client, **NO)
     await first.ended()
     third = rehearsal.start()
     await third.answer(client, **YES)
@@ -209,7 +187,7 @@ async def test_a_no_to_the_buys_leaves_the_sells_done_and_says_so(client, tmp_pa
     run = rehearsal.start()
     await run.answer(client, **YES)
     await run.answer(client, **YES)
-    await run.answer(client, **{**YES, "approve": False})
+    await run.answer(client, **NO)
     state = await run.ended()
     assert state.message.startswith("exit 32: ")
     assert [order.side for order in rehearsal.sent()] == [Side.SELL]

@@ -1,69 +1,71 @@
-"""A signal that lands inside a step, or a callback of the loop, ends the run as a person's no, with its report."""
+"""A signal, wherever it lands, ends the run in an orderly way: working orders are cancelled, the report says so."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import signal
 from dataclasses import dataclass
 
 import pytest
 from flow_runs import Rehearsal, SaysYes
-from prefect.exceptions import TerminationSignal
-from scenario_runs import SCENARIOS
 from worlds import VTI
 
 from core.broker.fake import FakeIB
-from core.journal.memory import MemoryJournal
-from core.model import BrokerKind, OrderState
+from core.errors import RunCancelled
+from core.model import Ending, OrderState
 from core.money import D
-from core.scenario import read_scenario
 from core.sim.world import FillScript
-from deployments.scenarios import FromScenario
 from flows.rebalance import rebalance
-from tasks.brokers import rehearsal_options
-from tasks.request import Request
-from tasks.wiring import Session, session
+
+SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+A_WHILE = 60
 
 
-class TerminatedWhileReading(FakeIB):
-    """A broker during whose reading of the account SIGTERM arrives."""
+class StoppedWhileReading(FakeIB):
+    """A broker during whose reading of the account a signal arrives."""
 
     async def snapshot(self):
-        raise TerminationSignal(signal=15)
+        signal.raise_signal(signal.SIGHUP)
+        await asyncio.sleep(A_WHILE)
+
+
+class StoppedAtTheEnd(FakeIB):
+    """A broker at whose last disconnect, when all orders have filled, a signal arrives."""
+
+    async def disconnect(self):
+        is_the_last = not self.is_connected
+        await super().disconnect()
+        if is_the_last:
+            signal.raise_signal(signal.SIGINT)
+            for _ in range(20):
+                await asyncio.sleep(0)
+
+
+def reported(folder):
+    return {"io": {"report_dir": str(folder / "reports")}}
 
 
 async def test_a_signal_inside_a_step_leaves_a_report_that_says_so(tmp_path):
-    scenario = read_scenario(SCENARIOS / "e2e_fx_first.yaml")
-    outcomes = []
-    own = Session(
-        source=FromScenario(scenario, tmp_path),
-        broker=lambda settings: TerminatedWhileReading.of(scenario.world, rehearsal_options(settings)),
-        folder=tmp_path,
-        journal=MemoryJournal(),
-        ended=lambda outcome, _paths: outcomes.append(outcome),
-    )
-    request = Request(csv=scenario.path, ini=scenario.path, mode=scenario.mode, broker=BrokerKind.FAKE)
-    with session(own), pytest.raises(TerminationSignal):
-        await rebalance.fn(**request.parameters())
-    result = json.loads((tmp_path / "result.json").read_text())
-    assert (result["exit_code"], result["status"], result["orders"]) == (32, "aborted", [])
-    assert outcomes[-1].exit_code == 32
+    rehearsal = Rehearsal(tmp_path, reported(tmp_path), approver=SaysYes(), kind=StoppedWhileReading)
+    outcome = await rehearsal.run()
+    result = json.loads(rehearsal.report("result.json"))
+    assert (result["exit_code"], result["status"], result["state"]) == (32, "aborted", "Cancelled")
+    assert result["reason"].startswith("the run was stopped because its terminal was closed")
+    assert (outcome.exit_code, outcome.ending, outcome.orders) == (32, Ending.CANCELLED, ())
 
 
 @dataclass(slots=True)
 class Callback:
     """What callbacks of the loop raise, so many at once, when news of an order is first waited for."""
 
-    error: BaseException
+    call: object
     times: int = 1
-
-    def __call__(self):
-        raise self.error
 
     async def land(self):
         loop = asyncio.get_running_loop()
         for _ in range(self.times):
-            loop.call_soon(self)
+            loop.call_soon(self.call)
         self.times = 0
         for _ in range(5):
             await asyncio.sleep(0)
@@ -79,8 +81,7 @@ def with_orders_working(folder, callback):
             return await super().next_event(timeout_seconds)
 
     slowly = {"fills": {VTI: FillScript(delay_seconds=D(5))}}
-    reports = {"io": {"report_dir": str(folder / "reports")}}
-    return Rehearsal(folder, reports, slowly, approver=SaysYes(), kind=Interrupted)
+    return Rehearsal(folder, reported(folder), slowly, approver=SaysYes(), kind=Interrupted)
 
 
 @pytest.fixture
@@ -93,13 +94,13 @@ async def complaints():
     loop.set_exception_handler(before)
 
 
+@pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
 @pytest.mark.parametrize("times", [1, 2], ids=["once", "twice"])
-async def test_a_signal_inside_a_callback_while_an_order_works_cancels_it_and_ends_the_run(tmp_path, complaints, times):
-    rehearsal = with_orders_working(tmp_path, Callback(TerminationSignal(signal=15), times))
-    before = asyncio.get_running_loop().get_exception_handler()
-    with pytest.raises(TerminationSignal):
-        await rehearsal.run()
-    assert asyncio.get_running_loop().get_exception_handler() is before
+async def test_a_signal_while_an_order_works_cancels_it_and_ends_the_run(tmp_path, complaints, number, times):
+    before = signal.getsignal(number)
+    rehearsal = with_orders_working(tmp_path, Callback(lambda: signal.raise_signal(number), times))
+    outcome = await rehearsal.run()
+    assert signal.getsignal(number) is before
     assert complaints == []
     (broker,) = rehearsal.brokers
     assert broker.exchange.working() == ()
@@ -107,13 +108,41 @@ async def test_a_signal_inside_a_callback_while_an_order_works_cancels_it_and_en
     assert (order.order_ref, order.state) == (rehearsal.sent()[0].ref, OrderState.CANCELLED)
     assert len(rehearsal.sent()) == 1
     result = json.loads(rehearsal.report("result.json"))
-    assert (result["exit_code"], result["status"]) == (32, "failed")
-    assert rehearsal.outcomes[-1].exit_code == 32
+    assert (result["exit_code"], result["status"], result["state"]) == (32, "failed", "Cancelled")
+    assert [type(error) for error in outcome.errors].count(RunCancelled) == 1
 
 
-async def test_any_other_error_inside_a_callback_goes_where_it_went_before(tmp_path, complaints):
+async def test_a_signal_when_everything_is_done_is_a_cancel_all_the_same(tmp_path):
+    rehearsal = Rehearsal(tmp_path, reported(tmp_path), approver=SaysYes(), kind=StoppedAtTheEnd)
+    outcome = await rehearsal.run()
+    assert [record.state for record in outcome.orders] == [OrderState.FILLED] * 2
+    assert (outcome.exit_code, outcome.ending) == (32, Ending.CANCELLED)
+
+
+async def test_whoever_cancels_the_task_of_the_flow_gets_a_report_too(tmp_path):
+    class Slow(FakeIB):
+        async def snapshot(self):
+            is_reading.set()
+            await asyncio.sleep(A_WHILE)
+
+    is_reading = asyncio.Event()
+    rehearsal = Rehearsal(tmp_path, reported(tmp_path), approver=SaysYes(), kind=Slow)
+    with rehearsal.wired():
+        task = asyncio.create_task(rebalance.fn(**rehearsal.parameters()))
+        await is_reading.wait()
+        task.cancel()
+        state = await task
+    assert (state.name, state.message.partition(":")[0]) == ("Cancelled", "exit 32")
+    assert json.loads(rehearsal.report("result.json"))["reason"].startswith("the run was cancelled by its caller")
+
+
+async def test_an_error_inside_a_callback_goes_where_it_went_before(tmp_path, complaints):
     error = ZeroDivisionError("of somebody else")
-    rehearsal = with_orders_working(tmp_path, Callback(error))
+
+    def fail():
+        raise error
+
+    rehearsal = with_orders_working(tmp_path, Callback(fail))
     outcome = await rehearsal.run()
     assert complaints == [error]
     assert outcome.exit_code == 0

@@ -6,10 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
 
 from loguru import logger
-from prefect.exceptions import TerminationSignal
 
 from core.errors import AccountBusy, OutputFailed, RebalanceError, RunCancelled
 from core.model import Outcome, RunRecord
@@ -24,14 +22,15 @@ from tasks.unforeseen import unforeseen
 from tasks.wiring import current_session
 
 RUN_LOG = "run.log"
+NEXT_STEP = "see its report for what was sent before"
 
 
 @asynccontextmanager
 async def finishing(run: Run) -> AsyncIterator[None]:
     """Keep the block's failure on the run instead of raising it, and report however it ended.
 
-    A run that is cancelled is reported as well, and stays cancelled. Raises OutputFailed only before the
-    block, when the run's log cannot be opened.
+    A run that is stopped or cancelled is reported as well. Raises OutputFailed only before the block, when the
+    run's log cannot be opened.
     """
     rules = _log_rules(run)
     with open_run_log(run.folder / RUN_LOG, run.id, rules), forwarded_to_prefect(run.id, rules.clean):
@@ -54,7 +53,7 @@ async def account_held(run: Run) -> AsyncIterator[None]:
         _put_on_record(run)
         try:
             # kept before orders are cancelled, for it is the cause of that
-            with _failures_kept(run), _lost_signals_heard(run):
+            with _failures_kept(run), _interruptible(run):
                 yield
         finally:
             await _settle(run)
@@ -62,60 +61,38 @@ async def account_held(run: Run) -> AsyncIterator[None]:
 
 @contextmanager
 def _failures_kept(run: Run) -> Iterator[None]:
-    """Put the block's failure on the run instead of raising it; a cancelled task stays cancelled."""
+    """Put the block's failure on the run instead of raising it; being stopped is a failure like any other."""
     try:
         yield
     except StageStopped:
         pass  # its causes are on the run already
     except RebalanceError as error:
         run.stop(error)
-    except (asyncio.CancelledError, KeyboardInterrupt, TerminationSignal):
-        # a signal is raised in whatever runs just then, this block included
-        if not any(isinstance(error, RunCancelled) for error in run.errors):
-            run.stop(RunCancelled("the run was cancelled", next_step="see its report for what was sent before"))
-        raise
+    except asyncio.CancelledError:
+        _take_back_cancels()
+        run.stop(run.cancel_cause or RunCancelled("the run was cancelled by its caller", next_step=NEXT_STEP))
     except Exception as error:  # noqa: BLE001 - whatever it is, the report is written and the code is 70
         logger.exception("unforeseen failure")
         run.stop(unforeseen(error, f"look into {run.folder / RUN_LOG}, and report it"))
 
 
+def _take_back_cancels() -> None:
+    """Let the task go on: it has an orderly end before it."""
+    task = asyncio.current_task()
+    while task and task.cancelling():
+        task.uncancel()
+
+
 @contextmanager
-def _lost_signals_heard(run: Run) -> Iterator[None]:
-    """Raise in the block the SIGTERM that a callback of the loop raised; the loop itself would only report it.
-
-    Only in the block: what ends a run, such as cancelling its orders, is not to be broken off by a signal.
-    """
-    loop, task = asyncio.get_running_loop(), asyncio.current_task()
-    before = loop.get_exception_handler()
-    report = before or type(loop).default_exception_handler
-    heard: list[TerminationSignal] = []
-    is_over = False
-
-    def stop() -> None:
-        if task and not is_over:
-            task.cancel()
-
-    def hear(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        error = context.get("exception")
-        if not isinstance(error, TerminationSignal):
-            report(loop, context)
-        elif not heard:
-            heard.append(error)
-            run.is_cancelled = True
-            # not at once: the task itself may run just now, and would be stopped only after the block
-            loop.call_soon(stop)
-
-    loop.set_exception_handler(hear)
+def _interruptible(run: Run) -> Iterator[None]:
+    """In the block a stop breaks off whatever is awaited; what ends a run, such as cancelling its orders, is not."""
+    run.check_not_cancelled()
+    task = asyncio.current_task()
+    run.interrupt = task.cancel if task else None
     try:
         yield
-    except asyncio.CancelledError:
-        if heard and task:
-            task.uncancel()
-            raise heard[0] from None
-        raise
     finally:
-        is_over = True
-        loop.set_exception_handler(before)
+        run.interrupt = None
 
 
 def _put_on_record(run: Run) -> None:
@@ -145,6 +122,8 @@ async def _settle(run: Run) -> None:
 
 async def _conclude(run: Run) -> None:
     """Report, and tell whoever started the run. What cannot be written is one more failure."""
+    if run.cancel_cause and not any(isinstance(error, RunCancelled) for error in run.errors):
+        run.fail(run.cancel_cause)  # it came when everything was done
     _close(run, run.outcome())
     paths: tuple[Path, ...] = ()
     try:

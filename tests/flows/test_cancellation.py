@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
-from flows import cancelling
-from flows.cancelling import ended
+from flows import cancellation
+from flows.cancellation import ended
 
 
 async def test_a_helper_that_missed_a_cancel_is_told_again(monkeypatch):
-    monkeypatch.setattr(cancelling, "CANCEL_SECONDS", 0.01)
+    monkeypatch.setattr(cancellation, "CANCEL_SECONDS", 0.01)
     missed = []
 
     async def deaf():

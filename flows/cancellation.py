@@ -1,0 +1,138 @@
+"""What may stop a run from outside: a signal to its process, or a state that somebody set on its Prefect page.
+
+Both stop it in the same way: nothing more is sent, what works at the broker is cancelled, the report is written.
+Beside that the run labels itself, so that everybody can see that its process lives.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+from uuid import UUID
+
+import httpx
+from loguru import logger
+from prefect import State
+from prefect.client.orchestration import PrefectClient, get_client
+from prefect.exceptions import PrefectException
+
+from core.errors import RunCancelled
+from flows.liveness import BEAT_SECONDS, beat_label, current_flow_run_id, process_label, put_labels
+from tasks.run import Run
+
+LOOK_SECONDS = 2.0
+CANCEL_SECONDS = 1.0
+NEXT_STEP = "see its report for what was sent before"
+SIGNALS = {
+    signal.SIGINT: "the run was stopped by Ctrl-C",
+    signal.SIGTERM: "the run was stopped by SIGTERM",
+    signal.SIGHUP: "the run was stopped because its terminal was closed",
+}
+
+
+@asynccontextmanager
+async def stoppable(run: Run) -> AsyncIterator[None]:
+    """While the block runs, a signal and a state set from outside stop the run, and labels say that it lives."""
+    flow_run_id = current_flow_run_id()
+    run.labels |= process_label()
+    # at once: other computers see by it that this run has the account
+    await put_labels({**run.labels, **beat_label()})
+    watcher = asyncio.create_task(_watch(run, flow_run_id)) if flow_run_id else None
+    helpers = [watcher] if watcher else []
+
+    def on_signal(number: signal.Signals) -> None:
+        if number is signal.SIGTERM and flow_run_id:
+            helpers.append(asyncio.create_task(_terminated(run, flow_run_id)))
+        else:
+            run.cancel(RunCancelled(SIGNALS[number], next_step=NEXT_STEP))
+
+    try:
+        with _signals_to(on_signal):
+            yield
+    finally:
+        await ended(*helpers)
+
+
+async def ended(*helpers: asyncio.Task[Any]) -> None:
+    """Cancel what still runs of our helpers, and wait until it has ended; how it ended is no matter any more.
+
+    A cancel may get lost in a library's own time-out (`asyncio.wait_for` before Python 3.12), so it is said again.
+    """
+    running = set(helpers)
+    while running:
+        for helper in running:
+            helper.cancel()
+        done, running = await asyncio.wait(running, timeout=CANCEL_SECONDS)
+        for helper in done:
+            if not helper.cancelled():
+                helper.exception()
+
+
+def cause_in(state: State[Any] | None) -> RunCancelled | None:
+    """Why a run that finds itself in this state has to stop; None for a state of its own doing."""
+    if state is None or not (state.is_cancelling() or state.is_final()):
+        return None
+    if state.is_cancelling() or state.is_cancelled():
+        return RunCancelled("the run was cancelled on its Prefect page", next_step=NEXT_STEP)
+    return RunCancelled(f"the run was set to {state.name} on its Prefect page", next_step=NEXT_STEP)
+
+
+@contextmanager
+def _signals_to(on_signal: Callable[[signal.Signals], None]) -> Iterator[None]:
+    """In the block the loop calls `on_signal`; Prefect and asyncio would raise wherever the process is just then.
+
+    Nothing changes off the main thread, where no signal arrives.
+    """
+    loop, before = asyncio.get_running_loop(), {}
+    try:
+        for number in SIGNALS:
+            handler = signal.getsignal(number)
+            loop.add_signal_handler(number, on_signal, number)
+            before[number] = handler
+    except (ValueError, RuntimeError):
+        logger.debug("signals do not reach this thread")
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            loop.remove_signal_handler(number)
+            signal.signal(number, handler)
+
+
+async def _terminated(run: Run, flow_run_id: UUID) -> None:
+    """Stop the run for SIGTERM: whoever runs a deployment sends it for a cancel on the page, too."""
+    run.cancel_cause = run.cancel_cause or RunCancelled(SIGNALS[signal.SIGTERM], next_step=NEXT_STEP)
+    try:
+        async with asyncio.timeout(CANCEL_SECONDS), get_client() as client:
+            run.cancel_cause = await _cause(client, flow_run_id) or run.cancel_cause
+    except (TimeoutError, httpx.HTTPError, PrefectException) as error:
+        logger.debug("the cause of SIGTERM could not be looked up: {}", error)
+    run.cancel(run.cancel_cause)
+
+
+async def _watch(run: Run, flow_run_id: UUID) -> None:
+    """Look at the run's state, and write its labels, every few seconds.
+
+    What fails on the way to the server is left out, for the orders do not depend on it.
+    """
+    next_beat = time.monotonic() + BEAT_SECONDS
+    async with get_client() as client:
+        while True:
+            try:
+                if time.monotonic() >= next_beat:
+                    await client.update_flow_run_labels(flow_run_id, {**run.labels, **beat_label()})
+                    next_beat = time.monotonic() + BEAT_SECONDS
+                cause = await _cause(client, flow_run_id)
+                if cause:
+                    run.cancel(cause)
+            except (httpx.HTTPError, PrefectException) as error:
+                logger.debug("the Prefect server could not be asked about the run: {}", error)
+            await asyncio.sleep(LOOK_SECONDS)
+
+
+async def _cause(client: PrefectClient, flow_run_id: UUID) -> RunCancelled | None:
+    return cause_in((await client.read_flow_run(flow_run_id)).state)
