@@ -115,28 +115,6 @@ async def test_yes_on_the_command_line_is_a_yes_for_the_plan_s_own_account_once_
     assert "VTI" in capsys.readouterr().err
 
 
-TERMINATED_IN_A_CALLBACK = """
-import asyncio, signal
-from deployments.asking import AtTerminal
-ask = AtTerminal.ask
-def ask_and_be_stopped(self, question):
-    asyncio.get_running_loop().call_soon(signal.raise_signal, signal.SIGTERM)
-    return ask(self, question)
-AtTerminal.ask = ask_and_be_stopped
-"""
-TERMINATED_WHILE_AN_ORDER_WORKS = """
-import asyncio, signal
-from core.broker.fake import FakeIB
-next_event, stops = FakeIB.next_event, [signal.SIGTERM]
-async def next_event_and_be_stopped(self, timeout_seconds):
-    if stops and self.exchange.working():
-        asyncio.get_running_loop().call_soon(signal.raise_signal, stops.pop())
-        await asyncio.sleep(60)
-    return await next_event(self, timeout_seconds)
-FakeIB.next_event = next_event_and_be_stopped
-"""
-
-
 class Command:
     """`rebalance run --paper` in a terminal of its own, on the server of the test run."""
 
@@ -213,32 +191,3 @@ def test_y_in_a_terminal_trades(command, tmp_path):
     assert command.ended() == 0
     assert "completed: done (exit 0)" in command.printed
     assert report_of(tmp_path)["status"] == "completed"
-
-
-@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
-def test_whoever_stops_it_at_the_question_gets_32_a_report_and_no_order(command, tmp_path, stop):
-    command.read_until("Approve the plan? [y/N]")
-    os.killpg(command.process.pid, stop)
-    assert command.ended() == 32, command.printed
-    assert "Traceback" not in command.printed
-    assert (report_of(tmp_path)["exit_code"], report_of(tmp_path)["orders"]) == (32, [])
-
-
-@pytest.mark.parametrize("command", [TERMINATED_WHILE_AN_ORDER_WORKS], indirect=True, ids=["SIGTERM in a callback"])
-def test_sigterm_inside_a_callback_of_the_loop_while_an_order_works_cancels_it(command, tmp_path):
-    command.read_until("Approve the plan? [y/N]")
-    command.type("y\n")
-    assert command.ended() == 32, command.printed
-    assert "cancelled: " in command.printed
-    assert "Traceback" not in command.printed
-    report = report_of(tmp_path)
-    assert report["exit_code"] == 32
-    assert "Cancelled" in {order["status"] for order in report["orders"]} <= {"Cancelled", "Filled"}
-
-
-@pytest.mark.parametrize("command", [TERMINATED_IN_A_CALLBACK], indirect=True, ids=["at the question"])
-def test_sigterm_inside_a_callback_of_the_loop_ends_it_as_any_other(command, tmp_path):
-    assert command.ended() == 32, command.printed
-    assert "cancelled: " in command.printed
-    assert "Traceback" not in command.printed
-    assert (report_of(tmp_path)["exit_code"], report_of(tmp_path)["orders"]) == (32, [])

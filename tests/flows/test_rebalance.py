@@ -8,6 +8,7 @@ import json
 import pytest
 from flow_runs import ACCOUNT, Given, Rehearsal, SaysYes, artifacts_of, log_of
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import StateType
 from worlds import scripted
 
 from core.broker.fake import FakeIB
@@ -107,19 +108,20 @@ async def test_a_cancelled_run_cancels_its_working_orders_and_reports(client, tm
     await rehearsal.brokers[0].stands_still.wait()
     assert len(rehearsal.brokers[0].exchange.working()) == 1
     run.task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await run.task
+    state = await run.ended()
     outcome = rehearsal.outcomes[-1]
     assert rehearsal.brokers[0].exchange.working() == ()
     assert [record.state for record in outcome.orders] == [OrderState.CANCELLED]
     assert isinstance(outcome.errors[0], RunCancelled)
     assert json.loads(rehearsal.report("result.json"))["exit_code"] == 32
-    assert not (await run.flow_run(client)).state.is_completed()
+    at_server = (await run.flow_run(client)).state
+    assert (state.name, at_server.name, at_server.type) == ("Cancelled", "Cancelled", StateType.CANCELLED)
+    assert at_server.message.startswith("exit 32: the run was cancelled by its caller")
     assert not rehearsal.brokers[0].is_connected
 
 
 async def test_a_run_that_was_started_before_sends_nothing_and_leaves_the_first_report(tmp_path, monkeypatch):
-    monkeypatch.setattr("flows.rebalance._flow_run_id", lambda: "the same flow run")
+    monkeypatch.setattr("flows.rebalance.uuid4", lambda: "the same flow run")
     rehearsal = Rehearsal(tmp_path, approver=SaysYes())
     first = await rehearsal.run()
     before = rehearsal.report("result.json")
