@@ -164,7 +164,7 @@ def open_file(path: Path) -> Node:
             raise refused(path, [f"is larger than {LARGEST_FILE} bytes"])
         value = yaml.load(path.read_text(encoding="utf-8-sig"), Loader=StrictLoader)  # noqa: S506 - builds text only
     except OSError as error:
-        raise refused(path, [_unreadable(error)]) from None
+        raise _unreadable(path, error) from None
     except UnicodeDecodeError:
         raise refused(path, ["is not UTF-8 text"]) from None
     except (yaml.YAMLError, RecursionError) as error:
@@ -175,18 +175,19 @@ def open_file(path: Path) -> Node:
     return root
 
 
-def refused(path: Path, faults: Sequence[str]) -> UsageError:
+def refused(path: Path, faults: Sequence[str], next_step: str = "correct the file and run it again") -> UsageError:
     """The error of a file with these faults, each named with the file."""
     count = f"{len(faults)} faults: " if len(faults) > 1 else ""
     return UsageError(
         f"{path}: {count}{'; '.join(faults)}",
-        next_step="correct the file and run it again",
+        next_step=next_step,
         faults=[f"{path}: {fault}" for fault in faults],
     )
 
 
-def _unreadable(error: OSError) -> str:
-    return "there is no such file" if isinstance(error, FileNotFoundError) else error.strerror or "cannot be read"
+def _unreadable(path: Path, error: OSError) -> UsageError:
+    why = "there is no such file" if isinstance(error, FileNotFoundError) else error.strerror or "cannot be read"
+    return refused(path, [why], "name the right file")
 
 
 def _words(error: Exception) -> str:

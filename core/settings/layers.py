@@ -110,11 +110,11 @@ def _add_overrides(layers: Layers, overrides: Mapping[str, str]) -> None:
         key = _key(section, raw)
         if not (raw and section in layers.given and _is_known(section, key)):
             near = [full for full in known if full.endswith(f".{name.strip()}")] or known
-            layers.faults.append(f"{visible(name)} in the overrides is no setting{did_you_mean(name, near)}")
+            layers.faults.append(f"{visible(name)} in the options of this run is no setting{did_you_mean(name, near)}")
         elif (section, key) in SECRETS:
             layers.faults.append(f"[{section}] {_secret(section, key)}")
         else:
-            layers.given[section][key] = Given(text.strip(), "the overrides")
+            layers.given[section][key] = Given(text.strip(), "the options of this run")
 
 
 def _key(section: str, raw: str) -> str:

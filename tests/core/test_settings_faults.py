@@ -42,11 +42,11 @@ def test_all_faults_of_all_layers_are_told_at_once():
         "[rebalance] order_tipe = LMT: no such key; did you mean order_type?",
         "unknown section [fxx]; did you mean [fx]?",
         "REBALANCER__FX__ENABLE in the environment is no setting; did you mean REBALANCER__FX__ENABLED?",
-        "io.reports in the overrides is no setting; did you mean io.report_dir?",
+        "io.reports in the options of this run is no setting; did you mean io.report_dir?",
         "[rebalance] min_order_usd = -5: must be a number >= 0",
         "[fx] max_fx_order_usd = 10: must be > min_fx_order_usd (1000), or none",
         "[limits] style = smart (from REBALANCER__LIMITS__STYLE): must be one of spread_aware, static_bps, off",
-        "[io] log_level = LOUD (from the overrides): must be one of DEBUG, INFO, WARNING, ERROR",
+        "[io] log_level = LOUD (from the options of this run): must be one of DEBUG, INFO, WARNING, ERROR",
     )
 
 
@@ -74,7 +74,7 @@ def test_a_name_like_no_other_gets_no_advice():
 
 def test_an_override_without_a_section_is_shown_the_whole_name():
     assert settings_faults(overrides={"min_order_usd": "0"}) == (
-        "min_order_usd in the overrides is no setting; did you mean rebalance.min_order_usd?",
+        "min_order_usd in the options of this run is no setting; did you mean rebalance.min_order_usd?",
     )
 
 

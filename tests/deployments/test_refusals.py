@@ -8,11 +8,14 @@ import socket
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from served import served
 
+from core.scenario import read_market
 from deployments import cli
 
 DEMO = Path(cli.__file__).parent / "demo"
@@ -133,7 +136,16 @@ def test_settings_alone_at_fault_are_told_alone(rebalance):
     ended = rebalance("check", *FILES, "--set", "limits.style=none", "--json")
     assert ended.code == 10
     assert json.loads(ended.out)["faults"] == [
-        "[limits] style = none (from the overrides): must be one of spread_aware, static_bps, off"
+        "[limits] style = none (from the options of this run): must be one of spread_aware, static_bps, off"
+    ]
+
+
+def test_an_account_that_the_gateway_does_not_manage_is_refused_before_a_server_is_started(rebalance):
+    with served(read_market(DEMO / "market.yaml", now=datetime.now(UTC))) as gateway:
+        ended = rebalance("run", *FILES, "--set", f"ibkr.port={gateway.port}", "--account", "DU7654321")
+    assert (ended.code, ended.out) == (30, "")
+    assert [line.partition(" (")[0] for line in ended.err] == [
+        "exit 30: account ******321 is not managed by this gateway"
     ]
 
 

@@ -243,7 +243,7 @@ class LiveIB:
             patience = await session.look_for_life()
             left = (deadline - self.now()).total_seconds()
             if left <= 0 and not session.hearing.is_gone:
-                raise lost(f"the gateway has no link to IBKR, not within {seconds:g} s either")
+                raise lost(f"the gateway is not connected to IBKR (waited {seconds:g} s)")
             await session.await_news(max(min(left, patience), 0.0))
 
 
