@@ -88,7 +88,7 @@ follow() {
         printf '%s\n' "$line" >>$log
         case $line in
             Ignoring*) total=$((total - 1)) ;; # a package of another system or Python
-            Collecting* | Requirement*) count=$((count + 1)); progress "$count of $total: ${line#* }" ;;
+            Collecting* | Requirement*) count=$((count + 1)) name=${line#* }; progress "$count of $total: ${name%% *}" ;;
             Installing*) progress "unpacking" ;;
             "pip failed") outcome=1 ;;
         esac
