@@ -6,12 +6,13 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
 from core.masking import mask_account
-from core.model import USD, Currency, FxLeg, OrderRecord, Outcome, Plan, Side, Stage
+from core.model import USD, Currency, FxLeg, OrderRecord, OrderState, Outcome, Plan, Side, Stage
 from core.money import ZERO
 from core.report import formats
 from core.report.formats import in_currency, with_commas
 from core.report.rows import commissions
 from core.report.sections import mode_text
+from core.wording import counted
 
 Fact = tuple[str, str]
 
@@ -33,12 +34,12 @@ def plan_facts(plan: Plan) -> tuple[Fact, ...]:
     totals = plan.totals
     facts = (
         ("currency", _conversion(plan.fx) if plan.fx else ""),
-        ("turnover", _turnover(plan)),
+        ("turnover", _turnover(plan) if plan.trades else ""),
         (
             "est. cost",
             f"{in_currency(totals.spread_cost, USD)} of spread; commissions come on top" if plan.trades else "",
         ),
-        ("cash after", balances_text(totals.cash_after)),
+        ("cash after", balances_text(totals.cash_after) if plan.trades else ""),
         ("drift", f"sum {_bps(totals.drift_before_bps)} bps now, {_bps(totals.drift_after_bps)} bps after"),
         ("no target", _untargeted(plan)),
         ("left alone", _outside(plan)),
@@ -62,6 +63,9 @@ def traded_text(outcome: Outcome) -> str:
     if not orders:
         return ""
     sold, bought = (in_currency(_notional(orders, side), USD) for side in (Side.SELL, Side.BUY))
+    unknown = sum(record.state is OrderState.UNKNOWN for record in orders)
+    if unknown:
+        return f"sold at least {sold}, bought at least {bought}; what became of {counted(unknown, 'order')} is unknown"
     return f"sold {sold}, bought {bought}, {_commissions(orders)}"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from decimal import Decimal
 
@@ -22,8 +23,10 @@ from core.report import formats
 from core.report.facts import traded_text
 from core.report.formats import UNKNOWN, bullets, document, section, table
 from core.report.rows import (
+    NOT_SENT,
     POST_TRADE_COLUMNS,
     PostTradeRow,
+    UnsentTrade,
     by_drift,
     post_trade_rows,
     unsent_trades,
@@ -66,13 +69,22 @@ def order_notes(outcome: Outcome) -> tuple[str, ...]:
     return (
         *(f"{record.order.ref}: {record.state.label}, {record.reason}" for record in orders if record.reason),
         *(_unreported(record) for record in orders if record.reported_filled > record.filled),
-        *(trade.text for trade in unsent_trades(outcome)),
+        *_unsent(unsent_trades(outcome)),
     )
+
+
+def _unsent(trades: Iterable[UnsentTrade]) -> Iterator[str]:
+    """A line for each reason, with all trades that it kept from being sent."""
+    kept: dict[str, list[str]] = {}
+    for trade in trades:
+        kept.setdefault(trade.reason, []).append(trade.what)
+    for reason, names in kept.items():
+        yield f"{NOT_SENT}{f' ({reason})' if reason else ''}: {', '.join(names)}"
 
 
 def _head(outcome: Outcome) -> str:
     rows = [
-        ("result", outcome.reason),
+        ("result", "" if outcome.errors else outcome.reason),  # what went wrong has a section of its own
         ("exit code", f"{outcome.exit_code.value} {outcome.exit_code.name.lower().replace('_', ' ')}"),
         ("account", mask_account(outcome.account_id)),
         ("mode", mode_text(outcome.mode)),

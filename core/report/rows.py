@@ -114,10 +114,14 @@ class UnsentTrade:
     reason: str
 
     @property
+    def what(self) -> str:
+        """`BUY 1,200 VTI`."""
+        return f"{self.side} {formats.grouped(self.quantity)} {self.symbol}"
+
+    @property
     def text(self) -> str:
         """`BUY 1,200 VTI not sent: the market is closed`."""
-        what = f"{self.side} {formats.grouped(self.quantity)} {self.symbol} {NOT_SENT}"
-        return f"{what}: {self.reason}" if self.reason else what
+        return f"{self.what} {NOT_SENT}{': ' if self.reason else ''}{self.reason}"
 
 
 def pre_trade_rows(plan: Plan) -> tuple[PreTradeRow, ...]:

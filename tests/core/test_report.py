@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from report_samples import GATES, sample_outcome, sample_plan
 
 from core.errors import OrderIncomplete
-from core.model import FxLeg, GateFault, GateVerdict, Limit, Mode, OrderType, Side, Stage, Symbol
+from core.model import FxLeg, GateFault, GateVerdict, Limit, Mode, OrderState, OrderType, Side, Stage, Symbol
 from core.money import D
 from core.report import (
     PreTrade,
@@ -430,11 +430,21 @@ def test_every_trade_of_the_plan_that_was_not_sent_is_listed_with_the_reason():
         ("VTI", "BUY", "1200", "not sent"),
     ]
     text = post_trade_markdown(run)
-    assert "- SELL 3 SPY not sent: the kill switch is on\n- BUY 1,200 VTI not sent\n" in text
+    assert "- not sent (the kill switch is on): SELL 3 SPY\n- not sent: BUY 1,200 VTI\n" in text
     assert result(run)["skipped"] == [
         {"symbol": "SPY", "reason": "SELL 3 SPY not sent: the kill switch is on"},
         {"symbol": "VTI", "reason": "BUY 1,200 VTI not sent"},
     ]
+
+
+def test_trades_kept_back_for_one_reason_share_a_line():
+    run = unsent_outcome(not_sent={Symbol("SPY"): "closed", Symbol("VTI"): "closed"})
+    assert "- not sent (closed): SELL 3 SPY, BUY 1,200 VTI\n" in post_trade_markdown(run)
+
+
+def test_an_order_of_unknown_fate_is_not_called_unfilled():
+    run = outcome(orders=(order_record("VTI", state=OrderState.UNKNOWN),))
+    assert "bought at least 0.00 USD; what became of 1 order is unknown" in post_trade_markdown(run)
 
 
 def test_a_conversion_that_was_not_sent_stands_before_the_orders_that_were():

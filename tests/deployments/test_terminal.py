@@ -116,7 +116,7 @@ def test_what_was_never_sent_is_in_the_result_with_the_reason():
         ["SPY", "SELL"],
         ["VTI", "BUY"],
     ]
-    assert "  SELL 3 SPY not sent: the kill switch is on" in lines
+    assert "  not sent (the kill switch is on): SELL 3 SPY, BUY 10 VTI" in lines
 
 
 def test_a_commission_that_nobody_knows_is_not_called_0():
