@@ -27,6 +27,7 @@ from core.settings import Settings
 from core.wording import counted, price_text, without_password
 from deployments.connection import ANY_ACCOUNT, ConnectionOptions
 from deployments.terminal import console
+from tasks.service import read_service
 
 # asked for where no ETF is held
 COMMON = Symbol("SPY")
@@ -125,13 +126,15 @@ def _settings(of: Examination) -> Finding:
 async def _gateway(of: Examination) -> Finding:
     await of.broker.connect()
     ibkr = of.settings.ibkr
-    where = f"{ibkr.host}:{ibkr.port}" if of.broker.port else "the simulated gateway"
+    where = f"{ibkr.host}:{ibkr.port}" if of.broker.port else "the simulated account"
     kind = " (a port of live accounts)" if of.broker.port in LIVE_PORTS else ""
     return Finding(f"{where} answers client {ibkr.client_id + 1}{kind}")
 
 
 async def _version(of: Examination) -> Finding:
-    version = f"API version {(await of.broker.info()).version}" if isinstance(of.broker, Gateway) else "in memory"
+    if not isinstance(of.broker, Gateway):
+        return UNSEEN
+    version = f"API version {(await of.broker.info()).version}"
     behind = check_clock(Mode.DRY_RUN, of.broker.clock_gap)
     if behind:
         return Finding(f"{version}; {behind}", "set both clocks by a time server; live is refused", State.WARNING)
@@ -143,9 +146,9 @@ async def _account(of: Examination) -> Finding:
     known = ", ".join(mask_account(each) for each in sorted(managed))
     if of.settings.ibkr.account_id == ANY_ACCOUNT:
         await _look_at(of, managed[0])
-        return Finding(f"logged in; it manages {known}; looked at {mask_account(managed[0])}")
+        return Finding(f"logged in; manages {known}; looked at: {mask_account(managed[0])}")
     check_gateway(of.settings, Mode.DRY_RUN, port=of.broker.port, managed=managed)
-    return Finding(f"logged in; it manages {known}, of which {mask_account(of.settings.ibkr.account_id)} is configured")
+    return Finding(f"logged in; manages {known}; configured: {mask_account(of.settings.ibkr.account_id)}")
 
 
 async def _look_at(of: Examination, account: str) -> None:
@@ -159,6 +162,8 @@ async def _look_at(of: Examination, account: str) -> None:
 
 async def _api(of: Examination) -> Finding:
     """The gateway refuses what only a client that may trade asks for while Read-Only API is ticked."""
+    if not isinstance(of.broker, Gateway):
+        return UNSEEN
     try:
         await of.broker.completed_orders()
     except ConnectionLost as error:
@@ -219,7 +224,9 @@ def _shown(quote: Quote) -> str:
 
 
 async def _farms(of: Examination) -> Finding:
-    farms = (await of.broker.info()).farms if isinstance(of.broker, Gateway) else {}
+    if not isinstance(of.broker, Gateway):
+        return UNSEEN
+    farms = (await of.broker.info()).farms
     lost = sorted(name for name, is_up in farms.items() if not is_up)
     if lost:
         return Finding(
@@ -277,6 +284,10 @@ async def _server() -> Finding:
             f"{without_password(server)} does not answer: {error}",
             next_step="start it (`rebalance up`), or correct PREFECT_API_URL",
         ) from error
+    service = read_service()
+    if service is not None and service.api_url == server and not service.has_executor:
+        text = f"{server} answers, but nothing executes its deployments"
+        return Finding(text, "start what does with `rebalance up`", State.WARNING)
     return Finding(f"{without_password(server)} answers")
 
 

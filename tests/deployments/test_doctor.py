@@ -66,7 +66,7 @@ def test_a_gateway_in_order_is_looked_at_part_by_part_and_nothing_is_sent(examin
     found = {name: each["found"] for name, each in checks.items()}
     assert found["gateway"] == f"127.0.0.1:{gateway.port} answers client 43"
     assert "API version 178" in found["version and clock"]
-    assert found["log-in and account"] == "logged in; it manages ******567, of which ******567 is configured"
+    assert found["log-in and account"] == "logged in; manages ******567; configured: ******567"
     assert found["account data"].startswith("NetLiq 340,866.30 CAD, cash 60,000.00 CAD, 1,850.25 USD, 10 positions")
     assert found["market data"] == "VTI bid 341.00 ask 341.01 last 341.00, live"
     assert found["data farms"] == "connected: secdefnj, usfarm, ushmds"
@@ -141,7 +141,7 @@ def test_without_a_settings_file_the_only_account_is_looked_at(gateway):
     ended = CliRunner().invoke(cli.app, ["doctor", "--json", "--set", f"ibkr.port={gateway.port}"])
     checks = {each["check"]: each for each in json.loads(ended.stdout)["checks"]}
     assert checks["settings"]["state"] == "warning"
-    assert checks["log-in and account"]["found"] == "logged in; it manages ******567; looked at ******567"
+    assert checks["log-in and account"]["found"] == "logged in; manages ******567; looked at: ******567"
     assert checks["account data"]["state"] == "OK"
 
 

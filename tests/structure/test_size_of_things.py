@@ -41,5 +41,14 @@ def test_functions_fit_on_a_screen():
 def test_the_top_level_holds_only_what_belongs_there():
     tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout  # noqa: S607 - git of the machine
     top = {line.split("/")[0] for line in tracked.splitlines()}
-    allowed = {*PACKAGES, "tests", "README.md", "CHANGELOG.md", "Makefile", "pyproject.toml", "requirements.lock"}
+    allowed = {
+        *PACKAGES,
+        "tests",
+        "README.md",
+        "CHANGELOG.md",
+        "Makefile",
+        "pyproject.toml",
+        "requirements.lock",
+        "requirements-dev.lock",
+    }
     assert {name for name in top if not name.startswith(".")} <= allowed
