@@ -22,14 +22,14 @@ run: setup-run
 	$(BIN)/rebalance run --csv $(DEMO)/portfolios.csv --ini $(DEMO)/settings.ini --paper --yes --broker simulated
 
 test: setup
-	$(PYTEST) --cov --cov-report=term:skip-covered --cov-fail-under=90
+	$(PYTEST) -m "not slow" --cov --cov-report=term:skip-covered --cov-fail-under=90
 
 # What `make test` only takes a sample of, at full size.
 test-long: export REBALANCER_FUZZ_CASES ?= 10000
 test-long: export REBALANCER_CAMPAIGN_RUNS ?= 200
 test-long: export REBALANCER_ALL_SCENARIOS ?= 1
 test-long: setup
-	$(BIN)/pytest -n 2 -m long
+	$(BIN)/pytest -n 2 -m "long or slow"
 
 test-all: test test-long
 
