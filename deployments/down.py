@@ -36,7 +36,7 @@ def down() -> None:
 
 def _stop_runs(service: Service) -> None:
     """The executor first, which stops its runs; then runs whose own executor died before them."""
-    executor = service.executor.find() if service.executor else None
+    executor = service.find(service.executor)
     if executor is not None:
         _say("stopping what executes the runs; runs cancel their orders first ...")
         _end([executor])
@@ -63,7 +63,7 @@ def _end(processes: Sequence[psutil.Process]) -> None:
 
 
 def _stop_server(service: Service) -> None:
-    server = service.server.find() if service.server else None
+    server = service.find(service.server)
     if server is None:
         return
     _say("stopping the Prefect server ...")

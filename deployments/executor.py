@@ -13,7 +13,7 @@ import sys
 import time
 from asyncio.subprocess import DEVNULL, Process
 from collections.abc import Callable, Collection
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -33,13 +33,13 @@ from prefect.states import Pending
 
 from core.errors import ExitCode, StartedLate
 from core.model import Ending
+from flows.admission import too_late
 from flows.liveness import gone_state, sweep
 
 POLL_SECONDS = 2.0
 SWEEP_SECONDS = 10.0
 # a run that waits for approval keeps its process, so this is well above any number of accounts
 MOST_PROCESSES = 50
-MISSED_AFTER = timedelta(minutes=10)
 NO_ANSWER = (httpx.HTTPError, PrefectException, RuntimeError, OSError)
 
 
@@ -98,8 +98,9 @@ class Executor:
         now = datetime.now(UTC)
         due = await client.get_scheduled_flow_runs_for_deployments(self._deployment_ids, scheduled_before=now)
         for run in sorted(due, key=lambda each: each.next_scheduled_start_time or now):
-            if run.auto_scheduled and now - (run.next_scheduled_start_time or now) > MISSED_AFTER:
-                await client.set_flow_run_state(run.id, _missed(run))
+            refusal = too_late(run)
+            if refusal is not None:  # it would end so by itself, but many may have been missed
+                await client.set_flow_run_state(run.id, _skipped(refusal))
             elif len(self._processes) < MOST_PROCESSES and run.id not in self._processes:
                 await self._start(client, run)
 
@@ -167,13 +168,8 @@ class Executor:
             self._say(f"the process of {run.name} ({run.id}) is gone; the run is marked so")
 
 
-def _missed(run: FlowRun) -> State[Any]:
-    """The state of a scheduled run whose time passed while nothing executed runs."""
-    error = StartedLate(
-        f"it was due at {run.next_scheduled_start_time:%Y-%m-%d %H:%M} UTC, and nothing ran then that executes runs",
-        next_step="start one from the page if it is still wanted",
-    )
-    message = f"exit {error.exit_code:d}: {error}"
+def _skipped(refusal: StartedLate) -> State[Any]:
+    message = f"exit {refusal.exit_code:d}: {refusal}"
     return State(type=StateType.CANCELLED, name=Ending.SKIPPED.value, message=message)
 
 

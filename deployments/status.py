@@ -30,7 +30,8 @@ from deployments.server import lasting_server, page_of, server_failures
 from deployments.terminal import console
 from flows.approval import SERVER_WAITS_LONGER
 from flows.liveness import FLOW_NAME, MOST_RUNS, UNFINISHED, is_alive, sweep
-from tasks.service import Process, Service, password, read_service
+from tasks.process import Process
+from tasks.service import Service, password, read_service
 
 ENDED = (StateType.COMPLETED, StateType.FAILED, StateType.CANCELLED, StateType.CRASHED)
 MOST_ENDED = 5

@@ -22,11 +22,11 @@ from deployments.options import Defaults
 from deployments.server import page_of
 from deployments.terminal import console, errors_console
 from tasks.environment import state_folder
+from tasks.process import Process
 from tasks.service import (
     AUTH_STRING,
     HOST,
     MARK,
-    Process,
     Service,
     choose_password,
     new_service,

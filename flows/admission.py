@@ -24,8 +24,9 @@ from prefect.context import FlowRunContext
 from core.errors import ConnectionLost, StartedLate
 from core.refs import run_id_of
 from flows.identity import ACCOUNT_LABEL, account_key, account_tag
-from flows.liveness import FLOW_NAME, MOST_RUNS, PROCESS_LABEL, UNFINISHED, Process, is_alive
+from flows.liveness import FLOW_NAME, MOST_RUNS, PROCESS_LABEL, UNFINISHED, is_alive
 from tasks.account_lock import account_lock, busy
+from tasks.process import Process
 from tasks.run import Run
 from tasks.wiring import current_session
 
@@ -34,20 +35,24 @@ NEW_YORK = ZoneInfo("America/New_York")
 
 
 def check_in_time() -> None:
-    """Raise StartedLate for a scheduled run whose time has passed, as when its computer was off.
+    """Raise StartedLate for a scheduled run whose time has passed, as when its computer was off."""
+    context = FlowRunContext.get()
+    refusal = too_late(context.flow_run) if context and context.flow_run else None
+    if refusal is not None:
+        raise refusal
+
+
+def too_late(run: FlowRun) -> StartedLate | None:
+    """Why a scheduled run that starts now comes too late; None for one in time, and for one that somebody started.
 
     Prefect starts all runs that were missed at once; the market that they were meant for is gone.
     """
-    context = FlowRunContext.get()
-    run = context.flow_run if context else None
-    if run is None or not run.auto_scheduled or run.expected_start_time is None:
-        return
-    now = datetime.now(UTC)
-    if now - run.expected_start_time <= LATEST:
-        return
-    due, started = run.expected_start_time.astimezone(NEW_YORK), now.astimezone(NEW_YORK)
+    now, planned = datetime.now(UTC), run.expected_start_time
+    if not run.auto_scheduled or planned is None or now - planned <= LATEST:
+        return None
+    due, started = planned.astimezone(NEW_YORK), now.astimezone(NEW_YORK)
     day = "" if due.date() == started.date() else f" on {due:%d %B}"
-    raise StartedLate(
+    return StartedLate(
         f"due at {due:%H:%M} New York{day}, started {started:%H:%M}: more than {LATEST.seconds // 60} minutes late",
         next_step="start a run by hand if it is still wanted",
     )

@@ -8,16 +8,12 @@ lives, whatever the server missed meanwhile; of another computer only the beat c
 from __future__ import annotations
 
 import asyncio
-import os
-import platform
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import httpx
-import psutil
 from loguru import logger
 from prefect import State
 from prefect.client.orchestration import PrefectClient, get_client
@@ -35,6 +31,7 @@ from prefect.exceptions import PrefectException
 
 from core.errors import ExitCode
 from core.model import Ending
+from tasks.process import Process
 
 FLOW_NAME = "rebalance"
 PROCESS_LABEL = "rebalance.process"
@@ -44,51 +41,13 @@ ENDING_LABEL = "rebalance.ending"
 BEAT_SECONDS = 10.0
 SILENT_AFTER = timedelta(seconds=4 * BEAT_SECONDS)
 UNLABELLED_AFTER = timedelta(minutes=5)
-SAME_START_SECONDS = 2.0
 MOST_RUNS = 200
 UNFINISHED = (StateType.PENDING, StateType.RUNNING, StateType.PAUSED, StateType.CANCELLING)
 
 
-@dataclass(frozen=True, slots=True)
-class Process:
-    """A process of some computer; `started` in seconds after that computer did, which no change of its clock moves."""
-
-    host: str
-    pid: int
-    started: float
-
-    @classmethod
-    def parse(cls, label: object) -> Process | None:
-        """The process that a label names; None for anything else."""
-        try:
-            host, pid, started = str(label).rsplit(maxsplit=2)
-            return cls(host, int(pid), float(started))
-        except ValueError:
-            return None
-
-    def __str__(self) -> str:
-        return f"{self.host} {self.pid} {self.started:.2f}"
-
-    @property
-    def is_here(self) -> bool:
-        return self.host == platform.node()
-
-    def runs(self) -> bool:
-        """Whether this very process runs on this computer."""
-        try:
-            found = psutil.Process(self.pid)
-            is_same = abs(found.create_time() - psutil.boot_time() - self.started) < SAME_START_SECONDS
-            return is_same and found.status() != psutil.STATUS_ZOMBIE
-        except psutil.NoSuchProcess:
-            return False
-        except psutil.AccessDenied:
-            return True
-
-
 def process_label() -> dict[str, str]:
     """The label that says in which process a flow run lives: this one."""
-    started = psutil.Process().create_time() - psutil.boot_time()
-    return {PROCESS_LABEL: str(Process(platform.node(), os.getpid(), started))}
+    return {PROCESS_LABEL: str(Process.of())}
 
 
 def beat_label() -> dict[str, str]:

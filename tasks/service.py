@@ -15,54 +15,21 @@ import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from fcntl import LOCK_EX, LOCK_UN, flock
 from pathlib import Path
-from typing import Any
 
 import psutil
 
 from core.errors import OutputFailed
 from tasks.environment import state_folder
+from tasks.process import Process
 
 HOST = "127.0.0.1"
 USER = "rebalance"
 # in the environment of everything that `up` starts, and so of the runs that those start
 MARK = "REBALANCER_SERVICE"
 AUTH_STRING = "PREFECT_SERVER_API_AUTH_STRING"
-# the boot time, from which the start of a process is reckoned, may be corrected by the clock's keeper
-SAME_START_SECONDS = 2.0
-
-
-@dataclass(frozen=True, slots=True)
-class Process:
-    """A process by its number and its start, in seconds since 1970: a number alone is given out again."""
-
-    pid: int
-    started: float
-
-    @classmethod
-    def of(cls, pid: int) -> Process:
-        """The process that has this number now. Raises psutil.NoSuchProcess."""
-        return cls(pid, psutil.Process(pid).create_time())
-
-    def find(self) -> psutil.Process | None:
-        """The process, while it runs; None when it has ended."""
-        try:
-            found = psutil.Process(self.pid)
-            is_same = abs(found.create_time() - self.started) < SAME_START_SECONDS
-            return found if is_same and found.status() != psutil.STATUS_ZOMBIE else None
-        except psutil.NoSuchProcess:
-            return None
-
-    @property
-    def is_alive(self) -> bool:
-        return self.find() is not None
-
-    @property
-    def since(self) -> datetime:
-        return datetime.fromtimestamp(self.started, UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +51,16 @@ class Service:
 
     @property
     def has_server(self) -> bool:
-        return self.server is not None and self.server.is_alive
+        return self.find(self.server) is not None
 
     @property
     def has_executor(self) -> bool:
-        return self.executor is not None and self.executor.is_alive
+        return self.find(self.executor) is not None
+
+    def find(self, half: Process | None) -> psutil.Process | None:
+        """The server or the executor, while it runs; after a restart of the computer its number may be another's."""
+        found = half.find() if half is not None and half.is_here else None
+        return found if found is not None and _mark_of(found) == self.mark else None
 
     def marked(self) -> list[psutil.Process]:
         """Every process that came of this service and still runs: the two halves, and runs that outlived theirs."""
@@ -108,14 +80,15 @@ def read_service() -> Service | None:
     """What `up` noted; None when nothing is, or when it cannot be read."""
     try:
         noted = json.loads(_file("service.json").read_text(encoding="utf-8"))
-        return Service(noted["port"], noted["mark"], _process(noted["server"]), _process(noted["executor"]))
+        return Service(noted["port"], noted["mark"], *(Process.parse(noted[half]) for half in ("server", "executor")))
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
 def note_service(service: Service) -> None:
     """Keep it for later commands. Raises OutputFailed."""
-    _write_private("service.json", json.dumps(asdict(service), indent=2) + "\n")
+    noted = {"port": service.port, "mark": service.mark, "server": service.server, "executor": service.executor}
+    _write_private("service.json", json.dumps(noted, indent=2, default=str) + "\n")
 
 
 def forget_service() -> None:
@@ -176,10 +149,6 @@ def use_lasting_server() -> None:
     for name, value in service.client_environment().items():
         os.environ.setdefault(name, value)
     refresh_global_settings_context()
-
-
-def _process(noted: Any) -> Process | None:
-    return None if noted is None else Process(int(noted["pid"]), float(noted["started"]))
 
 
 def _mark_of(process: psutil.Process) -> str | None:

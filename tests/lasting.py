@@ -18,7 +18,8 @@ import psutil
 from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
 
-from tasks.service import MARK, Process
+from tasks.process import Process
+from tasks.service import MARK
 
 BIN = Path(sys.executable).parent
 DEMO = Path(__file__).parent.parent / "deployments" / "demo"
@@ -128,8 +129,8 @@ class Lasting:
 
     def has(self, name: str) -> bool:
         """Whether the server or the executor runs."""
-        noted = self.noted[name]
-        return noted is not None and Process(**noted).is_alive
+        noted = Process.parse(self.noted[name])
+        return noted is not None and noted.runs()
 
     def status(self, code: int | None = 0) -> dict:
         return json.loads(self.rebalance("status", "--json", code=code).stdout)
@@ -141,7 +142,7 @@ class Lasting:
 
     def half(self, name: str) -> psutil.Process:
         """The server or the executor."""
-        return psutil.Process(self.noted[name]["pid"])
+        return psutil.Process(Process.parse(self.noted[name]).pid)
 
     @contextmanager
     def client(self):

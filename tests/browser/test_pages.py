@@ -40,7 +40,8 @@ from programs import needs
 
 from core.refs import run_id_of
 from deployments import cli
-from flows.liveness import PROCESS_LABEL, UNFINISHED, Process
+from flows.liveness import PROCESS_LABEL, UNFINISHED
+from tasks.process import Process
 
 DEMO = Path(cli.__file__).parent / "demo"
 COMMAND = str(Path(sys.executable).with_name("rebalance"))

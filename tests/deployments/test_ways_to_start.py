@@ -231,4 +231,4 @@ def test_a_scheduled_run_that_was_missed_is_skipped_without_a_process(up):
     with up.client() as client:
         assert client.read_flow_run(run.id).start_time is None
     assert (state.type, state.name) == (StateType.CANCELLED, "Skipped")
-    assert state.message.startswith("exit 30: it was due at ")
+    assert state.message.startswith("exit 30: due at ")
