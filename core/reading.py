@@ -47,6 +47,38 @@ class QuotesTaken:
     warnings: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How often a read is tried that met a lost connection or pacing: after 1, 2, 4 … seconds, at most 30."""
+
+    attempts: int
+    sleep: Callable[[float], Awaitable[None]]
+    on_retry: Callable[[str], None]
+
+    async def read(self, what: str, call: Callable[[], Awaitable[T]]) -> T:
+        """What `call` answers. Out of tries, its last error is raised with `what` and the number of tries in it."""
+        retrying = AsyncRetrying(
+            sleep=self.sleep,
+            stop=lambda state: state.attempt_number >= self._tries(state),
+            wait=wait_exponential(multiplier=FIRST_WAIT, max=LONGEST_WAIT),
+            retry=retry_if_exception_type(TRANSIENT),
+            before_sleep=lambda state: self.on_retry(_why_waiting(what, state, self._tries(state))),
+            reraise=True,
+        )
+
+        async def once() -> T:  # tenacity awaits nothing but what it knows for a coroutine function
+            return await call()
+
+        try:
+            return await retrying(once)
+        except TRANSIENT as error:
+            raise _out_of_tries(error, what, retrying.statistics["attempt_number"]) from error
+
+    def _tries(self, state: RetryCallState) -> int:
+        is_refused = state.outcome is not None and isinstance(state.outcome.exception(), ConnectionRefused)
+        return min(self.attempts, REFUSED_TRIES) if is_refused else self.attempts
+
+
 class Reader:
     """Reads over `broker`, each tried up to `attempts` times; `on_retry` is told in words why it waits.
 
@@ -127,22 +159,8 @@ class Reader:
 
     async def read(self, what: str, call: Callable[[], Awaitable[T]]) -> T:
         """What `call` answers, connected; `what` names it in the words for whoever waits. Raises as `call` does."""
-        retrying = AsyncRetrying(
-            sleep=self._broker.sleep,
-            stop=lambda state: state.attempt_number >= self._tries(state),
-            wait=wait_exponential(multiplier=FIRST_WAIT, max=LONGEST_WAIT),
-            retry=retry_if_exception_type(TRANSIENT),
-            before_sleep=lambda state: self._on_retry(_why_waiting(what, state, self._tries(state))),
-            reraise=True,
-        )
-        try:
-            return await retrying(self._connected, call)
-        except TRANSIENT as error:
-            raise _out_of_tries(error, what, retrying.statistics["attempt_number"]) from error
-
-    def _tries(self, state: RetryCallState) -> int:
-        is_refused = state.outcome is not None and isinstance(state.outcome.exception(), ConnectionRefused)
-        return min(self._attempts, REFUSED_TRIES) if is_refused else self._attempts
+        patience = Patience(self._attempts, self._broker.sleep, self._on_retry)
+        return await patience.read(what, lambda: self._connected(call))
 
     async def _connected(self, call: Callable[[], Awaitable[T]]) -> T:
         if not self._broker.is_connected:

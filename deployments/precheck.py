@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
-from core.broker.port import Broker
+from core.broker.reach import require_listener
 from core.model import BrokerKind, Mode
-from core.reading import Reader
-from core.safety import check_gateway, check_kill_switch, check_mode
-from core.settings import Settings
+from core.reading import Patience
+from core.safety import check_kill_switch, check_mode
 from deployments.terminal import errors_console
 from tasks.brokers import make_broker
 from tasks.request import Request
@@ -28,24 +27,14 @@ def precheck(request: Request) -> None:
         check_kill_switch(settings.safety.kill_switch_file)
 
 
-def check_gateway_first(request: Request) -> None:
-    """Look whether the gateway is there, and is one for this account and mode, before Prefect's own server is started.
-
-    Raises ConnectionLost and SafetyRefused as the run would. Nothing is looked at for a rehearsal.
-    """
-    settings = request.files().settings()
-    broker = make_broker(request, settings)
-    if broker.kind is BrokerKind.IBKR:
-        asyncio.run(_check(broker, settings, request.mode))
-
-
-async def _check(broker: Broker, settings: Settings, mode: Mode) -> None:
-    reader = Reader(broker, settings.ibkr.read_attempts, on_retry=_say)
-    try:
-        await reader.connect()
-        check_gateway(settings, mode, port=broker.port, managed=await reader.accounts())
-    finally:
-        await broker.disconnect()
+def require_gateway(request: Request) -> None:
+    """Refuse a run at a gateway where nobody listens; nothing is asked for a rehearsal. Raises ConnectionLost."""
+    if request.broker is not BrokerKind.IBKR or request.mode is Mode.REPORT_ONLY:
+        return
+    ibkr = request.files().settings().ibkr
+    patience = Patience(ibkr.read_attempts, asyncio.sleep, on_retry=_say)
+    timeout = ibkr.connect_timeout_seconds
+    asyncio.run(patience.read("connecting", lambda: require_listener(ibkr.host, ibkr.port, timeout_seconds=timeout)))
 
 
 def _say(text: str) -> None:

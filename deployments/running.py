@@ -18,7 +18,7 @@ from core.model import Mode, Outcome, Plan
 from core.report import result_json
 from core.safety import check_mode
 from deployments.asking import AtTerminal, SaidYes
-from deployments.precheck import check_gateway_first, precheck
+from deployments.precheck import precheck, require_gateway
 from deployments.server import lasting_server, server_failures
 from deployments.terminal import Progress, console, errors_console, show_outcome, show_plan
 from tasks.approver import Approver
@@ -76,6 +76,7 @@ def run_flow(request: Request, terms: Terms) -> ExitCode:
     """
     precheck(request)
     approver = approver_for(request, terms)
+    require_gateway(request)
 
     # only now: it takes longer than all refusals
     from prefect.exceptions import TerminationSignal
@@ -83,7 +84,6 @@ def run_flow(request: Request, terms: Terms) -> ExitCode:
     outcomes: list[Outcome] = []
     show_progress()
     if lasting_server() is None:
-        check_gateway_first(request)
         _say("starting Prefect's temporary server, which takes some seconds ...")
     try:
         with session(_session(approver, terms, outcomes)), server_failures(), _terminated_as_interrupted():

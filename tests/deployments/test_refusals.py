@@ -8,14 +8,11 @@ import socket
 import subprocess
 import sys
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from served import served
 
-from core.scenario import read_market
 from deployments import cli
 
 DEMO = Path(cli.__file__).parent / "demo"
@@ -140,15 +137,6 @@ def test_settings_alone_at_fault_are_told_alone(rebalance):
     ]
 
 
-def test_an_account_that_the_gateway_does_not_manage_is_refused_before_a_server_is_started(rebalance):
-    with served(read_market(DEMO / "market.yaml", now=datetime.now(UTC))) as gateway:
-        ended = rebalance("run", *FILES, "--set", f"ibkr.port={gateway.port}", "--account", "DU7654321")
-    assert (ended.code, ended.out) == (30, "")
-    assert [line.partition(" (")[0] for line in ended.err] == [
-        "exit 30: account ******321 is not managed by this gateway"
-    ]
-
-
 @pytest.mark.parametrize("command", ["plan", "run"])
 def test_a_gateway_that_is_not_there_is_named_with_what_to_tick_and_soon(rebalance, command):
     with socket.socket() as silent:
@@ -161,5 +149,5 @@ def test_a_gateway_that_is_not_there_is_named_with_what_to_tick_and_soon(rebalan
     assert ended.err[0] == f"warning: connecting: 127.0.0.1:{port} refused the connection; try 2 of 2 in 1 s"
     assert ended.err[1].startswith(f"exit 20: connecting: 127.0.0.1:{port} refused the connection (2 tries) - ")
     assert "Configure > API > Settings" in ended.err[1]
-    assert "temporary server" not in "".join(ended.err)
+    assert not ended.met_prefect
     assert took < DEADLINE / 2
