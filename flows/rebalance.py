@@ -18,6 +18,7 @@ from flows.identity import run_name, tag_run
 from flows.liveness import current_flow_run_id
 from flows.parameters import with_titles
 from flows.states import final_state, insist
+from tasks.artifacts import Milestone, show_progress
 from tasks.buys import buy, size_buys
 from tasks.fx import convert_currency
 from tasks.gates import gate_account, gate_plan, gate_portfolios, gate_quotes
@@ -94,6 +95,7 @@ async def story(run: Run) -> None:
     check_in_time()
     async with account_to_itself(run), account_held(run):
         check_kill_switch(run)
+        await show_progress(run, Milestone.STARTED)
         rows = await load_models(run)
         await gate_portfolios(run, rows)
         targets = await blend_targets(run, rows)
@@ -139,6 +141,7 @@ async def approve_and_trade(run: Run, observed: PlanInputs, plan: Plan) -> None:
         if not plan.trades:
             return
         await ask(run, plan, deadline)
+        await show_progress(run, Milestone.APPROVED)
         async with run.connected():
             await check_account(run)
             run.guard()
@@ -170,15 +173,18 @@ async def trade(run: Run, plan: Plan, now: PlanInputs, deadline: Deadline) -> No
     """The three stages, each only when the one before has ended by the broker's word."""
     run.journal.approve_lines(plan)
     await convert_currency(run, plan, now)
+    await show_progress(run, Milestone.CONVERTED)
     begin(run, Stage.SELL)
     if plan.sells:
         plan = await asked_again(run, await price_sells(run, plan), deadline, Stage.SELL)
         await sell(run, plan)
+    await show_progress(run, Milestone.SOLD)
     begin(run, Stage.BUY)
     if plan.buys:
         plan = await size_buys(run, plan, await observe(run, now.targets))
         plan = await asked_again(run, plan, deadline, Stage.BUY)
         await buy(run, plan)
+    await show_progress(run, Milestone.BOUGHT)
     await review_account(run)
 
 

@@ -6,7 +6,15 @@ from pathlib import Path
 
 from core.model import Outcome, Plan
 from core.report import PreTrade, plan_page, result_page, verdict_table, write_pre_trade, write_reports
-from tasks.artifacts import publish
+from tasks.artifacts import (
+    Milestone,
+    end_progress,
+    ended_orders,
+    planned_orders,
+    publish,
+    publish_orders,
+    show_progress,
+)
 from tasks.run import Run
 from tasks.step import step
 
@@ -16,7 +24,9 @@ async def report_plan(run: Run, plan: Plan) -> None:
     """Write the pre-trade report, before anybody is asked. Raises OutputFailed."""
     report = PreTrade(plan=plan, warnings=tuple(run.warnings), gates=tuple(run.gates.values()))
     write_pre_trade(report, run.folder)
-    await publish(f"plan-{run.id.lower()}", plan_page(report), "The plan")
+    await publish(run, "plan", plan_page(report), "The plan")
+    await publish_orders(run, planned_orders(plan), "The planned orders")
+    await show_progress(run, Milestone.PLANNED)
     run.say("report", "plan written to pre_trade.csv and pre_trade.md")
 
 
@@ -24,6 +34,9 @@ async def report_plan(run: Run, plan: Plan) -> None:
 async def report_outcome(run: Run, outcome: Outcome) -> tuple[Path, ...]:
     """Write all reports; their paths. Raises OutputFailed."""
     paths = write_reports(outcome, run.folder)
-    await publish(f"gates-{run.id.lower()}", verdict_table(outcome.gates), "What the data gates said")
-    await publish(f"result-{run.id.lower()}", result_page(outcome), "What happened")
+    await publish(run, "gates", verdict_table(outcome.gates), "What the data gates said")
+    await publish(run, "result", result_page(outcome), "What happened")
+    if outcome.orders:
+        await publish_orders(run, ended_orders(outcome), "The orders as they ended")
+    await end_progress(run, outcome)
     return paths

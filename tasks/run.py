@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from uuid import UUID
 
 from loguru import logger
 
@@ -73,6 +74,8 @@ class Run:
     is_sending: bool = False
     is_on_record: bool = False
     is_reported: bool = True
+    progress: float = 0.0
+    progress_id: UUID | None = None
     plan: Plan | None = None
     before: AccountSnapshot | None = None
     after: AccountSnapshot | None = None

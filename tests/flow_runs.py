@@ -193,11 +193,11 @@ class UnderWay:
 
 
 async def artifacts_of(client: PrefectClient, run: FlowRun) -> dict[str, str]:
-    """The Markdown that the run left on the server, by its key."""
+    """What the run left on the server, as text, by its key; of several the last."""
     # asked by hand: the client's own call sends nulls that this server refuses
     wanted = {"artifacts": {"flow_run_id": {"any_": [str(run.id)]}}, "limit": 100}
     found = (await client.request("POST", "/artifacts/filter", json=wanted)).json()
-    return {each["key"]: each["data"] for each in found}
+    return {each["key"]: str(each["data"]) for each in sorted(found, key=lambda each: each["created"])}
 
 
 async def log_of(client: PrefectClient, run: FlowRun, wanted: Iterable[str] = ()) -> str:

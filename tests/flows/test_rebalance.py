@@ -73,13 +73,19 @@ async def test_what_happened_stands_on_the_page_of_the_run(client, tmp_path):
     run = rehearsal.start()
     state = await run.ended()
     flow_run = await run.flow_run(client)
-    run_id = rehearsal.outcomes[-1].run_id.lower()
+    run_id = rehearsal.outcomes[-1].run_id
     artifacts = await artifacts_of(client, flow_run)
     log = await log_of(client, flow_run, wanted=["plan: 1 sell, 1 buy", "buy: 1 of 1 order filled"])
     logged = [json.loads(line)["message"] for line in rehearsal.report("run.log").splitlines()]
     assert state.is_completed()
-    assert artifacts.keys() == {f"plan-{run_id}", f"gates-{run_id}", f"result-{run_id}"}
-    assert "SELL" in artifacts[f"plan-{run_id}"]
+    assert artifacts.keys() == {"plan-567", "orders-567", "gates-567", "result-567", "progress-567"}
+    assert "SELL" in artifacts["plan-567"]
+    assert all(run_id in artifacts[f"{name}-567"] for name in ("plan", "gates", "result"))
+    assert [(row["symbol"], row["status"]) for row in json.loads(artifacts["orders-567"])] == [
+        ("VTI", "Filled"),
+        ("BND", "Filled"),
+    ]
+    assert artifacts["progress-567"] == "100"
     assert "sell: 1 of 1 order filled" in logged
     assert [line for line in logged if line.startswith(("sell", "buy"))] == [
         line for line in log.splitlines() if line.startswith(("sell", "buy"))
