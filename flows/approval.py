@@ -25,6 +25,7 @@ from core.wording import visible
 from flows.liveness import ANSWER_LABEL, current_flow_run_id, put_labels
 from tasks.approver import Answer, Question
 from tasks.artifacts import publish
+from tasks.notify import notify, page, waiting_note
 from tasks.run import Run
 from tasks.wiring import current_session
 
@@ -142,6 +143,8 @@ async def ask(run: Run, plan: Plan, deadline: Deadline, stage: Stage | None = No
     run.journal.ask(run.id, question_id, at=run.broker.now())
     current_session().asked(plan)
     run.say("approval", f"{title}: waiting for an answer")
+    if isinstance(run.approver, FormApprover):
+        await notify(run.settings.notify.webhook_url, waiting_note(plan, page()))
     run.reach("approval")
     key = f"{part}-{len(run.approvals) + 1}-{plan.hash[:12]}"
     answer = await _answered(run, Question(key, title, plan, markdown, deadline.seconds_left), deadline)

@@ -24,6 +24,7 @@ from tasks.fx import convert_currency
 from tasks.gates import gate_account, gate_plan, gate_portfolios, gate_quotes
 from tasks.inputs import blend_targets, load_models
 from tasks.lifecycle import account_held, finishing
+from tasks.notify import ended_note, notify, page, webhook
 from tasks.plan import check_hours, fx_closed, plan_trades
 from tasks.quotes import resolve_contracts, take_quotes
 from tasks.report import report_plan
@@ -83,7 +84,9 @@ async def rebalance(  # noqa: PLR0913, PLR0917 - a deployment's parameters are t
         async with stoppable(run), finishing(run):
             await story(run)
     except RebalanceError as error:
-        return final_state(could_not_start(request, flow_run_id, error))
+        outcome = could_not_start(request, flow_run_id, error)
+        await notify(webhook(), ended_note(outcome, page()))
+        return final_state(outcome)
     state = final_state(run.outcome())
     if run.cancel_cause:
         await insist(state)

@@ -14,6 +14,7 @@ from core.model import Outcome, RunRecord
 from core.report.runlog import LogRules, open_run_log
 from tasks.brokers import WIRE_LOG
 from tasks.logs import forwarded_to_prefect
+from tasks.notify import ended_note, notify, page
 from tasks.report import report_outcome
 from tasks.run import Run
 from tasks.snapshot import review_account
@@ -135,6 +136,7 @@ async def _conclude(run: Run) -> None:
         _close(run, run.outcome())
     outcome = run.outcome()
     current_session().ended(outcome, paths)
+    await notify(run.settings.notify.webhook_url, ended_note(outcome, page()))
 
 
 def _close(run: Run, outcome: Outcome) -> None:

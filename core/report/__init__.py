@@ -1,6 +1,6 @@
 """What a run tells: rows, CSV, Markdown and result.json, all from Plan and Outcome alone; `runlog` is its log."""
 
-from core.report.approval import approval_markdown, plan_page
+from core.report.approval import approval_markdown, plan_page, plan_summary
 from core.report.facts import account_facts, outcome_facts, plan_facts
 from core.report.files import report_folder, write_pre_trade, write_reports
 from core.report.plan_document import plan_json
@@ -33,6 +33,7 @@ __all__ = [
     "plan_facts",
     "plan_json",
     "plan_page",
+    "plan_summary",
     "plan_warnings",
     "post_trade_csv",
     "post_trade_markdown",

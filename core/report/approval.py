@@ -79,6 +79,11 @@ def plan_page(report: PreTrade) -> str:
     return mask_accounts(text, plan.account_id)
 
 
+def plan_summary(plan: Plan) -> tuple[str, ...]:
+    """The three lines that stand above the form, as plain text."""
+    return tuple(line.replace("**", "") for line in _summary(_Asked.about(plan, "plan")).split("<br>"))
+
+
 @dataclass(frozen=True, slots=True)
 class _Asked:
     """What a question is about: `lines` are sells before buys, the largest first; `fx` only with the whole plan."""

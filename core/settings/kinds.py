@@ -28,7 +28,8 @@ _NUMBER = re.compile(r"-?([0-9]{1,28}(\.[0-9]{0,28})?|\.[0-9]{1,28})([eE][+-]?[0
 _WHOLE = re.compile(r"-?[0-9]{1,28}")
 _BLACKOUT = re.compile(r"(([01][0-9]|2[0-3]):[0-5][0-9])\s*-\s*(([01][0-9]|2[0-3]):[0-5][0-9])", re.ASCII)
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S*")
-_WEB = re.compile(r"https?://[!-~]+")
+# the address is a secret, and http would show it to the network; on this computer there is none
+_WEB = re.compile(r"https://[!-~]+|http://(127\.0\.0\.1|localhost|\[::1\])(:[0-9]{1,5})?(/[!-~]*)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +146,7 @@ def read_journal_url(text: str) -> str:
 
 
 def read_web_address(text: str) -> str:
-    """The address. Raises ValueError unless it starts with http:// or https:// and goes on in visible ASCII."""
+    """The address. Raises ValueError unless it is https:// in visible ASCII, or http:// on this computer."""
     if not _WEB.fullmatch(text):
         raise ValueError
     return text
@@ -196,7 +197,9 @@ Exchange = Annotated[str, BeforeValidator(read_exchange), Words("the name of an 
 SymbolKey = Annotated[Symbol, AfterValidator(read_symbol), Words(SYMBOL_NOUN)]
 FolderPath = Annotated[Path, BeforeValidator(read_path), Words("a path")]
 JournalUrl = Annotated[str, BeforeValidator(read_journal_url), Words("a database URL such as sqlite:///journal.db")]
-WebAddress = Annotated[SecretStr, BeforeValidator(read_web_address), Words("an address starting with https://")]
+WebAddress = Annotated[
+    SecretStr, BeforeValidator(read_web_address), Words("an https:// address (http:// on this computer only)")
+]
 Blackout = Annotated[
     tuple[str, ...], BeforeValidator(read_blackout), Words("a comma list of HH:MM-HH:MM, start and end apart")
 ]

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from pydantic import ValidationError
+from pydantic import SecretStr, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
-from core.settings.kinds import ROUTE_NOUN, SYMBOL_NOUN, allowed
-from core.settings.layers import Layers, displayed, merged
+from core.settings.kinds import ROUTE_NOUN, SYMBOL_NOUN, WebAddress, allowed
+from core.settings.layers import Layers, displayed, environment_name, merged
 from core.settings.model import OVERRIDES, Settings, sections
 from core.settings.reading import read_values, refused
 from core.wording import visible
@@ -36,6 +36,15 @@ def settings_from(
     """The effective settings of texts that were read already, such as a scenario's; checked as a file is."""
     layers = merged(values, environ=environ or {}, overrides=overrides or {})
     return _checked(layers, folder.absolute(), "settings")
+
+
+def webhook_from(environ: Mapping[str, str]) -> SecretStr | None:
+    """`[notify] webhook_url` where the other settings cannot be had; None without one, or when it is at fault."""
+    text = environ.get(environment_name("notify", "webhook_url"), "")
+    try:
+        return TypeAdapter(WebAddress).validate_python(text.strip())
+    except ValidationError:
+        return None
 
 
 def _checked(layers: Layers, folder: Path, name: str) -> Settings:
