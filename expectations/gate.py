@@ -48,7 +48,7 @@ def _loaded() -> ModuleType:
         warnings.simplefilter("ignore", DeprecationWarning)
         from expectations import library as loaded  # noqa: PLC0415 - see above
     # tells of each temporary folder that it makes
-    logging.getLogger("great_expectations").setLevel(logging.WARNING)
+    logging.getLogger("great_expectations.data_context.types.base").setLevel(logging.WARNING)
     return loaded
 
 

@@ -197,9 +197,7 @@ Exchange = Annotated[str, BeforeValidator(read_exchange), Words("the name of an 
 SymbolKey = Annotated[Symbol, AfterValidator(read_symbol), Words(SYMBOL_NOUN)]
 FolderPath = Annotated[Path, BeforeValidator(read_path), Words("a path")]
 JournalUrl = Annotated[str, BeforeValidator(read_journal_url), Words("a database URL such as sqlite:///journal.db")]
-WebAddress = Annotated[
-    SecretStr, BeforeValidator(read_web_address), Words("an https:// address (http:// on this computer only)")
-]
+WebAddress = Annotated[SecretStr, BeforeValidator(read_web_address), Words("an https:// address, http:// on localhost")]
 Blackout = Annotated[
     tuple[str, ...], BeforeValidator(read_blackout), Words("a comma list of HH:MM-HH:MM, start and end apart")
 ]

@@ -7,7 +7,7 @@ import logging
 import socket
 
 import pytest
-from flow_runs import ACCOUNT, YES, Given, Rehearsal, SaysYes, artifacts_of, log_of
+from flow_runs import ACCOUNT, THIRDS, YES, Given, Rehearsal, SaysYes, artifacts_of, log_of
 from loguru import logger
 from prefect.client.orchestration import get_client
 from pydantic import SecretStr
@@ -28,7 +28,7 @@ class Told(Given):
     url = ""
 
     def settings(self):
-        values = {"ibkr": {"account_id": ACCOUNT, "read_only": "false"}, "models": {"one": "1"}}
+        values = {"ibkr": {"account_id": ACCOUNT, "read_only": "false"}, "models": THIRDS}
         environ = {"REBALANCER__NOTIFY__WEBHOOK_URL": self.url}
         return settings_from(values, folder=self.folder, environ=environ)
 
