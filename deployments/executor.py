@@ -35,6 +35,7 @@ from core.errors import ExitCode, StartedLate
 from core.model import Ending
 from flows.admission import too_late
 from flows.liveness import gone_state, sweep
+from tasks.notify import gone_note, notify, webhook
 
 POLL_SECONDS = 2.0
 SWEEP_SECONDS = 10.0
@@ -144,6 +145,8 @@ class Executor:
             if run is not None and run.state is not None and not run.state.is_final():
                 ending = self._ending(run, run.state, process.returncode)
                 await client.set_flow_run_state(run_id, ending, force=True)
+                if ending.is_crashed():
+                    await notify(webhook(), gone_note(run, ending.message or ""))
             del self._processes[run_id]
             self._told.discard(run_id)
 

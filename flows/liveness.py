@@ -31,6 +31,7 @@ from prefect.exceptions import PrefectException
 
 from core.errors import ExitCode
 from core.model import Ending
+from tasks.notify import gone_note, notify, webhook
 from tasks.process import Process
 
 FLOW_NAME = "rebalance"
@@ -95,14 +96,16 @@ async def sweep(client: PrefectClient) -> list[FlowRun]:
 
 
 async def mark_gone(client: PrefectClient, run: FlowRun) -> bool:
-    """End a run whose process is gone: Cancelled if a cancel was under way, else Crashed.
+    """End a run whose process is gone: Cancelled if a cancel was under way, else Crashed. The webhook is told.
 
     False when its state has changed since `run` was read; then nothing was done. Raises httpx.HTTPError.
     """
     now = await client.read_flow_run(run.id)
     if run.state is None or now.state is None or now.state.id != run.state.id:
         return False
-    await client.set_flow_run_state(run.id, gone_state(run, run.state), force=True)
+    end = gone_state(run, run.state)
+    await client.set_flow_run_state(run.id, end, force=True)
+    await notify(webhook(), gone_note(run, end.message or ""))
     return True
 
 

@@ -33,7 +33,7 @@ from tasks.run import Run
 from tasks.sells import price_sells, sell
 from tasks.snapshot import check_account, review_account, take_snapshot
 from tasks.stage import begin, check_kill_switch
-from tasks.wiring import could_not_start, prepare
+from tasks.wiring import could_not_start, current_session, prepare
 
 MOST_PLANS = 3
 
@@ -85,7 +85,7 @@ async def rebalance(  # noqa: PLR0913, PLR0917 - a deployment's parameters are t
             await story(run)
     except RebalanceError as error:
         outcome = could_not_start(request, flow_run_id, error)
-        await notify(webhook(), ended_note(outcome, page()))
+        await notify(None if current_session().source else webhook(), ended_note(outcome, page()))
         return final_state(outcome)
     state = final_state(run.outcome())
     if run.cancel_cause:

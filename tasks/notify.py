@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 import httpx
 from loguru import logger
+from prefect.client.schemas.objects import FlowRun
 from prefect.context import FlowRunContext
 from prefect.utilities.urls import url_for
 from pydantic import SecretStr
@@ -27,7 +28,6 @@ from core.masking import VISIBLE, mask_accounts
 from core.model import Ending, Outcome, Plan
 from core.report import plan_summary
 from core.settings import webhook_from
-from tasks.wiring import current_session
 
 TIMEOUT_SECONDS = 5.0
 # Discord refuses more
@@ -62,9 +62,9 @@ async def notify(url: SecretStr | None, note: Note | None) -> None:
 def webhook() -> SecretStr | None:
     """The address in the environment, for what has no settings: a run that could not start, one that crashed.
 
-    None without one, when it is at fault, and for a session that brings its own settings.
+    None without one, and when it is at fault.
     """
-    return None if current_session().source else webhook_from(os.environ)
+    return webhook_from(os.environ)
 
 
 def page() -> str | None:
@@ -92,6 +92,11 @@ def ended_note(outcome: Outcome, page: str | None) -> Note | None:
         f"Rebalance {outcome.mode.value}{account}: {outcome.ending.value}",
         "\n".join(filter(None, (reason, page or "", f"run {outcome.run_id}"))),
     )
+
+
+def gone_note(run: FlowRun, reason: str) -> Note:
+    """That the process of a run is gone; `reason` is the line on its page."""
+    return Note(f"Rebalance {run.name}: crashed", "\n".join(filter(None, (reason, url_for(run)))))
 
 
 def request_of(address: str, note: Note) -> httpx.Request:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
+import platform
 import socket
 
 import pytest
 from flow_runs import ACCOUNT, THIRDS, YES, Given, Rehearsal, SaysYes, artifacts_of, log_of
 from loguru import logger
 from prefect.client.orchestration import get_client
+from prefect.states import Running
 from pydantic import SecretStr
 from receiver import receiving
 from worlds import scripted
@@ -17,6 +19,8 @@ from worlds import scripted
 from core.errors import AccountBusy, ExitCode
 from core.model import AccountId
 from core.settings import settings_from
+from flows.liveness import PROCESS_LABEL, sweep
+from flows.rebalance import rebalance
 from tasks.notify import MOST_CHARACTERS, Note, notify, request_of, webhook
 
 NOTE = Note("Rebalance paper …567 waits for approval", "sell 1, buy 1")
@@ -99,6 +103,25 @@ async def test_a_run_that_fails_or_is_refused_tells_its_line(tmp_path):
     refused, failed = receiver.texts
     assert refused.startswith("Rebalance paper …567: Refused\nexit 31: ")
     assert failed.startswith("Rebalance paper …567: Failed\nexit 27: ")
+
+
+async def test_a_run_that_could_not_start_tells_why_by_the_address_in_the_environment(client, demo, monkeypatch):
+    with receiving() as receiver:
+        monkeypatch.setenv("REBALANCER__NOTIFY__WEBHOOK_URL", receiver.url)
+        await rebalance(csv=demo / "portfolios.csv", ini=demo / "missing.ini", return_state=True)
+    (text,) = receiver.texts
+    assert text.startswith("Rebalance dry_run: Refused\nexit 10: ")
+
+
+async def test_a_run_whose_process_is_gone_is_told_of_when_it_is_found(client, monkeypatch):
+    made = await client.create_flow_run(rebalance, name="paper …567 GONE", parameters={}, state=Running())
+    await client.update_flow_run_labels(made.id, {PROCESS_LABEL: f"{platform.node()} 1 0.00"})
+    with receiving() as receiver:
+        monkeypatch.setenv("REBALANCER__NOTIFY__WEBHOOK_URL", receiver.url)
+        await sweep(client)
+    (text,) = [each for each in receiver.texts if "GONE" in each]
+    assert text.startswith("Rebalance paper …567 GONE: crashed\nexit 70: the process of this run is gone; ")
+    assert text.endswith(f"/runs/flow-run/{made.id}")
 
 
 async def test_a_run_that_is_skipped_tells_nobody(tmp_path):
