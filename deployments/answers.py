@@ -14,29 +14,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from prefect.client.orchestration import PrefectClient, get_client
-from prefect.client.schemas.filters import (
-    FlowFilter,
-    FlowFilterName,
-    FlowRunFilter,
-    FlowRunFilterState,
-    FlowRunFilterStateType,
-)
-from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.client.schemas.filters import FlowFilter, FlowFilterName
+from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.responses import SetStateStatus
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.input.run_input import keyset_from_paused_state
 from rich.markdown import Markdown
 from rich.prompt import Prompt
 
-from core.errors import AccountBusy, UsageError
+from core.errors import AccountBusy, RebalanceError, UsageError
 from core.masking import VISIBLE
 from core.refs import run_id_of
 from core.wording import visible
 from deployments.server import lasting_server, server_failures
 from deployments.terminal import console, errors_console
-from flows.liveness import ANSWER_LABEL, FLOW_NAME, is_alive, mark_gone
+from flows.liveness import ANSWER_LABEL, FLOW_NAME, MOST_RUNS, is_alive, mark_gone
 
-MOST_WAITING = 200
 NO_ACCOUNT = "-" * VISIBLE
 TAKEN_WITHIN = 15.0
 LOOK_SECONDS = 0.5
@@ -82,15 +75,30 @@ async def _answer(run: str, decision: Decision) -> None:
 
 
 async def _waiting(client: PrefectClient, name: str) -> FlowRun:
-    """The one paused rebalance of that name."""
-    paused = await client.read_flow_runs(
+    """The one paused rebalance of that name. Raises AccountBusy where its process is gone, UsageError where none is."""
+    runs = await client.read_flow_runs(
         flow_filter=FlowFilter(name=FlowFilterName(any_=[FLOW_NAME])),
-        flow_run_filter=FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.PAUSED]))),
-        # the server refuses both as null
+        # the server refuses it as null
         sort=FlowRunSort.START_TIME_DESC,
-        limit=MOST_WAITING,
+        limit=MOST_RUNS,
     )
+    paused = [each for each in runs if each.state is not None and each.state.is_paused()]
+    others = [each for each in runs if each not in paused and _is_named(each, name)]
+    if len(others) == 1 and not any(_is_named(each, name) for each in paused):
+        raise _not_waiting(others[0])
     return only_one(paused, name)
+
+
+def _not_waiting(run: FlowRun) -> RebalanceError:
+    """Why a run cannot be answered that is not paused."""
+    state = run.state
+    what = (
+        f"run {run_id_of(str(run.id))} does not wait for an answer: it is {state.name if state else 'without a state'}"
+    )
+    if state is not None and state.is_crashed():
+        return AccountBusy(f"{what}: {state.message}", next_step="nothing can come of an answer")
+    message = f": {state.message}" if state is not None and state.message else ""
+    return UsageError(f"{what}{message}", next_step="`rebalance status` lists the runs that wait")
 
 
 def only_one(paused: Sequence[FlowRun], name: str) -> FlowRun:

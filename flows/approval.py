@@ -22,7 +22,7 @@ from core.masking import VISIBLE, mask_account
 from core.model import Approval, Plan, Stage
 from core.report import approval_markdown
 from core.wording import visible
-from flows.liveness import ANSWER_LABEL, current_flow_run_id, put_labels
+from flows.liveness import ANSWER_LABEL, APPROVED_LABEL, current_flow_run_id, put_labels
 from tasks.approver import Answer, Question
 from tasks.artifacts import publish
 from tasks.notify import notify, page, waiting_note
@@ -180,6 +180,8 @@ async def _answered(run: Run, question: Question, deadline: Deadline) -> Answer:
             taken = f"asked again: {wrong}"
             markdown = f"**Asked again ({attempt + 1} of {MOST_TRIES}): {wrong}.**\n\n{question.markdown}"
         run.labels[ANSWER_LABEL] = f"{key} {taken}"
+        if taken == "approved":
+            run.labels[APPROVED_LABEL] = plan.hash[:12]
         await put_labels(run.labels)
         if not taken.startswith("asked again"):
             break

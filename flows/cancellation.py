@@ -18,20 +18,32 @@ import httpx
 from loguru import logger
 from prefect import State
 from prefect.client.orchestration import PrefectClient, get_client
+from prefect.client.schemas.objects import FlowRun
 from prefect.exceptions import PrefectException
 
 from core.errors import RunCancelled
-from flows.liveness import BEAT_SECONDS, beat_label, current_flow_run_id, process_label, put_labels
+from flows.liveness import (
+    BEAT_SECONDS,
+    beat_label,
+    current_flow_run_id,
+    process_label,
+    put_labels,
+    restore_ending,
+)
+from flows.states import ending_label
 from tasks.run import Run
 
 LOOK_SECONDS = 2.0
 CANCEL_SECONDS = 1.0
+RUNNER_WRITES_WITHIN = 30.0
 NEXT_STEP = "see its report for what was sent before"
 SIGNALS = {
     signal.SIGINT: "the run was stopped by Ctrl-C",
     signal.SIGTERM: "the run was stopped by SIGTERM",
     signal.SIGHUP: "the run was stopped because its terminal was closed",
 }
+
+_HOOKS: set[asyncio.Task[None]] = set()
 
 
 @asynccontextmanager
@@ -70,6 +82,38 @@ async def ended(*helpers: asyncio.Task[Any]) -> None:
         for helper in done:
             if not helper.cancelled():
                 helper.exception()
+
+
+async def insist(state: State[Any]) -> None:
+    """Put the state at the server, whatever is there: under a cancel Prefect itself takes none but Cancelled."""
+    flow_run_id = current_flow_run_id()
+    if flow_run_id is None:
+        return
+    await put_labels(ending_label(state))
+    try:
+        async with get_client() as client:
+            bare = State(type=state.type, name=state.name, message=state.message)
+            await client.set_flow_run_state(flow_run_id, bare, force=True)
+    except (httpx.HTTPError, PrefectException) as error:
+        logger.debug("the state could not be set: {}", error)
+
+
+async def keep_ending(flow: object, flow_run: FlowRun, state: State[Any]) -> None:  # noqa: ARG001 - a hook's names
+    """A hook on cancellation: once Prefect's own runner has written its words over the run's end, put that back.
+
+    The runner calls it before it writes.
+    """
+    _HOOKS.add(task := asyncio.create_task(_put_back(flow_run.id)))
+    task.add_done_callback(_HOOKS.discard)
+
+
+async def _put_back(flow_run_id: UUID) -> None:
+    end = time.monotonic() + RUNNER_WRITES_WITHIN
+    async with get_client() as client:
+        while time.monotonic() < end:
+            await asyncio.sleep(LOOK_SECONDS / 4)
+            if await restore_ending(client, await client.read_flow_run(flow_run_id)):
+                return
 
 
 def cause_in(state: State[Any] | None) -> RunCancelled | None:

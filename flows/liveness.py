@@ -8,7 +8,7 @@ lives, whatever the server missed meanwhile; of another computer only the beat c
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -21,6 +21,7 @@ from prefect.client.schemas.filters import (
     FlowFilter,
     FlowFilterName,
     FlowRunFilter,
+    FlowRunFilterEndTime,
     FlowRunFilterState,
     FlowRunFilterStateType,
 )
@@ -31,6 +32,7 @@ from prefect.exceptions import PrefectException
 
 from core.errors import ExitCode
 from core.model import Ending
+from flows.states import labelled_ending
 from tasks.notify import gone_note, notify, webhook
 from tasks.process import Process
 
@@ -38,9 +40,10 @@ FLOW_NAME = "rebalance"
 PROCESS_LABEL = "rebalance.process"
 BEAT_LABEL = "rebalance.beat"
 ANSWER_LABEL = "rebalance.answer"
-ENDING_LABEL = "rebalance.ending"
+APPROVED_LABEL = "rebalance.approved"
 BEAT_SECONDS = 10.0
 SILENT_AFTER = timedelta(seconds=4 * BEAT_SECONDS)
+RESTORED_WITHIN = timedelta(hours=1)
 UNLABELLED_AFTER = timedelta(minutes=5)
 MOST_RUNS = 200
 UNFINISHED = (StateType.PENDING, StateType.RUNNING, StateType.PAUSED, StateType.CANCELLING)
@@ -85,25 +88,40 @@ def is_alive(flow_run: FlowRun) -> bool:
 async def sweep(client: PrefectClient) -> list[FlowRun]:
     """Mark each unfinished rebalance whose process is gone; these runs, as they were before.
 
-    Those of another computer are given one more beat: after an outage of the server none has arrived yet.
-    Raises httpx.HTTPError.
+    Those of another computer are given one more beat: after an outage of the server none has arrived yet. A run that
+    Prefect's own runner cancelled gets its ending back. Raises httpx.HTTPError.
     """
     gone = [run for run in await _unfinished(client) if not is_alive(run)]
     if any(not _is_of_this_computer(run) for run in gone):
         await asyncio.sleep(1.5 * BEAT_SECONDS)
         gone = [run for run in await _read_again(client, gone) if not is_alive(run)]
+    for run in await _read(client, state=[StateType.CANCELLED], ended_after=datetime.now(UTC) - RESTORED_WITHIN):
+        await restore_ending(client, run)
     return [run for run in gone if await mark_gone(client, run)]
 
 
+async def restore_ending(client: PrefectClient, run: FlowRun) -> bool:
+    """Give a cancelled run the name and message back with which it ended, where Prefect wrote its own over them.
+
+    Whether there was anything to do. Raises httpx.HTTPError.
+    """
+    own = labelled_ending(run)
+    if own is None or run.state is None or not run.state.is_final() or run.state.message == own.message:
+        return False
+    await client.set_flow_run_state(run.id, own, force=True)
+    return True
+
+
 async def mark_gone(client: PrefectClient, run: FlowRun) -> bool:
-    """End a run whose process is gone: Cancelled if a cancel was under way, else Crashed. The webhook is told.
+    """End a run whose process is gone as it said itself, else Cancelled if a cancel was under way, else Crashed.
+    The webhook is told.
 
     False when its state has changed since `run` was read; then nothing was done. Raises httpx.HTTPError.
     """
     now = await client.read_flow_run(run.id)
     if run.state is None or now.state is None or now.state.id != run.state.id:
         return False
-    end = gone_state(run, run.state)
+    end = labelled_ending(run) or gone_state(run, run.state)
     await client.set_flow_run_state(run.id, end, force=True)
     await notify(webhook(), gone_note(run, end.message or ""))
     return True
@@ -119,21 +137,30 @@ def gone_state(run: FlowRun, state: State[Any], what: str = "the process of this
 
 
 def _next_step(run: FlowRun) -> str:
-    if " approved" in str(run.labels.get(ANSWER_LABEL, "")):
+    if APPROVED_LABEL in run.labels:
         return "look into TWS for working orders before you start a new run"
     return "its plan was not approved yet, so nothing was sent; start a new run"
 
 
 async def _unfinished(client: PrefectClient) -> list[FlowRun]:
     """Runs of our flow that have not ended. One that nobody has begun to run belongs to whoever will."""
-    found = await client.read_flow_runs(
+    found = await _read(client, state=UNFINISHED)
+    return [run for run in found if PROCESS_LABEL in run.labels or run.state_type is not StateType.PENDING]
+
+
+async def _read(
+    client: PrefectClient, state: Sequence[StateType], ended_after: datetime | None = None
+) -> list[FlowRun]:
+    return await client.read_flow_runs(
         flow_filter=FlowFilter(name=FlowFilterName(any_=[FLOW_NAME])),
-        flow_run_filter=FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=list(UNFINISHED)))),
+        flow_run_filter=FlowRunFilter(
+            state=FlowRunFilterState(type=FlowRunFilterStateType(any_=list(state))),
+            end_time=FlowRunFilterEndTime.model_validate({"after_": ended_after}) if ended_after else None,
+        ),
         # the server refuses both as null
         sort=FlowRunSort.START_TIME_DESC,
         limit=MOST_RUNS,
     )
-    return [run for run in found if PROCESS_LABEL in run.labels or run.state_type is not StateType.PENDING]
 
 
 async def _read_again(client: PrefectClient, runs: Iterable[FlowRun]) -> list[FlowRun]:

@@ -13,11 +13,11 @@ from core.plan import PlanInputs
 from core.plan.changes import account_changes, price_moves
 from flows.admission import account_to_itself, check_in_time
 from flows.approval import Deadline, FormApprover, ask
-from flows.cancellation import stoppable
+from flows.cancellation import insist, keep_ending, stoppable
 from flows.identity import run_name, tag_run
 from flows.liveness import current_flow_run_id
 from flows.parameters import with_titles
-from flows.states import final_state, insist
+from flows.states import final_state
 from tasks.artifacts import Milestone, show_progress
 from tasks.buys import buy, size_buys
 from tasks.fx import convert_currency
@@ -39,7 +39,14 @@ MOST_PLANS = 3
 
 
 @with_titles
-@flow(name="rebalance", flow_run_name=run_name, retries=0, persist_result=False, validate_parameters=False)
+@flow(
+    name="rebalance",
+    flow_run_name=run_name,
+    retries=0,
+    persist_result=False,
+    validate_parameters=False,
+    on_cancellation=[keep_ending],
+)
 async def rebalance(  # noqa: PLR0913, PLR0917 - a deployment's parameters are the fields of its form
     csv: FilePath,
     ini: FilePath,

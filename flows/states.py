@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-import httpx
-from loguru import logger
 from prefect import State
-from prefect.client.orchestration import get_client
-from prefect.client.schemas.objects import StateType
-from prefect.exceptions import PrefectException
+from prefect.client.schemas.objects import FlowRun, StateType
 
 from core.errors import leading
 from core.masking import mask_accounts
 from core.model import Ending, Outcome
 from core.report import result
-from flows.liveness import ENDING_LABEL, current_flow_run_id, put_labels
 
+ENDING_LABEL = "rebalance.ending"
 TYPES = {
     Ending.COMPLETED: StateType.COMPLETED,
     Ending.NO_TRADES: StateType.COMPLETED,
@@ -42,25 +38,16 @@ def final_state(outcome: Outcome) -> State[Any]:
     )
 
 
-async def insist(state: State[Any]) -> None:
-    """Put the state at the server, whatever is there: under a cancel Prefect itself takes none but Cancelled.
-
-    It is kept in a label too, for whoever serves the run writes words of Prefect's own over it.
-    """
-    flow_run_id = current_flow_run_id()
-    if flow_run_id is None:
-        return
-    await put_labels({ENDING_LABEL: f"{state.name}: {state.message}"})
-    try:
-        async with get_client() as client:
-            await client.set_flow_run_state(flow_run_id, bare(state), force=True)
-    except (httpx.HTTPError, PrefectException) as error:
-        logger.debug("the state could not be set: {}", error)
+def ending_label(state: State[Any]) -> dict[str, str]:
+    """The label in which a flow run keeps its end."""
+    return {ENDING_LABEL: f"{state.name}: {state.message}"}
 
 
-def bare(state: State[Any]) -> State[Any]:
-    """The state as the server keeps it, without its data."""
-    return State(type=state.type, name=state.name, message=state.message)
+def labelled_ending(run: FlowRun) -> State[Any] | None:
+    """The state that the run gave itself in the end; None when it has not."""
+    name, _, message = str(run.labels.get(ENDING_LABEL, "")).partition(": ")
+    ending = next((each for each in Ending if each.value == name), None)
+    return State(type=TYPES[ending], name=name, message=message) if ending else None
 
 
 def message_of(outcome: Outcome) -> str:
