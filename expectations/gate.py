@@ -43,11 +43,12 @@ def library() -> ModuleType:
 @cache
 def _loaded() -> ModuleType:
     os.environ["GX_ANALYTICS_ENABLED"] = "false"
+    logging.getLogger("great_expectations").setLevel(logging.WARNING)
     with warnings.catch_warnings():
         # what Great Expectations imports uses deprecated modules (sre_constants); nothing of ours runs in here
         warnings.simplefilter("ignore", DeprecationWarning)
         from expectations import library as loaded  # noqa: PLC0415 - see above
-    # tells of each temporary folder that it makes
+    # has a level of its own, to tell of each temporary folder that it makes
     logging.getLogger("great_expectations.data_context.types.base").setLevel(logging.WARNING)
     return loaded
 

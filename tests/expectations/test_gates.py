@@ -259,3 +259,10 @@ def test_eight_threads_at_once_get_the_right_verdicts():
 def test_a_validation_prints_nothing(capfd):
     verdict("portfolios")
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_gate_says_nothing_on_its_own_but_its_verdict(capfd, caplog):
+    with caplog.at_level("INFO"):
+        run_gate("account", account(), account_suite(AccountChecks(max_gap_pct=5)))
+    assert caplog.messages == []
+    assert capfd.readouterr() == ("", "")
