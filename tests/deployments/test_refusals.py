@@ -18,17 +18,21 @@ from deployments import cli
 DEMO = Path(cli.__file__).parent / "demo"
 DEADLINE = 120
 FILES = ("--csv", "portfolios.csv", "--ini", "settings.ini")
-# a run that got as far as Prefect would have to import it
+# runs the commands that it reads one after the other, from one start of Python: a run that got as far as Prefect
+# would have to import it
 PROGRAM = """
-import sys
+import contextlib, io, json, sys
 from deployments.cli import main
-code = None
-try:
-    main()
-except SystemExit as left:
-    code = left.code
-print("prefect" in sys.modules, file=sys.stderr)
-sys.exit(code)
+commands, sys.stdin, ended = json.load(sys.stdin), io.StringIO(), []
+for words in commands:
+    sys.argv = ["rebalance", *words]
+    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
+        try:
+            main()
+        except SystemExit as left:
+            code = left.code
+    ended.append([code, out.getvalue(), err.getvalue().splitlines(), "prefect" in sys.modules])
+print(json.dumps(ended))
 """
 
 
@@ -39,59 +43,61 @@ class Ended(NamedTuple):
     met_prefect: bool
 
 
+def commands(folder: Path, *each: tuple[str, ...]) -> list[Ended]:
+    """How these commands ended, typed one after the other in the folder."""
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM],
+        cwd=folder,
+        input=json.dumps(each),
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE,
+        check=True,
+    )
+    return [Ended(*ended) for ended in json.loads(done.stdout)]
+
+
+def copied(to: Path) -> Path:
+    shutil.copytree(DEMO, to, ignore=shutil.ignore_patterns("reports"))
+    return to
+
+
 @pytest.fixture
 def folder(tmp_path):
-    shutil.copytree(DEMO, tmp_path / "demo", ignore=shutil.ignore_patterns("reports"))
-    return tmp_path / "demo"
+    return copied(tmp_path / "demo")
 
 
 @pytest.fixture
 def rebalance(folder):
     """Run the command in a process of its own, in the folder of the demo's files."""
-
-    def run(*words: str) -> Ended:
-        done = subprocess.run(
-            [sys.executable, "-c", PROGRAM, *words],
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            timeout=DEADLINE,
-            check=False,
-            stdin=subprocess.DEVNULL,
-        )
-        *lines, met_prefect = done.stderr.splitlines()
-        return Ended(done.returncode, done.stdout, lines, met_prefect == "True")
-
-    return run
+    return lambda *words: commands(folder, words)[0]
 
 
-@pytest.mark.parametrize(
-    ("words", "code", "said"),
-    [
-        (("--report-only",), 2, "name it with --market FILE"),
-        (("--live", "--pause"), 30, "paper_only"),
-        (("--live", "--pause", "--set", "safety.paper_only=false"), 30, "needs a second, explicit word"),
-        (("--paper", "--yes", "--set", "ibkr.read_only=true"), 30, "read_only"),
-        (("--broker", "fake", "--market", "nowhere.yaml"), 2, "nowhere.yaml"),
-        (("--set", "ibkr.port=0"), 10, "[ibkr] port = 0"),
-        (("--csv", "nowhere.csv"), 11, "nowhere.csv"),
-        (("--csv", "portfolios-margin.csv"), 11, "margin is disabled"),
-        (("--paper",), 2, "add --yes (paper) or --pause"),
-    ],
-    ids=[
-        "market",
-        "paper_only",
-        "second word",
-        "read only",
-        "no market file",
-        "settings",
-        "no CSV",
-        "CSV",
-        "nobody to ask",
-    ],
-)
-def test_what_needs_no_server_is_refused_before_prefect_is_even_imported(rebalance, words, code, said):
-    ended = rebalance("run", *FILES, *words)
+REFUSALS = {
+    ("--report-only",): (2, "name it with --market FILE"),
+    ("--live", "--pause"): (30, "paper_only"),
+    ("--live", "--pause", "--set", "safety.paper_only=false"): (30, "needs a second, explicit word"),
+    ("--paper", "--yes", "--set", "ibkr.read_only=true"): (30, "read_only"),
+    ("--broker", "fake", "--market", "nowhere.yaml"): (2, "nowhere.yaml: there is no such file"),
+    ("--set", "ibkr.port=0"): (10, "[ibkr] port = 0"),
+    ("--csv", "nowhere.csv"): (11, "nowhere.csv: there is no such file"),
+    ("--csv", "portfolios-margin.csv"): (11, "margin is disabled"),
+    ("--paper",): (2, "add --yes (paper) or --pause"),
+}
+
+
+@pytest.fixture(scope="module")
+def refused(tmp_path_factory) -> dict[tuple[str, ...], Ended]:
+    """How each run that is to be refused ended."""
+    folder = copied(tmp_path_factory.mktemp("refused") / "demo")
+    ended = commands(folder, *(("run", *FILES, *words) for words in REFUSALS))
+    return dict(zip(REFUSALS, ended, strict=True))
+
+
+@pytest.mark.parametrize("words", REFUSALS, ids=" ".join)
+def test_what_needs_no_server_is_refused_before_prefect_is_even_imported(refused, words):
+    code, said = REFUSALS[words]
+    ended = refused[words]
     assert (ended.code, ended.out, ended.met_prefect) == (code, "", False)
     assert ended.err[0].startswith(f"exit {code}: ")
     assert said in "\n".join(ended.err)
@@ -103,13 +109,12 @@ def test_the_kill_switch_stops_a_paper_run_before_prefect_is_even_imported(rebal
     assert (ended.code, ended.met_prefect) == (31, False)
 
 
-@pytest.mark.parametrize(
-    "words", [("check",), ("plan", "--broker", "fake"), ("run", "--broker", "fake")], ids=lambda w: w[0]
-)
-def test_faults_of_both_files_are_told_at_once(rebalance, folder, words):
+def test_faults_of_both_files_are_told_at_once_by_every_command(folder):
     (folder / "settings.ini").write_text("[IBKR]\naccount_id = DU1234567\n[models]\nsmurf=1\nbadass=0\ngltr=0\n")
     (folder / "portfolios.csv").write_text("portfolio,symbol,target_pct\nSMURF,VTI,90\nSMURV,BND,10\n")
-    ended = rebalance(*words, *FILES)
+    fake = ("--broker", "fake")
+    ended, *others = commands(folder, ("check", *FILES), ("plan", *FILES, *fake), ("run", *FILES, *fake))
+    assert others == [ended, ended]
     assert ended.code == 10
     assert ended.err == [
         (
