@@ -1,0 +1,83 @@
+"""Which runs live, and what becomes of those that do not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import pytest
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import FlowRun
+from prefect.states import Cancelled, Paused, Running
+
+from flows.liveness import APPROVED_LABEL, BEAT_LABEL, PROCESS_LABEL, SILENT_AFTER, gone_state, is_alive, sweep
+from flows.rebalance import rebalance
+from flows.states import ENDING_LABEL
+from tasks.process import Process
+
+HERE = Process.of()
+ELSEWHERE = replace(HERE, host="another-computer")
+NO_PROCESS = replace(HERE, pid=2**22 + 1)  # above the highest number that Linux gives
+
+
+def a_run(process=None, *, silent_for=timedelta(0), since=timedelta(0), **labels):
+    beat = {BEAT_LABEL: (datetime.now(UTC) - silent_for).isoformat()}
+    labels = ({PROCESS_LABEL: str(process), **beat} if process else {}) | labels
+    state = Running(timestamp=datetime.now(UTC) - since)
+    return FlowRun(id=uuid4(), flow_id=uuid4(), labels=labels, state=state)
+
+
+LONG = 10 * SILENT_AFTER
+
+
+@pytest.mark.parametrize(
+    ("run", "lives"),
+    [
+        (a_run(HERE), True),
+        (a_run(HERE, silent_for=LONG), True),
+        (a_run(NO_PROCESS), False),
+        (a_run(replace(HERE, started=HERE.started - 60)), False),
+        (a_run(ELSEWHERE), True),
+        (a_run(ELSEWHERE, silent_for=LONG), False),
+        (a_run(), True),
+        (a_run(since=timedelta(minutes=6)), False),
+    ],
+    ids=[
+        "its process runs", "its process runs, and the server was away", "its process has ended",
+        "its number was given out again", "elsewhere, with a fresh beat", "elsewhere, silent",
+        "started a moment ago, without a label yet", "never labelled",
+    ],
+)  # fmt: skip
+def test_a_run_lives_while_its_process_does(run, lives):
+    assert is_alive(run) is lives
+
+
+def test_after_an_approval_a_person_is_sent_to_look_for_working_orders():
+    approved, waiting = a_run(NO_PROCESS, **{APPROVED_LABEL: "7f3a91c2"}), a_run(NO_PROCESS)
+    assert "look into TWS for working orders" in gone_state(approved, approved.state).message
+    assert "nothing was sent; start a new run" in gone_state(waiting, waiting.state).message
+
+
+@pytest.mark.server
+async def test_a_sweep_ends_dead_runs_gives_back_endings_and_leaves_the_living_alone(prefect_server):
+    async with get_client() as client:
+
+        async def made(state, **labels):
+            run = await client.create_flow_run(rebalance, parameters={"csv": "p.csv", "ini": "s.ini"})
+            await client.update_flow_run_labels(run.id, labels)
+            await client.set_flow_run_state(run.id, state, force=True)
+            return run.id
+
+        here, gone = {PROCESS_LABEL: str(HERE)}, {PROCESS_LABEL: str(NO_PROCESS)}
+        ending = {ENDING_LABEL: "Cancelled: exit 32: the run was cancelled on its Prefect page"}
+        dead = await made(Running(), **gone)
+        living = await made(Paused(timeout_seconds=600), **here)
+        overwritten = await made(Cancelled(message="Flow run was cancelled successfully."), **gone, **ending)
+        swept = [run.id for run in await sweep(client)]
+        states = {each: (await client.read_flow_run(each)).state for each in (dead, living, overwritten)}
+        assert (dead in swept, living in swept, overwritten in swept) == (True, False, False)
+        assert states[dead].is_crashed()
+        assert states[living].is_paused()
+        assert states[overwritten].message == "exit 32: the run was cancelled on its Prefect page"
+        await client.delete_flow_run(living)
