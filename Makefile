@@ -29,7 +29,7 @@ test-long: export REBALANCER_FUZZ_CASES ?= 10000
 test-long: export REBALANCER_CAMPAIGN_RUNS ?= 200
 test-long: export REBALANCER_ALL_SCENARIOS ?= 1
 test-long: setup
-	$(BIN)/pytest -n 2 -m "long or slow"
+	$(BIN)/pytest -n 2 --dist loadfile -m "long or slow"
 
 test-all: test test-long
 

@@ -212,7 +212,7 @@ def test_a_plan_rejected_on_the_page_sends_nothing(site, opened):
     assert (result["exit_code"], result["state"], result["orders"]) == (32, "Rejected", [])
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_the_orders_are_in_sight_at_once_in_both_interfaces_at_a_desk_and_on_a_phone(site, opened):
     site.start(mode="paper")
     run = site.waiting()
@@ -227,7 +227,7 @@ def test_the_orders_are_in_sight_at_once_in_both_interfaces_at_a_desk_and_on_a_p
     assert set(seen.values()) == {everything}
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_a_wrong_suffix_is_told_in_the_next_form_which_takes_the_right_one(site, opened):
     pages = opened(V1, PHONE)
     pages.start(site.on_demand, mode="paper")
@@ -240,7 +240,7 @@ def test_a_wrong_suffix_is_told_in_the_next_form_which_takes_the_right_one(site,
     assert site.ended(second).name == "Completed"
 
 
-@pytest.mark.long
+@pytest.mark.slow
 @pytest.mark.parametrize("face", [V1, V2])
 def test_a_run_cancelled_on_the_page_during_its_sells_cancels_the_order_at_the_gateway(site, opened, face):
     pages = opened(face)
@@ -261,7 +261,7 @@ def test_a_run_cancelled_on_the_page_during_its_sells_cancels_the_order_at_the_g
     assert not [order for order in result["orders"] if order["stage"] == "BUY"]
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_an_answer_to_a_run_whose_process_was_killed_leaves_it_crashed(site, opened):
     pages = opened(V2)
     site.start(mode="paper")
