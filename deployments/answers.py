@@ -25,6 +25,7 @@ from rich.prompt import Prompt
 from core.errors import AccountBusy, RebalanceError, UsageError
 from core.masking import VISIBLE
 from core.refs import run_id_of
+from core.report import formats
 from core.wording import visible
 from deployments.server import lasting_server, server_failures
 from deployments.terminal import console, errors_console
@@ -67,7 +68,7 @@ async def _answer(run: str, decision: Decision) -> None:
     async with get_client() as client:
         waiting = await _waiting(client, run.strip())
         await _check_alive(client, waiting)
-        console().print(Markdown(await _question(client, waiting)))
+        console().print(Markdown(formats.unfolded(await _question(client, waiting))))
         await _resume(client, waiting, decision)
         await _check_taken(client, waiting)
         word = "approved" if decision.approve else "rejected"

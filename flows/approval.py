@@ -16,6 +16,7 @@ from prefect.input import RunInput
 from prefect.input.run_input import keyset_from_base_key
 from prefect.utilities.urls import url_for
 from pydantic import Field, ValidationError
+from pydantic.json_schema import SkipJsonSchema
 
 from core.errors import ApprovalExpired, ApprovalRejected
 from core.masking import VISIBLE, mask_account
@@ -34,15 +35,19 @@ POLL_SECONDS = 2
 SERVER_WAITS_LONGER = 60  # seconds
 
 
-class ApprovalForm(RunInput):
-    """What the person fills in. Nothing is chosen beforehand; titles alone, so that the orders above stay in sight."""
+class ApprovalForm(RunInput, extra="ignore"):
+    """What the person fills in. Nothing is chosen beforehand; titles alone, so that the orders above stay in sight.
+
+    A note costs rows of the plan in the form, so that the page does not ask for one; whoever answers by the command
+    can add it.
+    """
 
     answer: Literal["approve", "reject"] = Field(title="Answer")
     approver: str = Field(min_length=1, max_length=80, pattern=r"\S", title="Your name")
     account_suffix: str = Field(
         min_length=VISIBLE, max_length=VISIBLE, title=f"Last {VISIBLE} characters of the account"
     )
-    note: str = Field(default="", max_length=500, title="Note")
+    note: SkipJsonSchema[str] = Field(default="", max_length=500)
 
 
 class FormApprover:
@@ -178,7 +183,8 @@ async def _answered(run: Run, question: Question, deadline: Deadline) -> Answer:
             wrong = f"the answer named another account than {mask_account(plan.account_id)}"
             run.warn(wrong)
             taken = f"asked again: {wrong}"
-            markdown = f"**Asked again ({attempt + 1} of {MOST_TRIES}): {wrong}.**\n\n{question.markdown}"
+            again = f"Asked again ({attempt + 1} of {MOST_TRIES}): the answer named another account"
+            markdown = f"**{again}**\n\n{question.markdown}"
         run.labels[ANSWER_LABEL] = f"{key} {taken}"
         if taken == "approved":
             run.labels[APPROVED_LABEL] = plan.hash[:12]

@@ -13,7 +13,7 @@ from core.masking import VISIBLE, mask_accounts
 from core.model import FxLeg, Mode, OutsideHolding, Plan, Side, TradeLine
 from core.money import ONE
 from core.report import formats
-from core.report.formats import bullets, columns, document, folded, plain, shortened, table
+from core.report.formats import bullets, code, columns, document, folded, html_code, html_list, shortened
 from core.report.plan_tables import (
     account_figures,
     conversion_figures,
@@ -32,8 +32,7 @@ LARGEST = 8
 MOST_WARNINGS = 2
 WARNING_LENGTH = 90
 NUMBERS = ("shares", "limit", "worst", "USD")
-WEIGHTS = ("symbol", "target %", "now %", "drift bps", "after bps")
-SHORT_WEIGHTS = ("", "target", "now", "drift", "after")
+WEIGHTS = ("target", "now", "drift", "after")
 MODES = {
     Mode.REPORT_ONLY: "REPORT ONLY, no orders",
     Mode.DRY_RUN: "DRY RUN, no orders",
@@ -43,37 +42,36 @@ MODES = {
 SIDES = {"plan": (Side.SELL, Side.BUY), "sells": (Side.SELL,), "buys": (Side.BUY,)}
 
 
-def approval_markdown(plan: Plan, warnings: Iterable[str], part: str = "plan", notice: str = "") -> str:
-    """What stands above the form: `notice`, warnings, three lines of summary, the orders; what explains them folded.
+def approval_markdown(plan: Plan, warnings: Iterable[str], part: str = "plan") -> str:
+    """What stands above the form: warnings, three lines of summary, the orders; what explains them folded.
 
-    `part` is what is asked about: "plan", "sells" or "buys". `notice` says what was wrong with the last answer.
+    `part` is what is asked about: "plan", "sells" or "buys".
     """
     asked = _Asked.about(plan, part)
     text = document(
-        notice and f"**{plain(notice)}**",
         *_warnings(plan_warnings(plan, warnings)),
         _summary(asked),
-        _order_lines(asked.largest),
+        code(_order_lines(asked.largest)),
         *_more(asked),
-        folded("Why each order, and how its limit was made", _reasons(asked)),
-        folded("Every symbol: weights in %, drift in bps", columns([SHORT_WEIGHTS, *_weights(plan)], PHONE_WIDTH)),
+        _why(asked),
+        folded("Every symbol: weights in %, drift in bps", html_code(_weights(plan))),
         _background(plan),
     )
     return mask_accounts(text, plan.account_id)
 
 
 def plan_page(report: PreTrade) -> str:
-    """The artifact: the same with tables instead of lines, and with every warning and symbol in sight."""
+    """The artifact: the same, with every warning, order and symbol in sight."""
     plan = report.plan
     asked = _Asked.about(plan, "plan")
     text = document(
         _summary(asked),
         bullets(plan_warnings(plan, (*report.warnings, *gate_warnings(report.gates)))),
-        _order_table("order", asked.rows(untargeted=False)),
-        _order_table("no target", asked.rows(untargeted=True)),
-        table(WEIGHTS, _weights(plan), WEIGHTS[1:]),
-        folded("Why each order, and how its limit was made", _reasons(asked)),
-        folded("Why the others do not trade", _reasons_at_rest(plan)),
+        code(_order_lines(asked)),
+        "Every symbol: weights in %, drift in bps now and after the orders",
+        code(_weights(plan)),
+        _why(asked),
+        folded("Why the others do not trade", html_list(_reasons_at_rest(plan))),
         _background(plan),
     )
     return mask_accounts(text, plan.account_id)
@@ -118,7 +116,7 @@ def _warnings(warnings: tuple[str, ...]) -> tuple[str, ...]:
     """The first warnings, short; all of them in full behind a line when that left anything out."""
     short = [shortened(warning, WARNING_LENGTH) for warning in warnings[:MOST_WARNINGS]]
     is_whole = tuple(short) == warnings
-    return (bullets(short), "" if is_whole else folded(f"All warnings ({len(warnings)})", bullets(warnings)))
+    return (bullets(short), "" if is_whole else folded(f"All warnings ({len(warnings)})", html_list(warnings)))
 
 
 def _summary(asked: _Asked) -> str:
@@ -155,19 +153,15 @@ def _more(asked: _Asked) -> tuple[str, ...]:
     hidden = len(asked.lines) - len(asked.largest.lines)
     if not hidden:
         return ()
-    everything = folded(f"All {len(asked.lines)} orders", _order_lines(asked))
+    everything = folded(f"All {len(asked.lines)} orders", html_code(_order_lines(asked)))
     return (f"**and {hidden} more**, none larger than these", everything)
 
 
-def _order_lines(asked: _Asked) -> str:
+def _order_lines(asked: _Asked) -> list[str]:
     """The orders as lines; the sales of holdings without a target under a title of their own."""
-    apart = asked.rows(untargeted=True)
+    targeted, apart = asked.rows(untargeted=False), asked.rows(untargeted=True)
     title = [("WITHOUT A TARGET",)] if apart else []
-    return columns([("", *NUMBERS), *asked.rows(untargeted=False), *title, *apart], PHONE_WIDTH)
-
-
-def _order_table(title: str, rows: list[tuple[str, ...]]) -> str:
-    return table((title, *NUMBERS), rows, NUMBERS) if rows else ""
+    return columns([("", *NUMBERS), *targeted, *title, *apart], PHONE_WIDTH) if targeted or apart else []
 
 
 def _row(line: TradeLine) -> tuple[str, ...]:
@@ -188,9 +182,9 @@ def _fx_row(leg: FxLeg) -> tuple[str, ...]:
     )
 
 
-def _weights(plan: Plan) -> list[tuple[str, ...]]:
-    """Every symbol: its weights in % of the investable value, and its drift in bps now and after the orders."""
-    return [
+def _weights(plan: Plan) -> list[str]:
+    """Every symbol as a line: its weights in % of the investable value, its drift in bps now and after the orders."""
+    rows = [
         (
             line.symbol,
             formats.percent(line.target),
@@ -200,28 +194,29 @@ def _weights(plan: Plan) -> list[tuple[str, ...]]:
         )
         for line in by_drift(plan.lines)
     ]
+    return columns([("", *WEIGHTS), *rows], PHONE_WIDTH)
 
 
-def _reasons(asked: _Asked) -> str:
-    return bullets(f"{line.side} {line.symbol}: {order_reason(line)}" for line in asked.lines)
+def _why(asked: _Asked) -> str:
+    reasons = (f"{line.side} {line.symbol}: {order_reason(line)}" for line in asked.lines)
+    return folded("Why each order, and how its limit was made", html_list(reasons))
 
 
-def _reasons_at_rest(plan: Plan) -> str:
-    return bullets(f"{line.symbol}: {line.reason}" for line in by_drift(plan.lines) if line.side is None)
+def _reasons_at_rest(plan: Plan) -> Iterable[str]:
+    return (f"{line.symbol}: {line.reason}" for line in by_drift(plan.lines) if line.side is None)
 
 
 def _background(plan: Plan) -> str:
     """Which plan this is, and what its orders follow from: totals, account, conversion, what stays."""
     run = (f"run {plan.run_id}", f"made {formats.utc(plan.created_at)}", f"plan hash {in_pieces(plan.hash)}")
-    parts = {
-        "Run": run,
-        "Totals": map(_figure, totals_figures(plan)),
-        "Account": map(_figure, account_figures(plan)),
-        "Currency conversion": _conversion(plan.fx),
-        "Holdings left alone": map(_left_alone, plan.valuation.outside),
-    }
-    listed = (f"**{title}**\n\n{text}" for title, lines in parts.items() if (text := bullets(lines)))
-    return folded("Run, totals, account, conversion, holdings left alone", *listed)
+    return folded(
+        "Run, totals, account, conversion, holdings left alone",
+        html_list(run, "Run"),
+        html_list(map(_figure, totals_figures(plan)), "Totals"),
+        html_list(map(_figure, account_figures(plan)), "Account"),
+        html_list(_conversion(plan.fx), "Currency conversion"),
+        html_list(map(_left_alone, plan.valuation.outside), "Holdings left alone"),
+    )
 
 
 def _conversion(leg: FxLeg | None) -> tuple[str, ...]:

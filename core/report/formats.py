@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
+from html import escape, unescape
 
 from core.model import Currency
 from core.money import HUNDRED, shown
@@ -19,6 +20,14 @@ UNKNOWN = "unknown"
 
 _PLAIN_NUMBER = re.compile(r"[-+]?\d+(\.\d+)?")
 _NUMBER_FIRST = re.compile(r"([-+]?)(\d*)(.*)", re.DOTALL)
+_UNFOLDED = (
+    (r"<details><summary>(.*)</summary>", r"**\1**\n"),
+    (r"<p><b>(.*)</b></p>", r"\n\1:\n"),
+    (r"<li>(.*)</li>", r"- \1"),
+    (r"</?pre>", "```"),
+    (r"</?(?:ul|details)>", ""),
+    (r"<br>", "  \n"),
+)
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
@@ -113,20 +122,25 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]], right: Iterable[
     return "\n".join(f"| {' | '.join(line)} |" for line in (body[0], rule, *body[1:]))
 
 
-def columns(rows: Sequence[Sequence[str]], width: int) -> str:
-    """A block of lines that no page can wrap: the first column to the left, numbers to the right, as text.
+def columns(rows: Sequence[Sequence[str]], width: int) -> list[str]:
+    """The cells as aligned lines, the first column to the left, numbers to the right.
 
-    Columns stand two blanks apart, or one where the block would be wider than `width` characters. A row of one cell
-    is a title.
+    Columns stand two blanks apart, or one where a line would be wider than `width` characters. A row of one cell is
+    a title.
     """
-    cells = [[cell.replace("`", "'") for cell in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*(row for row in cells if len(row) > 1), strict=True)]
+    widths = [max(map(len, column)) for column in zip(*(row for row in rows if len(row) > 1), strict=True)]
     gap = "  " if sum(widths) + 2 * (len(widths) - 1) <= width else " "
-    lines = [
+    lines = (
         gap.join((first.ljust(widths[0]), *(cell.rjust(wide) for cell, wide in zip(numbers, widths[1:], strict=False))))
-        for first, *numbers in cells
-    ]
-    return "\n".join(("```", *(line.rstrip() for line in lines), "```")) if lines else ""
+        for first, *numbers in rows
+    )
+    return [line.rstrip() for line in lines]
+
+
+def code(lines: Iterable[str]) -> str:
+    """The lines as they are, which no page wraps; empty without any."""
+    listed = [line.replace("`", "'") for line in lines]
+    return "\n".join(("```", *listed, "```")) if listed else ""
 
 
 def shortened(text: str, length: int) -> str:
@@ -151,9 +165,32 @@ def section(title: str, *blocks: str) -> str:
 
 
 def folded(title: str, *blocks: str) -> str:
-    """The blocks behind a line that opens them, on a page that renders HTML; empty when they all are."""
+    """The blocks, which are HTML, behind a line that opens them; empty when they all are.
+
+    It is one block of HTML without an empty line: one of Prefect's pages folds nothing else.
+    """
     filled = [block for block in blocks if block]
-    return "\n\n".join((f"<details><summary>{title}</summary>", *filled, "</details>")) if filled else ""
+    return "\n".join((f"<details><summary>{title}</summary>", *filled, "</details>")) if filled else ""
+
+
+def unfolded(text: str) -> str:
+    """The text with everything that `folded` hides in sight, as Markdown alone, for a terminal."""
+    for tag, mark in _UNFOLDED:
+        text = re.sub(tag, mark, text)
+    return unescape(text)
+
+
+def html_list(lines: Iterable[str], title: str = "") -> str:
+    """The lines as a list of HTML under its title; empty without any."""
+    items = [f"<li>{_html(line)}</li>" for line in lines]
+    head = [f"<p><b>{title}</b></p>"] if title else []
+    return "\n".join((*head, "<ul>", *items, "</ul>")) if items else ""
+
+
+def html_code(lines: Iterable[str]) -> str:
+    """The lines as they are, in HTML; empty without any."""
+    listed = [escape(line, quote=False) for line in lines]
+    return "\n".join(("<pre>", *listed, "</pre>")) if listed else ""
 
 
 def _shorten(value: Decimal, *, least: int) -> str:
@@ -167,6 +204,10 @@ def _harmless(cell: str) -> str:
     line = _one_line(cell)
     is_formula = cell.startswith(_FORMULA_STARTS) or line.startswith(_FORMULA_STARTS)
     return f"'{line}" if is_formula and not _PLAIN_NUMBER.fullmatch(line) else line
+
+
+def _html(text: str) -> str:
+    return escape(_one_line(text), quote=False)
 
 
 def _one_line(text: str) -> str:

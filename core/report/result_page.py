@@ -6,18 +6,30 @@ from collections.abc import Iterable
 
 from core.errors import RebalanceError, leading
 from core.masking import VISIBLE, mask_accounts
-from core.model import Outcome
+from core.model import Approval, Outcome
 from core.money import ZERO
 from core.report import formats
+from core.report.approval import PHONE_WIDTH
 from core.report.facts import balances_text, traded_text
-from core.report.formats import UNKNOWN, bullets, document, folded, plain, table, with_commas
+from core.report.formats import (
+    UNKNOWN,
+    bullets,
+    columns,
+    document,
+    folded,
+    html_code,
+    html_list,
+    plain,
+    table,
+    with_commas,
+)
 from core.report.post_trade import order_notes
 from core.report.rows import PostTradeRow, by_drift, post_trade_rows
-from core.report.sections import approvals_table, mode_text, run_warnings, verdict_table
+from core.report.sections import gate_lines, mode_text, run_warnings
 
-ORDERS = ("order", "filled", "of", "average", "status")
-COSTS = ("order", "notional", "commission", "slippage bps")
-DRIFTS = ("symbol", "target %", "before bps", "planned bps", "left bps")
+ORDERS = ("order", "filled", "average", "status")
+COSTS = ("notional", "commission", "slip bps")
+DRIFTS = ("symbol", "target %", "before bps", "left bps")
 
 
 def result_page(outcome: Outcome) -> str:
@@ -27,13 +39,13 @@ def result_page(outcome: Outcome) -> str:
         _summary(outcome),
         _listed("What went wrong", _errors(outcome.errors)),
         _listed("Warnings", run_warnings(outcome)),
-        table(ORDERS, map(_order, rows), ORDERS[1:4]) if rows else "",
+        table(ORDERS, map(_order, rows), ORDERS[1:3]) if rows else "",
         _listed("Of the orders", order_notes(outcome)),
         _drifts(outcome),
-        folded("Costs", table(COSTS, map(_costs, rows), COSTS[1:]) if rows else ""),
-        folded("Answers to the plan", approvals_table(outcome.approvals)),
-        folded("Data gates", verdict_table(outcome.gates)),
-        folded("Settings", bullets(_settings(outcome))),
+        folded("Costs", html_code(columns([("", *COSTS), *map(_costs, rows)], PHONE_WIDTH)) if rows else ""),
+        folded("Answers to the plan", html_list(map(_answer, outcome.approvals))),
+        folded("Data gates", html_list(gate_lines(outcome.gates))),
+        folded("Settings", html_list(_settings(outcome))),
     )
     return mask_accounts(text, outcome.account_id)
 
@@ -69,8 +81,15 @@ def _errors(errors: tuple[RebalanceError, ...]) -> Iterable[str]:
 
 
 def _order(row: PostTradeRow) -> tuple[str, ...]:
-    cells = (f"{row.side} {row.symbol}", row.filled_shares, row.ordered_shares, row.avg_price, row.state)
-    return tuple(map(with_commas, cells))
+    is_whole = row.filled_shares == row.ordered_shares
+    filled = row.filled_shares if is_whole else f"{row.filled_shares or 0} of {row.ordered_shares}"
+    return tuple(map(with_commas, (f"{row.side} {row.symbol}", filled, row.avg_price, row.state)))
+
+
+def _answer(answer: Approval) -> str:
+    word = "yes" if answer.approved else "no"
+    note = f": {answer.note}" if answer.note else ""
+    return f"{word} by {answer.approver} ({answer.how}, {formats.utc(answer.at)}){note}"
 
 
 def _costs(row: PostTradeRow) -> tuple[str, ...]:
@@ -80,7 +99,7 @@ def _costs(row: PostTradeRow) -> tuple[str, ...]:
 
 
 def _drifts(outcome: Outcome) -> str:
-    """How far every symbol is from its target: before, as planned, and now."""
+    """How far every symbol was from its target, and is."""
     residual = outcome.residual_drift_bps
     if outcome.plan is None or residual is None:
         return ""
@@ -88,12 +107,12 @@ def _drifts(outcome: Outcome) -> str:
         (
             line.symbol,
             formats.percent(line.target),
-            *map(formats.bps, (line.drift_bps, line.projected_drift_bps, residual.get(line.symbol))),
+            *map(formats.bps, (line.drift_bps, residual.get(line.symbol))),
         )
         for line in by_drift(outcome.plan.lines)
     ]
     totals = outcome.plan.totals
-    sums = (totals.drift_before_bps, totals.drift_after_bps, sum(map(abs, residual.values()), ZERO))
+    sums = (totals.drift_before_bps, sum(map(abs, residual.values()), ZERO))
     cells = (map(with_commas, row) for row in (*rows, ("sum of all", "", *map(formats.bps, sums))))
     return table(DRIFTS, [tuple(row) for row in cells], DRIFTS[1:])
 

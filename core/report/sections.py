@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from core.model import Approval, GateFault, GateVerdict, Mode, Outcome, Plan
 from core.report import formats
@@ -64,7 +64,14 @@ def gates_section(gates: Iterable[GateVerdict]) -> str:
     return section("Data gates", verdict_table(gates))
 
 
-def approvals_table(approvals: Iterable[Approval]) -> str:
+def gate_lines(gates: Iterable[GateVerdict]) -> Iterator[str]:
+    """The same as a line of text for each gate."""
+    for gate in gates:
+        faults = "".join(f"; {_fault(fault)}" for fault in gate.faults)
+        yield f"{gate.table}: {_verdict(gate)}, {gate.checks} checks of {gate.rows} rows{faults}"
+
+
+def approvals_section(approvals: Iterable[Approval]) -> str:
     """Who answered what, when and how, with the hash of the plan it was about."""
     rows = [
         (
@@ -77,11 +84,7 @@ def approvals_table(approvals: Iterable[Approval]) -> str:
         )
         for approval in approvals
     ]
-    return table(("when", "who", "answer", "how", "note", "plan"), rows) if rows else ""
-
-
-def approvals_section(approvals: Iterable[Approval]) -> str:
-    return section("Approvals", approvals_table(approvals))
+    return section("Approvals", table(("when", "who", "answer", "how", "note", "plan"), rows) if rows else "")
 
 
 def warnings_section(warnings: Iterable[str]) -> str:

@@ -1,5 +1,6 @@
 import csv
 import io
+import re
 from decimal import Decimal
 
 import pytest
@@ -297,7 +298,7 @@ def test_no_order_is_lost_however_many_there_are(sides):
     else:
         assert {line.split()[1] for line in seen} == {line.symbol for line in lines[-8:]}
         assert f"**and {len(lines) - 8} more**" in text
-        assert len(text.split("```\n")[3].splitlines()) == len(lines) + 1
+        assert len(text.split("<pre>\n")[1].split("\n</pre>")[0].splitlines()) == len(lines) + 1
 
 
 def test_the_orders_fit_a_phone():
@@ -319,17 +320,21 @@ def test_a_question_about_one_stage_shows_its_orders_alone():
     assert not any("VTI" in line or "FX" in line for line in order_lines(text))
 
 
-def test_what_was_wrong_with_the_last_answer_stands_first():
-    assert approval_markdown(plan(), ["old"], notice="the account was another").startswith(
-        "**the account was another**"
-    )
+def test_a_terminal_gets_everything_that_a_page_folds_away():
+    text = formats.unfolded(approval_markdown(sample_plan(), ["<b> & c", "second", "third"]))
+    assert not re.search("</?(details|summary|ul|li|pre|p|br)>", text)
+    assert "- <b> & c" in text
+    assert "- third" in text
+    assert "0.5 of a share stays" in text
+    assert "- plan hash 9f2c9f2c9f2c9f2c" in text
 
 
-def test_the_page_of_a_plan_has_tables_of_five_columns_at_most_and_every_symbol():
+def test_the_page_of_a_plan_shows_every_order_and_symbol_and_fits_a_phone():
     text = plan_page(PreTrade(plan=sample_plan()))
-    tables = [line for line in text.splitlines() if line.startswith("|")]
-    assert {line.count("|") for line in tables} == {6}
-    assert all(f"| {line.symbol} " in text for line in sample_plan().lines)
+    orders, weights = (text.split("```\n")[at].splitlines() for at in (1, 3))
+    assert orders == order_lines(approval_markdown(sample_plan(), ()))
+    assert [line.split()[0] for line in weights[1:]] == ["VTI", "SPY", "ARKK", "GLD", "QQQ"]
+    assert max(map(len, (*orders, *weights))) <= 38
     assert "GLD: below the minimum order of 500.00 USD" in text
 
 
@@ -486,7 +491,7 @@ def test_the_page_of_a_result_says_how_it_ended_first_and_has_no_wide_table():
     assert text.startswith("**Failed**, exit 50<br>account …567")
     assert text.index("exit 50: cannot write report.html") < text.index("exit 28: VTI: 85 of 97 bought")
     in_sight = text.split("<details>")[0]
-    assert {line.count("|") for line in in_sight.splitlines() if line.startswith("|")} == {6}
+    assert {line.count("|") for line in in_sight.splitlines() if line.startswith("|")} == {5}
     assert "DU1234567" not in text
 
 
@@ -494,3 +499,15 @@ def test_the_page_of_a_run_without_a_plan_says_why():
     text = result_page(outcome(errors=(OrderIncomplete("no quotes came", next_step="run again"),)))
     assert "exit 28: no quotes came" in text
     assert "|" not in text.split("<details>")[0]
+
+
+@pytest.mark.parametrize(
+    "text", [approval_markdown(sample_plan(), ["<b>", "a & b", "c"]), result_page(sample_outcome())]
+)
+def test_what_is_folded_away_is_one_block_of_harmless_html(text):
+    blocks = [block for block in text.split("\n\n") if "<details>" in block]
+    assert len(blocks) >= 3
+    for block in blocks:
+        assert block.startswith("<details><summary>")
+        assert block.rstrip().endswith("</details>")
+        assert "<b>" not in block.replace("<p><b>", "")
