@@ -94,11 +94,12 @@ class Pages:
         for label, value in choices.items():
             self._choose(self._field(self.page, re.compile(rf"^\s*{label}\b", re.IGNORECASE)), value)
         self.page.get_by_role("button", name="Submit").click()
+        # the page is left when the server has the run
+        self.page.wait_for_url(lambda address: not address.endswith("/run"))
 
     def show(self, flow_run_id: str) -> None:
         """The page of a run."""
         self._go(f"/runs/flow-run/{flow_run_id}")
-        self.page.get_by_text("Artifacts").first.wait_for()
 
     def form(self, flow_run_id: str) -> Locator:
         """The dialog that asks for the answer, opened on the page of the run."""
@@ -183,7 +184,7 @@ class V1(Pages):
 
     def _press(self, name):
         button = self.page.get_by_role("button", name=name, exact=True).first
-        menu = self.page.locator(".p-icon-button-menu button, button.p-icon-button-menu").last
+        menu = self.page.locator(".flow-run-menu button").last
         button.or_(menu).first.wait_for()
         if button.is_visible():
             button.click()
