@@ -115,7 +115,8 @@ async def restore_ending(client: PrefectClient, run: FlowRun) -> bool:
 async def mark_gone(client: PrefectClient, run: FlowRun) -> bool:
     """End a run whose process is gone as it said itself, else Cancelled if a cancel was under way, else Crashed.
 
-    The webhook is told. False when its state has changed since `run` was read; then nothing was done. Raises httpx.HTTPError.
+    The webhook is told. False when its state has changed since `run` was read; then nothing was done. Raises
+    httpx.HTTPError.
     """
     now = await client.read_flow_run(run.id)
     if run.state is None or now.state is None or now.state.id != run.state.id:
