@@ -11,6 +11,7 @@ from core.masking import mask_account, mask_accounts
 from core.model import (
     AccountSnapshot,
     Currency,
+    Mode,
     OrderRecord,
     Outcome,
     Symbol,
@@ -88,7 +89,7 @@ def _head(outcome: Outcome) -> str:
         ("exit code", f"{outcome.exit_code.value} {outcome.exit_code.name.lower().replace('_', ' ')}"),
         ("account", mask_account(outcome.account_id)),
         ("mode", mode_text(outcome.mode)),
-        ("broker", outcome.broker or "none"),
+        ("broker", "" if outcome.mode is Mode.REPORT_ONLY else outcome.broker or "none"),
         ("name", outcome.name),
         ("started", formats.utc(outcome.started_at)),
         ("ended", formats.utc(outcome.ended_at)),
