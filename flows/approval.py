@@ -144,7 +144,9 @@ async def ask(run: Run, plan: Plan, deadline: Deadline, stage: Stage | None = No
     title = f"Approve the {part}"
     question_id = plan.hash if stage is None else f"{plan.hash}:{part}"
     markdown = approval_markdown(plan, tuple(run.warnings), part)
-    await publish(run, "plan", markdown, title)
+    if stage is not None:
+        # the page has the plan already, with more in sight than a form has room for
+        await publish(run, "plan", markdown, title)
     run.journal.ask(run.id, question_id, at=run.broker.now())
     current_session().asked(plan)
     run.say("approval", f"{title}: waiting for an answer")
