@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 from uuid import UUID
 
 import pytest
@@ -197,7 +198,7 @@ def test_a_run_started_on_the_page_is_read_approved_and_completed_there(site, op
     assert (result["exit_code"], result["state"]) == (0, "Completed")
     assert {order["status"] for order in result["orders"]} == {"Filled"}
     assert "SELL VTI" in pages.artifact(site.artifact(run, "plan").id)
-    assert [address for address in pages.asked if not address.startswith(site.page)] == []
+    assert {urlsplit(address).hostname for address in pages.asked} <= {"127.0.0.1", None}  # None is data in the page
 
 
 def test_a_plan_rejected_on_the_page_sends_nothing(site, opened):
