@@ -31,12 +31,12 @@ from flows.liveness import (
     restore_ending,
 )
 from flows.states import ending_label
+from tasks.lifecycle import NEXT_STEP
 from tasks.run import Run
 
 LOOK_SECONDS = 2.0
 CANCEL_SECONDS = 1.0
 RUNNER_WRITES_WITHIN = 30.0
-NEXT_STEP = "see its report for what was sent before"
 SIGNALS = {
     signal.SIGINT: "the run was stopped by Ctrl-C",
     signal.SIGTERM: "the run was stopped by SIGTERM",
