@@ -115,7 +115,7 @@ async def test_a_run_that_could_not_start_tells_why_by_the_address_in_the_enviro
 
 async def test_a_run_whose_process_is_gone_is_told_of_when_it_is_found(client, monkeypatch):
     made = await client.create_flow_run(rebalance, name="paper …567 GONE", parameters={}, state=Running())
-    await client.update_flow_run_labels(made.id, {PROCESS_LABEL: f"{platform.node()} 1 0.00"})
+    await client.update_flow_run_labels(made.id, {PROCESS_LABEL: f"{platform.node()} 4194399 12.00"})
     with receiving() as receiver:
         monkeypatch.setenv("REBALANCER__NOTIFY__WEBHOOK_URL", receiver.url)
         await sweep(client)
