@@ -1,4 +1,4 @@
-"""The README's table of settings, made from the settings themselves: `python -m deployments.readme`."""
+"""The page of settings, made from the settings themselves: `python -m deployments.readme`."""
 
 from __future__ import annotations
 
@@ -7,25 +7,30 @@ from pathlib import Path
 from core.report.formats import table
 from core.settings import describe
 
-README = Path(__file__).parent.parent / "README.md"
-START, END = "<!-- settings: made by `make readme` -->\n", "<!-- end of settings -->"
+SETTINGS_PAGE = Path(__file__).parent.parent / "core" / "settings" / "README.md"
+HEAD = """# Settings
+
+Every key of `settings.ini`. Only `[ibkr] account_id` and the weights of the models are required.
+
+- Precedence: the file, then the environment (`REBALANCER__SECTION__KEY`), then the run (`--set section.key=value`,
+  or `overrides` in the form of a deployment).
+- Unknown sections and keys are errors, with the nearest known name suggested; all faults are reported at once.
+- Comments start with `;` or `#`, on a line of their own or after white space. Relative paths count from the file's folder.
+- The effective settings stand at the end of every report, with the account masked.
+
+`rebalance init` writes a file with every key explained; `rebalance check` says whether yours is understood.
+"""
 
 
-def settings_table() -> str:
+def settings_page() -> str:
     """Every key with its default, what it takes and what it means, as Markdown."""
     rows = [(f"{each.section}.{each.key}", each.default, _signs(each.type), each.meaning) for each in describe()]
-    return table(("key", "default", "takes", "meaning"), rows)
+    return f"{HEAD}\n{table(('key', 'default', 'takes', 'meaning'), rows)}\n"
 
 
 def _signs(text: str) -> str:
     return text.replace(">=", "≥").replace("<=", "≤")
 
 
-def with_settings(readme: str) -> str:
-    """The text of the README with its table of settings as it must be."""
-    before, rest = readme.split(START)
-    return f"{before}{START}\n{settings_table()}\n\n{END}{rest.split(END)[1]}"
-
-
 if __name__ == "__main__":
-    README.write_text(with_settings(README.read_text()))
+    SETTINGS_PAGE.write_text(settings_page())

@@ -1,18 +1,25 @@
-"""The README tells what is there."""
+"""The pages for people tell what is there."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
+import pytest
+
 from core.errors import ExitCode
-from deployments.readme import README, with_settings
+from deployments.readme import SETTINGS_PAGE, settings_page
 
 ROOT = Path(__file__).parent.parent.parent
+README = ROOT / "README.md"
+OPERATORS_GUIDE = ROOT / "deployments" / "README.md"
+PAGES = sorted(
+    page for page in ROOT.rglob("*.md") if ".venv" not in page.parts and "golden" not in page.parts
+)
 
 
-def test_the_table_of_settings_is_made_from_the_settings():
-    assert README.read_text() == with_settings(README.read_text()), "run: make readme"
+def test_the_page_of_settings_is_made_from_the_settings():
+    assert SETTINGS_PAGE.read_text() == settings_page(), "run: make readme"
 
 
 def test_the_first_commands_are_make_run_and_make_test():
@@ -21,10 +28,11 @@ def test_the_first_commands_are_make_run_and_make_test():
 
 
 def test_every_exit_code_of_this_version_is_listed():
-    listed = {int(code) for code in re.findall(r"\| (\d{1,2}) \|", README.read_text())}
+    listed = {int(code) for code in re.findall(r"^\| (\d{1,2}) \|", OPERATORS_GUIDE.read_text(), re.MULTILINE)}
     assert listed == {int(code) for code in ExitCode} - {ExitCode.HOUSEHOLD}
 
 
-def test_every_link_into_the_project_leads_somewhere():
-    for target in re.findall(r"\]\((?!http)([^)]+)\)", README.read_text()):
-        assert (ROOT / target).exists(), target
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_into_the_project_leads_somewhere(page):
+    for target in re.findall(r"\]\((?!http|#|mailto|data:)([^)#]+)", page.read_text()):
+        assert (page.parent / target).exists(), target
