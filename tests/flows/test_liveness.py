@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
+from freezegun import freeze_time
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import FlowRun
 from prefect.states import Cancelled, Paused, Running
@@ -18,17 +19,19 @@ from tasks.process import Process
 
 HERE = Process.of()
 ELSEWHERE = replace(HERE, host="another-computer")
+NOW = datetime(2026, 3, 2, 16, 0, tzinfo=UTC)
 NO_PROCESS = replace(HERE, pid=2**22 + 1)  # above the highest number that Linux gives
 
 
 def a_run(process=None, *, silent_for=timedelta(0), since=timedelta(0), **labels):
-    beat = {BEAT_LABEL: (datetime.now(UTC) - silent_for).isoformat()}
+    beat = {BEAT_LABEL: (NOW - silent_for).isoformat()}
     labels = ({PROCESS_LABEL: str(process), **beat} if process else {}) | labels
-    state = Running(timestamp=datetime.now(UTC) - since)
+    state = Running(timestamp=NOW - since)
     return FlowRun(id=uuid4(), flow_id=uuid4(), labels=labels, state=state)
 
 
 LONG = 10 * SILENT_AFTER
+A_SECOND = timedelta(seconds=1)
 
 
 @pytest.mark.parametrize(
@@ -39,18 +42,21 @@ LONG = 10 * SILENT_AFTER
         (a_run(NO_PROCESS), False),
         (a_run(replace(HERE, started=HERE.started - 60)), False),
         (a_run(ELSEWHERE), True),
-        (a_run(ELSEWHERE, silent_for=LONG), False),
+        (a_run(ELSEWHERE, silent_for=SILENT_AFTER - A_SECOND), True),
+        (a_run(ELSEWHERE, silent_for=SILENT_AFTER), False),
         (a_run(), True),
-        (a_run(since=timedelta(minutes=6)), False),
+        (a_run(since=timedelta(minutes=5)), True),
+        (a_run(since=timedelta(minutes=5) + A_SECOND), False),
     ],
     ids=[
         "its process runs", "its process runs, and the server was away", "its process has ended",
-        "its number was given out again", "elsewhere, with a fresh beat", "elsewhere, silent",
-        "started a moment ago, without a label yet", "never labelled",
+        "its number was given out again", "elsewhere, with a fresh beat", "elsewhere, just not silent",
+        "elsewhere, silent", "started a moment ago, without a label yet", "still without a label", "never labelled",
     ],
 )  # fmt: skip
 def test_a_run_lives_while_its_process_does(run, lives):
-    assert is_alive(run) is lives
+    with freeze_time(NOW):
+        assert is_alive(run) is lives
 
 
 def test_after_an_approval_a_person_is_sent_to_look_for_working_orders():
