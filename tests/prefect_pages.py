@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from playwright.sync_api import Browser, Locator, Page, sync_playwright
+from playwright.sync_api import TimeoutError as NotInTime
 from programs import find
 
 FLAGS = (
@@ -26,6 +27,8 @@ FLAGS = (
 DESK = (1440, 900)
 PHONE = (390, 844)
 PATIENCE_MS = 60_000
+PRESS_MS = 15_000
+MOST_PRESSES = 4
 
 # the lines of the first block of code of which every part can be seen without scrolling
 LINES_IN_SIGHT = """dialog => {
@@ -127,14 +130,23 @@ class Pages:
 
     def send(self, dialog: Locator) -> None:
         """Send the form, whatever comes of it."""
-        dialog.get_by_role("button", name=self.send_button).click()
+        button = dialog.get_by_role("button", name=self.send_button)
+        for _ in range(MOST_PRESSES):
+            # a press while the page still takes in what was filled in does nothing
+            try:
+                with self.page.expect_response("**/resume", timeout=PRESS_MS):
+                    button.click()
+            except NotInTime:
+                continue
+            return
+        raise AssertionError("the page does not send its form")
 
     def cancel(self, flow_run_id: str) -> None:
         """Cancel the run, and say yes when asked whether that is meant."""
         self.show(flow_run_id)
         self._press("Cancel")
-        dialog = self.page.get_by_role("dialog")
-        dialog.get_by_role("button", name=re.compile("^(Cancel Run|Cancel|Yes|Confirm)$")).last.click()
+        dialog = self.page.get_by_role("dialog").or_(self.page.get_by_role("alertdialog"))
+        dialog.get_by_role("button", name=re.compile("^(Cancel Flow Run|Confirm)$")).click()
         dialog.wait_for(state="hidden")
 
     def artifact(self, artifact_id: object) -> str:
