@@ -15,7 +15,8 @@ Every key of `settings.ini`. Only `[ibkr] account_id` and the weights of the mod
 - Precedence: the file, then the environment (`REBALANCER__SECTION__KEY`), then the run (`--set section.key=value`,
   or `overrides` in the form of a deployment).
 - Unknown sections and keys are errors, with the nearest known name suggested; all faults are reported at once.
-- Comments start with `;` or `#`, on a line of their own or after white space. Relative paths count from the file's folder.
+- Comments start with `;` or `#`, on a line of their own or after white space. Relative paths count from the file's
+  folder.
 - The effective settings stand at the end of every report, with the account masked.
 
 `rebalance init` writes a file with every key explained; `rebalance check` says whether yours is understood.
