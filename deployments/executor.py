@@ -13,7 +13,7 @@ import sys
 import time
 from asyncio.subprocess import DEVNULL, Process
 from collections.abc import Callable, Collection
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -41,6 +41,8 @@ POLL_SECONDS = 2.0
 SWEEP_SECONDS = 10.0
 # a run that waits for approval keeps its process, so this is well above any number of accounts
 MOST_PROCESSES = 50
+# a run looks at its state every two seconds
+SEEN_WITHIN = timedelta(seconds=10)
 NO_ANSWER = (httpx.HTTPError, PrefectException, RuntimeError, OSError)
 
 
@@ -122,7 +124,10 @@ class Executor:
         )
 
     async def _stop_cancelled(self, client: PrefectClient) -> None:
-        """Tell each run once that it was cancelled on the page; it has the time that its orders need to end."""
+        """Tell each run once that it was cancelled on the page, unless it sees that by itself, as it should.
+
+        It has the time that its orders need to end.
+        """
         untold = self._processes.keys() - self._told
         if not untold:
             return
@@ -133,8 +138,9 @@ class Executor:
             sort=FlowRunSort.START_TIME_DESC,
         )
         for run in found:
-            self._told.add(run.id)
-            _terminate(self._processes[run.id])
+            if run.state is not None and datetime.now(UTC) - run.state.timestamp > SEEN_WITHIN:
+                self._told.add(run.id)
+                _terminate(self._processes[run.id])
 
     async def _close_ended(self, client: PrefectClient) -> None:
         """See that the page says of every run whose process has ended that it has."""

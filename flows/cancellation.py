@@ -30,7 +30,7 @@ from flows.liveness import (
     put_labels,
     restore_ending,
 )
-from flows.states import ending_label
+from flows.states import ending_label, final_state
 from tasks.lifecycle import NEXT_STEP
 from tasks.run import Run
 
@@ -48,7 +48,10 @@ _HOOKS: set[asyncio.Task[None]] = set()
 
 @asynccontextmanager
 async def stoppable(run: Run) -> AsyncIterator[None]:
-    """While the block runs, a signal and a state set from outside stop the run, and labels say that it lives."""
+    """While the block runs, a signal and a state set from outside stop the run, and labels say that it lives.
+
+    A run that was stopped puts its end at the server before signals are raised again wherever the process is.
+    """
     flow_run_id = current_flow_run_id()
     run.labels |= process_label()
     # at once: other computers see by it that this run has the account
@@ -65,6 +68,8 @@ async def stoppable(run: Run) -> AsyncIterator[None]:
     try:
         with _signals_to(on_signal):
             yield
+            if run.cancel_cause:
+                await _insist(final_state(run.outcome()))
     finally:
         await ended(*helpers)
 
@@ -84,7 +89,7 @@ async def ended(*helpers: asyncio.Task[Any]) -> None:
                 helper.exception()
 
 
-async def insist(state: State[Any]) -> None:
+async def _insist(state: State[Any]) -> None:
     """Put the state at the server, whatever is there: under a cancel Prefect itself takes none but Cancelled."""
     flow_run_id = current_flow_run_id()
     if flow_run_id is None:

@@ -46,6 +46,7 @@ SILENT_AFTER = timedelta(seconds=4 * BEAT_SECONDS)
 RESTORED_WITHIN = timedelta(hours=1)
 UNLABELLED_AFTER = timedelta(minutes=5)
 MOST_RUNS = 200
+STOPPED = (StateType.CANCELLED, StateType.CRASHED)
 UNFINISHED = (StateType.PENDING, StateType.RUNNING, StateType.PAUSED, StateType.CANCELLING)
 
 
@@ -89,19 +90,19 @@ async def sweep(client: PrefectClient) -> list[FlowRun]:
     """Mark each unfinished rebalance whose process is gone; these runs, as they were before.
 
     Those of another computer are given one more beat: after an outage of the server none has arrived yet. A run that
-    Prefect's own runner cancelled gets its ending back. Raises httpx.HTTPError.
+    was stopped gets its ending back where Prefect wrote over it. Raises httpx.HTTPError.
     """
     gone = [run for run in await _unfinished(client) if not is_alive(run)]
     if any(not _is_of_this_computer(run) for run in gone):
         await asyncio.sleep(1.5 * BEAT_SECONDS)
         gone = [run for run in await _read_again(client, gone) if not is_alive(run)]
-    for run in await _read(client, state=[StateType.CANCELLED], ended_after=datetime.now(UTC) - RESTORED_WITHIN):
+    for run in await _read(client, state=STOPPED, ended_after=datetime.now(UTC) - RESTORED_WITHIN):
         await restore_ending(client, run)
     return [run for run in gone if await mark_gone(client, run)]
 
 
 async def restore_ending(client: PrefectClient, run: FlowRun) -> bool:
-    """Give a cancelled run the name and message back with which it ended, where Prefect wrote its own over them.
+    """Give a run that was stopped the name and message back with which it ended, where Prefect wrote its own over them.
 
     Whether there was anything to do. Raises httpx.HTTPError.
     """

@@ -13,7 +13,7 @@ from core.plan import PlanInputs
 from core.plan.changes import account_changes, price_moves
 from flows.admission import account_to_itself, check_in_time
 from flows.approval import Deadline, FormApprover, ask
-from flows.cancellation import insist, keep_ending, stoppable
+from flows.cancellation import keep_ending, stoppable
 from flows.identity import run_name, tag_run
 from flows.liveness import current_flow_run_id
 from flows.parameters import with_titles
@@ -94,10 +94,7 @@ async def rebalance(  # noqa: PLR0913, PLR0917 - a deployment's parameters are t
         outcome = could_not_start(request, flow_run_id, error)
         await notify(None if current_session().source else webhook(), ended_note(outcome, page()))
         return final_state(outcome)
-    state = final_state(run.outcome())
-    if run.cancel_cause:
-        await insist(state)
-    return state
+    return final_state(run.outcome())
 
 
 async def story(run: Run) -> None:

@@ -13,9 +13,7 @@ from deployments.readme import SETTINGS_PAGE, settings_page
 ROOT = Path(__file__).parent.parent.parent
 README = ROOT / "README.md"
 OPERATORS_GUIDE = ROOT / "deployments" / "README.md"
-PAGES = sorted(
-    page for page in ROOT.rglob("*.md") if ".venv" not in page.parts and "golden" not in page.parts
-)
+PAGES = sorted(page for page in ROOT.rglob("*.md") if ".venv" not in page.parts and "golden" not in page.parts)
 
 
 def test_the_page_of_settings_is_made_from_the_settings():
