@@ -2,7 +2,8 @@
 # Another Python than the first that fits: `make run PYTHON=python3.12`.
 BIN := .venv/bin
 DEMO := deployments/demo
-PYTEST := $(BIN)/pytest -n 2 --dist loadfile
+# files with a server in them come first (tests/conftest.py), not those with most tests
+PYTEST := $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 export DO_NOT_TRACK := 1
 export GX_ANALYTICS_ENABLED := false
@@ -29,7 +30,7 @@ test-long: export REBALANCER_FUZZ_CASES ?= 10000
 test-long: export REBALANCER_CAMPAIGN_RUNS ?= 200
 test-long: export REBALANCER_ALL_SCENARIOS ?= 1
 test-long: setup
-	$(BIN)/pytest -n 2 --dist loadfile -m "long or slow"
+	$(PYTEST) -m "long or slow"
 
 test-all: test test-long
 

@@ -37,6 +37,17 @@ def prefect_server() -> Iterator[None]:
         yield
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with a server in them come first: the longest, they would keep one worker busy while the other is idle."""
+    with_server = {item.path for item in items if item.get_closest_marker("server") or _uses_server(item)}
+    items.sort(key=lambda item: item.path not in with_server)
+
+
+def _uses_server(item: pytest.Item) -> bool:
+    return isinstance(item, pytest.Function) and "prefect_server" in item.fixturenames
+
+
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     """In CI a skip is a failure: everything a test needs has been installed there."""

@@ -52,7 +52,7 @@ A_MOMENT = 0.2
 BUYS = ("QQQ", "BND", "SCH", "GLD", "TIP", "VWO", "VNQ")
 ORDERS = ["FX   USD", "SELL VTI", *(f"BUY  {symbol}" for symbol in BUYS), "WITHOUT ", "SELL IWM"]
 
-pytestmark = [needs("chromium"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.server, needs("chromium"), pytest.mark.timeout(600)]
 
 Found = TypeVar("Found")
 
@@ -202,6 +202,7 @@ def test_a_run_started_on_the_page_is_read_approved_and_completed_there(site, op
     assert {urlsplit(address).hostname for address in pages.asked} <= {"127.0.0.1", None}  # None is data in the page
 
 
+@pytest.mark.slow
 def test_a_plan_rejected_on_the_page_sends_nothing(site, opened):
     pages = opened(V1)
     pages.start(site.on_demand, mode="paper")

@@ -88,9 +88,14 @@ ENDINGS = {
     "set to Failed by hand": (("--paper", "--pause"), a_state(Failed()), 32, "Cancelled", CANCELLED),
     "set to Completed by hand": (("--paper", "--pause"), a_state(Completed()), 32, "Cancelled", CANCELLED),
 }
+# each starts a process; the others are left to make test-long
+SAMPLE = ("done", "a no", "Ctrl-C", "cancelled by API")
 
 
-@pytest.mark.parametrize("case", ENDINGS.values(), ids=ENDINGS)
+@pytest.mark.parametrize(
+    "case",
+    [pytest.param(case, id=name, marks=() if name in SAMPLE else pytest.mark.slow) for name, case in ENDINGS.items()],
+)
 async def test_exit_status_report_and_state_agree(client, tmp_path, case):
     words, act, code, name, kind = case
     with rebalancing(tmp_path, *words) as command:

@@ -69,6 +69,7 @@ def test_preview_takes_no_mode_that_sends_orders(up):
         up.start("rebalance/preview", mode="paper")
 
 
+@pytest.mark.slow
 def test_an_operators_schedule_stays_on_when_the_deployments_are_registered_again(up):
     with up.client() as client:
         deployment = client.read_deployment_by_name("rebalance/preview")
@@ -90,6 +91,7 @@ def test_a_run_that_the_page_starts_completes(up):
     assert (state.type, state.message) == (StateType.COMPLETED, "exit 0: planned; this mode sends no orders")
 
 
+@pytest.mark.slow
 def test_a_run_of_the_command_is_a_run_of_the_deployment_with_its_page_printed_first(up):
     done = up.rebalance("run", *FILES, "--paper", "--yes")
     first = done.stderr.splitlines()[0]
