@@ -114,6 +114,7 @@ class Pages:
 
     def lines_in_sight(self, dialog: Locator) -> list[str]:
         """The lines of the orders that can be read without scrolling; none when they are cut off at a side."""
+        dialog.locator("pre").first.wait_for()
         return dialog.evaluate(LINES_IN_SIGHT)
 
     def answer(self, dialog: Locator, answer: str, *, approver: str, account_suffix: str) -> None:
