@@ -89,7 +89,7 @@ ENDINGS = {
     "set to Completed by hand": (("--paper", "--pause"), a_state(Completed()), 32, "Cancelled", CANCELLED),
 }
 # each starts a process; the others are left to make test-long
-SAMPLE = ("done", "a no", "Ctrl-C", "cancelled by API")
+SAMPLE = ("done", "Ctrl-C")
 
 
 @pytest.mark.parametrize(

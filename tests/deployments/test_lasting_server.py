@@ -20,7 +20,7 @@ from prefect.states import Cancelling
 
 from core.refs import run_id_of
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.slow]
 
 FILES = ("--csv", "portfolios.csv", "--ini", "settings.ini", "--broker", "simulated")
 FOREIGN = "https://example.com"
@@ -69,7 +69,6 @@ def test_preview_takes_no_mode_that_sends_orders(up):
         up.start("rebalance/preview", mode="paper")
 
 
-@pytest.mark.slow
 def test_an_operators_schedule_stays_on_when_the_deployments_are_registered_again(up):
     with up.client() as client:
         deployment = client.read_deployment_by_name("rebalance/preview")
@@ -91,7 +90,6 @@ def test_a_run_that_the_page_starts_completes(up):
     assert (state.type, state.message) == (StateType.COMPLETED, "exit 0: planned; this mode sends no orders")
 
 
-@pytest.mark.slow
 def test_a_run_of_the_command_is_a_run_of_the_deployment_with_its_page_printed_first(up):
     done = up.rebalance("run", *FILES, "--paper", "--yes")
     first = done.stderr.splitlines()[0]
@@ -127,7 +125,6 @@ def test_a_run_that_waits_is_shown_and_only_its_operator_can_approve_it(up):
     assert up.ended(run_id).type is StateType.COMPLETED
 
 
-@pytest.mark.slow
 def test_a_run_whose_process_is_killed_is_marked_crashed_by_itself(up):
     run_id = up.start("rebalance/scheduled")
     up.waiting(run_id)
@@ -137,7 +134,6 @@ def test_a_run_whose_process_is_killed_is_marked_crashed_by_itself(up):
     assert state.message.startswith("exit 70: ")
 
 
-@pytest.mark.slow
 def test_a_cancel_on_the_page_ends_a_run_that_waits(up):
     run_id = up.start("rebalance/scheduled")
     up.waiting(run_id)
@@ -148,7 +144,6 @@ def test_a_cancel_on_the_page_ends_a_run_that_waits(up):
     assert state.message.startswith("exit 32: ")
 
 
-@pytest.mark.slow
 def test_down_stops_a_run_that_waits(up):
     run_id = up.start("rebalance/scheduled")
     up.waiting(run_id)
