@@ -86,7 +86,7 @@ async def test_a_run_that_waits_tells_its_plan_and_its_page_and_then_how_it_ende
     shown = [
         *(path.read_text() for path in tmp_path.rglob("*") if path.is_file()),
         *(await artifacts_of(client, waiting)).values(),
-        await log_of(client, waiting, wanted=["models: "]),
+        await log_of(client, waiting),
         json.dumps(waiting.parameters),
     ]
     assert not [text for text in shown if "SECRET" in text]
