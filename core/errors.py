@@ -9,7 +9,8 @@
     ├── DataRefused            12  a data gate failed, or the account is not one we may plan for
     ├── BrokerError
     │   ├── ConnectionLost     20  could not connect, or lost it
-    │   │   └── ConnectionRefused  nobody listens there
+    │   │   ├── ConnectionRefused  nobody listens there
+    │   │   └── ConnectionClosed   closed before it was of use
     │   ├── PacingExceeded     21  the message limit, tries used up
     │   ├── ContractNotFound   22  unknown or ambiguous contract
     │   ├── MarketDataMissing  23  no usable or fresh quote
@@ -120,6 +121,10 @@ class ConnectionLost(BrokerError):
 
 class ConnectionRefused(ConnectionLost):
     """Nobody listens at the address, which is known at once and seldom changes within seconds."""
+
+
+class ConnectionClosed(ConnectionLost):
+    """Somebody listens at the address and closes the connection before it is of use."""
 
 
 class PacingExceeded(BrokerError):

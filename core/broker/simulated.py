@@ -8,7 +8,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from core.broker.ib import LiveIB, LiveOptions
+from core.broker.wordings import REFUSED, lost
 from core.clock import JumpingClock
+from core.errors import ConnectionClosed
 from core.model import BrokerKind
 from core.sim.gateway import Gateway, GatewayOptions
 from core.sim.world import World
@@ -51,7 +53,11 @@ class SimulatedIB(LiveIB):
         await self._clock.sleep(0)  # what is under way arrives first, be it the end of the last connection
         if not self.gateway.is_listening:
             self._options = replace(self._options, host=LOOPBACK, port=await self.gateway.start())
-        await super().connect()
+        try:
+            await super().connect()
+        except ConnectionClosed:
+            # the script's doing: there is no address, and there are no settings, for a person to look at
+            raise lost(REFUSED) from None
 
     async def disconnect(self) -> None:
         await super().disconnect()

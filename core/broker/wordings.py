@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from core.errors import (
     BrokerError,
+    ConnectionClosed,
     ConnectionLost,
     ConnectionRefused,
     ContractNotFound,
@@ -68,9 +69,9 @@ def refused_at(host: str, port: int) -> ConnectionRefused:
     )
 
 
-def closed_at(host: str, port: int) -> ConnectionLost:
+def closed_at(host: str, port: int) -> ConnectionClosed:
     """The gateway took the connection and closed it without a word."""
-    return ConnectionLost(
+    return ConnectionClosed(
         f"the gateway at {host}:{port} closed the connection before it was ready",
         next_step="in TWS or IB Gateway, under Configure > API > Settings, let Trusted IPs name this computer; "
         "then start the run again",

@@ -10,7 +10,7 @@ import pytest
 from both import Ask, both
 from builders import contract
 from fuzzing import FUZZ_CASES
-from hypothesis import event, given, settings
+from hypothesis import event, example, given, settings
 from hypothesis import strategies as st
 from worlds import ACCOUNT, VTI, account, earlier, held, order, quoted, world
 
@@ -162,9 +162,13 @@ def rehearsals(draw):
     return a_world, draw(st.lists(asks(1 if a_world.faults else 5), min_size=1, max_size=25))
 
 
+REFUSED_AT_FIRST = world(account=account(positions=()), faults=(Fault("connect", FaultKind.DISCONNECT, 1),))
+
+
 @pytest.mark.long
 @pytest.mark.timeout(3600)  # at full size it asks for minutes
 @given(rehearsals())
+@example((REFUSED_AT_FIRST, [Ask("cancel", (OrderRef(REFS[0]),))]))
 @settings(max_examples=CASES, derandomize=True)  # new cases are for whoever changes a broker to look for
 def test_both_brokers_answer_the_same_to_whatever_is_asked(rehearsal):
     a_world, asked = rehearsal
