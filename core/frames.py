@@ -35,7 +35,7 @@ NET_LIQ = "net liquidation value"
 
 def portfolios(weights: Iterable[ModelWeight]) -> pd.DataFrame:
     """portfolios.csv as parsed: line, portfolio, symbol, target_pct (percent, CASH negative)."""
-    rows = [(row.line, row.model.value, str(row.symbol), float(row.weight * HUNDRED)) for row in weights]
+    rows = [(row.line, row.model, str(row.symbol), float(row.weight * HUNDRED)) for row in weights]
     return pd.DataFrame(rows, columns=["line", "portfolio", "symbol", "target_pct"])
 
 

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from core.broker.port import Broker
-from core.model import AccountId, BrokerKind, Mode, ModelName
+from core.model import AccountId, BrokerKind, Mode
 from core.settings import Settings, load_settings, settings_from
 from tasks.brokers import make_broker
 from tasks.request import Request
 
 # until the gateway has said which accounts there are: a text without digits is none
 ANY_ACCOUNT = AccountId("UNKNOWN")
-ONE_MODEL = ("1", "0", "0")
+ONE_MODEL = {"MAIN": "1"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +43,10 @@ class ConnectionOptions:
         overrides = {**self.overrides, **({"ibkr.account_id": self.account} if self.account is not None else {})}
         if self.ini is not None:
             return load_settings(self.ini, environ=os.environ, overrides=overrides)
-        least: dict[str, dict[str, str]] = {"ibkr": {"account_id": ANY_ACCOUNT}, "models": mix(ONE_MODEL)}
+        least: dict[str, dict[str, str]] = {"ibkr": {"account_id": ANY_ACCOUNT}, "models": ONE_MODEL}
         return settings_from(least, folder=Path(), environ=os.environ, overrides=overrides)
 
     def make_broker(self, settings: Settings) -> Broker:
         """The broker, not yet connected, as a client that sends no order. Raises UsageError for a market file."""
         request = Request(Path(), self.ini or Path(), Mode.DRY_RUN, broker=self.broker, market=self.market)
         return make_broker(request, settings)
-
-
-def mix(weights: Sequence[str]) -> dict[str, str]:
-    """The keys and values of [models] for the weights of the models, in their order."""
-    return {name.lower(): weight for name, weight in zip(ModelName, weights, strict=True)}

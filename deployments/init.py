@@ -12,18 +12,18 @@ from pathlib import Path
 
 from core.errors import DataRefused, OutputFailed, SafetyRefused, UsageError
 from core.masking import mask_account
-from core.model import CAD, USD, AccountId, AccountSnapshot, ModelName, Position, SecurityType, Symbol
+from core.model import CAD, USD, AccountId, AccountSnapshot, Position, SecurityType, Symbol
 from core.money import CENT, HUNDRED, ZERO, floor_to
 from core.reading import Reader
 from core.settings import Settings, settings_template
-from deployments.connection import ANY_ACCOUNT, ONE_MODEL, ConnectionOptions, mix
+from deployments.connection import ANY_ACCOUNT, ONE_MODEL, ConnectionOptions
 from deployments.terminal import console, errors_console
 from tasks.brokers import DEMO_MARKET
 
 CSV, INI = "portfolios.csv", "settings.ini"
 DEMO_CSV = DEMO_MARKET.with_name(CSV)
-FIRST_MODEL = next(iter(ModelName))
-EXAMPLE_MIX = ("0.5", "0.3", "0.2")
+HELD_MODEL = next(iter(ONE_MODEL))
+EXAMPLE_MIX = {"SMURF": "0.5", "BADASS": "0.3", "GLTR": "0.2"}  # the models of the demo's file
 CONNECTION = ("host", "port", "client_id")
 
 HEAD = """\
@@ -59,8 +59,8 @@ def init(folder: Path, options: ConnectionOptions, *, from_account: bool) -> Non
     _say_next(paths, files.notes, options.rehearsal_options)
 
 
-def _models(weights: Sequence[str]) -> dict[str, str]:
-    return {f"models.{name}": weight for name, weight in mix(weights).items()}
+def _models(mix: Mapping[str, str]) -> dict[str, str]:
+    return {f"models.{name}": weight for name, weight in mix.items()}
 
 
 def _examples(folder: Path, options: ConnectionOptions) -> Files:
@@ -130,9 +130,9 @@ def _held(snapshot: AccountSnapshot) -> str:
             next_step="use `rebalance init` without --from-account, and put your own models into its example",
         )
     about = (
-        f"#\n# {FIRST_MODEL}: the ETFs in USD that {account} held on {snapshot.taken_at:%Y-%m-%d}, by market value.\n"
+        f"#\n# {HELD_MODEL}: the ETFs in USD that {account} held on {snapshot.taken_at:%Y-%m-%d}, by market value.\n"
     )
-    rows = (f"{FIRST_MODEL},{symbol},{percent}\n" for symbol, percent in _percents(held).items())
+    rows = (f"{HELD_MODEL},{symbol},{percent}\n" for symbol, percent in _percents(held).items())
     return HEAD + about + HEADER + "".join(rows)
 
 

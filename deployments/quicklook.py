@@ -37,7 +37,9 @@ def show_blend(request: Request, *, as_json: bool) -> None:
         document = {"targets": weights, "gross": float(targets.gross), "net": float(targets.net)}
         print(json.dumps(document, indent=2))  # noqa: T201 - the document that --json promises
         return
-    terminal.console().print(_blend_table(rows, {model: part for model, part in settings.mix.items() if part}, targets))
+    terminal.console().print(
+        _blend_table(rows, {model: part for model, part in settings.models.items() if part}, targets)
+    )
     terminal.show_warnings(settings.warnings)
 
 

@@ -10,7 +10,7 @@ from core.settings import describe
 SETTINGS_PAGE = Path(__file__).parent.parent / "core" / "settings" / "README.md"
 HEAD = """# Settings
 
-Every key of `settings.ini`. Only `[ibkr] account_id` and the weights of the models are required.
+Every key of `settings.ini`. Only `[ibkr] account_id` and one model or more are required.
 
 - Precedence: the file, then the environment (`REBALANCER__SECTION__KEY`), then the run (`--set section.key=value`,
   or `overrides` in the form of a deployment).

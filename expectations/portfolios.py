@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,14 +14,12 @@ from expectations.rules import CENT, Limits, rule
 if TYPE_CHECKING:
     from great_expectations import ExpectationSuite
 
-MODELS = ("SMURF", "BADASS", "GLTR")
-
 
 @dataclass(frozen=True, slots=True)
 class PortfolioChecks:
-    """`models` with a mix weight above 0 must have rows; CASH rows need `allow_margin`."""
+    """`models` by their mix weight, of which those above 0 must have rows; CASH rows need `allow_margin`."""
 
-    models: Collection[str]
+    models: Mapping[str, float]
     allow_margin: bool
     max_leverage: float
 
@@ -36,9 +34,13 @@ def portfolios_suite(checks: PortfolioChecks) -> ExpectationSuite:
         "portfolios",
         [
             *gx.filled(["line", "portfolio", "symbol", "target_pct"]),
-            gx.ExpectColumnValuesToBeInSet(column="portfolio", value_set=list(MODELS), description="unknown model"),
+            gx.ExpectColumnValuesToBeInSet(
+                column="portfolio", value_set=list(checks.models), description="unknown model"
+            ),
             gx.ExpectColumnDistinctValuesToContainSet(
-                column="portfolio", value_set=sorted(checks.models), description="a model of the mix has no rows"
+                column="portfolio",
+                value_set=sorted(model for model, weight in checks.models.items() if weight),
+                description="a model of the mix has no rows",
             ),
             gx.ExpectColumnValuesToMatchRegex(
                 column="symbol", regex=r"\A[A-Z0-9.\- ]{1,12}\Z", description="not a symbol"

@@ -30,7 +30,7 @@ async def gate_portfolios(run: Run, rows: tuple[ModelWeight, ...]) -> None:
         return
     rules = run.settings.portfolio_rules()
     checks = PortfolioChecks(
-        models=[model.value for model, weight in rules.mix.items() if weight],
+        models={str(model): float(weight) for model, weight in run.settings.models.items()},
         allow_margin=rules.allow_margin,
         max_leverage=float(rules.max_leverage),
     )

@@ -15,6 +15,7 @@ from core.targets import PortfolioRules, parse_portfolios
 FOLDER = Path("/home/ann/rebalancing")
 NAME = "p.csv"
 HEADER = "portfolio,symbol,target_pct\n"
+MODELS = tuple(map(ModelName, ("SMURF", "BADASS", "GLTR")))
 SOUND = "SMURF,VTI,60\nSMURF,BND,40\nBADASS,QQQ,100\nGLTR,GLD,100\n"
 
 Texts = dict[str, dict[str, str]]
@@ -44,7 +45,7 @@ def settings_faults(sections: Texts | None = None, **layers: dict[str, str]) -> 
 def portfolio_rules(*mix: str, allow_margin: bool = False, max_leverage: str = "1.5") -> PortfolioRules:
     """A mix of 50/30/20 without margin, unless said otherwise."""
     weights = map(D, mix or ("0.5", "0.3", "0.2"))
-    return PortfolioRules(dict(zip(ModelName, weights, strict=True)), allow_margin, D(max_leverage))
+    return PortfolioRules(dict(zip(MODELS, weights, strict=True)), allow_margin, D(max_leverage))
 
 
 ONLY_SMURF = portfolio_rules("1", "0", "0")

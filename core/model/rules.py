@@ -23,9 +23,12 @@ from core.model.words import (
 
 @dataclass(frozen=True, slots=True)
 class PortfolioRules:
-    """How the models become targets: `mix` (fractions, sum 1 ± 0.001) and how much may be borrowed."""
+    """How the models become targets: `mix` (fractions, sum 1 ± 0.001) and how much may be borrowed.
 
-    mix: Mapping[ModelName, Decimal]
+    `mix` is None where the models are not known, because the settings that name them cannot be read.
+    """
+
+    mix: Mapping[ModelName, Decimal] | None
     allow_margin: bool
     max_leverage: Decimal
 

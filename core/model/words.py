@@ -8,6 +8,7 @@ from typing import NewType
 
 Symbol = NewType("Symbol", str)
 Currency = NewType("Currency", str)
+ModelName = NewType("ModelName", str)
 AccountId = NewType("AccountId", str)
 RunId = NewType("RunId", str)
 OrderRef = NewType("OrderRef", str)
@@ -21,6 +22,19 @@ SYMBOL_RULE = "1-12 characters of A-Z 0-9 . - and space, the first a letter or d
 _SYMBOL = re.compile(r"[A-Z0-9][A-Z0-9 .-]{0,11}")
 
 
+MODEL_RULE = "letters A-Z, digits, - and _"
+_MODEL = re.compile(r"[A-Z0-9_-]+")
+
+
+def is_model_name(text: str) -> bool:
+    """Whether an upper-case text may name a model.
+
+    >>> is_model_name("60-40_GLTR"), is_model_name("60/40")
+    (True, False)
+    """
+    return _MODEL.fullmatch(text) is not None
+
+
 def is_symbol(text: str) -> bool:
     """Whether an upper-case text may be a symbol: no formula, path piece, control or look-alike character.
 
@@ -28,14 +42,6 @@ def is_symbol(text: str) -> bool:
     (True, False, False)
     """
     return _SYMBOL.fullmatch(text) is not None
-
-
-class ModelName(StrEnum):
-    """The three model portfolios."""
-
-    SMURF = "SMURF"
-    BADASS = "BADASS"
-    GLTR = "GLTR"
 
 
 class Mode(StrEnum):

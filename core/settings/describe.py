@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 from pydantic.fields import FieldInfo
 
-from core.settings.kinds import ROUTE_NOUN, allowed
-from core.settings.model import OVERRIDES, Settings, as_text, fields, sections
+from core.settings.kinds import allowed
+from core.settings.model import OPEN_SECTIONS, Settings, as_text, sections
 
 REQUIRED = "required"
 
@@ -24,14 +24,18 @@ class Described(NamedTuple):
 
 def describe() -> list[Described]:
     """Every key, in the order of the file; the same on every machine."""
-    rows = [
+    return [row for section in Settings.model_fields for row in _rows(section)]
+
+
+def _rows(section: str) -> list[Described]:
+    if section in OPEN_SECTIONS:
+        free = OPEN_SECTIONS[section]
+        return [Described(section, free.key, free.value_noun, free.default, free.meaning)]
+    known = sections()[section].model_fields if section in sections() else {}
+    return [
         Described(section, key, allowed(field), _default(section, key, field), field.description or "")
-        for section, key, field in fields()
+        for key, field in known.items()
     ]
-    overrides = Settings.model_fields[OVERRIDES].description or ""
-    after = max(at for at, row in enumerate(rows) if row.section == "execution") + 1
-    rows.insert(after, Described(OVERRIDES, "SYMBOL", ROUTE_NOUN, "none", overrides))
-    return rows
 
 
 def _default(section: str, key: str, field: FieldInfo) -> str:

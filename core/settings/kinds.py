@@ -15,12 +15,24 @@ from pydantic import AfterValidator, BeforeValidator, GetCoreSchemaHandler, Secr
 from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema, core_schema
 
-from core.model.words import CAD, SYMBOL_RULE, USD, AccountId, Currency, Symbol, is_symbol
+from core.model.words import (
+    CAD,
+    MODEL_RULE,
+    SYMBOL_RULE,
+    USD,
+    AccountId,
+    Currency,
+    ModelName,
+    Symbol,
+    is_model_name,
+    is_symbol,
+)
 from core.money import D
 
 LARGEST = 1_000_000_000  # keeps every time span inside the calendar and every amount inside the decimal context
 ROUTE_NOUN = "a conId (digits) or the name of an exchange (A-Z 0-9)"
 SYMBOL_NOUN = f"a symbol: {SYMBOL_RULE}"
+MODEL_NOUN = f"the name of a model: {MODEL_RULE}"
 NONE = ("", "none")
 SWITCHES = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 
@@ -129,6 +141,13 @@ def read_symbol(text: str) -> Symbol:
     return Symbol(text)
 
 
+def read_model(text: str) -> ModelName:
+    """The name of a model. Raises ValueError when it may not be one."""
+    if not is_model_name(text):
+        raise ValueError
+    return ModelName(text)
+
+
 def read_path(text: str | Path, info: ValidationInfo[Path]) -> Path:
     """The absolute path; a relative one stands in the folder of the settings file. Raises ValueError for no path."""
     try:
@@ -195,6 +214,8 @@ Account = Annotated[
 Route = Annotated[str, BeforeValidator(read_route), Words(ROUTE_NOUN)]
 Exchange = Annotated[str, BeforeValidator(read_exchange), Words("the name of an exchange (A-Z 0-9)")]
 SymbolKey = Annotated[Symbol, AfterValidator(read_symbol), Words(SYMBOL_NOUN)]
+ModelKey = Annotated[ModelName, AfterValidator(read_model), Words(MODEL_NOUN)]
+MixWeight = Annotated[Number, Ge(0), Le(1)]
 FolderPath = Annotated[Path, BeforeValidator(read_path), Words("a path")]
 JournalUrl = Annotated[str, BeforeValidator(read_journal_url), Words("a database URL such as sqlite:///journal.db")]
 WebAddress = Annotated[SecretStr, BeforeValidator(read_web_address), Words("an https:// address, http:// on localhost")]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from core.masking import mask_account
 from core.settings.kinds import is_secret
-from core.settings.model import OVERRIDES, Settings, fields, sections
+from core.settings.model import OPEN_SECTIONS, Settings, fields, sections
 from core.wording import did_you_mean, nearest, visible, without_password
 
 PREFIX = "REBALANCER__"
@@ -36,8 +36,8 @@ class Layers:
 
 
 def known_sections() -> list[str]:
-    """Names of all sections, the one of symbol overrides among them."""
-    return [name for name in Settings.model_fields if name in sections() or name == OVERRIDES]
+    """Names of all sections, those with the user's own keys among them."""
+    return [name for name in Settings.model_fields if name in sections() or name in OPEN_SECTIONS]
 
 
 def merged(
@@ -88,12 +88,13 @@ def _add_file(layers: Layers, values: Mapping[str, Mapping[str, str]]) -> None:
 
 def _add_environment(layers: Layers, environ: Mapping[str, str]) -> None:
     known = {environment_name(section, key): (section, key) for section, key, _ in fields()}
-    symbols = environment_name(OVERRIDES, "")
+    free = {environment_name(section, ""): section for section in OPEN_SECTIONS}
     for name in sorted(environ):
         if not name.startswith(PREFIX):
             continue
-        if name.startswith(symbols) and len(name) > len(symbols):
-            section, key = OVERRIDES, name.removeprefix(symbols).upper()
+        start = next((start for start in free if name.startswith(start) and len(name) > len(start)), None)
+        if start is not None:
+            section, key = free[start], name.removeprefix(start).upper()
         elif name in known:
             section, key = known[name]
         else:
@@ -118,15 +119,15 @@ def _add_overrides(layers: Layers, overrides: Mapping[str, str]) -> None:
 
 
 def _key(section: str, raw: str) -> str:
-    """Keys in small letters, symbols in capitals; a look-alike that only becomes ASCII by that stays as it is."""
+    """Keys in small letters, symbols and models in capitals; a look-alike that becomes ASCII by that stays as it is."""
     name = raw.strip()
     if not name.isascii():
         return name
-    return name.upper() if section == OVERRIDES else name.lower()
+    return name.upper() if section in OPEN_SECTIONS else name.lower()
 
 
 def _is_known(section: str, key: str) -> bool:
-    return section == OVERRIDES or key in sections()[section].model_fields
+    return section in OPEN_SECTIONS or key in sections()[section].model_fields
 
 
 def _secret(section: str, key: str) -> str:

@@ -8,9 +8,9 @@ from pathlib import Path
 from pydantic import SecretStr, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
-from core.settings.kinds import ROUTE_NOUN, SYMBOL_NOUN, WebAddress, allowed
+from core.settings.kinds import WebAddress, allowed
 from core.settings.layers import Layers, displayed, environment_name, merged
-from core.settings.model import OVERRIDES, Settings, sections
+from core.settings.model import OPEN_SECTIONS, Settings, sections
 from core.settings.reading import read_values, refused
 from core.wording import visible
 
@@ -87,8 +87,9 @@ def _worded(detail: ErrorDetails, layers: Layers) -> str:
     if detail["type"] == GUARD:
         return f"[{section}] {detail['ctx']['message']}"
     key, *part = rest
-    if section == OVERRIDES:
-        wanted = f"the key must be {SYMBOL_NOUN}" if part else f"must be {ROUTE_NOUN}"
+    if section in OPEN_SECTIONS:
+        free = OPEN_SECTIONS[section]
+        wanted = f"the key must be {free.key_noun}" if part else f"must be {free.value_noun}"
         return f"{_found(section, key, layers)}: {wanted}"
     field = sections()[section].model_fields[key]
     if detail["type"] == "missing":

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Annotated, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, ConfigDict, SecretStr
 from pydantic.fields import FieldInfo
 
 from core.masking import mask_account
@@ -23,7 +24,8 @@ from core.model.rules import (
     ValuationRules,
 )
 from core.model.words import LimitStyle, Mode, ModelName, OrderType, StaleAction
-from core.settings.kinds import Route, SymbolKey
+from core.money import ZERO
+from core.settings.kinds import MODEL_NOUN, ROUTE_NOUN, SYMBOL_NOUN, MixWeight, ModelKey, Route, SymbolKey
 from core.settings.sections import (
     ApprovalSection,
     ExecutionSection,
@@ -32,16 +34,57 @@ from core.settings.sections import (
     IoSection,
     JournalSection,
     LimitsSection,
-    ModelsSection,
     NotifySection,
     PricingSection,
     RebalanceSection,
     SafetySection,
     Section,
+    guard,
 )
 from core.wording import without_password
 
-OVERRIDES = "symbol_overrides"
+MIX_TOLERANCE = Decimal("0.001")
+
+
+class OpenSection(NamedTuple):
+    """A section whose keys are the user's own names: how the table of settings writes one, and what they take."""
+
+    about: str
+    key: str
+    key_noun: str
+    value_noun: str
+    default: str
+    meaning: str
+
+
+OPEN_SECTIONS = {
+    "models": OpenSection(
+        about="How much of each model of portfolios.csv goes into the blend, a line for each model.",
+        key="NAME",
+        key_noun=MODEL_NOUN,
+        value_noun="a number >= 0 and <= 1",
+        default="at least one",
+        meaning="weight of the model NAME in the blend; all sum to 1 (±0.001)",
+    ),
+    "symbol_overrides": OpenSection(
+        about="Symbols of which the broker knows more than one, a line for each.",
+        key="SYMBOL",
+        key_noun=SYMBOL_NOUN,
+        value_noun=ROUTE_NOUN,
+        default="none",
+        meaning="the conId or the exchange of a symbol",
+    ),
+}
+
+
+def _sums_to_one(mix: Mapping[ModelName, Decimal]) -> Mapping[ModelName, Decimal]:
+    total = sum(mix.values(), ZERO)
+    if not mix:
+        raise guard((), "holds no model: write NAME = its weight in the blend, a line for each model of portfolios.csv")
+    if abs(total - 1) > MIX_TOLERANCE:
+        found = " + ".join(f"{model} {weight}" for model, weight in mix.items())
+        raise guard((), f"{found} = {total}: must sum to 1 (±{MIX_TOLERANCE})")
+    return mix
 
 
 class Settings(BaseModel):
@@ -51,27 +94,18 @@ class Settings(BaseModel):
 
     folder: Path
     ibkr: IbkrSection
-    models: ModelsSection
+    models: Annotated[Mapping[ModelKey, MixWeight], AfterValidator(_sums_to_one)]
     rebalance: RebalanceSection
     pricing: PricingSection
     fx: FxSection
     limits: LimitsSection
     execution: ExecutionSection
-    symbol_overrides: Mapping[SymbolKey, Route] = Field(description="the conId or the exchange of a symbol")
+    symbol_overrides: Mapping[SymbolKey, Route]
     safety: SafetySection
     approval: ApprovalSection
     journal: JournalSection
     notify: NotifySection
     io: IoSection
-
-    @property
-    def mix(self) -> Mapping[ModelName, Decimal]:
-        """Weight of each model in the blend, exactly as given."""
-        return {
-            ModelName.SMURF: self.models.smurf,
-            ModelName.BADASS: self.models.badass,
-            ModelName.GLTR: self.models.gltr,
-        }
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -81,7 +115,7 @@ class Settings(BaseModel):
         return ()
 
     def portfolio_rules(self) -> PortfolioRules:
-        return PortfolioRules(self.mix, self.rebalance.allow_margin, self.rebalance.max_leverage)
+        return PortfolioRules(self.models, self.rebalance.allow_margin, self.rebalance.max_leverage)
 
     def plan_rules(self, mode: Mode) -> PlanRules:
         """All that planning depends on. In a mode that sends no orders a stale quote warns instead of refusing."""
@@ -123,7 +157,8 @@ class Settings(BaseModel):
         }
         echoed["ibkr"]["account_id"] = mask_account(self.ibkr.account_id)
         echoed["journal"]["url"] = without_password(self.journal.url)
-        echoed[OVERRIDES] = {str(symbol): route for symbol, route in self.symbol_overrides.items()}
+        for name in OPEN_SECTIONS:
+            echoed[name] = {str(key): as_text(each) for key, each in getattr(self, name).items()}
         return echoed
 
     def _quote_rules(self, mode: Mode) -> QuoteRules:

@@ -52,7 +52,6 @@ from core.settings.kinds import (
 
 APP = "ibkr-rebalancer"
 JOURNAL_FILE = "journal.db"
-MIX_TOLERANCE = Decimal("0.001")
 
 
 class LogLevel(StrEnum):
@@ -104,23 +103,6 @@ class IbkrSection(Section):
     market_data_type: Annotated[MarketDataType, OneOf(tuple(MarketDataType))] = Field(
         MarketDataType.LIVE, description="anything but live is a warning, and in mode live a refusal"
     )
-
-
-class ModelsSection(Section):
-    """How much of each model of portfolios.csv goes into the blend."""
-
-    smurf: Number = Field(ge=0, le=1, description="weight of SMURF in the blend; the three sum to 1 (±0.001)")
-    badass: Number = Field(ge=0, le=1, description="weight of BADASS in the blend")
-    gltr: Number = Field(ge=0, le=1, description="weight of GLTR in the blend")
-
-    @model_validator(mode="after")
-    def _sums_to_one(self) -> Self:
-        total = self.smurf + self.badass + self.gltr
-        if abs(total - 1) > MIX_TOLERANCE:
-            keys = ("smurf", "badass", "gltr")
-            found = " + ".join(f"{key} {getattr(self, key)}" for key in keys)
-            raise guard(keys, f"{found} = {total}: must sum to 1 (±{MIX_TOLERANCE})")
-        return self
 
 
 class RebalanceSection(Section):

@@ -7,7 +7,7 @@ from itertools import groupby
 
 from core.settings.describe import REQUIRED, Described, describe
 from core.settings.layers import SECRETS, environment_name
-from core.settings.model import OVERRIDES, Settings, sections
+from core.settings.model import OPEN_SECTIONS, sections
 
 PLACEHOLDER = "YOUR_ACCOUNT_ID"
 """Stands where the account id belongs; no account has such an id, so it is refused until it is replaced."""
@@ -22,7 +22,7 @@ EXAMPLE_OVERRIDE = ";BND = ARCA"
 def settings_template(values: Mapping[str, str]) -> str:
     """The text of a settings.ini in which `values` ("section.key" to text) are set and all other keys have defaults.
 
-    The account is `PLACEHOLDER` unless it is among the values; whatever else is required has to be.
+    The account is `PLACEHOLDER` unless it is among the values; the models have to be there.
     """
     given = {"ibkr.account_id": PLACEHOLDER, **values}
     parts = [HEAD]
@@ -33,16 +33,19 @@ def settings_template(values: Mapping[str, str]) -> str:
 
 
 def _about(section: str) -> str:
-    if section == OVERRIDES:
-        return "Symbols of which the broker knows more than one, a line for each."
+    if section in OPEN_SECTIONS:
+        return OPEN_SECTIONS[section].about
     return (sections()[section].__doc__ or "").strip()
 
 
 def _lines(row: Described, given: Mapping[str, str]) -> Iterator[str]:
     name = f"{row.section}.{row.key}"
-    if row.section == OVERRIDES:
-        yield f"# {Settings.model_fields[OVERRIDES].description}: {row.type}"
-        yield EXAMPLE_OVERRIDE
+    if row.section in OPEN_SECTIONS:
+        yield f"# {row.meaning}: {row.type}"
+        own = [full for full in given if full.startswith(f"{row.section}.")]
+        yield from (f"{full.partition('.')[2]} = {given[full]}" for full in own)
+        if not own:
+            yield EXAMPLE_OVERRIDE
         return
     yield f"# {row.meaning}"
     yield f"# {row.type}; {row.default if row.default == REQUIRED else f'default: {row.default}'}"

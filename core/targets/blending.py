@@ -24,12 +24,13 @@ def blend(weights: Iterable[ModelWeight], rules: PortfolioRules) -> Targets:
     Raises PortfoliosInvalid when a model with a mix weight has no rows, or the blend borrows too much.
     """
     # sorted first: inexact quotients would let the order of rows decide the last digit
-    rows = sorted((row for row in weights if rules.mix.get(row.model)), key=attrgetter("symbol", "model"))
-    nets = _net_exposures(rows, rules.mix)
+    mix = {model: rules.mix[model] for model in sorted(rules.mix)} if rules.mix else {}
+    rows = sorted((row for row in weights if mix.get(row.model)), key=attrgetter("symbol", "model"))
+    nets = _net_exposures(rows, mix)
     mixed: dict[Symbol, Decimal] = {}
     for row in rows:
-        mixed[row.symbol] = mixed.get(row.symbol, ZERO) + rules.mix[row.model] * row.weight / nets[row.model]
-    return _targets(mixed, sum(rules.mix.values(), ZERO), rules)
+        mixed[row.symbol] = mixed.get(row.symbol, ZERO) + mix[row.model] * row.weight / nets[row.model]
+    return _targets(mixed, sum(mix.values(), ZERO), rules)
 
 
 def targets_from_weights(weights: Mapping[Symbol, Decimal], rules: PortfolioRules) -> Targets:

@@ -12,7 +12,7 @@ from pathlib import Path
 from core.errors import PortfoliosInvalid
 from core.model.planning import ModelWeight
 from core.model.rules import PortfolioRules
-from core.model.words import CASH, SYMBOL_RULE, USD_CAD, ModelName, Symbol, is_symbol
+from core.model.words import CASH, MODEL_RULE, SYMBOL_RULE, USD_CAD, ModelName, Symbol, is_model_name, is_symbol
 from core.money import HUNDRED, ZERO, D
 from core.targets.records import Records, decoded
 from core.targets.refusing import NO_MARGIN, SUM_TOLERANCE, refused
@@ -22,7 +22,7 @@ NEEDED = ("portfolio", "symbol", "target_pct")
 IGNORED = ("note", "min_lot", "exchange")
 MOST_BYTES = 64_000_000
 MOST_ROWS = 100_000
-LOOSEST = PortfolioRules(mix={}, allow_margin=True, max_leverage=Decimal(4))
+LOOSEST = PortfolioRules(mix=None, allow_margin=True, max_leverage=Decimal(4))
 """What no settings could allow is refused by these rules as well: for a file whose settings are unknown."""
 
 _PERCENT = re.compile(r"(-?(?:[0-9]{1,12}(?:\.[0-9]{0,15})?|\.[0-9]{1,15}))[ \t]*%?")
@@ -77,7 +77,7 @@ def parse_portfolios(data: bytes, name: str, rules: PortfolioRules) -> tuple[Mod
     if records.fault:
         faults.append(records.fault)  # the rest was not read, so nothing can be said of whole models
     elif columns:
-        faults += [fault for model in ModelName for fault in _model_faults(model, entries, rules)]
+        faults += _faults_of_models(entries, rules)
     if faults:
         raise refused(name, [f"{name} {fault}" for fault in faults])
     return tuple(_weights(entries))
@@ -133,14 +133,17 @@ def _entry(line: int, row: Mapping[str, str]) -> _Entry:
         portfolio=portfolio,
         symbol=symbol,
         target=target,
-        model=ModelName(portfolio) if portfolio in set(ModelName) else None,
+        model=ModelName(portfolio) if is_model_name(portfolio) else None,
         percent=D(number[1]) + ZERO if number else None,
     )
 
 
 def _entry_faults(entry: _Entry, rules: PortfolioRules) -> Iterator[str]:
-    if entry.model is None:
-        yield f"the portfolio must be one of {', '.join(ModelName)}{did_you_mean(entry.portfolio, ModelName)}"
+    if rules.mix is not None and entry.model not in rules.mix:
+        known = f"the portfolio must be one of [models]: {', '.join(rules.mix)}"
+        yield f"{known}{did_you_mean(entry.portfolio, rules.mix)}"
+    elif entry.model is None:
+        yield f"the portfolio must be {MODEL_RULE}"
     if not is_symbol(entry.symbol):
         yield f"a symbol must be {SYMBOL_RULE}"
     if entry.symbol == USD_CAD:
@@ -170,14 +173,24 @@ def _repetitions(entries: Iterable[_Entry]) -> Iterator[str]:
             yield f"{entry}: {visible(entry.symbol)} stands twice in {visible(entry.portfolio)}, first on line {line}"
 
 
-def _model_faults(model: ModelName, entries: Iterable[_Entry], rules: PortfolioRules) -> Iterator[str]:
-    """Faults of a model as a whole; its sums only when every value is a number."""
-    rows = [entry for entry in entries if entry.model is model]
+def _faults_of_models(entries: Iterable[_Entry], rules: PortfolioRules) -> Iterator[str]:
+    """Faults of the models as a whole, in the order of the mix, or of the file where the mix is unknown."""
+    rows: dict[ModelName, list[_Entry]] = {model: [] for model in rules.mix or ()}
+    for entry in entries:
+        if entry.model is not None and (rules.mix is None or entry.model in rules.mix):
+            rows.setdefault(entry.model, []).append(entry)
+    for model, own in rows.items():
+        if own:
+            yield from _sum_faults(model, own, rules)
+        elif rules.mix and rules.mix[model]:
+            advice = f"add rows, or set [models] {model} = 0"
+            yield f"{model} has no row, but its mix weight is {rules.mix[model]}: {advice}"
+
+
+def _sum_faults(model: ModelName, rows: Sequence[_Entry], rules: PortfolioRules) -> Iterator[str]:
+    """Faults in the sums of a model, only when every value is a number."""
     percents = [row.percent for row in rows if row.percent is not None]
-    if not rows and rules.mix.get(model):
-        advice = f"add rows, or set [models] {model.lower()} = 0"
-        yield f"{model} has no row, but its mix weight is {rules.mix[model]}: {advice}"
-    if not rows or len(percents) < len(rows):
+    if len(percents) < len(rows):
         return
     cash = sum((row.percent for row in rows if row.symbol == CASH and row.percent), ZERO)
     total = sum(percents, ZERO)

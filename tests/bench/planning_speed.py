@@ -21,7 +21,7 @@ from core.targets import PortfolioRules, blend
 REPEATS = 5
 MOST_TIMES_BARE = 5
 MOST_GROWTH = 12
-MODELS = tuple(ModelName)
+MODELS = tuple(map(ModelName, ("SMURF", "BADASS", "GLTR")))
 PORTFOLIOS = PortfolioRules(
     mix=dict(zip(MODELS, (D("0.5"), D("0.3"), D("0.2")), strict=True)), allow_margin=False, max_leverage=D("1.5")
 )

@@ -28,12 +28,12 @@ def row(frame, symbol):
 
 
 def test_portfolios_are_in_percent_with_their_lines():
-    frame = frames.portfolios([ModelWeight(ModelName.SMURF, Symbol("VTI"), D("0.125"), 7)])
+    frame = frames.portfolios([ModelWeight(ModelName("SMURF"), Symbol("VTI"), D("0.125"), 7)])
     assert frame.to_dict("records") == [{"line": 7, "portfolio": "SMURF", "symbol": "VTI", "target_pct": 12.5}]
 
 
 def test_a_symbol_that_pandas_would_read_as_missing_stays_a_symbol():
-    frame = frames.portfolios([ModelWeight(ModelName.SMURF, Symbol("NA"), D(1), 2)])
+    frame = frames.portfolios([ModelWeight(ModelName("SMURF"), Symbol("NA"), D(1), 2)])
     assert frame["symbol"].tolist() == ["NA"]
     assert frame["symbol"].notna().all()
 

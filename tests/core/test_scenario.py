@@ -150,8 +150,8 @@ def test_settings_are_texts_with_account_permission_and_thirds_filled_in(write):
     effective = settings_from(scenario.settings, folder=scenario.path.parent)
     assert effective.ibkr.account_id == "DU1234567"
     assert effective.ibkr.read_only is False
-    assert sum(effective.mix.values()) == 1
-    assert max(effective.mix.values()) - min(effective.mix.values()) < D("0.00001")
+    assert sum(effective.models.values()) == 1
+    assert max(effective.models.values()) - min(effective.models.values()) < D("0.00001")
 
 
 def test_what_a_scenario_says_itself_is_not_filled_in(write):
@@ -204,7 +204,7 @@ def test_portfolio_rows_go_through_the_reader_of_portfolios(write):
   - {portfolio: SMURF, symbol: ON, target_pct: 40%}
 """
     portfolios = read_scenario(write(SMALL.replace("targets: {VTI: 1}\n", rows))).portfolios
-    rules = PortfolioRules({ModelName.SMURF: D(1), ModelName.BADASS: D(0), ModelName.GLTR: D(0)}, False, D(1))
+    rules = PortfolioRules({ModelName("SMURF"): D(1), ModelName("BADASS"): D(0), ModelName("GLTR"): D(0)}, False, D(1))
     weights = parse_portfolios(portfolios, "small.yaml", rules)
     assert [(one.symbol, one.weight, one.line) for one in weights] == [(VTI, D("0.6"), 2), (ON, D("0.4"), 3)]
 
@@ -355,6 +355,6 @@ def test_a_market_has_no_targets_and_tells_its_faults(write):
 def test_the_demo_market_quotes_all_that_the_demo_trades():
     world = read_market(DEMO / "market.yaml", now=NOW)
     rows = (DEMO / "portfolios.csv").read_text(encoding="utf-8").splitlines()
-    targets = {row.split(",")[1] for row in rows if row.startswith(tuple(ModelName))}
+    targets = {row.split(",")[1] for row in rows if row.startswith(("SMURF", "BADASS", "GLTR"))}
     assert targets | {USD_CAD} | {one.symbol for one in world.account.positions} <= set(world.quotes)
     assert world.as_of == datetime(2026, 3, 2, 15, 30, tzinfo=UTC)

@@ -18,7 +18,6 @@ from core.model import (
     LimitStyle,
     MarketDataType,
     Mode,
-    ModelName,
     OrderType,
     PriceSource,
     StaleAction,
@@ -117,7 +116,7 @@ def test_a_key_that_is_not_written_has_its_default(name, default):
 
 
 def test_no_key_is_without_a_default_in_the_table_above():
-    required = {"ibkr.account_id", "models.smurf", "models.badass", "models.gltr"}
+    required = {"ibkr.account_id", "models.NAME"}
     on_the_machine = {"journal.url", "symbol_overrides.SYMBOL"}
     assert {f"{row.section}.{row.key}" for row in describe()} == DEFAULTS.keys() | required | on_the_machine
 
@@ -195,22 +194,40 @@ def test_numbers_stay_exactly_as_written():
     settings = made_settings({"rebalance": {"min_order_usd": "500.10"}, "limits": {"stale_quote_seconds": "2.5"}})
     assert str(settings.rebalance.min_order_usd) == "500.10"
     assert settings.limits.stale_quote_seconds == 2.5
-    assert settings.mix == {
-        ModelName.SMURF: Decimal("0.5"),
-        ModelName.BADASS: Decimal("0.3"),
-        ModelName.GLTR: Decimal("0.2"),
+    assert settings.models == {
+        "SMURF": Decimal("0.5"),
+        "BADASS": Decimal("0.3"),
+        "GLTR": Decimal("0.2"),
     }
 
 
 @pytest.mark.parametrize("third", ["0.333", "0.3333333333333333333333333333", "0.33366"])
 def test_a_mix_may_miss_one_by_a_thousandth(third):
-    assert made_settings({"models": dict.fromkeys(("smurf", "badass", "gltr"), third)}).models.gltr == Decimal(third)
+    assert made_settings({"models": dict.fromkeys(("smurf", "badass", "gltr"), third)}).models["GLTR"] == Decimal(third)
 
 
 def test_a_mix_that_misses_one_by_more_shows_its_sum():
     assert settings_faults({"models": {"smurf": "0.5011"}}) == (
-        "[models] smurf 0.5011 + badass 0.3 + gltr 0.2 = 1.0011: must sum to 1 (±0.001)",
+        "[models] SMURF 0.5011 + BADASS 0.3 + GLTR 0.2 = 1.0011: must sum to 1 (±0.001)",
     )
+
+
+def test_a_model_has_any_name_of_letters_digits_dash_and_underscore_in_any_case():
+    values = {"ibkr": {"account_id": "DU1234567"}, "models": {"60-40": "0.25", "my_Gold": "0.75"}}
+    assert settings_from(values, folder=FOLDER).models == {"60-40": Decimal("0.25"), "MY_GOLD": Decimal("0.75")}
+    own = made_settings(environ={"REBALANCER__MODELS__SMURF": "0.4"}, overrides={"models.core": "0.1"}).models
+    assert own == {"SMURF": Decimal("0.4"), "BADASS": Decimal("0.3"), "GLTR": Decimal("0.2"), "CORE": Decimal("0.1")}
+
+
+@pytest.mark.parametrize("name", ["60/40", "my gold", "größe", "a.b", "ſmurf"])
+def test_a_model_of_any_other_name_is_refused(name):
+    (fault,) = settings_faults({"models": {name: "0"}})
+    assert fault.endswith("= 0: the key must be the name of a model: letters A-Z, digits, - and _")
+
+
+@pytest.mark.parametrize("text", ["-0.1", "1.1", "half"])
+def test_a_mix_weight_is_a_number_from_0_to_1(text):
+    assert settings_faults({"models": {"core": text}}) == (f"[models] CORE = {text}: must be a number >= 0 and <= 1",)
 
 
 def test_the_echo_shows_every_key_as_one_writes_it():
@@ -222,7 +239,7 @@ def test_the_echo_shows_every_key_as_one_writes_it():
     assert echo["execution"]["blackout"] == "00:10-01:50"
     assert echo["limits"]["style"] == "spread_aware"
     assert echo["symbol_overrides"] == {"BRK B": "NYSE"}
-    assert sum(map(len, echo.values())) == len(describe())
+    assert sum(map(len, echo.values())) == len(describe()) + len(["BADASS", "GLTR"])
 
 
 def test_the_echo_read_back_gives_the_same_settings():
@@ -320,7 +337,7 @@ def test_portfolio_and_execution_rules_carry_what_the_settings_say():
     settings = made_settings(
         {"rebalance": {"allow_margin": "true", "max_leverage": "2"}, "fx": {"wait_for_fill_seconds": "3"}}
     )
-    assert settings.portfolio_rules().mix == settings.mix
+    assert settings.portfolio_rules().mix == settings.models
     assert (settings.portfolio_rules().allow_margin, settings.portfolio_rules().max_leverage) == (True, 2)
     assert settings.execution_rules().fx_timeout_seconds == 3.0
     assert settings.execution_rules().max_open_orders == 5

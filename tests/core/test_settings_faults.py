@@ -9,7 +9,7 @@ from core.errors import ExitCode, SettingsInvalid
 from core.settings import settings_from
 
 
-@pytest.mark.parametrize(("section", "key", "text"), [("ibkr", "account_id", ""), ("models", "gltr", "")])
+@pytest.mark.parametrize(("section", "key", "text"), [("ibkr", "account_id", "")])
 def test_a_missing_required_key_says_what_to_write(section, key, text):
     values = settings_texts()
     del values[section][key]
@@ -24,11 +24,9 @@ def test_missing_sections_are_faults_of_their_required_keys():
         settings_from({}, folder=FOLDER)
     assert [fault.split(" is ")[0] for fault in refused.value.faults] == [
         "[ibkr] account_id",
-        "[models] smurf",
-        "[models] badass",
-        "[models] gltr",
+        "[models] holds no model: write NAME = its weight in the blend, a line for each model of portfolios.csv",
     ]
-    assert refused.value.message == "settings: 4 faults in the settings"
+    assert refused.value.message == "settings: 2 faults in the settings"
     assert refused.value.exit_code is ExitCode.SETTINGS
 
 

@@ -55,7 +55,7 @@ def fault_of(path: Path, data: bytes | None = None) -> str:
 def test_every_common_form_of_a_text_file_is_read(ini, data):
     settings = loaded(ini, data)
     assert settings.ibkr.account_id == "DU1234567"
-    assert str(settings.models.badass) == "0.3"
+    assert str(settings.models["BADASS"]) == "0.3"
     assert settings.symbol_overrides == {"VTI": "ARCA"}
 
 
@@ -64,7 +64,7 @@ def test_the_demo_settings_are_a_paper_account_with_currency_conversion():
     assert settings.safety.paper_only
     assert settings.fx.enabled
     assert not settings.ibkr.read_only
-    assert [str(weight) for weight in settings.mix.values()] == ["0.5", "0.3", "0.2"]
+    assert [str(weight) for weight in settings.models.values()] == ["0.5", "0.3", "0.2"]
     assert settings.warnings == ()
 
 
@@ -133,7 +133,7 @@ def outcome_of(path: Path, data: bytes, **layers: dict[str, str]) -> Settings | 
 def is_sound(outcome: Settings | SettingsInvalid) -> bool:
     """Whether it is Settings with a mix of one, or a refusal with faults of one visible line each."""
     if isinstance(outcome, Settings):
-        return abs(sum(outcome.mix.values()) - 1) <= Decimal("0.001")
+        return abs(sum(outcome.models.values()) - 1) <= Decimal("0.001")
     return bool(outcome.faults) and all(fault.isprintable() for fault in outcome.faults)
 
 

@@ -9,9 +9,9 @@ import pytest
 from core.errors import SettingsInvalid
 from core.settings import PLACEHOLDER, Settings, describe, load_settings, settings_template
 
-MIX = {"models.smurf": "0.5", "models.badass": "0.3", "models.gltr": "0.2"}
+MIX = {"models.CORE": "0.5", "models.60-40": "0.3", "models.MY_GOLD": "0.2"}
 ACCOUNT = {"ibkr.account_id": "DU1234567"}
-LEAST = "[ibkr]\naccount_id = DU1234567\n[models]\nsmurf = 0.5\nbadass = 0.3\ngltr = 0.2\n"
+LEAST = "[ibkr]\naccount_id = DU1234567\n[models]\ncore = 0.5\n60-40 = 0.3\nMy_Gold = 0.2\n"
 
 
 @pytest.fixture
@@ -31,9 +31,9 @@ def test_it_holds_every_key_with_its_meaning_and_what_it_takes():
     for row in describe():
         assert re.search(rf"^# .*{re.escape(row.meaning)}", text, re.MULTILINE)
         assert re.search(rf"^# .*{re.escape(row.type)}", text, re.MULTILINE)
-    keys = re.findall(r"^;?(\w+) =", text, re.MULTILINE)
-    secrets_and_symbols = 2
-    assert len(keys) == len(describe()) - secrets_and_symbols + len(["BND"])
+    keys = re.findall(r"^;?([\w-]+) =", text, re.MULTILINE)
+    secrets_symbols_and_models = 3
+    assert len(keys) == len(describe()) - secrets_symbols_and_models + len(["BND", *MIX])
 
 
 def test_it_is_refused_until_the_account_is_put_in(loaded):

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from input_builders import (
     HEADER,
     MARGIN,
+    MODELS,
     ONLY_SMURF,
     SOUND,
     model_weight,
@@ -22,7 +23,7 @@ from input_builders import (
 )
 
 from core.errors import PortfoliosInvalid
-from core.model import CASH, ModelName, ModelWeight, Symbol, Targets
+from core.model import CASH, ModelWeight, Symbol, Targets
 from core.money import D
 from core.settings import load_settings
 from core.targets import PortfolioRules, blend, read_portfolios, targets_from_weights
@@ -152,7 +153,7 @@ def models(draw: st.DrawFn) -> tuple[list[ModelWeight], PortfolioRules]:
     cut = sorted(draw(st.tuples(st.integers(1, 999), st.integers(1, 999))))
     mix = [D(cut[0]) / 1000, D(cut[1] - cut[0]) / 1000, D(1000 - cut[1]) / 1000]
     rows: list[ModelWeight] = []
-    for model in ModelName:
+    for model in MODELS:
         symbols = draw(st.lists(st.sampled_from([f"S{number}" for number in range(12)]), min_size=1, unique=True))
         parts = draw(st.lists(st.integers(0, 1000), min_size=len(symbols), max_size=len(symbols)))
         borrowed = draw(st.sampled_from([D(0), D("0.5")]))
@@ -161,7 +162,7 @@ def models(draw: st.DrawFn) -> tuple[list[ModelWeight], PortfolioRules]:
         weights[0] += 1 + borrowed - sum(weights)
         rows += [ModelWeight(model, Symbol(name), part, 1) for name, part in zip(symbols, weights, strict=True)]
         rows += [ModelWeight(model, CASH, -borrowed, 1)] if borrowed else []
-    return rows, PortfolioRules(dict(zip(ModelName, mix, strict=True)), allow_margin=True, max_leverage=D("1.5"))
+    return rows, PortfolioRules(dict(zip(MODELS, mix, strict=True)), allow_margin=True, max_leverage=D("1.5"))
 
 
 def weighted_sum(rows: Iterable[ModelWeight], rule: PortfolioRules) -> dict[str, Decimal]:

@@ -27,7 +27,7 @@ from input_builders import (
 from core.errors import PortfoliosInvalid
 from core.model import ModelName, ModelWeight, Symbol
 from core.money import D
-from core.targets import PortfolioRules, blend, parse_portfolios, read_portfolios
+from core.targets import LOOSEST, PortfolioRules, blend, parse_portfolios, read_portfolios
 
 
 @pytest.mark.parametrize(
@@ -47,10 +47,10 @@ from core.targets import PortfolioRules, blend, parse_portfolios, read_portfolio
 )
 def test_every_common_form_of_a_csv_gives_the_same_rows(data):
     assert parse_portfolios(data, NAME, portfolio_rules()) == (
-        ModelWeight(ModelName.SMURF, Symbol("VTI"), D("0.6"), 2),
-        ModelWeight(ModelName.SMURF, Symbol("BND"), D("0.4"), 3),
-        ModelWeight(ModelName.BADASS, Symbol("QQQ"), D(1), 4),
-        ModelWeight(ModelName.GLTR, Symbol("GLD"), D(1), 5),
+        ModelWeight(ModelName("SMURF"), Symbol("VTI"), D("0.6"), 2),
+        ModelWeight(ModelName("SMURF"), Symbol("BND"), D("0.4"), 3),
+        ModelWeight(ModelName("BADASS"), Symbol("QQQ"), D(1), 4),
+        ModelWeight(ModelName("GLTR"), Symbol("GLD"), D(1), 5),
     )
 
 
@@ -174,7 +174,7 @@ def test_an_unknown_portfolio_is_refused_with_the_nearest_name():
     (fault,) = portfolio_faults(smurf("VTI,100") + "SMURFF,BND,5\n", ONLY_SMURF)
     assert fault == (
         f"{NAME} line 3: SMURFF BND target_pct = 5: "
-        "the portfolio must be one of SMURF, BADASS, GLTR; did you mean SMURF?"
+        "the portfolio must be one of [models]: SMURF, BADASS, GLTR; did you mean SMURF?"
     )
 
 
@@ -182,10 +182,30 @@ def test_a_look_alike_of_a_portfolio_is_not_taken_for_it():
     assert "line 3: \\u017fmurf" in portfolio_faults(smurf("VTI,100") + "ſmurf,BND,0\n", ONLY_SMURF)[0]
 
 
+def test_the_models_are_those_of_the_mix_whatever_their_names():
+    rules = PortfolioRules({ModelName("60-40"): D("0.5"), ModelName("MY_GOLD"): D("0.5")}, False, D(1))
+    rows = parsed(HEADER + "60-40,VTI,100\nmy_gold,GLD,100\n", rules)
+    assert blend(rows, rules).weights == {"GLD": D("0.5"), "VTI": D("0.5")}
+    (fault,) = portfolio_faults(HEADER + "60-40,VTI,100\nmy_gold,GLD,100\nmy-gold,BND,100\n", rules)
+    assert fault == (
+        f"{NAME} line 4: MY-GOLD BND target_pct = 100: "
+        "the portfolio must be one of [models]: 60-40, MY_GOLD; did you mean MY_GOLD?"
+    )
+
+
+def test_where_the_mix_is_not_known_any_name_of_a_model_is_taken():
+    assert parsed(HEADER + "any-name,VTI,100\n", LOOSEST)
+    faults = portfolio_faults(HEADER + "60/40,VTI,100\ncore,BND,90\n", LOOSEST)
+    assert faults == (
+        f"{NAME} line 2: 60/40 VTI target_pct = 100: the portfolio must be letters A-Z, digits, - and _",
+        f"{NAME} line 3: CORE: the assets sum to 90, must be 100 (±0.01)",
+    )
+
+
 def test_a_model_without_rows_is_refused_unless_its_mix_weight_is_zero():
     text = HEADER + "SMURF,VTI,100\nBADASS,QQQ,100\n"
     assert portfolio_faults(text) == (
-        f"{NAME} GLTR has no row, but its mix weight is 0.2: add rows, or set [models] gltr = 0",
+        f"{NAME} GLTR has no row, but its mix weight is 0.2: add rows, or set [models] GLTR = 0",
     )
     assert len(parsed(text, portfolio_rules("0.6", "0.4", "0"))) == 2
 

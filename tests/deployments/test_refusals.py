@@ -126,11 +126,8 @@ def test_faults_of_both_files_are_told_at_once_by_every_command(folder):
             "  settings.ini: [ibkr] account_id is missing: write account_id = the id of an account, letters and digits"
             " such as DU1234567 (one of the accounts that the gateway manages)"
         ),
-        (
-            "  portfolios.csv line 3: SMURV BND target_pct = 10: the portfolio must be one of SMURF, BADASS, GLTR;"
-            " did you mean SMURF?"
-        ),
         "  portfolios.csv line 2: SMURF: the assets sum to 90, must be 100 (±0.01)",
+        "  portfolios.csv line 3: SMURV: the assets sum to 10, must be 100 (±0.01)",
     ]
 
 

@@ -27,7 +27,7 @@ from expectations.portfolios import PortfolioChecks, portfolios_suite
 from expectations.quotes import QuoteChecks, quotes_suite
 
 NAN = float("nan")
-MIX = PortfolioChecks({"SMURF", "GLTR"}, allow_margin=True, max_leverage=1.5)
+MIX = PortfolioChecks({"SMURF": 0.8, "BADASS": 0.0, "GLTR": 0.2}, allow_margin=True, max_leverage=1.5)
 
 
 def weights():

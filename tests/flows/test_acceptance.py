@@ -44,7 +44,7 @@ def test_2_the_sample_blend_is_the_weighted_sum_and_totals_one_hundred_percent(d
     targets = blend(rows, rules)
     by_hand: dict[str, Decimal] = {}
     for row in rows:
-        by_hand[row.symbol] = by_hand.get(row.symbol, Decimal(0)) + settings.mix[row.model] * row.weight
+        by_hand[row.symbol] = by_hand.get(row.symbol, Decimal(0)) + settings.models[row.model] * row.weight
     assert targets.weights.keys() == by_hand.keys()
     for symbol, weight in by_hand.items():
         assert abs(targets.weights[symbol] - weight) <= Decimal("1e-6")
