@@ -114,8 +114,8 @@ def _position(position: Position) -> tuple[object, ...]:
         contract.security_type.value,
         str(contract.currency),
         position.quantity,
-        position.market_price,
-        position.market_value,
+        _number(position.market_price),
+        _number(position.market_value),
     )
 
 

@@ -156,6 +156,11 @@ def _sort_out(
             symbol = symbol or contract.symbol
             held[symbol] = held.get(symbol, ZERO) + position.quantity
         else:
+            if position.market_value is None:
+                raise MarketDataMissing(
+                    f"the broker gives no value for {contract.symbol}, which is held and stays outside the plan",
+                    next_step="run again when the broker values it, or sell it by hand",
+                )
             value = in_usd(position.market_value, contract.currency, snapshot.rates)
             holding = OutsideHolding(contract.symbol, position.quantity, value, why)
             outside.append((contract.symbol, contract.con_id, holding))

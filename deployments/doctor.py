@@ -21,6 +21,7 @@ from core.errors import ConnectionLost, ExitCode, MarketDataMissing, OutputFaile
 from core.hours import closed_reason
 from core.masking import mask_account, mask_accounts
 from core.model import USD, AccountSnapshot, Contract, MarketDataType, Mode, Quote, SecurityType, Symbol
+from core.money import ZERO
 from core.quotes import why_no_nbbo
 from core.safety import LIVE_PORTS, check_clock, check_gateway, check_kill_switch
 from core.settings import Settings
@@ -214,7 +215,7 @@ async def _some_contract(of: Examination) -> Contract:
     held = [] if of.snapshot is None else [*of.snapshot.positions]
     etfs = [each for each in held if each.contract.security_type is SecurityType.ETF and each.contract.currency == USD]
     if etfs:
-        return max(etfs, key=lambda each: each.market_value).contract
+        return max(etfs, key=lambda each: each.market_value or ZERO).contract
     return (await of.broker.resolve((COMMON,), {}))[COMMON]
 
 

@@ -123,7 +123,7 @@ def _chosen(managed: Sequence[AccountId], wanted: AccountId | None) -> AccountId
 def _held(snapshot: AccountSnapshot) -> str:
     """portfolios.csv with one model: the ETFs in USD that are held, by their share of what they are worth together."""
     account = mask_account(snapshot.account_id)
-    held = {each.contract.symbol: each.market_value for each in snapshot.positions if _is_held_etf(each)}
+    held = {each.contract.symbol: each.market_value or ZERO for each in snapshot.positions if _is_held_etf(each)}
     if not held:
         raise DataRefused(
             f"account {account} holds no ETF in USD to start from",
@@ -139,7 +139,7 @@ def _held(snapshot: AccountSnapshot) -> str:
 def _is_held_etf(position: Position) -> bool:
     contract = position.contract
     is_etf = contract.security_type is SecurityType.ETF and contract.currency == USD
-    return is_etf and position.quantity > 0 and position.market_value > 0
+    return is_etf and position.quantity > 0 and (position.market_value or ZERO) > 0
 
 
 def _percents(values: Mapping[Symbol, Decimal]) -> dict[Symbol, Decimal]:

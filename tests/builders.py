@@ -274,7 +274,7 @@ def position(symbol: str = "VTI", quantity: str = "100", price: str = "100.00", 
 
 def snapshot(*positions: Position, **changes: object) -> AccountSnapshot:
     """A USD account with 2 500 USD in cash and the given positions; NetLiq is their sum, margin a quarter of it."""
-    held = sum((held.market_value for held in positions), D(0))
+    held = sum((held.market_value or D(0) for held in positions), D(0))
     cash: Mapping[Currency, Decimal] = changes.get("cash", {USD: D(2500)})  # type: ignore[assignment]  # as above
     net_liq = held + cash.get(USD, D(0))
     values: dict[str, object] = {

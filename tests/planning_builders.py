@@ -149,7 +149,7 @@ def account(
     own = rates or ({USD: "1", CAD: "0.8"} if base == USD else {USD: "1.25", CAD: "1"})
     books = {currency: D(rate) for currency, rate in own.items()}
     ledger = {currency: D(amount) for currency, amount in (cash or {USD: "0"}).items()}
-    in_etfs = sum((p.market_value * books.get(p.contract.currency, ZERO) for p in positions), ZERO)
+    in_etfs = sum(((p.market_value or ZERO) * books.get(p.contract.currency, ZERO) for p in positions), ZERO)
     net_liq = in_etfs + sum((amount * books.get(currency, ZERO) for currency, amount in ledger.items()), ZERO)
     values: dict[str, object] = {
         "account_id": AccountId("DU1234567"),

@@ -14,13 +14,16 @@ from core.money import Money
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Shares held (negative: short); prices and `market_value` in the contract's currency, the broker's own mark."""
+    """Shares held (negative: short); prices and `market_value` in the contract's currency, the broker's own mark.
+
+    None is a figure that the broker does not give, as right after its nightly reset.
+    """
 
     contract: Contract
     quantity: Decimal
-    average_cost: Decimal
-    market_price: Decimal
-    market_value: Decimal
+    average_cost: Decimal | None
+    market_price: Decimal | None
+    market_value: Decimal | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -374,6 +374,28 @@ async def test_a_figure_that_is_missing_is_named():
             await client.snapshot()
 
 
+UNSET = "1.7976931348623157E308"
+PRICE, VALUE, AVERAGE_COST = 14, 15, 16
+
+
+@pytest.mark.parametrize(
+    ("unset", "told"),
+    [
+        ((PRICE, VALUE, AVERAGE_COST), (None, None, None)),
+        ((PRICE, VALUE), (D(200), None, None)),
+        ((AVERAGE_COST,), (None, D(72), D(2160))),
+    ],
+)
+async def test_a_figure_that_is_unset_after_the_reset_is_absent_for_that_holding_alone(unset, told):
+    async with venue_of(world(account=account(positions=(held(), held("BND", "30"))))) as venue:
+        client = await venue.connected()
+        before = await client.snapshot()
+        venue.gateway.faults.on("updatePortfolio", Instead(dict.fromkeys(unset, UNSET)), only("BND"), times=None)
+        bnd, vti = (await client.snapshot()).positions
+        assert (bnd.quantity, bnd.average_cost, bnd.market_price, bnd.market_value) == (D(30), *told)
+        assert vti == before.positions[1]
+
+
 async def test_what_a_former_download_told_is_not_in_the_next():
     async with venue_of(world(account=account(positions=(held(), held("BND"))))) as venue:
         client = await venue.connected()

@@ -128,6 +128,23 @@ def test_a_short_share_is_left_alone_and_counted():
     assert (found.net_liq, found.investable, found.gross_position_value) == (D(8000), D(9000), D(1000))
 
 
+def test_a_holding_of_the_universe_needs_no_mark_of_the_brokers_and_one_outside_is_named():
+    bare = {"average_cost": None, "market_price": None, "market_value": None}
+    inputs = case({"VTI": "1"}, account(held("VTI", "3", **bare), cash={USD: "9000"}, net_liq=Money(D(9300), USD)))
+    assert value(inputs).net_liq == D(9300)
+    with pytest.raises(MarketDataMissing, match="no value for AAPL"):
+        value(
+            case(
+                {"VTI": "1"},
+                account(
+                    held("AAPL", "10", contract=etf("AAPL", security_type=SecurityType.STOCK), **bare),
+                    cash={USD: "9000"},
+                    net_liq=Money(D(1), USD),
+                ),
+            )
+        )
+
+
 def test_every_symbol_without_a_price_is_named():
     nothing = {"bid": None, "ask": None, "last": None}
     inputs = case(

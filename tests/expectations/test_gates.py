@@ -168,6 +168,7 @@ WARNINGS = [
         "positions and cash are more than 1 % from the broker's NetLiq: net liquidation value",
     ),
     ("account", "VTI", "price", 98.0, "value more than 1 % from quantity × price: VTI"),
+    ("account", "VTI", ["value", "base_value"], NAN, "no value: VTI"),
     ("quotes", "VTI", "price", NAN, "no price: VTI"),
     ("quotes", "VTI", "bid", NAN, "no bid: VTI"),
     ("quotes", "VTI", "ask", NAN, "no ask: VTI"),
@@ -190,6 +191,11 @@ def test_one_odd_cell_is_a_warning_that_lets_pass(table, symbol, column, value, 
     assert not found.blocks
     assert refusal(found) is None
     assert [(fault.message, ", ".join(fault.rows)) for fault in found.faults] == [(message, rows)]
+
+
+def test_a_holding_without_the_brokers_mark_is_a_warning_and_there_is_no_sum_to_compare():
+    found = verdict("account", changed("account", "VTI", ["price", "value", "base_value"], NAN))
+    assert [(fault.message, fault.is_critical) for fault in found.faults] == [("no price", False), ("no value", False)]
 
 
 @pytest.mark.parametrize("table", SUITES)

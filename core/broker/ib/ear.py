@@ -79,8 +79,8 @@ class Ear(Wrapper):
 
     def updatePortfolio(self, *row: Any) -> None:
         contract, quantity, price, value, average_cost, _, _, account = row
-        numbers = [_number(each) for each in (quantity, price, value, average_cost)]
-        self._hear(heard.HoldingRow(account, _named(contract), *numbers))
+        figures = [_exact(each) for each in (price, value, average_cost)]
+        self._hear(heard.HoldingRow(account, _named(contract), _number(quantity), *figures))
 
     def accountDownloadEnd(self, _account: str) -> None:
         self._hear(heard.End(heard.ACCOUNT))

@@ -82,9 +82,9 @@ class HoldingRow:
     account: str
     named: Named
     quantity: Decimal
-    price: Decimal
-    value: Decimal
-    average_cost: Decimal
+    price: Decimal | None
+    value: Decimal | None
+    average_cost: Decimal | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,7 +109,7 @@ def ask_profit_single(house: House, session: Session, request: ask.AskProfitSing
     def tell(statement: Statement) -> None:
         held = [one for one in statement.holdings if one.contract.con_id == request.con_id]
         quantity = sum((one.quantity for one in held), ZERO)
-        value = sum((one.market_value for one in held), ZERO)
+        value = sum((one.market_value or ZERO for one in held), ZERO)
         profit = ProfitFields(None, sum((one.unrealized for one in held), ZERO), ZERO)
         session.say(says.pnl_single(request.req_id, quantity, profit, value), About(request.req_id))
 

@@ -49,7 +49,7 @@ def _amounts(exchange: Exchange, snapshot: AccountSnapshot) -> dict[str, Decimal
     maintenance = snapshot.maintenance_margin.amount
     initial = floor_to(maintenance + pending, CENT)
     equity = snapshot.excess_liquidity.amount + maintenance
-    gross = sum((abs(held.market_value) * _rate(snapshot, held) for held in snapshot.positions), ZERO)
+    gross = sum((abs(held.market_value or ZERO) * _rate(snapshot, held) for held in snapshot.positions), ZERO)
     return {
         "NetLiquidation": snapshot.net_liq.amount,
         "TotalCashValue": floor_to(_cash(snapshot), CENT),
@@ -82,7 +82,7 @@ def _holding(snapshot: AccountSnapshot, position: Position) -> HoldingFields:
         average_cost=position.average_cost,
         market_price=position.market_price,
         market_value=position.market_value,
-        unrealized=position.market_value - position.quantity * position.average_cost,
+        unrealized=(position.market_value or ZERO) - position.quantity * (position.average_cost or ZERO),
     )
 
 

@@ -21,14 +21,14 @@ class ValueFields:
 
 @dataclass(frozen=True, slots=True)
 class HoldingFields:
-    """What an account holds of a contract, in the contract's currency."""
+    """What an account holds of a contract, in the contract's currency; None is sent as unset."""
 
     account: str
     contract: ContractFields
     quantity: Decimal
-    average_cost: Decimal
-    market_price: Decimal = Decimal(0)
-    market_value: Decimal = Decimal(0)
+    average_cost: Decimal | None
+    market_price: Decimal | None = Decimal(0)
+    market_value: Decimal | None = Decimal(0)
     unrealized: Decimal = Decimal(0)
     realized: Decimal = Decimal(0)
 
@@ -51,13 +51,14 @@ def portfolio(holding: HoldingFields) -> Fields:
     """A holding with its mark (7); it names no exchange but the listing one."""
     contract = holding.contract
     figures = (
-        *(holding.quantity, holding.market_price, holding.market_value),
-        *(holding.average_cost, holding.unrealized, holding.realized),
+        *(holding.market_price, holding.market_value, holding.average_cost),
+        *(holding.unrealized, holding.realized),
     )
     return (
         *("7", "8", str(contract.con_id), contract.symbol, contract.security_type, contract.expiry),
         *(number(contract.strike), contract.right, contract.multiplier, contract.listed_at, contract.currency),
-        *(contract.local_symbol, contract.trading_class, *(number(figure) for figure in figures), holding.account),
+        *(contract.local_symbol, contract.trading_class, number(holding.quantity)),
+        *(*(number_or_unset(figure) for figure in figures), holding.account),
     )
 
 
@@ -98,7 +99,7 @@ def position(holding: HoldingFields) -> Fields:
         *("61", "3", holding.account, str(contract.con_id), contract.symbol, contract.security_type),
         *(contract.expiry, number(contract.strike), contract.right, contract.multiplier, contract.listed_at),
         *(contract.currency, contract.local_symbol, contract.trading_class),
-        *(number(holding.quantity), number(holding.average_cost)),
+        *(number(holding.quantity), number_or_unset(holding.average_cost)),
     )
 
 
