@@ -142,7 +142,7 @@ def _check_live(settings: Settings, *, confirm_live: bool, broker: BrokerKind) -
     if not confirm_live:
         raise SafetyRefused(
             "mode live needs a second, explicit word",
-            next_step="add --yes in the terminal, or confirm_live to the run's parameters",
+            next_step="add --yes or --confirm-live in the terminal, or confirm_live to the run's parameters",
         )
     if not (settings.safety.require_confirm or settings.safety.live_without_approval):
         raise SafetyRefused(

@@ -145,7 +145,8 @@ def run(  # noqa: PLR0913 - one parameter per option of the command
     ] = False,
     paper: Annotated[bool, typer.Option("--paper", help="trade a paper account", rich_help_panel=MODE)] = False,
     live: Annotated[
-        bool, typer.Option("--live", help="trade real money; needs --yes as well", rich_help_panel=MODE)
+        bool,
+        typer.Option("--live", help="trade real money; needs --yes or --confirm-live as well", rich_help_panel=MODE),
     ] = False,
     yes: Annotated[
         bool,
@@ -155,6 +156,12 @@ def run(  # noqa: PLR0913 - one parameter per option of the command
     ] = False,
     pause: Annotated[
         bool, typer.Option("--pause", help="ask on the Prefect page instead of here", rich_help_panel=ASKING)
+    ] = False,
+    confirm_live: Annotated[
+        bool,
+        typer.Option(
+            "--confirm-live", help="live: confirm the mode, as --yes does, with --pause", rich_help_panel=ASKING
+        ),
     ] = False,
     account: Account = None,
     broker: Broker = BrokerKind.IBKR,
@@ -171,7 +178,7 @@ def run(  # noqa: PLR0913 - one parameter per option of the command
     from deployments.running import Terms, run_flow
     from tasks.request import Request
 
-    request = Request(csv, ini, mode, account, broker, market, overrides, confirm_live=yes)
+    request = Request(csv, ini, mode, account, broker, market, overrides, confirm_live=yes or confirm_live)
     sys.exit(run_flow(request, Terms(says_yes=yes, by_form=pause, as_json=as_json)))
 
 

@@ -86,6 +86,6 @@ Examples:
       ask in this terminal, then trade the paper account
   rebalance run --csv portfolios.csv --ini settings.ini --paper --yes --broker simulated
       rehearse it all without a gateway
-  rebalance run --csv portfolios.csv --ini settings.ini --live --yes --pause
+  rebalance run --csv portfolios.csv --ini settings.ini --live --confirm-live --pause
       trade real money, approved on the Prefect page
 """

@@ -40,8 +40,11 @@ def approver_for(request: Request, terms: Terms) -> Approver | None:
 
     Raises UsageError when nobody could answer, and what settings and safety rules refuse, before anything is started.
     """
-    if terms.by_form and terms.says_yes and request.mode is not Mode.LIVE:
-        raise UsageError("--pause asks and --yes has answered already", next_step="give one of them")
+    if terms.by_form and terms.says_yes:
+        raise UsageError(
+            "--pause asks and --yes has answered already",
+            next_step="give --pause with --confirm-live" if request.mode is Mode.LIVE else "give one of them",
+        )
     settings = request.files().settings()
     if not (request.mode.sends_orders and settings.safety.require_confirm):
         return None

@@ -32,7 +32,7 @@ MOST_PRESSES = 4
 
 # the lines of the first block of code of which every part can be seen without scrolling
 LINES_IN_SIGHT = """dialog => {
-  const code = dialog.querySelector("pre code") ?? dialog.querySelector("pre");
+  const code = dialog.querySelector("pre");
   const lines = code.innerText.trimEnd().split("\\n");
   const box = code.getBoundingClientRect();
   let [bottom, right] = [innerHeight, innerWidth];

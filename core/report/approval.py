@@ -1,7 +1,7 @@
 """The plan as people read it on Prefect's pages: above the approval form, and as the artifact of the run.
 
-The form's box is small even on a large screen, and on a phone it is 38 characters wide. So there are no headings in
-it, the orders are lines of text that cannot wrap, and what explains them is folded away below.
+The form's box is small even on a large screen, and on a phone it is 38 characters wide and 340 pixels high. So there
+are no headings in it, the orders are lines of small print that cannot wrap, and what explains them is folded below.
 """
 
 from __future__ import annotations
@@ -13,7 +13,18 @@ from core.masking import VISIBLE, mask_accounts
 from core.model import FxLeg, Mode, OutsideHolding, Plan, Side, TradeLine
 from core.money import ONE
 from core.report import formats
-from core.report.formats import bullets, code, columns, document, folded, html_code, html_list, shortened
+from core.report.formats import (
+    bullets,
+    code,
+    columns,
+    document,
+    folded,
+    html_code,
+    html_lines,
+    html_list,
+    shortened,
+    small,
+)
 from core.report.plan_tables import (
     account_figures,
     conversion_figures,
@@ -48,11 +59,11 @@ def approval_markdown(plan: Plan, warnings: Iterable[str], part: str = "plan") -
     `part` is what is asked about: "plan", "sells" or "buys".
     """
     asked = _Asked.about(plan, part)
+    told = plan_warnings(plan, warnings)
     text = document(
-        *_warnings(plan_warnings(plan, warnings)),
-        _summary(asked),
-        code(_order_lines(asked.largest)),
+        small(html_list(_first(told)), html_lines(_summary(asked)), html_code(_order_lines(asked.largest))),
         *_more(asked),
+        folded(f"All warnings ({len(told)})", html_list(told)) if _first(told) != told else "",
         _why(asked),
         folded("Every symbol: weights in %, drift in bps", html_code(_weights(plan))),
         _background(plan),
@@ -65,7 +76,7 @@ def plan_page(report: PreTrade) -> str:
     plan = report.plan
     asked = _Asked.about(plan, "plan")
     text = document(
-        _summary(asked),
+        "<br>".join(_summary(asked)),
         bullets(plan_warnings(plan, (*report.warnings, *gate_warnings(report.gates)))),
         code(_order_lines(asked)),
         "Every symbol: weights in %, drift in bps now and after the orders",
@@ -79,7 +90,7 @@ def plan_page(report: PreTrade) -> str:
 
 def plan_summary(plan: Plan) -> tuple[str, ...]:
     """The three lines that stand above the form, as plain text."""
-    return tuple(line.replace("**", "") for line in _summary(_Asked.about(plan, "plan")).split("<br>"))
+    return tuple(line.replace("**", "") for line in _summary(_Asked.about(plan, "plan")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,15 +123,15 @@ class _Asked:
         return [*first, *(_row(line) for line in self.lines if line.untargeted == untargeted)]
 
 
-def _warnings(warnings: tuple[str, ...]) -> tuple[str, ...]:
-    """The first warnings, short; all of them in full behind a line when that left anything out."""
-    short = [shortened(warning, WARNING_LENGTH) for warning in warnings[:MOST_WARNINGS]]
-    is_whole = tuple(short) == warnings
-    return (bullets(short), "" if is_whole else folded(f"All warnings ({len(warnings)})", html_list(warnings)))
+def _first(warnings: tuple[str, ...]) -> tuple[str, ...]:
+    """The first warnings, short, and how many more there are."""
+    short = tuple(shortened(warning, WARNING_LENGTH) for warning in warnings[:MOST_WARNINGS])
+    hidden = len(warnings) - len(short)
+    return (*short, f"and {hidden} more, below the orders") if hidden else short
 
 
-def _summary(asked: _Asked) -> str:
-    """Mode and account; what is traded; what it moves, costs and leaves. One paragraph of three lines."""
+def _summary(asked: _Asked) -> tuple[str, str, str]:
+    """Mode and account; what is traded; what it moves, costs and leaves: three lines, with what is bold in `**`."""
     plan, totals = asked.plan, asked.plan.totals
     until = f" · until {plan.expires_at:%H:%M} UTC" if plan.mode.sends_orders else ""
     only = "" if asked.part == "plan" else f"only the {asked.part}: "
@@ -128,12 +139,10 @@ def _summary(asked: _Asked) -> str:
         f"{formats.whole(amount)} {name}" for name, amount in sorted(totals.cash_after.items(), reverse=True)
     )
     cost = "under 1" if totals.spread_cost < ONE else f"≈ {formats.whole(totals.spread_cost)}"
-    return "<br>".join(
-        (
-            f"**{MODES[plan.mode]}** · account …{plan.account_id[-VISIBLE:]}{until}",
-            f"**{only}{_counts(asked)}**",
-            f"turnover {totals.turnover_pct:.0f} %, cost {cost} USD, cash after {left}",
-        )
+    return (
+        f"**{MODES[plan.mode]}** · account …{plan.account_id[-VISIBLE:]}{until}",
+        f"**{only}{_counts(asked)}**",
+        f"turnover {totals.turnover_pct:.0f} %, cost {cost} USD, cash after {left}",
     )
 
 

@@ -23,9 +23,11 @@ _NUMBER_FIRST = re.compile(r"([-+]?)(\d*)(.*)", re.DOTALL)
 _UNFOLDED = (
     (r"<details><summary>(.*)</summary>", r"**\1**\n"),
     (r"<p><b>(.*)</b></p>", r"\n\1:\n"),
+    (r"<p>(.*)</p>", r"\n\1\n"),
+    (r"</?b>", "**"),
     (r"<li>(.*)</li>", r"- \1"),
     (r"</?pre>", "```"),
-    (r"</?(?:ul|details)>", ""),
+    (r"</?(?:ul|details|small)>", ""),
     (r"<br>", "  \n"),
 )
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
@@ -191,6 +193,17 @@ def html_code(lines: Iterable[str]) -> str:
     """The lines as they are, in HTML; empty without any."""
     listed = [escape(line, quote=False) for line in lines]
     return "\n".join(("<pre>", *listed, "</pre>")) if listed else ""
+
+
+def html_lines(lines: Iterable[str]) -> str:
+    """A paragraph of HTML, a line each; what stands in `**` is bold."""
+    bold = (re.sub(r"[*]{2}(.+?)[*]{2}", r"<b>\1</b>", _html(line)) for line in lines)
+    return f"<p>{'<br>'.join(bold)}</p>"
+
+
+def small(*blocks: str) -> str:
+    """The blocks, which are HTML, in small print; like `folded`, one block of HTML without an empty line."""
+    return "\n".join(("<small>", *filter(None, blocks), "</small>"))
 
 
 def _shorten(value: Decimal, *, least: int) -> str:

@@ -260,14 +260,18 @@ def test_no_report_shows_the_account_whoever_wrote_it_down():
 
 def order_lines(text):
     """The lines of the orders that are in sight above the form."""
-    return text.split("```\n")[1].splitlines()
+    return text.split("<pre>\n")[1].split("\n</pre>")[0].splitlines()
 
 
 def test_the_approval_shows_warnings_then_the_summary_then_every_order():
     text = approval_markdown(sample_plan(), ["quotes are old"])
-    warning, summary, orders = text.index("quotes are old"), text.index("**PAPER** · account …567"), text.index("```")
+    warning, summary, orders = (
+        text.index("quotes are old"),
+        text.index("<b>PAPER</b> · account …567"),
+        text.index("<pre>"),
+    )
     assert warning < summary < orders < text.index("<details><summary>Why each order")
-    assert "**sell 2 (1 without a target), buy 1, convert 4,912 USD**" in text
+    assert "<b>sell 2 (1 without a target), buy 1, convert 4,912 USD</b>" in text
     assert "turnover 20 %, cost under 1 USD, cash after 12 USD, 1,295 CAD" in text
     assert "limit: mid - 0.25 spread" in text
     assert "0.5 of a share stays" in text
@@ -298,7 +302,7 @@ def test_no_order_is_lost_however_many_there_are(sides):
     else:
         assert {line.split()[1] for line in seen} == {line.symbol for line in lines[-8:]}
         assert f"**and {len(lines) - 8} more**" in text
-        assert len(text.split("<pre>\n")[1].split("\n</pre>")[0].splitlines()) == len(lines) + 1
+        assert len(text.split("<pre>\n")[2].split("\n</pre>")[0].splitlines()) == len(lines) + 1
 
 
 def test_the_orders_fit_a_phone():
@@ -307,22 +311,22 @@ def test_the_orders_fit_a_phone():
 
 def test_few_warnings_stand_above_the_orders_and_all_of_them_behind_a_line():
     warnings = [f"warning {number}: {'too long ' * number}" for number in range(1, 20)]
-    above, *_ = approval_markdown(plan(), warnings).split("**PAPER**")
-    short, folded = above.split("<details>")
-    assert [line[:11] for line in short.splitlines() if line] == ["- warning 1", "- warning 2"]
-    assert "All warnings (19)" in folded
+    above, below = approval_markdown(plan(), warnings).split("<b>PAPER</b>")
+    assert re.findall("warning [0-9]+", above) == ["warning 1", "warning 2"]
+    assert "and 17 more, below the orders" in above
+    folded = below.split("All warnings (19)")[1].split("</details>")[0]
     assert folded.count("warning ") == 19
 
 
 def test_a_question_about_one_stage_shows_its_orders_alone():
     text = approval_markdown(sample_plan(), (), "sells")
-    assert "**only the sells: sell 2 (1 without a target)**" in text
+    assert "<b>only the sells: sell 2 (1 without a target)</b>" in text
     assert not any("VTI" in line or "FX" in line for line in order_lines(text))
 
 
 def test_a_terminal_gets_everything_that_a_page_folds_away():
     text = formats.unfolded(approval_markdown(sample_plan(), ["<b> & c", "second", "third"]))
-    assert not re.search("</?(details|summary|ul|li|pre|p|br)>", text)
+    assert not re.search("</?(details|summary|small|ul|li|pre|p|br)>", text)
     assert "- <b> & c" in text
     assert "- third" in text
     assert "0.5 of a share stays" in text
@@ -352,7 +356,7 @@ def test_every_warning_stands_once_in_the_order_it_came_up():
 
 
 def test_a_live_plan_says_that_it_trades_real_money():
-    assert "**LIVE: REAL MONEY IS TRADED**" in approval_markdown(plan(mode=Mode.LIVE), ())
+    assert "<b>LIVE: REAL MONEY IS TRADED</b>" in approval_markdown(plan(mode=Mode.LIVE), ())
     assert "live: ORDERS TRADE REAL MONEY" in pre_trade_markdown(PreTrade(plan=plan(mode=Mode.LIVE)))
 
 
@@ -368,7 +372,7 @@ def test_a_market_conversion_is_called_mkt():
 
 
 def test_a_plan_that_trades_nothing_can_still_be_read():
-    assert "**nothing to trade**" in approval_markdown(plan(still_line()), ())
+    assert "<b>nothing to trade</b>" in approval_markdown(plan(still_line()), ())
 
 
 def test_the_failure_that_gives_the_exit_code_stands_first_with_its_next_step():

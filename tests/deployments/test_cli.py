@@ -56,6 +56,7 @@ def rebalance(monkeypatch, capsys, folder):
 
 FILES = ("--csv", "portfolios.csv", "--ini", "settings.ini")
 FAKE = (*FILES, "--broker", "fake")
+LIVE = ("--live", "--set", "safety.paper_only=false", "--account", "U1234567", "--broker", "ibkr")
 
 
 def one_line(ended: Ended) -> str:
@@ -142,9 +143,20 @@ def test_an_unknown_setting_is_refused_with_the_one_that_was_meant(rebalance):
         (("--paper", "--live"), "--paper and --live exclude each other"),
         (("--paper",), "add --yes (paper) or --pause"),
         (("--paper", "--pause"), "--pause needs a Prefect server"),
+        (("--paper", "--pause", "--yes"), "--pause asks and --yes has answered already"),
+        ((*LIVE, "--pause", "--yes"), "give --pause with --confirm-live"),
+        ((*LIVE, "--pause", "--confirm-live"), "--pause needs a Prefect server"),
         (("--set", "min_order_usd"), "write --set section.key=value"),
     ],
-    ids=["two modes", "nobody to ask", "a form without a server", "a setting without its section"],
+    ids=[
+        "two modes",
+        "nobody to ask",
+        "a form without a server",
+        "a form that is answered already",
+        "the same in live",
+        "live with its second word",
+        "a setting without its section",
+    ],
 )
 def test_what_cannot_be_meant_is_refused_with_2_before_anything_is_started(rebalance, words, said):
     with temporary_settings(restore_defaults={PREFECT_API_URL}):
