@@ -143,7 +143,7 @@ def fx_market(
     warning = "USD.CAD: stale quote" if is_old else None
     if market:
         return _rates(market.mid, market.ask, funding, warning)
-    price = None if sends_orders else price_of(quote, quotes)
+    price = None if sends_orders else price_of(quote, quotes, now)
     if price is None:
         return FxMarket(why_not="no usable bid and ask")
     return _rates(price.value, price.value, funding, f"USD.CAD: no usable bid and ask, planned at {price.source.value}")

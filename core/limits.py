@@ -182,8 +182,7 @@ class _Desk(NamedTuple):
         if self.is_escalated:
             return self.escalated("stale quote counts as wide")
         spread = market.spread
-        # spread in bps of mid > wide_spread_bps, without division
-        if spread * BPS > rules.wide_spread_bps * mid:
+        if market.is_wide(rules.wide_spread_bps):
             return self.escalated(f"spread {market.spread_bps:.1f} bps is wide (over {_text(rules.wide_spread_bps)})")
         part = rules.buy_offset_frac if way.side is Side.BUY else rules.sell_offset_frac
         wanted = nearest_tick(way.side, self.ticks, way.costlier(mid, part * spread))

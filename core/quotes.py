@@ -1,18 +1,21 @@
 """What a quote is worth: its best bid and offer, the price that values a holding, and whether it is too old.
 
 A value ≤ 0 is absent, like None. A crossed quote (bid above ask) and a halted symbol have no usable bid
-and ask, alone or together, but their last trade may still value a holding.
+and ask, alone or together, but their last trade may still value a holding. A last trade outside a market that is
+fresh and not wide is no price: an old print, or one from before a split.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from core.model import Price, PriceSource, Quote, QuoteRules
+from core.model import MarketDataType, Price, PriceSource, Quote, QuoteRules
 from core.money import BPS, ZERO
+from core.wording import price_text
 
 Source = tuple[PriceSource, Callable[[Quote], Decimal | None]]
 
@@ -37,6 +40,10 @@ class Nbbo(NamedTuple):
     def spread_bps(self) -> Decimal:
         """The spread in bps of the mid; 99.99 to 100.01 is 2."""
         return self.spread * BPS / self.mid
+
+    def is_wide(self, most_bps: Decimal) -> bool:
+        """Whether the spread is strictly above `most_bps` of the mid; compared without division."""
+        return self.spread * BPS > most_bps * self.mid
 
 
 def nbbo(quote: Quote) -> Nbbo | None:
@@ -69,22 +76,30 @@ def usable_sides(quote: Quote) -> tuple[Decimal | None, Decimal | None]:
     return (None, None) if is_crossed or quote.is_halted else (bid, ask)
 
 
-def price_of(quote: Quote, rules: QuoteRules) -> Price | None:
+def price_of(quote: Quote, rules: QuoteRules, now: datetime) -> Price | None:
     """The price that values a holding and where it came from, or None when there is none.
 
     The chain last → midpoint → bidask (the bid, else the ask) starts at `rules.price_source` and goes
-    round once. A snapshot is always valued by its last, else its mid, else its bid or ask, with source
-    SNAPSHOT, and only when `rules.fallback_to_snapshot`.
+    round once, past a last trade that the market contradicts. A snapshot is always valued by its last, else its mid,
+    else its bid or ask, with source SNAPSHOT, and only when `rules.fallback_to_snapshot`.
     """
-    if quote.is_snapshot:
-        found = _first(quote, CHAIN) if rules.fallback_to_snapshot else None
-        return Price(found.value, PriceSource.SNAPSHOT) if found else None
-    return _first(quote, CHAIN_FROM[rules.price_source])
+    if quote.is_snapshot and not rules.fallback_to_snapshot:
+        return None
+    note = ""
+    for source, value_of in CHAIN if quote.is_snapshot else CHAIN_FROM[rules.price_source]:
+        value = value_of(quote)
+        if value is None:
+            continue
+        if source is PriceSource.LAST and (contradiction := _why_no_last(quote, rules, now)):
+            note = contradiction
+            continue
+        return _as_price(quote, source, value, note)
+    return None
 
 
 def lacks_price(quote: Quote, rules: QuoteRules) -> bool:
-    """Whether nothing in `quote` can value a holding, so that a snapshot should be asked for."""
-    return price_of(quote, rules) is None
+    """Whether nothing in `quote` can value a holding, at whatever time; a snapshot should be asked for then."""
+    return price_of(quote, rules, quote.taken_at) is None
 
 
 def is_stale(quote: Quote, rules: QuoteRules, now: datetime) -> bool:
@@ -97,12 +112,64 @@ def needs_another_look(quote: Quote, rules: QuoteRules, now: datetime) -> bool:
     return is_stale(quote, rules, now) or nbbo(quote) is None
 
 
-def _first(quote: Quote, chain: Iterable[Source]) -> Price | None:
-    for source, value_of in chain:
-        value = value_of(quote)
-        if value is not None:
-            return Price(value, source)
-    return None
+def completed(streamed: Quote, snapshot: Quote, rules: QuoteRules) -> Quote:
+    """`streamed` with what only `snapshot` knows; the snapshot itself where the stream has no price at all.
+
+    Bid and ask come together from a snapshot that has both, with their time and their data type. From one that has
+    not, a last trade or a side fills the gap, and the older of the two times counts.
+    """
+    if lacks_price(streamed, rules):
+        return streamed if lacks_price(snapshot, rules) else snapshot
+    filled: dict[str, Any] = {}
+    if _last(streamed) is None and _last(snapshot) is not None:
+        filled["last"] = snapshot.last
+    market = nbbo(snapshot) if nbbo(streamed) is None else None
+    if market:
+        filled |= market._asdict()
+    elif nbbo(streamed) is None:
+        filled |= _missing_sides(streamed, snapshot)
+    if not filled:
+        return streamed
+    return replace(
+        streamed,
+        **filled,
+        taken_at=snapshot.taken_at if market else min(streamed.taken_at, snapshot.taken_at),
+        data_type=streamed.data_type
+        if snapshot.data_type is MarketDataType.LIVE and not market
+        else snapshot.data_type,
+        filled=frozenset(filled),
+    )
+
+
+def _missing_sides(streamed: Quote, snapshot: Quote) -> dict[str, Decimal]:
+    """The sides that the stream lacks, halted apart, and the snapshot has."""
+    if streamed.is_halted:
+        return {}
+    sides = zip(("bid", "ask"), usable_sides(streamed), usable_sides(snapshot), strict=True)
+    return {name: theirs for name, ours, theirs in sides if ours is None and theirs is not None}
+
+
+def _why_no_last(quote: Quote, rules: QuoteRules, now: datetime) -> str:
+    """Why the last trade is no price, with its numbers: a market that is fresh and not wide has left it behind."""
+    market, last = nbbo(quote), quote.last
+    if market is None or last is None or market.bid <= last <= market.ask:
+        return ""
+    if is_stale(quote, rules, now) or market.is_wide(rules.wide_spread_bps):
+        return ""
+    return f"last {price_text(last)} outside {price_text(market.bid)}–{price_text(market.ask)}"
+
+
+def _as_price(quote: Quote, source: PriceSource, value: Decimal, note: str) -> Price:
+    """The price with its source; one that a snapshot supplied says so, and which of the chain it is."""
+    if quote.is_snapshot:
+        return Price(value, PriceSource.SNAPSHOT, f"{source}, {note}" if note else "")
+    if source is PriceSource.BIDASK:
+        names = {"ask" if usable_sides(quote)[0] is None else "bid"}
+    else:
+        names = {"last"} if source is PriceSource.LAST else {"bid", "ask"}
+    if names & quote.filled:
+        return Price(value, PriceSource.SNAPSHOT, f"{source}, {note}" if note else source.value)
+    return Price(value, source, note)
 
 
 def _present(value: Decimal | None) -> Decimal | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeVar
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_exponential
@@ -30,7 +30,7 @@ from core.model import (
     Symbol,
     Targets,
 )
-from core.quotes import lacks_price, nbbo, needs_another_look
+from core.quotes import completed, lacks_price, nbbo, needs_another_look
 
 T = TypeVar("T")
 
@@ -182,25 +182,6 @@ class Reader:
             return {}
         what = "asking for snapshots" if is_snapshot else "asking for quotes"
         return dict(await self.read(what, lambda: self._broker.quotes(contracts, is_snapshot=is_snapshot)))
-
-
-def completed(streamed: Quote, snapshot: Quote, rules: QuoteRules) -> Quote:
-    """`streamed` with what only `snapshot` knows.
-
-    Without any price that values a holding it gives way to the snapshot. With a price but no usable bid
-    and ask it takes those two, their time and their data type from a snapshot that has both.
-    """
-    if lacks_price(streamed, rules):
-        return snapshot if _says_anything(snapshot) else streamed
-    if nbbo(streamed) is not None or nbbo(snapshot) is None:
-        return streamed
-    return replace(
-        streamed,
-        bid=snapshot.bid,
-        ask=snapshot.ask,
-        taken_at=snapshot.taken_at,
-        data_type=snapshot.data_type,
-    )
 
 
 async def _nothing() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 
 from core.errors import DataRefused, MarketDataMissing
@@ -32,6 +33,7 @@ from core.model import (
 )
 from core.money import HUNDRED, ONE, ZERO, Money, plain
 from core.quotes import price_of
+from core.wording import price_text
 
 Rates = Mapping[Currency, Decimal]
 
@@ -51,8 +53,9 @@ def value_account(
     contracts: Mapping[Symbol, Contract],
     quotes: Mapping[Symbol, Quote],
     rules: PlanRules,
+    now: datetime,
 ) -> Valuation:
-    """The account as planning sees it, everything in USD.
+    """The account as planning sees it at `now`, everything in USD.
 
     `contracts` covers every target and every held USD ETF. Raises DataRefused for a short ETF, a missing
     exchange rate, a NetLiq too far from the broker's, or nothing to invest; MarketDataMissing naming
@@ -60,7 +63,7 @@ def value_account(
     """
     _refuse_shorts(snapshot.positions)
     holdings = _sort_out(snapshot, targets, contracts, rules.valuation.untargeted)
-    prices = _prices(holdings.held, quotes, rules.quotes)
+    prices = _prices(holdings.held, quotes, rules.quotes, now)
     rates = snapshot.rates
     cash = _cash(snapshot)
     in_etfs = sum((shares * prices[symbol].value for symbol, shares in holdings.held.items()), ZERO)
@@ -68,6 +71,7 @@ def value_account(
     in_cash = sum((in_usd(amount, currency, rates) for currency, amount in cash.items()), ZERO)
     net_liq = in_cash + in_etfs + in_outside
     broker_net_liq = _usd(snapshot.net_liq, rates)
+    marks = _mark_warnings(snapshot.positions, contracts, prices, rules.valuation.max_mark_gap_pct)
     buffer = net_liq * rules.valuation.cash_buffer_pct / HUNDRED
     _refuse_empty(net_liq, buffer, in_outside)
     return Valuation(
@@ -85,7 +89,7 @@ def value_account(
         excess_liquidity=_usd(snapshot.excess_liquidity, rates),
         maintenance_margin=_usd(snapshot.maintenance_margin, rates),
         buying_power=_usd(snapshot.buying_power, rates),
-        warnings=_gap_warnings(net_liq, broker_net_liq, rules.valuation.max_net_liq_gap_pct),
+        warnings=(*marks, *_gap_warnings(net_liq, broker_net_liq, marks, rules.valuation.max_net_liq_gap_pct)),
     )
 
 
@@ -188,13 +192,15 @@ def _why_outside(
     return "no target, and [rebalance] untargeted = hold" if untargeted is Untargeted.HOLD else None
 
 
-def _prices(universe: Iterable[Symbol], quotes: Mapping[Symbol, Quote], rules: QuoteRules) -> Mapping[Symbol, Price]:
+def _prices(
+    universe: Iterable[Symbol], quotes: Mapping[Symbol, Quote], rules: QuoteRules, now: datetime
+) -> Mapping[Symbol, Price]:
     """The price of every symbol by the source chain. Raises MarketDataMissing naming all that have none."""
     prices = {}
     missing = []
     for symbol in universe:
         quote = quotes.get(symbol)
-        price = price_of(quote, rules) if quote else None
+        price = price_of(quote, rules, now) if quote else None
         if price is None:
             missing.append(symbol)
         else:
@@ -213,8 +219,28 @@ def _cash(snapshot: AccountSnapshot) -> Mapping[Currency, Decimal]:
     return {currency: snapshot.cash.get(currency, ZERO) for currency in currencies}
 
 
-def _gap_warnings(net_liq: Decimal, broker: Decimal, max_gap_pct: Decimal) -> tuple[str, ...]:
-    """A warning when our NetLiq is more than 1 % from the broker's; DataRefused above `max_gap_pct`."""
+def _mark_warnings(
+    positions: Iterable[Position], contracts: Mapping[Symbol, Contract], prices: Mapping[Symbol, Price], most: Decimal
+) -> tuple[str, ...]:
+    """A warning for each holding of the universe whose price is more than `most` % from the broker's own mark."""
+    by_con_id = {contracts[symbol].con_id: symbol for symbol in prices}
+    warnings = []
+    for position in positions:
+        symbol, mark = by_con_id.get(position.contract.con_id), position.market_price
+        if symbol is None or not position.quantity or not mark or mark < 0:
+            continue
+        price = prices[symbol]
+        gap = abs(price.value - mark) * HUNDRED
+        if gap > most * mark:
+            warnings.append(
+                f"{symbol}: our price {price_text(price.value)} ({price.source_text}) is {gap / mark:.1f} % from the"
+                f" broker's own mark {price_text(mark)}, more than {plain(most)} %: look for a split or an old print"
+            )
+    return tuple(sorted(warnings))
+
+
+def _gap_warnings(net_liq: Decimal, broker: Decimal, marks: tuple[str, ...], max_gap_pct: Decimal) -> tuple[str, ...]:
+    """A warning when our NetLiq is more than 1 % from the broker's; DataRefused, with `marks`, above `max_gap_pct`."""
     gap = abs(net_liq - broker) * HUNDRED
     if gap <= abs(broker) and gap <= max_gap_pct * abs(broker):
         return ()
@@ -222,7 +248,7 @@ def _gap_warnings(net_liq: Decimal, broker: Decimal, max_gap_pct: Decimal) -> tu
     text = f"our NetLiq {net_liq:.2f} USD and the broker's {broker:.2f} USD are {by} apart"
     if gap > max_gap_pct * abs(broker):
         raise DataRefused(
-            f"{text}, more than {plain(max_gap_pct)} %",
+            "; ".join((f"{text}, more than {plain(max_gap_pct)} %", *marks)),
             next_step="compare prices and positions with TWS; the limit is [safety] max_net_liq_gap_pct",
         )
     return (text,)

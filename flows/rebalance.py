@@ -173,7 +173,7 @@ def changed(run: Run, plan: Plan, observed: PlanInputs, now: PlanInputs) -> tupl
 
 def prices_moved(run: Run, plan: Plan, now: PlanInputs) -> tuple[str, ...]:
     """The prices of the plan's trades that moved further than an approval holds."""
-    return price_moves(plan, now.quotes, run.rules.quotes, run.settings.approval.max_price_move_bps)
+    return price_moves(plan, now, run.rules, run.settings.approval.max_price_move_bps)
 
 
 async def trade(run: Run, plan: Plan, now: PlanInputs, deadline: Deadline) -> None:

@@ -47,9 +47,10 @@ async def gate_account(run: Run, snapshot: AccountSnapshot) -> None:
 @step("Gate: quotes")
 async def gate_quotes(run: Run, contracts: Mapping[Symbol, Contract], quotes: Mapping[Symbol, Quote]) -> None:
     """Check the quotes and the prices that planning will take from them. Raises DataRefused."""
-    found = {symbol: price_of(quote, run.rules.quotes) for symbol, quote in quotes.items()}
+    now = run.broker.now()
+    found = {symbol: price_of(quote, run.rules.quotes, now) for symbol, quote in quotes.items()}
     prices = {symbol: price for symbol, price in found.items() if price is not None}
-    frame = frames.quotes(quotes, prices, contracts.keys(), run.broker.now())
+    frame = frames.quotes(quotes, prices, contracts.keys(), now)
     checks = QuoteChecks(stale_seconds=run.settings.limits.stale_quote_seconds)
     await _pass(run, "quotes", frame, lambda: quotes_suite(checks))
 

@@ -87,7 +87,7 @@ async def review_account(run: Run) -> None:
     for change in unexplained_changes(before, after, fills):
         run.warn(change)
     quotes = await take_quotes(run, plan.contracts)
-    valuation = value_account(after, plan.targets, plan.contracts, quotes, run.rules)
+    valuation = value_account(after, plan.targets, plan.contracts, quotes, run.rules, run.broker.now())
     run.valuation_after = valuation
     # a symbol sold out that has no target has left the universe: nothing is held of it, nothing is wanted
     run.residual_drift_bps = {line.symbol: ZERO for line in plan.lines} | {

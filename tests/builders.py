@@ -87,6 +87,7 @@ def quote_rules(**changes: object) -> QuoteRules:
         "fallback_to_snapshot": True,
         "stale_after": timedelta(seconds=10),
         "stale_action": StaleAction.REFUSE,
+        "wide_spread_bps": D(50),
     }
     return QuoteRules(**(values | changes))  # type: ignore[arg-type]  # a builder takes any field
 

@@ -78,6 +78,7 @@ def valuation_rules(**changes: object) -> ValuationRules:
         "cash_buffer_pct": ZERO,
         "untargeted": Untargeted.SELL,
         "max_net_liq_gap_pct": D(5),
+        "max_mark_gap_pct": D(5),
     }
     return ValuationRules(**(values | changes))  # type: ignore[arg-type]  # a builder takes any field
 

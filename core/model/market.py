@@ -43,7 +43,8 @@ class Contract:
 class Quote:
     """What the market said of a symbol at `taken_at`; None is an absent value, never a zero or −1.
 
-    Prices are in the contract's currency (USD.CAD: CAD per USD). A snapshot answers one request instead of streaming.
+    Prices are in the contract's currency (USD.CAD: CAD per USD). A snapshot answers one request instead of streaming;
+    `filled` are the prices (bid, ask, last) of a stream that a snapshot had to supply.
     """
 
     symbol: Symbol
@@ -55,11 +56,18 @@ class Quote:
     data_type: MarketDataType = MarketDataType.LIVE
     is_halted: bool = False
     is_snapshot: bool = False
+    filled: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """A valuation price (contract currency per share) and where it came from."""
+    """A valuation price (contract currency per share) and where it came from; `note` says what was passed over."""
 
     value: Decimal
     source: PriceSource
+    note: str = ""
+
+    @property
+    def source_text(self) -> str:
+        """`last`, or `midpoint (last 108.00 outside 100.00–100.01)`."""
+        return f"{self.source} ({self.note})" if self.note else self.source.value

@@ -35,12 +35,13 @@ class PortfolioRules:
 
 @dataclass(frozen=True, slots=True)
 class QuoteRules:
-    """How a quote becomes a price, and when it is too old."""
+    """How a quote becomes a price, and when it is too old or too wide to contradict a last trade."""
 
     price_source: PriceSource
     fallback_to_snapshot: bool
     stale_after: timedelta
     stale_action: StaleAction
+    wide_spread_bps: Decimal
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,7 @@ class ValuationRules:
     cash_buffer_pct: Decimal
     untargeted: Untargeted
     max_net_liq_gap_pct: Decimal
+    max_mark_gap_pct: Decimal
 
 
 @dataclass(frozen=True, slots=True)

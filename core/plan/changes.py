@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from decimal import Decimal
 
-from core.model import AccountSnapshot, Plan, Quote, QuoteRules, Symbol
+from core.model import AccountSnapshot, Plan, PlanRules, Symbol
 from core.money import BPS, ZERO
+from core.plan.inputs import PlanInputs
 from core.quotes import price_of
 from core.wording import price_text
 
@@ -28,11 +28,11 @@ def account_changes(before: AccountSnapshot, now: AccountSnapshot) -> tuple[str,
     return tuple(changes)
 
 
-def price_moves(plan: Plan, quotes: Mapping[Symbol, Quote], rules: QuoteRules, most_bps: Decimal) -> tuple[str, ...]:
+def price_moves(plan: Plan, fresh: PlanInputs, rules: PlanRules, most_bps: Decimal) -> tuple[str, ...]:
     """The traded symbols whose price moved more than `most_bps` from the plan's, or that have none now, in words."""
     moves = []
     for line in (*plan.sells, *plan.buys):
-        price = price_of(quotes[line.symbol], rules)
+        price = price_of(fresh.quotes[line.symbol], rules.quotes, fresh.now)
         if price is None:
             moves.append(f"{line.symbol}: no price now")
         elif abs(price.value - line.price.value) * BPS > most_bps * line.price.value:

@@ -95,7 +95,7 @@ def make_plan(inputs: PlanInputs, rules: PlanRules) -> Plan:
 
 
 def _open_case(inputs: PlanInputs, rules: PlanRules) -> _Case:
-    valuation = value_account(inputs.snapshot, inputs.targets, inputs.contracts, inputs.quotes, rules)
+    valuation = value_account(inputs.snapshot, inputs.targets, inputs.contracts, inputs.quotes, rules, inputs.now)
     refuse_unfit_quotes(valuation.held, inputs, rules)
     drifts = measure(inputs.targets, valuation, rules.trigger)
     market = FxMarket(why_not="conversion is switched off")

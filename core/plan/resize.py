@@ -27,7 +27,7 @@ def resize_buys(plan: Plan, fresh: PlanInputs, rules: PlanRules) -> tuple[TradeL
     approved = {line.symbol: line for line in plan.buys}
     if not approved:
         return ()
-    valuation = value_account(fresh.snapshot, plan.targets, fresh.contracts, fresh.quotes, rules)
+    valuation = value_account(fresh.snapshot, plan.targets, fresh.contracts, fresh.quotes, rules, fresh.now)
     drifts = measure(plan.targets, valuation, rules.trigger)
     investable = plan.valuation.investable
     wanted = [_now(drift, approved[drift.symbol], investable) for drift in drifts if drift.symbol in approved]

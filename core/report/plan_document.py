@@ -115,7 +115,7 @@ def _line(line: TradeLine) -> dict[str, Any]:
         "quantity": count(line.quantity),
         "held": count(line.held),
         "price": number(line.price.value),
-        "price_source": line.price.source,
+        "price_source": line.price.source_text,
         "target": number(line.target),
         "current": number(line.current),
         "drift_bps": number(line.drift_bps),

@@ -208,7 +208,7 @@ def _pre_trade_row(line: TradeLine) -> PreTradeRow:
         share_delta=formats.shares(signed_quantity(line)),
         side=line.side or "",
         est_notional=formats.money(line.dollars),
-        price_source=line.price.source,
+        price_source=line.price.source_text,
         limit_price=formats.price(line.limit.limit_price) if line.side and line.limit else "",
         reason=line.reason,
     )

@@ -125,6 +125,7 @@ class Settings(BaseModel):
                 cash_buffer_pct=self.rebalance.cash_buffer_pct,
                 untargeted=self.rebalance.untargeted,
                 max_net_liq_gap_pct=self.safety.max_net_liq_gap_pct,
+                max_mark_gap_pct=self.pricing.max_mark_gap_pct,
             ),
             trigger=TriggerRules(
                 mode=self.rebalance.trigger_mode,
@@ -168,6 +169,7 @@ class Settings(BaseModel):
             fallback_to_snapshot=self.pricing.fallback_to_snapshot,
             stale_after=timedelta(seconds=self.limits.stale_quote_seconds),
             stale_action=StaleAction.WARN if stale is StaleAction.REFUSE and not mode.sends_orders else stale,
+            wide_spread_bps=self.limits.wide_spread_bps,
         )
 
     def _sizing_rules(self) -> SizingRules:

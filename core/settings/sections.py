@@ -153,6 +153,9 @@ class PricingSection(Section):
         PriceSource.LAST, description="where the chain of sources starts that values a holding"
     )
     fallback_to_snapshot: Switch = Field(default=True, description="ask for a snapshot when the chain finds no price")
+    max_mark_gap_pct: Number = Field(
+        Decimal(5), gt=0, description="our price of a holding further from the broker's own mark is a red warning"
+    )
 
 
 class FxSection(Section):

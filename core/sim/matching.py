@@ -82,12 +82,23 @@ def middle(values: Values) -> Decimal | None:
 
 
 def mark(quote: SimQuote) -> Decimal | None:
-    """What the broker values the symbol at: last, mid or one side, then the same of a snapshot, then the close."""
+    """What the broker values the symbol at: last, mid or one side, then the same of a snapshot, then the close.
+
+    IBKR's own mark is the last trade, or the side that it lies beyond.
+    """
     for values in (quote.values, quote.snapshot or Values()):
-        found = present(values.last) or middle(values) or present(values.bid) or present(values.ask)
+        found = _marked(values) or middle(values) or present(values.bid) or present(values.ask)
         if found is not None:
             return found
     return present(quote.previous_close)
+
+
+def _marked(values: Values) -> Decimal | None:
+    """The last trade, brought between bid and ask."""
+    last, bid, ask = present(values.last), present(values.bid), present(values.ask)
+    if last is None or bid is None or ask is None or bid > ask:
+        return last
+    return min(max(last, bid), ask)
 
 
 def rate_of(quote: SimQuote) -> Decimal | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 
@@ -75,6 +76,7 @@ class Arrival:
     """An order that reached the exchange, and what was there at that moment: other orders at work, the account."""
 
     order: Order
+    at: datetime
     beside: tuple[OrderRef, ...]
     cash: Mapping[Currency, Decimal]
     held: Mapping[Symbol, Decimal]
@@ -94,6 +96,7 @@ class Venue(Exchange):
         self.arrivals.append(
             Arrival(
                 order,
+                self.now,
                 tuple(each.order_ref for each in self.working()),
                 dict(self.books.cash),
                 {symbol: position.quantity for symbol, position in self.books.positions.items()},

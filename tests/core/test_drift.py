@@ -15,7 +15,7 @@ from core.valuation import value_account
 
 def lines(weights, snapshot, *quotes, **rules):
     inputs = case(weights, snapshot, *quotes)
-    valuation = value_account(snapshot, inputs.targets, inputs.contracts, inputs.quotes, plan_rules())
+    valuation = value_account(snapshot, inputs.targets, inputs.contracts, inputs.quotes, plan_rules(), inputs.now)
     return {line.symbol: line for line in measure(inputs.targets, valuation, trigger_rules(**rules))}
 
 

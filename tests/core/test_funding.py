@@ -216,7 +216,7 @@ def test_a_conversion_covers_the_shortfall_or_takes_all_there_is(cost, cad, mid,
 def value(snapshot, weights=None, **rules):
     inputs = case(weights or {"A": "1"}, snapshot)
     planned = plan_rules(valuation=valuation_rules(**rules))
-    return value_account(snapshot, inputs.targets, inputs.contracts, inputs.quotes, planned)
+    return value_account(snapshot, inputs.targets, inputs.contracts, inputs.quotes, planned, inputs.now)
 
 
 @pytest.mark.parametrize(
@@ -343,7 +343,7 @@ def test_a_target_that_borrows_may_owe_its_cash_weight_and_keeps_no_buffer(usd, 
     own = account(held("A", str((10000 - int(usd)) // 20), "20"), cash={USD: usd})
     inputs = case({"A": "1.5", "CASH": "-0.5"}, own, at("A", "20"))
     planned = plan_rules(valuation=valuation_rules(cash_buffer_pct=D(1)))
-    found = value_account(own, inputs.targets, inputs.contracts, inputs.quotes, planned)
+    found = value_account(own, inputs.targets, inputs.contracts, inputs.quotes, planned, inputs.now)
     proceeds = Proceeds(sells=D(sells), value=D(sells))
     assert budget_for(found, levered(), proceeds, NO_COSTS, margin()).money == D(money)
 

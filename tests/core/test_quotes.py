@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from core.model import Price, PriceSource
 from core.money import D
-from core.quotes import is_stale, lacks_price, nbbo, needs_another_look, price_of, usable_sides, why_no_nbbo
+from core.quotes import completed, is_stale, lacks_price, nbbo, needs_another_look, price_of, usable_sides, why_no_nbbo
 
 LAST, MIDPOINT, BIDASK, SNAPSHOT = (
     PriceSource.LAST,
@@ -79,21 +80,21 @@ def test_a_sound_market_needs_no_excuse():
     ],
 )
 def test_the_chain_starts_at_the_chosen_source_and_goes_round_once(start, bid, ask, last, value, source):
-    found = price_of(of(bid, ask, last), quote_rules(price_source=start))
+    found = price_of(of(bid, ask, last), quote_rules(price_source=start), NOW)
     assert found == Price(D(value), source)
 
 
 @pytest.mark.parametrize("start", [LAST, MIDPOINT, BIDASK])
 @pytest.mark.parametrize("broken", [of("101", "99", "100"), of("99", "101", "100", is_halted=True)])
 def test_a_crossed_or_halted_quote_is_valued_by_its_last_only(start, broken):
-    assert price_of(broken, quote_rules(price_source=start)) == Price(D(100), LAST)
+    assert price_of(broken, quote_rules(price_source=start), NOW) == Price(D(100), LAST)
     assert usable_sides(broken) == (None, None)
 
 
 @pytest.mark.parametrize("start", [LAST, MIDPOINT, BIDASK])
 @pytest.mark.parametrize("broken", [of("101", "99"), of("99", "101", is_halted=True), of(), of("0", "0", "0")])
 def test_without_a_last_a_crossed_halted_or_empty_quote_has_no_price(start, broken):
-    assert price_of(broken, quote_rules(price_source=start)) is None
+    assert price_of(broken, quote_rules(price_source=start), NOW) is None
     assert lacks_price(broken, quote_rules(price_source=start))
 
 
@@ -103,19 +104,109 @@ def test_without_a_last_a_crossed_halted_or_empty_quote_has_no_price(start, brok
     [("99", "101", "100.5", "100.5"), ("99", "101", None, "100"), ("99", None, None, "99"), (None, "101", None, "101")],
 )
 def test_a_snapshot_is_valued_by_last_then_mid_then_a_side_wherever_the_chain_starts(start, bid, ask, last, value):
-    found = price_of(of(bid, ask, last, is_snapshot=True), quote_rules(price_source=start))
+    found = price_of(of(bid, ask, last, is_snapshot=True), quote_rules(price_source=start), NOW)
     assert found == Price(D(value), SNAPSHOT)
 
 
 def test_a_snapshot_does_not_count_unless_the_fallback_is_on():
     snapshot = of("99", "101", "100", is_snapshot=True)
-    assert price_of(snapshot, quote_rules(fallback_to_snapshot=False)) is None
+    assert price_of(snapshot, quote_rules(fallback_to_snapshot=False), NOW) is None
     assert lacks_price(snapshot, quote_rules(fallback_to_snapshot=False))
     assert not lacks_price(snapshot, quote_rules())
 
 
 def test_an_empty_snapshot_has_no_price():
-    assert price_of(of(is_snapshot=True), quote_rules()) is None
+    assert price_of(of(is_snapshot=True), quote_rules(), NOW) is None
+
+
+# --- a last trade that the market contradicts
+
+
+@pytest.mark.parametrize(("last", "text"), [("108", "108.00"), ("99.99", "99.99"), ("500.1", "500.10")])
+def test_a_last_outside_a_fresh_market_that_is_not_wide_is_no_price_and_the_source_says_so(last, text):
+    found = price_of(of("100.00", "100.01", last), quote_rules(), NOW)
+    assert (found.value, found.source) == (D("100.005"), MIDPOINT)
+    assert found.source_text == f"midpoint (last {text} outside 100.00–100.01)"
+
+
+@pytest.mark.parametrize("last", ["100.00", "100.005", "100.01"])
+def test_a_last_at_or_between_bid_and_ask_is_the_price(last):
+    found = price_of(of("100.00", "100.01", last), quote_rules(), NOW)
+    assert (found, found.source_text) == (Price(D(last), LAST), "last")
+
+
+@pytest.mark.parametrize(
+    "weak",
+    [
+        of("100.00", "100.01", "108", taken_at=NOW - timedelta(seconds=11)),
+        of("99.70", "100.30", "108"),
+        of("100.01", "100.00", "108"),
+        of("100.00", "100.01", "108", is_halted=True),
+        of("100.00", None, "108"),
+    ],
+    ids=["stale", "wide", "crossed", "halted", "one-sided"],
+)
+def test_a_market_that_is_itself_in_doubt_contradicts_no_last(weak):
+    assert price_of(weak, quote_rules(), NOW) == Price(D(108), LAST)
+
+
+def test_a_spread_of_exactly_the_wide_mark_still_contradicts_a_last():
+    found = price_of(of("99.75", "100.25", "108"), quote_rules(), NOW)
+    assert (found.value, found.source) == (D(100), MIDPOINT)
+
+
+@pytest.mark.parametrize(("start", "value"), [(MIDPOINT, "100.005"), (BIDASK, "100")])
+def test_where_the_chain_does_not_reach_the_last_nothing_is_said_of_it(start, value):
+    found = price_of(of("100.00", "100.01", "108"), quote_rules(price_source=start), NOW)
+    assert (found.value, found.source_text) == (D(value), start.value)
+
+
+def test_a_snapshot_whose_last_is_outside_its_market_is_valued_by_its_middle():
+    found = price_of(of("100.00", "100.01", "108", is_snapshot=True), quote_rules(), NOW)
+    assert found.source_text == "snapshot (midpoint, last 108.00 outside 100.00–100.01)"
+
+
+# --- stream and snapshot together
+
+LATER = NOW + timedelta(seconds=3)
+
+
+@pytest.mark.parametrize(
+    ("streamed", "snapshot", "start", "value", "source"),
+    [
+        (of("99"), of("99", "101", "100.5"), LAST, "100.5", "snapshot (last)"),
+        (of("99"), of("99", "101", "100.5"), MIDPOINT, "100", "snapshot (midpoint)"),
+        (of("99"), of("98.90", "101"), LAST, "99.95", "snapshot (midpoint)"),
+        (of("99"), of(None, "101"), MIDPOINT, "100", "snapshot (midpoint)"),
+        (of(None, "101"), of("99"), BIDASK, "99", "snapshot (bidask)"),
+        (of("99"), of(None, None, "100.5"), BIDASK, "99", "bidask"),
+        (of(last="100.5"), of("99", "101"), LAST, "100.5", "last"),
+        (
+            of(last="108"),
+            of("100.00", "100.01"),
+            LAST,
+            "100.005",
+            "snapshot (midpoint, last 108.00 outside 100.00–100.01)",
+        ),
+        (of(), of("99", "101"), MIDPOINT, "100", "snapshot"),
+        (of("101", "100"), of("99", "101"), BIDASK, "100", "snapshot"),
+    ],
+)
+def test_the_chain_is_walked_over_stream_and_snapshot_together(streamed, snapshot, start, value, source):
+    rules = quote_rules(price_source=start)
+    both = completed(streamed, replace(snapshot, taken_at=LATER, is_snapshot=True), rules)
+    found = price_of(both, rules, LATER)
+    assert (found.value, found.source_text) == (D(value), source)
+
+
+def test_what_a_snapshot_fills_in_makes_the_quote_no_fresher_than_the_rest_of_it():
+    both = completed(of("99"), of(None, "101", taken_at=LATER, is_snapshot=True), quote_rules())
+    assert (both.bid, both.ask, both.taken_at) == (D(99), D(101), NOW)
+
+
+def test_a_halted_symbol_gets_no_market_from_a_snapshot():
+    both = completed(of(last="100", is_halted=True), of("99", None, is_snapshot=True), quote_rules())
+    assert (both.bid, both.last) == (None, D(100))
 
 
 @pytest.mark.parametrize(
@@ -142,7 +233,9 @@ maybe_price = st.none() | st.decimals("-1", "200", places=2)
 @given(maybe_price, maybe_price, maybe_price, st.booleans(), st.booleans(), st.sampled_from([LAST, MIDPOINT, BIDASK]))
 def test_a_price_is_positive_and_exists_whenever_a_last_does(bid, ask, last, halted, snapshot, start):
     found = price_of(
-        quote(bid=bid, ask=ask, last=last, is_halted=halted, is_snapshot=snapshot), quote_rules(price_source=start)
+        quote(bid=bid, ask=ask, last=last, is_halted=halted, is_snapshot=snapshot),
+        quote_rules(price_source=start),
+        NOW,
     )
     assert found is None or found.value > 0
     assert found is not None or last is None or last <= 0

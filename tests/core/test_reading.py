@@ -15,10 +15,12 @@ from core.clock import RunningClock
 from core.errors import ConnectionLost, ConnectionRefused, ContractNotFound, MarketDataMissing, PacingExceeded
 from core.model import MarketDataType, Quote, SecurityType, Symbol, Targets
 from core.money import D
-from core.reading import Reader, completed
+from core.quotes import completed
+from core.reading import Reader
 from core.sim.world import Fault, FaultKind, SimQuote, Values
 
 RULES = quote_rules(stale_after=timedelta(seconds=10), fallback_to_snapshot=True)
+MARKET = frozenset({"bid", "ask"})
 
 TWO_SIDED = ("100.00", "100.02", "100.01")
 
@@ -208,8 +210,8 @@ async def test_data_that_is_not_live_is_refused_where_money_is_real():
         (empty(), empty(), empty()),
         (quote(), quote(bid=D(1), is_snapshot=True), quote()),
         (quote(bid=None), empty(), quote(bid=None)),
-        (quote(bid=None), quote(bid=D("99.98"), last=D(5)), quote(bid=D("99.98"))),
-        (quote(bid=D(101)), quote(), quote()),
+        (quote(bid=None), quote(bid=D("99.98"), last=D(5)), quote(bid=D("99.98"), filled=MARKET)),
+        (quote(bid=D(101)), quote(), quote(filled=MARKET)),
         (quote(bid=D(101), last=None), quote(bid=None, last=D(7), is_snapshot=True), None),
     ],
 )

@@ -56,6 +56,7 @@ DEFAULTS = {
     "rebalance.commission_per_order_usd": Decimal(1),
     "pricing.price_source": PriceSource.LAST,
     "pricing.fallback_to_snapshot": True,
+    "pricing.max_mark_gap_pct": Decimal(5),
     "fx.enabled": False,
     "fx.base_currency": USD,
     "fx.funding_currencies": (CAD,),

@@ -19,7 +19,9 @@ EUR = Currency("EUR")
 
 
 def value(inputs, rules=None):
-    return value_account(inputs.snapshot, inputs.targets, inputs.contracts, inputs.quotes, rules or plan_rules())
+    return value_account(
+        inputs.snapshot, inputs.targets, inputs.contracts, inputs.quotes, rules or plan_rules(), inputs.now
+    )
 
 
 def test_net_liq_is_cash_at_the_accounts_own_rate_and_shares_at_our_price():
@@ -201,6 +203,33 @@ def test_a_gap_limit_below_one_percent_refuses_too():
     own = account(cash={USD: "10000"}, net_liq=Money(D(9950), USD))
     with pytest.raises(DataRefused, match=r"0\.50 % apart, more than 0\.4 %"):
         value(case({"VTI": "1"}, own), plan_rules(valuation=valuation_rules(max_net_liq_gap_pct=D("0.4"))))
+
+
+@pytest.mark.parametrize(
+    ("mark", "gap"),
+    [
+        ("200", "50.0"),
+        ("105.27", "5.0"),
+        ("105.26", None),
+        ("95.24", None),
+        ("95.23", "5.0"),
+        ("0", None),
+        ("-1", None),
+    ],
+)
+def test_a_price_far_from_the_brokers_own_mark_is_a_warning_that_names_both(mark, gap):
+    own = account(held("VTI", "1", mark), held("BND", "1"), cash={USD: "100000"})
+    warnings = value(case({"VTI": "0.5", "BND": "0.5"}, own)).warnings
+    named = f"VTI: our price 100.00 (last) is {gap} % from the broker's own mark {mark}"
+    assert [warning.startswith(named) for warning in warnings] == ([True] if gap else [])
+    loose = plan_rules(valuation=valuation_rules(max_mark_gap_pct=D(60)))
+    assert value(case({"VTI": "0.5", "BND": "0.5"}, own), loose).warnings == ()
+
+
+def test_marks_that_are_far_off_stand_in_the_refusal_of_a_net_liq():
+    own = account(held("VTI", "100", "200"), cash={USD: "9000"})
+    with pytest.raises(DataRefused, match=r"apart, more than 5 %; VTI: our price 100\.00 \(last\) is 50\.0 %"):
+        value(case({"VTI": "1"}, own))
 
 
 def test_a_broker_that_says_nothing_is_there_is_not_believed():
