@@ -6,11 +6,13 @@ value, so that a drift of exactly the band never trades because of a rounded wei
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
 from decimal import Decimal
 from typing import NamedTuple
 
 from core.model import Cut, Direction, DriftLine, Symbol, Targets, TriggerMode, TriggerRules, Valuation
-from core.money import BPS, ZERO, plain
+from core.money import BPS, HUNDRED, ZERO, plain
 
 NO_TARGET = ZERO
 
@@ -43,10 +45,34 @@ def _line(symbol: Symbol, targets: Targets, valuation: Valuation, verdicts: _Ver
     value, target = held * price.value, targets.weights.get(symbol, NO_TARGET)
     wanted = target * investable - value
     drift_bps = -wanted * BPS / investable
-    is_triggered, cut, words = verdicts.of(wanted)
+    is_exit = symbol in targets.weights and not target
+    is_triggered, cut, words = verdicts.of_exit(wanted) if is_exit else verdicts.of(wanted)
     if wanted:
         words = f"{'overweight' if wanted < ZERO else 'underweight'} by {abs(drift_bps):.2f} bps{words}"
     return DriftLine(symbol, target, held, price, value, wanted, drift_bps, is_triggered, cut, words)
+
+
+def invest_idle_cash(
+    drifts: Iterable[DriftLine], money: Decimal, valuation: Valuation, rules: TriggerRules
+) -> tuple[DriftLine, ...]:
+    """`drifts` with every underweight symbol triggered, where nothing else is bought and too much money lies idle.
+
+    `money` is what there is for buys without any sale, in USD; too much is more than idle_cash_pct of NetLiq.
+    """
+    drifts = tuple(drifts)
+    most = rules.idle_cash_pct
+    is_bought = any(drift.triggered and drift.wanted > ZERO for drift in drifts)
+    if most is None or is_bought or money * HUNDRED <= most * valuation.net_liq:
+        return drifts
+    share = money * HUNDRED / valuation.net_liq
+    words = f"; but {share:.2f} % of NetLiq lies idle, above idle_cash_pct {plain(most)}: buy up to the target"
+    return tuple([_invested(drift, words) for drift in drifts])
+
+
+def _invested(drift: DriftLine, words: str) -> DriftLine:
+    if drift.wanted <= ZERO or drift.cut is not Cut.BAND:
+        return drift
+    return replace(drift, triggered=True, cut=None, reason=drift.reason + words)
 
 
 class _Verdict(NamedTuple):
@@ -76,6 +102,9 @@ class _Verdicts:
         barred = _barred(Cut.DIRECTION, f"but direction = {rules.direction.value}")
         self._buy = barred if rules.direction is Direction.SELL_ONLY else _trades(f"{outside}: buy up to the target")
         self._sell = barred if rules.direction is Direction.BUY_ONLY else _trades(f"{outside}: sell down to the target")
+        self._exit = (
+            barred if rules.direction is Direction.BUY_ONLY else _trades("target 0: sell all, whatever the band")
+        )
 
     def of(self, wanted: Decimal) -> _Verdict:
         """The verdict on a symbol that wants so many USD."""
@@ -84,6 +113,10 @@ class _Verdicts:
         if (abs(wanted) * BPS if self._total is None else self._total) <= self._threshold:
             return self._inside
         return self._sell if wanted < ZERO else self._buy
+
+    def of_exit(self, wanted: Decimal) -> _Verdict:
+        """The verdict on a symbol whose target is written as 0: an instruction, which no band holds back."""
+        return self._exit if wanted else ON_TARGET
 
 
 def _barred(cut: Cut, words: str) -> _Verdict:

@@ -23,6 +23,8 @@ async def plan_trades(run: Run, observed: PlanInputs) -> Plan:
     run.plan, run.before = plan, observed.snapshot
     for warning in plan.warnings:
         run.warn(warning)
+    for note in plan.notes:
+        run.say("note", note)
     check_foreign_orders(run, plan, observed.snapshot)
     check_hours(run, plan)
     trades = f"{counted(len(plan.sells), 'sell')}, {counted(len(plan.buys), 'buy')}"

@@ -171,6 +171,8 @@ class Totals:
 class Plan:
     """What a person approves. `lines` hold every symbol of the universe: sells, buys, then what does not trade.
 
+    `notes` are what the owner would want to know of the account, also when nothing trades; nothing in them is a risk.
+
     `fx` is None when conversion is switched off. `hash` covers account, mode, every line with its
     maximum quantity and worst price, FX and expiry.
     """
@@ -188,6 +190,7 @@ class Plan:
     created_at: datetime
     expires_at: datetime
     hash: str
+    notes: tuple[str, ...] = ()
 
     @property
     def sells(self) -> tuple[TradeLine, ...]:

@@ -54,10 +54,13 @@ class ValuationRules:
 
 @dataclass(frozen=True, slots=True)
 class TriggerRules:
+    """`idle_cash_pct` is None where cash may lie idle while every symbol is inside its band."""
+
     mode: TriggerMode
     per_holding_band_bps: Decimal
     portfolio_total_band_bps: Decimal
     direction: Direction
+    idle_cash_pct: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,16 +6,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from core.drift import measure
+from core.drift import invest_idle_cash, measure
 from core.errors import FundsInsufficient
 from core.funding import (
     Budget,
+    BuyCosts,
     FxMarket,
     FxNeed,
     Proceeds,
     affordable,
     budget_for,
     convert,
+    convertible,
     fx_market,
     room,
 )
@@ -38,6 +40,7 @@ from core.plan.buys import WishList, size_wishes, wish_list
 from core.plan.digest import Bond, plan_hash
 from core.plan.inputs import Desk, Draft, PlanInputs, desk_for, quote_warnings, refuse_unfit_quotes
 from core.plan.lines import number_lines
+from core.plan.owner_notes import owner_notes
 from core.plan.sells import proceeds_of, size_sells
 from core.plan.totals import check_turnover, totals_of
 from core.valuation import value_account
@@ -102,7 +105,18 @@ def _open_case(inputs: PlanInputs, rules: PlanRules) -> _Case:
     if rules.funding.enabled:
         quote = inputs.quotes.get(USD_CAD)
         market = fx_market(quote, rules.funding, rules.quotes, inputs.now, sends_orders=rules.sends_orders)
-    return _Case(inputs, rules, valuation, drifts, desk_for(inputs, rules), market)
+    case = _Case(inputs, rules, valuation, drifts, desk_for(inputs, rules), market)
+    return replace(case, drifts=invest_idle_cash(drifts, _idle_money(case), valuation, rules.trigger))
+
+
+def _idle_money(case: _Case) -> Decimal:
+    """USD for buys that are there before anything is sold, CAD that may be converted included."""
+    rules, market = case.rules.funding, case.market
+    usd = affordable(convertible(case.cad, market, rules), case.cad, market)
+    if usd < rules.min_fx_order_usd or (rules.prefer_market_hours and case.inputs.fx_closed):
+        usd = ZERO
+    money = Proceeds(converted=usd, worst_rate=market.worst)
+    return budget_for(case.valuation, case.inputs.targets, money, BuyCosts(0, ZERO, ZERO), case.rules.sizing).money
 
 
 def _income(case: _Case, listed: WishList) -> _Income:
@@ -189,6 +203,7 @@ def _finish(case: _Case, lines: tuple[TradeLine, ...], income: _Income) -> Plan:
         created_at=inputs.now,
         expires_at=expires_at,
         hash=plan_hash(bond, ((line, contracts[line.symbol]) for line in lines), income.fx),
+        notes=owner_notes(inputs.targets, valuation, lines, totals, rules),
     )
 
 

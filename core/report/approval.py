@@ -79,6 +79,7 @@ def plan_page(report: PreTrade) -> str:
         "<br>".join(_summary(asked)),
         bullets(plan_warnings(plan, (*report.warnings, *gate_warnings(report.gates)))),
         code(_order_lines(asked)),
+        bullets(plan.notes),
         "Every symbol: weights in %, drift in bps now and after the orders",
         code(_weights(plan)),
         _why(asked),
@@ -225,6 +226,7 @@ def _background(plan: Plan) -> str:
         html_list(map(_figure, account_figures(plan)), "Account"),
         html_list(_conversion(plan.fx), "Currency conversion"),
         html_list(map(_left_alone, plan.valuation.outside), "Holdings left alone"),
+        html_list(plan.notes, "Notes"),
     )
 
 

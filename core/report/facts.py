@@ -43,6 +43,7 @@ def plan_facts(plan: Plan) -> tuple[Fact, ...]:
         ("drift", f"sum {_bps(totals.drift_before_bps)} bps now, {_bps(totals.drift_after_bps)} bps after"),
         ("no target", _untargeted(plan)),
         ("left alone", _outside(plan)),
+        *(("note", note) for note in plan.notes),
     )
     return tuple((name, text) for name, text in facts if text)
 

@@ -33,7 +33,7 @@ def plan_json(plan: Plan) -> str:
     - `outside`: holdings left alone: `symbol`, `quantity`, `value` (USD), `reason`
     - `totals`: `sells`, `buys`, `spread_cost` (USD), `turnover_pct`, `gross_after`, `net_after` (fractions of
       NetLiq), `cash_after` by currency, `drift_before_bps`, `drift_after_bps`
-    - `warnings`: texts
+    - `warnings`, `notes`: texts
     """
     document = {
         "run_id": plan.run_id,
@@ -50,6 +50,7 @@ def plan_json(plan: Plan) -> str:
         "fx": _fx(plan.fx) if plan.fx else None,
         "totals": _totals(plan.totals),
         "warnings": list(plan_warnings(plan)),
+        "notes": list(plan.notes),
     }
     return mask_accounts(json.dumps(document, indent=2, ensure_ascii=False) + "\n", plan.account_id)
 

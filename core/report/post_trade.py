@@ -53,6 +53,7 @@ def post_trade_markdown(outcome: Outcome) -> str:
         _head(outcome),
         section("What went wrong", _errors(outcome.errors)),
         warnings_section(run_warnings(outcome)),
+        section("Notes", bullets(outcome.plan.notes if outcome.plan else ())),
         section("Orders", _orders(outcome), _notes(outcome)),
         section("Residual drift", _drift(outcome)),
         section("Cash", _cash(outcome)),

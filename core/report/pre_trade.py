@@ -73,6 +73,7 @@ def pre_trade_markdown(report: PreTrade) -> str:
         section("Sales of holdings without a target", _traded([line for line in plan.sells if line.untargeted])),
         section("Outside holdings, left alone", outside_table(plan)),
         section("Totals", table(("total", "value"), totals_figures(plan), RIGHT)),
+        section("Notes", bullets(plan.notes)),
         gates_section(report.gates),
         approvals_section(report.approvals),
     )

@@ -52,6 +52,7 @@ def _document(outcome: Outcome) -> dict[str, Any]:
         "residual_drift_bps": numbers(_residual_drift(outcome)),
         "events": [_event(event, outcome) for event in outcome.events],
         "warnings": [*_other_failures(outcome), *run_warnings(outcome)],
+        "notes": list(outcome.plan.notes) if outcome.plan else [],
     }
 
 

@@ -39,6 +39,7 @@ def result_page(outcome: Outcome) -> str:
         _summary(outcome),
         _listed("What went wrong", _errors(outcome.errors)),
         _listed("Warnings", run_warnings(outcome)),
+        _listed("Notes", outcome.plan.notes if outcome.plan else ()),
         table(ORDERS, map(_order, rows), ORDERS[1:3]) if rows else "",
         _listed("Of the orders", order_notes(outcome)),
         _drifts(outcome),

@@ -132,6 +132,7 @@ class Settings(BaseModel):
                 per_holding_band_bps=self.rebalance.per_holding_band_bps,
                 portfolio_total_band_bps=self.rebalance.portfolio_total_band_bps,
                 direction=self.rebalance.direction,
+                idle_cash_pct=self.rebalance.idle_cash_pct,
             ),
             sizing=self._sizing_rules(),
             limits=self._limit_rules(),

@@ -131,6 +131,9 @@ class RebalanceSection(Section):
     )
     max_order_usd: Number | None = Field(None, description="> min_order_usd; a larger line is cut to it")
     max_turnover_pct: Number | None = Field(None, ge=0, le=200, description="a plan above it is refused")
+    idle_cash_pct: Number | None = Field(
+        None, gt=0, le=100, description="more idle cash, in % of NetLiq, is invested though every symbol is in its band"
+    )
     cooldown_hours: Number = Field(
         Decimal(0), ge=0, le=87_600, description="a run sooner after the last traded one does nothing (paper, live)"
     )

@@ -126,3 +126,22 @@ def test_a_holding_without_target_is_measured_against_zero():
     found = lines({"A": "1"}, account(held("A", "99"), held("X", "1")))
     assert (found["X"].target, found["X"].drift_bps, found["X"].triggered) == (D(0), D(100), True)
     assert list(found) == ["A", "X"]
+
+
+def test_a_target_written_as_0_is_sold_whatever_the_band():
+    found = lines({"A": "0.998", "B": "0", "C": "0.002"}, account(held("A", "998"), held("B", "1"), held("C", "1")))
+    assert (found["A"].triggered, found["C"].triggered) == (False, False)
+    assert (found["B"].triggered, found["B"].cut) == (True, None)
+    assert found["B"].reason == "overweight by 10.00 bps, target 0: sell all, whatever the band"
+
+
+def test_a_target_written_as_0_is_sold_inside_the_total_band_too_but_not_when_only_buys_are_allowed():
+    own = account(held("A", "999"), held("B", "1"))
+    assert lines({"A": "1", "B": "0"}, own, mode=TriggerMode.TOTAL_DRIFT)["B"].triggered
+    found = lines({"A": "1", "B": "0"}, own, direction=Direction.BUY_ONLY)["B"]
+    assert (found.triggered, found.cut) == (False, Cut.DIRECTION)
+
+
+def test_a_holding_without_a_row_keeps_its_band():
+    found = lines({"A": "1"}, account(held("A", "999"), held("B", "1")))["B"]
+    assert (found.triggered, found.cut) == (False, Cut.BAND)

@@ -26,6 +26,7 @@ def test_the_result_has_every_key_before_there_is_a_plan():
         "exit_code": 12, "reason": "no account",
         "targets": {}, "gross": 0.0, "net_liq": 0.0, "investable": 0.0, "plan": [], "orders": [], "cancelled": [],
         "skipped": [], "positions_after": {}, "cash_after": {}, "residual_drift_bps": {}, "events": [], "warnings": [],
+        "notes": [],
     }  # fmt: skip
     assert list(early) == list(result(sample_outcome()))
 

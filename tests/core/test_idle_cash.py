@@ -1,0 +1,149 @@
+"""Cash that lies idle, debts, and holdings without a target: when cash is invested, and what the owner is told."""
+
+from __future__ import annotations
+
+import pytest
+from planning_builders import (
+    account,
+    case,
+    funding_rules,
+    held,
+    lines,
+    planned,
+    sizing_rules,
+    traded,
+    trigger_rules,
+    valuation_rules,
+)
+
+from core.model import CAD, USD, Cut, Direction, Side
+from core.money import D
+
+THREE = {"A": "0.5", "B": "0.3", "C": "0.2"}
+IDLE = "idle cash beyond the buffer: 900.00 USD, 0.90 % of NetLiq"
+HINT = "; [rebalance] idle_cash_pct would invest it inside the bands"
+
+
+def with_deposit(usd="900"):
+    """100 000 USD of which 900 are cash, every symbol underweight by 30 bps."""
+    return account(held("A", "497"), held("B", "297"), held("C", "197"), cash={USD: usd})
+
+
+# --- idle_cash_pct --------------------------------------------------------------------------------
+
+
+def test_a_deposit_inside_the_bands_stays_cash_and_the_owner_is_told():
+    plan = planned(case(THREE, with_deposit()))
+    assert traded(plan) == []
+    assert plan.notes == (IDLE + HINT,)
+
+
+def test_more_idle_cash_than_allowed_buys_every_underweight_symbol():
+    plan = planned(case(THREE, with_deposit()), trigger=trigger_rules(idle_cash_pct=D("0.89")))
+    assert traded(plan) == [(Side.BUY, "A", D(3)), (Side.BUY, "B", D(3)), (Side.BUY, "C", D(3))]
+    assert lines(plan)["A"].reason == (
+        "underweight by 30.00 bps, inside the band of 50 bps;"
+        " but 0.90 % of NetLiq lies idle, above idle_cash_pct 0.89: buy up to the target"
+    )
+    assert plan.notes == ()
+
+
+def test_exactly_the_idle_cash_allowed_buys_nothing():
+    plan = planned(case(THREE, with_deposit()), trigger=trigger_rules(idle_cash_pct=D("0.9")))
+    assert traded(plan) == []
+    assert plan.notes == (IDLE,)
+
+
+def test_a_buy_that_the_bands_trigger_is_left_to_the_bands():
+    own = account(held("A", "491"), held("B", "299"), held("C", "199"), cash={USD: "1100"})
+    plan = planned(case(THREE, own), trigger=trigger_rules(idle_cash_pct=D("0.1")))
+    assert traded(plan) == [(Side.BUY, "A", D(9))]
+
+
+def test_the_cash_buffer_is_not_idle():
+    plan = planned(
+        case(THREE, with_deposit()),
+        trigger=trigger_rules(idle_cash_pct=D("0.1")),
+        valuation=valuation_rules(cash_buffer_pct=D("0.9")),
+    )
+    assert traded(plan) == []
+    assert plan.notes == ()
+
+
+def test_idle_cash_is_not_invested_where_only_sells_are_allowed():
+    rules = trigger_rules(idle_cash_pct=D("0.1"), direction=Direction.SELL_ONLY, per_holding_band_bps=D(10))
+    plan = planned(case(THREE, with_deposit()), trigger=rules)
+    assert traded(plan) == []
+    assert {line.cut for line in plan.lines} == {Cut.DIRECTION}
+
+
+@pytest.mark.parametrize(("enabled", "bought"), [(True, 2), (False, 0)])
+def test_idle_cad_counts_where_it_may_be_converted(enabled, bought):
+    own = account(held("A", "496"), held("B", "300"), held("C", "196"), cash={USD: "0", CAD: "1000"})
+    plan = planned(
+        case(THREE, own),
+        trigger=trigger_rules(idle_cash_pct=D("0.5")),
+        funding=funding_rules(enabled=enabled, min_fx_order_usd=D(0), limit_slippage_bps=D(0)),
+    )
+    assert len(plan.buys) == bought
+
+
+def test_idle_cash_that_the_limits_of_borrowing_hold_back_buys_nothing():
+    own = account(held("A", "1000"), held("B", "496"), cash={USD: "-49600"})
+    rules = {"sizing": sizing_rules(allow_margin=True), "trigger": trigger_rules(idle_cash_pct=D("0.1"))}
+    assert traded(planned(case({"A": "1", "B": "0.5", "CASH": "-0.5"}, own), **rules)) == [(Side.BUY, "B", D(4))]
+    assert traded(planned(case({"A": "1", "B": "0.5"}, own), **rules)) == []
+
+
+# --- what the owner is told -----------------------------------------------------------------------
+
+
+def test_cad_that_nothing_converts_is_named():
+    own = account(held("A", "500"), held("B", "300"), held("C", "192"), cash={USD: "0", CAD: "1000"})
+    assert planned(case(THREE, own)).notes == (
+        (
+            "idle cash beyond the buffer: 800.00 USD, 0.80 % of NetLiq;"
+            " 1,000.00 CAD buy nothing unless [fx] enabled = true"
+        ),
+    )
+
+
+def test_cash_that_targets_of_less_than_100_percent_leave_is_not_idle():
+    own = account(held("A", "500"), held("B", "300"), cash={USD: "20000"})
+    assert planned(case({"A": "0.5", "B": "0.3"}, own)).notes == ()
+
+
+@pytest.mark.parametrize(
+    ("cash", "note"),
+    [
+        ({USD: "-212.55"}, "debit of 212.55 USD: nothing in the plan pays it back"),
+        ({USD: "60000", CAD: "-40000"}, "debit of 40,000.00 CAD: nothing in the plan pays it back"),
+        ({USD: "0", CAD: "-0.30"}, "debit of 0.30 CAD: nothing in the plan pays it back"),
+    ],
+)
+def test_a_debit_in_any_currency_is_told_though_nothing_trades(cash, note):
+    rules = {"trigger": trigger_rules(per_holding_band_bps=D(9000))}
+    assert note in planned(case(THREE, account(held("A", "500"), held("B", "500"), cash=cash)), **rules).notes
+
+
+def test_a_debit_that_the_sells_pay_back_or_lessen_says_so():
+    own = account(held("A", "556"), held("B", "300"), held("C", "200"), cash={USD: "-5600"})
+    assert planned(case(THREE, own)).notes == ("debit of 5,600.00 USD: the planned orders pay it back",)
+    few = {"sizing": sizing_rules(max_order_usd=D(2000))}
+    assert planned(case(THREE, own), **few).notes == ("debit of 5,600.00 USD, 3,600.00 USD after the planned orders",)
+
+
+def test_a_debit_that_the_targets_borrow_is_told_as_well():
+    own = account(cash={USD: "100000"})
+    plan = planned(case({"A": "1.5", "CASH": "-0.5"}, own), sizing=sizing_rules(allow_margin=True))
+    assert plan.notes == ("debit of 50,000.00 USD after the planned orders",)
+
+
+def test_holdings_without_a_target_inside_the_band_are_named():
+    own = account(held("A", "996"), held("OLD", "3"), held("RSX", "1"))
+    assert planned(case({"A": "1"}, own)).notes == (
+        (
+            "held without a target, inside the band: OLD, RSX; a row with target_pct 0 sells a symbol,"
+            " [rebalance] hold_symbols keeps it"
+        ),
+    )
