@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -104,17 +104,6 @@ def nothing(_scene: Scene) -> None:
 
 def _add(faults: Faults, message: str, action: Action, match: Match, skip: int, times: int | None) -> None:
     faults.on(message, action, match, skip=skip, times=times)
-
-
-@dataclass(frozen=True, slots=True)
-class Instead:
-    """The message passes with these fields changed (by index; 0 is the number)."""
-
-    changed: Mapping[int, str]
-
-    def strike(self, lane: Lane, parcel: Parcel) -> None:
-        fields = tuple(self.changed.get(number, text) for number, text in enumerate(parcel.fields))
-        lane.pass_on(Parcel(parcel.name, fields, parcel.about))
 
 
 @dataclass(frozen=True, slots=True)

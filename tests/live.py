@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
@@ -11,7 +10,6 @@ from worlds import ACCOUNT
 from core.broker.ib import LiveIB, LiveOptions
 from core.clock import Clock, JumpingClock
 from core.sim.gateway import Gateway, GatewayOptions
-from core.sim.gateway.faults import Lane, Parcel
 from core.sim.gateway.log import Way
 
 
@@ -71,17 +69,6 @@ async def venue_of(world, options=None, clock=None):
         yield venue
     finally:
         await closed(venue)
-
-
-@dataclass(frozen=True)
-class Instead:
-    """The message with some fields told otherwise."""
-
-    changed: Mapping[int, str] = field(default_factory=dict)
-
-    def strike(self, lane: Lane, parcel: Parcel) -> None:
-        fields = tuple(self.changed.get(number, text) for number, text in enumerate(parcel.fields))
-        lane.pass_on(Parcel(parcel.name, fields, parcel.about))
 
 
 def sent(venue, *names):

@@ -30,9 +30,14 @@ ERRORS: Mapping[Failure, type[BrokerError]] = {
 }
 
 
-def broke_while_reading(what: str) -> str:
-    """What is said when the line went before `what` (the snapshot, the quotes) was complete."""
-    return f"the connection broke while reading the {what}"
+def broke_while_sending(why: str = "") -> str:
+    """What is said when the connection went while an order was under way; `why` is its cause, where that is known."""
+    return f"{BROKE_WHILE_SENDING}: {why}" if why else BROKE_WHILE_SENDING
+
+
+def broke_while_reading(what: str, why: str = "") -> str:
+    """What is said when the line went, for this cause, before `what` (the snapshot, the quotes) was complete."""
+    return f"the connection broke while reading the {what}" + (f": {why}" if why else "")
 
 
 def is_unknown(symbol: Symbol) -> str:

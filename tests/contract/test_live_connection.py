@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from broker_contract import drain, listed, of_kind
-from live import Instead, sent, venue_of
+from builders import NOW
+from live import sent, venue_of
 from worlds import ACCOUNT, VTI, account, earlier, order, world
 
 from core.broker.ib import LiveIB, LiveOptions
 from core.clock import RunningClock
 from core.errors import ConnectionLost, ConnectionRefused, SafetyRefused
-from core.model import ConnectionChange, MarketDataType, OrderRef, OrderState, OrderUpdate
-from core.sim.gateway.faults import Answer, Delay, HalfOpen, Omit
+from core.model import ConnectionChange, Fill, MarketDataType, Notice, OrderRef, OrderState, OrderUpdate
+from core.sim.gateway.faults import Answer, Delay, Duplicate, HalfOpen, Instead, Omit, Short
 from core.sim.wire import frame
 
 
@@ -247,11 +249,45 @@ async def test_a_message_that_cannot_be_read_costs_the_line_as_it_may_be_of_an_o
     async with venue_of(world()) as venue:
         client = await venue.connected()
         venue.gateway.faults.on("orderStatus", Instead({6: "17000000.0"}))
-        with pytest.raises(ConnectionLost):
+        with pytest.raises(ConnectionLost, match=r"may have arrived: a message of the gateway \(3\) could not be read"):
             await client.place(order())
         assert not client.is_connected
         await client.connect()
         assert [one.state for one in await client.completed_orders()] == [OrderState.FILLED]
+
+
+async def test_a_message_that_is_too_short_is_named_as_what_cost_the_line():
+    async with venue_of(world()) as venue:
+        client = await venue.connected()
+        venue.gateway.faults.on("updateAccountValue", Short(3))
+        with pytest.raises(ConnectionLost, match=r"snapshot: a message of the gateway \(6\) .* too few fields"):
+            await client.snapshot()
+
+
+async def test_a_message_of_a_kind_that_nobody_knows_is_skipped_and_told_of_once():
+    async with venue_of(world()) as venue:
+        client = await venue.connected()
+        venue.gateway.faults.on("orderStatus", Duplicate({0: "9999"}), times=None)
+        venue.gateway.faults.on("execDetails", Duplicate({0: "not a number"}), times=None)
+        await client.place(order())
+        events = await drain(client)
+        assert of_kind(events, OrderUpdate)[-1].state is OrderState.FILLED
+        assert [event.text for event in of_kind(events, Notice)] == [
+            "skipped a message of the gateway (9999), which this client does not know",
+            "skipped a message of the gateway (not a number), which this client does not know",
+        ]
+        assert client.is_connected
+
+
+async def test_a_message_that_cannot_be_read_and_that_nobody_needs_is_skipped():
+    async with venue_of(world()) as venue:
+        client = await venue.connected()
+        venue.gateway.faults.on("updateAccountTime", Instead({0: "94"}), times=None)
+        await client.snapshot()
+        assert client.is_connected
+        assert [event.text for event in await drain(client)] == [
+            "skipped a message of the gateway (94), which could not be read: it has too few fields"
+        ]
 
 
 async def test_a_tick_that_cannot_be_read_costs_nothing():
@@ -262,14 +298,43 @@ async def test_a_tick_that_cannot_be_read_costs_nothing():
         assert client.is_connected
 
 
-async def test_a_fill_whose_time_cannot_be_read_is_not_lost():
+TIME_OF_EXECUTION = 15
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "20260302-20:30:00",
+        "20260302 15:30:00 US/Eastern",
+        "20260302 12:30:00 America/Los_Angeles",
+        "20260302  15:30:00",
+        "20260302 15:30:00 Eastern Standard Time",
+    ],
+)
+async def test_a_fill_is_dated_rightly_in_whatever_form_its_time_comes(text, monkeypatch):
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        async with venue_of(world()) as venue:
+            client = await venue.connected()
+            venue.gateway.faults.on("execDetails", Instead({TIME_OF_EXECUTION: text}), times=None)
+            await client.place(order())
+            told = [fill.at for fill in of_kind(await drain(client), Fill)]
+            listed_at = [fill.at for fill in await client.executions()]
+        assert told == listed_at == [NOW]
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+async def test_a_fill_of_now_whose_time_cannot_be_read_is_not_lost_and_a_listed_one_is_not_dated_today():
     async with venue_of(world()) as venue:
         client = await venue.connected()
-        venue.gateway.faults.on("execDetails", Instead({15: "20260302 15:30:00 Central European Standard Time"}))
+        venue.gateway.faults.on("execDetails", Instead({TIME_OF_EXECUTION: "at noon"}), times=None)
         await client.place(order())
-        fills = [event for event in await drain(client) if hasattr(event, "exec_id") and hasattr(event, "shares")]
-        assert [fill.at for fill in fills] == [fills[0].at.replace(microsecond=0)]
-        assert abs(fills[0].at - venue.clock.now()) < timedelta(seconds=10)
+        assert [fill.at for fill in of_kind(await drain(client), Fill)] == [NOW]
+        with pytest.raises(ConnectionLost, match=r"\(11\) could not be read: .*at ?noon"):
+            await client.executions()
 
 
 async def test_nothing_stays_subscribed():

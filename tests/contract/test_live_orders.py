@@ -6,13 +6,13 @@ from datetime import timedelta
 
 import pytest
 from broker_contract import drain, of_kind, states
-from live import Instead, sent, venue_of
+from live import sent, venue_of
 from worlds import ACCOUNT, VTI, order, scripted, world
 
 from core.errors import ConnectionLost
 from core.model import CommissionReport, Fill, Notice, OrderRef, OrderState, OrderUpdate, Side
 from core.money import D
-from core.sim.gateway.faults import Answer, Delay, Do, Drop, Duplicate, Follow, Hold, Match, Omit, Precede
+from core.sim.gateway.faults import Answer, Delay, Do, Drop, Duplicate, Follow, Hold, Instead, Match, Omit, Precede
 
 ACCOUNT_OF_EXECUTION = 16
 WORKING, FILLED = OrderState.WORKING, OrderState.FILLED

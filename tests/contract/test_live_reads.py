@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 from broker_contract import BND, NOPE, SHOP, drain, listed
-from live import Instead, sent, venue_of
+from live import sent, venue_of
 from worlds import ACCOUNT, VTI, account, earlier, held, order, quoted, world
 
 from core.errors import (
@@ -31,6 +31,7 @@ from core.sim.gateway.faults import (
     Drop,
     Duplicate,
     HalfOpen,
+    Instead,
     Lane,
     Match,
     Omit,

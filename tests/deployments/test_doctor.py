@@ -7,13 +7,12 @@ import socket
 from datetime import UTC, datetime
 
 import pytest
-from live import Instead
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from served import served
 from typer.testing import CliRunner
 
 from core.scenario import read_market
-from core.sim.gateway.faults import Answer, Precede
+from core.sim.gateway.faults import Answer, Instead, Precede
 from core.sim.gateway.log import Way
 from deployments import cli
 from tasks.brokers import DEMO_MARKET

@@ -9,12 +9,12 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from live import Instead
 from served import served
 from typer.testing import CliRunner
 
 from core.errors import DataRefused, RebalanceError, SafetyRefused, SettingsInvalid, UsageError
 from core.scenario import read_market
+from core.sim.gateway.faults import Instead
 from deployments import cli
 from tasks.brokers import DEMO_MARKET
 

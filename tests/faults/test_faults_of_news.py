@@ -9,11 +9,11 @@ import fault_judges
 import pytest
 from fault_cases import AGG, BND, IJR, VTI, filling
 from fault_judges import play
-from fault_runs import Instead, Row, all_of, on, when
+from fault_runs import Row, all_of, on, when
 
 from core.model import USD_CAD
 from core.money import D
-from core.sim.gateway.faults import Delay, Duplicate, Hold, Omit
+from core.sim.gateway.faults import Delay, Duplicate, Hold, Instead, Omit
 
 ALWAYS = None
 STATUS, STATUS_PERM_ID, STATUS_FILLED = 2, 6, 3

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 from fault_cases import AGG, BND, IJR, VTI, filling
 from fault_judges import play
-from fault_runs import Instead, Row, all_of, nothing, on, when
+from fault_runs import Row, all_of, nothing, on, when
 
 from core.model import USD_CAD, Stage
 from core.money import D
-from core.sim.gateway.faults import Answer, Delay, Follow, Omit, Precede
+from core.sim.gateway.faults import Answer, Delay, Follow, Instead, Omit, Precede
 
 ALWAYS = None
 MARGIN = "Order rejected - reason:YOUR ORDER IS NOT ACCEPTED. Minimum of 2000 USD required in margin"

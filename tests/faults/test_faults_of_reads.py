@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 from fault_cases import BND, quoting, usual
 from fault_judges import play
-from fault_runs import Hangup, Instead, Lacking, Row, all_of, on, say, when
+from fault_runs import Hangup, Lacking, Row, all_of, on, say, when
 
 from core.model import MarketDataType
-from core.sim.gateway.faults import TWIN, Answer, Delay, Drop, Duplicate, HalfOpen, Omit, Precede
+from core.sim.gateway.faults import TWIN, Answer, Delay, Drop, Duplicate, HalfOpen, Instead, Omit, Precede
 from core.sim.world import Values
 
 ONCE, ALWAYS = 1, None

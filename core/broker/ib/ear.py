@@ -18,14 +18,17 @@ from ib_async import Execution as IbExecution
 from ib_async import Order as IbOrder
 from ib_async.decoder import Decoder
 from ib_async.objects import PriceIncrement
-from ib_async.util import UNSET_DOUBLE, parseIBDatetime
+from ib_async.util import UNSET_DOUBLE
 
 from core.broker.ib import words as heard
+from core.broker.ib.times import GatewayTimes
 from core.model import AccountId, Currency, OrderRef, OrderType, Side, TickBand
 from core.money import ZERO
 
 EXECUTION = "11"
-TIME_OF_EXECUTION = 15
+REQUEST_OF_EXECUTION, TIME_OF_EXECUTION = 1, 15
+UNASKED = "-1"
+TOO_SHORT = ("values to unpack", "positional argument")
 HALT_TICKS = (49, 90)
 STAMP_TICKS = (45, 88)
 EFFECTS = ("initMargin", "maintMargin", "equityWithLoan")
@@ -34,24 +37,43 @@ Hear = Callable[[heard.Word], None]
 
 
 class HearingDecoder(Decoder):
-    """ib_async's decoder, which loses a message that it cannot read; here that is heard."""
+    """ib_async's decoder, which loses a message that it cannot read or does not know; here that is reported."""
 
     def __init__(self, wrapper: Wrapper, hear: Hear, now: Callable[[], datetime]) -> None:
         super().__init__(wrapper, 0)
+        self.times = GatewayTimes(now)
         self._hear = hear
         self._now = now
         self._number = ""
+        self._known = {str(number) for number in self.handlers}
         self.logger: Any = self
 
     def interpret(self, fields: list[str]) -> None:
         self._number = fields[0] if fields else ""
+        if self._number not in self._known:
+            self._hear(heard.Unknown(self._number))
+            return
         if self._number == EXECUTION and len(fields) > TIME_OF_EXECUTION:
-            fields[TIME_OF_EXECUTION] = _legible_time(fields[TIME_OF_EXECUTION], self._now)
+            fields[TIME_OF_EXECUTION] = self._legible_time(fields)
         super().interpret(fields)  # type: ignore[no-untyped-call]
 
     def exception(self, _: str) -> None:
         """ib_async reports here, within its except clause, what it gives up on."""
-        self._hear(heard.Garbled(self._number, str(sys.exception())))
+        self._hear(heard.Garbled(self._number, _why(sys.exception())))
+
+    def _legible_time(self, fields: list[str]) -> str:
+        """The time of an execution as ib_async reads it, which takes UTC for local time and loses unknown zones.
+
+        What fills now has its own arrival for a time where none can be read; what is listed fails with its text.
+        """
+        text = fields[TIME_OF_EXECUTION]
+        try:
+            at = self.times.utc(text)
+        except ValueError:
+            if fields[REQUEST_OF_EXECUTION] != UNASKED:
+                return text
+            at = self._now()
+        return f"{at:%Y%m%d %H:%M:%S} UTC"
 
 
 class Ear(Wrapper):
@@ -156,6 +178,12 @@ class Ear(Wrapper):
 
     def currentTime(self, time: int) -> None:
         self._hear(heard.TimeRow(datetime.fromtimestamp(time, UTC)))
+
+
+def _why(error: BaseException | None) -> str:
+    """Why a message could not be read; what ib_async trips over in one that ends too soon says nothing to anybody."""
+    is_short = isinstance(error, IndexError | UnboundLocalError) or any(words in str(error) for words in TOO_SHORT)
+    return "it has too few fields" if is_short else str(error)
 
 
 def _exact(number: Any) -> Decimal | None:
@@ -270,12 +298,3 @@ def _details_row(request: int, details: ContractDetails) -> heard.DetailsRow:
         trading_hours=details.tradingHours,
         liquid_hours=details.liquidHours,
     )
-
-
-def _legible_time(text: str, now: Callable[[], datetime]) -> str:
-    """The time of an execution; where ib_async could not read it, and would lose the fill, the time of its arrival."""
-    try:
-        parseIBDatetime(text)
-    except (ValueError, KeyError, OSError):
-        return f"{now():%Y%m%d %H:%M:%S} UTC"
-    return text

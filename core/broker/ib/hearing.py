@@ -29,6 +29,10 @@ from core.model import AccountId, BrokerEvent, ConnectionChange, Notice
 
 # a tick that cannot be read is only a tick
 MARKET_MESSAGES = frozenset({"1", "2", "45", "46", "57", "58", "81"})
+# orders, executions, the account, contracts, the session: what a run cannot do without
+NEEDED = frozenset(
+    map(str, (3, 4, 5, 6, 7, 9, 10, 11, 15, 49, 52, 53, 54, 55, 59, 61, 62, 93, 101, 102)),
+)
 
 
 class Listener(Protocol):
@@ -60,6 +64,7 @@ class Hearing:
         self.is_link_up = True
         self.why_gone = ""
         self._link_lost = ""
+        self._skipped: set[str] = set()
         self.refusal: BrokerError | None = None
         self.heard_at = clock.now()
         self.words = 0
@@ -126,6 +131,7 @@ class Hearing:
             heard.DataKind: self._hear_market,
             heard.TimeRow: lambda row: self._answer(heard.TIME, row),
             heard.End: self._hear_end,
+            heard.Unknown: lambda word: self._skip(word.number, "which this client does not know"),
             heard.Garbled: self._hear_garbled,
         }
 
@@ -178,8 +184,16 @@ class Hearing:
 
     def _hear_garbled(self, word: heard.Garbled) -> None:
         """What could not be read may have been of an order: better start anew and ask."""
-        if word.number not in MARKET_MESSAGES:
+        if word.number in NEEDED:
             self.end(f"a message of the gateway ({word.number}) could not be read: {word.why}")
+        elif word.number not in MARKET_MESSAGES:
+            self._skip(word.number, f"which could not be read: {word.why}")
+
+    def _skip(self, number: str, why: str) -> None:
+        """Say once of each kind that a message was left out."""
+        if number not in self._skipped:
+            self._skipped.add(number)
+            self.deliver(Notice(f"skipped a message of the gateway ({number[:20]}), {why}", self._clock.now()))
 
     def _hear_error(self, word: heard.ErrorWord) -> None:
         self.farms.hear(word.code, word.text, self._clock.now())

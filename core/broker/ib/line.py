@@ -20,8 +20,11 @@ from ib_async.util import UNSET_DOUBLE
 
 from core.broker.ib.ear import Ear, Hear, HearingDecoder
 from core.broker.ib.quieting import quieten
+from core.broker.ib.times import GatewayTimes
 from core.model import AccountId, Order, OrderType
 from core.model import Contract as OurContract
+
+LENGTH = 4  # bytes that tell how long a message is
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,7 @@ class Line:
         self._client: Any = self._ib.client
         self._gone: Callable[[str], None] | None = gone
         self._received = 0
+        self._greeting: bytes | None = b""
         self._client.conn.hasData += self._count
         self._client.conn.disconnected += self._tell_gone
         self._client.apiError += self._tell_gone
@@ -80,6 +84,12 @@ class Line:
         transport = self._client.conn.transport
         name = transport.get_extra_info("sockname") if transport else None
         return Link(name[1], self._client.conn.numBytesSent, self._received) if name else None
+
+    @property
+    def times(self) -> GatewayTimes:
+        """How this gateway's times are read."""
+        times: GatewayTimes = self._client.decoder.times
+        return times
 
     @property
     def messages_sent(self) -> int:
@@ -146,6 +156,17 @@ class Line:
 
     def _count(self, data: bytes) -> None:
         self._received += len(data)
+        if self._greeting is not None:
+            self._greeting = self._read_greeting(self._greeting + data)
+
+    def _read_greeting(self, begun: bytes) -> bytes | None:
+        """Take the time from the greeting, which ib_async throws away; what there is of it while it is not complete."""
+        end = LENGTH + int.from_bytes(begun[:LENGTH])
+        if len(begun) < end:
+            return begun
+        _, _, rest = begun[LENGTH:end].partition(b"\0")
+        self.times.greet(rest.rstrip(b"\0").decode(errors="replace"))
+        return None
 
     def _tell_gone(self, why: str) -> None:
         gone, self._gone = self._gone, None

@@ -20,7 +20,7 @@ from core.broker.ib.session import LiveOptions, Session
 from core.broker.ib.whatif import effect_of, refusal_of
 from core.broker.info import GatewayInfo
 from core.broker.pacing import Pace
-from core.broker.wordings import BROKE_WHILE_SENDING, NOT_CONNECTED, lost
+from core.broker.wordings import NOT_CONNECTED, broke_while_sending, lost
 from core.clock import Clock, RunningClock
 from core.errors import SafetyRefused
 from core.model import (
@@ -145,7 +145,7 @@ class LiveIB:
         except TimeoutError:
             return
         if session.hearing.is_gone:
-            raise lost(BROKE_WHILE_SENDING)
+            raise lost(broke_while_sending(session.hearing.why_gone))
 
     async def what_if(self, order: Order) -> MarginEffect:
         self._require_trading(order)  # on the wire it is an order as any other
@@ -233,6 +233,7 @@ class LiveIB:
             clock.set(told)
             self._pace.begin_again()
             self._clock_gap += told - now
+            session.line.times.clock_was_set(told - now)
 
     async def _await_link(self, session: Session) -> None:
         """Return when the gateway has IBKR behind it again, or is itself gone. Raises ConnectionLost."""

@@ -154,7 +154,7 @@ class QuoteDesk:
         if failed:
             if self._session.is_up:
                 await self._close_lines()
-            raise _failure(failed)
+            raise _failure(failed, self._session.hearing.why_gone)
         if self._has_silent:
             # a symbol may have nothing to say, a dead line as well: this tells them apart
             await self._session.ask(TIME, self._session.line.ask_time, QUOTES)
@@ -212,11 +212,11 @@ def _price(tick: Tick) -> Decimal | None:
     return None if tick.size == 0 and PRICES[tick.kind] in (BID, ASK) else tick.price
 
 
-def _failure(failed: Mapping[Symbol, BaseException]) -> BaseException:
+def _failure(failed: Mapping[Symbol, BaseException], why_gone: str) -> BaseException:
     """What to raise of all that failed: a lost line first, then pacing, then unknown contracts, then missing data."""
     errors = list(failed.values())
     if any(isinstance(error, LineGone) for error in errors):
-        return lost(broke_while_reading(QUOTES))
+        return lost(broke_while_reading(QUOTES, why_gone))
     for error in sorted(errors, key=lambda error: not isinstance(error, ConnectionLost)):
         if not isinstance(error, RequestRefused):
             return error

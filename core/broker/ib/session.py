@@ -110,7 +110,7 @@ class Session:
         """As `ask`, with None for no answer within so many seconds."""
         await self._pace.turn()
         if self.hearing.is_gone:
-            raise lost(broke_while_reading(what))
+            raise lost(broke_while_reading(what, self.hearing.why_gone))
         self.require_up()
         if self.hearing.requests.is_unfinished(key):
             self.close(UNFINISHED)
@@ -122,7 +122,7 @@ class Session:
         except TimeoutError:
             return None
         except LineGone:
-            raise lost(broke_while_reading(what)) from None
+            raise lost(broke_while_reading(what, self.hearing.why_gone)) from None
         finally:
             self.hearing.requests.forget(key)
 

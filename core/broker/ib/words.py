@@ -248,6 +248,13 @@ class End:
 
 
 @dataclass(frozen=True, slots=True)
+class Unknown:
+    """A message of a kind that the client does not know."""
+
+    number: str
+
+
+@dataclass(frozen=True, slots=True)
 class Garbled:
     """A message with this number that could not be read."""
 
@@ -273,5 +280,6 @@ Word = (
     | MarketWord
     | TimeRow
     | End
+    | Unknown
     | Garbled
 )

@@ -118,6 +118,27 @@ class Duplicate:
 
 
 @dataclass(frozen=True, slots=True)
+class Instead:
+    """The message passes with these fields changed (by index; 0 is the number)."""
+
+    changed: Mapping[int, str]
+
+    def strike(self, lane: Lane, parcel: Parcel) -> None:
+        fields = tuple(self.changed.get(number, text) for number, text in enumerate(parcel.fields))
+        lane.pass_on(Parcel(parcel.name, fields, parcel.about))
+
+
+@dataclass(frozen=True, slots=True)
+class Short:
+    """Only so many fields of the message come."""
+
+    fields: int
+
+    def strike(self, lane: Lane, parcel: Parcel) -> None:
+        lane.pass_on(Parcel(parcel.name, parcel.fields[: self.fields], parcel.about))
+
+
+@dataclass(frozen=True, slots=True)
 class Drop:
     """The connection closes before the message (0), after it (None), or after so many bytes of it."""
 
