@@ -72,6 +72,7 @@ def _sums(gx: Any, checks: AccountChecks) -> list[Expectation]:
                 ("symbol", "kind", "base_value"),
                 f"positions and cash are more than {gap:g} % from the broker's NetLiq",
                 limits={"most_pct": gap},
+                optional=["base_value"],
                 severity=severity,
             )
             for gap, severity in gaps
@@ -81,6 +82,7 @@ def _sums(gx: Any, checks: AccountChecks) -> list[Expectation]:
             ("quantity", "price", "value"),
             f"value more than {MARK_GAP_PCT:g} % from quantity × price",
             limits={"most_pct": MARK_GAP_PCT},
+            optional=["price", "value"],
             row_condition=gx.Column("kind") == POSITION,
             severity="warning",
         ),
@@ -103,6 +105,6 @@ def net_liq_adds_up(frame: pd.DataFrame, limits: Limits) -> pd.Series:
 
 @rule
 def value_is_quantity_times_price(frame: pd.DataFrame, limits: Limits) -> pd.Series:
-    """The broker's market value is quantity × its mark."""
+    """The broker's market value is quantity × its mark, where it gives both."""
     gap = (frame["value"] - frame["quantity"] * frame["price"]).abs()
-    return gap <= frame["value"].abs() * limits["most_pct"] / 100 + CENT
+    return gap.isna() | (gap <= frame["value"].abs() * limits["most_pct"] / 100 + CENT)
