@@ -46,6 +46,7 @@ from deployments.parameters import (
     RunName,
     Sets,
 )
+from deployments.streams import open_what_is_closed
 from deployments.terminal import show_failure
 from tasks.environment import set_defaults
 from tasks.unforeseen import unforeseen
@@ -323,6 +324,7 @@ def go(ini: Ini) -> None:
 
 def main() -> None:
     """The console script: one line for a failure, and its exit code; with --json the failure is the document."""
+    open_what_is_closed()
     set_defaults()
     try:
         app()

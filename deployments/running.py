@@ -20,6 +20,7 @@ from core.safety import check_mode
 from deployments.asking import AtTerminal, SaidYes
 from deployments.precheck import precheck, require_gateway
 from deployments.server import lasting_server, server_failures
+from deployments.streams import lasting_output
 from deployments.terminal import Progress, console, errors_console, show_outcome, show_plan
 from tasks.approver import Approver
 from tasks.request import Request
@@ -72,7 +73,7 @@ def approver_for(request: Request, terms: Terms) -> Approver | None:
 
 
 def run_flow(request: Request, terms: Terms) -> ExitCode:
-    """Run the flow to its end; its exit code, after its result was printed.
+    """Run the flow to its end; its exit code, after its result was printed as far as somebody reads it.
 
     Raises what `precheck` and `approver_for` raise, before anything is started; ConnectionLost when the gateway is
     not there, or Prefect fails before the run could start.
@@ -80,7 +81,15 @@ def run_flow(request: Request, terms: Terms) -> ExitCode:
     precheck(request)
     approver = approver_for(request, terms)
     require_gateway(request)
+    with lasting_output() as output:
+        code = _run_to_its_end(request, approver, terms)
+        output.flush()
+        if output.lost:
+            _say(f"warning: not all of the result could be printed ({output.lost}); the report has it")
+    return code
 
+
+def _run_to_its_end(request: Request, approver: Approver | None, terms: Terms) -> ExitCode:
     # only now: it takes longer than all refusals
     from prefect.exceptions import TerminationSignal
 

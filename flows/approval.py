@@ -27,6 +27,7 @@ from flows.liveness import ANSWER_LABEL, APPROVED_LABEL, current_flow_run_id, pu
 from tasks.approver import Answer, Question
 from tasks.artifacts import publish
 from tasks.notify import notify, page, waiting_note
+from tasks.progress import show
 from tasks.run import Run
 from tasks.wiring import current_session
 
@@ -148,7 +149,7 @@ async def ask(run: Run, plan: Plan, deadline: Deadline, stage: Stage | None = No
         # the page has the plan already, with more in sight than a form has room for
         await publish(run, "plan", markdown, title)
     run.journal.ask(run.id, question_id, at=run.broker.now())
-    current_session().asked(plan)
+    show(current_session().asked, plan)
     run.say("approval", f"{title}: waiting for an answer")
     if isinstance(run.approver, FormApprover):
         await notify(run.settings.notify.webhook_url, waiting_note(plan, page()))

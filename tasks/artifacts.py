@@ -13,7 +13,6 @@ from functools import partial
 from typing import TypeVar
 
 import httpx
-from loguru import logger
 from prefect.artifacts import (
     acreate_markdown_artifact,
     acreate_progress_artifact,
@@ -26,6 +25,7 @@ from prefect.exceptions import PrefectException
 from core.masking import VISIBLE
 from core.model import Outcome, Plan
 from core.report import TOTAL, post_trade_rows, pre_trade_rows
+from tasks.progress import log
 from tasks.run import Run
 
 T = TypeVar("T")
@@ -124,7 +124,7 @@ async def _send(name: str, call: Callable[[], Awaitable[T]]) -> T | None:
         async with asyncio.timeout(LONGEST_SECONDS):
             return await call()
     except (httpx.HTTPError, PrefectException, TimeoutError) as error:
-        logger.warning("the Prefect page lacks {}: {}", name, str(error) or "the server takes too long")
+        log("WARNING", "the Prefect page lacks {}: {}", name, str(error) or "the server takes too long")
         return None
 
 

@@ -20,9 +20,8 @@ async def size_buys(run: Run, plan: Plan, now: PlanInputs) -> Plan:
     sized = {line.symbol: line for line in resize_buys(plan, now, run.rules)}
     for approved in plan.buys:
         line = sized[approved.symbol]
-        if not line.quantity:
-            run.unsent[line.symbol] = line.reason
         if line.quantity < approved.quantity:
+            (run.reduced if line.quantity else run.unsent)[line.symbol] = line.reason
             run.warn(f"{line.symbol}: {line.quantity:,f} of {approved.quantity:,f} approved shares: {line.reason}")
     return replace(plan, lines=tuple(sized.get(line.symbol, line) for line in plan.lines))
 

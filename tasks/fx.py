@@ -40,7 +40,7 @@ async def convert_currency(run: Run, plan: Plan, now: PlanInputs) -> None:
     quantity = affordable(plan.fx.quantity, now.snapshot.cash.get(CAD, ZERO), market)
     if quantity < plan.fx.quantity:
         less = f"{quantity:,f} of {plan.fx.quantity:,f} USD, for the rate is now {market.worst:f} at worst"
-        run.unsent[USD_CAD] = less
+        (run.reduced if quantity else run.unsent)[USD_CAD] = less
         run.warn(f"USD.CAD: {less}")
     if quantity:
         await send(run, Stage.FX, [_order(run, plan, quantity, market.worst)])

@@ -8,13 +8,15 @@ from contextlib import asynccontextmanager, contextmanager, nullcontext
 from pathlib import Path
 
 from loguru import logger
+from prefect.exceptions import ExternalSignal
 
-from core.errors import AccountBusy, OutputFailed, RebalanceError, RunCancelled
+from core.errors import AccountBusy, OrderIncomplete, OutputFailed, RebalanceError, RunCancelled
 from core.model import Outcome, RunRecord
 from core.report.runlog import LogRules, open_run_log
 from tasks.brokers import WIRE_LOG
 from tasks.logs import forwarded_to_prefect
 from tasks.notify import ended_note, notify, page
+from tasks.progress import show
 from tasks.report import report_outcome
 from tasks.run import Run
 from tasks.snapshot import review_account
@@ -72,8 +74,10 @@ def _failures_kept(run: Run) -> Iterator[None]:
     except asyncio.CancelledError:
         _take_back_cancels()
         run.stop(run.cancel_cause or RunCancelled("the run was cancelled by its caller", next_step=NEXT_STEP))
-    except Exception as error:  # noqa: BLE001 - whatever it is, the report is written and the code is 70
-        logger.exception("unforeseen failure")
+    except (KeyboardInterrupt, ExternalSignal):
+        run.stop(run.cancel_cause or RunCancelled("the run was stopped by a signal", next_step=NEXT_STEP))
+    except BaseException as error:  # noqa: BLE001 - whatever it is, the report is written and the code is 70
+        show(logger.exception, "unforeseen failure")
         run.stop(unforeseen(error, f"look into {run.folder / RUN_LOG}, and report it"))
 
 
@@ -125,6 +129,7 @@ async def _conclude(run: Run) -> None:
     """Report, and tell whoever started the run. What cannot be written is one more failure."""
     if run.cancel_cause and not any(isinstance(error, RunCancelled) for error in run.errors):
         run.fail(run.cancel_cause)  # it came when everything was done
+    _check_all_is_accounted_for(run)
     _close(run, run.outcome())
     paths: tuple[Path, ...] = ()
     try:
@@ -135,8 +140,20 @@ async def _conclude(run: Run) -> None:
         run.fail(error)
         _close(run, run.outcome())
     outcome = run.outcome()
-    current_session().ended(outcome, paths)
+    show(current_session().ended, outcome, paths)
     await notify(run.settings.notify.webhook_url, ended_note(outcome, page()))
+
+
+def _check_all_is_accounted_for(run: Run) -> None:
+    """Fail a run that would be called done although a trade of its plan lacks an order, fills or a reason."""
+    missing = run.outcome().unaccounted
+    if missing and not run.errors:
+        run.fail(
+            OrderIncomplete(
+                f"the run ended, and {', '.join(missing)} did not trade as planned for no reason on record",
+                next_step="look at the account in TWS, then run again for a new plan",
+            )
+        )
 
 
 def _close(run: Run, outcome: Outcome) -> None:

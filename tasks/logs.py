@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING
 from loguru import logger
 from prefect.exceptions import MissingContextError
 from prefect.logging import get_run_logger
+from prefect.logging.handlers import PrefectConsoleHandler
 
 from core.model import RunId
 
 if TYPE_CHECKING:
     from loguru import Message, Record
+    from rich.console import Console
 
 TASK_RUNS = "prefect.task_runs"
 # what loguru itself adds when it is imported
@@ -26,7 +28,8 @@ FIRST_SINK = 0
 def forwarded_to_prefect(run_id: RunId, clean: Callable[[str], str]) -> Iterator[None]:
     """Inside the block, what is logged in this run stands in its log at the server too, as `clean` lets it be seen.
 
-    Prefect's console shows these lines as well, so loguru's own first sink shows them no longer.
+    Prefect's console shows these lines as well, so loguru's own first sink shows them no longer. It is told to go on
+    where nobody reads it any more: rich would end the process for that, in the midst of trading.
     """
 
     def forward(message: Message) -> None:
@@ -42,10 +45,23 @@ def forwarded_to_prefect(run_id: RunId, clean: Callable[[str], str]) -> Iterator
     )
     logging.getLogger(TASK_RUNS).addFilter(_is_news)
     _leave_runs_to_prefect()
+    for console in _prefect_consoles():
+        console.on_broken_pipe = _go_on  # type: ignore[method-assign]  # a subclass is no choice: they are Prefect's
     try:
         yield
     finally:
         logger.remove(sink)
+
+
+def _prefect_consoles() -> Iterator[Console]:
+    for name in (None, "prefect"):
+        for handler in logging.getLogger(name).handlers:
+            if isinstance(handler, PrefectConsoleHandler):
+                yield handler.console
+
+
+def _go_on() -> None:
+    """What nobody reads is dropped."""
 
 
 def _leave_runs_to_prefect() -> None:

@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import httpx
-from loguru import logger
 from prefect.client.schemas.objects import FlowRun
 from prefect.context import FlowRunContext
 from prefect.utilities.urls import url_for
@@ -28,6 +27,7 @@ from core.masking import VISIBLE, mask_accounts
 from core.model import Ending, Outcome, Plan
 from core.report import plan_summary
 from core.settings import webhook_from
+from tasks.progress import log
 
 TIMEOUT_SECONDS = 5.0
 # Discord refuses more
@@ -53,10 +53,10 @@ async def notify(url: SecretStr | None, note: Note | None) -> None:
             with _unlogged(address):
                 status = await _posted(address, note)
     except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, OSError) as error:
-        logger.warning("the notification was not sent: {}", type(error).__name__)
+        log("WARNING", "the notification was not sent: {}", type(error).__name__)
         return
     if status >= httpx.codes.MULTIPLE_CHOICES:
-        logger.warning("the notification was not taken: status {}", status)
+        log("WARNING", "the notification was not taken: status {}", status)
 
 
 def webhook() -> SecretStr | None:

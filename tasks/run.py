@@ -10,8 +10,6 @@ from decimal import Decimal
 from pathlib import Path
 from uuid import UUID
 
-from loguru import logger
-
 from core.broker.port import Broker
 from core.broker.rehearsal import Rehearsed
 from core.errors import MarketClosed, PacingExceeded, RebalanceError, RunCancelled
@@ -40,6 +38,7 @@ from core.reading import Reader
 from core.safety import check_kill_switch
 from core.settings import Settings
 from tasks.approver import Approver
+from tasks.progress import log
 from tasks.sources import Source
 
 NEWS = frozenset(
@@ -55,7 +54,7 @@ class Run:
     `labels` are what the flow run's labels say of it; `cancel_cause` is who cancelled it and how, and
     `interrupt` what breaks off its story then. `is_on_record` says that the journal has started it; `is_reported`
     turns false where a report would take the place of an earlier one. `unsent` says why single trades of the
-    plan were left out, `stopped_by` why no more was sent.
+    plan were left out, `reduced` why less of them was sent, `stopped_by` why no more was sent.
     """
 
     id: RunId
@@ -88,6 +87,7 @@ class Run:
     events: list[RunEvent] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     unsent: dict[Symbol, str] = field(default_factory=dict)
+    reduced: dict[Symbol, str] = field(default_factory=dict)
     stopped_by: RebalanceError | None = None
     errors: list[RebalanceError] = field(default_factory=list)
 
@@ -101,7 +101,7 @@ class Run:
     def say(self, kind: str, detail: str) -> None:
         """Put a step of the run on the timeline, into the log and before whoever watches."""
         self.events.append(RunEvent(self.broker.now(), kind, detail))
-        logger.bind(run_id=self.id).info("{}: {}", kind, detail)
+        log("INFO", "{}: {}", kind, detail, run_id=self.id)
 
     def go_by(self, gap: timedelta) -> None:
         """Put the start of the run into the venue's time, which is `gap` ahead; what was told already as well."""
@@ -113,12 +113,12 @@ class Run:
         """Say something that a person should know, once."""
         if text not in self.warnings:
             self.warnings.append(text)
-            logger.bind(run_id=self.id).warning("{}", text)
+            log("WARNING", "{}", text, run_id=self.id)
 
     def fail(self, error: RebalanceError) -> None:
         """Keep the failure; the first is the cause."""
         self.errors.append(error)
-        logger.bind(run_id=self.id).error("exit {}: {}", int(error.exit_code), error)
+        log("ERROR", "exit {}: {}", int(error.exit_code), error, run_id=self.id)
 
     def stop(self, error: RebalanceError) -> None:
         """Keep the failure as what ended the run: trades that were not sent by now were not sent because of it."""
@@ -173,7 +173,7 @@ class Run:
         """Put what the desk tells on the timeline; what a person waits for goes into the log at once, too."""
         self.events.append(event)
         level = "INFO" if event.kind in NEWS else "DEBUG"
-        logger.bind(run_id=self.id).log(level, "{}: {}", event.kind, event.detail)
+        log(level, "{}: {}", event.kind, event.detail, run_id=self.id)
 
     def may_read_again(self, error: RebalanceError) -> bool:
         """Whether a step that only read may be tried again after this failure.
@@ -222,6 +222,7 @@ class Run:
             residual_drift_bps=self.residual_drift_bps,
             orders=orders,
             not_sent=self._not_sent(orders),
+            reduced=dict(self.reduced),
             cancelled=tuple(self.cancelled),
             approvals=tuple(self.approvals),
             gates=tuple(self.gates.values()),

@@ -95,7 +95,7 @@ class _Call(Generic[T]):
         except asyncio.CancelledError as error:
             self._error = error
             return Cancelled(message="the run was stopped")
-        except Exception as error:  # noqa: BLE001 - `answer` raises it, past Prefect
+        except BaseException as error:  # noqa: BLE001 - `answer` raises it, past Prefect
             self._error = error
             return Failed(message=_line(error))
         self._error = None
@@ -132,6 +132,6 @@ def _may_try_again(task: Task[..., Any], task_run: TaskRun, state: State[Any]) -
     return isinstance(call, _Call) and call.may_try_again()
 
 
-def _line(error: Exception) -> str:
+def _line(error: BaseException) -> str:
     code = f"exit {error.exit_code:d}: " if isinstance(error, RebalanceError) else f"{type(error).__name__}: "
     return mask_accounts(f"{code}{error}")

@@ -7,7 +7,7 @@ import traceback
 from core.errors import RebalanceError
 
 
-def unforeseen(error: Exception, next_step: str) -> RebalanceError:
+def unforeseen(error: BaseException, next_step: str) -> RebalanceError:
     """The failure with code 70 that stands for `error`, with the file and line that raised it."""
     where = ""
     for frame in traceback.extract_tb(error.__traceback__)[-1:]:

@@ -20,6 +20,7 @@ from core.safety import check_mode
 from core.settings import Settings
 from tasks.approver import Approver, BySettings
 from tasks.brokers import make_broker
+from tasks.progress import show
 from tasks.request import Request
 from tasks.run import Run
 from tasks.sources import Source
@@ -120,5 +121,5 @@ def could_not_start(request: Request | None, flow_run_id: str, error: RebalanceE
         settings={},
         errors=(error,),
     )
-    own.ended(outcome, ())
+    show(own.ended, outcome, ())
     return outcome

@@ -21,12 +21,13 @@ FORKS.set_forkserver_preload(IMPORTED)
 
 
 class Command:
-    """`rebalance` with these words, on the server of the test run; what it prints goes to a file."""
+    """`rebalance` with these words, on the server of the test run; what it prints goes to a file, or to `output`."""
 
-    def __init__(self, folder: Path, *words: object) -> None:
+    def __init__(self, folder: Path, *words: object, output: Path | None = None) -> None:
         self.folder = folder
-        self._output = folder / "printed.txt"
-        self._output.touch()
+        self._output = output or folder / "printed.txt"
+        if output is None:
+            self._output.touch()
         arguments = (str(self._output), [str(word) for word in words], get_current_settings().api.url)
         self.process = FORKS.Process(target=_main, args=arguments)
         self.process.start()
@@ -55,10 +56,10 @@ class Command:
 
 
 @contextmanager
-def rebalancing(folder: Path, *words: object):
+def rebalancing(folder: Path, *words: object, output: Path | None = None):
     """`rebalance run --paper` on the demo's files and market in memory; its process has ended after the block."""
     files = ("--csv", DEMO / "portfolios.csv", "--ini", DEMO / "settings.ini", "--broker", "fake")
-    command = Command(folder, "run", *files, "--set", f"io.report_dir={folder / 'reports'}", *words)
+    command = Command(folder, "run", *files, "--set", f"io.report_dir={folder / 'reports'}", *words, output=output)
     try:
         yield command
     finally:

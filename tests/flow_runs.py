@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -75,7 +75,8 @@ class SaysYes:
 class Rehearsal:
     """One account: 300 VTI at 100 and 20 000 USD, to be 40 % VTI and 60 % BND: it sells and then buys.
 
-    `brokers` and `outcomes` are those of its runs, in order; runs of one rehearsal share a journal.
+    `brokers` and `outcomes` are those of its runs, in order; runs of one rehearsal share a journal. `shows` is what
+    plan and result are shown with.
     """
 
     folder: Path
@@ -89,6 +90,7 @@ class Rehearsal:
     brokers: list[FakeIB] = field(default_factory=list)
     outcomes: list[Outcome] = field(default_factory=list)
     paths: tuple[Path, ...] = ()
+    shows: Callable[[object], object] = lambda _what: None
 
     @contextmanager
     def wired(self):
@@ -99,6 +101,7 @@ class Rehearsal:
             broker=self._connect,
             name="a rehearsal",
             journal=self.journal,
+            asked=self.shows,
             ended=self._ended,
         )
         with session(own):
@@ -146,6 +149,7 @@ class Rehearsal:
     def _ended(self, outcome: Outcome, paths: tuple[Path, ...]) -> None:
         self.outcomes.append(outcome)
         self.paths = paths
+        self.shows(outcome)
 
 
 @dataclass

@@ -203,8 +203,13 @@ class Plan:
     @property
     def traded(self) -> tuple[Symbol, ...]:
         """The symbols of all orders, in the order of trading: currency, sells, buys."""
-        fx = (USD_CAD,) if self.fx and self.fx.quantity else ()
-        return (*fx, *(line.symbol for line in (*self.sells, *self.buys)))
+        return tuple(self.quantities)
+
+    @property
+    def quantities(self) -> Mapping[Symbol, Decimal]:
+        """How much of each symbol is to be traded, in that order: USD of the conversion, shares of the others."""
+        fx = {USD_CAD: self.fx.quantity} if self.fx and self.fx.quantity else {}
+        return fx | {line.symbol: line.quantity for line in (*self.sells, *self.buys)}
 
     @property
     def trades(self) -> bool:

@@ -165,7 +165,8 @@ class Outcome:
 
     `plan` is None when the run ended before there was one; `after` and `valuation_after` when the
     account was not read again. `errors` in order of time: the first cause first. `not_sent` says why of each
-    trade of the plan that never became an order, "" where nobody knows; it is empty in modes that send none.
+    trade of the plan that never became an order, "" where nobody knows, and `reduced` why of those that became a
+    smaller one; both are empty in modes that send none.
     """
 
     run_id: RunId
@@ -183,6 +184,7 @@ class Outcome:
     residual_drift_bps: Mapping[Symbol, Decimal] | None = None
     orders: tuple[OrderRecord, ...] = ()
     not_sent: Mapping[Symbol, str] = field(default_factory=dict)
+    reduced: Mapping[Symbol, str] = field(default_factory=dict)
     cancelled: tuple[WorkingOrder, ...] = ()
     approvals: tuple[Approval, ...] = ()
     gates: tuple[GateVerdict, ...] = ()
@@ -201,7 +203,40 @@ class Outcome:
             return leading(self.errors).in_full
         if self.plan is None or not self.plan.trades:
             return "nothing needed trading"
-        return "done" if self.orders else "planned; this mode sends no orders"
+        if not self.mode.sends_orders:
+            return "planned; this mode sends no orders"
+        return f"not accounted for: {', '.join(self.unaccounted)}" if self.unaccounted else "done"
+
+    @property
+    def unaccounted(self) -> tuple[Symbol, ...]:
+        """The trades of the plan that did not fill as planned without a reason on record; none in a run that is done.
+
+        A trade is accounted for when all of its quantity filled, or all of what a reason reduced it to, or when
+        nothing of it was sent for a reason.
+        """
+        if self.plan is None or not self.mode.sends_orders:
+            return ()
+        wanted, filled = self._ordered()
+        return tuple(
+            symbol
+            for symbol, quantity in self.plan.quantities.items()
+            if not self._is_accounted_for(symbol, quantity, wanted.get(symbol), filled.get(symbol, Decimal(0)))
+        )
+
+    def _ordered(self) -> tuple[dict[Symbol, Decimal], dict[Symbol, Decimal]]:
+        """What the first order of each trade was for, and what filled over all its attempts."""
+        wanted: dict[Symbol, Decimal] = {}
+        filled: dict[Symbol, Decimal] = {}
+        for record in self.orders:
+            symbol = record.order.contract.symbol
+            wanted.setdefault(symbol, record.order.quantity)
+            filled[symbol] = filled.get(symbol, Decimal(0)) + record.filled
+        return wanted, filled
+
+    def _is_accounted_for(self, symbol: Symbol, planned: Decimal, wanted: Decimal | None, filled: Decimal) -> bool:
+        if wanted is None:
+            return bool(self.not_sent.get(symbol))
+        return filled == wanted and (wanted == planned or bool(self.reduced.get(symbol)))
 
     @property
     def was_sent(self) -> bool:

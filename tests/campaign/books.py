@@ -207,6 +207,21 @@ def code_0_means_that_every_order_filled(played: Played) -> None:
         assert len(ours(played)) == len(played.sent), "an order that was sent never arrived"
 
 
+def done_means_that_every_line_of_the_plan_is_accounted_for(played: Played) -> None:
+    """It filled as far as it was planned, or the report says why not."""
+    plan = approved_plan(played)
+    if played.outcome.reason != "done" or plan is None:
+        return
+    filled: dict[Symbol, Decimal] = {}
+    for ticket in ours(played):
+        filled[ticket.terms.contract.symbol] = filled.get(ticket.terms.contract.symbol, ZERO) + ticket.filled
+    said = " ".join((*played.outcome.warnings, *(f"{s}: {why}" for s, why in played.outcome.not_sent.items() if why)))
+    silent = [
+        s for (_, s), wanted in approved_quantities(plan).items() if filled.get(s, ZERO) < wanted and s not in said
+    ]
+    assert not silent, f"done, and not a word of {silent}"
+
+
 def a_mode_that_sends_no_orders_changes_nothing(played: Played) -> None:
     settings, mode = played.settings, played.case.scenario.mode
     if mode.sends_orders and not settings.ibkr.read_only:
@@ -280,6 +295,7 @@ CHECKS: tuple[Check, ...] = (
     the_journal_knows_every_fill,
     the_report_lists_every_order_as_it_ended,
     code_0_means_that_every_order_filled,
+    done_means_that_every_line_of_the_plan_is_accounted_for,
     a_mode_that_sends_no_orders_changes_nothing,
     a_no_or_no_answer_ends_the_run_with_its_own_code,
     no_order_is_called_unknown_that_the_broker_could_tell_of,

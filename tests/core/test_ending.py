@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from builders import outcome, plan, still_line, trade_line
+from builders import fill, order_record, outcome, plan, still_line, trade_line
+from hypothesis import given
+from hypothesis import strategies as st
 from report_samples import sample_outcome
 
 from core import errors
-from core.model import Ending
+from core.model import Ending, Mode, Symbol
+from core.money import D
 
 NOTHING_SENT = [
     (errors.RunCancelled, Ending.CANCELLED),
@@ -55,3 +58,30 @@ def test_without_a_failure_it_is_completed_or_had_nothing_to_trade():
 def test_the_failure_that_gives_the_exit_code_gives_the_name():
     run = outcome(errors=(errors.MarketClosed("first"), errors.OutputFailed("second")))
     assert (run.exit_code, run.ending) == (50, Ending.FAILED)
+
+
+PLANNED = 10
+VTI = Symbol("VTI")
+
+
+@given(
+    sent=st.one_of(st.none(), st.integers(1, PLANNED)),
+    filled=st.integers(0, PLANNED),
+    not_sent=st.sampled_from(["", "no money is left"]),
+    reduced=st.sampled_from(["", "the money allows less"]),
+)
+def test_a_report_never_says_done_with_a_line_unaccounted_for(sent, filled, not_sent, reduced):
+    """Ten shares were planned: all of them filled, or there is a reason for each that did not."""
+    fills = [] if not sent or not filled else [fill(str(min(filled, sent)))]
+    orders = () if sent is None else (order_record("VTI", *fills, quantity=D(sent)),)
+    run = outcome(
+        mode=Mode.PAPER,
+        plan=plan(trade_line(quantity=D(PLANNED))),
+        orders=orders,
+        not_sent={VTI: not_sent} if sent is None else {},
+        reduced={VTI: reduced},
+    )
+    all_filled = sent is not None and filled >= sent and (sent == PLANNED or bool(reduced))
+    is_told = bool(not_sent) if sent is None else all_filled
+    assert (run.reason == "done") is is_told
+    assert run.unaccounted == (() if is_told else (VTI,))

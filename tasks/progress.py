@@ -1,0 +1,28 @@
+"""What shows how a run gets on never decides about trading: a sink or a screen that fails is no matter of the run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import ParamSpec
+
+from loguru import logger
+
+P = ParamSpec("P")
+
+
+def show(call: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
+    """Let somebody be shown something; a line in the log where that fails.
+
+    SystemExit is such a failure too: rich, for one, ends the process when nobody reads its output any more.
+    """
+    try:
+        call(*args, **kwargs)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever it is, the run goes on
+        log("WARNING", "it could not be shown: {}: {}", type(error).__name__, error)
+
+
+def log(level: str, text: str, *values: object, **extra: object) -> None:
+    """Write a line into the log, with `extra` bound to it; nothing where a sink fails."""
+    with suppress(Exception, SystemExit):
+        logger.opt(depth=1).bind(**extra).log(level, text, *values)
