@@ -81,6 +81,11 @@ def say(*codes: int, after: float = 0.0) -> Happening:
     return happen
 
 
+def say_of(farm: str) -> Happening:
+    """That this market-data farm is broken, to every client."""
+    return lambda scene, _about: scene.gateway.say(2103, f"Market data farm connection is broken:{farm}")
+
+
 def restart(*, ids_roll_back: bool = False) -> Happening:
     return lambda scene, _about: scene.begin(scene.gateway.restart(ids_roll_back=ids_roll_back))
 

@@ -58,6 +58,11 @@ def _refusing(number: int, meaning: str, failure: Failure = Failure.REJECTED, *,
     return Code(number, kind, meaning, ends=Ends.UNACKNOWLEDGED, failure=failure)
 
 
+def _held_by_presets(number: int, what: str) -> Code:
+    """TWS asks a person whether the order is meant: it may be kept untransmitted, or be sent on after all."""
+    return Code(number, Kind.AMBIGUOUS, f"by the order presets a person is asked: {what}", FORUMS)
+
+
 _LISTED = (
     _refusing(100, "more than 50 messages in a second", Failure.PACING, kind=Kind.AMBIGUOUS),
     Code(101, Kind.RETRY, "more market-data lines than the account has"),
@@ -74,6 +79,7 @@ _LISTED = (
     Code(135, Kind.AMBIGUOUS, "no order has this id"),
     Code(161, Kind.AMBIGUOUS, "the order is in no state to be cancelled: it may have filled"),
     Code(162, Kind.RETRY, "historical data service"),
+    _held_by_presets(163, "the price is too far from the market"),
     Code(165, Kind.RETRY, "historical data service"),
     _refusing(200, "no contract, or several, for the request", Failure.CONTRACT),
     Code(201, Kind.ORDER, "the order is rejected", ends=Ends.ANY, failure=Failure.REJECTED),
@@ -86,12 +92,15 @@ _LISTED = (
     Code(322, Kind.RETRY, "too many account summaries at once"),
     Code(326, Kind.FATAL, "the client id is in use: another run may be alive"),
     Code(329, Kind.AMBIGUOUS, "the order cannot be modified"),
-    Code(354, Kind.FATAL, "market data is not subscribed"),
+    Code(354, Kind.FATAL, "market data is not subscribed; of an order: TWS does not trade blindly, and holds it"),
     Code(366, Kind.RETRY, "no such historical data request"),
+    _held_by_presets(382, "the size is above the limit"),
+    _held_by_presets(383, "the size is above the limit"),
     Code(399, Kind.INFORMATION, "a message about an order that works, as held until the market opens"),
     Code(404, Kind.ORDER, "shares are being located for a short sale, the order is held"),
     Code(420, Kind.RETRY, "market data request refused for now"),
     _refusing(434, "the order size is zero"),
+    _held_by_presets(451, "the total value is above the limit"),
     _refusing(460, "no permission to trade this"),
     Code(463, Kind.AMBIGUOUS, "the market price of the order is to be entered", API_GUIDE),
     Code(492, Kind.INFORMATION, "market scanner", API_GUIDE),
@@ -120,8 +129,13 @@ _LISTED = (
     Code(10147, Kind.AMBIGUOUS, "the order to be cancelled is not found", API_GUIDE),
     Code(10148, Kind.AMBIGUOUS, "the order to be cancelled has ended: it may have filled", API_GUIDE),
     Code(10167, Kind.INFORMATION, "delayed data is shown instead", API_GUIDE),
+    Code(10168, Kind.FATAL, "market data is not subscribed, delayed data is not asked for", API_GUIDE),
+    Code(10186, Kind.FATAL, "market data is not subscribed, delayed data is not there", API_GUIDE),
     Code(10197, Kind.FATAL, "another session of this user takes the market data", API_GUIDE),
+    Code(10052, Kind.AMBIGUOUS, "the time in force is not valid", FORUMS),
     Code(10243, Kind.ORDER, "fractions of a share are not taken", FORUMS, Ends.UNACKNOWLEDGED, Failure.FRACTION),
+    _held_by_presets(10311, "the order is routed directly"),
+    _held_by_presets(10329, "the order is routed directly"),
     Code(10349, Kind.INFORMATION, "the presets set the time in force, the order works", FORUMS),
 )
 
@@ -135,13 +149,12 @@ REJECTED = 201
 MARGIN_DEFICIENCY = 2148
 LINK_LOST = frozenset({1100, 2110})
 FARM_LOST = 2103
-FARM_BACK = 2104
 FARMS_UP = frozenset({2104, 2106, 2107, 2108, 2158})
 FARMS_DOWN = frozenset({2103, 2105, 2157})
 PORT_MOVED = 1300
 LINK_BACK = frozenset({1101, 1102})
 NOTHING_TO_CANCEL = frozenset({161, 10148})
-NO_MARKET_DATA = frozenset({354, 10089, 10090, 10091, 10197})
+NO_MARKET_DATA = frozenset({354, 10089, 10090, 10091, 10168, 10186, 10197})
 WARNINGS = range(2100, 2200)
 
 # the words by which IBKR's margin desk and its cash accounts say no under code 201

@@ -30,6 +30,7 @@ from core.sim.gateway.faults import (
     Delay,
     Drop,
     Duplicate,
+    Follow,
     HalfOpen,
     Instead,
     Lane,
@@ -314,6 +315,55 @@ async def test_a_farm_that_is_back_does_not_bring_back_another():
         await venue.clock.sleep(60)
         quote = await image_of_the_pair(venue, client)
         assert venue.clock.now() - quote.taken_at >= timedelta(seconds=60)
+
+
+LATE = timedelta(seconds=4)
+
+
+def delayed(**more):
+    return world(quotes={VTI: quoted("100.00", "100.02", "100.01", data_type=MarketDataType.DELAYED, **more)})
+
+
+async def test_bid_and_ask_of_delayed_data_are_waited_for():
+    async with venue_of(delayed()) as venue:
+        client = await venue.connected()
+        await client.market_data_type(MarketDataType.DELAYED)
+        venue.gateway.faults.on("marketDataType", Precede(10167))
+        venue.gateway.faults.on("tickPrice", Delay(LATE.total_seconds()), times=2)
+        started = venue.clock.now()
+        quote = (await client.quotes([listed()]))[VTI]
+        assert (quote.bid, quote.ask, quote.last) == (D("100.00"), D("100.02"), D("100.01"))
+        assert quote.data_type is MarketDataType.DELAYED
+        assert LATE <= venue.clock.now() - started < LATE + timedelta(seconds=1)
+
+
+async def test_delayed_data_whose_bid_and_ask_never_come_is_taken_without_them():
+    async with venue_of(delayed()) as venue:
+        client = await venue.connected()
+        venue.gateway.faults.on("tickPrice", Omit(), times=2)
+        started = venue.clock.now()
+        quote = (await client.quotes([listed()]))[VTI]
+        assert (quote.bid, quote.ask, quote.last) == (None, None, D("100.01"))
+        assert venue.clock.now() - started < timedelta(seconds=11)
+
+
+async def test_what_goes_wrong_while_delayed_data_is_waited_for_is_told():
+    async with venue_of(delayed()) as venue:
+        client = await venue.connected()
+        venue.gateway.faults.on("marketDataType", Follow(10168, seconds=4))
+        venue.gateway.faults.on("tickPrice", Omit(), times=2)
+        with pytest.raises(MarketDataMissing, match="not subscribed"):
+            await client.quotes([listed()])
+
+
+@pytest.mark.parametrize("code", [354, 10089, 10090, 10091, 10168, 10186, 10197])
+async def test_a_quote_that_is_not_subscribed_names_the_way_to_the_data(code):
+    async with venue_of(world()) as venue:
+        client = await venue.connected()
+        venue.gateway.faults.on("reqMktData", Answer(code), only("VTI"))
+        with pytest.raises(MarketDataMissing, match=f"VTI: .*{code}") as raised:
+            await client.quotes([listed()])
+        assert "market_data_type = delayed" in raised.value.next_step
 
 
 # the account

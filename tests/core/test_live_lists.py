@@ -55,6 +55,14 @@ def test_an_order_that_may_still_fill_is_listed_whatever_it_is_called(word):
         ("Cancelled", "Expired", OrderState.EXPIRED, "the day of the order is over"),
         ("Cancelled", "Cancelled by Trader", OrderState.CANCELLED, "Cancelled by Trader"),
         ("Inactive", "no margin", OrderState.REJECTED, "no margin"),
+        (
+            "Cancelled",
+            "Rejected by System: Order is already expired.",
+            OrderState.REJECTED,
+            "Rejected by System: Order is already expired.",
+        ),
+        ("Cancelled", "Cancelled by System: Order expired", OrderState.EXPIRED, "the day of the order is over"),
+        ("Cancelled", "Cancelled by System: ", OrderState.CANCELLED, "Cancelled by System: "),
     ],
 )
 def test_how_an_order_ended_stands_in_its_status_and_the_words_beside_it(word, beside, state, reason):

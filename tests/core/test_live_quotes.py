@@ -11,7 +11,7 @@ from core.broker.ib.farms import Farms
 from core.broker.ib.quotes import QuoteWatch
 from core.broker.ib.words import DataKind, Halt, Stamp, Tick
 from core.clock import JumpingClock
-from core.model import MarketDataType, Symbol
+from core.model import USD_CAD, MarketDataType, Symbol
 from core.money import D
 
 VTI = Symbol("VTI")
@@ -141,13 +141,68 @@ async def test_while_a_farm_is_broken_an_image_without_a_stamp_is_as_old_as_the_
 
 async def test_the_farm_that_has_been_broken_for_longest_counts_until_each_is_ok():
     farms = Farms()
-    for number, name in enumerate(("usfarm", "cashfarm", "usfarm")):
+    for number, name in enumerate(("usfarm", "usfarm.nj", "usfarm")):
         farms.hear(2103, f"Market data farm connection is broken:{name}", NOW + timedelta(seconds=number))
-    assert farms.lost_since == NOW
+    assert farms.lost_since(VTI) == NOW
     farms.hear(2104, "Market data farm connection is OK:usfarm", NOW)
-    assert farms.lost_since == NOW + timedelta(seconds=1)
-    farms.hear(2104, "Market data farm connection is OK:cashfarm", NOW)
-    assert farms.lost_since is None
+    assert farms.lost_since(VTI) == NOW + timedelta(seconds=1)
+    farms.hear(2104, "Market data farm connection is OK:usfarm.nj", NOW)
+    assert farms.lost_since(VTI) is None
+
+
+@pytest.mark.parametrize(
+    ("farm", "shares", "currencies"),
+    [
+        ("usfarm", True, False),
+        ("usfarm.nj", True, False),
+        ("cashfarm", False, True),
+        ("usbond", False, False),
+        ("usopt", False, False),
+        ("usfuture", False, False),
+        ("jfarm", False, False),
+        ("eufarmnj", False, False),
+        ("newfarm", True, True),
+    ],
+)
+async def test_a_broken_farm_counts_for_what_it_may_serve(farm, shares, currencies):
+    farms = Farms()
+    farms.hear(2103, f"Market data farm connection is broken:{farm}", NOW)
+    assert (farms.lost_since(VTI) is not None, farms.lost_since(USD_CAD) is not None) == (shares, currencies)
+
+
+@pytest.mark.parametrize(
+    ("code", "text"),
+    [
+        (2104, "Market data farm connection is OK:usfarm.nj"),
+        (2108, "Market data farm connection is inactive but should be available upon demand.usfarm.nj"),
+        (1102, "Connectivity … restored - data maintained. All data farms are connected: usfarm.nj; secdefnj."),
+        (
+            1101,
+            "The following farms are connected: usfarm.nj; secdefil. The following farms are not connected: jfarm.",
+        ),
+    ],
+)
+async def test_whatever_says_that_a_farm_is_there_again_clears_it(code, text):
+    farms = Farms()
+    farms.hear(2103, "Market data farm connection is broken:usfarm.nj", NOW)
+    farms.hear(2119, "Market data farm is connecting:usfarm.nj", NOW)
+    assert farms.lost_since(VTI) == NOW
+    farms.hear(code, text, NOW)
+    assert farms.lost_since(VTI) is None
+    assert farms.is_up["usfarm.nj"]
+
+
+async def test_farms_that_are_not_connected_after_a_loss_of_ibkr_are_broken():
+    farms = Farms()
+    farms.hear(1102, "All is well. The following farms are not connected: cashhmds; usfarm; cashfarm.", NOW)
+    assert farms.is_up == {"cashhmds": False, "usfarm": False, "cashfarm": False}
+    assert farms.lost_since(VTI) == farms.lost_since(USD_CAD) == NOW
+
+
+async def test_a_quote_is_fresh_while_a_farm_that_does_not_serve_it_is_broken(clock):
+    farms = Farms()
+    farms.hear(2103, "Market data farm connection is broken:usbond", NOW - timedelta(seconds=60))
+    assert watched(clock, *IMAGE, farms=farms).quote().taken_at == NOW
 
 
 async def test_a_stamp_ahead_of_us_makes_no_quote_of_the_future(clock):

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from fault_cases import BND, quoting, usual
 from fault_judges import play
-from fault_runs import Hangup, Lacking, Row, all_of, on, say, when
+from fault_runs import Hangup, Lacking, Row, all_of, on, say, say_of, when
 
 from core.model import MarketDataType
 from core.sim.gateway.faults import TWIN, Answer, Delay, Drop, Duplicate, HalfOpen, Instead, Omit, Precede
@@ -89,7 +89,7 @@ MARKET = (
     Row("a competing session takes the data under way", on("tickPrice", Answer(10197), "VTI", times=ALWAYS), 23,
         ("VTI", "(10197)")),
     *(Row(f"market data is not subscribed: {code}", on("reqMktData", Answer(code), "VTI", times=ALWAYS), 23,
-          ("VTI", f"({code})")) for code in (354, 10089, 10090)),
+          ("VTI", f"({code})")) for code in (354, 10168, 10186)),
     Row("delayed data is shown instead", on("marketDataType", Precede(10167), times=ALWAYS), case=DELAYED,
         warns=("not live but delayed",)),
     Row("no price comes of one symbol", all_of(on("tickPrice", Omit(), "VTI", times=ALWAYS),
@@ -97,9 +97,14 @@ MARKET = (
     Row("a market-data farm is lost for good", all_of(when("reqMktData", say(2103)), on("tickPrice", Omit(),
         times=ALWAYS)), 23, ("VTI",)),
     Row("the farm of currencies is lost, and its last image of USD.CAD is shown", all_of(
-        when("reqAccountUpdates", say(2103)), on("accountDownloadEnd", Delay(15)), on("tickSize", Omit(), "USD.CAD",
-        times=ALWAYS), on("tickString", Omit(), "USD.CAD", times=ALWAYS)), 23, ("USD.CAD", "stale"),
+        when("reqAccountUpdates", say_of("cashfarm")), on("accountDownloadEnd", Delay(15)), on("tickSize", Omit(),
+        "USD.CAD", times=ALWAYS), on("tickString", Omit(), "USD.CAD", times=ALWAYS)), 23, ("USD.CAD", "stale"),
         also=(nothing_was_sent,)),
+    Row("a farm is lost that serves nothing of ours, and of VTI only the last image is shown", all_of(
+        when("reqAccountUpdates", say_of("usbond")), on("accountDownloadEnd", Delay(15)), on("tickSize", Omit(), "VTI",
+        times=ALWAYS), on("tickString", Omit(), "VTI", times=ALWAYS))),
+    Row("bid and ask of delayed data come 4 s late", all_of(on("marketDataType", Precede(10167), times=ALWAYS),
+        on("tickPrice", Delay(4), times=2)), case=DELAYED, warns=("not live but delayed",)),
     Row("a market-data farm is lost and found", when("reqMktData", say(2103, 2104, after=1))),
 )  # fmt: skip
 

@@ -260,7 +260,8 @@ def _ended_row(contract: Contract, order: IbOrder, state: OrderState) -> heard.E
         account=order.account,
         named=_named(contract),
         side=_side(order.action),
-        quantity=_exact(order.totalQuantity) or ZERO,
+        # of a filled order a gateway says that its quantity is 0
+        quantity=_exact(order.totalQuantity) or _exact(order.filledQuantity) or ZERO,
         # what an ended order filled is said here alone
         filled=_exact(order.filledQuantity) or ZERO,
         status=state.status,

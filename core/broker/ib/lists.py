@@ -72,6 +72,9 @@ def _end_of(row: EndedRow) -> tuple[OrderState, str]:
     state = STATES.get(row.status)
     if state is OrderState.FILLED:
         return OrderState.FILLED, ""
+    if row.status == INACTIVE or row.completed_status.lower().startswith("rejected"):
+        # `Rejected by System: Order is already expired.` is no expiry: the order never worked
+        return OrderState.REJECTED, row.completed_status
     if "expired" in row.completed_status.lower():
         return OrderState.EXPIRED, DAY_OVER
-    return OrderState.REJECTED if row.status == INACTIVE else OrderState.CANCELLED, row.completed_status
+    return OrderState.CANCELLED, row.completed_status

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import partial
@@ -20,11 +21,16 @@ from core.model import Contract, MarketDataType, Quote, Symbol
 
 LINES = 95  # of the 100 that an account has; its TWS may need some
 SETTLE_SECONDS = 2.0
+DELAYED_SECONDS = 8.0  # bid and ask of delayed data may come that much later, or never
 LINGER_SECONDS = 0.05
 LIFE_AFTER = timedelta(milliseconds=5)
 FRESH = timedelta(seconds=1)
 NO_CONTRACT = 200
 QUOTES = "quotes"
+SUBSCRIBE = (
+    "subscribe to the data for the API, log other sessions out, or look at delayed data with [ibkr] "
+    "market_data_type = delayed"
+)
 
 BID, ASK, LAST, CLOSE = "bid", "ask", "last", "close"
 PRICES: Mapping[int, str] = {1: BID, 66: BID, 2: ASK, 67: ASK, 4: LAST, 68: LAST, 9: CLOSE, 75: CLOSE}
@@ -50,6 +56,7 @@ class QuoteWatch:
         self._is_snapshot = is_snapshot
         self._values: dict[str, Decimal | None] = {}
         self._first: dict[int, tuple[datetime, Decimal | None, Decimal | None]] = {}
+        self._awaited = (BID, ASK, LAST, CLOSE)
         self._kind = MarketDataType.LIVE
         self._is_delayed = False
         self._is_halted = False
@@ -74,10 +81,16 @@ class QuoteWatch:
                 self._hear_tick(word)
         self._heard_at = self._clock.now()
         # a broken farm still shows its last prices, as if they were of now
-        self._told_of = self._farms.lost_since or self._heard_at
-        is_complete = all(name in self._values for name in (BID, ASK, LAST, CLOSE))
+        self._told_of = self._farms.lost_since(self._symbol) or self._heard_at
+        is_complete = all(name in self._values for name in self._awaited)
         if is_complete and self._alive_at and not self._is_snapshot:
             self.end()
+
+    def lacks_delayed_sides(self) -> bool:
+        """Whether bid and ask may still come, as of delayed data they do; nothing else of the line is then awaited."""
+        self._awaited = (BID, ASK)
+        is_delayed = self._data_type() in (MarketDataType.DELAYED, MarketDataType.DELAYED_FROZEN)
+        return is_delayed and not all(name in self._values for name in self._awaited)
 
     def end(self) -> None:
         """Everything has been said."""
@@ -198,11 +211,14 @@ class QuoteDesk:
         clock = self._session.clock
         seconds = self._session.options.request_timeout_seconds if is_snapshot else SETTLE_SECONDS
         try:
-            await clock.within(seconds, watch.done)
+            await clock.within(seconds, asyncio.shield(watch.done))
             await clock.sleep(0 if is_snapshot else LINGER_SECONDS)
         except TimeoutError:
             if is_snapshot:
                 raise lost(f"a snapshot did not end within {seconds:g} s while reading the {QUOTES}") from None
+            if watch.lacks_delayed_sides():
+                with suppress(TimeoutError):
+                    await clock.within(DELAYED_SECONDS, asyncio.shield(watch.done))
 
 
 def _price(tick: Tick) -> Decimal | None:
@@ -228,5 +244,5 @@ def _failure(failed: Mapping[Symbol, BaseException], why_gone: str) -> BaseExcep
 def _no_data(refused: Mapping[Symbol, RequestRefused]) -> BrokerError:
     told = "; ".join(f"{symbol}: {error}" for symbol, error in refused.items())
     is_subscription = any(error.code in NO_MARKET_DATA for error in refused.values())
-    step = "subscribe to the data, or log other sessions out" if is_subscription else "read the broker's reason"
+    step = SUBSCRIBE if is_subscription else "read the broker's reason"
     return MarketDataMissing(f"the broker gives no market data: {told}", next_step=step, faults=told.split("; "))
