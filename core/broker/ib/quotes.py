@@ -56,7 +56,7 @@ class QuoteWatch:
         self._is_snapshot = is_snapshot
         self._values: dict[str, Decimal | None] = {}
         self._first: dict[int, tuple[datetime, Decimal | None, Decimal | None]] = {}
-        self._awaited = (BID, ASK, LAST, CLOSE)
+        self._awaited: tuple[str, ...] = (BID, ASK, LAST, CLOSE)
         self._kind = MarketDataType.LIVE
         self._is_delayed = False
         self._is_halted = False
