@@ -49,19 +49,17 @@ def _columns(gx: Any) -> list[Expectation]:
     return [
         *gx.filled(["symbol", "side", "quantity", "held", "price", "dollars", "target_pct", "drift_bps"]),
         *gx.filled(["worst_price", "order_type"], row_condition=is_traded),
-        gx.ExpectColumnValuesToBeUnique(column="symbol", description="symbol planned twice"),
-        gx.ExpectColumnValuesToBeInSet(column="side", value_set=["BUY", "SELL", "NONE"], description="unknown side"),
-        gx.ExpectColumnValuesToBeInSet(
+        gx.ExpectUnique(column="symbol", description="symbol planned twice"),
+        gx.ExpectInSet(column="side", value_set=["BUY", "SELL", "NONE"], description="unknown side"),
+        gx.ExpectInSet(
             column="order_type", value_set=["LMT", "MKT"], row_condition=is_traded, description="unknown order type"
         ),
         *(
-            gx.ExpectColumnValuesToBeBetween(
-                column=column, min_value=0, strict_min=True, description=f"{column} not above 0"
-            )
+            gx.ExpectWithin(column=column, min_value=0, strict_min=True, description=f"{column} not above 0")
             for column in ("price", "worst_price", "limit_price")
         ),
         *(
-            gx.ExpectColumnValuesToBeBetween(column=column, min_value=0, description=f"{column} below 0")
+            gx.ExpectWithin(column=column, min_value=0, description=f"{column} below 0")
             for column in ("held", "target_pct")
         ),
     ]

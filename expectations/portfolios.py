@@ -34,24 +34,16 @@ def portfolios_suite(checks: PortfolioChecks) -> ExpectationSuite:
         "portfolios",
         [
             *gx.filled(["line", "portfolio", "symbol", "target_pct"]),
-            gx.ExpectColumnValuesToBeInSet(
-                column="portfolio", value_set=list(checks.models), description="unknown model"
-            ),
+            gx.ExpectInSet(column="portfolio", value_set=list(checks.models), description="unknown model"),
             gx.ExpectColumnDistinctValuesToContainSet(
                 column="portfolio",
                 value_set=sorted(model for model, weight in checks.models.items() if weight),
                 description="a model of the mix has no rows",
             ),
-            gx.ExpectColumnValuesToMatchRegex(
-                column="symbol", regex=r"\A[A-Z0-9.\- ]{1,12}\Z", description="not a symbol"
-            ),
-            gx.ExpectCompoundColumnsToBeUnique(
-                column_list=["portfolio", "symbol"], description="symbol twice in one model"
-            ),
-            gx.ExpectColumnValuesToBeBetween(
-                column="target_pct", min_value=0, row_condition=is_asset, description="target below 0"
-            ),
-            gx.ExpectColumnValuesToBeBetween(
+            gx.ExpectMatch(column="symbol", regex=r"\A[A-Z0-9.\- ]{1,12}\Z", description="not a symbol"),
+            gx.ExpectUniqueTogether(column_list=["portfolio", "symbol"], description="symbol twice in one model"),
+            gx.ExpectWithin(column="target_pct", min_value=0, row_condition=is_asset, description="target below 0"),
+            gx.ExpectWithin(
                 column="target_pct", max_value=0, strict_max=True, row_condition=is_cash, description="CASH not below 0"
             ),
             gx.rows(cash_is_allowed, weighed, "CASH without margin", limits={"allowed": checks.allow_margin}),

@@ -42,9 +42,9 @@ def _prices(gx: Any) -> list[Expectation]:
     has_price = gx.Column("price").is_not_null()
     return [
         *gx.filled(["symbol", "is_valued"]),
-        gx.ExpectColumnValuesToBeUnique(column="symbol", description="symbol quoted twice"),
-        gx.ExpectColumnValuesToBeBetween(column="price", min_value=0, strict_min=True, description="price not above 0"),
-        gx.ExpectColumnValuesToBeInSet(
+        gx.ExpectUnique(column="symbol", description="symbol quoted twice"),
+        gx.ExpectWithin(column="price", min_value=0, strict_min=True, description="price not above 0"),
+        gx.ExpectInSet(
             column="price_source", value_set=list(SOURCES), row_condition=has_price, description="unknown source"
         ),
         gx.rows(
@@ -64,12 +64,10 @@ def _doubts(gx: Any, checks: QuoteChecks) -> list[Expectation]:
     return [
         *gx.filled(["price", "bid", "ask", "age_seconds"], row_condition=is_valued, **doubt),
         *(
-            gx.ExpectColumnValuesToBeBetween(
-                column=side, min_value=0, strict_min=True, description=f"{side} not above 0", **doubt
-            )
+            gx.ExpectWithin(column=side, min_value=0, strict_min=True, description=f"{side} not above 0", **doubt)
             for side in SIDES
         ),
-        gx.ExpectColumnPairValuesAToBeGreaterThanB(
+        gx.ExpectNotLess(
             column_A="ask",
             column_B="bid",
             or_equal=True,
@@ -77,14 +75,14 @@ def _doubts(gx: Any, checks: QuoteChecks) -> list[Expectation]:
             description="bid above ask",
             **doubt,
         ),
-        gx.ExpectColumnValuesToBeBetween(
+        gx.ExpectWithin(
             column="age_seconds",
             min_value=-CLOCK_SKEW_SECONDS,
             max_value=checks.stale_seconds,
             description=f"quote older than {checks.stale_seconds:g} s, or from the future",
             **doubt,
         ),
-        gx.ExpectColumnValuesToBeInSet(
+        gx.ExpectInSet(
             column="data_type", value_set=["live"], row_condition=is_valued, description="not live data", **doubt
         ),
         gx.rows(
