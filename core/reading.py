@@ -16,7 +16,6 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wai
 from core.broker.port import Broker
 from core.errors import TRANSIENT, BrokerError, ConnectionRefused, MarketDataMissing
 from core.model import (
-    USD,
     USD_CAD,
     AccountId,
     AccountSnapshot,
@@ -26,11 +25,12 @@ from core.model import (
     Order,
     Quote,
     QuoteRules,
-    SecurityType,
     Symbol,
     Targets,
 )
 from core.quotes import completed, lacks_price, nbbo, needs_another_look
+from core.settings import Settings
+from core.valuation import needs_quote
 
 T = TypeVar("T")
 
@@ -118,18 +118,17 @@ class Reader:
         return await self.read("resolving contracts", lambda: self._broker.resolve(symbols, overrides))
 
     async def resolve_universe(
-        self, targets: Targets, snapshot: AccountSnapshot, overrides: Mapping[Symbol, str], *, with_fx: bool
+        self, targets: Targets, snapshot: AccountSnapshot, settings: Settings
     ) -> Mapping[Symbol, Contract]:
-        """The contract of every target and of every held USD ETF; USD.CAD as well `with_fx`.
+        """The contract of every target, of every holding that needs a quote, and USD.CAD where conversion is on.
 
         Raises ContractNotFound naming every target that is unknown or ambiguous.
         """
-        wanted = [*targets.weights, *([USD_CAD] if with_fx else [])]
-        found = dict(await self.resolve(wanted, overrides))
+        wanted = [*targets.weights, *([USD_CAD] if settings.fx.enabled else [])]
+        found = dict(await self.resolve(wanted, settings.symbol_overrides))
         for position in snapshot.positions:
-            contract = position.contract
-            if contract.security_type is SecurityType.ETF and contract.currency == USD:
-                found.setdefault(contract.symbol, contract)
+            if needs_quote(position, settings.rebalance.hold_symbols):
+                found.setdefault(position.contract.symbol, position.contract)
         return found
 
     async def take_quotes(

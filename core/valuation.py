@@ -7,10 +7,11 @@ name: the same ticker on another exchange is another thing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import NamedTuple
 
 from core.errors import DataRefused, MarketDataMissing
 from core.model import (
@@ -24,12 +25,12 @@ from core.model import (
     Position,
     Price,
     Quote,
-    QuoteRules,
     SecurityType,
     Symbol,
     Targets,
     Untargeted,
     Valuation,
+    ValuationRules,
 )
 from core.money import HUNDRED, ONE, ZERO, Money, plain
 from core.quotes import price_of
@@ -38,13 +39,31 @@ from core.wording import price_text
 Rates = Mapping[Currency, Decimal]
 
 
+class _Outside(NamedTuple):
+    """A position that stays untouched, and why in words; where it `may_be_zero` it needs no price."""
+
+    position: Position
+    why: str
+    may_be_zero: bool
+
+
 @dataclass(frozen=True, slots=True)
 class _Holdings:
-    """Positions sorted out: shares by symbol of the universe (alphabetical), and what stands outside."""
+    """Positions sorted out: shares by symbol of the universe, and what stands outside; both alphabetical."""
 
     held: Mapping[Symbol, Decimal]
     untargeted: frozenset[Symbol]
-    outside: tuple[OutsideHolding, ...]
+    outside: tuple[_Outside, ...]
+
+
+def needs_quote(position: Position, hold_symbols: Collection[Symbol]) -> bool:
+    """Whether a holding is valued by its quote: a USD ETF that may trade, or a share without a mark of the broker."""
+    contract = position.contract
+    is_etf = contract.security_type is SecurityType.ETF and contract.currency == USD
+    if is_etf and contract.symbol not in hold_symbols:
+        return True
+    is_share = contract.security_type in (SecurityType.ETF, SecurityType.STOCK)
+    return is_share and bool(position.quantity) and position.market_value is None
 
 
 def value_account(
@@ -57,17 +76,21 @@ def value_account(
 ) -> Valuation:
     """The account as planning sees it at `now`, everything in USD.
 
-    `contracts` covers every target and every held USD ETF. Raises DataRefused for a short ETF, a missing
-    exchange rate, a NetLiq too far from the broker's, or nothing to invest; MarketDataMissing naming
+    `contracts` covers every target and every holding that needs a quote. Raises DataRefused for a short ETF, a
+    missing exchange rate, a NetLiq too far from the broker's, or nothing to invest; MarketDataMissing naming
     every symbol without a price.
     """
     _refuse_shorts(snapshot.positions)
-    holdings = _sort_out(snapshot, targets, contracts, rules.valuation.untargeted)
-    prices = _prices(holdings.held, quotes, rules.quotes, now)
     rates = snapshot.rates
+    holdings = _sort_out(snapshot.positions, targets, contracts, rules.valuation)
+    found = {symbol: price_of(quote, rules.quotes, now) for symbol, quote in quotes.items()}
+    prices = _prices(holdings.held, found)
+    amounts = [(each, _amount(each, found, contracts)) for each in holdings.outside]
+    _refuse_unpriced(holdings, prices, amounts)
+    outside = tuple([_outside_holding(each, amount or ZERO, rates) for each, amount in amounts])
     cash = _cash(snapshot)
     in_etfs = sum((shares * prices[symbol].value for symbol, shares in holdings.held.items()), ZERO)
-    in_outside = sum((holding.value for holding in holdings.outside), ZERO)
+    in_outside = sum((holding.value for holding in outside), ZERO)
     in_cash = sum((in_usd(amount, currency, rates) for currency, amount in cash.items()), ZERO)
     net_liq = in_cash + in_etfs + in_outside
     broker_net_liq = _usd(snapshot.net_liq, rates)
@@ -78,18 +101,22 @@ def value_account(
         prices=prices,
         held=holdings.held,
         untargeted=holdings.untargeted,
-        outside=holdings.outside,
+        outside=outside,
         cash=cash,
         usd_per_cad=in_usd(ONE, CAD, rates) if CAD in rates else None,
         net_liq=net_liq,
         broker_net_liq=broker_net_liq,
         buffer=buffer,
         investable=net_liq - buffer - in_outside,
-        gross_position_value=in_etfs + sum((abs(holding.value) for holding in holdings.outside), ZERO),
+        gross_position_value=in_etfs + sum((abs(holding.value) for holding in outside), ZERO),
         excess_liquidity=_usd(snapshot.excess_liquidity, rates),
         maintenance_margin=_usd(snapshot.maintenance_margin, rates),
         buying_power=_usd(snapshot.buying_power, rates),
-        warnings=(*marks, *_gap_warnings(net_liq, broker_net_liq, marks, rules.valuation.max_net_liq_gap_pct)),
+        warnings=(
+            *_worthless(amounts),
+            *marks,
+            *_gap_warnings(net_liq, broker_net_liq, marks, rules.valuation.max_net_liq_gap_pct),
+        ),
     )
 
 
@@ -144,44 +171,45 @@ def _refuse_shorts(positions: Iterable[Position]) -> None:
 
 
 def _sort_out(
-    snapshot: AccountSnapshot, targets: Targets, contracts: Mapping[Symbol, Contract], untargeted: Untargeted
+    positions: Iterable[Position], targets: Targets, contracts: Mapping[Symbol, Contract], rules: ValuationRules
 ) -> _Holdings:
     """Each position either in the universe or outside; balances that show up as positions are cash already."""
     by_con_id = {contracts[symbol].con_id: symbol for symbol in targets.weights}
     held = dict.fromkeys(targets.weights, ZERO)
-    outside: list[tuple[Symbol, int, OutsideHolding]] = []
-    for position in snapshot.positions:
+    outside: list[_Outside] = []
+    for position in positions:
         contract = position.contract
         if contract.security_type is SecurityType.CASH or not position.quantity:
             continue
         symbol = by_con_id.get(contract.con_id)
-        why = None if symbol else _why_outside(contract, contracts, targets, untargeted)
+        why = None if symbol else _why_outside(contract, contracts, targets, rules)
         if why is None:
             symbol = symbol or contract.symbol
             held[symbol] = held.get(symbol, ZERO) + position.quantity
         else:
-            if position.market_value is None:
-                raise MarketDataMissing(
-                    f"the broker gives no value for {contract.symbol}, which is held and stays outside the plan",
-                    next_step="run again when the broker values it, or sell it by hand",
-                )
-            value = in_usd(position.market_value, contract.currency, snapshot.rates)
-            holding = OutsideHolding(contract.symbol, position.quantity, value, why)
-            outside.append((contract.symbol, contract.con_id, holding))
-    outside.sort(key=lambda found: found[:2])
+            outside.append(_Outside(position, why, contract.symbol in rules.hold_symbols))
+    outside.sort(key=lambda each: (each.position.contract.symbol, each.position.contract.con_id))
     universe = sorted(held)
     return _Holdings(
         held={symbol: held[symbol] for symbol in universe},
         # made in order: even a set shows the order of its making
         untargeted=frozenset([symbol for symbol in universe if symbol not in targets.weights]),
-        outside=tuple(holding for _, _, holding in outside),
+        outside=tuple(outside),
     )
 
 
+def _outside_holding(each: _Outside, amount: Decimal, rates: Rates) -> OutsideHolding:
+    contract = each.position.contract
+    value = in_usd(amount, contract.currency, rates)
+    return OutsideHolding(contract.symbol, each.position.quantity, value, each.why)
+
+
 def _why_outside(
-    contract: Contract, contracts: Mapping[Symbol, Contract], targets: Targets, untargeted: Untargeted
+    contract: Contract, contracts: Mapping[Symbol, Contract], targets: Targets, rules: ValuationRules
 ) -> str | None:
     """Why a position that is no target stays untouched, in words; None when it is to be sold."""
+    if contract.symbol in rules.hold_symbols:
+        return "in [rebalance] hold_symbols"
     if contract.security_type is not SecurityType.ETF:
         return "not an ETF"
     if contract.currency != USD:
@@ -189,28 +217,50 @@ def _why_outside(
     known = contracts.get(contract.symbol)
     if contract.symbol in targets.weights or known is None or known.con_id != contract.con_id:
         return "another listing than the one that would be traded"
-    return "no target, and [rebalance] untargeted = hold" if untargeted is Untargeted.HOLD else None
+    return "no target, and [rebalance] untargeted = hold" if rules.untargeted is Untargeted.HOLD else None
 
 
-def _prices(
-    universe: Iterable[Symbol], quotes: Mapping[Symbol, Quote], rules: QuoteRules, now: datetime
-) -> Mapping[Symbol, Price]:
-    """The price of every symbol by the source chain. Raises MarketDataMissing naming all that have none."""
-    prices = {}
-    missing = []
-    for symbol in universe:
-        quote = quotes.get(symbol)
-        price = price_of(quote, rules, now) if quote else None
-        if price is None:
-            missing.append(symbol)
-        else:
-            prices[symbol] = price
-    if missing:
-        raise MarketDataMissing(
-            f"no usable price for {', '.join(missing)}",
-            next_step="check the market data subscriptions, or run again in market hours",
-        )
-    return prices
+def _prices(universe: Iterable[Symbol], found: Mapping[Symbol, Price | None]) -> Mapping[Symbol, Price]:
+    """The price of each symbol of the universe that has one."""
+    return {symbol: price for symbol in universe if (price := found.get(symbol)) is not None}
+
+
+def _amount(
+    holding: _Outside, found: Mapping[Symbol, Price | None], contracts: Mapping[Symbol, Contract]
+) -> Decimal | None:
+    """What an outside holding is worth in its own currency, by the broker's mark, else by its quote, else None."""
+    position = holding.position
+    if position.market_value is not None:
+        return position.market_value
+    quoted = contracts.get(position.contract.symbol)
+    price = found.get(position.contract.symbol) if quoted and quoted.con_id == position.contract.con_id else None
+    return position.quantity * price.value if price else None
+
+
+def _refuse_unpriced(
+    holdings: _Holdings, prices: Mapping[Symbol, Price], amounts: Iterable[tuple[_Outside, Decimal | None]]
+) -> None:
+    """Raise MarketDataMissing naming every symbol that must be valued and has no price."""
+    outside = [each.position.contract.symbol for each, amount in amounts if amount is None and not each.may_be_zero]
+    missing = [symbol for symbol in holdings.held if symbol not in prices]
+    left_over = [*(symbol for symbol in missing if symbol in holdings.untargeted), *outside]
+    if not missing and not outside:
+        return
+    market = "check the market data subscriptions, or run again in market hours"
+    hold = f"[rebalance] hold_symbols = {', '.join(left_over)} leaves alone, at 0, what no longer trades"
+    raise MarketDataMissing(
+        f"no usable price for {', '.join([*missing, *outside])}",
+        next_step=f"{hold}; else {market}" if left_over else market,
+    )
+
+
+def _worthless(amounts: Iterable[tuple[_Outside, Decimal | None]]) -> tuple[str, ...]:
+    return tuple(
+        f"{each.position.contract.symbol}: {each.position.quantity:,f} held in [rebalance] hold_symbols have no price"
+        " anywhere and count as 0"
+        for each, amount in amounts
+        if amount is None
+    )
 
 
 def _cash(snapshot: AccountSnapshot) -> Mapping[Currency, Decimal]:

@@ -12,12 +12,11 @@ from tasks.step import reading_step
 
 @reading_step("Resolve the contracts")
 async def resolve_contracts(run: Run, targets: Targets, snapshot: AccountSnapshot) -> Mapping[Symbol, Contract]:
-    """The contract of every target and of every held USD ETF, and of USD.CAD when conversion is on.
+    """The contract of every target, of every holding that needs a quote, and of USD.CAD when conversion is on.
 
     Raises ContractNotFound naming what the broker does not know.
     """
-    settings = run.settings
-    return await run.reader.resolve_universe(targets, snapshot, settings.symbol_overrides, with_fx=settings.fx.enabled)
+    return await run.reader.resolve_universe(targets, snapshot, run.settings)
 
 
 @reading_step("Take quotes")

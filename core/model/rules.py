@@ -16,6 +16,7 @@ from core.model.words import (
     OrderType,
     PriceSource,
     StaleAction,
+    Symbol,
     TriggerMode,
     Untargeted,
 )
@@ -25,12 +26,14 @@ from core.model.words import (
 class PortfolioRules:
     """How the models become targets: `mix` (fractions, sum 1 ± 0.001) and how much may be borrowed.
 
-    `mix` is None where the models are not known, because the settings that name them cannot be read.
+    `mix` is None where the models are not known, because the settings that name them cannot be read. None of
+    `hold_symbols` may have a target, for they are never traded.
     """
 
     mix: Mapping[ModelName, Decimal] | None
     allow_margin: bool
     max_leverage: Decimal
+    hold_symbols: frozenset[Symbol] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +49,13 @@ class QuoteRules:
 
 @dataclass(frozen=True, slots=True)
 class ValuationRules:
+    """`hold_symbols` are left alone whatever they are; one without any price counts as 0."""
+
     cash_buffer_pct: Decimal
     untargeted: Untargeted
     max_net_liq_gap_pct: Decimal
     max_mark_gap_pct: Decimal
+    hold_symbols: frozenset[Symbol] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -208,9 +208,11 @@ def _finish(case: _Case, lines: tuple[TradeLine, ...], income: _Income) -> Plan:
 
 
 def _contracts(case: _Case) -> Mapping[Symbol, Contract]:
-    """The contracts of the universe, alphabetical, and USD.CAD with conversion switched on."""
+    """The contracts of all that is valued by quotes, alphabetical, and USD.CAD with conversion switched on."""
     known = case.inputs.contracts
-    wanted = {symbol: known[symbol] for symbol in case.valuation.held}
+    unmarked = {each.contract.symbol for each in case.inputs.snapshot.positions if each.market_value is None}
+    valued = sorted({*case.valuation.held, *(unmarked & known.keys())})
+    wanted = {symbol: known[symbol] for symbol in valued}
     return wanted | {USD_CAD: known[USD_CAD]} if case.rules.funding.enabled and USD_CAD in known else wanted
 
 

@@ -141,6 +141,17 @@ def read_symbol(text: str) -> Symbol:
     return Symbol(text)
 
 
+def read_symbols(text: str) -> tuple[Symbol, ...]:
+    """The symbols in capitals, each once, none for `none`. Raises ValueError naming the first that is no symbol."""
+    symbols = []
+    for item in _items(text):
+        symbol = item.upper() if item.isascii() else item
+        if not is_symbol(symbol):
+            raise ValueError(f"{symbol} is not a symbol" if symbol and symbol.isprintable() else "")
+        symbols.append(Symbol(symbol))
+    return tuple(dict.fromkeys(symbols))
+
+
 def read_model(text: str) -> ModelName:
     """The name of a model. Raises ValueError when it may not be one."""
     if not is_model_name(text):
@@ -222,6 +233,7 @@ WebAddress = Annotated[SecretStr, BeforeValidator(read_web_address), Words("an h
 Blackout = Annotated[
     tuple[str, ...], BeforeValidator(read_blackout), Words("a comma list of HH:MM-HH:MM, start and end apart")
 ]
+Symbols = Annotated[tuple[Symbol, ...], BeforeValidator(read_symbols), Words("a comma list of symbols, or none")]
 BaseCurrency = Annotated[Currency, BeforeValidator(read_base_currency), Words("USD")]
 FundingCurrencies = Annotated[tuple[Currency, ...], BeforeValidator(read_funding_currencies), Words("CAD")]
 

@@ -115,7 +115,8 @@ class Settings(BaseModel):
         return ()
 
     def portfolio_rules(self) -> PortfolioRules:
-        return PortfolioRules(self.models, self.rebalance.allow_margin, self.rebalance.max_leverage)
+        own = self.rebalance
+        return PortfolioRules(self.models, own.allow_margin, own.max_leverage, frozenset(own.hold_symbols))
 
     def plan_rules(self, mode: Mode) -> PlanRules:
         """All that planning depends on. In a mode that sends no orders a stale quote warns instead of refusing."""
@@ -126,6 +127,7 @@ class Settings(BaseModel):
                 untargeted=self.rebalance.untargeted,
                 max_net_liq_gap_pct=self.safety.max_net_liq_gap_pct,
                 max_mark_gap_pct=self.pricing.max_mark_gap_pct,
+                hold_symbols=frozenset(self.rebalance.hold_symbols),
             ),
             trigger=TriggerRules(
                 mode=self.rebalance.trigger_mode,

@@ -43,6 +43,7 @@ from core.settings.kinds import (
     OneOf,
     Seconds,
     Switch,
+    Symbols,
     Text,
     WebAddress,
     Whole,
@@ -133,6 +134,9 @@ class RebalanceSection(Section):
     max_turnover_pct: Number | None = Field(None, ge=0, le=200, description="a plan above it is refused")
     idle_cash_pct: Number | None = Field(
         None, gt=0, le=100, description="more idle cash, in % of NetLiq, is invested though every symbol is in its band"
+    )
+    hold_symbols: Symbols = Field(
+        (), description="held symbols that are never traded: outside holdings; one without any price counts as 0"
     )
     cooldown_hours: Number = Field(
         Decimal(0), ge=0, le=87_600, description="a run sooner after the last traded one does nothing (paper, live)"

@@ -11,6 +11,8 @@ from core.money import ONE, ZERO
 from core.sim.matching import mark, rate_of
 from core.sim.world import SimPosition, SimQuote, World
 
+NOT_QUOTED = SimQuote()
+
 
 @dataclass(frozen=True, slots=True)
 class Figures:
@@ -98,14 +100,16 @@ class Books:
         return {USD: cad_per_usd, CAD: ONE}
 
     def market_price(self, held: SimPosition, quotes: Mapping[Symbol, SimQuote]) -> Decimal:
-        """The broker's mark, which is the cost of what has no price."""
-        quote = quotes.get(held.symbol)
-        if quote is None:
-            return held.average_cost
+        """What a share counts in the broker's own figures: its mark, 0 without one."""
+        return self._mark(held, quotes) or ZERO
+
+    def _mark(self, held: SimPosition, quotes: Mapping[Symbol, SimQuote]) -> Decimal | None:
+        """The broker's mark: none of an ETF without a price; of anything else, which need not be quoted, its cost."""
+        quote = quotes.get(held.symbol, NOT_QUOTED)
         known = self._marks.get(held.symbol)
         if known is None or known[0] is not quote:
             known = self._marks[held.symbol] = quote, mark(quote)
-        return known[1] or held.average_cost
+        return known[1] or (None if held.security_type is SecurityType.ETF else held.average_cost)
 
     def listed(self, contracts: Mapping[Symbol, Contract], quotes: Mapping[Symbol, SimQuote]) -> tuple[Position, ...]:
         """The positions as the broker reports them, alphabetical."""
@@ -114,8 +118,8 @@ class Books:
                 contract=contracts[held.symbol],
                 quantity=held.quantity,
                 average_cost=held.average_cost,
-                market_price=self.market_price(held, quotes),
-                market_value=self.market_price(held, quotes) * held.quantity,
+                market_price=(price := self._mark(held, quotes)),
+                market_value=None if price is None else price * held.quantity,
             )
             for _, held in sorted(self.positions.items())
         )

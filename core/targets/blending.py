@@ -65,6 +65,11 @@ def _targets(weights: Mapping[Symbol, Decimal], total: Decimal, rules: Portfolio
     cash = (weights.get(CASH, ZERO) / total).normalize()
     gross = sum(assets.values(), ZERO)
     faults = [*_sign_faults({**assets, CASH: cash})]
+    faults += [
+        f"{symbol} has a target and is in [rebalance] hold_symbols, which are never traded: take it out of one of them"
+        for symbol in assets
+        if symbol in rules.hold_symbols
+    ]
     if cash < 0 and not rules.allow_margin:
         faults.append(NO_MARGIN)
     if gross > rules.max_leverage + ROUNDING:

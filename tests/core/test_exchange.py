@@ -350,9 +350,10 @@ def test_a_given_excess_liquidity_moves_with_the_account():
     assert venue.snapshot().excess_liquidity.amount == D("4899.95")
 
 
-def test_without_any_price_a_holding_is_worth_its_cost_and_cad_the_book_rate():
-    snapshot = exchange(quotes={}, account=account(cash={CAD: D(135)})).snapshot()
-    assert snapshot.positions[0].market_value == D(2000)
+def test_without_any_price_an_etf_has_no_mark_a_share_its_cost_and_cad_the_book_rate():
+    positions = (held("VTI", 5), held("AAPL", 10, 200, security_type=SecurityType.STOCK))
+    snapshot = exchange(quotes={}, account=account(cash={CAD: D(135)}, positions=positions)).snapshot()
+    assert {each.contract.symbol: each.market_value for each in snapshot.positions} == {"AAPL": D(2000), "VTI": None}
     assert snapshot.net_liq.amount == D("2100.00")
 
 

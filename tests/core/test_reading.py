@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 from builders import NOW, quote, quote_rules
+from input_builders import made_settings
 from worlds import ACCOUNT, VTI, account, fake, held, quoted, world
 
 from core.broker.fake import FakeIB
@@ -117,13 +118,26 @@ async def test_resolving_passes_the_overrides_on():
     assert found[VTI].exchange == "NYSE"
 
 
-@pytest.mark.parametrize(("with_fx", "expected"), [(False, {"BND", "VTI"}), (True, {"BND", "VTI", "USD.CAD"})])
-async def test_the_universe_is_every_target_and_every_held_etf_in_usd(with_fx, expected):
+@pytest.mark.parametrize(("enabled", "expected"), [("false", {"BND", "VTI"}), ("true", {"BND", "VTI", "USD.CAD"})])
+async def test_the_universe_is_every_target_and_every_held_etf_in_usd(enabled, expected):
     broker = fake(account=account(positions=(held("VTI"), held("AAPL", security_type=SecurityType.STOCK))))
     its, _ = reader(broker)
     before = await its.take_snapshot()
     targets = Targets({Symbol("BND"): D(1)}, D(1), D(0), D(1))
-    assert set(await its.resolve_universe(targets, before, {}, with_fx=with_fx)) == expected
+    settings = made_settings({"fx": {"enabled": enabled}})
+    assert set(await its.resolve_universe(targets, before, settings)) == expected
+
+
+async def test_a_held_symbol_is_quoted_only_where_the_broker_has_no_mark_for_it():
+    broker = fake(
+        account=account(positions=(held("IEF"), held("RSX"))),
+        quotes=dict.fromkeys((VTI, Symbol("IEF")), quoted(*TWO_SIDED)),
+    )
+    its, _ = reader(broker)
+    before = await its.take_snapshot()
+    targets = Targets({Symbol("VTI"): D(1)}, D(1), D(0), D(1))
+    settings = made_settings({"rebalance": {"hold_symbols": "ief, rsx"}})
+    assert set(await its.resolve_universe(targets, before, settings)) == {"VTI", "RSX"}
 
 
 async def test_fresh_two_sided_quotes_are_asked_for_once():

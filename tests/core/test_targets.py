@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -170,6 +171,13 @@ def weighted_sum(rows: Iterable[ModelWeight], rule: PortfolioRules) -> dict[str,
     for row in rows:
         sums[row.symbol] = sums.get(row.symbol, D(0)) + rule.mix[row.model] * row.weight
     return sums
+
+
+def test_a_symbol_that_is_never_traded_may_not_have_a_target():
+    rules = replace(ONLY_SMURF, hold_symbols=frozenset({Symbol("BND"), Symbol("RSX")}))
+    with pytest.raises(PortfoliosInvalid, match=r"BND has a target and is in \[rebalance\] hold_symbols"):
+        blend(parsed(smurf("VTI,100", "BND,0"), rules), rules)
+    assert blend(parsed(smurf("VTI,100"), rules), rules).weights == {"VTI": D(1)}
 
 
 @given(models())

@@ -51,6 +51,64 @@ def test_an_account_based_in_cad_has_the_brokers_figures_converted():
     assert found.usd_per_cad == D("0.8")
 
 
+# --- hold_symbols, and holdings without a price ----------------------------------------------------
+
+UNMARKED = {"market_price": None, "market_value": None}
+NO_PRICE = {"bid": None, "ask": None, "last": None}
+HOLD = plan_rules(valuation=valuation_rules(hold_symbols=frozenset({"RSX"})))
+
+
+def test_a_held_symbol_stays_outside_at_the_brokers_mark():
+    own = account(held("VTI", "100"), held("RSX", "50", "20"))
+    found = value(case({"VTI": "1"}, own, at("RSX", "21")), HOLD)
+    (outside,) = found.outside
+    assert (outside.symbol, outside.value, outside.why) == ("RSX", D(1000), "in [rebalance] hold_symbols")
+    assert (found.investable, found.untargeted, found.warnings) == (D(10000), frozenset(), ())
+
+
+@pytest.mark.parametrize("kind", [SecurityType.ETF, SecurityType.STOCK])
+def test_what_the_broker_has_no_mark_for_is_valued_by_its_quote(kind):
+    rsx = held("RSX", "50", contract=etf("RSX", security_type=kind), **UNMARKED)
+    own = account(held("VTI", "100"), rsx, net_liq=Money(D(11050), USD), excess_liquidity=Money(D(9000), USD))
+    inputs = case({"VTI": "1"}, own, at("RSX", "21"), contracts={"RSX": rsx.contract})
+    assert value(inputs, HOLD).outside[0].value == D(1050)
+
+
+def test_a_held_symbol_without_any_price_counts_as_0_with_a_warning():
+    own = account(held("VTI", "100"), held("RSX", "50", **UNMARKED), net_liq=Money(D(10000), USD))
+    found = value(case({"VTI": "1"}, own, at("RSX", **NO_PRICE)), HOLD)
+    assert (found.net_liq, found.outside[0].value) == (D(10000), D(0))
+    assert found.warnings == ("RSX: 50 held in [rebalance] hold_symbols have no price anywhere and count as 0",)
+
+
+@pytest.mark.parametrize("kind", [SecurityType.ETF, SecurityType.STOCK])
+def test_any_other_holding_without_a_price_is_refused_and_hold_symbols_named(kind):
+    rsx = held("RSX", "50", contract=etf("RSX", security_type=kind), **UNMARKED)
+    own = account(held("VTI", "100"), rsx, net_liq=Money(D(10000), USD))
+    with pytest.raises(MarketDataMissing, match="no usable price for RSX") as refused:
+        value(case({"VTI": "1"}, own, at("RSX", **NO_PRICE), contracts={"RSX": rsx.contract}))
+    assert refused.value.next_step == (
+        "[rebalance] hold_symbols = RSX leaves alone, at 0, what no longer trades;"
+        " else check the market data subscriptions, or run again in market hours"
+    )
+
+
+def test_a_target_without_a_price_is_no_matter_for_hold_symbols():
+    with pytest.raises(MarketDataMissing) as refused:
+        value(case({"VTI": "1"}, account(cash={USD: "100"}), at("VTI", **NO_PRICE)))
+    assert refused.value.next_step == "check the market data subscriptions, or run again in market hours"
+
+
+def test_the_quote_of_another_listing_values_nothing():
+    other = held("VTI", "50", contract=etf("VTI", con_id=7), **UNMARKED)
+    own = account(held("VTI", "100"), other, net_liq=Money(D(10000), USD))
+    with pytest.raises(MarketDataMissing, match="no usable price for VTI"):
+        value(case({"VTI": "1"}, own))
+
+
+# --- what may be invested -------------------------------------------------------------------------
+
+
 def test_investable_is_net_liq_less_buffer_and_outside_holdings():
     own = account(held("VTI", "100"), share("AAPL", "10", "200"), cash={USD: "8000"})
     rules = plan_rules(valuation=valuation_rules(cash_buffer_pct=D(1)))
@@ -130,21 +188,10 @@ def test_a_short_share_is_left_alone_and_counted():
     assert (found.net_liq, found.investable, found.gross_position_value) == (D(8000), D(9000), D(1000))
 
 
-def test_a_holding_of_the_universe_needs_no_mark_of_the_brokers_and_one_outside_is_named():
+def test_a_holding_of_the_universe_needs_no_mark_of_the_brokers():
     bare = {"average_cost": None, "market_price": None, "market_value": None}
     inputs = case({"VTI": "1"}, account(held("VTI", "3", **bare), cash={USD: "9000"}, net_liq=Money(D(9300), USD)))
     assert value(inputs).net_liq == D(9300)
-    with pytest.raises(MarketDataMissing, match="no value for AAPL"):
-        value(
-            case(
-                {"VTI": "1"},
-                account(
-                    held("AAPL", "10", contract=etf("AAPL", security_type=SecurityType.STOCK), **bare),
-                    cash={USD: "9000"},
-                    net_liq=Money(D(1), USD),
-                ),
-            )
-        )
 
 
 def test_every_symbol_without_a_price_is_named():
