@@ -17,7 +17,7 @@ from rich.table import Table
 
 from core.broker.info import Gateway
 from core.broker.port import Broker
-from core.errors import ConnectionLost, ExitCode, MarketDataMissing, OutputFailed, RebalanceError
+from core.errors import ConnectionLost, ExitCode, MarketDataMissing, OutputFailed, RebalanceError, SafetyRefused
 from core.hours import closed_reason
 from core.masking import mask_account, mask_accounts
 from core.model import USD, AccountSnapshot, Contract, MarketDataType, Mode, Quote, SecurityType, Symbol
@@ -167,9 +167,7 @@ async def _api(of: Examination) -> Finding:
         return UNSEEN
     try:
         await of.broker.completed_orders()
-    except ConnectionLost as error:
-        if "read-only" not in error.message.lower():
-            raise
+    except SafetyRefused:
         if of.settings.ibkr.read_only:
             return Finding("Read-Only API is ticked: it takes no orders, and the settings send none")
         return Finding(

@@ -66,6 +66,7 @@ async def _plan(settings: Settings, targets: Targets, broker: Broker) -> Plan:
         warning = check_clock(Mode.DRY_RUN, broker.clock_gap)
         terminal.show_warnings((warning,) if warning else ())
         snapshot = await reader.take_snapshot()
+        terminal.show_warnings(snapshot.warnings)
         contracts = await reader.resolve_universe(targets, snapshot, settings)
         taken = await reader.take_quotes(tuple(contracts.values()), rules.quotes, refuse_not_live=False)
     finally:

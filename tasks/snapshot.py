@@ -34,6 +34,8 @@ async def take_snapshot(run: Run) -> AccountSnapshot:
     Raises BrokerError; OrderStateUnknown when a leftover's cancel is not confirmed.
     """
     snapshot = await read_account(run)
+    for warning in snapshot.warnings:
+        run.warn(warning)
     if not run.mode.sends_orders:
         for order in snapshot.working_orders:
             run.warn(

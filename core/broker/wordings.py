@@ -14,6 +14,7 @@ from core.errors import (
     FundsInsufficient,
     OrderRejected,
     PacingExceeded,
+    SafetyRefused,
 )
 from core.model import USD, USD_CAD, Contract, Failure, Order, SecurityType, Symbol
 from core.sim.pacing import GATEWAY_LIMIT
@@ -61,8 +62,11 @@ def not_listed_in_us(symbol: Symbol, where: str) -> str:
     return f"{symbol} is not an ETF listed in the US ({where})"
 
 
-def lost(message: str) -> ConnectionLost:
-    return ConnectionLost(message, next_step="check the gateway and its log-in, then start the run again")
+CHECK_LOG_IN = "check the gateway and its log-in, then start the run again"
+
+
+def lost(message: str, *, next_step: str = CHECK_LOG_IN) -> ConnectionLost:
+    return ConnectionLost(message, next_step=next_step)
 
 
 def refused_at(host: str, port: int) -> ConnectionRefused:
@@ -97,6 +101,20 @@ def not_ready(where: str, what: str) -> ConnectionLost:
         f"the gateway at {where} took the connection {what}",
         next_step="finish its log-in, and answer the question whether to accept the connection if TWS shows one; "
         "then start the run again",
+    )
+
+
+def is_read_only(text: str) -> bool:
+    """Whether the gateway refuses because Read-Only API is ticked there."""
+    return "read-only mode" in text.lower()
+
+
+def api_is_read_only(what: str) -> SafetyRefused:
+    """Read-Only API is ticked at the gateway, so that it refuses `what`."""
+    return SafetyRefused(
+        f"the gateway refuses {what}: its API is in Read-Only mode",
+        next_step="to trade, take the tick off Read-Only API in TWS or IB Gateway under Configure > API > Settings; "
+        "--dry-run and `rebalance plan` need no more",
     )
 
 

@@ -46,7 +46,8 @@ class AccountSnapshot:
 
     `net_liq`, `excess_liquidity`, `buying_power` and `maintenance_margin` are in the account's base
     currency. `cash` is the ledger's balance by currency. `rates` says what one unit of a currency is
-    worth in the base currency, by the account's own books (the base itself is 1).
+    worth in the base currency, by the account's own books (the base itself is 1). `warnings` say what
+    the broker keeps from a client that sends no orders.
     """
 
     account_id: AccountId
@@ -60,6 +61,7 @@ class AccountSnapshot:
     positions: tuple[Position, ...]
     working_orders: tuple[WorkingOrder, ...]
     taken_at: datetime
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,6 +58,15 @@ class Late:
         lane.pass_on(parcel)
 
 
+@dataclass(frozen=True)
+class OnlyReady:
+    """The account is called not ready; its figures pass."""
+
+    def strike(self, lane: Lane, parcel: Parcel) -> None:
+        action = Instead({3: "false"}) if "AccountReady" in parcel.fields else Instead({})
+        action.strike(lane, parcel)
+
+
 LONDON = {16: "SMART,LSEETF,BATEUK", 20: "LSEETF", 25: "Europe/London"}
 TORONTO = {16: "SMART,TSE,CHIX", 20: "TSE", 25: "US/Eastern"}
 UNTOLD = {16: "", 20: "", 25: "Europe/London"}
@@ -447,6 +456,27 @@ async def test_a_figure_that_is_unset_after_the_reset_is_absent_for_that_holding
         assert vti == before.positions[1]
 
 
+NOT_READY = Instead({3: "false"})
+
+
+async def test_an_account_that_is_not_ready_is_asked_for_again():
+    async with venue_of(world()) as venue:
+        client = await venue.connected()
+        venue.gateway.faults.on("updateAccountValue", NOT_READY)
+        assert len((await client.snapshot()).positions) == 1
+        assert sent(venue, "reqAccountUpdates") == ["reqAccountUpdates"] * 4
+
+
+@pytest.mark.parametrize("call", [lambda client: client.snapshot(), lambda client: client.what_if(order())])
+async def test_an_account_that_stays_unready_is_no_account(call):
+    async with venue_of(world()) as venue:
+        client = await venue.connected()
+        venue.gateway.faults.on("updateAccountValue", OnlyReady(), times=None)
+        with pytest.raises(ConnectionLost, match="not ready at the broker, whose server is resetting") as raised:
+            await call(client)
+        assert "wait some minutes" in raised.value.next_step
+
+
 async def test_what_a_former_download_told_is_not_in_the_next():
     async with venue_of(world(account=account(positions=(held(), held("BND"))))) as venue:
         client = await venue.connected()
@@ -562,9 +592,9 @@ async def test_what_the_broker_says_of_a_contract_that_the_account_lacks_is_pass
 async def test_a_read_that_the_gateway_refuses_is_lost_with_its_words(message):
     async with venue_of(world()) as venue:
         client = await venue.connected()
-        venue.gateway.faults.on(message, Answer(321, "The API interface is currently in Read-Only mode."))
+        venue.gateway.faults.on(message, Answer(321, "Error validating request: it is not valid."))
         before = venue.clock.now()
-        with pytest.raises(ConnectionLost, match=r"refused to tell the snapshot: .*Read-Only mode\. \(321\)"):
+        with pytest.raises(ConnectionLost, match=r"refused to tell the snapshot: .*it is not valid\. \(321\)"):
             await client.snapshot()
         assert venue.clock.now() - before < timedelta(seconds=2)
 

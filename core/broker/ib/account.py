@@ -19,6 +19,8 @@ BUYING_POWER = "BuyingPower"
 MAINTENANCE = "MaintMarginReq"
 CASH = "CashBalance"
 RATE = "ExchangeRate"
+READY = "AccountReady"
+NOT_READY = "the account is not ready at the broker, whose server is resetting (AccountReady is false)"
 TOTALS = (NET_LIQ, EXCESS, BUYING_POWER, MAINTENANCE)
 
 
@@ -38,6 +40,11 @@ class Holdings:
 
     rows: tuple[HoldingRow, ...]
     contracts: Mapping[int, Contract]
+
+
+def is_ready(rows: Iterable[ValueRow]) -> bool:
+    """Whether the broker's figures are of use; while its server resets, they are anything."""
+    return {row.tag: row.text for row in rows}.get(READY, "").lower() != "false"
 
 
 def ledger_of(rows: Iterable[ValueRow]) -> Ledger:

@@ -11,6 +11,7 @@ from core.broker.codes import (
     CLIENT_ID_IN_USE,
     LINK_BACK,
     LINK_LOST,
+    NOT_VALID,
     PORT_MOVED,
     TOO_FAST,
     TOO_MANY_LINES,
@@ -22,11 +23,13 @@ from core.broker.ib.farms import Farms
 from core.broker.ib.fills import Fills
 from core.broker.ib.orders import OwnOrders
 from core.broker.ib.requests import LineGone, RequestRefused, Requests
-from core.broker.wordings import NOT_CONNECTED, lost, too_fast
+from core.broker.wordings import NOT_CONNECTED, api_is_read_only, is_read_only, lost, too_fast
 from core.clock import Clock
-from core.errors import BrokerError
+from core.errors import BrokerError, RebalanceError
 from core.model import AccountId, BrokerEvent, ConnectionChange, Notice
 
+# lists that a gateway with Read-Only API does not tell
+READ_ONLY_REFUSES = (heard.OPEN_ORDERS, heard.COMPLETED_ORDERS)
 # a tick that cannot be read is only a tick
 MARKET_MESSAGES = frozenset({"1", "2", "45", "46", "57", "58", "81"})
 # orders, executions, the account, contracts, the session: what a run cannot do without
@@ -51,7 +54,7 @@ class Hearing:
     `refusal` is why the gateway did not let us in. `news` is set whenever somebody who waits should look.
     """
 
-    def __init__(self, clock: Clock, client_id: int, account_id: AccountId) -> None:
+    def __init__(self, clock: Clock, client_id: int, account_id: AccountId, *, is_trading: bool = True) -> None:
         self.requests = Requests()
         self.listeners: dict[int, Listener] = {}
         self.orders = OwnOrders(clock, client_id, self.deliver)
@@ -65,7 +68,7 @@ class Hearing:
         self.why_gone = ""
         self._link_lost = ""
         self._skipped: set[str] = set()
-        self.refusal: BrokerError | None = None
+        self.refusal: RebalanceError | None = None
         self.heard_at = clock.now()
         self.words = 0
         self.news = asyncio.Event()
@@ -74,6 +77,7 @@ class Hearing:
         self._clock = clock
         self._client_id = client_id
         self._account_id = account_id
+        self._is_trading = is_trading
         self._dispatch = self._table()
 
     @property
@@ -206,7 +210,23 @@ class Hearing:
         elif word.code == CLIENT_ID_IN_USE:
             self._refuse(self._twin())
         elif not self.orders.hear_error(word):
-            self._hear_refusal(word)
+            if word.code == NOT_VALID and is_read_only(word.text):
+                self._hear_read_only(word)
+            else:
+                self._hear_refusal(word)
+
+    def _hear_read_only(self, word: heard.ErrorWord) -> None:
+        """Read-Only API is ticked: lists of orders are not told, no order is taken, and seldom is it said by an id."""
+        error = RequestRefused(word.code, word.text)
+        asked = [key for key in (word.id, *READ_ONLY_REFUSES) if self.requests.is_under_way(key)]
+        for key in asked:
+            self.requests.fail(key, error)
+        if asked:
+            return
+        if self._is_trading:
+            self._refuse(api_is_read_only("orders"))
+            self.orders.refuse_sent(word)
+        self.deliver(Notice(word.text, self._clock.now(), word.code))
 
     def _hear_refusal(self, word: heard.ErrorWord) -> None:
         """An error of no order: it ends the request it belongs to, or it is told."""
@@ -231,7 +251,7 @@ class Hearing:
         number = self._client_id
         return lost(f"the gateway has a client {number} already: another run may be alive")
 
-    def _refuse(self, error: BrokerError) -> None:
+    def _refuse(self, error: RebalanceError) -> None:
         """Keep why a greeting failed, for whoever waits for it."""
         self.refusal = self.refusal or error
         self._wake()

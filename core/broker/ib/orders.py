@@ -132,11 +132,17 @@ class OwnOrders:
         elif word.code in NOTHING_TO_CANCEL and order.state.is_final:
             self._tell_end_again(order, word.code, word.text)
         elif not order.state.is_final and meaning_of(word.code).refuses(is_acknowledged=order.is_acknowledged):
-            order.reason, order.code, order.failure = word.text, word.code, failure_of(word.code, word.text)
-            self._tell(order, OrderState.REJECTED, order.perm_id, order.filled or ZERO)
+            self._refuse(order, word)
         else:
             self._notice(word.text, word.code, order.ref)
         return True
+
+    def refuse_sent(self, word: ErrorWord) -> None:
+        """The gateway takes no orders at all: it has refused what was sent and not acknowledged, whichever that is."""
+        for order in self._orders.values():
+            if not order.is_acknowledged:
+                order.is_heard_of.set()
+                self._refuse(order, word)
 
     def tell_end_again(self, order: OwnOrder) -> None:
         """The end of an order that was to be cancelled and has none left to cancel."""
@@ -152,6 +158,10 @@ class OwnOrders:
             order.is_heard_of.set()
             if order.timer:
                 order.timer.cancel()
+
+    def _refuse(self, order: OwnOrder, word: ErrorWord) -> None:
+        order.reason, order.code, order.failure = word.text, word.code, failure_of(word.code, word.text)
+        self._tell(order, OrderState.REJECTED, order.perm_id, order.filled or ZERO)
 
     def _hear_inactive(self, order: OwnOrder, row: StatusRow) -> None:
         """Not at work now, which is no end: it may come back, or a code that refuses it is there already."""

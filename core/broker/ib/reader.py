@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from core.broker.ib import words as heard
-from core.broker.ib.account import Holdings, compose, disagreements, held, ledger_of
+from core.broker.ib.account import NOT_READY, Holdings, compose, disagreements, held, is_ready, ledger_of
 from core.broker.ib.contracts import NO_CONTRACT, Catalogue
 from core.broker.ib.lists import completed_order, working_orders
 from core.broker.ib.requests import RequestRefused
 from core.broker.ib.session import Session
-from core.broker.wordings import lost, unknown
-from core.errors import BrokerError
+from core.broker.wordings import api_is_read_only, is_read_only, lost, unknown
+from core.errors import RebalanceError, SafetyRefused
 from core.model import AccountSnapshot, CompletedOrder, Currency, Fill, WorkingOrder
 
 AGREE_TRIES = 3
 AGREE_SECONDS = 1.0
+READY_TRIES = 3
+READY_SECONDS = 5.0
 SNAPSHOT = "snapshot"
+UNLISTED = "working orders are not known: the gateway's API is in Read-Only mode and does not list them"
 EXECUTIONS = "executions"
 
 
@@ -36,12 +40,13 @@ class AccountReader:
         at = session.clock.now()
         ledger = ledger_of(ledger_rows)
         contracts = await self._catalogue.of_holdings(session, [row.named for row in holdings], SNAPSHOT)
-        working = await self.open_orders(SNAPSHOT)
-        return compose(self._account, ledger, Holdings(holdings, contracts), working, at)
+        working, warnings = await self._working()
+        found = compose(self._account, ledger, Holdings(holdings, contracts), working, at)
+        return replace(found, warnings=warnings)
 
     async def base_currency(self) -> Currency:
         """The currency that the account is reckoned in."""
-        values, _ = await self._download()
+        values, _ = await self._ready()
         return ledger_of(values).base
 
     async def open_orders(self, what: str = heard.OPEN_ORDERS) -> tuple[WorkingOrder, ...]:
@@ -62,16 +67,34 @@ class AccountReader:
         rows = await self._ask(request, lambda: line.ask_executions(request, account), EXECUTIONS)
         return self._session.hearing.fills.listed(rows)
 
+    async def _working(self) -> tuple[tuple[WorkingOrder, ...], tuple[str, ...]]:
+        """Working orders, and a warning instead where a client that only reads is not told of them."""
+        try:
+            return await self.open_orders(SNAPSHOT), ()
+        except SafetyRefused:
+            if not self._session.options.is_read_only:
+                raise
+            return (), (UNLISTED,)
+
     async def _agreed(self) -> tuple[list[heard.ValueRow], tuple[heard.HoldingRow, ...]]:
         """Figures and holdings, once the portfolio and the list of positions tell the same quantities."""
         told: list[str] = []
         for _ in range(AGREE_TRIES):
-            values, holdings = await self._download()
+            values, holdings = await self._ready()
             told = disagreements(holdings, await self._positions())
             if not told:
                 return values, holdings
             await self._session.clock.sleep(AGREE_SECONDS)
         raise lost(f"the account's portfolio and its positions disagree on {'; '.join(told)}")
+
+    async def _ready(self) -> tuple[list[heard.ValueRow], tuple[heard.HoldingRow, ...]]:
+        """Figures and holdings, once the broker calls the account ready."""
+        for _ in range(READY_TRIES):
+            values, holdings = await self._download()
+            if is_ready(values):
+                return values, holdings
+            await self._session.clock.sleep(READY_SECONDS)
+        raise lost(NOT_READY, next_step="wait some minutes, then run again")
 
     async def _download(self) -> tuple[list[heard.ValueRow], tuple[heard.HoldingRow, ...]]:
         session, account = self._session, self._account
@@ -98,7 +121,9 @@ class AccountReader:
             raise _refused(what, refusal) from None
 
 
-def _refused(what: str, refusal: RequestRefused) -> BrokerError:
+def _refused(what: str, refusal: RequestRefused) -> RebalanceError:
+    if is_read_only(refusal.text):
+        return api_is_read_only(f"to tell the {what}")
     if refusal.code == NO_CONTRACT and what == SNAPSHOT:
         return unknown([refusal.text])
     return lost(f"the gateway refused to tell the {what}: {refusal}")

@@ -49,7 +49,7 @@ class Session:
     def __init__(self, options: LiveOptions, clock: Clock, pace: Pace) -> None:
         self.options = options
         self.clock = clock
-        self.hearing = Hearing(clock, options.client_id, options.account_id)
+        self.hearing = Hearing(clock, options.client_id, options.account_id, is_trading=not options.is_read_only)
         self.line = Line(self.hearing.hear, self.hearing.end, clock.now)
         self.hearing.on_end = self.line.hang_up
         self.open_lines: set[int] = set()

@@ -13,12 +13,25 @@ from core.sim.messages import requests as ask
 from core.sim.messages import session as says
 from core.sim.messages.placing import PlaceOrder
 
+# a gateway calls its own messages so
+READ_ONLY_REFUSES: Mapping[type, str] = {
+    ask.AskOpenOrders: "as",
+    ask.AskCompletedOrders: "S",
+    ask.AskIds: "aa",
+    PlaceOrder: "bF",
+}
+READ_ONLY = "Error validating request.-'{letters}' : cause - The API interface is currently in Read-Only mode."
+
 Desk = Callable[[House, Session, Any], None]
 
 
 def answer(house: House, session: Session, request: ask.Request) -> None:
     """Do what the client asks; what nobody here knows is ignored and noted."""
-    DESKS[type(request)](house, session, request)
+    letters = READ_ONLY_REFUSES.get(type(request), "")
+    if house.options.is_read_only and letters:
+        session.complain(NOTHING, 321, READ_ONLY.format(letters=letters))
+    else:
+        DESKS[type(request)](house, session, request)
 
 
 def refuse_too_fast(house: House, session: Session, request: ask.Request, about: About) -> None:

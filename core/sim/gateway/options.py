@@ -46,12 +46,15 @@ def _weekdays(around: datetime) -> HoursOf:  # noqa: ARG001 - one calendar for a
 class GatewayOptions:
     """`trading_client` sent the world's own earlier orders. An answer takes `latency_seconds` of the venue's clock.
 
+    With `is_read_only` Read-Only API is ticked: lists of orders, order ids and orders are refused with 321.
+
     `on_kill_switch` is called where the script throws the kill switch, `hours_around` gives the venue's days and
     `on_log` gets every entry of the log.
     """
 
     trading_client: int = TRADING_CLIENT
     latency_seconds: float = 0.0
+    is_read_only: bool = False
     on_kill_switch: Callable[[], None] = field(default=lambda: None)
     hours_around: Callable[[datetime], HoursOf] = _weekdays
     on_log: Callable[[Entry], None] | None = None

@@ -1,0 +1,73 @@
+"""A gateway where Read-Only API is ticked, which is the tick to recommend to whoever only looks."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from broker_contract import drain, listed, of_kind
+from live import venue_of
+from worlds import VTI, account, earlier, order, world
+
+from core.errors import SafetyRefused
+from core.model import Failure, Notice, OrderState, OrderUpdate
+from core.sim.gateway import GatewayOptions
+from core.sim.gateway.faults import Answer, Instead, Precede
+
+TICKED = GatewayOptions(is_read_only=True)
+READ_ONLY = "Error validating request.-'as' : cause - The API interface is currently in Read-Only mode."
+
+
+async def test_who_only_reads_reads_all_but_the_lists_of_orders():
+    async with venue_of(world(account=account(open_orders=(earlier(),))), TICKED) as venue:
+        client = await venue.connected(is_read_only=True)
+        snapshot = await client.snapshot()
+        assert (len(snapshot.positions), snapshot.warnings) == (1, ())
+        assert [one.order_ref for one in snapshot.working_orders] == [earlier().order_ref]
+        assert (await client.quotes([listed()]))[VTI].bid is not None
+        assert await client.executions() == ()
+        with pytest.raises(SafetyRefused, match="refuses to tell the completed orders: its API is in Read-Only mode"):
+            await client.completed_orders()
+        assert client.is_connected
+
+
+async def test_where_no_list_of_working_orders_is_told_the_account_comes_with_a_warning():
+    async with venue_of(world(), TICKED) as venue:
+        client = await venue.connected(is_read_only=True)
+        venue.gateway.faults.on("reqAllOpenOrders", Answer(321, READ_ONLY), times=None)
+        snapshot = await client.snapshot()
+        assert snapshot.working_orders == ()
+        assert [warning.partition(":")[0] for warning in snapshot.warnings] == ["working orders are not known"]
+        with pytest.raises(SafetyRefused):
+            await client.open_orders()
+
+
+async def test_a_word_of_read_only_while_the_account_is_read_ends_no_read():
+    async with venue_of(world(), TICKED) as venue:
+        client = await venue.connected(is_read_only=True)
+        venue.gateway.faults.on("reqPositions", Precede(321, READ_ONLY))
+        assert len((await client.snapshot()).positions) == 1
+        assert [one.text for one in of_kind(await drain(client), Notice)] == [READ_ONLY]
+
+
+async def test_who_means_to_trade_is_told_at_once_what_to_untick():
+    async with venue_of(world(), TICKED) as venue:
+        started = venue.clock.now()
+        with pytest.raises(SafetyRefused, match="refuses orders: its API is in Read-Only mode") as raised:
+            await venue.connected()
+        assert "off Read-Only API" in raised.value.next_step
+        assert venue.clock.now() - started < timedelta(seconds=1)
+        assert raised.value.exit_code == 30
+
+
+@pytest.mark.parametrize("number", [-1, 2147483647])
+async def test_an_order_that_meets_the_tick_is_refused_in_its_words(number):
+    async with venue_of(world()) as venue:
+        client = await venue.connected()
+        text = READ_ONLY.replace("as", "bF")
+        venue.gateway.faults.on("placeOrder", Answer(321, text))
+        venue.gateway.faults.on("error", Instead({2: str(number)}))
+        await client.place(order())
+        (refused,) = of_kind(await drain(client), OrderUpdate)
+        assert (refused.state, refused.code, refused.failure) == (OrderState.REJECTED, 321, Failure.REJECTED)
+        assert refused.reason == text
