@@ -42,7 +42,7 @@ from tasks.progress import log
 from tasks.sources import Source
 
 NEWS = frozenset(
-    {"sending", "fill", "rejected", "cancelled", "expired", "unknown", "timeout", "repriced", "connection"}
+    {"sending", "message", "fill", "rejected", "cancelled", "expired", "unknown", "timeout", "repriced", "connection"}
 )
 
 

@@ -35,7 +35,7 @@ class Rehearsal:
             return list(csv.DictReader(file))
 
 
-def rehearse(name: str, folder: Path, *changes: tuple[str, str]) -> Rehearsal:
+def rehearse(name: str, folder: Path, *changes: tuple[str, str], venue: Venue = Venue.FAKE) -> Rehearsal:
     """The scenario of that name, with each (old, new) piece of its text replaced; every old piece must be there."""
     text = (SCENARIOS / f"{name}.yaml").read_text()
     for old, new in changes:
@@ -43,4 +43,4 @@ def rehearse(name: str, folder: Path, *changes: tuple[str, str]) -> Rehearsal:
         text = text.replace(old, new)
     changed = folder / f"{name}.yaml"
     changed.write_text(text)
-    return Rehearsal(changed, folder / "out")
+    return Rehearsal(changed, folder / "out", venue)

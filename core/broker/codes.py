@@ -155,6 +155,8 @@ FARMS_DOWN = frozenset({2103, 2105, 2157})
 PORT_MOVED = 1300
 LINK_BACK = frozenset({1101, 1102})
 NOTHING_TO_CANCEL = frozenset({161, 10148})
+# TWS may keep an order with one of these without sending it on, and without calling it ended
+KEPT_BACK = frozenset({163, 354, 382, 383, 451, 10052, 10311, 10329})
 NO_MARKET_DATA = frozenset({354, 10089, 10090, 10091, 10168, 10186, 10197})
 WARNINGS = range(2100, 2200)
 
@@ -172,6 +174,11 @@ def meaning_of(number: int) -> Code:
     """
     kind = Kind.INFORMATION if number in WARNINGS else Kind.AMBIGUOUS
     return CODES.get(number) or Code(number, kind, "not in the table", "")
+
+
+def kept_back(number: int | None) -> Failure | None:
+    """Why the gateway keeps an order to itself that this code came with; None for a code that stops no order."""
+    return Failure.REJECTED if number in KEPT_BACK else None
 
 
 def failure_of(number: int, text: str) -> Failure:

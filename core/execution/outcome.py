@@ -60,6 +60,18 @@ def incomplete(record: OrderRecord, *, why: str = "") -> OrderIncomplete:
     )
 
 
+def unsettled(record: OrderRecord, seconds: float) -> str:
+    """That nothing more came of an order in time; the broker is called silent only where it said nothing at all."""
+    if record.notices:
+        return f"the broker did not settle {named(record)} within {seconds:g} s, and said: {said_of(record)}"
+    return f"the broker was silent on {named(record)} for {seconds:g} s"
+
+
+def said_of(record: OrderRecord) -> str:
+    """What the broker said of the order besides its states, in its own words."""
+    return "; ".join(record.notices)
+
+
 def named(record: OrderRecord) -> str:
     """The order in words: its reference, side, quantity and symbol."""
     order = record.order

@@ -22,7 +22,7 @@ from core.errors import (
     RebalanceError,
     SafetyRefused,
 )
-from core.execution.outcome import STOPS_SENDING, StageResult, incomplete, named, rejection
+from core.execution.outcome import STOPS_SENDING, StageResult, incomplete, rejection, unsettled
 from core.execution.watch import LOOK_AT_ACCOUNT, Watch
 from core.execution.winding import ask_cancel, close_unknown
 from core.model import ExecutionRules, Order, OrderRecord, OrderRef, OrderState, Stage
@@ -190,6 +190,9 @@ class StageRun:
             del self._live[ticket.ref]
             await self._close(ticket, record)
             return
+        if record.is_kept_back and record.state is not OrderState.CANCELLING:
+            await self._cancel(ticket, "is kept back by the gateway and is cancelled")
+            return
         if ticket.wait is _Wait.ACKNOWLEDGEMENT and record.state.value >= OrderState.WORKING.value:
             ticket.wait, ticket.deadline = _Wait.FILLS, self._time_out(record)
         if ticket.wait is _Wait.FILLS and (record.state.is_final or record.reported_filled >= record.order.quantity):
@@ -202,8 +205,11 @@ class StageRun:
             await self._break_silence(ticket)
 
     async def _cancel_late(self, ticket: _Ticket) -> None:
-        self._watch.tell("timeout", f"{ticket.ref} has not filled in time and is cancelled")
         ticket.has_timed_out = True
+        await self._cancel(ticket, "has not filled in time and is cancelled")
+
+    async def _cancel(self, ticket: _Ticket, why: str) -> None:
+        self._watch.tell("timeout" if ticket.has_timed_out else "stopped", f"{ticket.ref} {why}")
         ticket.wait, ticket.deadline = _Wait.LAST_WORD, self._in(self._rules.acknowledge_seconds)
         await ask_cancel(self._watch, ticket.ref)
 
@@ -214,12 +220,7 @@ class StageRun:
         record = self._watch.record(ticket.ref)
         is_acknowledged = ticket.wait is _Wait.ACKNOWLEDGEMENT and record.state.value >= OrderState.WORKING.value
         if not (record.is_settled or is_acknowledged):
-            seconds = self._rules.acknowledge_seconds
-            self.fail(
-                OrderIncomplete(
-                    f"the broker was silent on {named(record)} for {seconds:g} s", next_step=LOOK_AT_ACCOUNT
-                )
-            )
+            self.fail(OrderIncomplete(unsettled(record, self._rules.acknowledge_seconds), next_step=LOOK_AT_ACCOUNT))
 
     async def _close(self, ticket: _Ticket, record: OrderRecord) -> None:
         """Take the end of an order in: all filled, a rest to price anew, or a failure."""

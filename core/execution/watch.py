@@ -92,8 +92,10 @@ class Watch:
                 self._admit_change(event)
             case Notice(code=codes.MARGIN_DEFICIENCY):
                 self._alarm(f"the broker warns of the account's margin: {event.text}")
+            case Notice(order_ref=ref) if ref is not None and self.journal.order(ref) is not None:
+                self._admit_notice(event)
             case _:
-                self.tell("notice", f"{event.order_ref or ''} {event.text}".strip())
+                self.tell("notice", f"{event.order_ref or ''} {event.words}".strip())
 
     def lose(self, error: ConnectionLost) -> None:
         """Note that the connection went; what is in flight is unsure from now on."""
@@ -154,6 +156,12 @@ class Watch:
         elif isinstance(event, OrderUpdate) and _is_back(before, event):
             told = f"{named(before)} was refused ({before.code}), yet the broker calls it {event.state.label}"
             self._alarm(told)
+
+    def _admit_notice(self, notice: Notice) -> None:
+        """What is said of an order of ours goes on record, and before whoever watches, in the broker's own words."""
+        if self.is_journaling:
+            self.journal.record(notice)
+        self.tell("message", f"{notice.order_ref}: {notice.words}")
 
     def _compare(self, before: OrderRecord, after: OrderRecord) -> None:
         if after.state is before.state:

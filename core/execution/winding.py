@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from core.errors import ConnectionLost
+from core.execution.outcome import said_of
 from core.execution.watch import Watch
 from core.model import OrderRecord, OrderRef, OrderState
 
@@ -40,7 +41,8 @@ async def wind_down(watch: Watch, refs: Sequence[OrderRef], *, seconds: float) -
 async def close_unknown(watch: Watch, refs: Sequence[OrderRef], *, seconds: float) -> None:
     """Wind down, and close as UNKNOWN what stays open after that: an alarm for each. Raises OutputFailed."""
     for record in await wind_down(watch, refs, seconds=seconds):
-        watch.doubt(record.order.ref, "the broker does not say what became of it")
+        said = f"; it said: {said_of(record)}" if record.notices else ""
+        watch.doubt(record.order.ref, f"the broker does not say what became of it{said}")
 
 
 async def cancel_off_record(watch: Watch, refs: Iterable[OrderRef], *, seconds: float) -> frozenset[OrderRef]:

@@ -22,6 +22,10 @@ class Evidence:
     completed: tuple[CompletedOrder, ...]
     fills: tuple[Fill, ...]
 
+    def refs(self) -> frozenset[OrderRef]:
+        """References of all orders that any of the three knows."""
+        return self.working_refs() | self.ended_refs() | {fill.order_ref for fill in self.fills}
+
     def working_refs(self) -> frozenset[OrderRef]:
         """References of the orders that may still fill."""
         return frozenset(order.order_ref for order in self.working)
@@ -42,8 +46,22 @@ async def call_witnesses(broker: Broker) -> Evidence:
 
 
 def news_in(evidence: Evidence, record: OrderRecord, at: datetime) -> Iterator[OrderUpdate | Fill | str]:
-    """What the evidence says of one order, as events in the order to take them in; a string is a contradiction."""
+    """What the evidence says of one order, as events in the order to take them in; a string is a contradiction.
+
+    An order that the gateway kept back, and that was cancelled, is refused when no list knows it.
+    """
     order = record.order
+    if record.is_kept_back and record.state is OrderState.CANCELLING and order.ref not in evidence.refs():
+        yield OrderUpdate(
+            order.ref,
+            OrderState.REJECTED,
+            record.filled,
+            at,
+            record.perm_id,
+            record.reason,
+            record.code,
+            record.failure,
+        )
     yield from (fill for fill in evidence.fills if fill.order_ref == order.ref)
     for found in evidence.completed:
         if found.order_ref == order.ref:

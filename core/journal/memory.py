@@ -17,6 +17,7 @@ from core.model import (
     BrokerEvent,
     CommissionReport,
     Fill,
+    Notice,
     Order,
     OrderRecord,
     OrderRef,
@@ -131,8 +132,10 @@ class MemoryJournal:
                     self.record(self._early.pop(event.exec_id))
             case CommissionReport():
                 self._charge(event)
+            case Notice(order_ref=ref) if ref is not None and ref in self._orders:
+                self._change(ref, lambda record: states.noted(record, event))
             case _:
-                pass  # connection, notices and other people's orders change no order of ours
+                pass  # connection, general notices and other people's orders change no order of ours
 
     def orders(self, run_id: RunId) -> tuple[OrderRecord, ...]:
         return tuple(self._orders[ref] for ref in self._run(run_id).refs)

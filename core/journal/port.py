@@ -74,7 +74,10 @@ class Journal(Protocol):
         ...
 
     def record(self, event: BrokerEvent) -> None:
-        """Take in what the broker says; late or repeated news change no state further on, fills always count."""
+        """Take in what the broker says; late or repeated news change no state further on, fills always count.
+
+        A notice about an order is kept with it.
+        """
         ...
 
     def orders(self, run_id: RunId) -> tuple[OrderRecord, ...]:

@@ -15,7 +15,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from core.errors import SafetyRefused
-from core.model import CommissionReport, Fill, Order, OrderRecord, OrderState, OrderUpdate
+from core.model import CommissionReport, Fill, Notice, Order, OrderRecord, OrderState, OrderUpdate
 from core.money import ZERO
 
 NEVER_LEFT = (OrderState.NOT_SENT, OrderState.ABSENT)
@@ -43,6 +43,18 @@ def cancelling(record: OrderRecord) -> OrderRecord:
     return replace(record, state=_later(record.state, OrderState.CANCELLING))
 
 
+def noted(record: OrderRecord, notice: Notice) -> OrderRecord:
+    """`record` with what the broker said of it besides.
+
+    A notice by which the gateway keeps the order back gives its reason: the end of the order will be a refusal.
+    """
+    if notice.words not in record.notices:
+        record = replace(record, notices=(*record.notices, notice.words))
+    if notice.failure is None or record.state.is_final or record.is_kept_back:
+        return record
+    return replace(record, failure=notice.failure, reason=" ".join(notice.text.split()), code=notice.code)
+
+
 def unknown(record: OrderRecord, *, reason: str) -> OrderRecord:
     """`record` at UNKNOWN; unchanged when the broker has ended the order and all its fills are here."""
     if record.is_settled:
@@ -53,7 +65,8 @@ def unknown(record: OrderRecord, *, reason: str) -> OrderRecord:
 def updated(record: OrderRecord, update: OrderUpdate) -> OrderRecord:
     """`record` after the broker's word; repeated and late news change nothing that is further on.
 
-    The word FILLED alone is no fill: the order stays open until the fills are here.
+    The word FILLED alone is no fill: the order stays open until the fills are here. The cancel of an order that was
+    kept back is its refusal, for the reason that it was kept back for.
     """
     if record.perm_id and update.perm_id and record.perm_id != update.perm_id:
         return _contradicted(record, f"two orders at the broker, {record.perm_id} and {update.perm_id}")
@@ -61,9 +74,8 @@ def updated(record: OrderRecord, update: OrderUpdate) -> OrderRecord:
         return _contradicted(
             record, f"was closed as {record.state.label}, yet the broker calls it {update.state.label}"
         )
-    said = OrderState.WORKING if update.state is OrderState.FILLED else update.state
-    state = _later(record.state, said)
-    is_news = state is not record.state or not record.reason
+    state = _later(record.state, _meant(record, update.state))
+    is_news = _gives_the_reason(record, update) and (state is not record.state or not record.reason)
     return _weighed(
         replace(
             record,
@@ -157,6 +169,19 @@ def _weighed(record: OrderRecord) -> OrderRecord:
     if record.filled == record.order.quantity and record.state is not OrderState.UNKNOWN:
         return replace(record, state=OrderState.FILLED)
     return record
+
+
+def _meant(record: OrderRecord, said: OrderState) -> OrderState:
+    """The state that the broker's word stands for."""
+    if said is OrderState.FILLED:
+        return OrderState.WORKING
+    is_refusal = record.is_kept_back and said in (OrderState.CANCELLED, OrderState.EXPIRED)
+    return OrderState.REJECTED if is_refusal else said
+
+
+def _gives_the_reason(record: OrderRecord, update: OrderUpdate) -> bool:
+    """Of an order that was kept back the reason is known, and only an outright refusal has a better one."""
+    return not record.is_kept_back or update.state is OrderState.REJECTED
 
 
 def _contradicted(record: OrderRecord, reason: str) -> OrderRecord:

@@ -86,12 +86,22 @@ class ConnectionChange:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Something the broker says that changes no order: shown and logged."""
+    """Something the broker says, of an order or in general, that ends no order: shown, logged, put on record.
+
+    `failure` is set where the gateway keeps the order to itself: it was not sent on, and has not ended either.
+    """
 
     text: str
     at: datetime
     code: int | None = None
     order_ref: OrderRef | None = None
+    failure: Failure | None = None
+
+    @property
+    def words(self) -> str:
+        """The broker's own words on one line, with its code."""
+        text = " ".join(self.text.split())
+        return text if self.code is None else f"{text} ({self.code})"
 
 
 BrokerEvent = OrderUpdate | Fill | CommissionReport | ConnectionChange | Notice

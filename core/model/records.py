@@ -32,7 +32,8 @@ class OrderRecord:
     """An order and all that is known of it. `fills` are the latest revision of each execution, in order of time.
 
     `reported_filled` is the broker's own cumulative count, which may run ahead of the fills that have arrived.
-    `failure` is why the broker ended it, where it said so.
+    `failure` is why the broker ended it, or keeps it back, where it said so; `notices` are whatever else it said of
+    it, in its own words.
     """
 
     order: Order
@@ -45,6 +46,12 @@ class OrderRecord:
     fills: tuple[Fill, ...] = ()
     reported_filled: Decimal = Decimal(0)
     failure: Failure | None = None
+    notices: tuple[str, ...] = ()
+
+    @property
+    def is_kept_back(self) -> bool:
+        """Whether the gateway has said why it does not send the order on, and it has not ended yet."""
+        return self.failure is not None and not self.state.is_final
 
     @property
     def filled(self) -> Decimal:

@@ -70,6 +70,7 @@ def order_notes(outcome: Outcome) -> tuple[str, ...]:
     orders = outcome.orders
     return (
         *(f"{record.order.ref}: {record.state.label}, {record.reason}" for record in orders if record.reason),
+        *(f"{record.order.ref}: the broker said: {words}" for record in orders for words in record.notices),
         *(_unreported(record) for record in orders if record.reported_filled > record.filled),
         *_unsent(unsent_trades(outcome)),
     )

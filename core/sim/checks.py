@@ -14,12 +14,25 @@ TEXTS: Mapping[int, tuple[str, Failure]] = {
     104: ("Cannot modify a filled order", Failure.REJECTED),
     105: ("Order being modified does not match original order", Failure.REJECTED),
     110: ("The price does not conform to the minimum price variation for this contract", Failure.REJECTED),
+    163: ("The price exceeds the Percentage constraint of 3%", Failure.REJECTED),
     200: ("No security definition has been found for the request", Failure.CONTRACT),
     201: ("Order rejected", Failure.REJECTED),
+    354: ("Requested market data is not subscribed", Failure.REJECTED),
+    382: ("Size exceeds the Size Limit of 500. Restriction is specified in Precautionary Settings", Failure.REJECTED),
+    383: ("Size exceeds the Size Limit of 500. Restriction is specified in Precautionary Settings", Failure.REJECTED),
     321: ("Error validating request: invalid account", Failure.REJECTED),
     434: ("The order size cannot be zero", Failure.REJECTED),
+    451: (
+        "The order value estimate exceeds the Total Value Limit. Restriction is specified in Precautionary Settings",
+        Failure.REJECTED,
+    ),
+    10052: ("Invalid time in force:Empty", Failure.REJECTED),
+    10311: ("This order will be directly routed. Restriction is specified in Precautionary Settings", Failure.REJECTED),
+    10329: ("The order needs a confirmation. Restriction is specified in Precautionary Settings", Failure.REJECTED),
     10243: ("Fractional-sized order cannot be placed via API", Failure.FRACTION),
 }
+# for these the gateway keeps an order to itself, and says so; whoever only asks is not told of them
+STOPPED_BY_PRESETS = frozenset({163, 354, 382, 383, 451, 10052, 10311, 10329})
 
 
 def refusal_of(code: int, detail: str = "") -> Refusal:

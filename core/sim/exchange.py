@@ -29,7 +29,7 @@ from core.model import (
 from core.money import ZERO
 from core.sim.agenda import Agenda
 from core.sim.books import Books
-from core.sim.checks import refusal_of, refuse_change, refuse_effect, refuse_form
+from core.sim.checks import STOPPED_BY_PRESETS, refusal_of, refuse_change, refuse_effect, refuse_form
 from core.sim.listing import list_contracts
 from core.sim.margin import Situation, margin_effect
 from core.sim.matching import in_parts, market_price, scripted_part, scripted_price
@@ -46,7 +46,7 @@ from core.sim.tickets import (
     terms_before,
     terms_of,
 )
-from core.sim.world import Change, SimOrder, SimQuote, World
+from core.sim.world import Change, FillScript, SimOrder, SimQuote, World
 
 FIRST_PERM_ID = 1_000_001
 TRADING_CLIENT = 42
@@ -77,6 +77,8 @@ class Exchange:
         if ticket is None:
             return ()
         refusal = self._unknown(order) or refusal or self._refusal(order, ticket)
+        if refusal and refusal.code in STOPPED_BY_PRESETS:
+            return (_report(ticket, ticket.keep_back(self.now, refusal)),)
         return self._reject(ticket, refusal) if refusal else self._accept(ticket)
 
     def hold(self, order: Order, *, client_id: int) -> tuple[Report, ...]:
@@ -114,7 +116,8 @@ class Exchange:
     def what_if(self, order: Order) -> MarginEffect | Refusal:
         """What the order would do to the margin, or why it would be refused; nothing changes."""
         contract = self._listed(order).contract
-        ticket = Ticket(0, BY_HAND, terms_of(order, contract), self.world.fills.get(contract.symbol))
+        script = self.world.fills.get(contract.symbol, FillScript())
+        ticket = Ticket(0, BY_HAND, terms_of(order, contract), replace(script, reject=script.what_if_reject))
         refusal = self._unknown(order) or self._refusal(order, ticket)
         return refusal or margin_effect(ticket.terms, self._situation(ticket))
 

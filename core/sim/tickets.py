@@ -13,6 +13,7 @@ from core.model import (
     Contract,
     Failure,
     Fill,
+    Notice,
     Order,
     OrderRef,
     OrderState,
@@ -119,6 +120,11 @@ class Ticket:
             code=refusal.code if refusal else self.code,
             failure=refusal.failure if refusal else self.failure,
         )
+
+    def keep_back(self, at: datetime, refusal: Refusal) -> Notice:
+        """Stay with the gateway, whose presets stop it, and be on no list of working orders; what is said of it."""
+        self.is_held, self.state = True, OrderState.SENT
+        return Notice(refusal.text, at, refusal.code, self.terms.order_ref, refusal.failure)
 
     def as_working(self) -> WorkingOrder:
         """Its line in the list of open orders."""

@@ -98,7 +98,8 @@ class SimQuote:
 class FillScript:
     """How orders in one symbol fill: this part, so much later, at this price, or refused with a broker's code.
 
-    `is_lost`: they never arrive, and nothing is ever heard of them.
+    `is_lost`: they never arrive, and nothing is ever heard of them. `what_if_reject` is the code with which a what-if
+    of them is refused, and `what_if_silent` says that it is never answered, as while TWS shows a dialog.
 
     An order with a script fills by it, wherever the touch is; never beyond its limit. What the fraction leaves keeps
     working and does not fill. What fills does so in `parts` executions of one moment.
@@ -109,6 +110,8 @@ class FillScript:
     price: Decimal | None = None
     reject: int | None = None
     is_lost: bool = False
+    what_if_reject: int | None = None
+    what_if_silent: bool = False
     parts: int = 1
 
 

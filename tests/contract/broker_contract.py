@@ -417,9 +417,9 @@ class BrokerContract:
         ("changes", "error"),
         [
             ({"account": account(excess_liquidity=D(100))}, FundsInsufficient),
-            ({"fills": scripted(reject=201)}, OrderRejected),
-            ({"fills": scripted(reject=10243)}, FractionRefused),
-            ({"fills": scripted(reject=200)}, ContractNotFound),
+            ({"fills": scripted(what_if_reject=201)}, OrderRejected),
+            ({"fills": scripted(what_if_reject=10243)}, FractionRefused),
+            ({"fills": scripted(what_if_reject=200)}, ContractNotFound),
         ],
     )
     async def test_a_what_if_is_refused_as_the_order_would_be(self, connected, changes, error):

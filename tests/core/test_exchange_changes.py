@@ -262,8 +262,8 @@ class TestWhatIf:
         assert isinstance(refusal, Refusal)
         assert (refusal.code, refusal.failure) == (code, failure)
 
-    def test_a_scripted_refusal_holds_for_it_too_and_a_loss_does_not(self):
-        venue = exchange(fills=scripted(reject=10243) | scripted("BND", is_lost=True))
+    def test_it_has_a_scripted_refusal_of_its_own(self):
+        venue = exchange(fills=scripted(what_if_reject=10243, reject=201) | scripted("BND", is_lost=True, reject=201))
         assert venue.what_if(order()).code == 10243
         assert venue.what_if(order("BND", limit="72.01")).initial_margin.change == D("180.02")
 

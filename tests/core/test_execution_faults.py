@@ -311,4 +311,4 @@ async def test_news_of_strangers_and_notices_are_only_told():
         "an order entered by hand: SELL 3 VTI at 100.00",
         "RB-EARLIER-B1-1: Cancelled gone",
     }
-    assert set(at_work.said("notice")) == {"odd lot"}
+    assert set(at_work.said("notice")) == {"odd lot (399)"}

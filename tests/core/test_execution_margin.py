@@ -57,9 +57,9 @@ async def test_one_buy_that_is_too_much_by_itself_is_refused_in_the_brokers_word
 
 @pytest.mark.parametrize("code", [201, 200, 10243])
 async def test_a_buy_that_is_refused_for_another_reason_is_left_to_its_own_order(code):
-    left, _, _ = await asking(buys("VTI", "BND"), fills=scripted(reject=code))
+    left, _, _ = await asking(buys("VTI", "BND"), fills=scripted(what_if_reject=code))
     assert left.buys == 1
-    assert (await asking(buys("VTI"), fills=scripted(reject=code)))[0] is None
+    assert (await asking(buys("VTI"), fills=scripted(what_if_reject=code)))[0] is None
 
 
 async def test_a_cent_of_rounding_for_each_answer_is_no_shortage():

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from decimal import Decimal
 
-from core.broker.codes import CANCELLED, NOTHING_TO_CANCEL, failure_of, meaning_of
+from core.broker.codes import CANCELLED, NOTHING_TO_CANCEL, failure_of, kept_back, meaning_of
 from core.broker.ib.words import ErrorWord, OrderRow, StatusRow
 from core.broker.wordings import NOT_FOUND_TO_CANCEL
 from core.clock import Clock, Timer
@@ -224,7 +224,7 @@ class OwnOrders:
         self._deliver(replace(self._update(order), code=code, reason=reason))
 
     def _notice(self, text: str, code: int | None, ref: OrderRef) -> None:
-        self._deliver(Notice(text, self._clock.now(), code, ref))
+        self._deliver(Notice(text, self._clock.now(), code, ref, kept_back(code)))
 
 
 def _is_known(order: OwnOrder, state: OrderState, filled: Decimal) -> bool:
