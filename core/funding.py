@@ -270,6 +270,12 @@ def _usd(valuation: Valuation, proceeds: Proceeds) -> Decimal:
     return valuation.cash.get(USD, ZERO) + proceeds.total
 
 
+def spendable(valuation: Valuation, targets: Targets, rules: SizingRules) -> Decimal:
+    """USD that may be spent without more borrowing than the target's own: the cash, its buffer included."""
+    cash = valuation.cash.get(USD, ZERO)
+    return cash - targets.cash * valuation.investable if rules.allow_margin else cash
+
+
 def room(valuation: Valuation, proceeds: Proceeds, rules: SizingRules) -> Room:
     """How far the account is from its limits of borrowing once the sells are done.
 

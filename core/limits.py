@@ -4,6 +4,9 @@ Every price lies on the contract's tick grid: the multiples of the increment tha
 itself. The grid is anchored at 0 and each band keeps its own multiples, so with steps of 0.0001 below
 1.00 and 0.01 from there, the price above 0.9999 is 1.00 and the next 1.01.
 
+An order that did not fill is sent again, up to `reprice_attempts` times, each time nearer to the far touch; what
+money is counted at is the limit of the last attempt.
+
 BUY and SELL mirror each other, and WAYS says all in which they differ. The passive side is the cheap one
 for whoever trades (down for BUY, up for SELL), the costly side its opposite; the far touch is the ask for
 BUY and the bid for SELL.
@@ -42,16 +45,21 @@ from core.wording import age_text
 Ticks = tuple[TickBand, ...]
 
 FAR_FROM_CLOSE = Decimal("0.10")
+HALF = Decimal("0.5")
 
 
 @dataclass(frozen=True, slots=True)
 class Pricing:
-    """What a limit depends on besides the quote. `sends_orders` is the mode's: without it, faults of a quote warn."""
+    """What a limit depends on besides the quote. `sends_orders` is the mode's: without it, faults of a quote warn.
+
+    `attempt` counts from 0, the first.
+    """
 
     limits: LimitRules
     quotes: QuoteRules
     now: datetime
     sends_orders: bool
+    attempt: int = 0
 
 
 def increment_at(ticks: Ticks, price: Decimal) -> Decimal:
@@ -94,7 +102,7 @@ def nearest_tick(side: Side, ticks: Ticks, price: Decimal) -> Decimal:
 def limit_for(side: Side, contract: Contract, quote: Quote, fallback: Price | None, pricing: Pricing) -> Limit:
     """How to price an order: type, limit, worst price, and the rule in words with its numbers.
 
-    A limit order's worst price is its limit. An order that goes as MKT has the far touch moved by
+    A limit order's worst price is the limit of its last attempt. An order that goes as MKT has the far touch moved by
     `max_offset_bps` to the costly side: ask 100.01 and 10 bps give 100.12. `fallback` is the valuation
     price; modes that send no orders fall back on it when a quote is no usable market. The warnings
     stand in one line that starts with the symbol.
@@ -109,7 +117,7 @@ def limit_for(side: Side, contract: Contract, quote: Quote, fallback: Price | No
         _refuse(way, quote, pricing, is_old=is_old)
     if market:
         is_escalated = is_old and pricing.quotes.stale_action is StaleAction.ESCALATE
-        limit = _Desk(way, contract.ticks, market, market.mid, pricing.limits, is_escalated).limit()
+        limit = _Desk(way, contract.ticks, market, pricing.limits, pricing.attempt, is_escalated).limit()
     else:
         limit = _estimate(way, contract.ticks, _base(way, quote, fallback), pricing.limits)
     if limit.worst_price <= 0:
@@ -156,8 +164,8 @@ class _Desk(NamedTuple):
     way: _Way
     ticks: Ticks
     market: Nbbo
-    mid: Decimal
     rules: LimitRules
+    attempt: int
     is_escalated: bool
 
     def limit(self) -> Limit:
@@ -177,21 +185,36 @@ class _Desk(NamedTuple):
         return self.at(price, self.bound_words if price == bound else self.touch_words)
 
     def spread_aware(self) -> Limit:
-        """Mid moved by a part of the spread, at most `max_offset_bps` from mid, at most at the far touch."""
-        way, market, mid, rules = self.way, self.market, self.mid, self.rules
+        """Mid moved by a part of the spread that grows to the half of it with the last attempt; see `_moved`."""
+        market, rules = self.market, self.rules
         if self.is_escalated:
             return self.escalated("stale quote counts as wide")
-        spread = market.spread
         if market.is_wide(rules.wide_spread_bps):
             return self.escalated(f"spread {market.spread_bps:.1f} bps is wide (over {_text(rules.wide_spread_bps)})")
-        part = rules.buy_offset_frac if way.side is Side.BUY else rules.sell_offset_frac
+        last = rules.reprice_attempts
+        limit, final = self._moved(self._part(self.attempt)), self._moved(self._part(last))
+        # a part above one half shrinks to it, so that the last attempt need not be the costliest
+        if self.way.passive_of(limit.worst_price, final.worst_price) == final.worst_price:
+            return limit
+        how = f"{limit.how}; {_text(final.worst_price)} in the last of {last + 1} attempts"
+        return replace(limit, worst_price=final.worst_price, how=how)
+
+    def _part(self, attempt: int) -> Decimal:
+        """The part of the spread that an attempt goes from mid: by equal steps from the setting to one half."""
+        rules = self.rules
+        first = rules.buy_offset_frac if self.way.side is Side.BUY else rules.sell_offset_frac
+        return first + (HALF - first) * attempt / rules.reprice_attempts if attempt else first
+
+    def _moved(self, part: Decimal) -> Limit:
+        """Mid moved by `part` of the spread, at most `max_offset_bps` from mid, at most at the far touch."""
+        way, mid, spread, rules = self.way, self.mid, self.market.spread, self.rules
         wanted = nearest_tick(way.side, self.ticks, way.costlier(mid, part * spread))
         most = way.moved(mid, rules)
         if rules.use_ask_bid_cap:
-            most = way.passive_of(most, market[way.far])
+            most = way.passive_of(most, self.far)
         # `wanted` lies on the grid, so that being within `most` it is also within the tick before
         if way.passive_of(wanted, most) == wanted:
-            return self.at(wanted, f"mid {_text(mid)} {way.sign} {_text(part)} × spread {_text(spread)}")
+            return self.at(wanted, f"mid {_text(mid)} {way.sign} {_text(round(part, 4))} × spread {_text(spread)}")
         return self.static()
 
     def escalated(self, why: str) -> Limit:
@@ -214,6 +237,10 @@ class _Desk(NamedTuple):
         worst = self.way.costly_tick(self.ticks, self.way.moved(self.far, self.rules))
         words = f"{how}, counted at {self.touch_words} {self.way.offset_words(self.rules)}"
         return Limit(OrderType.MKT, None, worst, self.mid, words)
+
+    @property
+    def mid(self) -> Decimal:
+        return self.market.mid
 
     @property
     def far(self) -> Decimal:

@@ -8,7 +8,7 @@ from core.limits import limit_for
 from core.model import Plan, Side, Stage, TradeLine
 from tasks.quotes import take_quotes
 from tasks.run import Run
-from tasks.stage import order_of, pricing, send
+from tasks.stage import attempts_at, order_of, pricing, send
 from tasks.step import step
 
 
@@ -27,4 +27,5 @@ async def price_sells(run: Run, plan: Plan) -> Plan:
 @step("Sell")
 async def sell(run: Run, plan: Plan) -> None:
     """Send the plan's sells and see them end. Raises what `send` raises."""
-    await send(run, Stage.SELL, [order_of(run, plan, Stage.SELL, line) for line in plan.sells], plan.sells)
+    orders = [order_of(run, plan, Stage.SELL, line) for line in plan.sells]
+    await send(run, Stage.SELL, orders, attempts_at(run, plan.sells))

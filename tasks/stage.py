@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from decimal import Decimal
 
 from core.errors import KillSwitchOn
-from core.limits import Pricing, limit_for
-from core.model import Limit, Order, OrderRecord, OrderType, Plan, Side, Stage, TradeLine
+from core.execution import Attempts
+from core.limits import Pricing
+from core.model import Limit, Order, OrderRecord, Plan, Side, Stage, TradeLine
 from core.refs import order_ref
 from core.wording import counted
 from tasks.plan import check_blackout
@@ -36,23 +37,22 @@ def begin(run: Run, stage: Stage) -> None:
     check_blackout(run)
 
 
-async def send(run: Run, stage: Stage, orders: Sequence[Order], lines: Sequence[TradeLine] = ()) -> None:
+async def send(run: Run, stage: Stage, orders: Sequence[Order], attempts: Attempts | None = None) -> None:
     """Send the orders of a stage and see each to its end; nothing without orders.
 
-    What went wrong with single orders is kept for the report; `lines` price the further attempts.
+    What went wrong with single orders is kept for the report; without `attempts` each is tried once.
     Raises StageStopped when nothing more may be sent.
     """
     if not orders:
         return
     run.say(stage.lower(), f"sending {counted(len(orders), 'order')}")
-    by_number = {line.number: line for line in lines}
 
     async def next_attempt(record: OrderRecord) -> Order | None:
-        return await _priced_anew(run, by_number[record.order.line], record)
+        return await _tried_again(run, attempts, record) if attempts else None
 
     run.is_sending = True
     try:
-        result = await run.desk.run_stage(orders, next_attempt if lines else None)
+        result = await run.desk.run_stage(orders, next_attempt if attempts else None)
     finally:
         run.is_sending = False
     for error in result.errors:
@@ -88,30 +88,28 @@ def order_of(run: Run, plan: Plan, stage: Stage, line: TradeLine) -> Order:
     )
 
 
-async def _priced_anew(run: Run, line: TradeLine, record: OrderRecord) -> Order:
-    """The confirmed-cancelled rest of an order as a new one, at today's price."""
-    order = record.order
-    quotes = await take_quotes(run, {line.symbol: order.contract})
-    limit = limit_for(order.side, order.contract, quotes[line.symbol], line.price, pricing(run))
-    if order.side is Side.BUY:
-        limit = _no_dearer(limit, _priced(line))
-    attempt = order.attempt + 1
-    return replace(
-        order,
-        ref=order_ref(run.id, order.stage, order.line, attempt),
-        attempt=attempt,
-        quantity=order.quantity - record.filled,
-        order_type=limit.order_type,
-        limit_price=limit.limit_price,
-        mid=limit.mid,
+def attempts_at(run: Run, lines: Sequence[TradeLine], money: Decimal | None = None) -> Attempts:
+    """What further attempts at these lines keep to; `money` is what there is for buys before the first of them."""
+    return Attempts(
+        lines={line.number: line for line in lines},
+        money=money,
+        commission=run.rules.sizing.commission_per_order_usd,
+        reprice_attempts=run.settings.execution.reprice_attempts,
+        max_move_bps=run.settings.approval.max_price_move_bps,
     )
 
 
-def _no_dearer(fresh: Limit, sized: Limit) -> Limit:
-    """The fresh limit, but never above the price at which the buys were sized: they must stay affordable together."""
-    if fresh.worst_price <= sized.worst_price:
-        return fresh
-    return replace(sized, order_type=OrderType.LMT, limit_price=sized.worst_price, mid=fresh.mid)
+async def _tried_again(run: Run, attempts: Attempts, record: OrderRecord) -> Order:
+    """The confirmed-cancelled rest of an order as a new one, at a fresh price. Raises what `next_order` raises."""
+    contract, rest = record.order.contract, record.order.quantity - record.filled
+    quotes = await take_quotes(run, {contract.symbol: contract})
+    order = attempts.next_order(record, quotes[contract.symbol], pricing(run), run.journal.orders(run.id))
+    if order.quantity < rest:
+        run.warn(
+            f"{contract.symbol}: {order.quantity:,f} of the rest of {rest:,f} are tried again, for the commission of"
+            " another order comes out of what is left"
+        )
+    return order
 
 
 def _priced(line: TradeLine) -> Limit:

@@ -93,7 +93,7 @@ def quote_rules(**changes: object) -> QuoteRules:
 
 
 def limit_rules(**changes: object) -> LimitRules:
-    """The product's defaults: a quarter of the spread, 10 bps at most, wide above 50 bps, then crossed."""
+    """A quarter of the spread, 10 bps at most, wide above 50 bps, then crossed, as by default; one attempt."""
     values: dict[str, object] = {
         "style": LimitStyle.SPREAD_AWARE,
         "order_type": OrderType.LMT,
@@ -103,6 +103,7 @@ def limit_rules(**changes: object) -> LimitRules:
         "wide_spread_bps": D(50),
         "escalate_action": EscalateAction.CROSS,
         "use_ask_bid_cap": True,
+        "reprice_attempts": 0,
     }
     return LimitRules(**(values | changes))  # type: ignore[arg-type]  # a builder takes any field
 

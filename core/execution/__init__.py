@@ -1,6 +1,7 @@
 """Sending orders and seeing them end: the desk, what precedes a plan, and what is compared after it."""
 
 from core.execution.aftermath import unexplained_changes
+from core.execution.attempts import Attempts
 from core.execution.desk import Desk
 from core.execution.leftovers import cancel_leftovers, end_survivors, respect_foreign
 from core.execution.margin import ask_for_margin
@@ -8,6 +9,7 @@ from core.execution.outcome import StageResult
 from core.execution.stage import Reprice
 
 __all__ = [
+    "Attempts",
     "Desk",
     "Reprice",
     "StageResult",

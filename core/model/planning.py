@@ -94,6 +94,8 @@ class DriftLine:
 class Limit:
     """How an order is priced: `limit_price` is None for MKT; `worst_price` is what money is counted at.
 
+    That is the limit of the last attempt; the first is sent at `limit_price`.
+
     `how` says the rule in words ("mid + 0.25 spread", "wide spread: crossed to the ask"); `warning` is
     shown in the approval. `mid` is the NBBO mid it was made from, None without a usable NBBO.
     """

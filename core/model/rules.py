@@ -86,7 +86,7 @@ class SizingRules:
 
 @dataclass(frozen=True, slots=True)
 class LimitRules:
-    """`style` is OFF when smart_limit is false."""
+    """`style` is OFF when smart_limit is false; after the first attempt there are up to `reprice_attempts` more."""
 
     style: LimitStyle
     order_type: OrderType
@@ -96,6 +96,7 @@ class LimitRules:
     wide_spread_bps: Decimal
     escalate_action: EscalateAction
     use_ask_bid_cap: bool
+    reprice_attempts: int
 
 
 @dataclass(frozen=True, slots=True)

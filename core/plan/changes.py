@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from core.model import AccountSnapshot, Plan, PlanRules, Symbol
-from core.money import BPS, ZERO
+from core.model import AccountSnapshot, Limit, Plan, PlanRules, Side, Symbol
+from core.money import BPS, ZERO, plain
 from core.plan.inputs import PlanInputs
 from core.quotes import price_of
 from core.wording import price_text
@@ -38,6 +38,18 @@ def price_moves(plan: Plan, fresh: PlanInputs, rules: PlanRules, most_bps: Decim
         elif abs(price.value - line.price.value) * BPS > most_bps * line.price.value:
             moves.append(f"{line.symbol}: {price_text(line.price.value)} then, {price_text(price.value)} now")
     return tuple(moves)
+
+
+def worse_than_approved(side: Side, approved: Limit, fresh: Limit, most_bps: Decimal) -> str | None:
+    """What `fresh` costs more than `most_bps` beyond the worst price that was approved, in words; None within it."""
+    was, now = approved.worst_price, fresh.worst_price
+    loss = now - was if side is Side.BUY else was - now
+    if loss * BPS <= most_bps * was:
+        return None
+    return (
+        f"would now go at {price_text(now)} at worst, {loss * BPS / was:.0f} bps beyond the {price_text(was)} of the"
+        f" approval (at most {plain(most_bps)})"
+    )
 
 
 def _quantities(snapshot: AccountSnapshot) -> dict[Symbol, Decimal]:

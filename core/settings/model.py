@@ -198,6 +198,7 @@ class Settings(BaseModel):
             wide_spread_bps=self.limits.wide_spread_bps,
             escalate_action=self.limits.escalate_action,
             use_ask_bid_cap=self.limits.use_ask_bid_cap,
+            reprice_attempts=self.execution.reprice_attempts,
         )
 
     def _funding_rules(self) -> FundingRules:

@@ -218,8 +218,12 @@ class ExecutionSection(Section):
     """How orders are worked."""
 
     max_open_orders: Whole = Field(5, ge=1, le=50, description="orders that work at once")
-    order_timeout_seconds: Seconds = Field(120.0, gt=0, description="what is unfilled then is cancelled")
-    reprice_attempts: Whole = Field(0, ge=0, le=10, description="how often a cancelled rest is priced and sent anew")
+    order_timeout_seconds: Seconds = Field(
+        60.0, gt=0, description="what is unfilled then is cancelled; each attempt has its own"
+    )
+    reprice_attempts: Whole = Field(
+        2, ge=0, le=10, description="how often a cancelled rest is priced anew, nearer to the far touch, and sent again"
+    )
     absent_confirm_seconds: Seconds = Field(60.0, gt=0, description="between two rounds of witnesses in a recovery")
     shutdown_seconds: Seconds = Field(30.0, gt=0, description="to cancel and await our orders when stopped")
     what_if: Switch = Field(default=True, description="ask the broker for the margin effect of each buy stage first")

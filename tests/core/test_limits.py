@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -191,6 +192,76 @@ def test_a_limit_says_the_rule_that_decided_with_its_numbers(changes, how):
 def test_a_sell_says_its_own_side():
     assert limit(SELL, "99.9", "100.1").how == "mid 100 − 0.25 × spread 0.20"
     assert limit(SELL, "99.9", "100.1", by=pricing(style=LimitStyle.OFF)).how == "bid 99.90"
+
+
+# --- attempts: nearer to the far touch each time, and counted at the last
+
+
+def attempts(side, bid, ask, *, count=2, **rules):
+    """(limit, worst price) of each attempt."""
+    by = [replace(pricing(reprice_attempts=count, **rules), attempt=attempt) for attempt in range(count + 1)]
+    return [(found.limit_price, found.worst_price) for found in (limit(side, bid, ask, by=each) for each in by)]
+
+
+@pytest.mark.parametrize(
+    ("side", "prices"),
+    [(BUY, ["100.02", "100.03", "100.04"]), (SELL, ["99.98", "99.97", "99.96"])],
+)
+def test_each_attempt_goes_nearer_to_the_far_touch_and_the_last_stands_there(side, prices):
+    worst = D(prices[-1])
+    assert attempts(side, "99.96", "100.04") == [(D(price), worst) for price in prices]
+
+
+def test_each_side_steps_from_its_own_part_of_the_spread():
+    by = {"buy_offset_frac": D("0.1"), "sell_offset_frac": D("0.4")}
+    assert [price for price, _ in attempts(BUY, "99.95", "100.05", **by)] == [D("100.01"), D("100.03"), D("100.05")]
+    assert [price for price, _ in attempts(SELL, "99.95", "100.05", **by)] == [D("99.96"), D("99.96"), D("99.95")]
+
+
+def test_a_sell_moves_by_its_own_part_of_the_spread_not_by_that_of_a_buy():
+    by = pricing(buy_offset_frac=D("0.1"), sell_offset_frac=D("0.4"))
+    assert limit(SELL, "99.90", "100.10", by=by).limit_price == D("99.92")
+    assert limit(BUY, "99.90", "100.10", by=by).limit_price == D("100.02")
+
+
+@pytest.mark.parametrize(
+    ("side", "prices"), [(BUY, ["100.05", "100.07", "100.10"]), (SELL, ["99.95", "99.93", "99.90"])]
+)
+def test_no_attempt_goes_further_from_mid_than_the_offset(side, prices):
+    found = attempts(side, "99.90", "100.10", max_offset_bps=D("7.5"))
+    most = D("100.07") if side is BUY else D("99.93")
+    assert [price for price, _ in found] == [D(prices[0]), most, most]
+    assert {worst for _, worst in found} == {most}
+
+
+@pytest.mark.parametrize("side", list(Side))
+@pytest.mark.parametrize("style", [LimitStyle.OFF, LimitStyle.STATIC_BPS])
+def test_other_styles_price_every_attempt_alike(side, style):
+    assert len(set(attempts(side, "99.96", "100.04", style=style))) == 1
+
+
+def test_a_part_beyond_the_touch_shrinks_to_it_and_the_first_attempt_is_the_worst():
+    by = {"buy_offset_frac": D(1), "use_ask_bid_cap": False, "max_offset_bps": D(50)}
+    assert attempts(BUY, "99.96", "100.04", **by) == [
+        (D("100.08"), D("100.08")),
+        (D("100.06"), D("100.06")),
+        (D("100.04"), D("100.04")),
+    ]
+
+
+def test_a_single_attempt_is_counted_at_its_own_limit():
+    assert attempts(BUY, "99.96", "100.04", count=0) == [(D("100.02"), D("100.02"))]
+
+
+def test_a_limit_says_where_its_last_attempt_stands():
+    found = limit(BUY, "99.96", "100.04", by=pricing(reprice_attempts=2))
+    assert found.how == "mid 100 + 0.25 × spread 0.08; 100.04 in the last of 3 attempts"
+
+
+@pytest.mark.parametrize("side", list(Side))
+def test_the_worst_price_of_a_market_order_is_the_far_touch_moved_by_the_offset_on_the_grid(side):
+    by = pricing(order_type=OrderType.MKT, reprice_attempts=2)
+    assert limit(side, "99.99", "100.01", tick="0.05", by=by).worst_price == D("100.15" if side is BUY else "99.85")
 
 
 # --- quotes that are not good enough

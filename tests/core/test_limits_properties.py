@@ -110,8 +110,19 @@ def up(bands, price):
 
 
 def reference(side, case):
-    """(order type, worst price) by the rules as they are written."""
+    """(order type, limit of this attempt, worst price) by the rules as they are written."""
+    attempt, last = case.by.attempt, case.by.limits.reprice_attempts
+    order_type, limit = reference_at(side, case, attempt)
+    worst = limit if attempt == last else reference_at(side, case, last)[1]
+    return order_type, limit, max(limit, worst) if side is BUY else min(limit, worst)
+
+
+def reference_at(side, case, attempt):
+    """(order type, price) of one attempt; of a market order the price that is counted."""
     rules, bands = case.by.limits, case.bands
+    share = Fraction(attempt, rules.reprice_attempts) if attempt else Fraction(0)
+    first = Fraction(rules.buy_offset_frac if side is BUY else rules.sell_offset_frac)
+    part = first + (Fraction(1, 2) - first) * share
     bid, ask = Fraction(case.bid), Fraction(case.ask)
     mid, spread, bps = (bid + ask) / 2, ask - bid, Fraction(rules.max_offset_bps) / 10_000
     if rules.order_type is OrderType.MKT:
@@ -124,12 +135,12 @@ def reference(side, case):
         action = rules.escalate_action if spread / mid > Fraction(rules.wide_spread_bps) / 10_000 else "spread"
     if side is BUY:
         touch, bound, worst = down(bands, ask), down(bands, mid * (1 + bps)), up(bands, ask * (1 + bps))
-        wanted = mid + Fraction(rules.buy_offset_frac) * spread
+        wanted = mid + part * spread
         nearest = min(grid(bands, wanted), key=lambda point: (abs(point - wanted), point))
         tightest = min
     else:
         touch, bound, worst = up(bands, bid), up(bands, mid * (1 - bps)), down(bands, bid * (1 - bps))
-        wanted = mid - Fraction(rules.sell_offset_frac) * spread
+        wanted = mid - part * spread
         nearest = min(grid(bands, wanted), key=lambda point: (abs(point - wanted), -point))
         tightest = max
     cap = [touch] if rules.use_ask_bid_cap else []
@@ -172,19 +183,23 @@ def cases(draw, **fixed):
         "wide_spread_bps": draw(st.sampled_from([D(5), D(50), D(500)])),
         "escalate_action": draw(st.sampled_from(EscalateAction)),
         "use_ask_bid_cap": draw(st.booleans()),
+        "reprice_attempts": draw(st.sampled_from([0, 1, 2, 7])),
     }
-    return Case(bid, ask, draw(bands_of), pricing(**(rules | fixed)))
+    by = pricing(**(rules | fixed))
+    attempt = draw(st.integers(0, by.limits.reprice_attempts))
+    return Case(bid, ask, draw(bands_of), replace(by, attempt=attempt))
 
 
 @given(st.sampled_from(Side), cases())
 def test_a_second_calculation_in_fractions_agrees(side, case):
-    order_type, worst = reference(side, case)
+    order_type, limit, worst = reference(side, case)
     found = priced(side, case)
     if worst <= 0:
         assert found is None
     else:
         assert found is not None
         assert (found.order_type, Fraction(found.worst_price)) == (order_type, worst)
+        assert found.limit_price is None or Fraction(found.limit_price) == limit
 
 
 @pytest.mark.parametrize("action", list(EscalateAction))
@@ -196,7 +211,8 @@ def test_the_second_calculation_agrees_at_every_spread_from_1_to_100_bps(side, t
         case = Case(100 - half, 100 + half, ticks(tick), pricing(escalate_action=action))
         found = priced(side, case)
         assert found is not None
-        assert (found.order_type, Fraction(found.worst_price)) == reference(side, case)
+        order_type, _, worst = reference(side, case)
+        assert (found.order_type, Fraction(found.worst_price)) == (order_type, worst)
 
 
 @given(st.sampled_from(Side), cases())
@@ -223,12 +239,14 @@ def test_between_touches_on_the_grid_a_limit_is_inside_the_market_on_both_sides(
 
 
 @given(st.sampled_from(Side), cases())
-def test_a_limit_is_its_own_worst_price_and_a_market_order_is_counted_beyond_the_touch(side, case):
+def test_no_limit_is_beyond_its_worst_price_and_a_market_order_is_counted_beyond_the_touch(side, case):
     found = priced(side, case)
     if found is None:
         return
     if found.limit_price is not None:
-        assert found.worst_price == found.limit_price
+        is_last = case.by.attempt == case.by.limits.reprice_attempts
+        assert found.worst_price == found.limit_price or not is_last
+        assert found.limit_price <= found.worst_price if side is BUY else found.limit_price >= found.worst_price
     else:
         assert found.worst_price >= case.ask if side is BUY else found.worst_price <= case.bid
 

@@ -1,0 +1,132 @@
+"""The next attempt at a line whose order has not filled in time: freshly priced, within what was sized and paid for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+from core.errors import OrderIncomplete, PlanKeptChanging
+from core.journal.lines import run_of
+from core.limits import Pricing, limit_for
+from core.model import USD, Limit, Order, OrderRecord, OrderState, OrderType, Quote, Side, TradeLine
+from core.money import FRACTION_OF_SHARE, WHOLE_SHARE, ZERO, floor_to
+from core.plan.changes import worse_than_approved
+from core.refs import order_ref
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempts:
+    """What further attempts at the lines of a stage keep to.
+
+    `lines` are those of the stage, as sized, by number. `money` is the USD that was there for buys before the first
+    order, the cash buffer included and what the target borrows; None where nothing is bought. `commission` is set
+    aside for each order, and each line has `reprice_attempts` after its first. A sell that has become worse than
+    `max_move_bps` below its worst price is not tried again; a buy never goes above the worst price it was sized at.
+    """
+
+    lines: Mapping[int, TradeLine]
+    money: Decimal | None
+    commission: Decimal
+    reprice_attempts: int
+    max_move_bps: Decimal
+
+    def next_order(self, ended: OrderRecord, quote: Quote, pricing: Pricing, records: Iterable[OrderRecord]) -> Order:
+        """The order for the rest of one whose cancel is confirmed; of a buy as much as is paid for without borrowing.
+
+        `records` are the run's orders. Raises MarketDataMissing without a usable market, PlanKeptChanging for a sell
+        whose price has gone, OrderIncomplete where not even the commission of one more share is there.
+        """
+        order, line = ended.order, self.lines[ended.order.line]
+        sized = _priced(line)
+        limit = limit_for(order.side, order.contract, quote, line.price, replace(pricing, attempt=order.attempt))
+        quantity = order.quantity - ended.filled
+        if order.side is Side.BUY:
+            limit = _no_dearer(limit, sized)
+            price = limit.worst_price if limit.limit_price is None else limit.limit_price
+            quantity = self._paid_for(quantity, price, ended, tuple(records))
+        elif worse := worse_than_approved(Side.SELL, sized, limit, self.max_move_bps):
+            raise PlanKeptChanging(
+                f"{line.symbol}: the rest of {quantity:,f} is not sold, it {worse}",
+                next_step="run again for a new plan",
+            )
+        attempt = order.attempt + 1
+        return replace(
+            order,
+            ref=order_ref(run_of(order), order.stage, order.line, attempt),
+            attempt=attempt,
+            quantity=quantity,
+            order_type=limit.order_type,
+            limit_price=limit.limit_price,
+            mid=limit.mid,
+        )
+
+    def _paid_for(self, rest: Decimal, price: Decimal, ended: OrderRecord, records: tuple[OrderRecord, ...]) -> Decimal:
+        """Shares of the rest that are paid for at `price`, with all that the stage has spent and may still spend."""
+        if self.money is None:
+            return rest
+        tried = {number: self._tried(number, ended, records) for number in self.lines}
+        spent = sum((self._spent(orders) for orders in tried.values()), ZERO)
+        others = [number for number in self.lines if number != ended.order.line]
+        promised = sum((self._promised(self.lines[number], tried[number]) for number in others), ZERO)
+        left = self.money - spent - promised - self.commission
+        step = WHOLE_SHARE if rest == rest.to_integral_value() else FRACTION_OF_SHARE
+        paid = min(rest, floor_to(left / price, step))
+        if paid <= 0:
+            raise OrderIncomplete(
+                f"{ended.order.contract.symbol}: the rest of {rest:,f} is not tried again, for without borrowing"
+                " nothing is left for the commission of another order",
+                next_step="the rest is left as drift; run again for a new plan",
+            )
+        return paid
+
+    @staticmethod
+    def _tried(number: int, ended: OrderRecord, records: Sequence[OrderRecord]) -> list[OrderRecord]:
+        """The orders at a line so far, in order."""
+        return [each for each in records if (each.order.stage, each.order.line) == (ended.order.stage, number)]
+
+    def _spent(self, orders: Iterable[OrderRecord]) -> Decimal:
+        """USD paid for the fills of these orders and their commissions; one not known is taken for the usual."""
+        return sum((_cost(order) + _fees(order, self.commission) for order in orders), ZERO)
+
+    def _promised(self, line: TradeLine, orders: Sequence[OrderRecord]) -> Decimal:
+        """USD that a line may still take at its worst price: its order works, waits, or will be tried again."""
+        last = orders[-1] if orders else None
+        rest = line.quantity if last is None else last.order.quantity - last.filled
+        is_given_up = last is not None and last.state.is_final and not self._may_continue(last)
+        if not rest or is_given_up:
+            return ZERO
+        is_charged = last is not None and not last.state.is_final and bool(last.fills)
+        return rest * _priced(line).worst_price + (ZERO if is_charged else self.commission)
+
+    def _may_continue(self, last: OrderRecord) -> bool:
+        return last.state is OrderState.CANCELLED and last.order.attempt <= self.reprice_attempts
+
+
+def _cost(record: OrderRecord) -> Decimal:
+    return sum((fill.shares * fill.price for fill in record.fills), ZERO)
+
+
+def _fees(record: OrderRecord, usual: Decimal) -> Decimal:
+    """USD charged for the fills of an order, `usual` at least while any is not known."""
+    known = sum((fill.commission or ZERO for fill in record.fills if fill.commission_currency in (USD, None)), ZERO)
+    is_unknown = any(fill.commission is None for fill in record.fills)
+    return max(known, usual) if is_unknown else known
+
+
+def _no_dearer(fresh: Limit, sized: Limit) -> Limit:
+    """The fresh limit, but never above the price at which the buys were sized: they must stay affordable together."""
+    price = fresh.limit_price
+    if price is None:
+        is_within = sized.limit_price is None and fresh.worst_price <= sized.worst_price
+    else:
+        is_within = price <= sized.worst_price
+    if is_within:
+        return replace(fresh, worst_price=min(fresh.worst_price, sized.worst_price))
+    return replace(sized, order_type=OrderType.LMT, limit_price=sized.worst_price, mid=fresh.mid)
+
+
+def _priced(line: TradeLine) -> Limit:
+    if line.limit is None:
+        raise ValueError(f"{line.symbol} is not traded and has no limit")
+    return line.limit
