@@ -1,0 +1,44 @@
+"""A real PostgreSQL on a free port of this machine, in a folder of its own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from lasting import free_port
+from programs import find
+
+ACCOUNT = "postgres"
+
+
+@contextmanager
+def postgresql() -> Iterator[str]:
+    """Its address, `user@host:port`; it is stopped and its files are removed when the block ends."""
+    initdb = find("postgresql")
+    assert initdb is not None
+    # it refuses to run as root, and its account may not enter root's folders
+    owner = ACCOUNT if os.geteuid() == 0 else None
+    folder = Path(tempfile.mkdtemp(prefix="postgresql-"))
+    if owner:
+        shutil.chown(folder, owner)
+    port = free_port()
+    options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1"
+
+    def control(*words: str) -> None:
+        command = (str(initdb.with_name("pg_ctl")), "-D", str(folder / "data"), "-w", *words)
+        subprocess.run(command, user=owner, cwd=folder, check=True, stdout=subprocess.DEVNULL, timeout=120)
+
+    try:
+        control("initdb", "-o", f"-U {ACCOUNT} -A trust --no-sync")
+        control("start", "-l", str(folder / "log"), "-o", options)
+        try:
+            yield f"{ACCOUNT}@127.0.0.1:{port}"
+        finally:
+            control("stop", "-m", "fast")
+    finally:
+        shutil.rmtree(folder)
