@@ -18,7 +18,8 @@
     │   ├── MarketClosed       25
     │   ├── FundsInsufficient  26  buying power or margin
     │   ├── OrderRejected      27
-    │   └── OrderIncomplete    28  timed out or only partly filled
+    │   ├── OrderIncomplete    28  timed out or only partly filled
+    │   └── NoAnswer           28  the broker did not say what it would do with an order, which is left out
     ├── Refused
     │   ├── SafetyRefused      30
     │   ├── KillSwitchOn       31
@@ -156,6 +157,12 @@ class OrderRejected(BrokerError):
 
 
 class OrderIncomplete(BrokerError):
+    exit_code = ExitCode.INCOMPLETE
+
+
+class NoAnswer(BrokerError):
+    """The broker did not answer a what-if in time, as while TWS shows a dialog; the connection is there."""
+
     exit_code = ExitCode.INCOMPLETE
 
 

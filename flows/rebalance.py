@@ -26,6 +26,7 @@ from tasks.inputs import blend_targets, load_models
 from tasks.lifecycle import account_held, finishing
 from tasks.notify import ended_note, notify, page, webhook
 from tasks.plan import check_hours, fx_closed, plan_trades
+from tasks.preflight import ask_broker_beforehand
 from tasks.quotes import resolve_contracts, take_quotes
 from tasks.report import report_plan
 from tasks.request import AccountText, FilePath, OneBroker, OneMode, Overrides, Request
@@ -179,6 +180,8 @@ def prices_moved(run: Run, plan: Plan, now: PlanInputs) -> tuple[str, ...]:
 async def trade(run: Run, plan: Plan, now: PlanInputs, deadline: Deadline) -> None:
     """The three stages, each only when the one before has ended by the broker's word."""
     run.journal.approve_lines(plan)
+    if run.settings.execution.preflight:
+        plan = await ask_broker_beforehand(run, plan, now)
     await convert_currency(run, plan, now)
     await show_progress(run, Milestone.CONVERTED)
     begin(run, Stage.SELL)

@@ -69,6 +69,7 @@ def rehearsal_options(settings: Settings) -> FakeOptions:
     return FakeOptions(
         client_id=settings.ibkr.client_id,
         messages_per_second=settings.ibkr.max_messages_per_second,
+        request_timeout_seconds=settings.ibkr.request_timeout_seconds,
         on_kill_switch=_thrower(settings.safety.kill_switch_file),
     )
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
-from core.execution import ask_for_margin
 from core.funding import spendable
-from core.model import Order, Plan, Stage
+from core.model import Plan, Stage
 from core.plan import PlanInputs, resize_buys
-from core.wording import counted
+from tasks.preflight import ask_about_buys, waits_for_money
 from tasks.run import Run
 from tasks.stage import attempts_at, order_of, send
 from tasks.step import step
@@ -40,18 +38,8 @@ async def buy(run: Run, plan: Plan) -> None:
 
     Raises FundsInsufficient when it does not, and what `send` raises.
     """
+    if run.settings.execution.preflight and waits_for_money(plan):
+        plan = await ask_about_buys(run, plan)
     orders = [order_of(run, plan, Stage.BUY, line) for line in plan.buys]
-    if run.settings.execution.what_if:
-        await check_margin(run, orders)
     money = spendable(plan.valuation, plan.targets, run.rules.sizing)
     await send(run, Stage.BUY, orders, attempts_at(run, plan.buys, money))
-
-
-async def check_margin(run: Run, buys: Sequence[Order]) -> None:
-    """Ask the broker what all of the buys would leave of the margin. Raises FundsInsufficient, and as a read does."""
-    left = await ask_for_margin(run.reader, buys)
-    if left is not None:
-        run.say(
-            "margin",
-            f"{counted(left.buys, 'buy')} would leave {left.available_funds:,.2f} {left.currency} of available funds",
-        )

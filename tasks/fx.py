@@ -43,10 +43,11 @@ async def convert_currency(run: Run, plan: Plan, now: PlanInputs) -> None:
         (run.reduced if quantity else run.unsent)[USD_CAD] = less
         run.warn(f"USD.CAD: {less}")
     if quantity:
-        await send(run, Stage.FX, [_order(run, plan, quantity, market.worst)])
+        await send(run, Stage.FX, [conversion(run, plan, quantity, market.worst)])
 
 
-def _order(run: Run, plan: Plan, quantity: Decimal, worst_rate: Decimal) -> Order:
+def conversion(run: Run, plan: Plan, quantity: Decimal, worst_rate: Decimal) -> Order:
+    """The order for so many USD, whose limit where it has one is the worst rate."""
     order_type = run.rules.funding.order_type
     return Order(
         ref=order_ref(run.id, Stage.FX, 1, 1),

@@ -105,10 +105,12 @@ async def _tried_again(run: Run, attempts: Attempts, record: OrderRecord) -> Ord
     quotes = await take_quotes(run, {contract.symbol: contract})
     order = attempts.next_order(record, quotes[contract.symbol], pricing(run), run.journal.orders(run.id))
     if order.quantity < rest:
-        run.warn(
-            f"{contract.symbol}: {order.quantity:,f} of the rest of {rest:,f} are tried again, for the commission of"
-            " another order comes out of what is left"
+        less = (
+            f"{order.quantity:,f} of the rest of {rest:,f} are tried again, for the commission of another order comes"
+            " out of what is left"
         )
+        run.reduced[contract.symbol] = less
+        run.warn(f"{contract.symbol}: {less}")
     return order
 
 

@@ -24,6 +24,7 @@ from core.broker.wordings import (
     lost,
     not_tradable,
     too_fast,
+    unanswered,
     unknown,
     would_refuse,
 )
@@ -49,18 +50,13 @@ from core.sim.checks import refusal_of
 from core.sim.exchange import TRADING_CLIENT, Exchange
 from core.sim.listing import IDEALPRO
 from core.sim.pacing import GATEWAY_LIMIT, MessageWindow
-from core.sim.script import Script
+from core.sim.script import Script, refusal_by
 from core.sim.sessions import HoursOf
 from core.sim.tickets import Refusal, Report
 from core.sim.world import ORDER_POINT, FaultKind, Point, World
 
 OUR_RATE = 45  # messages in any second that we allow ourselves
 STALE_BY = timedelta(hours=1)
-REFUSALS: Mapping[FaultKind, int] = {
-    FaultKind.FRACTIONAL_REFUSED: 10243,
-    FaultKind.CONTRACT_NOT_FOUND: 200,
-    FaultKind.PACING: 100,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +72,13 @@ class Traffic:
 class FakeOptions:
     """`messages_per_second` is the pace we keep; above the gateway's limit of 50 a read raises PacingExceeded.
 
-    `on_kill_switch` is called where the script throws the kill switch. `hours_around` gives the venue's days.
+    A what-if waits for its answer for `request_timeout_seconds`. `on_kill_switch` is called where the script throws
+    the kill switch. `hours_around` gives the venue's days.
     """
 
     client_id: int = TRADING_CLIENT
     messages_per_second: int = OUR_RATE
+    request_timeout_seconds: float = 20.0
     on_kill_switch: Callable[[], None] = field(default=lambda: None)
     hours_around: Callable[[datetime], HoursOf] = xnys_hours
 
@@ -199,7 +197,7 @@ class FakeIB:
         self._log(order, is_sent=True)
         point = f"{ORDER_POINT}{order.contract.symbol}"
         struck = self._strike(point) + self._taken(FaultKind.FRACTIONAL_REFUSED)
-        refusal = _refusal(struck) if within_limit else refusal_of(100)
+        refusal = refusal_by(struck) if within_limit else refusal_of(100)
         reports = self.exchange.submit(order, client_id=self._options.client_id, refusal=refusal)
         if FaultKind.DISCONNECT in struck:
             self._break(point)
@@ -210,6 +208,9 @@ class FakeIB:
     async def what_if(self, order: Order) -> MarginEffect:
         self._send(f"what if {order.side} {order.quantity:f} {order.contract.symbol}")
         answer = self.exchange.what_if(order)
+        if answer is None:
+            self._pass(self._options.request_timeout_seconds)
+            raise unanswered(order, self._options.request_timeout_seconds)
         if isinstance(answer, Refusal):
             raise would_refuse(order, answer.code, answer.text, answer.failure)
         return answer
@@ -340,8 +341,3 @@ class FakeIB:
 
 def _routed(contract: Contract, override: str) -> Contract:
     return contract if not override or override.isdigit() else replace(contract, exchange=override)
-
-
-def _refusal(struck: Sequence[FaultKind]) -> Refusal | None:
-    codes = [REFUSALS[kind] for kind in struck if kind in REFUSALS]
-    return refusal_of(codes[0]) if codes else None

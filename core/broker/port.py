@@ -109,7 +109,8 @@ class Broker(Protocol):
         """What the order would do to margin and equity, in the account's base currency; nothing is placed.
 
         Orders that were asked about before do not count. Raises as the order would be refused: FundsInsufficient
-        for want of margin or cash, else OrderRejected, FractionRefused or ContractNotFound. A read besides.
+        for want of margin or cash, else OrderRejected, FractionRefused or ContractNotFound. A read besides, but for
+        silence, which is of this order alone: NoAnswer.
         """
         ...
 

@@ -12,6 +12,7 @@ from core.errors import (
     ContractNotFound,
     FractionRefused,
     FundsInsufficient,
+    NoAnswer,
     OrderRejected,
     PacingExceeded,
     SafetyRefused,
@@ -130,6 +131,15 @@ def unknown(faults: Sequence[str]) -> ContractNotFound:
         f"the broker finds no contract: {'; '.join(faults)}",
         next_step="check the symbol, or name its conId or exchange in [symbol_overrides]",
         faults=faults,
+    )
+
+
+def unanswered(order: Order, seconds: float) -> NoAnswer:
+    """A what-if that the broker did not answer in time."""
+    return NoAnswer(
+        f"the broker did not answer within {seconds:g} s whether it would {order.side} {order.quantity:f} "
+        f"{order.contract.symbol}",
+        next_step="answer the dialog if TWS shows one, then run again",
     )
 
 

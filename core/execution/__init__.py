@@ -4,8 +4,8 @@ from core.execution.aftermath import unexplained_changes
 from core.execution.attempts import Attempts
 from core.execution.desk import Desk
 from core.execution.leftovers import cancel_leftovers, end_survivors, respect_foreign
-from core.execution.margin import ask_for_margin
 from core.execution.outcome import StageResult
+from core.execution.preflight import ask_beforehand, check_together, refuse_for_good, refuse_for_money
 from core.execution.stage import Reprice
 
 __all__ = [
@@ -13,9 +13,12 @@ __all__ = [
     "Desk",
     "Reprice",
     "StageResult",
-    "ask_for_margin",
+    "ask_beforehand",
     "cancel_leftovers",
+    "check_together",
     "end_survivors",
+    "refuse_for_good",
+    "refuse_for_money",
     "respect_foreign",
     "unexplained_changes",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -218,32 +218,27 @@ class Outcome:
     def unaccounted(self) -> tuple[Symbol, ...]:
         """The trades of the plan that did not fill as planned without a reason on record; none in a run that is done.
 
-        A trade is accounted for when all of its quantity filled, or all of what a reason reduced it to, or when
-        nothing of it was sent for a reason.
+        A trade is accounted for when its last order filled whole and a reason is known for what was not ordered, or
+        when nothing of it was sent for a reason.
         """
         if self.plan is None or not self.mode.sends_orders:
             return ()
-        wanted, filled = self._ordered()
+        made: dict[Symbol, list[OrderRecord]] = {}
+        for record in self.orders:
+            made.setdefault(record.order.contract.symbol, []).append(record)
         return tuple(
             symbol
             for symbol, quantity in self.plan.quantities.items()
-            if not self._is_accounted_for(symbol, quantity, wanted.get(symbol), filled.get(symbol, Decimal(0)))
+            if not self._is_accounted_for(symbol, quantity, made.get(symbol, []))
         )
 
-    def _ordered(self) -> tuple[dict[Symbol, Decimal], dict[Symbol, Decimal]]:
-        """What the first order of each trade was for, and what filled over all its attempts."""
-        wanted: dict[Symbol, Decimal] = {}
-        filled: dict[Symbol, Decimal] = {}
-        for record in self.orders:
-            symbol = record.order.contract.symbol
-            wanted.setdefault(symbol, record.order.quantity)
-            filled[symbol] = filled.get(symbol, Decimal(0)) + record.filled
-        return wanted, filled
-
-    def _is_accounted_for(self, symbol: Symbol, planned: Decimal, wanted: Decimal | None, filled: Decimal) -> bool:
-        if wanted is None:
+    def _is_accounted_for(self, symbol: Symbol, planned: Decimal, made: Sequence[OrderRecord]) -> bool:
+        """`made` are the orders of the trade, attempt by attempt."""
+        if not made:
             return bool(self.not_sent.get(symbol))
-        return filled == wanted and (wanted == planned or bool(self.reduced.get(symbol)))
+        filled = sum((record.filled for record in made), Decimal(0))
+        is_complete = made[-1].filled == made[-1].order.quantity
+        return is_complete and (filled == planned or bool(self.reduced.get(symbol)))
 
     @property
     def was_sent(self) -> bool:

@@ -157,7 +157,7 @@ def _values(fields: dict[str, Node]) -> Values:
 
 
 def _fill(node: Node) -> FillScript:
-    fields = node.fields("delay_seconds", "fill_fraction", "price", "reject")
+    fields = node.fields("delay_seconds", "fill_fraction", "price", "reject", "what_if_reject", "what_if_silent")
     price = fields["price"].number()
     if price is not None and price <= 0:
         fields["price"].fault(f"{price} must be above 0")
@@ -165,8 +165,14 @@ def _fill(node: Node) -> FillScript:
         delay_seconds=fields["delay_seconds"].amount(ZERO, least=ZERO, most=LONGEST_DELAY),
         fill_fraction=fields["fill_fraction"].amount(ONE, least=ZERO, most=ONE),
         price=price,
-        reject=None if fields["reject"].is_absent else _count(fields["reject"]),
+        reject=_code(fields["reject"]),
+        what_if_reject=_code(fields["what_if_reject"]),
+        what_if_silent=fields["what_if_silent"].flag(),
     )
+
+
+def _code(node: Node) -> int | None:
+    return None if node.is_absent else _count(node)
 
 
 def _change(node: Node) -> Change:

@@ -226,7 +226,9 @@ class ExecutionSection(Section):
     )
     absent_confirm_seconds: Seconds = Field(60.0, gt=0, description="between two rounds of witnesses in a recovery")
     shutdown_seconds: Seconds = Field(30.0, gt=0, description="to cancel and await our orders when stopped")
-    what_if: Switch = Field(default=True, description="ask the broker for the margin effect of each buy stage first")
+    preflight: Switch = Field(
+        default=True, description="ask the broker what it would say to every line before the first order"
+    )
     foreign_orders: Annotated[ForeignOrders, OneOf(tuple(ForeignOrders))] = Field(
         ForeignOrders.REFUSE, description="what somebody else's working orders in a symbol of the plan do"
     )

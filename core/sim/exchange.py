@@ -113,11 +113,13 @@ class Exchange:
         changed = _report(ticket, ticket.update(self.now))
         return changed, *(() if ticket.script or ticket.is_held else self._match(ticket))
 
-    def what_if(self, order: Order) -> MarginEffect | Refusal:
-        """What the order would do to the margin, or why it would be refused; nothing changes."""
+    def what_if(self, order: Order) -> MarginEffect | Refusal | None:
+        """What the order would do to the margin, or why it would be refused, or no answer; nothing changes."""
         contract = self._listed(order).contract
         script = self.world.fills.get(contract.symbol, FillScript())
         ticket = Ticket(0, BY_HAND, terms_of(order, contract), replace(script, reject=script.what_if_reject))
+        if script.what_if_silent:
+            return None
         refusal = self._unknown(order) or self._refusal(order, ticket)
         return refusal or margin_effect(ticket.terms, self._situation(ticket))
 

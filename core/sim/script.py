@@ -3,8 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 
+from core.sim.checks import refusal_of
+from core.sim.tickets import Refusal
 from core.sim.world import Change, FaultKind, Point, World
+
+REFUSALS: Mapping[FaultKind, int] = {
+    FaultKind.FRACTIONAL_REFUSED: 10243,
+    FaultKind.CONTRACT_NOT_FOUND: 200,
+    FaultKind.PACING: 100,
+}
 
 
 class Script:
@@ -34,3 +43,9 @@ class Script:
                 del self._changes[number]
                 return (change,)
         return ()
+
+
+def refusal_by(struck: Sequence[FaultKind]) -> Refusal | None:
+    """How an order is refused that meets these faults; None when none of them refuses one."""
+    codes = [REFUSALS[kind] for kind in struck if kind in REFUSALS]
+    return refusal_of(codes[0]) if codes else None

@@ -20,6 +20,7 @@ from core.errors import (
     ContractNotFound,
     FractionRefused,
     FundsInsufficient,
+    NoAnswer,
     OrderRejected,
     PacingExceeded,
 )
@@ -427,6 +428,14 @@ class BrokerContract:
         with pytest.raises(error, match="would refuse to BUY 5 VTI"):
             await broker.what_if(order(quantity="5"))
         assert await drain(broker) == []
+
+    async def test_a_what_if_that_is_never_answered_is_given_up_for_that_order_alone(self, connected):
+        broker = await connected(fills=scripted(what_if_silent=True))
+        before = broker.now()
+        with pytest.raises(NoAnswer, match="did not answer within 20 s whether it would BUY 10 VTI"):
+            await broker.what_if(order())
+        assert abs((broker.now() - before).total_seconds() - 20) < 1
+        assert (await broker.what_if(order("BND", limit="72.01"))).initial_margin.change > 0
 
     async def test_an_order_outlives_the_connection_and_fills_meanwhile(self, start):
         rig = await start(world(fills=scripted(delay_seconds=D(10), fill_fraction=D("0.5"))))

@@ -17,6 +17,7 @@ from core.errors import (
     FractionRefused,
     FundsInsufficient,
     MarketDataMissing,
+    NoAnswer,
     OrderRejected,
     PacingExceeded,
 )
@@ -564,13 +565,13 @@ async def test_a_fraction_that_would_be_refused():
 
 
 @pytest.mark.parametrize("fields", [{97: "1.7976931348623157E308"}, {97: ""}, {94: ""}])
-async def test_a_what_if_without_margins_is_waited_for_and_then_lost(fields):
+async def test_a_what_if_without_margins_is_waited_for_and_then_given_up_for_that_order_alone(fields):
     async with venue_of(world()) as venue:
         client = await venue.connected()
         venue.gateway.faults.on("openOrder", Instead(fields))
-        with pytest.raises(ConnectionLost, match="while reading the effect of an order"):
+        with pytest.raises(NoAnswer, match=r"did not answer within .* whether it would BUY 10 VTI"):
             await client.what_if(order())
-        await client.connect()
+        assert client.is_connected
         assert (await client.what_if(order())).initial_margin.change > 0
 
 

@@ -87,7 +87,7 @@ DEFAULTS = {
     "execution.reprice_attempts": 2,
     "execution.absent_confirm_seconds": 60.0,
     "execution.shutdown_seconds": 30.0,
-    "execution.what_if": True,
+    "execution.preflight": True,
     "execution.foreign_orders": ForeignOrders.REFUSE,
     "execution.blackout": ("00:10-01:50",),
     "safety.paper_only": True,

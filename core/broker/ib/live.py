@@ -20,7 +20,7 @@ from core.broker.ib.session import LiveOptions, Session
 from core.broker.ib.whatif import effect_of, refusal_of
 from core.broker.info import GatewayInfo
 from core.broker.pacing import Pace
-from core.broker.wordings import NOT_CONNECTED, broke_while_sending, lost
+from core.broker.wordings import NOT_CONNECTED, broke_while_sending, lost, unanswered
 from core.clock import Clock, RunningClock
 from core.errors import SafetyRefused
 from core.model import (
@@ -154,9 +154,12 @@ class LiveIB:
             self._base_currency = await (await self._reader()).base_currency()
         request = session.next_id()
         try:
-            rows = await session.ask(request, lambda: session.line.place(request, order, is_what_if=True), EFFECT)
+            place = partial(session.line.place, request, order, is_what_if=True)
+            rows = await session.ask_for(self._options.request_timeout_seconds, request, place, EFFECT)
         except RequestRefused as refusal:
             raise refusal_of(order, refusal) from None
+        if rows is None:
+            raise unanswered(order, self._options.request_timeout_seconds)
         return effect_of(rows[0].effect, self._base_currency)
 
     async def cancel(self, ref: OrderRef) -> None:

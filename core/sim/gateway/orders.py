@@ -124,6 +124,8 @@ def _preview(house: House, session: Session, request: PlaceOrder) -> None:
         session.complain(about, 200)
         return
     found = house.exchange.what_if(_order(house, request))
+    if found is None:
+        return
     if isinstance(found, Refusal):
         session.complain(about, found.code, found.text)
         return

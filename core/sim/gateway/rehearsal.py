@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from core.model import Symbol
-from core.sim.checks import refusal_of
-from core.sim.script import Script
+from core.sim.script import REFUSALS, Script, refusal_by
 from core.sim.tickets import Refusal
 from core.sim.world import ORDER_POINT, Change, FaultKind, Point
 
-REFUSALS: Mapping[FaultKind, int] = {
-    FaultKind.FRACTIONAL_REFUSED: 10243,
-    FaultKind.CONTRACT_NOT_FOUND: 200,
-    FaultKind.PACING: 100,
-}
 CONNECTING = (FaultKind.DISCONNECT, FaultKind.PACING)
 
 
@@ -58,7 +52,7 @@ class Rehearsal:
             self._script.keep_down(point)
         else:
             self._armed += [kind for kind in struck if kind is FaultKind.STALE]
-        return _refusal(struck), breaks
+        return refusal_by(struck), breaks
 
     def at_point(self, point: str) -> tuple[tuple[Change, ...], bool]:
         """How the world moves at a point of the run, and whether the line breaks."""
@@ -89,8 +83,3 @@ def _read_fault(struck: Sequence[FaultKind]) -> ReadFault:
         return ReadFault(breaks=True)
     codes = [REFUSALS[kind] for kind in (FaultKind.PACING, FaultKind.CONTRACT_NOT_FOUND) if kind in struck]
     return ReadFault(code=codes[0]) if codes else ReadFault()
-
-
-def _refusal(struck: Sequence[FaultKind]) -> Refusal | None:
-    codes = [REFUSALS[kind] for kind in struck if kind in REFUSALS]
-    return refusal_of(codes[0]) if codes else None

@@ -1,4 +1,4 @@
-"""Asking the broker about all buys of a stage before the first is sent."""
+"""What the broker would say to orders that are only asked about, one by one and together."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from trading import four_funds
 from worlds import account, order, scripted
 
 from core.broker.fake import FakeIB, FakeOptions
-from core.errors import ConnectionLost, FundsInsufficient
-from core.execution import ask_for_margin
-from core.execution.margin import MarginLeft
-from core.model import CAD, USD, Order
+from core.errors import ConnectionLost, ContractNotFound, FractionRefused, FundsInsufficient, NoAnswer, OrderRejected
+from core.execution import ask_beforehand, check_together, refuse_for_good, refuse_for_money
+from core.execution.preflight import MarginLeft
+from core.model import CAD, USD, Order, Side
 from core.money import D
 from core.reading import Reader
 from core.sim.world import Fault, FaultKind
@@ -22,11 +22,17 @@ def buys(*symbols, **changes):
     return [order(symbol, line=line, **changes) for line, symbol in enumerate(symbols, start=1)]
 
 
-async def asking(orders, options=None, **changes):
-    """What is left, and the broker that said so."""
+async def asked(orders, options=None, **changes):
+    """The answers, and the broker that gave them."""
     broker = FakeIB.of(four_funds(**changes), options)
     waits = []
-    return await ask_for_margin(Reader(broker, 3, waits.append), orders), broker, waits
+    return await ask_beforehand(Reader(broker, 3, waits.append), orders), broker, waits
+
+
+async def asking(orders, options=None, **changes):
+    """What is left of the margin, and the broker that said so."""
+    answers, broker, waits = await asked(orders, options, **changes)
+    return check_together(answers), broker, waits
 
 
 async def test_the_effects_of_all_buys_are_summed_and_none_is_sent():
@@ -55,11 +61,38 @@ async def test_one_buy_that_is_too_much_by_itself_is_refused_in_the_brokers_word
         await asking(buys("BND", "VTI"), account=account(positions=(), excess_liquidity=D(200)))
 
 
-@pytest.mark.parametrize("code", [201, 200, 10243])
-async def test_a_buy_that_is_refused_for_another_reason_is_left_to_its_own_order(code):
-    left, _, _ = await asking(buys("VTI", "BND"), fills=scripted(what_if_reject=code))
-    assert left.buys == 1
-    assert (await asking(buys("VTI"), fills=scripted(what_if_reject=code)))[0] is None
+@pytest.mark.parametrize(("code", "error"), [(201, OrderRejected), (200, ContractNotFound), (10243, FractionRefused)])
+async def test_what_no_money_cures_is_refused_for_good_and_names_every_line(code, error):
+    answers, _, _ = await asked(buys("VTI", "BND"), fills=scripted(what_if_reject=code))
+    with pytest.raises(error, match=rf"would refuse to BUY 10 VTI: .* \({code}\)") as refused:
+        refuse_for_good(answers)
+    assert refused.value.next_step.startswith("nothing was sent")
+    assert check_together(answers).buys == 1
+    both = scripted(what_if_reject=code) | scripted("BND", what_if_reject=201)
+    with pytest.raises(error) as refused:
+        refuse_for_good((await asked(buys("VTI", "BND"), fills=both))[0])
+    assert ["VTI" in fault for fault in refused.value.faults] == [True, False]
+    assert ["BND" in fault for fault in refused.value.faults] == [False, True]
+
+
+async def test_a_refusal_for_money_is_decisive_only_of_the_orders_whose_money_is_there():
+    sell, buy = order("VTI", Side.SELL, limit="100.00"), *buys("BND")
+    answers, _, _ = await asked([sell, buy], account=account(excess_liquidity=D(100)))
+    refuse_for_good(answers)
+    refuse_for_money(answers, [sell])
+    with pytest.raises(FundsInsufficient, match=r"250\.05 exceeds .* 100\.00 \(201\)") as refused:
+        refuse_for_money(answers, [buy])
+    assert "[rebalance] cash_buffer_pct" in refused.value.next_step
+
+
+async def test_silence_on_one_order_is_of_that_order_alone_and_is_not_waited_for_again():
+    answers, broker, waits = await asked(buys("VTI", "BND"), fills=scripted(what_if_silent=True))
+    ((silent, error),) = answers.unanswered.items()
+    assert (silent.contract.symbol, type(error), error.exit_code) == ("VTI", NoAnswer, 28)
+    assert "did not answer within 20 s whether it would BUY 10 VTI" in error.message
+    assert [one.contract.symbol for one in answers.effects] == ["BND"]
+    assert (waits, broker.is_connected) == ([], True)
+    assert len([line for line in broker.log if str(line.what).startswith("what if")]) == 2
 
 
 async def test_a_cent_of_rounding_for_each_answer_is_no_shortage():

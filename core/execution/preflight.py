@@ -1,0 +1,129 @@
+"""Before orders leave: what would the broker say to each, and would the account bear the buys together?
+
+Only asked, nothing is placed. What the broker refuses for another reason than money it would refuse later as well, and
+then after the sells; a refusal for want of money may be of money that the sells are still to bring.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from core.errors import (
+    BrokerError,
+    ContractNotFound,
+    FractionRefused,
+    FundsInsufficient,
+    MarketClosed,
+    NoAnswer,
+    OrderRejected,
+)
+from core.model import Currency, MarginEffect, Order
+from core.money import CENT, ZERO
+from core.reading import Reader
+from core.wording import counted
+
+REFUSALS = (ContractNotFound, FractionRefused, FundsInsufficient, MarketClosed, OrderRejected)
+NO_BUY = "none of the buys was sent; free cash or margin, then run again"
+LOOK_AT_MONEY = (
+    "nothing was sent; free cash or margin, or look at [rebalance] cash_buffer_pct, allow_margin and "
+    "maintenance_buffer_pct, then run again"
+)
+NOTHING_SENT = "nothing was sent; read the broker's reason, change the settings or the account, then run again"
+
+
+@dataclass(frozen=True, slots=True)
+class MarginLeft:
+    """What would be left with `buys` orders filled: funds for new orders, and what keeps from liquidation."""
+
+    buys: int
+    available_funds: Decimal
+    excess_liquidity: Decimal
+    currency: Currency
+
+    @property
+    def shortage(self) -> Decimal:
+        """By how much it is not enough, 0 when it is; each answer is rounded, so a cent of each is none."""
+        short = -min(self.available_funds, self.excess_liquidity)
+        return short if short > CENT * self.buys else ZERO
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What the broker answered to the what-if of each order; each order is in one of the three."""
+
+    effects: Mapping[Order, MarginEffect] = field(default_factory=dict)
+    refusals: Mapping[Order, BrokerError] = field(default_factory=dict)
+    unanswered: Mapping[Order, NoAnswer] = field(default_factory=dict)
+
+    @property
+    def for_money(self) -> Mapping[Order, FundsInsufficient]:
+        """The refusals for want of money."""
+        return {order: error for order, error in self.refusals.items() if isinstance(error, FundsInsufficient)}
+
+    @property
+    def for_good(self) -> Mapping[Order, BrokerError]:
+        """The refusals that no money cures: permission, contract, size, presets, fractions."""
+        return {order: error for order, error in self.refusals.items() if order not in self.for_money}
+
+
+async def ask_beforehand(reader: Reader, orders: Sequence[Order]) -> Answers:
+    """What the broker would say to each of the orders, asked once each, within the message budget.
+
+    Raises as a read does when the connection is lost or the message limit is met.
+    """
+    effects: dict[Order, MarginEffect] = {}
+    refusals: dict[Order, BrokerError] = {}
+    unanswered: dict[Order, NoAnswer] = {}
+    for order in orders:
+        try:
+            effects[order] = await reader.what_if(order)
+        except NoAnswer as error:
+            unanswered[order] = error
+        except REFUSALS as error:
+            refusals[order] = error
+    return Answers(effects, refusals, unanswered)
+
+
+def refuse_for_good(answers: Answers) -> None:
+    """Raise what the broker refuses whatever money comes: the first refusal, every one of them in its faults."""
+    _refuse(answers.for_good, NOTHING_SENT)
+
+
+def refuse_for_money(answers: Answers, orders: Sequence[Order]) -> None:
+    """Raise what the broker refuses of `orders` for want of money that is to be there already."""
+    _refuse({order: error for order, error in answers.for_money.items() if order in orders}, LOOK_AT_MONEY)
+
+
+def check_together(answers: Answers, next_step: str = NO_BUY) -> MarginLeft | None:
+    """What the buys that were asked about would leave of the margin; None when the broker reckoned with none.
+
+    Raises FundsInsufficient when a single one is too much already or all together are.
+    """
+    _refuse(answers.for_money, next_step)
+    if not answers.effects:
+        return None
+    left = _left_after(list(answers.effects.values()))
+    if left.shortage:
+        raise FundsInsufficient(
+            f"by the broker's reckoning {counted(left.buys, 'buy')} would exceed the account's margin "
+            f"by {left.shortage:,.2f} {left.currency}",
+            next_step=next_step,
+        )
+    return left
+
+
+def _refuse(refusals: Mapping[Order, BrokerError], next_step: str) -> None:
+    if refusals:
+        errors = list(refusals.values())
+        raise type(errors[0])(errors[0].message, next_step=next_step, faults=[each.message for each in errors])
+
+
+def _left_after(effects: Sequence[MarginEffect]) -> MarginLeft:
+    """The account as the last answer shows it, with the changes of all of them."""
+    last = effects[-1]
+    equity = last.equity_with_loan.before + sum((each.equity_with_loan.change for each in effects), ZERO)
+    initial = last.initial_margin.before + sum((each.initial_margin.change for each in effects), ZERO)
+    kept = last.maintenance_margin.before + sum((each.maintenance_margin.change for each in effects), ZERO)
+    return MarginLeft(len(effects), equity - initial, equity - kept, last.currency)

@@ -1,0 +1,85 @@
+"""Pre-flight: what the broker would say to every line, before the first order that cannot be taken back."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from core.execution import ask_beforehand, check_together, refuse_for_good, refuse_for_money
+from core.execution.preflight import LOOK_AT_MONEY, Answers, MarginLeft
+from core.model import USD_CAD, Order, Plan, Stage
+from core.money import ZERO
+from core.plan import PlanInputs
+from core.wording import counted
+from tasks.fx import conversion
+from tasks.run import Run
+from tasks.stage import order_of
+from tasks.step import reading_step
+
+
+@reading_step("Ask the broker beforehand")
+async def ask_broker_beforehand(run: Run, plan: Plan, now: PlanInputs) -> Plan:
+    """The plan without the lines that the broker does not answer about.
+
+    Raises what it refuses for good of any line, and what it refuses for want of money that is there already: of
+    currency and sells, and of the buys when these wait for no sell and no conversion. Nothing was sent then.
+    """
+    orders = _orders(run, plan, now)
+    answers = await ask_beforehand(run.reader, orders)
+    refuse_for_good(answers)
+    plan = _without(run, plan, answers)
+    firm = [order for order in orders if order.stage is not Stage.BUY or not waits_for_money(plan)]
+    refuse_for_money(answers, firm)
+    for error in answers.for_money.values():
+        run.say("preflight", f"asked again right before the buys: {error.message}")
+    if not waits_for_money(plan):
+        _say_margin(run, check_together(answers, LOOK_AT_MONEY))
+    run.say("preflight", f"the broker would take {len(answers.effects)} of {counted(len(orders), 'order')}")
+    return plan
+
+
+@reading_step("Ask about the buys together")
+async def ask_about_buys(run: Run, plan: Plan) -> Plan:
+    """The plan without the buys that the broker does not answer about, now that the money for them is there.
+
+    Raises FundsInsufficient when the account does not bear them together; what is refused for another reason is left
+    to the order itself, which tells of it.
+    """
+    answers = await ask_beforehand(run.reader, [order_of(run, plan, Stage.BUY, line) for line in plan.buys])
+    for error in answers.for_good.values():
+        run.warn(error.message)
+    _say_margin(run, check_together(answers))
+    return _without(run, plan, answers)
+
+
+def waits_for_money(plan: Plan) -> bool:
+    """Whether sells or a conversion come before the plan's buys."""
+    return bool(plan.sells or (plan.fx and plan.fx.quantity))
+
+
+def _orders(run: Run, plan: Plan, now: PlanInputs) -> list[Order]:
+    """The first order of every line, as the plan has it."""
+    fx, currency = plan.fx, []
+    if fx and fx.quantity and fx.worst_rate is not None and not now.fx_closed:
+        currency.append(conversion(run, plan, fx.quantity, fx.worst_rate))
+    sells = [order_of(run, plan, Stage.SELL, line) for line in plan.sells]
+    return [*currency, *sells, *(order_of(run, plan, Stage.BUY, line) for line in plan.buys)]
+
+
+def _without(run: Run, plan: Plan, answers: Answers) -> Plan:
+    """The plan without what the broker did not answer about; each line of that is a failure that names it."""
+    for order, error in answers.unanswered.items():
+        symbol = order.contract.symbol
+        run.unsent[symbol] = error.message
+        run.warn(f"{symbol} is left out of this run: {error.message}")
+        run.fail(error)
+    left_out = {order.contract.symbol for order in answers.unanswered}
+    fx = plan.fx
+    if fx and USD_CAD in left_out:
+        fx = replace(fx, quantity=ZERO, reason=run.unsent[USD_CAD])
+    return replace(plan, lines=tuple(line for line in plan.lines if line.symbol not in left_out), fx=fx)
+
+
+def _say_margin(run: Run, left: MarginLeft | None) -> None:
+    if left is not None:
+        funds = f"{left.available_funds:,.2f} {left.currency}"
+        run.say("margin", f"{counted(left.buys, 'buy')} would leave {funds} of available funds")
