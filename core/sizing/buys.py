@@ -52,13 +52,13 @@ def size_buys(
     down) or above its `most`. Too little money scales all wanted dollars by one common factor, the largest
     at which the whole shares below fit, and what is left buys single shares. No line stays below
     `min_order_usd`: 1 000 USD for wanted 600 + 600 + 300 and a minimum of 400 drops the third before
-    anything is scaled.
+    anything is scaled; of those that the scaling makes too small the one worth least is dropped first.
     """
     ordered = sorted(wants, key=attrgetter("symbol"))
     minimum = units_up(min_order_usd)
     items = [_item(want, minimum) for want in ordered]
-    kept, steps = _bought(Basket(items, units_down(money), minimum, units_up(commission)))
-    return tuple(map(_sized, ordered, kept, steps))
+    basket = Basket(items, units_down(money), minimum, units_up(commission))
+    return tuple(map(_sized, ordered, *_bought(basket)))
 
 
 def _item(want: BuyWant, minimum: int) -> Item:
@@ -74,13 +74,15 @@ def _item(want: BuyWant, minimum: int) -> Item:
 
 
 def _bought(basket: Basket) -> tuple[Sequence[Item], Sequence[int]]:
+    """The lines, those without a share that became too small marked as such, and the steps of each."""
     caps = [item.cap for item in basket.items]
     if basket.left(caps) >= 0:
         return basket.items, caps
     if basket.money <= 0:
         return basket.items, [0] * len(caps)
-    kept, base = scale(basket)
-    return kept.items, spend(kept, base)
+    scaled = scale(basket)
+    steps = spend(basket, scaled.steps)
+    return basket.without(line for line in scaled.dropped if not steps[line]).items, steps
 
 
 def _sized(want: BuyWant, item: Item, steps: int) -> SizedBuy:

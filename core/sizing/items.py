@@ -37,8 +37,13 @@ class Item(NamedTuple):
         return abs(self.goal - steps * self.price)
 
     def worth_of_next(self, steps: int) -> int:
-        """Drift that one step more removes per unit of its cost, in 2⁻⁴⁰; falls as the line grows."""
-        return (self.drift(steps) - self.drift(steps + 1) << RATE_BITS) // self.worst
+        """Drift that the next steps remove per unit of their cost, in 2⁻⁴⁰; falls as the line grows."""
+        after = self.next_above(steps)
+        return (self.drift(steps) - self.drift(after) << RATE_BITS) // (self.worst * (after - steps))
+
+    def next_above(self, steps: int) -> int:
+        """The fewest steps above `steps` that are worth the minimum order."""
+        return max(steps + 1, self.least)
 
     @property
     def can_be_small(self) -> bool:

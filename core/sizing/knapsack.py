@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from core.sizing.greedy import fill
+from core.sizing.greedy import by_worth, fill
 from core.sizing.items import Basket
 from core.sizing.moves import Away, Effort, Margin, allowed_steps, moves_of, useful_lines
 from core.sizing.search import best_moves
@@ -28,7 +28,7 @@ FEWEST_STATES = 8
 
 def spend(basket: Basket, base: Sequence[int]) -> list[int]:
     """Steps of each line that the money is enough for, near `base`, with no more drift than it."""
-    steps = fill(basket, base, range(len(basket.items)))
+    base, steps = _start(basket, base)
     growing = [item.worth_of_next(q) for item, q in zip(basket.items, steps, strict=True) if q < item.cap]
     if not growing:
         return steps
@@ -49,6 +49,20 @@ def spend(basket: Basket, base: Sequence[int]) -> list[int]:
             steps[line] = q
         steps = fill(basket, steps, lines)
     return steps
+
+
+def _start(basket: Basket, base: Sequence[int]) -> tuple[Sequence[int], list[int]]:
+    """Where the search begins: the scaled steps, or those by worth where that leaves less drift; bare and filled up.
+
+    When the money covers the goals at their prices, only worst prices take it away, and the lines that lose most
+    by theirs are the ones to give up steps. When it does not, every line goes without alike.
+    """
+    lines = range(len(basket.items))
+    scaled = base, fill(basket, base, lines)
+    if sum(item.floor * item.price for item in basket.items) > basket.money:
+        return scaled
+    richest = by_worth(basket)
+    return min(scaled, (richest, fill(basket, richest, lines)), key=lambda start: basket.drift(start[1]))
 
 
 def _away(basket: Basket, effort: Effort) -> Away:

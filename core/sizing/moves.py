@@ -83,7 +83,7 @@ def moves_of(basket: Basket, margin: Margin, number: int, now: int, allowed: ran
     """Every move of a line from `now` steps to some of the `allowed` ones."""
     item, cost, drift = basket.items[number], basket.cost_of(number, now), basket.items[number].drift(now)
     moves = []
-    for steps in _stops(now, allowed, dense):
+    for steps in _stops(now, allowed, item.least, dense):
         more_cost, more_drift = basket.cost_of(number, steps) - cost, item.drift(steps) - drift
         moves.append(Move(margin.loss(more_cost, more_drift), more_cost, more_drift, steps))
     return Line(number, moves, min(move.loss for move in moves), min(move.cost for move in moves))
@@ -94,15 +94,16 @@ def allowed_steps(basket: Basket, number: int, base: int, away: Away) -> range:
     item = basket.items[number]
     far = 1 + away.reach // item.worst
     down = far if away.most_down is None else min(far, away.most_down)
-    return range(max(base - down, item.least if item.can_be_small else 0), min(base + far, item.cap) + 1)
+    fewest = item.least if base and item.can_be_small else 0
+    return range(max(base - down, fewest), min(base + far, item.cap) + 1)
 
 
-def _stops(now: int, allowed: range, dense: int) -> list[int]:
+def _stops(now: int, allowed: range, least: int, dense: int) -> list[int]:
     stops = {now, allowed[0], allowed[-1]}
-    away, stride = 1, 1
-    while now - away in allowed or now + away in allowed:
-        stops.update(steps for steps in (now - away, now + away) if steps in allowed)
+    middle, away, stride = max(now, least), 0, 1
+    while middle - away in allowed or middle + away in allowed:
+        stops.update(steps for steps in (middle - away, middle + away) if steps in allowed)
         away += stride
         if away > dense * stride:
             stride *= 2
-    return sorted(stops)
+    return sorted(steps for steps in stops if steps >= least or not steps)

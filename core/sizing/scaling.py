@@ -9,50 +9,102 @@ order. All of it is in integers, so a goal of exactly k shares at f = 1 gets k o
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import deque
-from collections.abc import Iterable, Sequence
 from itertools import groupby
 from operator import itemgetter
+from typing import NamedTuple
 
-from core.sizing.items import Basket, Item
+from core.sizing.items import Basket
 
 GRID_BITS = 64
+ONE_BY_ONE = 20_000  # lines × lines that are too small, up to which each is dropped by itself
+BATCHES = 8
 
 
-def scale(basket: Basket) -> tuple[Basket, list[int]]:
-    """The basket, its lines that are too small to trade dropped, and steps for each that the money is enough for.
+class Fit(NamedTuple):
+    """Steps of each line at the largest factor that fits, and a factor (in 2⁻⁶⁴) not above it."""
 
-    A line bought at all is worth the minimum or more. Steps are the whole ones below the scaled goal, and
-    one more where that lifts a line to the minimum.
+    steps: list[int]
+    factor: int
+
+
+class Scaled(NamedTuple):
+    """Steps of each line, and the lines that were dropped because they would be below the minimum."""
+
+    steps: list[int]
+    dropped: frozenset[int]
+
+
+def scale(basket: Basket) -> Scaled:
+    """Whole steps below the scaled goals, at the largest common factor that fits; no line is below the minimum.
+
+    The line worth least goes first, and what it frees lets the factor rise for the others before the next is
+    looked at. Where very many are too small they go in a few batches instead, each no larger than must be by the
+    order of what they are worth now: the order may change while they go, but not by much.
     """
-    steps = largest_fit(basket)
-    if not _short(basket, steps):
-        return basket, steps
-    kept, steps = lift_or_drop(without_small(basket))
-    # what the dropped lines free goes to all others alike, unless that makes yet another one too small
-    again, fairer = lift_or_drop(kept)
-    return kept, fairer if again is kept else steps
+    kept, fit, dropped, batches = basket, largest_fit(basket), set[int](), 0
+    while short := _short(kept, fit.steps):
+        if len(short) * len(basket.items) <= ONE_BY_ONE:
+            short = short[:1]
+        elif batches < BATCHES:
+            short, batches = short[: _enough(kept, short)], batches + 1
+        dropped.update(short)
+        kept = kept.without(short)
+        fit = largest_fit(kept, fit.factor)
+    return Scaled(fit.steps, frozenset(dropped))
 
 
-def largest_fit(basket: Basket) -> list[int]:
-    """Steps of each line at the largest factor ≤ 1 at which all together cost no more than the money."""
-    low, high = [0] * len(basket.items), [item.floor for item in basket.items]
-    spare, missing = basket.money, -basket.left(high)
+def _short(basket: Basket, steps: list[int]) -> list[int]:
+    """Lines that are below the minimum order, the one worth least first."""
+    lines = [
+        line
+        for line, (item, q) in enumerate(zip(basket.items, steps, strict=True))
+        if q < item.least and item.can_be_small
+    ]
+    return sorted(lines, key=lambda line: (steps[line] * basket.items[line].price, line))
+
+
+def _enough(basket: Basket, short: list[int]) -> int:
+    """How many of the `short` lines, in their order, must go before the next of them is worth the minimum."""
+
+    def is_enough(drops: int) -> bool:
+        if drops == len(short):
+            return True
+        kept, next_up = basket.without(short[:drops]), basket.items[short[drops]]
+        # the factor at which that line gets its least steps, as a fraction
+        worth, goal = next_up.least * next_up.price, next_up.goal
+        return worth <= goal and kept.left(worth * item.goal // (goal * item.price) for item in kept.items) >= 0
+
+    return 1 + bisect_left(range(1, len(short) + 1), x=True, key=is_enough)
+
+
+def largest_fit(basket: Basket, known: int = 0) -> Fit:
+    """Steps of each line at the largest factor ≤ 1 at which all together cost no more than the money.
+
+    `known` is a factor that fits, in 2⁻⁶⁴.
+    """
+    high = [item.floor for item in basket.items]
+    missing = -basket.left(high)
     if missing <= 0:
-        return high
-    least, most, probes = 0, 1 << GRID_BITS, 0
+        return Fit(high, 1 << GRID_BITS)
+    least, most, probes = known, 1 << GRID_BITS, 0
+    low = _steps_at(basket, least)
+    spare = basket.left(low)
     while sum(high) - sum(low) > 2 * len(low):
         probes += 1
         # a straight line between the two ends is a good guess, but may creep along one of them
         gap = (most - least) * spare // (spare + missing) if probes % 3 else (most - least) // 2
         factor = least + max(1, min(gap, most - least - 1))
-        steps = [(factor * item.goal >> GRID_BITS) // item.price for item in basket.items]
+        steps = _steps_at(basket, factor)
         left = basket.left(steps)
         if left >= 0:
             least, low, spare = factor, steps, left
         else:
             most, high, missing = factor, steps, -left
-    return _climb(basket, low, high)
+    return Fit(_climb(basket, low, high), least)
+
+
+def _steps_at(basket: Basket, factor: int) -> list[int]:
+    return [(factor * item.goal >> GRID_BITS) // item.price for item in basket.items]
 
 
 def _climb(basket: Basket, low: list[int], high: list[int]) -> list[int]:
@@ -73,54 +125,3 @@ def _climb(basket: Basket, low: list[int], high: list[int]) -> list[int]:
         for line in lines:
             steps[line] += 1
     return steps
-
-
-def without_small(basket: Basket) -> Basket:
-    """The basket without the lines whose scaled goal is below the minimum, once the money they free is counted.
-
-    Dropping the smallest line raises the factor for the others, and the next smallest needs a lower one:
-    once enough are dropped, more would be enough too. So their number is found by bisection.
-    """
-    items = basket.items
-    small = _smallest_first(items, (line for line, item in enumerate(items) if item.can_be_small))
-
-    def is_enough(drops: int) -> bool:
-        kept = basket.without(small[:drops])
-        goal = max(items[small[drops]].goal, basket.minimum)
-        return kept.left(basket.minimum * item.goal // (goal * item.price) for item in kept.items) >= 0
-
-    return basket.without(small[: bisect_left(range(len(small)), x=True, key=is_enough)])
-
-
-def lift_or_drop(basket: Basket) -> tuple[Basket, list[int]]:
-    """The scaled steps, no line short: the largest short lines get one step more, the smallest go and pay for that.
-
-    One step is enough where the scaled goal itself is above the minimum, as `without_small` leaves it.
-    """
-    steps = largest_fit(basket)
-    left, dropped = basket.left(steps), []
-    short = deque(_smallest_first(basket.items, _short(basket, steps)))
-    while short:
-        largest = short[-1]
-        price = basket.cost_of(largest, steps[largest] + 1) - basket.cost_of(largest, steps[largest])
-        if price <= left:
-            steps[short.pop()] += 1
-            left -= price
-        else:
-            dropped.append(smallest := short.popleft())
-            left += basket.cost_of(smallest, steps[smallest])
-            steps[smallest] = 0
-    return basket.without(dropped) if dropped else basket, steps
-
-
-def _short(basket: Basket, steps: list[int]) -> list[int]:
-    """Lines that are below the minimum order but need not be."""
-    return [
-        line
-        for line, (item, q) in enumerate(zip(basket.items, steps, strict=True))
-        if q < item.least and item.can_be_small
-    ]
-
-
-def _smallest_first(items: Sequence[Item], lines: Iterable[int]) -> list[int]:
-    return sorted(lines, key=lambda line: (items[line].goal, line))

@@ -6,9 +6,10 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from decimal import Decimal
 from fractions import Fraction
+from random import Random
 
 import pytest
-from bench.whole_share_quality import KINDS, MONEY, SYMBOLS, measure_cell
+from bench.whole_share_quality import KINDS, MONEY, MOST_RATIO, SYMBOLS, measure_cell
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,7 +17,7 @@ from core.model import Cut, Symbol
 from core.money import ONE, ZERO, D
 from core.sizing import BuyWant, SellWant, SizedBuy, SizedSell, size_buys, size_sell
 from core.sizing.items import Basket, Item
-from core.sizing.scaling import largest_fit, without_small
+from core.sizing.scaling import largest_fit, scale
 
 FRACTION = D("0.0001")
 
@@ -406,33 +407,83 @@ def test_the_factor_is_the_largest_at_which_the_whole_shares_fit(basket: Basket)
         if basket.left(steps_at(basket, factor)) < 0:
             break
         fitting = steps_at(basket, factor)
-    assert largest_fit(basket) == fitting
+    assert largest_fit(basket).steps == fitting
 
 
 @given(basket=baskets())
 def test_dropping_small_lines_equals_planning_again_after_each(basket: Basket) -> None:
-    again = basket
-    while (smallest := _smallest_below(again)) is not None:
+    again, steps = basket, largest_fit(basket).steps
+    while (smallest := _worth_least_below(again, steps)) is not None:
         again = again.without([smallest])
-    assert without_small(basket) == again
+        steps = largest_fit(again).steps
+    assert scale(basket).steps == steps
+    assert basket.without(scale(basket).dropped) == again
 
 
-def _smallest_below(basket: Basket) -> int | None:
-    """The line with the smallest scaled goal, if that is below the minimum at every factor that fits."""
-    too_high = next((jump for jump in jumps_of(basket) if basket.left(steps_at(basket, jump)) < 0), None)
-    small = [line for line, item in enumerate(basket.items) if item.can_be_small]
-    if too_high is None or not small:
-        return None
-    line = min(small, key=lambda line: (basket.items[line].goal, line))
-    return line if too_high * basket.items[line].goal <= basket.minimum else None
+def _worth_least_below(basket: Basket, steps: Sequence[int]) -> int | None:
+    """The line whose steps are worth least, if that is below the minimum."""
+    small = [
+        (q * item.price, line)
+        for line, (item, q) in enumerate(zip(basket.items, steps, strict=True))
+        if item.can_be_small and q * item.price < basket.minimum
+    ]
+    return min(small)[1] if small else None
+
+
+def test_very_many_small_lines_are_dropped_in_batches_of_which_none_is_needless() -> None:
+    # 1 000 lines want 600 each, the money is for 500 of them: at the minimum of 300 every one can stay, at 301 not all
+    def kept(minimum: str) -> int:
+        wants = [buy(f"S{k:04d}", "600", "1") for k in range(1000)]
+        return sum(line != "0" for line, _ in bought(wants, "300000", minimum=minimum).values())
+
+    assert (kept("300"), kept("301"), kept("500")) == (1000, 996, 600)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_dropping_in_batches_leaves_no_line_below_the_minimum_and_no_money_for_another(seed: int) -> None:
+    random = Random(seed)
+    wants = [
+        buy(f"S{k:04d}", str(random.randint(510, 3000)), f"{random.randint(5, 250)}.{random.randint(10, 99)}")
+        for k in range(600)
+    ]
+    money = sum((want.wanted for want in wants), ZERO) / 5
+    sized = size_buys(wants, money, min_order_usd=D(500), commission=ONE)
+    spent = sum(
+        (line.quantity * want.price + ONE for line, want in zip(sized, wants, strict=True) if line.quantity), ZERO
+    )
+    assert all(not line.quantity or line.quantity * want.price >= 500 for line, want in zip(sized, wants, strict=True))
+    assert money - 510 < spent <= money
+
+
+def test_money_that_would_lie_idle_below_the_minimum_goes_to_the_line_that_can_use_it() -> None:
+    # at one factor 10 × 34.50 and 0 × 435.50: the second is worth least and goes, and 18 × 34.50 can be paid
+    wants = [buy("AAA", "2053.75", "34.5"), buy("BBB", "2583.75", "435.5")]
+    assert bought(wants, "625", minimum="500") == {"AAA": ("18", Cut.MONEY), "BBB": ("0", Cut.MINIMUM)}
+
+
+def test_a_line_that_was_dropped_comes_back_where_the_others_leave_money_for_it() -> None:
+    # scaled to four fifths the second is below the minimum, but the first wants no more than one share
+    wants = [buy("AAA", "900", "600"), buy("BBB", "600", "10")]
+    assert bought(wants, "1200", minimum="500") == {"AAA": ("1", None), "BBB": ("60", None)}
+
+
+def test_of_what_was_dropped_the_better_one_is_bought_instead() -> None:
+    # scaled, AAA is worth 345 and goes; one share of BBB would leave 89.50 of the money, 18 of AAA leave 4
+    wants = [buy("AAA", "2053.75", "34.5"), buy("BBB", "2583.75", "535.5")]
+    assert bought(wants, "625", minimum="500")["AAA"] == ("18", Cut.MONEY)
+
+
+def test_one_wide_line_gives_way_to_those_that_lose_less_by_their_worst_price() -> None:
+    wants = [buy("AAA", "891000", "50"), buy("WID", "99000", "25", "26.5")]
+    assert bought(wants, "990000") == {"AAA": ("17820", None), "WID": ("3735", Cut.MONEY)}
 
 
 @pytest.mark.parametrize("symbols", SYMBOLS)
 @pytest.mark.parametrize("kind", KINDS)
-def test_drift_is_within_two_percent_of_the_proven_optimum(kind: str, symbols: int) -> None:
+def test_drift_is_near_the_proven_optimum(kind: str, symbols: int) -> None:
     for money in MONEY:
         cell = measure_cell(kind, symbols, money, range(100, 101))
-        assert cell.max_ratio <= 1.02, cell
+        assert cell.max_ratio <= MOST_RATIO[KINDS[kind].spread_bps], cell
         assert cell.overspend <= 0, cell
 
 
