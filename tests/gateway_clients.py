@@ -15,13 +15,14 @@ from worlds import ACCOUNT, weekdays, world
 
 from core.clock import JumpingClock, RunningClock
 from core.sim.gateway import Gateway, GatewayOptions
+from core.sim.gateway.texts import FARM_NOTICES
 from core.sim.messages.names import answer_name
 from core.sim.wire import Fields, Unframer, frame
 
 DEADLINE = 30
 GREETING = b"API\0" + (9).to_bytes(4, "big") + b"v157..178"
 TRADER = 42
-FARMS = [["error", "2104"], ["error", "2106"], ["error", "2158"]]
+FARMS = [["error", str(code)] for code, _ in FARM_NOTICES]
 VTI_STOCK = Stock("VTI", "SMART", "USD")
 
 _WIRES: list[Wire] = []  # every connection of the test, closed with its gateway

@@ -16,7 +16,10 @@ WHY_NOT = (
 Row = dict[str, Any]
 Fields = tuple[str, ...]
 # where the advisor's profile stood that version 177 took out
-PROFILE_OF_COMPLETED = 31
+PROFILE_OF_COMPLETED, PROFILE_OF_OPEN = 31, 34
+ALLOCATIONS, AFTER_ALLOCATIONS = 107, 120
+PEGGED = ("",) * 5
+OPEN_FIELDS = 135
 COMPLETED_FIELDS, EXECUTION_FIELDS = 100, 32
 NO_REVISION = ("0",)
 
@@ -67,15 +70,19 @@ def _completed(fields: Fields, version: int) -> Fields:
     return cut[:COMPLETED_FIELDS]
 
 
-def _unlike(_fields: Fields, _version: int) -> None:
-    """An open order of 169 or of 200: what is between is not known."""
+def _open(fields: Fields, version: int) -> Fields:
+    """Of 169: without the profile, with the fields of pegged orders. Of 200: without what a preview says by account."""
+    if version < 177:
+        bare = fields[:PROFILE_OF_OPEN] + fields[PROFILE_OF_OPEN + 1 :]
+        return bare[: OPEN_FIELDS - len(PEGGED)] + PEGGED
+    return (fields[:ALLOCATIONS] + fields[AFTER_ALLOCATIONS:])[:OPEN_FIELDS]
 
 
-_ADAPTED: Mapping[str, Callable[[Fields, int], Fields | None]] = {
+_ADAPTED: Mapping[str, Callable[[Fields, int], Fields]] = {
     "contractData": _details,
     "execDetails": _execution,
     "completedOrder": _completed,
-    "openOrder": _unlike,
+    "openOrder": _open,
 }
 
 

@@ -37,6 +37,7 @@ from core.sim.gateway.faults import (
     Lane,
     Match,
     Omit,
+    Only,
     Parcel,
     Precede,
 )
@@ -57,15 +58,6 @@ class Late:
     def strike(self, lane: Lane, parcel: Parcel) -> None:
         lane.complain(self.about, self.code, "")
         lane.pass_on(parcel)
-
-
-@dataclass(frozen=True)
-class OnlyReady:
-    """The account is called not ready; its figures pass."""
-
-    def strike(self, lane: Lane, parcel: Parcel) -> None:
-        action = Instead({3: "false"}) if "AccountReady" in parcel.fields else Instead({})
-        action.strike(lane, parcel)
 
 
 LONDON = {16: "SMART,LSEETF,BATEUK", 20: "LSEETF", 25: "Europe/London"}
@@ -171,8 +163,8 @@ async def test_without_a_market_rule_the_smallest_tick_counts(fault):
 async def test_the_rule_of_the_exchange_that_is_traded_at_counts():
     async with venue_of(world()) as venue:
         client = await venue.connected()
-        rules = "1,2"
-        venue.gateway.faults.on("contractDetails", Instead({34: rules}), only("VTI"))
+        rules = ",".join(map(str, range(1, 27)))
+        venue.gateway.faults.on("contractDetails", Instead({36: rules}), only("VTI"))
         venue.gateway.faults.on("marketRule", Omit(), times=None)
         await client.resolve([VTI], {VTI: "ARCA"})
         asked = [entry.fields[1] for entry in venue.gateway.log if entry.message == "reqMarketRule"]
@@ -328,6 +320,7 @@ async def test_a_farm_that_is_back_does_not_bring_back_another():
 
 
 LATE = timedelta(seconds=4)
+BEFORE_BID = 3  # of delayed data: last, high and low
 
 
 def delayed(**more):
@@ -338,8 +331,7 @@ async def test_bid_and_ask_of_delayed_data_are_waited_for():
     async with venue_of(delayed()) as venue:
         client = await venue.connected()
         await client.market_data_type(MarketDataType.DELAYED)
-        venue.gateway.faults.on("marketDataType", Precede(10167))
-        venue.gateway.faults.on("tickPrice", Delay(LATE.total_seconds()), times=2)
+        venue.gateway.faults.on("tickPrice", Delay(LATE.total_seconds()), skip=BEFORE_BID, times=2)
         started = venue.clock.now()
         quote = (await client.quotes([listed()]))[VTI]
         assert (quote.bid, quote.ask, quote.last) == (D("100.00"), D("100.02"), D("100.01"))
@@ -350,7 +342,7 @@ async def test_bid_and_ask_of_delayed_data_are_waited_for():
 async def test_delayed_data_whose_bid_and_ask_never_come_is_taken_without_them():
     async with venue_of(delayed()) as venue:
         client = await venue.connected()
-        venue.gateway.faults.on("tickPrice", Omit(), times=2)
+        venue.gateway.faults.on("tickPrice", Omit(), skip=BEFORE_BID, times=2)
         started = venue.clock.now()
         quote = (await client.quotes([listed()]))[VTI]
         assert (quote.bid, quote.ask, quote.last) == (None, None, D("100.01"))
@@ -361,7 +353,7 @@ async def test_what_goes_wrong_while_delayed_data_is_waited_for_is_told():
     async with venue_of(delayed()) as venue:
         client = await venue.connected()
         venue.gateway.faults.on("marketDataType", Follow(10168, seconds=4))
-        venue.gateway.faults.on("tickPrice", Omit(), times=2)
+        venue.gateway.faults.on("tickPrice", Omit(), skip=BEFORE_BID, times=2)
         with pytest.raises(MarketDataMissing, match="not subscribed"):
             await client.quotes([listed()])
 
@@ -463,7 +455,7 @@ NOT_READY = Instead({3: "false"})
 async def test_an_account_that_is_not_ready_is_asked_for_again():
     async with venue_of(world()) as venue:
         client = await venue.connected()
-        venue.gateway.faults.on("updateAccountValue", NOT_READY)
+        venue.gateway.faults.on("updateAccountValue", NOT_READY, skip=1)
         assert len((await client.snapshot()).positions) == 1
         assert sent(venue, "reqAccountUpdates") == ["reqAccountUpdates"] * 4
 
@@ -472,7 +464,7 @@ async def test_an_account_that_is_not_ready_is_asked_for_again():
 async def test_an_account_that_stays_unready_is_no_account(call):
     async with venue_of(world()) as venue:
         client = await venue.connected()
-        venue.gateway.faults.on("updateAccountValue", OnlyReady(), times=None)
+        venue.gateway.faults.on("updateAccountValue", Only("AccountReady", NOT_READY), times=None)
         with pytest.raises(ConnectionLost, match="not ready at the broker, whose server is resetting") as raised:
             await call(client)
         assert "wait some minutes" in raised.value.next_step

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections import defaultdict
 from datetime import UTC, datetime
 
 import pytest
+from broker_contract import BND, drain
 from builders import NOW
 from ib_async import IB
+from live import venue_of
 from real_samples import FILE, WHY_NOT, read_samples
+from worlds import VTI, account, earlier, held, order, quoted, world
 
 from core.broker.ib import words as heard
 from core.broker.ib.ear import Ear, HearingDecoder
 from core.broker.ib.times import GatewayTimes
-from core.model import Side
+from core.model import USD_CAD, MarketDataType, OrderRef, Side
 from core.money import D
+from core.sim.gateway.log import Way
 from core.sim.wire import SERVER_VERSION
 
 pytestmark = pytest.mark.skipif(not FILE.exists(), reason=WHY_NOT)
@@ -100,6 +106,12 @@ def of_completed(word, f):
     assert word.completed_status == f[94].strip()
 
 
+def of_open(word, f):
+    assert (word.order_id, *contract(word), word.account) == (int(f[1]), int(f[2]), f[3], f[4], f[10], f[20])
+    assert (word.side.value, word.quantity, word.order_type, word.limit_price) == (f[13], D(f[14]), f[15], None)
+    assert (word.order_ref, word.client_id, word.perm_id, word.status) == (f[23], int(f[24]), int(f[25]), f[93])
+
+
 def of_tick(word, f):
     price, size = (D(f[4]), D(f[5])) if f[0] == "1" else (None, D(f[4]))
     assert (word.request_id, word.kind, word.price, word.size) == (int(f[2]), int(f[3]), price, size)
@@ -131,6 +143,7 @@ CHECKS = {
     "execDetails": of_execution,
     "commissionReport": of_commission,
     "completedOrder": of_completed,
+    "openOrder": of_open,
     **dict.fromkeys(
         ("contractDataEnd", "positionEnd", "accountDownloadEnd", "tickSnapshotEnd", "openOrderEnd", "execDetailsEnd"),
         of_end,
@@ -159,3 +172,117 @@ def test_the_gateways_own_zone_shows_in_any_genuine_greeting(sample):
     times = GatewayTimes(lambda: there)
     times.greet(sample.fields[1])
     assert times.utc(sample.fields[1][:17]) == there
+
+
+# what the simulated gateway sends, beside it
+
+OURS = {
+    "handshake": "serverVersion",
+    "errMsg": "error",
+    "contractData": "contractDetails",
+    "contractDataEnd": "contractDetailsEnd",
+    "accountValue": "updateAccountValue",
+    "portfolioValue": "updatePortfolio",
+    "acctUpdateTime": "updateAccountTime",
+}
+# what one message says and another of the kind does not: names that are numbers, futures and options, industries, hands
+MAY_DIFFER = {
+    "contractDetails": {20, 22, 23, 24},
+    "position": {4, 6, 8, 9, 10},
+    "updateAccountValue": {3, 4},
+    "updatePortfolio": {3, 12},
+    "completedOrder": {4, 7, 18, 22, 80, 85},
+    "openOrder": {23, 103, 106, 131, 132},
+    "execDetails": {26},
+    "commissionReport": {5},
+    "managedAccounts": {2},
+}
+NOT_ASKED_FOR = {"accountSummary", "accountSummaryEnd", "accountUpdateMulti", "currentTime"}
+
+
+def shape(fields, differing=()):
+    """The kind of each field: empty, a number, a figure that is not set, or a text."""
+    return ["any" if number in differing else _kind(text) for number, text in enumerate(fields)]
+
+
+def _kind(text):
+    if text == "":
+        return "empty"
+    if text in (UNSET, "2147483647"):
+        return "unset"
+    try:
+        float(text)
+    except ValueError:
+        return "text"
+    return "number"
+
+
+@pytest.fixture(scope="module")
+def told():
+    """All that the simulated gateway sends a client that reads, trades, cancels and looks at its lists."""
+    return [entry for entry in asyncio.run(_a_day()) if entry.way is Way.OUT]
+
+
+@pytest.fixture(scope="module")
+def sent(told):
+    """The same, by name."""
+    found = defaultdict(list)
+    for entry in told:
+        found[entry.message].append(entry.fields)
+    return found
+
+
+async def _a_day():
+    delayed = quoted("72.00", "72.01", "72.00", data_type=MarketDataType.DELAYED)
+    its_quotes = {VTI: quoted("100.00", "100.02", "100.01"), BND: delayed, USD_CAD: quoted("1.36000", "1.36005")}
+    its_account = account(positions=(held(), held("BND", "5")), open_orders=(earlier(),))
+    async with venue_of(world(account=its_account, quotes=its_quotes)) as venue:
+        client = await venue.connected()
+        await client.snapshot()
+        contracts = tuple((await client.resolve([VTI, BND, USD_CAD], {})).values())
+        for is_snapshot in (False, True):
+            await client.quotes(contracts, is_snapshot=is_snapshot)
+        await client.place(order())
+        await client.place(order(ref="RB-AAAAAAAAAAAA-B2-1", limit="99.00"))
+        await client.cancel(OrderRef("RB-AAAAAAAAAAAA-B2-1"))
+        await drain(client)
+        await client.completed_orders()
+        await client.executions()
+        return list(venue.gateway.log)
+
+
+@pytest.mark.parametrize(
+    "sample", [one for one in SAMPLES if one.kind not in NOT_ASKED_FOR], ids=lambda sample: sample.name
+)
+def test_the_simulated_gateways_own_message_has_the_shape_of_the_genuine_one(sample, sent):
+    name = OURS.get(sample.kind, sample.kind)
+    differing = MAY_DIFFER.get(name, ())
+    assert shape(sample.fields, differing) in [shape(fields, differing) for fields in sent[name]]
+
+
+def test_the_simulated_account_is_told_in_as_many_rows_as_a_genuine_one(sent):
+    tags = {(fields[2], fields[4]) for fields in sent["updateAccountValue"]}
+    assert len(tags) > 150
+    for sample in SAMPLES:
+        if sample.kind in ("accountValue", "accountUpdateMulti"):
+            tag = sample.fields[-4 if sample.kind == "accountValue" else -3]
+            assert tag in {tag for tag, _ in tags}
+
+
+REQUEST = {"58": 2, "81": 1, "57": 2, "1": 2, "2": 2, "45": 2, "46": 2}  # where these name theirs
+
+
+def sequence(messages):
+    """Messages of market data, each by its number and the kind of tick."""
+    return [(fields[0], fields[3] if fields[0] in ("1", "2", "45", "46") else "") for fields in messages]
+
+
+@pytest.mark.parametrize(("version", "number"), [(225, 2), (206, 1)], ids=["a pair, live", "a share, delayed"])
+def test_a_snapshot_comes_in_the_order_of_a_genuine_one(version, number, told):
+    genuine = sequence(one.fields for one in SAMPLES if one.version == version and one.fields[0] in REQUEST)
+    data = [entry.fields for entry in told if entry.fields[0] in REQUEST]
+    snapshots = list(dict.fromkeys(fields[2] for fields in data if fields[0] == "57"))
+    ours = {request: sequence(one for one in data if one[REQUEST[one[0]]] == request) for request in snapshots}
+    found = [one for one in list(ours.values())[number] if one in genuine]
+    assert len(found) >= 7
+    assert found == [one for one in genuine if one in found]

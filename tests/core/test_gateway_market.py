@@ -14,13 +14,18 @@ from core.clock import JumpingClock
 from core.model import CAD, USD_CAD, MarketDataType, Symbol
 from core.money import D
 from core.sim.gateway import Bounds
-from core.sim.gateway.faults import TWIN, Answer, Duplicate, Match, Precede
+from core.sim.gateway.faults import TWIN, Answer, Duplicate, Match
 from core.sim.world import Change, Fault, FaultKind, Point, Values
 
 BND_STOCK = Stock("BND", "SMART", "USD")
 STREAM = ("", False, False, [])
 SNAPSHOT = ("", True, False, [])
 EPOCH = int(NOW.timestamp())
+
+
+def ticks(heard):
+    """What was told of each kind of tick."""
+    return {fields[3]: fields[4] for fields in heard if fields[0] in ("1", "45", "46")}
 
 
 def asked(con_id=0, symbol="", security_type="", exchange="", currency="", primary=""):
@@ -113,7 +118,7 @@ async def test_the_real_client_qualifies_contracts_and_reads_their_rules_and_hou
         assert found.stockType == ""
 
 
-async def test_a_line_begins_with_its_kind_then_the_prices_then_their_time_and_a_sign_of_life_later():
+async def test_a_line_begins_with_its_kind_then_its_time_the_day_and_the_market_and_a_sign_of_life_comes_later():
     clock = JumpingClock(NOW)
     async with serving(clock=clock) as gateway, logged_in(gateway) as wire:
         wire.ask("reqMktData", 5, VTI_STOCK, *STREAM)
@@ -121,10 +126,13 @@ async def test_a_line_begins_with_its_kind_then_the_prices_then_their_time_and_a
         assert heard[0] == ("58", "1", "5", "1")
         assert heard[1][:3] == ("81", "5", "0.01")
         assert [fields[3:5] for fields in heard[2:]] == [
+            ("45", str(EPOCH)),
+            ("49", "0"),
+            ("6", "100.02"),
+            ("7", "100.00"),
             ("1", "100.00"),
             ("2", "100.02"),
             ("4", "100.01"),
-            ("45", str(EPOCH)),
         ]
         await clock.sleep(1)
         assert briefly(await wire.all()) == [["tickSize"]]
@@ -134,8 +142,8 @@ async def test_a_missing_side_is_minus_one_and_a_close_and_a_halt_are_told():
     quote = quoted("5", None, None, previous_close=D("4.5"), is_halted=True)
     async with session(quotes={VTI: quote}) as (_, wire):
         wire.ask("reqMktData", 5, VTI_STOCK, *STREAM)
-        ticks = [fields[3:5] for fields in (await wire.all())[2:]]
-        assert ticks[:5] == [("1", "5"), ("2", "-1"), ("4", "-1"), ("9", "4.5"), ("49", "1")]
+        told = ticks(await wire.all())
+        assert [told[kind] for kind in ("1", "2", "4", "9", "49")] == ["5", "-1", "-1", "4.5", "1"]
 
 
 @pytest.mark.parametrize(("age", "stamp"), [("0", EPOCH), ("0.4", EPOCH), ("1", EPOCH - 1), ("3600", EPOCH - 3600)])
@@ -144,7 +152,7 @@ async def test_an_old_quote_has_its_age_in_its_stamp_rounded_up_and_shows_no_lif
     quotes = {VTI: quoted("1", "2", "1", age_seconds=D(age))}
     async with serving(clock=clock, quotes=quotes) as gateway, logged_in(gateway) as wire:
         wire.ask("reqMktData", 5, VTI_STOCK, *STREAM)
-        assert (await wire.all())[-1] == ("46", "6", "5", "45", str(stamp))
+        assert ticks(await wire.all())["45"] == str(stamp)
         await clock.sleep(5)
         assert bool(await wire.all()) is (age == "0")
 
@@ -165,7 +173,19 @@ async def test_the_kind_of_data_is_the_one_asked_for_or_the_one_there_is(wanted,
         wire.send(59, 1, wanted)
         wire.ask("reqMktData", 5, VTI_STOCK, *STREAM)
         heard = await wire.all()
-        assert (heard[0][3], heard[2][3], heard[-1][3]) == (kind, bid, stamp)
+        assert [fields[3] for fields in heard if fields[0] == "58"] == [kind]
+        assert {bid, stamp} <= set(ticks(heard))
+
+
+async def test_delayed_data_is_announced_and_its_bid_and_ask_come_last():
+    async with session(quotes={VTI: quoted("1", "3", "2", data_type=MarketDataType.DELAYED)}) as (_, wire):
+        wire.ask("reqMktData", 5, VTI_STOCK, *STREAM)
+        heard = await wire.all()
+        assert briefly(heard)[:3] == [["tickReqParams"], ["marketDataType"], ["error", "10167"]]
+        kinds = [fields[3] for fields in heard[3:]]
+        assert kinds == ["68", "88", "49", "72", "73", "74", "66", "67"]
+        wire.ask("reqMktData", 6, VTI_STOCK, *SNAPSHOT)
+        assert briefly(await wire.all())[:2] == [["marketDataType"], ["tickReqParams"]]
 
 
 async def test_there_is_no_fifth_kind_of_data():
@@ -179,7 +199,8 @@ async def test_a_snapshot_shows_what_only_snapshots_show_and_ends_by_itself():
     quotes = {VTI: quoted(None, None, snapshot=Values(D(1), D(2), D("1.5")))}
     async with serving(clock=clock, quotes=quotes) as gateway, logged_in(gateway) as wire:
         wire.ask("reqMktData", 5, VTI_STOCK, *SNAPSHOT)
-        assert [fields[4] for fields in (await wire.all())[2:5]] == ["1", "2", "1.5"]
+        told = ticks(await wire.all())
+        assert [told[kind] for kind in ("1", "2", "4")] == ["1", "2", "1.5"]
         await clock.sleep(1)
         assert await wire.all() == [("57", "1", "5")]
         wire.ask("cancelMktData", 5)
@@ -194,7 +215,7 @@ async def test_a_line_tells_what_moves_until_it_is_cancelled():
         gateway.move(Change(Point.BEFORE_BUYS, {VTI: quoted("101", "102", "101.5")}))
         heard = await wire.all()
         assert {fields[2] for fields in heard} == {"5"}
-        assert [fields[4] for fields in heard[:3]] == ["101", "102", "101.5"]
+        assert [ticks(heard)[kind] for kind in ("1", "2", "4")] == ["101", "102", "101.5"]
         wire.ask("cancelMktData", 5)
         await wire.all()
         gateway.move(Change(Point.BEFORE_BUYS, {VTI: quoted("103", "104", "103.5")}))
@@ -229,13 +250,6 @@ async def test_a_quote_can_be_refused_with_any_code(code):
         heard = await wire.all()
         assert [fields[2:4] for fields in heard if fields[0] == "4"] == [("6", str(code))]
         assert {fields[2] for fields in heard if fields[0] == "1"} == {"5"}
-
-
-async def test_delayed_data_can_be_announced():
-    async with session(quotes={VTI: quoted("1", "2", "1", data_type=MarketDataType.DELAYED)}) as (gateway, wire):
-        gateway.faults.on("marketDataType", Precede(10167))
-        wire.ask("reqMktData", 5, VTI_STOCK, *STREAM)
-        assert briefly(await wire.all())[:2] == [["error", "10167"], ["marketDataType"]]
 
 
 async def test_ticks_can_stop_for_a_competing_session():
@@ -319,7 +333,7 @@ async def test_the_quote_of_a_pair_is_asked_for_like_any_other():
     async with session() as (gateway, wire):
         con_id = gateway.exchange.contracts[USD_CAD].con_id
         wire.ask("reqMktData", 5, Forex("USDCAD", conId=con_id), *STREAM)
-        assert (await wire.all())[2][4] == "1.36000"
+        assert ticks(await wire.all())["1"] == "1.36000"
 
 
 async def test_a_line_ends_with_its_connection():

@@ -7,6 +7,7 @@ import json
 
 import pytest
 from gateway_clients import (
+    FARMS,
     GREETING,
     TRADER,
     VTI_STOCK,
@@ -38,7 +39,8 @@ async def test_a_client_is_answered_version_178_then_its_account_its_next_id_and
         heard = await wire.all()
         assert heard[0] == ("15", "1", ACCOUNT)
         assert heard[1] == ("9", "1", "1")
-        assert briefly(heard[2:]) == [["error", "2104"], ["error", "2106"], ["error", "2158"]]
+        assert briefly(heard[2:]) == FARMS
+        assert {fields[4].rpartition(":")[2] for fields in heard[2:]} >= {"usfarm.nj", "cashfarm", "secdefnj"}
         await wire.close()
 
 

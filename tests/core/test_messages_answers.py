@@ -146,13 +146,15 @@ def test_a_position_is_shown_at_the_exchange_where_it_is_listed():
 def test_contract_details_of_a_share_tell_hours_rules_and_kind():
     fields = msg.contract_details(9, msg.detail_fields_of(replace(SPY, fractional=True)))
     name, (req_id, details) = heard(fields)
-    assert (len(fields), name, req_id) == (40, "contractDetails", 9)
+    assert (len(fields), name, req_id) == (42, "contractDetails", 9)
     assert shown(details.contract) == (756733, "SPY", "STK", "SMART", "ARCA", "USD", "SPY", "SPY")
     assert (details.stockType, details.minTick, details.timeZoneId) == ("ETF", 0.0001, "US/Eastern")
     assert (details.liquidHours, details.tradingHours) == (SPY.liquid_hours, SPY.trading_hours)
-    assert details.validExchanges == "SMART,ARCA"
-    assert details.marketRuleIds == ",".join([str(msg.rule_id_of(BANDS))] * 2)
-    assert (details.minSize, details.sizeIncrement, details.suggestedSizeIncrement) == (0.0001, 0.0001, 0.0001)
+    exchanges = details.validExchanges.split(",")
+    assert (exchanges[:2], len(exchanges)) == (["SMART", "ARCA"], 26)
+    assert details.marketRuleIds == ",".join([str(msg.rule_id_of(BANDS))] * 26)
+    assert (details.minSize, details.sizeIncrement, details.suggestedSizeIncrement) == (0.0001, 0.0001, 100)
+    assert [tag.tag for tag in details.secIdList] == ["ISIN"]
 
 
 def test_contract_details_of_a_pair_name_base_and_quote_apart():
@@ -163,8 +165,8 @@ def test_contract_details_of_a_pair_name_base_and_quote_apart():
     )  # fmt: skip
     expected = ib.ContractDetails(
         contract=contract, marketName="USD.CAD", minTick=0.00005, orderTypes="ACTIVETIM,DAY,LMT,MKT,WHATIF",
-        validExchanges="IDEALPRO", priceMagnifier=1, longName="USD.CAD", timeZoneId="US/Eastern", aggGroup=1,
-        marketRuleIds=str(msg.rule_id_of(PAIR.ticks)), minSize=1, sizeIncrement=1, suggestedSizeIncrement=1,
+        validExchanges="IDEALPRO", priceMagnifier=1, longName="USD.CAD", timeZoneId="US/Eastern", aggGroup=4,
+        marketRuleIds="3188", minSize=0.01, sizeIncrement=0.01, suggestedSizeIncrement=0.01,
     )  # fmt: skip
     assert asdict(details) == asdict(expected)
 
@@ -274,12 +276,15 @@ ORDERED = st.builds(
 )  # fmt: skip
 
 
+UNSET_INTEGER = 2**31 - 1
+
+
 def ordered(terms):
     """The client's own order of the same terms: whatever they do not say is as the client's plain order has it."""
     unset = {
         "trailStopPrice": terms.trail_stop_price,
         "trailingPercent": terms.trailing_percent,
-        "cashQty": terms.cash_quantity,
+        "cashQty": terms.cash_quantity or D(0),
     }
     return ib.Order(
         action=terms.action, totalQuantity=float(terms.quantity), orderType=terms.order_type,
@@ -288,10 +293,11 @@ def ordered(terms):
         orderRef=terms.order_ref, goodAfterTime=terms.good_after, goodTillDate=terms.good_till,
         modelCode=terms.model_code, hedgeType=terms.hedge_type, algoStrategy=terms.algo_strategy, origin=terms.origin,
         algoParams=[ib.TagValue(*param) for param in terms.algo_params] if terms.algo_strategy else [],
-        displaySize=terms.display_size, outsideRth=terms.outside_rth, hidden=terms.hidden, allOrNone=terms.all_or_none,
-        minQty=2**31 - 1 if terms.min_quantity is None else terms.min_quantity,
+        displaySize=terms.display_size or UNSET_INTEGER, outsideRth=terms.outside_rth, hidden=terms.hidden,
+        allOrNone=terms.all_or_none,
+        minQty=UNSET_INTEGER if terms.min_quantity is None else terms.min_quantity,
         deltaNeutralOrderType="None", clearingIntent="IB", permId=1000001,
-        volatilityType=0, referencePriceType=0,
+        volatilityType=0, referencePriceType=0, ocaType=3, dontUseAutoPriceForHedge=True,
         **{name: float(value) for name, value in unset.items() if value is not None},
     )  # fmt: skip
 
@@ -311,8 +317,9 @@ def test_whatever_was_ordered_is_shown_again_in_the_completed_orders_and_nothing
     ending = msg.Ending(terms.quantity, AT, "Filled")
     _, (_, order, _) = heard(msg.completed_order(replace(ORDER, terms=terms), ending))
     expected = replace(
-        ordered(terms), filledQuantity=float(terms.quantity), shareholder="Not an insider or substantial shareholder"
-    )
+        ordered(terms), filledQuantity=float(terms.quantity), shareholder="Not an insider or substantial shareholder",
+        rule80A="0", refFuturesConId=UNSET_INTEGER,
+    )  # fmt: skip
     assert asdict(order) == asdict(expected)
 
 

@@ -68,7 +68,8 @@ def test_a_gateway_in_order_is_looked_at_part_by_part_and_nothing_is_sent(examin
     assert found["log-in and account"] == "logged in; manages ******567; configured: ******567"
     assert found["account data"].startswith("NetLiq 340,866.30 CAD, cash 60,000.00 CAD, 1,850.25 USD, 10 positions")
     assert found["market data"] == "VTI bid 341.00 ask 341.01 last 341.00, live"
-    assert found["data farms"] == "connected: secdefnj, usfarm, ushmds"
+    farms = "cashfarm, cashhmds, jfarm, secdefnj, usfarm, usfarm.nj, ushmds, usopt"
+    assert found["data farms"] == f"connected: {farms}"
     sent = {entry.message for entry in gateway.gateway.log if entry.way is Way.IN}
     assert not sent & {"placeOrder", "cancelOrder"}
 

@@ -115,7 +115,10 @@ class Catalogue:
             liquid_hours=row.liquid_hours,
             trading_hours=row.trading_hours,
             time_zone=OLD_ZONES.get(row.time_zone, row.time_zone),
-            fractional=row.size_increment is not None and ZERO < row.size_increment < ONE,
+            # a pair comes in cents, which are no fractions of a share
+            fractional=kind is not SecurityType.CASH
+            and row.size_increment is not None
+            and ZERO < row.size_increment < ONE,
         )
 
     async def _ticks(self, session: Session, row: DetailsRow, exchange: str, what: str) -> tuple[TickBand, ...]:

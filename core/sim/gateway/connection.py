@@ -8,11 +8,12 @@ from typing import Protocol
 from core.sim.gateway.desks import about_of, answer, refuse_too_fast
 from core.sim.gateway.faults import NOTHING, About, Parcel
 from core.sim.gateway.house import NOBODY, House, Session
+from core.sim.gateway.lists import list_own_orders
 from core.sim.gateway.log import Entry, Way
 from core.sim.gateway.options import Traffic
 from core.sim.gateway.outbox import Inbox, Outbox
 from core.sim.gateway.pace import Pace, Verdict
-from core.sim.gateway.texts import text_of
+from core.sim.gateway.texts import FARM_NOTICES, text_of
 from core.sim.messages import session as says
 from core.sim.messages.names import answer_name, request_name
 from core.sim.messages.parsing import parse_request
@@ -21,7 +22,6 @@ from core.sim.wire import SERVER_VERSION, Fields, Greeting, Unframer, WireError,
 
 GREETING = "greeting"
 SERVER_GREETING = "serverVersion"
-FARM_NOTICES = (2104, 2106, 2158)
 LOGGED_FIELD = 200
 LOGGED_FIELDS = 250
 LOCAL = frozenset({"managedAccounts", "nextValidId", "currentTime"})
@@ -239,10 +239,11 @@ class Connection(asyncio.Protocol):
         self.client = client
         self._session = house.sessions[client] = Session(client, self)
         self._stop_deadline()
+        list_own_orders(house, self._session)
         self.say(says.managed_accounts([house.account]))
         self.say(says.next_valid_id(house.registry.next_id(client)))
-        for code in FARM_NOTICES:
-            self.complain(NOTHING, code)
+        for code, text in FARM_NOTICES:
+            self.complain(NOTHING, code, text)
 
     def _too_late(self) -> None:
         self.abort("refused: it took too long to say who it is")

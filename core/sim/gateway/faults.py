@@ -129,6 +129,20 @@ class Instead:
 
 
 @dataclass(frozen=True, slots=True)
+class Only:
+    """Messages with this text in a field meet the action, others of the name pass."""
+
+    text: str
+    action: Action
+
+    def strike(self, lane: Lane, parcel: Parcel) -> None:
+        if self.text in parcel.fields:
+            self.action.strike(lane, parcel)
+        else:
+            lane.pass_on(parcel)
+
+
+@dataclass(frozen=True, slots=True)
 class Short:
     """Only so many fields of the message come."""
 

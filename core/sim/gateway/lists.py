@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
-from core.model import Fill, Side
+from core.model import Fill, OrderState, Side
 from core.sim.gateway.house import House, Session
 from core.sim.gateway.tidings import commission
 from core.sim.messages import listings
@@ -21,8 +21,14 @@ SIDES = {Side.BUY: ("BUY", "BOT"), Side.SELL: ("SELL", "SLD")}
 
 def ask_open_orders(house: House, session: Session, _request: ask.AskOpenOrders) -> None:
     """This client's own open orders, each with its status, and the end of them."""
-    own = [ticket for ticket in house.exchange.open_to(session.client) if ticket.client_id == session.client]
-    _list(house, session, own)
+    _list(house, session, _own(house, session))
+
+
+def list_own_orders(house: House, session: Session) -> None:
+    """What a client with working orders of its own is told before anything else, without having asked."""
+    own = _own(house, session)
+    if own:
+        _list(house, session, own)
 
 
 def ask_all_open_orders(house: House, session: Session, _request: ask.AskAllOpenOrders) -> None:
@@ -31,7 +37,13 @@ def ask_all_open_orders(house: House, session: Session, _request: ask.AskAllOpen
 
 
 def ask_completed_orders(house: House, session: Session, request: ask.AskCompletedOrders) -> None:
-    """The orders that ended, of everybody or of those sent through the API, and the end of them."""
+    """The orders that ended, of everybody or of those sent through the API, and the end of them.
+
+    The statuses of the client's own cancelled ones are told again first, as a gateway does.
+    """
+    for ticket in house.exchange.tickets.values():
+        if ticket.state is OrderState.CANCELLED and ticket.client_id == session.client:
+            session.say(house.teller.listed(ticket)[1], house.teller.about(ticket))
     for ticket in house.exchange.tickets.values():
         if not ticket.is_open and (ticket.client_id or not request.api_only):
             session.say(house.teller.completed(ticket), house.teller.about(ticket))
@@ -39,16 +51,23 @@ def ask_completed_orders(house: House, session: Session, request: ask.AskComplet
 
 
 def ask_executions(house: House, session: Session, request: ask.AskExecutions) -> None:
-    """Today's fills that match, each with its commission, and the end of them."""
+    """Today's fills that match, then their commissions, and the end of them."""
     fills = [(fill, ticket) for ticket in house.exchange.tickets.values() for fill in ticket.fills]
-    for fill, ticket in sorted(fills, key=lambda found: (found[0].at, found[0].exec_id)):
+    found: list[tuple[Fill, Ticket]] = []
+    for fill, ticket in sorted(fills, key=lambda one: (one[0].at, one[0].exec_id)):
         if not _matches(house, request, ticket, fill):
             continue
-        about = house.teller.about(ticket)
-        session.say(house.teller.execution(ticket, fill, request.req_id), about)
+        session.say(house.teller.execution(ticket, fill, request.req_id), house.teller.about(ticket))
+        found.append((fill, ticket))
+    for fill, ticket in found:
         if fill.commission is not None:
-            session.say(commission(fill.exec_id, fill.commission, fill.commission_currency or ""), about)
+            paid = commission(fill.exec_id, fill.commission, fill.commission_currency or "")
+            session.say(paid, house.teller.about(ticket))
     session.say(says.execution_end(request.req_id))
+
+
+def _own(house: House, session: Session) -> list[Ticket]:
+    return [ticket for ticket in house.exchange.open_to(session.client) if ticket.client_id == session.client]
 
 
 def _list(house: House, session: Session, tickets: Iterable[Ticket]) -> None:

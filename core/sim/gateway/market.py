@@ -20,6 +20,8 @@ from core.sim.world import FaultKind, Point, SimQuote
 STALE_BY = timedelta(hours=1)
 MOMENT = timedelta(milliseconds=10)
 ROUND_LOT = Decimal(100)
+RUN_OVER = Decimal(-1_553_556_175)
+SHOWN_DELAYED = 10167
 TYPES = {number: data_type for data_type, number in says.DATA_TYPES.items()}
 
 
@@ -105,8 +107,13 @@ class _Subscription:
 
     def begin(self) -> None:
         """The kind of data, its step, the first prices; a moment later a sign of life or the snapshot's end."""
-        self._say(says.market_data_type(self._id, self._kind))
-        self._say(says.tick_req_params(self._id, self._contract.ticks[0].increment))
+        kind = says.market_data_type(self._id, self._kind)
+        step = says.tick_req_params(self._id, self._contract.ticks[0].increment)
+        is_late = self._is_delayed and not self._is_snapshot
+        for fields in (step, kind) if is_late else (kind, step):
+            self._say(fields)
+        if is_late:
+            self._session.complain(self._about, SHOWN_DELAYED)
         self.tell_prices()
         self._session.lines[self._id].timer = self._house.clock.call_at(self._house.now() + MOMENT, self._later)
 
@@ -129,15 +136,36 @@ class _Subscription:
     def _listed(self) -> SimQuote:
         return self._house.exchange.quotes.get(self._contract.symbol, SimQuote())
 
+    @property
+    def _is_delayed(self) -> bool:
+        return self._kind in (MarketDataType.DELAYED, MarketDataType.DELAYED_FROZEN)
+
     def _prices(self, quote: Quote) -> Iterator[Fields]:
-        sides = ((Tick.BID, quote.bid), (Tick.ASK, quote.ask), (Tick.LAST, quote.last))
-        for tick, price in sides:
-            yield says.tick_price(self._id, self._tick(tick), price, ROUND_LOT)
+        """The day first and the market last, and what is delayed with its last trade before all."""
+        stamp = says.tick_timestamp(self._id, self._tick(Tick.LAST_TIMESTAMP), quote.taken_at - self._age)
+        if self._is_delayed:
+            yield self._price(Tick.LAST, quote.last)
+        yield stamp
+        yield says.tick_generic(self._id, Tick.HALTED, Decimal(int(quote.is_halted)))
+        yield from self._day(quote)
+        yield self._price(Tick.BID, quote.bid)
+        yield self._price(Tick.ASK, quote.ask)
+        if not self._is_delayed:
+            yield self._price(Tick.LAST, quote.last)
+
+    def _day(self, quote: Quote) -> Iterator[Fields]:
+        """High and low so far, as far as this world knows of any, a volume that has run over, and the close before."""
+        seen = [price for price in (quote.bid, quote.ask, quote.last) if price is not None]
+        if seen:
+            yield self._price(Tick.HIGH, max(seen), ZERO)
+            yield self._price(Tick.LOW, min(seen), ZERO)
+        if self._is_delayed:
+            yield says.tick_size(self._id, self._tick(Tick.VOLUME), RUN_OVER)
         if quote.previous_close is not None:
-            yield says.tick_price(self._id, self._tick(Tick.CLOSE), quote.previous_close)
-        if quote.is_halted:
-            yield says.tick_generic(self._id, Tick.HALTED, Decimal(1))
-        yield says.tick_timestamp(self._id, self._tick(Tick.LAST_TIMESTAMP), quote.taken_at - self._age)
+            yield self._price(Tick.CLOSE, quote.previous_close, ZERO)
+
+    def _price(self, tick: Tick, price: Decimal | None, size: Decimal = ROUND_LOT) -> Fields:
+        return says.tick_price(self._id, self._tick(tick), price, size)
 
     def _tick(self, tick: Tick) -> int:
         return tick_id(tick, self._kind)

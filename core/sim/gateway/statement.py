@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 
-from core.model import AccountSnapshot, Position
+from core.model import AccountSnapshot, Currency, Position
 from core.money import CENT, ONE, ZERO, floor_to
 from core.sim.exchange import Exchange
+from core.sim.gateway.figures import NOTHING, amount_rows, ledger_rows, plain_rows
 from core.sim.margin import Situation, promised
 from core.sim.messages.account import HoldingFields, ValueFields
 from core.sim.messages.contracts import contract_fields_of
+from core.sim.sessions import NEW_YORK
 from core.sim.wire import number
 
 BASE = "BASE"
@@ -37,10 +40,10 @@ def statement_of(exchange: Exchange) -> Statement:
 
 
 def _totals(exchange: Exchange, snapshot: AccountSnapshot) -> Iterator[ValueFields]:
-    yield ValueFields("AccountReady", "true")
-    yield ValueFields("AccountType", "INDIVIDUAL")
-    for tag, amount in _amounts(exchange, snapshot).items():
-        yield ValueFields(tag, number(amount), snapshot.base_currency)
+    amounts = {tag: number(amount) for tag, amount in _amounts(exchange, snapshot).items()}
+    yield from plain_rows(snapshot.account_id)
+    yield from amount_rows(amounts, snapshot.base_currency)
+    yield ValueFields("SettledCashByDate", f"{_today(snapshot):%Y%m%d}:{NOTHING}", snapshot.base_currency)
 
 
 def _amounts(exchange: Exchange, snapshot: AccountSnapshot) -> dict[str, Decimal]:
@@ -71,7 +74,8 @@ def _ledger(snapshot: AccountSnapshot) -> Iterator[ValueFields]:
         yield ValueFields("TotalCashBalance", number(amount), currency)
         yield ValueFields("ExchangeRate", number(rate), currency)
         yield ValueFields("RealCurrency", currency, currency)
-    yield ValueFields("NetLiquidationByCurrency", number(snapshot.net_liq.amount), BASE)
+        yield ValueFields("NetLiquidationByCurrency", number(_worth(snapshot, currency)), currency)
+        yield from ledger_rows(snapshot.account_id, currency)
 
 
 def _holding(snapshot: AccountSnapshot, position: Position) -> HoldingFields:
@@ -84,6 +88,18 @@ def _holding(snapshot: AccountSnapshot, position: Position) -> HoldingFields:
         market_value=position.market_value,
         unrealized=(position.market_value or ZERO) - position.quantity * (position.average_cost or ZERO),
     )
+
+
+def _worth(snapshot: AccountSnapshot, currency: str) -> Decimal:
+    """Cash and holdings in this currency, or of all of them in the base currency."""
+    if currency == BASE:
+        return snapshot.net_liq.amount
+    held = (one.market_value or ZERO for one in snapshot.positions if one.contract.currency == currency)
+    return sum(held, snapshot.cash.get(Currency(currency), ZERO))
+
+
+def _today(snapshot: AccountSnapshot) -> datetime:
+    return snapshot.taken_at.astimezone(NEW_YORK)
 
 
 def _cash(snapshot: AccountSnapshot) -> Decimal:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 _RESTRICTION = "Restriction is specified in Precautionary Settings of Global Configuration/"
 PRESETS, API = f"{_RESTRICTION}Presets.", f"{_RESTRICTION}API."
@@ -63,6 +63,19 @@ TEXTS: Mapping[int, str] = {
     10329: f"This order will be directly routed to NYSE. Direct routed orders may result in higher trade fees. {API}",
     10349: "Order TIF was set to DAY based on order preset.",
 }
+
+# what a client is told of the data farms when it connects
+FARM_NOTICES: Sequence[tuple[int, str]] = (
+    (2119, "Market data farm is connecting:cashfarm"),
+    (2104, "Market data farm connection is OK:usfarm.nj"),
+    (2104, "Market data farm connection is OK:jfarm"),
+    (2108, "Market data farm connection is inactive but should be available upon demand.usopt"),
+    (2104, "Market data farm connection is OK:cashfarm"),
+    (2104, "Market data farm connection is OK:usfarm"),
+    (2107, "HMDS data farm connection is inactive but should be available upon demand.cashhmds"),
+    (2106, "HMDS data farm connection is OK:ushmds"),
+    (2158, "Sec-def data farm connection is OK:secdefnj"),
+)
 
 
 def text_of(code: int) -> str:

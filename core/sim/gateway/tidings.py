@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -92,15 +92,16 @@ class Teller:
     def execution(self, ticket: Ticket, fill: Fill, req_id: int = says.NO_REQUEST) -> Fields:
         """One fill, with the order's total up to it."""
         contract = ticket.terms.contract
-        upto = _upto(ticket.fills, fill)
+        upto, venue = _upto(ticket.fills, fill), contract.primary_exchange or contract.exchange
         shown = says.ExecutionFields(
             exec_id=fill.exec_id,
             order_id=self._registry.order_id(ticket),
             client_id=ticket.client_id,
             perm_id=ticket.perm_id,
-            contract=contract_fields_of(contract),
+            # it is told where it filled, not how the order was routed
+            contract=replace(contract_fields_of(contract), exchange=venue),
             account=self._exchange.world.account.id,
-            exchange=contract.primary_exchange or contract.exchange,
+            exchange=venue,
             side="BOT" if fill.side is Side.BUY else "SLD",
             shares=fill.shares,
             price=fill.price,
@@ -116,7 +117,8 @@ class Teller:
         ended = ticket.fills[-1].at if ticket.fills else self._exchange.now
         texts = {OrderState.FILLED: f"Filled Size: {ticket.filled:f}", OrderState.EXPIRED: "Expired"}
         text = texts.get(ticket.state, ticket.reason)
-        return listings.completed_order(self.order(ticket), listings.Ending(ticket.filled, ended, text))
+        is_filled = ticket.state is OrderState.FILLED
+        return listings.completed_order(self.order(ticket), listings.Ending(ticket.filled, ended, text, is_filled))
 
     def _messages(self, ticket: Ticket, event: BrokerEvent) -> tuple[Fields, ...]:
         match event:

@@ -44,7 +44,7 @@ class ProfitFields:
 
 def account_value(account: str, value: ValueFields) -> Fields:
     """A figure of the account (6)."""
-    return "6", "1", value.tag, value.value, value.currency, account
+    return "6", "2", value.tag, value.value, value.currency, account
 
 
 def portfolio(holding: HoldingFields) -> Fields:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from zlib import crc32
 
-from core.model import Contract, SecurityType, TickBand
+from core.model import USD, Contract, SecurityType, TickBand
 from core.sim.wire import ZONE, Cursor, Fields, number
 
 ONE = Decimal(1)
@@ -19,6 +20,18 @@ SECURITY_TYPES = {
 }
 STOCK_TYPES = {SecurityType.ETF: "ETF", SecurityType.STOCK: "COMMON"}
 SMART = "SMART"
+# where any share of the US trades, as IBKR lists it
+US_EXCHANGES = (
+    *("AMEX", "NYSE", "CBOE", "PHLX", "ISE", "CHX", "ARCA", "NASDAQ", "DRCTEDGE", "BEX", "BATS", "EDGEA", "BYX", "IEX"),
+    *("EDGX", "FOXRIVER", "PEARL", "NYSENAT", "LTSE", "MEMX", "IBEOS", "OVERNIGHT", "TPLUS0", "PSX", "T24X"),
+)
+ROUND_LOT = Decimal(100)
+PAIR_SIZE = Decimal("0.01")
+SHARES_GROUP, PAIRS_GROUP = "1", "4"
+RULES: Mapping[tuple[TickBand, ...], int] = {
+    (TickBand(Decimal(0), Decimal("0.01")),): 26,
+    (TickBand(Decimal(0), Decimal("0.00005")),): 3188,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +71,8 @@ class DetailFields:
     long_name: str = ""
     min_size: Decimal = ONE
     size_increment: Decimal = ONE
+    usual_size: Decimal = ROUND_LOT
+    isin: str = ""
     time_zone: str = ZONE
     order_types: str = "ACTIVETIM,DAY,LMT,MKT,WHATIF"
 
@@ -98,8 +113,10 @@ def contract_fields_of(contract: Contract) -> ContractFields:
 def detail_fields_of(contract: Contract) -> DetailFields:
     """The details of a contract; all its exchanges keep the one market rule of its ticks (`rule_id_of`)."""
     fields = contract_fields_of(contract)
-    exchanges = tuple(dict.fromkeys((fields.exchange, fields.listed_at)))
-    size = FRACTION if contract.fractional else ONE
+    is_pair = contract.security_type is SecurityType.CASH
+    elsewhere = US_EXCHANGES if contract.currency == USD and not is_pair else ()
+    exchanges = tuple(dict.fromkeys((fields.exchange, fields.listed_at, *elsewhere)))
+    size = PAIR_SIZE if is_pair else FRACTION if contract.fractional else ONE
     return DetailFields(
         contract=fields,
         min_tick=min(band.increment for band in contract.ticks),
@@ -111,11 +128,16 @@ def detail_fields_of(contract: Contract) -> DetailFields:
         long_name=contract.symbol,
         min_size=size,
         size_increment=size,
+        usual_size=size if is_pair else ROUND_LOT,
+        isin="" if is_pair else f"US{contract.con_id:010d}",
     )
 
 
 def rule_id_of(ticks: tuple[TickBand, ...]) -> int:
-    """The same positive number for the same price steps, everywhere and always."""
+    """The same positive number for the same price steps, everywhere and always; the broker's own where it is known."""
+    known = RULES.get(ticks)
+    if known:
+        return known
     text = ",".join(f"{number(band.low_edge.normalize())}:{number(band.increment.normalize())}" for band in ticks)
     return crc32(text.encode()) % 0x7FFF_FFFE + 1
 
@@ -132,11 +154,12 @@ def contract_details(req_id: int, details: DetailFields) -> Fields:
     long_name = details.long_name.encode("unicode_escape").decode("ascii")
     market = (
         *(details.order_types, ",".join(details.exchanges), "1", "0", long_name, contract.primary_exchange),
-        *("", "", "", "", details.time_zone, details.trading_hours, details.liquid_hours, "", "0", "0"),
+        *("", "", "", "", details.time_zone, details.trading_hours, details.liquid_hours, "", ""),
     )
-    sizes = (number(details.min_size), number(details.size_increment), number(details.size_increment))
+    ids = ("1", "ISIN", details.isin, SHARES_GROUP) if details.isin else ("0", PAIRS_GROUP)
+    sizes = (number(details.min_size), number(details.size_increment), number(details.usual_size))
     rules = ",".join(str(rule) for rule in details.market_rule_ids)
-    return ("10", str(req_id), *identity, *market, "1", "", "", rules, "", details.stock_type, *sizes)
+    return ("10", str(req_id), *identity, *market, *ids, "", "", rules, "", details.stock_type, *sizes)
 
 
 def contract_details_end(req_id: int) -> Fields:

@@ -6,17 +6,18 @@ groups below stand in the order of the wire.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
 from core.sim.messages.contracts import ContractFields
 from core.sim.messages.orders import order_contract
 from core.sim.messages.placing import PEG_BENCH, OrderTerms
-from core.sim.wire import UNSET_FLOAT, Fields, flag, number, number_or_unset, venue_time
+from core.sim.wire import UNSET_FLOAT, UNSET_INTEGER, Fields, flag, number, number_or_unset, venue_time
 
 NO_TYPE = "None"  # a gateway's own word for no order type; being no empty text, it brings the type's block along
 NO_RIGHT = "?"
+REDUCED = "3"  # how the rest of a group is treated, be there a group or not
 SHAREHOLDER = "Not an insider or substantial shareholder"
 
 
@@ -61,11 +62,12 @@ class OrderFields:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How an order ended: `text` as `Filled Size: 10` or `Cancelled by Trader`."""
+    """How an order ended: `text` as `Filled Size: 10` or `Cancelled by Trader`; `is_filled` if all of it did."""
 
     filled: Decimal
     at: datetime
     text: str
+    is_filled: bool = False
 
 
 def open_order(order: OrderFields) -> Fields:
@@ -73,15 +75,15 @@ def open_order(order: OrderFields) -> Fields:
     terms = order.terms
     return (
         *("5", str(order.order_id), *order_contract(order.contract, NO_RIGHT), *_terms(terms)),
-        *(str(order.client_id), str(order.perm_id), *_times(terms), "", *_advisor(terms), *_short_sale(), "0"),
-        *(*_box(), str(terms.display_size), "0", "0", flag(terms.all_or_none), number(terms.min_quantity)),
-        *("0", "0", "0", "", str(terms.parent_id), "0", "", "0"),
+        *(str(order.client_id), str(order.perm_id), *_times(terms), _cleared(order), *_advisor(terms)),
+        *(*_short_sale(), "0", *_box(), _displayed(terms), "0", "0", flag(terms.all_or_none)),
+        *(number(terms.min_quantity), REDUCED, "0", "0", "", str(terms.parent_id), "0", "", "0"),
         *(NO_TYPE, "", "0", "", "", "", NO_RIGHT, "0", "0", ""),
         *("0", "0", *_trail(terms), "", "", *_legs(), *_scale(), *_hedge(terms)),
         *("0", "", "IB", "0", "0", *_algo(terms), "0", flag(terms.what_if), *_state(order), "0", "0"),
         *(*_benchmark(terms), "0"),
         *(NO_TYPE, UNSET_FLOAT, number_or_unset(terms.trail_stop_price), *(UNSET_FLOAT,) * 4, "0"),
-        *("", "", "", number(terms.cash_quantity), "0", "0", "0", "0", "", "", "0", *_pegs()),
+        *("", "", "", number(terms.cash_quantity) or "0", "1", "0", "0", "0", "", "", "0", *_pegs()),
     )
 
 
@@ -94,15 +96,27 @@ def completed_order(order: OrderFields, ending: Ending) -> Fields:
     """An order that ended (101), without its id and client: 100 fields without hedge and algo."""
     terms = order.terms
     return (
-        *("101", *order_contract(order.contract, NO_RIGHT), *_terms(terms), str(order.perm_id), *_times(terms)),
-        *(*_advisor(terms), *_short_sale(), *_box(), str(terms.display_size), "0", flag(terms.all_or_none)),
-        *(number(terms.min_quantity), "0", "0", "", "0"),
+        *("101", *order_contract(order.contract, NO_RIGHT), *_terms(_asked(terms, ending)), str(order.perm_id)),
+        *(*_times(terms), *_advisor(terms), "0", "", "", "0", "", "-1", *_box(), _displayed(terms), "0"),
+        *(flag(terms.all_or_none), number(terms.min_quantity), REDUCED, "0", "", "0"),
         *(NO_TYPE, "", "0", "0", "0", ""),
         *("0", "0", *_trail(terms), *_legs(), *_scale(), *_hedge(terms)),
         *("", "IB", "0", "0", *_algo(terms), "0", order.status, "0", "0"),
         *(*_benchmark(terms), "0"),
-        *(number_or_unset(terms.trail_stop_price), UNSET_FLOAT, number(terms.cash_quantity), "0", "0", ""),
-        *(number(ending.filled), "0", "0", SHAREHOLDER, "0", "0", "0", venue_time(ending.at), ending.text, *_pegs()),
+        *(number_or_unset(terms.trail_stop_price), UNSET_FLOAT, number(terms.cash_quantity) or "0", "1", "0"),
+        *(
+            "",
+            number(ending.filled),
+            UNSET_INTEGER,
+            "0",
+            SHAREHOLDER,
+            "0",
+            "0",
+            "0",
+            venue_time(ending.at),
+            ending.text,
+            *_pegs(),
+        ),
     )
 
 
@@ -147,7 +161,21 @@ def _legs() -> Fields:
 
 
 def _scale() -> Fields:
-    return "", "", ""
+    return UNSET_INTEGER, UNSET_INTEGER, ""
+
+
+def _displayed(terms: OrderTerms) -> str:
+    return str(terms.display_size) if terms.display_size else UNSET_INTEGER
+
+
+def _cleared(order: OrderFields) -> str:
+    """For whom the order is cleared: a gateway's own note, which no client reads."""
+    return f"{order.perm_id}.0/{order.terms.account}/100" if order.perm_id else ""
+
+
+def _asked(terms: OrderTerms, ending: Ending) -> OrderTerms:
+    """Of an order that has filled the quantity is told as 0."""
+    return replace(terms, quantity=Decimal(0)) if ending.is_filled else terms
 
 
 def _hedge(terms: OrderTerms) -> Fields:
@@ -175,7 +203,7 @@ def _state(order: OrderFields) -> Fields:
     """Status, nine margins, commission with its bounds and currency, and a warning."""
     preview = order.preview
     if preview is None:
-        costs = number_or_unset(order.commission), UNSET_FLOAT, UNSET_FLOAT, order.commission_currency, ""
+        costs = number(order.commission), "", "", order.commission_currency, ""
         return (order.status, *(UNSET_FLOAT,) * 9, *costs)
     figures = preview.initial, preview.maintenance, preview.equity
     return (

@@ -96,4 +96,4 @@ def execution_end(req_id: int) -> Fields:
 def commission_report(report: CommissionFields) -> Fields:
     """What a fill cost (59), after the fill itself."""
     realized = number_or_unset(report.realized)
-    return "59", "1", report.exec_id, number(report.commission), report.currency, realized, UNSET_FLOAT, "0"
+    return "59", "1", report.exec_id, number(report.commission), report.currency, realized, UNSET_FLOAT, ""
