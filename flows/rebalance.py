@@ -210,7 +210,6 @@ async def asked_again(run: Run, plan: Plan, deadline: Deadline, stage: Stage) ->
     before = await take_snapshot(run)
     await run.broker.disconnect()
     await ask(run, plan, deadline, stage)
-    await run.reader.connect()
     run.guard()
     await check_account(run)
     now = await observe(run, plan.targets)

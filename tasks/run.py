@@ -196,8 +196,7 @@ class Run:
 
     @asynccontextmanager
     async def connected(self) -> AsyncIterator[None]:
-        """Hold the broker connection for a part of the run."""
-        await self.reader.connect()
+        """Close the broker connection after a part of the run; its first step opens it."""
         try:
             yield
         finally:

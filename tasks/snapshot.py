@@ -17,7 +17,11 @@ from tasks.step import reading_step, step
 
 @reading_step("Check the gateway")
 async def check_account(run: Run) -> None:
-    """Refuse an account, a port or a clock that this mode may not trust. Raises SafetyRefused, ConnectionLost."""
+    """Connect; refuse an account, a port or a clock that this mode may not trust.
+
+    Raises SafetyRefused, ConnectionLost.
+    """
+    await run.reader.connect()
     managed = await run.reader.accounts()
     warning = check_clock(run.mode, run.broker.clock_gap)
     if warning:

@@ -109,12 +109,15 @@ async def test_tries_that_are_used_up_end_the_run_with_one_line_and_no_traceback
     assert "Traceback" not in log
 
 
-async def test_a_connection_lost_while_reading_is_opened_again_by_the_step(client, tmp_path):
-    changes = trouble(Point.SNAPSHOT, FaultKind.DISCONNECT, times=TRIES - 1)
+@pytest.mark.parametrize(
+    ("point", "step"), [(Point.CONNECT, "Check the gateway"), (Point.SNAPSHOT, "Snapshot the account")]
+)
+async def test_a_connection_refused_or_lost_while_reading_is_opened_again_by_the_step(client, tmp_path, point, step):
+    changes = trouble(point, FaultKind.DISCONNECT, times=TRIES - 1)
     rehearsal = Rehearsal(tmp_path, approver=SaysYes(), changes=changes)
     run = rehearsal.start()
     assert (await run.ended()).is_completed()
-    assert "Retrying" in await attempts(client, await run.flow_run(client), "Snapshot the account")
+    assert "Retrying" in await attempts(client, await run.flow_run(client), step)
 
 
 async def test_a_connection_lost_after_orders_were_sent_is_not_for_the_step_to_try_again(client, tmp_path):
