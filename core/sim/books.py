@@ -104,12 +104,13 @@ class Books:
         return self._mark(held, quotes) or ZERO
 
     def _mark(self, held: SimPosition, quotes: Mapping[Symbol, SimQuote]) -> Decimal | None:
-        """The broker's mark: none of an ETF without a price; of anything else, which need not be quoted, its cost."""
+        """The broker's mark: none of a USD ETF without a price; the cost of anything else, which need not be quoted."""
+        is_quoted = held.security_type is SecurityType.ETF and held.currency == USD
         quote = quotes.get(held.symbol, NOT_QUOTED)
         known = self._marks.get(held.symbol)
         if known is None or known[0] is not quote:
             known = self._marks[held.symbol] = quote, mark(quote)
-        return known[1] or (None if held.security_type is SecurityType.ETF else held.average_cost)
+        return known[1] or (None if is_quoted else held.average_cost)
 
     def listed(self, contracts: Mapping[Symbol, Contract], quotes: Mapping[Symbol, SimQuote]) -> tuple[Position, ...]:
         """The positions as the broker reports them, alphabetical."""
