@@ -140,7 +140,10 @@ class Reader:
         usable bid and ask is asked for as a snapshot, if the rules allow that; a quote that grew stale over it
         is asked for once more as well. A symbol without any value keeps its empty quote: whether it is needed is
         for the plan to say. Quotes that are not live are a warning, or raise MarketDataMissing with `refuse_not_live`.
+        A gateway sends live data unless it is asked for another kind, anew on every connection.
         """
+        if rules.data_type is not MarketDataType.LIVE:
+            await self.read("choosing the market data", lambda: self._broker.market_data_type(rules.data_type))
         quotes = await self._ask(contracts)
         seen_twice = await self._look_again(quotes, contracts, rules)
         if rules.fallback_to_snapshot:

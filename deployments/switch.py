@@ -21,7 +21,7 @@ def throw(ini: Path) -> None:
 def release(ini: Path) -> None:
     """Remove the kill switch file."""
     path = _path(ini)
-    was_there = path.exists()
+    was_there = os.path.lexists(path)  # a link to nowhere stops as well, and is removed
     remove_kill_switch(path)
     print(f"{'removed' if was_there else 'not there'}: {path}; orders may be sent")  # noqa: T201 - the command's answer
 

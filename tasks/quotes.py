@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from core.model import AccountSnapshot, Contract, MarketDataType, Mode, Quote, Symbol, Targets
+from core.model import AccountSnapshot, Contract, Mode, Quote, Symbol, Targets
 from core.wording import counted
 from tasks.run import Run
 from tasks.step import reading_step
@@ -21,13 +21,7 @@ async def resolve_contracts(run: Run, targets: Targets, snapshot: AccountSnapsho
 
 @reading_step("Take quotes")
 async def take_quotes(run: Run, contracts: Mapping[Symbol, Contract]) -> Mapping[Symbol, Quote]:
-    """A quote of every contract, as fresh and as complete as asking twice could make it. Raises MarketDataMissing.
-
-    A gateway sends live data unless it is asked for another kind, anew on every connection.
-    """
-    wanted = run.settings.ibkr.market_data_type
-    if wanted is not MarketDataType.LIVE:
-        await run.reader.read("choosing the market data", lambda: run.broker.market_data_type(wanted))
+    """A quote of every contract, as fresh and as complete as asking twice could make it. Raises MarketDataMissing."""
     taken = await run.reader.take_quotes(
         tuple(contracts.values()), run.rules.quotes, refuse_not_live=run.mode is Mode.LIVE
     )

@@ -162,8 +162,11 @@ WARNINGS = range(2100, 2200)
 
 # the words by which IBKR's margin desk and its cash accounts say no under code 201
 _MONEY = re.compile(
-    r"margin|insufficient|sufficient|available funds|equity with loan|buying power|are needed", re.IGNORECASE
+    r"margin|insufficient|sufficient|available funds|settled cash|cash available"
+    r"|equity with loan|buying power|are needed",
+    re.IGNORECASE,
 )
+_CLOSED = re.compile(r"exchange is closed", re.IGNORECASE)
 
 
 def meaning_of(number: int) -> Code:
@@ -182,7 +185,9 @@ def kept_back(number: int | None) -> Failure | None:
 
 
 def failure_of(number: int, text: str) -> Failure:
-    """Why the broker ended an order with this code: money is told from other rejections by its words."""
-    if number == 201 and _MONEY.search(text):
+    """Why the broker ended an order with this code: 201 is money, a closed exchange or a rejection by its words."""
+    if number == REJECTED and _CLOSED.search(text):
+        return Failure.CLOSED
+    if number == REJECTED and _MONEY.search(text):
         return Failure.MARGIN
     return meaning_of(number).failure or Failure.REJECTED

@@ -12,6 +12,7 @@ from core.errors import (
     ContractNotFound,
     FractionRefused,
     FundsInsufficient,
+    MarketClosed,
     NoAnswer,
     OrderRejected,
     PacingExceeded,
@@ -29,6 +30,7 @@ ERRORS: Mapping[Failure, type[BrokerError]] = {
     Failure.MARGIN: FundsInsufficient,
     Failure.FRACTION: FractionRefused,
     Failure.CONTRACT: ContractNotFound,
+    Failure.CLOSED: MarketClosed,
 }
 
 
@@ -43,7 +45,9 @@ def broke_while_reading(what: str, why: str = "") -> str:
 
 
 def is_unknown(symbol: Symbol) -> str:
-    return f"{symbol} is unknown"
+    """That the broker does not know the symbol, and how it would write one of a class of shares."""
+    by_class = symbol.replace(".", " ").replace("-", " ")
+    return f"{symbol} is unknown" + (f" (IBKR writes {by_class})" if by_class != symbol else "")
 
 
 def is_named(contract: Contract, symbol: Symbol) -> str:

@@ -9,6 +9,7 @@ from core.errors import (
     ContractNotFound,
     FractionRefused,
     FundsInsufficient,
+    MarketClosed,
     OrderIncomplete,
     OrderRejected,
     PacingExceeded,
@@ -22,8 +23,9 @@ REJECTIONS: dict[Failure, tuple[type[BrokerError], str]] = {
     Failure.FRACTION: (FractionRefused, "no further order was sent; set rebalance.allow_fractional = false"),
     Failure.CONTRACT: (ContractNotFound, "give the symbol's conId under [symbol_overrides]"),
     Failure.PACING: (PacingExceeded, "no further order was sent; lower ibkr.max_messages_per_second"),
+    Failure.CLOSED: (MarketClosed, "no further order was sent; run again in market hours"),
 }
-STOPS_SENDING = (Failure.MARGIN, Failure.FRACTION, Failure.PACING)
+STOPS_SENDING = (Failure.MARGIN, Failure.FRACTION, Failure.PACING, Failure.CLOSED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,7 @@ class StageResult:
 
 
 def rejection(record: OrderRecord) -> BrokerError:
-    """The failure that a rejected order is: 27, or by the broker's reason 22, 24, 26 or 21."""
+    """The failure that a rejected order is: 27, or by the broker's reason 21, 22, 24, 25 or 26."""
     kind, next_step = REJECTIONS[record.failure or Failure.REJECTED]
     return kind(f"{named(record)} was rejected{_because(record)}", next_step=next_step)
 

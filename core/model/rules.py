@@ -12,6 +12,7 @@ from core.model.words import (
     Direction,
     EscalateAction,
     LimitStyle,
+    MarketDataType,
     ModelName,
     OrderType,
     PriceSource,
@@ -38,13 +39,14 @@ class PortfolioRules:
 
 @dataclass(frozen=True, slots=True)
 class QuoteRules:
-    """How a quote becomes a price, and when it is too old or too wide to contradict a last trade."""
+    """What is asked for, how a quote becomes a price, and when it is too old or wide to contradict a last trade."""
 
     price_source: PriceSource
     fallback_to_snapshot: bool
     stale_after: timedelta
     stale_action: StaleAction
     wide_spread_bps: Decimal
+    data_type: MarketDataType = MarketDataType.LIVE
 
 
 @dataclass(frozen=True, slots=True)

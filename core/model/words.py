@@ -216,3 +216,4 @@ class Failure(StrEnum):
     FRACTION = "fraction"
     CONTRACT = "contract"
     PACING = "pacing"
+    CLOSED = "closed"

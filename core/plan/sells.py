@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from decimal import Decimal
 
 from core.funding import Proceeds
-from core.model import Cut, DriftLine, Side
-from core.money import ZERO, nearest_to_low
+from core.model import Cut, DriftLine, Side, SizingRules
+from core.money import ZERO, floor_to, nearest_to_low
 from core.plan.inputs import Desk, Draft
 from core.plan.notes import note_for
-from core.sizing import SellWant, size_sell
+from core.sizing import SellWant, SizedSell, size_sell
 
 
 def size_sells(drifts: Iterable[DriftLine], desk: Desk, *, rounds_up: bool) -> tuple[Draft, ...]:
@@ -37,6 +37,12 @@ def _sell(drift: DriftLine, desk: Desk, *, rounds_up: bool) -> Draft:
     )
     sized = size_sell(want, rounds_up=rounds_up, min_order_usd=rules.min_order_usd)
     cut = sized.cut if sized.quantity or sized.cut else Cut.ROUNDING
-    note = note_for(cut, sized.quantity, nearest_to_low(want.wanted / want.price, want.step), rules) if cut else ""
+    note = _note(cut, sized, want, rules) if cut else ""
     limit = desk.limit(Side.SELL, drift) if sized.quantity else None
     return Draft(drift, Side.SELL, sized.quantity, limit, cut, note, sized.rest)
+
+
+def _note(cut: Cut, sized: SizedSell, want: SellWant, rules: SizingRules) -> str:
+    if not floor_to(want.held, want.step):
+        return "not traded: fractions of a share may not be traded"
+    return note_for(cut, sized.quantity, nearest_to_low(want.wanted / want.price, want.step), rules)

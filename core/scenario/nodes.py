@@ -98,6 +98,17 @@ class Node:
             return default or ""
         return self.value.strip()
 
+    def word(self) -> str:
+        """The trimmed text whatever YAML would make of it, so that NULL is a ticker; empty where nothing stands."""
+        return self.value.strip() if isinstance(self.value, str) else self.text("")
+
+    def name(self) -> str:
+        """A word that must be there, such as a symbol."""
+        found = self.word()
+        if not found:
+            self.fault("is missing")
+        return found
+
     def number(self) -> Decimal | None:
         """The number; None when absent, when it is `.nan`, and when it is none."""
         if self.is_absent:

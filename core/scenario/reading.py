@@ -133,7 +133,7 @@ def _settings(node: Node) -> dict[str, dict[str, str]]:
 def _section(node: Node) -> dict[str, str]:
     """Keys without a value are left to their default; a list becomes text with commas."""
     return {
-        key: ", ".join(item.text() for item in value.items()) if isinstance(value.value, list) else value.text("")
+        key: ", ".join(item.name() for item in value.items()) if isinstance(value.value, list) else value.text("")
         for key, value in node.entries()
         if not value.is_absent
     }
@@ -161,7 +161,7 @@ def _portfolios(node: Node) -> list[dict[str, str]] | None:
     """The rows as they stand: what is wrong in them is for the reader of portfolios to say."""
     if node.is_absent:
         return None
-    return [{key: value.text("") for key, value in row.entries()} for row in node.items()]
+    return [{key: value.word() for key, value in row.entries()} for row in node.items()]
 
 
 def _as_csv(rows: list[dict[str, str]]) -> bytes:

@@ -90,7 +90,7 @@ def _positions(node: Node) -> tuple[SimPosition, ...]:
 def _position(node: Node) -> SimPosition:
     fields = node.fields("symbol", "quantity", "average_cost", "security_type", "currency")
     return SimPosition(
-        symbol=symbol_of(fields["symbol"].text()),
+        symbol=symbol_of(fields["symbol"].name()),
         quantity=fields["quantity"].needed(),
         average_cost=fields["average_cost"].amount(ZERO, least=ZERO),
         security_type=_security_type(fields["security_type"]),
@@ -114,7 +114,7 @@ def _open_order(node: Node) -> SimOrder:
     if filled >= quantity:
         fields["filled"].fault(f"{filled} of {quantity} is not an order that works")
     return SimOrder(
-        symbol=symbol_of(fields["symbol"].text()),
+        symbol=symbol_of(fields["symbol"].name()),
         side=fields["side"].choice(Side),
         quantity=quantity,
         filled=filled,

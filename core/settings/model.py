@@ -173,6 +173,7 @@ class Settings(BaseModel):
             stale_after=timedelta(seconds=self.limits.stale_quote_seconds),
             stale_action=StaleAction.WARN if stale is StaleAction.REFUSE and not mode.sends_orders else stale,
             wide_spread_bps=self.limits.wide_spread_bps,
+            data_type=self.ibkr.market_data_type,
         )
 
     def _sizing_rules(self) -> SizingRules:

@@ -85,7 +85,7 @@ def parse_portfolios(data: bytes, name: str, rules: PortfolioRules) -> tuple[Mod
 
 def _columns(records: Records) -> tuple[list[str], list[str]]:
     """(names of the columns, faults); no names when the rows cannot be read by them."""
-    line, cells = next(records, (0, []))
+    line, cells = next((record for record in records if any(record[1])), (0, []))
     if not cells:
         return [], [] if records.fault else ["holds no header and no rows"]
     names = [cell.lower() if cell.isascii() else cell for cell in cells]
@@ -94,9 +94,9 @@ def _columns(records: Records) -> tuple[list[str], list[str]]:
         return [], [f"line {line}: the header must be {','.join(NEEDED)}, found {found}"]
     known = [*NEEDED, *IGNORED]
     faults = [
-        f"line {line}: the column {visible(name)} is not known{did_you_mean(name, known)}"
-        for name in names
-        if name not in known
+        f"line {line}: column {number}, {visible(name)}, is not known{did_you_mean(name, known)}"
+        for number, name in enumerate(names, 1)
+        if name and name not in known
     ]
     faults += [f"line {line}: the column {name} stands twice" for name in known if names.count(name) > 1]
     missing = [name for name in NEEDED if name not in names]
@@ -118,6 +118,9 @@ def _entries(records: Records, columns: Sequence[str]) -> tuple[list[_Entry], li
         elif len(cells) < least or any(cells[len(columns) :]):
             found = visible(",".join(cells))
             faults.append(f"line {line}: {found} has {len(cells)} values for {len(columns)} columns")
+        elif nameless := [at for at, name in enumerate(columns[: len(cells)]) if cells[at] and not name]:
+            at = nameless[0]
+            faults.append(f"line {line}: {visible(cells[at])} stands in column {at + 1}, which has no name")
         else:
             entries.append(_entry(line, dict(zip(columns, cells, strict=False))))
     return entries, faults
@@ -198,9 +201,27 @@ def _sum_faults(model: ModelName, rows: Sequence[_Entry], rules: PortfolioRules)
     where = f"line {first}: {model}" if first == last else f"lines {first}-{last}: {model}"
     if abs(total - HUNDRED) > SUM_TOLERANCE:
         found = f"assets {total - cash} + CASH {cash} sum to {total}" if cash else f"the assets sum to {total}"
-        yield f"{where}: {found}, must be 100 (±{SUM_TOLERANCE})"
+        yield f"{where}: {found}, must be 100 (±{SUM_TOLERANCE}){_if_rounded(rows, HUNDRED - total)}"
     if cash < 0 and total - cash > rules.max_leverage * HUNDRED:
         yield f"{where}: assets of {total - cash} are more than max_leverage {rules.max_leverage} × 100"
+
+
+def _if_rounded(rows: Sequence[_Entry], lacking: Decimal) -> str:
+    """How to write the rows of a model whose sum is off by no more than the rounding of what is written; else empty."""
+    numbers = [row.percent for row in rows if row.percent is not None]
+    if abs(lacking) > sum((_half_of_the_last_digit(number) for number in numbers), ZERO):
+        return ""
+    largest = max(rows, key=lambda row: row.percent or ZERO)
+    whole = (largest.percent or ZERO) + lacking
+    return (
+        f"; rounded numbers may be off by so much: write more decimals,"
+        f" or let one row take the rest, such as {visible(largest.symbol)} {whole}"
+    )
+
+
+def _half_of_the_last_digit(number: Decimal) -> Decimal:
+    exponent = number.as_tuple().exponent
+    return Decimal(5).scaleb(exponent - 1) if isinstance(exponent, int) else ZERO
 
 
 def _weights(entries: Iterable[_Entry]) -> Iterator[ModelWeight]:

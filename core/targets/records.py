@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterator
 
 from core.targets.refusing import refused
@@ -59,6 +60,8 @@ class Records:
 
 def decoded(data: bytes, name: str) -> str:
     """The text of the file. Raises PortfoliosInvalid with the line when it is no UTF-8 text, or empty."""
+    if _is_utf16(data):
+        raise refused(name, [f"{name} is UTF-16 text"], "save it as CSV UTF-8 in the spreadsheet, and start again")
     if b"\0" in data:
         raise refused(name, [f"{name} line {_line_of(data, data.index(0))}: holds binary data (NUL)"])
     try:
@@ -68,6 +71,13 @@ def decoded(data: bytes, name: str) -> str:
     if not text.strip():
         raise refused(name, [f"{name} is empty"])
     return text
+
+
+def _is_utf16(data: bytes) -> bool:
+    """Whether it begins with UTF-16's byte order mark, or with ASCII in two bytes each."""
+    start = data[: 2 * len("portfolio")]
+    is_wide = len(start) > 2 and (not any(start[::2]) or not any(start[1::2]))
+    return data.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) or (is_wide and any(start))
 
 
 def _line_of(data: bytes, at: int) -> int:

@@ -225,3 +225,14 @@ def test_a_plan_above_the_turnover_limit_is_refused_by_its_figure():
     assert planned(inputs, sizing=sizing_rules(max_turnover_pct=D(20))).totals.turnover_pct == 20
     with pytest.raises(SafetyRefused, match=r"20\.00 % of NetLiq .* max_turnover_pct 19\.99"):
         planned(inputs, sizing=sizing_rules(max_turnover_pct=D("19.99")))
+
+
+def test_a_fraction_that_may_not_be_traded_says_so():
+    plan = planned(
+        case({"A": "1"}, account(held("A", "100"), held("OLD", "0.8177", "100"))),
+        trigger=trigger_rules(per_holding_band_bps=D(0)),
+    )
+    assert lines(plan)["OLD"].reason == (
+        "overweight by 81.11 bps, band 0 bps: sell down to the target; held without a target;"
+        " not traded: fractions of a share may not be traded; 0.8177 of a share stays, only whole shares can be sold"
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -138,6 +139,12 @@ async def test_a_held_symbol_is_quoted_only_where_the_broker_has_no_mark_for_it(
     targets = Targets({Symbol("VTI"): D(1)}, D(1), D(0), D(1))
     settings = made_settings({"rebalance": {"hold_symbols": "ief, rsx"}})
     assert set(await its.resolve_universe(targets, before, settings)) == {"VTI", "RSX"}
+
+
+async def test_the_kind_of_market_data_that_is_set_is_asked_for():
+    taken = await take(fake(), replace(RULES, data_type=MarketDataType.DELAYED))
+    assert taken.quotes[VTI].data_type is MarketDataType.DELAYED
+    assert taken.warnings == ("quotes are not live but delayed: BND, USD.CAD, VTI",)
 
 
 async def test_fresh_two_sided_quotes_are_asked_for_once():

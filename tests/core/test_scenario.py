@@ -178,6 +178,28 @@ def test_what_has_a_target_is_listed_though_it_has_no_quote(write):
     assert read_scenario(write(SMALL.replace("targets: {VTI: 1}", rows))).world.listed == {VTI}
 
 
+@pytest.mark.parametrize("symbol", ["NULL", "null", "~", "TRUE", "ON", "NA", "0700"])
+def test_a_symbol_is_text_whatever_yaml_makes_of_it(write, symbol):
+    text = f"""
+as_of: 2026-03-02T15:30:00-05:00
+settings: {{rebalance: {{hold_symbols: [{symbol}, RSX]}}}}
+portfolios: [{{portfolio: {symbol}, symbol: {symbol}, target_pct: 100}}]
+account:
+  id: DU1234567
+  positions: [{{symbol: {symbol}, quantity: 1, average_cost: 5}}]
+  open_orders: [{{symbol: {symbol}, side: BUY, quantity: 1}}]
+quotes: {{{symbol}: {{bid: 1}}}}
+behaviour: {{fills: {{{symbol}: {{delay_seconds: 2}}}}, faults: [{{at: "order:{symbol}", kind: pacing}}]}}
+"""
+    scenario, name = read_scenario(write(text)), symbol.upper()
+    world = scenario.world
+    assert [each.symbol for each in (*world.account.positions, *world.account.open_orders)] == [name, name]
+    assert (world.listed, set(world.quotes), set(world.fills)) == ({name}, {name}, {name})
+    assert scenario.portfolios == f"portfolio,symbol,target_pct\n{symbol},{symbol},100\n".encode()
+    assert scenario.settings["rebalance"] == {"hold_symbols": f"{symbol}, RSX"}
+    assert world.faults[0].at == f"order:{name}"
+
+
 def test_the_venue_charges_what_the_scenario_sets_aside(write):
     text = SMALL + "settings: {rebalance: {commission_per_order_usd: 1.25}}"
     assert read_scenario(write(text)).world.commission == D("1.25")

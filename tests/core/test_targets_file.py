@@ -29,6 +29,8 @@ from core.model import ModelName, ModelWeight, Symbol
 from core.money import D
 from core.targets import LOOSEST, PortfolioRules, blend, parse_portfolios, read_portfolios
 
+ROUNDED = "; rounded numbers may be off by so much: write more decimals, or let one row take the rest, such as"
+
 
 @pytest.mark.parametrize(
     "data",
@@ -133,8 +135,11 @@ def test_a_symbol_that_could_be_something_else_is_refused(symbol):
             "line 2: SMURF VTI target_pct = -5: an asset's target_pct must be >= 0 (0 says: sell it)",
         ),
         (["VTI,50", "vti,50"], "line 3: SMURF VTI target_pct = 50: VTI stands twice in SMURF, first on line 2"),
-        (["VTI,60", "BND,39.98"], "lines 2-3: SMURF: the assets sum to 99.98, must be 100 (±0.01)"),
-        (["VTI,60", "BND,40.02"], "lines 2-3: SMURF: the assets sum to 100.02, must be 100 (±0.01)"),
+        (["VTI,60", "BND,39.98"], f"lines 2-3: SMURF: the assets sum to 99.98, must be 100 (±0.01){ROUNDED} VTI 60.02"),
+        (
+            ["VTI,60", "BND,40.02"],
+            f"lines 2-3: SMURF: the assets sum to 100.02, must be 100 (±0.01){ROUNDED} VTI 59.98",
+        ),
         (["USD.CAD,100"], "line 2: SMURF USD.CAD target_pct = 100: the currency pair cannot be a target"),
         (
             ["VTI,90", "CASH,10"],
@@ -182,6 +187,35 @@ def test_a_look_alike_of_a_portfolio_is_not_taken_for_it():
     assert "line 3: \\u017fmurf" in portfolio_faults(smurf("VTI,100") + "ſmurf,BND,0\n", ONLY_SMURF)[0]
 
 
+def test_a_sum_that_rounding_explains_says_how_to_write_it():
+    (fault,) = portfolio_faults(smurf(*(f"S{number:02d},8.33" for number in range(12))), ONLY_SMURF)
+    assert fault == f"{NAME} lines 2-13: SMURF: the assets sum to 99.96, must be 100 (±0.01){ROUNDED} S00 8.37"
+    (fault,) = portfolio_faults(smurf(*(f"S{number:02d},8.32" for number in range(12))), ONLY_SMURF)
+    assert fault == f"{NAME} lines 2-13: SMURF: the assets sum to 99.84, must be 100 (±0.01)"
+
+
+@pytest.mark.parametrize("symbol", ["NA", "NULL", "TRUE", "ON", "0700", "NAN"])
+def test_a_symbol_that_looks_like_something_else_is_a_symbol(symbol):
+    assert parsed(smurf(f"{symbol},100"), ONLY_SMURF)[0].symbol == symbol
+
+
+def test_empty_columns_without_a_name_and_lines_of_separators_are_skipped():
+    text = ",,,,\nportfolio,symbol,target_pct,,\nSMURF,VTI,60,,\n,,,,\nSMURF,BND,40,,\n,,\n"
+    assert [row.line for row in parsed(text, ONLY_SMURF)] == [3, 5]
+
+
+def test_a_value_in_a_column_without_a_name_is_a_fault():
+    text = "portfolio,symbol,target_pct,,note\nSMURF,VTI,100,why,x\n"
+    assert portfolio_faults(text, ONLY_SMURF)[0] == f"{NAME} line 2: why stands in column 4, which has no name"
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_utf_16_is_refused_with_what_to_do(encoding):
+    with pytest.raises(PortfoliosInvalid, match=f"^{NAME} is UTF-16 text") as refused:
+        parse_portfolios((HEADER + SOUND).encode(encoding), NAME, portfolio_rules())
+    assert refused.value.next_step == "save it as CSV UTF-8 in the spreadsheet, and start again"
+
+
 def test_the_models_are_those_of_the_mix_whatever_their_names():
     rules = PortfolioRules({ModelName("60-40"): D("0.5"), ModelName("MY_GOLD"): D("0.5")}, False, D(1))
     rows = parsed(HEADER + "60-40,VTI,100\nmy_gold,GLD,100\n", rules)
@@ -219,10 +253,9 @@ def test_rows_of_a_model_with_mix_weight_zero_are_still_checked():
     [
         (
             "portfolio,symbol,target",
-            ["the column target is not known; did you mean target_pct?", "the column target_pct is missing"],
+            ["column 3, target, is not known; did you mean target_pct?", "the column target_pct is missing"],
         ),
-        ("portfolio,symbol,target_pct,qqqq", ["the column qqqq is not known"]),
-        ("portfolio,symbol,target_pct,", ["the column (empty) is not known"]),
+        ("portfolio,symbol,target_pct,qqqq", ["column 4, qqqq, is not known"]),
         ("portfolio,symbol,symbol,target_pct", ["the column symbol stands twice"]),
         ("portfolio,symbol,target_pct,note,note", ["the column note stands twice"]),
         ("SMURF,VTI,100", ["the header must be portfolio,symbol,target_pct, found SMURF,VTI,100"]),
@@ -258,7 +291,6 @@ def test_all_faults_are_told_at_once_in_a_message_that_counts_them():
         (b"\xef\xbb\xbf \n\n", "is empty"),
         (b"# only\n# comments\n", "holds no header and no rows"),
         (b"portfolio,symbol\n\0", "line 2: holds binary data (NUL)"),
-        ((HEADER + SOUND).encode("utf-16"), "line 1: holds binary data (NUL)"),
         (HEADER.encode() + b"SMURF,V\xff,1\n", "line 2: is not UTF-8 text"),
         (b"portfolio,symbol,target_pct\n#" + b"x" * 10_000, "line 2: is longer than 10000 characters"),
         (

@@ -66,6 +66,25 @@ def one_line(ended: Ended) -> str:
     return line
 
 
+def test_plan_asks_for_the_market_data_that_the_settings_name(rebalance):
+    ended = rebalance("plan", *FAKE, "--set", "ibkr.market_data_type=delayed")
+    assert ended.code == 0
+    assert "warning: quotes are not live but delayed: BND, GLD" in ended.err
+
+
+def test_go_removes_a_link_to_nowhere_and_says_so(rebalance, folder):
+    (folder / "KILL_SWITCH").symlink_to(folder / "nowhere")
+    assert rebalance("go", "--ini", "settings.ini").out.startswith("removed: ")
+    assert not (folder / "KILL_SWITCH").is_symlink()
+    assert rebalance("go", "--ini", "settings.ini").out.startswith("not there: ")
+
+
+def test_a_class_of_shares_that_is_written_otherwise_at_the_broker_is_named(rebalance, folder):
+    text = (folder / "portfolios.csv").read_text()
+    (folder / "portfolios.csv").write_text(text.replace("GLTR,GLD", "GLTR,BRK.B"))
+    assert "BRK.B is unknown (IBKR writes BRK B)" in one_line(rebalance("plan", *FAKE))
+
+
 def test_check_prints_each_model_beside_the_blend(rebalance):
     ended = rebalance("check", *FILES)
     assert (ended.code, ended.err) == (0, "")
@@ -114,7 +133,7 @@ def test_plan_as_json_says_all_that_the_table_says_and_more(rebalance):
     assert vti["current"] - vti["target"] == pytest.approx(vti["drift_bps"] / 10_000)
     assert vti["worst_price"] <= vti["limit_price"]
     assert (vea["side"], vea["quantity"], vea["limit_price"], vea["worst_price"]) == (None, 0, None, None)
-    assert (document["fx"]["quantity"], document["fx"]["limit_price"]) == (41925, None)
+    assert (document["fx"]["quantity"], document["fx"]["limit_price"]) == (41927, None)
     assert document["totals"]["sells"] == sum(line["dollars"] for line in lines.values() if line["side"] == "SELL")
     assert [held["symbol"] for held in document["outside"]] == ["MSFT"]
 
