@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from core.errors import MarketDataMissing
-from core.funding import FX_TICK, affordable, fx_market
+from core.funding import FX_TICK, FxMarket, affordable, fx_market
 from core.model import CAD, USD_CAD, Order, OrderType, Plan, Side, Stage
 from core.money import ZERO, floor_to
 from core.plan import PlanInputs
@@ -31,10 +31,7 @@ async def convert_currency(run: Run, plan: Plan, now: PlanInputs) -> None:
         run.warn(f"nothing was converted: {now.fx_closed}")
         run.unsent[USD_CAD] = now.fx_closed
         return
-    rules = run.rules
-    market = fx_market(
-        now.quotes.get(USD_CAD), rules.funding, rules.quotes, run.broker.now(), sends_orders=run.mode.sends_orders
-    )
+    market = market_now(run, now)
     if market.worst is None:
         raise MarketDataMissing(f"USD.CAD: {market.why_not}", next_step="run again when USD.CAD is quoted")
     quantity = affordable(plan.fx.quantity, now.snapshot.cash.get(CAD, ZERO), market)
@@ -44,6 +41,14 @@ async def convert_currency(run: Run, plan: Plan, now: PlanInputs) -> None:
         run.warn(f"USD.CAD: {less}")
     if quantity:
         await send(run, Stage.FX, [conversion(run, plan, quantity, market.worst)])
+
+
+def market_now(run: Run, now: PlanInputs) -> FxMarket:
+    """The market of USD.CAD as it was observed."""
+    rules = run.rules
+    return fx_market(
+        now.quotes.get(USD_CAD), rules.funding, rules.quotes, run.broker.now(), sends_orders=run.mode.sends_orders
+    )
 
 
 def conversion(run: Run, plan: Plan, quantity: Decimal, worst_rate: Decimal) -> Order:

@@ -6,11 +6,12 @@ from dataclasses import replace
 
 from core.execution import ask_beforehand, check_together, refuse_for_good, refuse_for_money
 from core.execution.preflight import LOOK_AT_MONEY, Answers, MarginLeft
-from core.model import USD_CAD, Order, Plan, Stage
+from core.funding import affordable
+from core.model import CAD, USD_CAD, Order, Plan, Stage
 from core.money import ZERO
 from core.plan import PlanInputs
 from core.wording import counted
-from tasks.fx import conversion
+from tasks.fx import conversion, market_now
 from tasks.run import Run
 from tasks.stage import order_of
 from tasks.step import reading_step
@@ -57,12 +58,18 @@ def waits_for_money(plan: Plan) -> bool:
 
 
 def _orders(run: Run, plan: Plan, now: PlanInputs) -> list[Order]:
-    """The first order of every line, as the plan has it."""
-    fx, currency = plan.fx, []
-    if fx and fx.quantity and fx.worst_rate is not None and not now.fx_closed:
-        currency.append(conversion(run, plan, fx.quantity, fx.worst_rate))
+    """The first order of every line, as it would be sent at the prices of the plan."""
     sells = [order_of(run, plan, Stage.SELL, line) for line in plan.sells]
-    return [*currency, *sells, *(order_of(run, plan, Stage.BUY, line) for line in plan.buys)]
+    return [*_conversion(run, plan, now), *sells, *(order_of(run, plan, Stage.BUY, line) for line in plan.buys)]
+
+
+def _conversion(run: Run, plan: Plan, now: PlanInputs) -> tuple[Order, ...]:
+    """The conversion, for no more than the CAD cash pays for; none where nothing would be sent."""
+    market = market_now(run, now)
+    if plan.fx is None or now.fx_closed or market.worst is None:
+        return ()
+    quantity = affordable(plan.fx.quantity, now.snapshot.cash.get(CAD, ZERO), market)
+    return (conversion(run, plan, quantity, market.worst),) if quantity else ()
 
 
 def _without(run: Run, plan: Plan, answers: Answers) -> Plan:
