@@ -71,6 +71,20 @@ def closed_reason(contract: Contract, now: datetime) -> str | None:
     return f"{contract.symbol}: {reason}" if reason else None
 
 
+def session_end(contract: Contract, now: datetime) -> datetime | None:
+    """When the regular session that `now` (aware) is in ends for `contract`, in UTC; None when it may not trade now.
+
+    The earlier of the broker's hours and the exchange's calendar counts.
+    """
+    if closed_reason(contract, now):
+        return None
+    moment = now.astimezone(UTC)
+    hours = _read_hours(contract.liquid_hours, contract.time_zone)
+    session = _exchange_session(now.astimezone(NEW_YORK).date())
+    ends = [end for start, end in (*hours.sessions, *([session] if session else [])) if start <= moment < end]
+    return min(ends)
+
+
 def fx_closed_reason(now: datetime) -> str | None:
     """Why no currency order is sent at `now` (aware); None in FX hours.
 

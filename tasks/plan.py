@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from core.errors import MarketClosed
-from core.execution import respect_foreign
-from core.hours import fx_closed_reason, in_blackout
+from core.execution import longest_trading, respect_foreign
+from core.hours import NEW_YORK, fx_closed_reason, in_blackout, session_end
 from core.model import AccountSnapshot, ForeignOrders, Plan
 from core.plan import PlanInputs, make_plan
-from core.wording import counted
+from core.wording import age_text, counted
 from tasks.run import Run
 from tasks.step import step
 
@@ -42,8 +44,32 @@ def check_foreign_orders(run: Run, plan: Plan, snapshot: AccountSnapshot) -> Non
 def check_hours(run: Run, plan: Plan) -> None:
     """Refuse, or warn, when a market of the plan is closed; warn of the blackout where no stage will start anyway."""
     run.check_markets(plan.contracts[line.symbol] for line in (*plan.sells, *plan.buys))
+    check_close(run, plan)
     if not run.mode.sends_orders:
         check_blackout(run)
+
+
+def check_close(run: Run, plan: Plan) -> None:
+    """Refuse, or warn, when the regular session of a traded symbol may end before the stages do.
+
+    Sells that fill and buys that die at the bell would leave the money in cash overnight.
+    """
+    if not run.settings.rebalance.prefer_rth:
+        return
+    now, longest = run.broker.now(), longest_trading(plan, run.settings.execution_rules())
+    margin = timedelta(minutes=float(run.settings.execution.close_margin_minutes))
+    ends = {line.symbol: session_end(plan.contracts[line.symbol], now) for line in (*plan.sells, *plan.buys)}
+    early = {symbol: end for symbol, end in ends.items() if end is not None and end - now < longest + margin}
+    if early:
+        end = min(early.values())
+        run.refuse_or_warn(
+            MarketClosed(
+                f"the session ends at {end.astimezone(NEW_YORK):%H:%M} New York, in {age_text(end - now)}, for "
+                f"{', '.join(early)}; the stages may take {age_text(longest)}, and {age_text(margin)} are to be left",
+                next_step="run again in a longer session, or lower [execution] order_timeout_seconds, "
+                "reprice_attempts or close_margin_minutes",
+            )
+        )
 
 
 def check_blackout(run: Run) -> None:

@@ -229,6 +229,9 @@ class ExecutionSection(Section):
     preflight: Switch = Field(
         default=True, description="ask the broker what it would say to every line before the first order"
     )
+    close_margin_minutes: Number = Field(
+        Decimal(5), ge=0, description="no start when the session ends sooner than all time-outs of the stages plus this"
+    )
     foreign_orders: Annotated[ForeignOrders, OneOf(tuple(ForeignOrders))] = Field(
         ForeignOrders.REFUSE, description="what somebody else's working orders in a symbol of the plan do"
     )

@@ -10,7 +10,7 @@ from builders import contract
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.hours import closed_reason, fx_closed_reason, in_blackout
+from core.hours import closed_reason, fx_closed_reason, in_blackout, session_end
 
 NEW_YORK = ZoneInfo("America/New_York")
 WEEK = (
@@ -45,6 +45,22 @@ def reason(text, moment, **more):
 )
 def test_a_week_with_a_holiday_and_an_early_close(moment, is_open):
     assert (reason(WEEK, moment) is None) is is_open
+
+
+@pytest.mark.parametrize(
+    ("moment", "text", "end"),
+    [
+        ("2026-11-23 15:59:59", WEEK, "2026-11-23 16:00"),
+        ("2026-11-27 09:30:00", WEEK, "2026-11-27 13:00"),  # early close
+        ("2026-11-27 09:30:00", "20261127:0930-1600", "2026-11-27 13:00"),  # the broker does not know of it
+        ("2026-11-23 10:00:00", "20261123:0930-1500", "2026-11-23 15:00"),  # the broker knows better
+        ("2026-11-23 16:00:00", WEEK, None),
+        ("2026-11-26 12:00:00", WEEK, None),
+        ("2026-11-23 12:00:00", "nonsense", None),
+    ],
+)
+def test_a_session_ends_when_the_first_of_broker_and_calendar_says(moment, text, end):
+    assert session_end(contract(liquid_hours=text), at(moment)) == (end and at(end))
 
 
 def test_a_closed_market_says_todays_hours_and_when_it_opens():

@@ -88,6 +88,7 @@ DEFAULTS = {
     "execution.absent_confirm_seconds": 60.0,
     "execution.shutdown_seconds": 30.0,
     "execution.preflight": True,
+    "execution.close_margin_minutes": Decimal(5),
     "execution.foreign_orders": ForeignOrders.REFUSE,
     "execution.blackout": ("00:10-01:50",),
     "safety.paper_only": True,

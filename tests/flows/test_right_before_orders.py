@@ -91,8 +91,17 @@ async def test_a_market_that_closed_while_the_plan_waited_gets_no_order_in_regul
     assert bool(rehearsal.sent()) is (code is ExitCode.DONE)
 
 
+class Late(FakeIB):
+    """A broker whose news of a working order comes an hour late."""
+
+    async def next_event(self, timeout_seconds):
+        if self.exchange.working():
+            await self.sleep(HOUR)
+        return await super().next_event(timeout_seconds)
+
+
 async def test_a_market_that_closes_between_two_orders_gets_no_more(tmp_path):
-    rehearsal = rehearse(tmp_path, changes=NEVER_FILLED, settings={"execution": {"order_timeout_seconds": str(HOUR)}})
+    rehearsal = rehearse(tmp_path, changes=NEVER_FILLED, kind=Late)
     outcome = await rehearsal.run()
     assert [order.side for order in rehearsal.sent()] == [Side.SELL]
     assert ExitCode.MARKET_CLOSED in [error.exit_code for error in outcome.errors]
