@@ -249,6 +249,16 @@ def no_order_is_called_unknown_that_the_broker_could_tell_of(played: Played) -> 
         assert never_arrived or times >= played.settings.ibkr.read_attempts, f"the line was cut {times} times only"
 
 
+def the_broker_is_called_silent_on_an_order_only_where_it_said_nothing(played: Played) -> None:
+    """An order that reached the exchange was acknowledged, and what it said of one that it refused was heard."""
+    text = " ".join((played.outcome.reason, *map(str, played.outcome.errors), *played.outcome.warnings))
+    cut = any(fault.kind is FaultKind.DISCONNECT for fault in played.venue.world.faults)
+    heard_of = [
+        ticket.terms.order_ref for ticket in ours(played) if f"silent on order {ticket.terms.order_ref}" in text
+    ]
+    assert cut or not heard_of, f"called silent, though it spoke: {heard_of}"
+
+
 def no_short_position_comes_about(played: Played) -> None:
     short = {symbol: held.quantity for symbol, held in played.venue.books.positions.items() if held.quantity < 0}
     assert set(short) <= {held.symbol for held in played.venue.world.account.positions if held.quantity < 0}, short
@@ -299,6 +309,7 @@ CHECKS: tuple[Check, ...] = (
     a_mode_that_sends_no_orders_changes_nothing,
     a_no_or_no_answer_ends_the_run_with_its_own_code,
     no_order_is_called_unknown_that_the_broker_could_tell_of,
+    the_broker_is_called_silent_on_an_order_only_where_it_said_nothing,
     no_short_position_comes_about,
     no_usd_are_borrowed_without_margin,
     no_cad_are_overdrawn,

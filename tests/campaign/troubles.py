@@ -28,7 +28,7 @@ from core.sim.world import (
 
 BEFORE_STAGES = (Point.BEFORE_FX, Point.BEFORE_SELLS, Point.BEFORE_BUYS)
 READS = (Point.CONNECT, Point.SNAPSHOT, Point.QUOTES)
-REJECTIONS = (103, 110, 200, 201, 201, 201, 321, 10243, 100)
+REJECTIONS = (103, 110, 200, 201, 201, 201, 321, 10243, 100, 163, 354, 383, 451, 10329)
 SUNDAY = datetime.fromisoformat("2026-03-01T12:00:00-05:00")
 LAST_MINUTE = datetime.fromisoformat("2026-03-02T15:59:00-05:00")
 BLACKOUT = datetime.fromisoformat("2026-03-03T00:30:00-05:00")
@@ -148,6 +148,8 @@ def fills_gone_wrong(plot: Plot) -> None:
             FillScript(fill_fraction=chance.number("0.5", "0.99", 2), delay_seconds=D(chance.whole(0, 40))),
             FillScript(delay_seconds=D(chance.one_of(3, 29, 31, 119, 120, 121, 9000))),
             FillScript(is_lost=True),
+            FillScript(what_if_reject=chance.one_of(*REJECTIONS)),
+            FillScript(what_if_silent=True),
         )
     plot.world(fills=fills)
 
@@ -182,6 +184,18 @@ def other_hands(plot: Plot) -> None:
         Change(at, positions=(_another(plot),)),
     )
     plot.world(changes=(*plot.scenario.world.changes, *([change] * chance.one_of(1, 1, 3))))
+
+
+def a_market_in_motion(plot: Plot) -> None:
+    """Prices and the rate move before each stage, some of them far."""
+    chance, changes = plot.chance, []
+    for at in (Point.APPROVAL, *BEFORE_STAGES):
+        moved = {
+            symbol: _moved(plot.scenario.world.quotes[symbol], chance.number("0.9", "1.1"))
+            for symbol in chance.some(plot.symbols, chance.whole(0, 4))
+        }
+        changes.append(Change(at, quotes=moved))
+    plot.world(changes=(*plot.scenario.world.changes, *changes[chance.whole(0, 1) :]))
 
 
 def _moved(quote: SimQuote, factor: Decimal) -> SimQuote:
@@ -271,6 +285,7 @@ TROUBLES: tuple[Trouble, ...] = (
     *[fills_gone_wrong] * 7,
     *[fault] * 4,
     *[other_hands] * 4,
+    *[a_market_in_motion] * 3,
     *[spoilt_quotes] * 2,
     *[no_script] * 2,
     *[better_prices] * 2,
