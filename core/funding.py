@@ -169,6 +169,13 @@ def affordable(quantity: Decimal, cad_cash: Decimal, market: FxMarket) -> Decima
     return min(quantity, floor_to(cad_cash / market.worst, WHOLE_DOLLAR))
 
 
+def fx_limit(market: FxMarket, rules: FundingRules) -> Decimal | None:
+    """The limit of a conversion: the worst rate down to the price step of the venue; None for MKT or without a rate."""
+    if rules.order_type is not OrderType.LMT or market.worst is None:
+        return None
+    return floor_to(market.worst, FX_TICK)
+
+
 def convert(need: FxNeed, market: FxMarket, closed: str | None, rules: FundingRules) -> FxLeg:
     """The conversion that covers the shortfall, or one of quantity 0 that says why there is none.
 
@@ -195,7 +202,7 @@ def convert(need: FxNeed, market: FxMarket, closed: str | None, rules: FundingRu
     return FxLeg(
         quantity=quantity,
         order_type=rules.order_type,
-        limit_price=floor_to(market.worst, FX_TICK) if rules.order_type is OrderType.LMT else None,
+        limit_price=fx_limit(market, rules),
         worst_rate=market.worst,
         planning_rate=market.planning,
         cad_needed=quantity * market.planning,

@@ -7,9 +7,10 @@ from dataclasses import replace
 from core.funding import spendable
 from core.model import Plan, Stage
 from core.plan import PlanInputs, resize_buys
+from core.plan.changes import dear_buys
 from tasks.preflight import ask_about_buys, waits_for_money
 from tasks.run import Run
-from tasks.stage import attempts_at, order_of, send
+from tasks.stage import attempts_at, leave_out, order_of, send
 from tasks.step import step
 
 
@@ -17,8 +18,10 @@ from tasks.step import step
 async def size_buys(run: Run, plan: Plan, now: PlanInputs) -> Plan:
     """The plan with its buys by actual cash, actual fills and fresh limits; never more of a line than was approved.
 
+    Those whose price has gone are left out, and their money is there for the others.
     The cash of its valuation is the actual one.
     """
+    plan = leave_out(run, plan, dear_buys(plan, now, run.rules, run.settings.approval.max_price_move_bps))
     sized = {line.symbol: line for line in resize_buys(plan, now, run.rules)}
     for approved in plan.buys:
         line = sized[approved.symbol]

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
-from core.errors import MarketDataMissing
-from core.funding import FX_TICK, FxMarket, affordable, fx_market
-from core.model import CAD, USD_CAD, Order, OrderType, Plan, Side, Stage
-from core.money import ZERO, floor_to
+from core.errors import MarketDataMissing, PlanKeptChanging
+from core.funding import FxMarket, affordable, fx_limit
+from core.model import CAD, USD_CAD, FxLeg, Order, Plan, Side, Stage
+from core.money import ZERO
 from core.plan import PlanInputs
+from core.plan.changes import worse_than_approved
+from core.plan.inputs import fx_market_of
 from core.refs import order_ref
+from tasks.quotes import take_quotes
 from tasks.run import Run
 from tasks.stage import begin, send
 from tasks.step import step
@@ -17,9 +21,10 @@ from tasks.step import step
 
 @step("Convert CAD to USD")
 async def convert_currency(run: Run, plan: Plan, now: PlanInputs) -> None:
-    """Buy the plan's USD.CAD, at most what the CAD cash pays for at the fresh worst rate; go on with what fills.
+    """Buy the plan's USD.CAD, at most what the CAD cash pays for at the worst rate of this moment.
 
-    Raises what `begin` and `send` raise, and MarketDataMissing without a rate.
+    A rate that has become worse than the approved one by more than an approval bears is not traded at: the run goes
+    on with the USD that are there. Raises what `begin` and `send` raise, and MarketDataMissing without a rate.
     """
     if plan.fx is None:
         return
@@ -31,29 +36,33 @@ async def convert_currency(run: Run, plan: Plan, now: PlanInputs) -> None:
         run.warn(f"nothing was converted: {now.fx_closed}")
         run.unsent[USD_CAD] = now.fx_closed
         return
-    market = market_now(run, now)
+    fresh = replace(now, quotes=await take_quotes(run, {USD_CAD: plan.contracts[USD_CAD]}), now=run.broker.now())
+    market = fx_market_of(fresh, run.rules)
     if market.worst is None:
         raise MarketDataMissing(f"USD.CAD: {market.why_not}", next_step="run again when USD.CAD is quoted")
-    quantity = affordable(plan.fx.quantity, now.snapshot.cash.get(CAD, ZERO), market)
-    if quantity < plan.fx.quantity:
-        less = f"{quantity:,f} of {plan.fx.quantity:,f} USD, for the rate is now {market.worst:f} at worst"
+    quantity = _quantity(run, plan.fx, market, now.snapshot.cash.get(CAD, ZERO))
+    if quantity:
+        await send(run, Stage.FX, [conversion(run, plan, quantity, market)])
+
+
+def _quantity(run: Run, leg: FxLeg, market: FxMarket, cad_cash: Decimal) -> Decimal:
+    """USD to buy now; whatever is less than was approved is said."""
+    worst, was = market.worst or ZERO, leg.worst_rate or ZERO
+    gone = worse_than_approved(Side.BUY, was, worst, run.settings.approval.max_price_move_bps)
+    if gone:
+        run.unsent[USD_CAD] = gone
+        run.fail(PlanKeptChanging(f"USD.CAD: nothing was converted: {gone}", next_step="run again for a new plan"))
+        return ZERO
+    quantity = affordable(leg.quantity, cad_cash, market)
+    if quantity < leg.quantity:
+        less = f"{quantity:,f} of {leg.quantity:,f} USD, for the rate is now {worst:f} at worst"
         (run.reduced if quantity else run.unsent)[USD_CAD] = less
         run.warn(f"USD.CAD: {less}")
-    if quantity:
-        await send(run, Stage.FX, [conversion(run, plan, quantity, market.worst)])
+    return quantity
 
 
-def market_now(run: Run, now: PlanInputs) -> FxMarket:
-    """The market of USD.CAD as it was observed."""
-    rules = run.rules
-    return fx_market(
-        now.quotes.get(USD_CAD), rules.funding, rules.quotes, run.broker.now(), sends_orders=run.mode.sends_orders
-    )
-
-
-def conversion(run: Run, plan: Plan, quantity: Decimal, worst_rate: Decimal) -> Order:
+def conversion(run: Run, plan: Plan, quantity: Decimal, market: FxMarket) -> Order:
     """The order for so many USD, whose limit where it has one is the worst rate."""
-    order_type = run.rules.funding.order_type
     return Order(
         ref=order_ref(run.id, Stage.FX, 1, 1),
         account_id=plan.account_id,
@@ -63,8 +72,8 @@ def conversion(run: Run, plan: Plan, quantity: Decimal, worst_rate: Decimal) -> 
         attempt=1,
         side=Side.BUY,
         quantity=quantity,
-        order_type=order_type,
-        limit_price=floor_to(worst_rate, FX_TICK) if order_type is OrderType.LMT else None,
+        order_type=run.rules.funding.order_type,
+        limit_price=fx_limit(market, run.rules.funding),
         outside_rth=not run.settings.rebalance.prefer_rth,
-        mid=None if plan.fx is None else plan.fx.mid,
+        mid=market.mid,
     )

@@ -10,8 +10,9 @@ from core.funding import affordable
 from core.model import CAD, USD_CAD, Order, Plan, Stage
 from core.money import ZERO
 from core.plan import PlanInputs
+from core.plan.inputs import fx_market_of
 from core.wording import counted
-from tasks.fx import conversion, market_now
+from tasks.fx import conversion
 from tasks.run import Run
 from tasks.stage import order_of
 from tasks.step import reading_step
@@ -65,11 +66,11 @@ def _orders(run: Run, plan: Plan, now: PlanInputs) -> list[Order]:
 
 def _conversion(run: Run, plan: Plan, now: PlanInputs) -> tuple[Order, ...]:
     """The conversion, for no more than the CAD cash pays for; none where nothing would be sent."""
-    market = market_now(run, now)
-    if plan.fx is None or now.fx_closed or market.worst is None:
+    if plan.fx is None or now.fx_closed:
         return ()
+    market = fx_market_of(now, run.rules)
     quantity = affordable(plan.fx.quantity, now.snapshot.cash.get(CAD, ZERO), market)
-    return (conversion(run, plan, quantity, market.worst),) if quantity else ()
+    return (conversion(run, plan, quantity, market),) if quantity else ()
 
 
 def _without(run: Run, plan: Plan, answers: Answers) -> Plan:

@@ -5,23 +5,25 @@ from __future__ import annotations
 from dataclasses import replace
 
 from core.limits import limit_for
-from core.model import Plan, Side, Stage, TradeLine
+from core.model import Plan, Side, Stage
+from core.plan.changes import out_of_reach
 from tasks.quotes import take_quotes
 from tasks.run import Run
-from tasks.stage import attempts_at, order_of, pricing, send
+from tasks.stage import attempts_at, leave_out, order_of, pricing, send
 from tasks.step import step
 
 
 @step("Price the sells")
 async def price_sells(run: Run, plan: Plan) -> Plan:
-    """The plan with limits for its sells from fresh quotes. Raises MarketDataMissing."""
+    """The plan with limits for its sells from fresh quotes, less those out of reach. Raises MarketDataMissing."""
     quotes = await take_quotes(run, {line.symbol: plan.contracts[line.symbol] for line in plan.sells})
-
-    def priced(line: TradeLine) -> TradeLine:
-        contract = plan.contracts[line.symbol]
-        return replace(line, limit=limit_for(Side.SELL, contract, quotes[line.symbol], line.price, pricing(run)))
-
-    return replace(plan, lines=tuple(priced(line) if line.side is Side.SELL else line for line in plan.lines))
+    limits = {
+        line.symbol: limit_for(Side.SELL, plan.contracts[line.symbol], quotes[line.symbol], line.price, pricing(run))
+        for line in plan.sells
+    }
+    kept = leave_out(run, plan, out_of_reach(plan.sells, limits, run.settings.approval.max_price_move_bps))
+    priced = {line.symbol: replace(line, limit=limits[line.symbol]) for line in kept.sells}
+    return replace(kept, lines=tuple(priced.get(line.symbol, line) for line in kept.lines))
 
 
 @step("Sell")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
-from core.errors import KillSwitchOn
+from core.errors import KillSwitchOn, PlanKeptChanging
 from core.execution import Attempts
 from core.limits import Pricing
-from core.model import Limit, Order, OrderRecord, Plan, Side, Stage, TradeLine
+from core.model import Limit, Order, OrderRecord, Plan, Side, Stage, Symbol, TradeLine
+from core.plan.changes import without_lines
 from core.refs import order_ref
 from core.wording import counted
 from tasks.plan import check_blackout
@@ -69,6 +70,20 @@ def pricing(run: Run) -> Pricing:
     return Pricing(run.rules.limits, run.rules.quotes, run.broker.now(), run.mode.sends_orders)
 
 
+def leave_out(run: Run, plan: Plan, reasons: Mapping[Symbol, str]) -> Plan:
+    """The plan without the lines that may not be sent for these reasons; the run goes on, and ends with exit 34."""
+    for line in plan.lines:
+        if line.symbol in reasons:
+            run.unsent[line.symbol] = reasons[line.symbol]
+            run.fail(
+                PlanKeptChanging(
+                    f"{line.side} {line.quantity:,f} {line.symbol} was not sent: {reasons[line.symbol]}",
+                    next_step="run again for a new plan",
+                )
+            )
+    return without_lines(plan, reasons)
+
+
 def order_of(run: Run, plan: Plan, stage: Stage, line: TradeLine) -> Order:
     """The first order of a line, at the line's limit."""
     limit = _priced(line)
@@ -102,15 +117,13 @@ def attempts_at(run: Run, lines: Sequence[TradeLine], money: Decimal | None = No
 async def _tried_again(run: Run, attempts: Attempts, record: OrderRecord) -> Order:
     """The confirmed-cancelled rest of an order as a new one, at a fresh price. Raises what `next_order` raises."""
     contract, rest = record.order.contract, record.order.quantity - record.filled
-    quotes = await take_quotes(run, {contract.symbol: contract})
-    order = attempts.next_order(record, quotes[contract.symbol], pricing(run), run.journal.orders(run.id))
+    symbol = contract.symbol
+    quotes = await take_quotes(run, {symbol: contract})
+    order = attempts.next_order(record, quotes[symbol], pricing(run), run.journal.orders(run.id))
     if order.quantity < rest:
-        less = (
-            f"{order.quantity:,f} of the rest of {rest:,f} are tried again, for the commission of another order comes"
-            " out of what is left"
-        )
-        run.reduced[contract.symbol] = less
-        run.warn(f"{contract.symbol}: {less}")
+        less = f"only {order.quantity:,f} of the last {rest:,f} are tried again: another commission had to be paid"
+        run.reduced[symbol] = less
+        run.warn(f"{symbol}: {less}")
     return order
 
 

@@ -45,9 +45,9 @@ class Attempts:
             limit = _no_dearer(limit, sized)
             price = limit.worst_price if limit.limit_price is None else limit.limit_price
             quantity = self._paid_for(quantity, price, ended, tuple(records))
-        elif worse := worse_than_approved(Side.SELL, sized, limit, self.max_move_bps):
+        elif worse := worse_than_approved(Side.SELL, sized.worst_price, limit.worst_price, self.max_move_bps):
             raise PlanKeptChanging(
-                f"{line.symbol}: the rest of {quantity:,f} is not sold, it {worse}",
+                f"{line.symbol}: the rest of {quantity:,f} is not sold: {worse}",
                 next_step="run again for a new plan",
             )
         attempt = order.attempt + 1

@@ -61,7 +61,7 @@ def wish_list(drifts: Iterable[DriftLine], desk: Desk, approved: Mapping[Symbol,
         if cut:
             dropped.append(Draft(drift, Side.BUY, cut=cut, note=note_for(cut, ZERO, shares, desk.sizing)))
         else:
-            limit = desk.limit(Side.BUY, drift)
+            limit = desk.limit(Side.BUY, drift.symbol, drift.price)
             want = BuyWant(drift.symbol, drift.wanted, drift.price.value, limit.worst_price, step, most)
             wishes.append(Wish(drift, limit, shares, want))
     return WishList(tuple(wishes), tuple(dropped))

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import replace
 from decimal import Decimal
 
-from core.model import AccountSnapshot, Limit, Plan, PlanRules, Side, Symbol
+from core.errors import MarketDataMissing
+from core.model import USD_CAD, AccountSnapshot, Limit, Plan, PlanRules, Side, Symbol, TradeLine
 from core.money import BPS, ZERO, plain
-from core.plan.inputs import PlanInputs
+from core.plan.inputs import PlanInputs, desk_for, fx_market_of
 from core.quotes import price_of
 from core.wording import price_text
 
@@ -29,26 +33,73 @@ def account_changes(before: AccountSnapshot, now: AccountSnapshot) -> tuple[str,
 
 
 def price_moves(plan: Plan, fresh: PlanInputs, rules: PlanRules, most_bps: Decimal) -> tuple[str, ...]:
-    """The traded symbols whose price moved more than `most_bps` from the plan's, or that have none now, in words."""
+    """What moved more than `most_bps` from the plan's price, or has none now, in words.
+
+    That is a traded symbol, or the rate of a planned conversion.
+    """
     moves = []
     for line in (*plan.sells, *plan.buys):
         price = price_of(fresh.quotes[line.symbol], rules.quotes, fresh.now)
-        if price is None:
-            moves.append(f"{line.symbol}: no price now")
-        elif abs(price.value - line.price.value) * BPS > most_bps * line.price.value:
-            moves.append(f"{line.symbol}: {price_text(line.price.value)} then, {price_text(price.value)} now")
-    return tuple(moves)
+        moves.append(_move(line.symbol, line.price.value, price.value if price else None, most_bps))
+    if plan.fx and plan.fx.quantity and plan.fx.mid:
+        market = fx_market_of(fresh, rules)
+        moves.append(_move(USD_CAD, plan.fx.mid, market.mid, most_bps))
+    return tuple(filter(None, moves))
 
 
-def worse_than_approved(side: Side, approved: Limit, fresh: Limit, most_bps: Decimal) -> str | None:
-    """What `fresh` costs more than `most_bps` beyond the worst price that was approved, in words; None within it."""
-    was, now = approved.worst_price, fresh.worst_price
+def _move(symbol: Symbol, was: Decimal, now: Decimal | None, most_bps: Decimal) -> str:
+    """The move in words, empty within `most_bps`."""
+    if now is None:
+        return f"{symbol}: no price now"
+    if abs(now - was) * BPS <= most_bps * was:
+        return ""
+    return f"{symbol}: {price_text(was)} then, {price_text(now)} now"
+
+
+def worse_than_approved(side: Side, was: Decimal, now: Decimal, most_bps: Decimal) -> str:
+    """How far the worst price `now` lies beyond `was`, the approved one, in words; empty within `most_bps` of it."""
     loss = now - was if side is Side.BUY else was - now
     if loss * BPS <= most_bps * was:
-        return None
+        return ""
     return (
-        f"would now go at {price_text(now)} at worst, {loss * BPS / was:.0f} bps beyond the {price_text(was)} of the"
-        f" approval (at most {plain(most_bps)})"
+        f"it would now go at {price_text(now)} at worst, {loss * BPS / was:.0f} bps beyond the {price_text(was)}"
+        f" that was approved (at most {plain(most_bps)})"
+    )
+
+
+def out_of_reach(lines: Iterable[TradeLine], fresh: Mapping[Symbol, Limit], most_bps: Decimal) -> Mapping[Symbol, str]:
+    """The lines that may not be sent at their fresh limits, each with the reason."""
+    found = {}
+    for line in lines:
+        limit = fresh.get(line.symbol)
+        if line.side and line.limit and limit:
+            found[line.symbol] = worse_than_approved(line.side, line.limit.worst_price, limit.worst_price, most_bps)
+    return {symbol: why for symbol, why in found.items() if why}
+
+
+def dear_buys(plan: Plan, fresh: PlanInputs, rules: PlanRules, most_bps: Decimal) -> Mapping[Symbol, str]:
+    """The approved buys that are out of reach at the limits of now, each with the reason.
+
+    One without a usable market has no limit here: whether it is still wanted is for the sizing to say.
+    """
+    desk = desk_for(fresh, rules)
+    limits = {}
+    for line in plan.buys:
+        with suppress(MarketDataMissing):
+            limits[line.symbol] = desk.limit(Side.BUY, line.symbol, line.price)
+    return out_of_reach(plan.buys, limits, most_bps)
+
+
+def without_lines(plan: Plan, reasons: Mapping[Symbol, str]) -> Plan:
+    """The plan in which these symbols do not trade, for these reasons."""
+    return replace(plan, lines=tuple(_untraded(line, reasons.get(line.symbol)) for line in plan.lines))
+
+
+def _untraded(line: TradeLine, reason: str | None) -> TradeLine:
+    if reason is None:
+        return line
+    return replace(
+        line, side=None, quantity=ZERO, dollars=ZERO, limit=None, projected_drift_bps=line.drift_bps, reason=reason
     )
 
 

@@ -18,7 +18,6 @@ from core.funding import (
     budget_for,
     convert,
     convertible,
-    fx_market,
     room,
 )
 from core.model import (
@@ -38,7 +37,7 @@ from core.model import (
 from core.money import ZERO
 from core.plan.buys import WishList, size_wishes, wish_list
 from core.plan.digest import Bond, plan_hash
-from core.plan.inputs import Desk, Draft, PlanInputs, desk_for, quote_warnings, refuse_unfit_quotes
+from core.plan.inputs import Desk, Draft, PlanInputs, desk_for, fx_market_of, quote_warnings, refuse_unfit_quotes
 from core.plan.lines import number_lines
 from core.plan.owner_notes import owner_notes
 from core.plan.sells import proceeds_of, size_sells
@@ -101,11 +100,7 @@ def _open_case(inputs: PlanInputs, rules: PlanRules) -> _Case:
     valuation = value_account(inputs.snapshot, inputs.targets, inputs.contracts, inputs.quotes, rules, inputs.now)
     refuse_unfit_quotes(valuation.held, inputs, rules)
     drifts = measure(inputs.targets, valuation, rules.trigger)
-    market = FxMarket(why_not="conversion is switched off")
-    if rules.funding.enabled:
-        quote = inputs.quotes.get(USD_CAD)
-        market = fx_market(quote, rules.funding, rules.quotes, inputs.now, sends_orders=rules.sends_orders)
-    case = _Case(inputs, rules, valuation, drifts, desk_for(inputs, rules), market)
+    case = _Case(inputs, rules, valuation, drifts, desk_for(inputs, rules), fx_market_of(inputs, rules))
     return replace(case, drifts=invest_idle_cash(drifts, _idle_money(case), valuation, rules.trigger))
 
 

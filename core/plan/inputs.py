@@ -9,8 +9,10 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from core.errors import MarketDataMissing
+from core.funding import FxMarket, fx_market
 from core.limits import Pricing, limit_for
 from core.model import (
+    USD_CAD,
     AccountSnapshot,
     Contract,
     Cut,
@@ -19,6 +21,7 @@ from core.model import (
     MarketDataType,
     Mode,
     PlanRules,
+    Price,
     Quote,
     RunId,
     Side,
@@ -83,10 +86,9 @@ class Desk:
     pricing: Pricing
     sizing: SizingRules
 
-    def limit(self, side: Side, drift: DriftLine) -> Limit:
-        """How an order in this symbol is priced. Raises MarketDataMissing naming it."""
-        symbol = drift.symbol
-        return limit_for(side, self.contracts[symbol], self.quotes[symbol], drift.price, self.pricing)
+    def limit(self, side: Side, symbol: Symbol, price: Price) -> Limit:
+        """How an order in this symbol, valued at `price`, is priced. Raises MarketDataMissing naming it."""
+        return limit_for(side, self.contracts[symbol], self.quotes[symbol], price, self.pricing)
 
     def step(self, symbol: Symbol) -> Decimal:
         """1 share, or 0.0001 where the setting and the contract both allow fractions."""
@@ -98,6 +100,14 @@ def desk_for(inputs: PlanInputs, rules: PlanRules) -> Desk:
     """The desk that prices what `inputs` may trade."""
     pricing = Pricing(rules.limits, rules.quotes, inputs.now, rules.sends_orders)
     return Desk(inputs.contracts, inputs.quotes, pricing, rules.sizing)
+
+
+def fx_market_of(inputs: PlanInputs, rules: PlanRules) -> FxMarket:
+    """USD.CAD as it may be planned with at that moment; without rates where conversion is switched off."""
+    if not rules.funding.enabled:
+        return FxMarket(why_not="conversion is switched off")
+    quote = inputs.quotes.get(USD_CAD)
+    return fx_market(quote, rules.funding, rules.quotes, inputs.now, sends_orders=rules.sends_orders)
 
 
 def refuse_unfit_quotes(universe: Iterable[Symbol], inputs: PlanInputs, rules: PlanRules) -> None:

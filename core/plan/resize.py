@@ -6,11 +6,11 @@ from dataclasses import replace
 from decimal import Decimal
 
 from core.drift import measure
-from core.funding import Budget, FxMarket, Proceeds, budget_for, fx_market, room
-from core.model import USD_CAD, Cut, DriftLine, Plan, PlanRules, TradeLine, Valuation
+from core.funding import Budget, Proceeds, budget_for, room
+from core.model import Cut, DriftLine, Plan, PlanRules, TradeLine, Valuation
 from core.money import ZERO
 from core.plan.buys import WishList, size_wishes, wish_list
-from core.plan.inputs import PlanInputs, desk_for
+from core.plan.inputs import PlanInputs, desk_for, fx_market_of
 from core.plan.lines import trade_line
 from core.valuation import value_account
 
@@ -49,9 +49,5 @@ def _budget(plan: Plan, listed: WishList, valuation: Valuation, fresh: PlanInput
     """The money there is now: sells and conversion are done, their commissions paid."""
     if rules.sizing.allow_margin and room(valuation, Proceeds(), rules.sizing).is_broken:
         return Budget(ZERO, Cut.LEVERAGE, ZERO)
-    market = FxMarket()
-    if rules.funding.enabled:
-        quote = fresh.quotes.get(USD_CAD)
-        market = fx_market(quote, rules.funding, rules.quotes, fresh.now, sends_orders=rules.sends_orders)
-    proceeds = Proceeds(worst_rate=market.worst)
+    proceeds = Proceeds(worst_rate=fx_market_of(fresh, rules).worst)
     return budget_for(valuation, plan.targets, proceeds, listed.costs(rules.sizing), rules.sizing)

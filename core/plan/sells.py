@@ -38,7 +38,7 @@ def _sell(drift: DriftLine, desk: Desk, *, rounds_up: bool) -> Draft:
     sized = size_sell(want, rounds_up=rounds_up, min_order_usd=rules.min_order_usd)
     cut = sized.cut if sized.quantity or sized.cut else Cut.ROUNDING
     note = _note(cut, sized, want, rules) if cut else ""
-    limit = desk.limit(Side.SELL, drift) if sized.quantity else None
+    limit = desk.limit(Side.SELL, drift.symbol, drift.price) if sized.quantity else None
     return Draft(drift, Side.SELL, sized.quantity, limit, cut, note, sized.rest)
 
 

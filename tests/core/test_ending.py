@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from report_samples import sample_outcome
 
 from core import errors
-from core.model import Ending, Mode, Symbol
+from core.model import Ending, Mode, OrderState, Symbol
 from core.money import D
 
 NOTHING_SENT = [
@@ -84,4 +84,24 @@ def test_a_report_never_says_done_with_a_line_unaccounted_for(sent, filled, not_
     all_filled = sent is not None and filled >= sent and (sent == PLANNED or bool(reduced))
     is_told = bool(not_sent) if sent is None else all_filled
     assert (run.reason == "done") is is_told
+    assert run.unaccounted == (() if is_told else (VTI,))
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "filled", "reduced", "is_told"),
+    [
+        ("4", "6", "6", "", True),
+        ("4", "5", "5", "", False),
+        ("4", "5", "5", "a commission had to be paid", True),
+        ("4", "5", "3", "a commission had to be paid", False),
+    ],
+    ids=["all", "fewer without a reason", "fewer for a reason", "a rest of the last"],
+)
+def test_the_attempts_at_a_line_are_accounted_for_together(first, last, filled, reduced, is_told):
+    attempts = (
+        order_record("VTI", fill(first), state=OrderState.CANCELLED),
+        order_record("VTI", fill(filled), quantity=D(last), attempt=2, ref="RB-ABCDEFGHIJ23-B1-2"),
+    )
+    planned = plan(trade_line(quantity=D(PLANNED)))
+    run = outcome(mode=Mode.PAPER, plan=planned, orders=attempts, reduced={VTI: reduced})
     assert run.unaccounted == (() if is_told else (VTI,))
