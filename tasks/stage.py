@@ -56,6 +56,8 @@ async def send(run: Run, stage: Stage, orders: Sequence[Order], attempts: Attemp
         result = await run.desk.run_stage(orders, next_attempt if attempts else None)
     finally:
         run.is_sending = False
+    for warning in result.warnings:
+        run.warn(warning)
     for error in result.errors:
         run.fail(error)
     complete = sum(record.filled == record.order.quantity for record in result.records)

@@ -34,13 +34,14 @@ class StageResult:
 
     `stopped_by` is why the run may send nothing more: the kill switch, a lost connection, an unknown order,
     a refused margin and the like. A rejected or partly filled order alone does not stop the next stage,
-    which is sized by what really filled.
+    which is sized by what really filled. `warnings` are what a person should know although nothing failed by it.
     """
 
     records: tuple[OrderRecord, ...]
     errors: tuple[RebalanceError, ...] = ()
     unsent: tuple[Order, ...] = ()
     stopped_by: RebalanceError | None = None
+    warnings: tuple[str, ...] = ()
 
     @property
     def stops(self) -> bool:

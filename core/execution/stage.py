@@ -79,6 +79,7 @@ class StageRun:
         self._live: dict[OrderRef, _Ticket] = {}
         self._rests: dict[OrderRef, OrderRecord] = {}
         self._errors: list[RebalanceError] = []
+        self._warnings: list[str] = []
         self._alarms_seen = len(floor.watch.alarms)
         self._is_frozen = False
         self._is_broken = False
@@ -94,11 +95,13 @@ class StageRun:
                 await self._watch.take(self._patience())
             elif not self._watch.cut:
                 break
+        at_work = tuple(self._live)
         if self._is_broken:
-            await close_unknown(self._watch, tuple(self._live), seconds=self._rules.shutdown_seconds)
+            await close_unknown(self._watch, at_work, seconds=self._rules.shutdown_seconds)
         await self._hear_the_rest()
         self._heed_alarms()
         self._conclude()
+        self._forgive_the_connection(at_work)
 
     def fail(self, error: RebalanceError) -> None:
         """Keep a failure that ends the stage: nothing more is sent, and what works is cancelled."""
@@ -115,6 +118,7 @@ class StageRun:
             errors=tuple(self._errors),
             unsent=(*unsent, *self._queue),
             stopped_by=self._stopped_by,
+            warnings=tuple(self._warnings),
         )
 
     def _must_break(self) -> bool:
@@ -275,6 +279,16 @@ class StageRun:
             if ref not in sent:
                 self._errors.append(incomplete(record))
         self._check_lines()
+
+    def _forgive_the_connection(self, at_work: Sequence[OrderRef]) -> None:
+        """A connection that was lost is a warning alone where no order was left, or the lists show that all filled."""
+        lost = self._stopped_by
+        is_all_filled = all(self._watch.record(ref).state is OrderState.FILLED for ref in at_work)
+        if not isinstance(lost, ConnectionLost) or self._queue or not is_all_filled:
+            return
+        self._errors.remove(lost)
+        self._stopped_by, self._is_broken = None, False
+        self._warnings.append(f"the connection was lost, and what worked then has filled: {lost.message}")
 
     def _check_lines(self) -> None:
         """Fail over a line that filled more than was wanted, as a late fill beside a new attempt can make it."""

@@ -13,9 +13,17 @@ from hypothesis import strategies as st
 from trading import buy, disagreements, resting, rules, sell, trading
 from worlds import scripted
 
-from core.errors import ConnectionLost, KillSwitchOn, OrderIncomplete, OrderStateUnknown, OutputFailed, leading
+from core.errors import (
+    ConnectionLost,
+    KillSwitchOn,
+    OrderIncomplete,
+    OrderRejected,
+    OrderStateUnknown,
+    OutputFailed,
+    leading,
+)
 from core.journal.memory import MemoryJournal
-from core.model import ConnectionChange, OrderState, Symbol
+from core.model import ConnectionChange, OrderState, OrderUpdate, Symbol
 from core.money import D
 from core.sim.world import Fault, FaultKind
 
@@ -42,6 +50,45 @@ async def test_an_order_that_arrived_before_the_line_broke_is_found_and_nothing_
     assert result.records[0].state is OrderState.FILLED
     assert (result.unsent, result.stops) == ((orders[1],), True)
     assert disagreements(at_work) == []
+
+
+async def test_a_line_that_broke_while_the_last_order_worked_is_a_warning_when_the_lists_show_that_it_filled():
+    orders = (buy(), buy("BND", 2))
+    at_work = await trading(*orders, faults=(Fault("order:BND", FaultKind.DISCONNECT),))
+    result = await at_work.run(*orders)
+    assert (result.errors, result.stops, result.unsent) == ((), False, ())
+    assert {record.state for record in result.records} == {OrderState.FILLED}
+    (warning,) = result.warnings
+    assert warning.startswith("the connection was lost, and what worked then has filled: ")
+    assert len(at_work.said("reconciled")) == 1
+
+
+async def test_a_line_that_broke_after_an_order_was_rejected_leaves_the_rejection_as_the_failure():
+    orders = (buy(), buy("BND", 2))
+    at_work = await trading(*orders, fills=scripted(reject=201), faults=(Fault("order:BND", FaultKind.DISCONNECT),))
+    result = await at_work.run(*orders)
+    assert kinds(result) == [OrderRejected]
+    assert (result.stops, len(result.warnings)) == (False, 1)
+
+
+async def test_a_line_that_breaks_with_the_last_fill_is_no_failure():
+    at_work = await trading(buy())
+    at_work.broker.bend = breaks_with_the_last_word
+    result = await at_work.run(buy())
+    assert (result.errors, result.stops, result.records[0].state) == ((), False, OrderState.FILLED)
+
+
+def breaks_with_the_last_word(event):
+    if isinstance(event, OrderUpdate) and event.state is OrderState.FILLED:
+        return event, ConnectionChange(is_up=False, at=NOW + timedelta(seconds=1), reason="1100 link lost")
+    return (event,)
+
+
+async def test_a_line_that_stays_down_is_no_warning_though_everything_may_have_filled():
+    at_work = await trading(buy(), faults=(Fault("order:VTI", FaultKind.DISCONNECT, times=99),))
+    result = await at_work.run(buy())
+    assert kinds(result) == [ConnectionLost, OrderStateUnknown]
+    assert result.stops
 
 
 async def test_a_working_order_is_cancelled_after_the_line_came_back():
