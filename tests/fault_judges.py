@@ -103,12 +103,19 @@ def the_report_says_how_every_order_ended(played: PlayedOverGateway) -> None:
         if ref in arrived and status != OrderState.UNKNOWN.label:
             assert D(str(order["filled"])) == arrived[ref].filled, ref
             # an order stays what it ended as, also when fewer shares turn out to have filled
-            assert status == arrived[ref].state.label or _is_corrected(arrived[ref]), ref
+            ended_so = status == arrived[ref].state.label or _is_corrected(arrived[ref])
+            assert ended_so or _was_kept_back(played, arrived[ref], status), ref
         elif ref not in sent:
             assert status in (OrderState.NOT_SENT.label, OrderState.UNKNOWN.label), f"{ref}: {status}"
         elif ref not in arrived:
             allowed = [OrderState.UNKNOWN.label, *([OrderState.REJECTED.label] if _is_refused(played, ref) else [])]
             assert status in allowed, f"{ref} never arrived, yet {status}"
+
+
+def _was_kept_back(played: PlayedOverGateway, ticket: Ticket, status: str) -> bool:
+    """Whether the order ended by a cancel of ours, for the gateway kept it back, and so was refused."""
+    was_cancelled = ticket.state is OrderState.CANCELLED and ticket.terms.order_ref in played.cancels
+    return was_cancelled and status == OrderState.REJECTED.label
 
 
 def the_account_after_is_the_exchanges(played: PlayedOverGateway) -> None:

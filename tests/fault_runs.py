@@ -61,8 +61,15 @@ Happening = Callable[[Scene, About], None]
 
 
 def on(message: str, action: Action, symbol: str | None = None, *, skip: int = 0, times: int | None = 1) -> Spoil:
-    """Let this become of the messages of that name, of all symbols or of one."""
-    return lambda scene: _add(scene.gateway.faults, message, action, Match(symbol=symbol), skip, times)
+    """Let this become of the messages of that name, of all symbols or of one; none about an order only asked about."""
+    match = Match(symbol=symbol, is_what_if=False)
+    return lambda scene: _add(scene.gateway.faults, message, action, match, skip, times)
+
+
+def on_what_if(message: str, action: Action, symbol: str | None = None, *, times: int | None = 1) -> Spoil:
+    """Let this become of the messages of that name that are about an order only asked about."""
+    match = Match(symbol=symbol, is_what_if=True)
+    return lambda scene: _add(scene.gateway.faults, message, action, match, 0, times)
 
 
 def when(message: str, what: Happening, symbol: str | None = None, *, skip: int = 0) -> Spoil:

@@ -156,15 +156,33 @@ def test_a_refusal_with_its_code_ends_a_new_order_and_inactive_adds_nothing():
     assert (update.state, update.code, update.failure) == (OrderState.REJECTED, 201, Failure.MARGIN)
 
 
-def test_inactive_without_a_code_is_no_end_and_is_said():
+async def test_inactive_without_a_code_is_no_end_but_keeps_the_order_back():
     desk = Desk()
     desk.status("Inactive")
     desk.status("Inactive")
     assert desk.states == [OrderState.WORKING]
-    assert [notice.order_ref for notice in desk.notices] == [REF]
+    assert desk.notices == []
+    await settled(desk)
+    assert [(one.order_ref, one.failure, one.code) for one in desk.notices] == [(REF, Failure.REJECTED, None)]
     desk.status("Submitted", 2)
     desk.status("Filled", 10)
     assert desk.states[-1] is OrderState.FILLED
+
+
+@pytest.mark.parametrize("after", ["Submitted", "PreSubmitted"])
+async def test_an_order_that_comes_back_from_inactive_at_once_is_kept_back_by_nobody(after):
+    desk = Desk()
+    desk.status("Inactive")
+    desk.status(after)
+    assert (await settled(desk)).notices == []
+
+
+async def test_inactive_before_its_code_is_refused_with_the_code():
+    desk = Desk()
+    desk.status("Inactive")
+    desk.error(201, "Order rejected - reason: margin")
+    assert (await settled(desk)).notices == []
+    assert desk.states == [OrderState.WORKING, OrderState.REJECTED]
 
 
 @given(st.integers(0, 20_000).filter(lambda code: code not in CODES or CODES[code].ends is Ends.NONE), st.booleans())

@@ -31,10 +31,11 @@ STATES: Mapping[str, OrderState] = {
 NOT_AT_WORK = (OrderState.SENDING, OrderState.REJECTED)
 CANCELS = (OrderState.CANCELLED, OrderState.EXPIRED)
 INACTIVE = "Inactive"
+MADE_INACTIVE = "the broker made the order inactive and did not say why"
 DAY_OVER = "the day of the order is over"
 JUST_CANCELLED = "Order Canceled"
 REASON = "reason:"
-# the reason of a cancel comes after its status
+# the reason of a cancel, or of an inactive order, comes after its status
 REASON_WITHIN = timedelta(milliseconds=500)
 
 
@@ -107,6 +108,7 @@ class OwnOrders:
             return
         order.is_heard_of.set()
         state = STATES.get(row.status)
+        order.is_inactive &= row.status == INACTIVE
         if row.status == INACTIVE:
             self._hear_inactive(order, row)
         elif state is OrderState.CANCELLED:
@@ -164,12 +166,17 @@ class OwnOrders:
         self._tell(order, OrderState.REJECTED, order.perm_id, order.filled or ZERO)
 
     def _hear_inactive(self, order: OwnOrder, row: StatusRow) -> None:
-        """Not at work now, which is no end: it may come back, or a code that refuses it is there already."""
+        """Not at work now, which is no end: it may come back, or a code that refuses it is there or comes yet."""
         if order.state.is_final or order.is_inactive:
             return
         order.is_inactive = True
         self._tell(order, OrderState.WORKING, row.perm_id, row.filled)
-        self._notice("the broker holds the order as inactive: it does not work now and may again", None, order.ref)
+        order.timer = self._clock.call_at(self._clock.now() + REASON_WITHIN, lambda: self._tell_inactive(order))
+
+    def _tell_inactive(self, order: OwnOrder) -> None:
+        """Without a code in time the order is kept back: it is to be cancelled, lest it comes back some day."""
+        if order.is_inactive and not order.state.is_final:
+            self._deliver(Notice(MADE_INACTIVE, self._clock.now(), None, order.ref, Failure.REJECTED))
 
     def _hear_cancelled(self, order: OwnOrder, row: StatusRow) -> None:
         if order.cancelled or (order.state in CANCELS and row.filled == order.filled):

@@ -1,28 +1,44 @@
 """Scripted faults: rules that say what becomes of a message, by its name and what it is about.
 
 A rule meets messages of one name, those a client sends (`placeOrder`) or those it is sent (`execDetails`), and may be
-narrowed to a client, a symbol or an order. The first rule that matches decides; it is spent after `times` messages.
+narrowed to a client, a symbol, an order, to questions what an order would do or to all but them. The first rule that
+matches decides; it is spent after `times` messages.
 
 ===============================================  =====================================================================
 what goes wrong                                  how it is scripted: `gateway.faults.on(name, action, ...)`
 ===============================================  =====================================================================
 end marker omitted, delayed                      "openOrderEnd", Omit() · "execDetailsEnd", Delay(30)
+list that never ends, empty though there are     "completedOrdersEnd", Omit() · "execDetails", Omit(), times=None
 socket dropped before, after, inside a message   any, Drop() · Drop(at=None) · Drop(at=7), seven bytes still go out
+reset right after accept, stuck at the log-in    "greeting", Drop() · "startApi", Omit()
 half-open socket                                 any, HalfOpen()
-1100, 1101, 1102, 2103, 2104, 2110               `gateway.say(code)`
+unknown message, short one, unreadable one       any, Duplicate({0: "9999"}) · Short(3) · Instead({3: "some"})
+1100 (said again and again), 1101, 1102, 2110    `gateway.say(code)`, with a list of farms `gateway.say(1102, text)`
+a farm broken, asleep, back                      `gateway.say(2103, "…is broken:usbond")`, 2104, 2108, 2119
+zone of the gateway in words                     "serverVersion", Instead({1: "20260302 20:30:00 CET"})
 10197, 354, 200 for a quote                      "reqMktData", Answer(10197) · later: "tickPrice", Answer(10197)
-10167                                            "marketDataType", Precede(10167); the world says the data is delayed
+no data without a subscription                   "tickReqParams", Follow(10089), and "tickPrice", Omit(), times=None
+delayed bid and ask seconds later, or never      "tickPrice", Delay(4), skip=3, times=2 · Omit()
 ambiguous contract                               "contractDetails", Duplicate(TWIN), Match(symbol="VTI")
 unknown contract; a warning that hangs a client  "reqContractDetails", Answer(200) · Answer(321)
+account not ready, figure unset after the reset  "updateAccountValue", Only("AccountReady", Instead({3: "false"})) ·
+                                                 "updatePortfolio", Instead({14: UNSET_FLOAT, 15: UNSET_FLOAT})
+Read-Only API                                    GatewayOptions(is_read_only=True), "reqAllOpenOrders", Answer(321)
 103, 110, 201, 321, 10243 for an order           "placeOrder", Answer(code): it never was · or FillScript(reject=code)
+kept back by the presets                         FillScript(reject=451): 163, 354, 382, 383, 451, 10052, 10311, 10329
+inactive without a word, before its 201          "orderStatus", Instead({2: "Inactive"}) · "error", Hold("orderStatus")
+a dialog that swallows an order, a what-if       "placeOrder", Omit() · with Match(is_what_if=True)
+what-if with unset margins first                 "openOrder", Earlier({97: UNSET_FLOAT}), Match(is_what_if=True)
 202 by the broker                                "placeOrder", Do(lambda about: gateway.cancel(about.order_ref))
 399, 10349, 434, 404 on an order that is live    "openOrder", Follow(10349)
+money of a cash account                          "placeOrder", Answer(201, "Available settled cash to trade …")
 ids rolled back                                  `gateway.restart(ids_roll_back=True)`
 order silently dropped                           "placeOrder", Omit() · for good: FillScript(is_lost=True)
-status, execution twice                          "orderStatus", Duplicate() · "execDetails", Duplicate()
+status, execution twice                          "orderStatus", Duplicate() · "execDetails", Duplicate({14: other id})
 Filled before its execution                      "execDetails", Hold(until="orderStatus")
-commission early, late, never                    "execDetails", Hold(until="commissionReport") · "commissionReport",
-                                                 Delay(30) · "commissionReport", Omit(), times=None
+time of an execution in another form             "execDetails", Instead({15: "20260611-13:31:08"})
+commission early, late, never, tiny              "execDetails", Hold(until="commissionReport") · "commissionReport",
+                                                 Delay(30) · Omit(), times=None · Instead({3: "1.2E-4"})
 execution corrected                              "commissionReport", Do(lambda about: gateway.correct(...))
 warning after a fill                             "commissionReport", Follow(2109)
 fill while disconnected                          "placeOrder", Drop(at=None), and a FillScript with a delay
@@ -38,11 +54,15 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What a message is about: the id that an error on it carries (−1: none), the symbol, the order."""
+    """What a message is about: the id that an error on it carries (−1: none), the symbol, the order.
+
+    With `is_what_if` the order is only asked about.
+    """
 
     id: int = -1
     symbol: str = ""
     order_ref: str = ""
+    is_what_if: bool = False
 
 
 NOTHING = About()
@@ -126,6 +146,17 @@ class Instead:
     def strike(self, lane: Lane, parcel: Parcel) -> None:
         fields = tuple(self.changed.get(number, text) for number, text in enumerate(parcel.fields))
         lane.pass_on(Parcel(parcel.name, fields, parcel.about))
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """Before the message another one comes like it, with these fields changed (by index; 0 is the number)."""
+
+    changed: Mapping[int, str]
+
+    def strike(self, lane: Lane, parcel: Parcel) -> None:
+        Instead(self.changed).strike(lane, parcel)
+        lane.pass_on(parcel)
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +272,7 @@ class Match:
     client: int | None = None
     symbol: str | None = None
     order_ref: str | None = None
+    is_what_if: bool | None = None
 
     def covers(self, client: int, about: About) -> bool:
         return all(
@@ -249,6 +281,7 @@ class Match:
                 (self.client, client),
                 (self.symbol, about.symbol),
                 (self.order_ref, about.order_ref),
+                (self.is_what_if, about.is_what_if),
             )
         )
 

@@ -38,7 +38,7 @@ def about_order(house: House, request: PlaceOrder) -> About:
     """What an order that comes in is about."""
     contract = find(house, request.contract)
     symbol = contract.symbol if contract else symbol_of(request.contract)
-    return About(request.order_id, symbol, request.terms.order_ref)
+    return About(request.order_id, symbol, request.terms.order_ref, request.terms.what_if)
 
 
 def place(house: House, session: Session, request: PlaceOrder) -> None:
