@@ -155,6 +155,7 @@ FARMS_DOWN = frozenset({2103, 2105, 2157})
 PORT_MOVED = 1300
 LINK_BACK = frozenset({1101, 1102})
 NOTHING_TO_CANCEL = frozenset({161, 10148})
+NOT_FOUND = 10147
 # TWS may keep an order with one of these without sending it on, and without calling it ended
 KEPT_BACK = frozenset({163, 354, 382, 383, 451, 10052, 10311, 10329})
 NO_MARKET_DATA = frozenset({354, 10089, 10090, 10091, 10168, 10186, 10197})

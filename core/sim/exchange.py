@@ -271,7 +271,7 @@ class Exchange:
         reports = [_report(ticket, ticket.update(self.now))]
         session = self._session(ticket.terms)
         if session is None or session[0] > self.now:
-            text = "Order held: its market is closed, it will work from the opening"
+            text = _held_until(ticket.terms, session)
             reports.append(_report(ticket, Notice(text, self.now, 399, ticket.terms.order_ref)))
         if session is None:
             return tuple(reports)
@@ -339,6 +339,13 @@ class Exchange:
         ticket.state = state
         self._agenda.note(ticket)
         return _report(ticket, ticket.update(self.now))
+
+
+def _held_until(terms: Terms, session: Session | None) -> str:
+    """What the broker says of an order that waits for its market to open."""
+    opens = f"{session[0].astimezone(NEW_YORK):%Y-%m-%d %H:%M:%S} US/Eastern" if session else "its market opens"
+    what = f"{terms.side} {terms.quantity.normalize():f} {terms.contract.symbol} {terms.contract.primary_exchange}"
+    return f"Order Message: {what} Warning: Your order will not be placed at the exchange until {opens}."
 
 
 def _report(ticket: Ticket, event: BrokerEvent) -> Report:

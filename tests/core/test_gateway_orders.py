@@ -135,6 +135,28 @@ async def test_an_order_that_outlives_its_day_is_cancelled_because_the_day_is_ov
         assert (ended[76], ended[94]) == ("Cancelled", "Expired")
 
 
+async def test_an_order_that_is_good_until_it_is_cancelled_is_shown_so_and_outlives_the_day():
+    clock = JumpingClock(NOW)
+    async with serving(clock=clock) as gateway, logged_in(gateway) as wire:
+        shown, *_ = await placed(wire, order=limit_order(tif="GTC"))
+        assert shown[18] == "GTC"
+        await clock.sleep(24 * 3600)
+        wire.send(5, 1)
+        assert [fields[18] for fields in await wire.only("openOrder")] == ["GTC"]
+
+
+async def test_what_cannot_be_cancelled_is_said_by_its_number():
+    async with session() as (_, wire):
+        await placed(wire, 7, market_order())
+        wire.ask("cancelOrder", 7, "")
+        wire.ask("cancelOrder", 141, "")
+        texts = [fields[4] for fields in await wire.only("error")]
+        assert texts == [
+            "OrderId 7 that needs to be cancelled can not be cancelled, state: Filled.",
+            "OrderId 141 that needs to be cancelled is not found.",
+        ]
+
+
 @pytest.mark.parametrize(
     ("code", "said"),
     [
@@ -160,7 +182,6 @@ async def test_a_refused_order_is_an_error_and_only_after_201_a_status(code, sai
         (limit_order(), Stock("NOPE", "SMART", "USD"), "200"),
         (limit_order(), Stock("VTI", "SMART", "CAD"), "200"),
         (limit_order(quantity=1.5), Forex("USDCAD"), "10243"),
-        (limit_order(tif="GTC"), VTI_STOCK, "321"),
         (limit_order(tif="IOC"), VTI_STOCK, "321"),
         (limit_order("SSHORT"), VTI_STOCK, "321"),
         (Order(action="BUY", totalQuantity=1, orderType="STP", auxPrice=90), VTI_STOCK, "321"),

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from decimal import Decimal
 
-from core.broker.codes import CANCELLED, NOTHING_TO_CANCEL, failure_of, kept_back, meaning_of
+from core.broker.codes import CANCELLED, NOT_FOUND, NOTHING_TO_CANCEL, failure_of, kept_back, meaning_of
 from core.broker.ib.words import ErrorWord, OrderRow, StatusRow
 from core.broker.wordings import NOT_FOUND_TO_CANCEL
 from core.clock import Clock, Timer
@@ -132,7 +132,9 @@ class OwnOrders:
             order.cancel_text = word.text
             self._tell_cancelled(order)
         elif word.code in NOTHING_TO_CANCEL and order.state.is_final:
-            self._tell_end_again(order, word.code, word.text)
+            self._tell_end_again(order, word.code, _ended_already(order))
+        elif word.code == NOT_FOUND:
+            self._notice(NOT_FOUND_TO_CANCEL, word.code, order.ref)
         elif not order.state.is_final and meaning_of(word.code).refuses(is_acknowledged=order.is_acknowledged):
             self._refuse(order, word)
         else:
@@ -148,11 +150,11 @@ class OwnOrders:
 
     def tell_end_again(self, order: OwnOrder) -> None:
         """The end of an order that was to be cancelled and has none left to cancel."""
-        self._tell_end_again(order, 10148, f"the order that needs to be cancelled is {order.state.label} already")
+        self._tell_end_again(order, 10148, _ended_already(order))
 
     def tell_not_found(self, ref: OrderRef) -> None:
         """There is no order of ours under this reference to be cancelled."""
-        self._notice(NOT_FOUND_TO_CANCEL, 10147, ref)
+        self._notice(NOT_FOUND_TO_CANCEL, NOT_FOUND, ref)
 
     def release(self) -> None:
         """Tell nothing more, and let nobody wait for it."""
@@ -232,6 +234,10 @@ class OwnOrders:
 
     def _notice(self, text: str, code: int | None, ref: OrderRef) -> None:
         self._deliver(Notice(text, self._clock.now(), code, ref, kept_back(code)))
+
+
+def _ended_already(order: OwnOrder) -> str:
+    return f"the order that needs to be cancelled is {order.state.label} already"
 
 
 def _is_known(order: OwnOrder, state: OrderState, filled: Decimal) -> bool:

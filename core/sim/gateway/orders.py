@@ -24,14 +24,14 @@ from core.sim.checks import refusal_of
 from core.sim.gateway.contracts import find, symbol_of
 from core.sim.gateway.faults import About
 from core.sim.gateway.house import House, Session
+from core.sim.gateway.tidings import DAY, UNTIL_CANCELLED
 from core.sim.messages import listings as says
 from core.sim.messages.contracts import ContractFields, contract_fields_of
 from core.sim.messages.placing import PlaceOrder
 from core.sim.messages.requests import CancelEverything, CancelOrder
 from core.sim.tickets import Refusal, Report, Ticket
 
-DAY = ("", "DAY")
-NOT_FOUND = "the order that needs to be cancelled is not found"
+TIMES_IN_FORCE = ("", DAY, UNTIL_CANCELLED)
 
 
 def about_order(house: House, request: PlaceOrder) -> About:
@@ -71,7 +71,8 @@ def cancel(house: House, session: Session, request: CancelOrder) -> None:
     """Cancel an order of this client's own; 10147 for any other."""
     perm_id = house.registry.perm_id(session.client, request.order_id)
     if perm_id is None:
-        session.complain(About(request.order_id), 10147, NOT_FOUND)
+        text = f"OrderId {request.order_id} that needs to be cancelled is not found."
+        session.complain(About(request.order_id), 10147, text)
     else:
         house.hear(house.exchange.cancel(perm_id))
 
@@ -102,6 +103,7 @@ def _submit(house: House, session: Session, request: PlaceOrder, refusal: Refusa
     house.registry.use(client, request.order_id)
     if len(house.exchange.tickets) > before:
         house.registry.enter(client, request.order_id, next(reversed(house.exchange.tickets)))
+        house.teller.note_time_in_force(next(reversed(house.exchange.tickets.values())), request.terms.tif)
     house.hear(reports)
 
 
@@ -158,7 +160,7 @@ def _unreadable(request: PlaceOrder) -> tuple[int, str]:
         f"not simulated: {', '.join(terms.oddities)}": bool(terms.oddities),
         f"action {terms.action[:20]!r}": terms.action not in tuple(Side),
         f"order type {terms.order_type[:20]!r} is not simulated": terms.order_type not in tuple(OrderType),
-        f"time in force {terms.tif[:20]!r} is not simulated": terms.tif not in DAY,
+        f"time in force {terms.tif[:20]!r} is not simulated": terms.tif not in TIMES_IN_FORCE,
         "a limit order without a limit": terms.order_type == OrderType.LMT and terms.limit_price is None,
         "an order id is above 0": request.order_id <= 0,
     }

@@ -28,6 +28,7 @@ ENDED_ALREADY_CODE = 10148
 DAY_OVER = "The day of the order is over"
 NEVER = datetime.max.replace(tzinfo=UTC)
 PRE_SUBMITTED = "PreSubmitted"
+DAY, UNTIL_CANCELLED = "DAY", "GTC"
 
 STATUSES: Mapping[OrderState, str] = {
     OrderState.SENT: "PendingSubmit",
@@ -56,6 +57,7 @@ class Teller:
         self._exchange = exchange
         self._registry = registry
         self._opens_at: dict[int, datetime] = {}
+        self._until_cancelled: set[int] = set()
 
     def tell(self, reports: Sequence[Report]) -> Iterator[Told]:
         """The messages to the clients whose orders these are; the status of a fill comes before its commission."""
@@ -67,6 +69,12 @@ class Teller:
             about = self.about(ticket)
             for fields in self._messages(ticket, report.event):
                 yield Told(ticket.client_id, fields, about)
+
+    def note_time_in_force(self, ticket: Ticket, tif: str) -> None:
+        """How long the order is good for, if not for the day: it is shown so, and does not expire."""
+        if tif == UNTIL_CANCELLED:
+            self._until_cancelled.add(ticket.perm_id)
+            ticket.expires = None
 
     def about(self, ticket: Ticket) -> About:
         return About(self._registry.order_id(ticket), ticket.terms.contract.symbol, ticket.terms.order_ref)
@@ -127,7 +135,8 @@ class Teller:
             case CommissionReport():
                 return (commission(event.exec_id, event.commission, event.currency),)
             case Notice():
-                return (self._error(ticket, event.code or HELD_CODE, event.text),)
+                text = event.text.replace(" Warning:", "\nWarning:").replace("Message: ", "Message:\n")
+                return (self._error(ticket, event.code or HELD_CODE, text),)
             case OrderUpdate():
                 return self._update(ticket, event)
             case ConnectionChange():
@@ -141,7 +150,11 @@ class Teller:
         if update.state is OrderState.CANCELLING:
             return (status,)
         if update.code is not None:
-            refused = self._error(ticket, update.code, update.reason)
+            text = update.reason
+            if update.code == ENDED_ALREADY_CODE:
+                number, word = self._registry.order_id(ticket), STATUSES[ticket.state]
+                text = f"OrderId {number} that needs to be cancelled can not be cancelled, state: {word}."
+            refused = self._error(ticket, update.code, text)
             ends_here = update.state is OrderState.REJECTED and update.code != REJECTED_CODE
             return (refused,) if ends_here or update.code == ENDED_ALREADY_CODE else (refused, status)
         word = self._status_word(ticket, update.state)
@@ -179,6 +192,7 @@ class Teller:
             order_ref=terms.order_ref,
             outside_rth=terms.outside_rth,
             transmit=not ticket.is_held,
+            tif=UNTIL_CANCELLED if ticket.perm_id in self._until_cancelled else DAY,
         )
 
     def _error(self, ticket: Ticket, code: int, text: str) -> Fields:
