@@ -151,6 +151,20 @@ def test_no_conversion_says_why(wants, rules, closed, reason):
     assert reason in leg.reason
 
 
+def test_a_few_cents_of_cad_that_are_owed_buy_nothing():
+    """−0.30 CAD rounds down to a whole dollar below zero."""
+    owed = D("-0.30")
+    assert convertible(owed, MARKET, funding_rules()) == 0
+    assert affordable(D(5000), owed, MARKET) == 0
+    leg = converted(need(wanted_cost="5000", cad="-0.30"), min_fx_order_usd=D(0))
+    assert (leg.quantity, leg.cad_needed) == (D(0), D(0))
+    assert leg.reason == "no conversion: 5,000.00 USD short, but there is no CAD to convert"
+
+
+def test_an_open_fx_market_converts_also_where_its_hours_are_preferred():
+    assert converted(need(wanted_cost="5000", cad="50000"), prefer_market_hours=True).quantity == D(5010)
+
+
 def test_exactly_the_minimum_is_converted():
     assert converted(need(wanted_cost="1000", cad="1250"), fx_buffer_bps=D(0)).quantity == D(1000)
 
@@ -231,6 +245,8 @@ def value(snapshot, weights=None, **rules):
         ({USD: "9900", CAD: "125"}, Proceeds(worst_rate=D("1.30")), "9896.153846"),
         # 10 000 USD are in CAD: 4 000 converted, 8 500 CAD left
         ({USD: "0", CAD: "12500"}, Proceeds(converted=D(4000), worst_rate=D("1.25")), "4000"),
+        # 0.30 CAD that are owed are 0.24 USD at the own rate
+        ({USD: "10000.24", CAD: "-0.30"}, Proceeds(), "9900"),
         # a CAD debit is owed too
         ({USD: "10100", CAD: "-125"}, Proceeds(), "9900"),
     ],

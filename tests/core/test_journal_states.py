@@ -212,6 +212,11 @@ def test_a_repeated_fill_brings_the_commission_that_the_first_lacked(journal: Jo
     assert (record.filled, record.fills[0].commission) == (D(4), D("1.00"))
 
 
+def test_a_repeated_fill_keeps_the_commission_that_is_known(journal: Journal) -> None:
+    record = told(journal, part("4"), part("4", commission=None, commission_currency=None))
+    assert (record.filled, record.fills[0].commission, record.fills[0].commission_currency) == (D(4), D("1.00"), USD)
+
+
 EVENTS = st.one_of(
     st.builds(
         lambda shares, number, revision: part(str(shares), number, revision),

@@ -136,6 +136,22 @@ def test_an_account_that_broke_its_limits_meanwhile_buys_nothing():
     assert [(line.quantity, line.cut) for line in found.values()] == [(D(0), Cut.LEVERAGE)] * 2
 
 
+def test_after_the_sells_an_account_within_its_limits_of_borrowing_still_buys():
+    sizing = sizing_rules(allow_margin=True)
+    found = resized(START, after("40000"), sizing=sizing)
+    assert [(line.quantity, line.cut) for line in found.values()] == [(D(200), None)] * 2
+
+
+def test_after_the_sells_a_target_that_borrows_buys_on_credit_again():
+    weights = {"A": "0.5", "B": "0.5", "C": "0.5", "CASH": "-0.5"}
+    ruled = plan_rules(sizing=sizing_rules(allow_margin=True, max_leverage=D("1.6")))
+    before = account(held("A", "1500"), cash={USD: "-50000"})
+    plan = make_plan(case(weights, before), ruled)
+    assert {line.symbol: line.quantity for line in plan.buys} == {"B": D(500), "C": D(500)}
+    sold = account(held("A", "500"), cash={USD: "50000"})
+    assert [line.quantity for line in resize_buys(plan, case(weights, sold), ruled)] == [D(500), D(500)]
+
+
 @given(st.integers(0, 60_000), st.integers(0, 400), st.integers(0, 400))
 def test_the_resized_buys_are_never_above_the_approved_and_the_cash(cash, a, c):
     if cash + a + c == 0:
