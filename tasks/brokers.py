@@ -48,7 +48,7 @@ def make_broker(request: Request, settings: Settings, *, folder: Path | None = N
 
 def live(settings: Settings, mode: Mode) -> LiveIB:
     """The gateway that the settings name; what sends no orders comes as another, read-only client."""
-    return LiveIB(_client(settings, may_trade=mode.sends_orders))
+    return LiveIB(client_options(settings, may_trade=mode.sends_orders))
 
 
 def rehearsal(
@@ -61,7 +61,7 @@ def rehearsal(
     hours = xnys_hours if knows_holidays else weekday_hours
     if kind is BrokerKind.FAKE:
         return FakeIB.of(world, replace(rehearsal_options(settings), hours_around=hours))
-    return SimulatedIB.of(world, _client(settings, may_trade=True), gateway_options(settings, hours, wire_log))
+    return SimulatedIB.of(world, client_options(settings, may_trade=True), gateway_options(settings, hours, wire_log))
 
 
 def rehearsal_options(settings: Settings) -> FakeOptions:
@@ -116,7 +116,8 @@ def _market(request: Request) -> Path:
     return request.market or DEMO_MARKET
 
 
-def _client(settings: Settings, *, may_trade: bool) -> LiveOptions:
+def client_options(settings: Settings, *, may_trade: bool) -> LiveOptions:
+    """How a gateway is reached; what may not trade is the next client, and read-only."""
     ibkr = settings.ibkr
     return LiveOptions(
         host=ibkr.host,

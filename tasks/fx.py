@@ -66,7 +66,7 @@ def conversion(run: Run, plan: Plan, quantity: Decimal, market: FxMarket) -> Ord
     return Order(
         ref=order_ref(run.id, Stage.FX, 1, 1),
         account_id=plan.account_id,
-        contract=plan.contracts[USD_CAD],
+        contract=replace(plan.contracts[USD_CAD], exchange=run.settings.fx.route),
         stage=Stage.FX,
         line=1,
         attempt=1,

@@ -88,7 +88,12 @@ def order(symbol="VTI", side=Side.BUY, quantity="10", limit="100.02", ref="RB-AA
     values = {
         "ref": OrderRef(ref),
         "account_id": ACCOUNT,
-        "contract": contract(symbol, con_id=con_id_of(Symbol(symbol)), fractional=not is_fx),
+        "contract": contract(
+            symbol,
+            con_id=con_id_of(Symbol(symbol)),
+            fractional=not is_fx,
+            exchange="IDEALPRO" if is_fx else "SMART",
+        ),
         "stage": Stage.FX if is_fx else Stage.BUY if side is Side.BUY else Stage.SELL,
         "line": 1,
         "attempt": 1,

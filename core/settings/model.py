@@ -45,6 +45,9 @@ from core.wording import without_password
 
 MIX_TOLERANCE = Decimal("0.001")
 
+NO_EFFECT_YET = (("rebalance", "cooldown_hours"), ("execution", "absent_confirm_seconds"), ("journal", "url"))
+"""Keys that wait for the journal that outlives a run; whoever sets one is warned."""
+
 
 class OpenSection(NamedTuple):
     """A section whose keys are the user's own names: how the table of settings writes one, and what they take."""
@@ -110,9 +113,14 @@ class Settings(BaseModel):
     @property
     def warnings(self) -> tuple[str, ...]:
         """What is allowed but probably not meant."""
+        warnings = [
+            f"[{section}] {key} is set, but has no effect in this version"
+            for section, key in NO_EFFECT_YET
+            if key in getattr(self, section).model_fields_set
+        ]
         if self.rebalance.order_type is OrderType.MKT and self.limits.smart_limit:
-            return ("[rebalance] order_type = MKT with [limits] smart_limit = true: the limits are unused",)
-        return ()
+            warnings.append("[rebalance] order_type = MKT with [limits] smart_limit = true: the limits are unused")
+        return tuple(warnings)
 
     def portfolio_rules(self) -> PortfolioRules:
         own = self.rebalance

@@ -257,7 +257,6 @@ class ApprovalSection(Section):
 
     each_stage: Switch = Field(default=False, description="ask before each stage")
     timeout_seconds: Whole = Field(3600, gt=0, description="how long a run waits for answers")
-    max_plan_age_seconds: Whole = Field(900, gt=0, description="older when answered: quotes are taken again")
     max_price_move_bps: Number = Field(Decimal(50), ge=0, description="a larger move voids the approval")
 
 

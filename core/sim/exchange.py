@@ -30,7 +30,7 @@ from core.money import ZERO
 from core.sim.agenda import Agenda
 from core.sim.books import Books
 from core.sim.checks import STOPPED_BY_PRESETS, refusal_of, refuse_change, refuse_effect, refuse_form
-from core.sim.listing import list_contracts
+from core.sim.listing import CURRENCY_VENUES, list_contracts
 from core.sim.margin import Situation, margin_effect
 from core.sim.matching import in_parts, market_price, scripted_part, scripted_price
 from core.sim.sessions import NEW_YORK, HoursOf, Session, Sessions
@@ -246,7 +246,10 @@ class Exchange:
         return replace(order, contract=self.contracts.get(order.contract.symbol, order.contract))
 
     def _unknown(self, order: Order) -> Refusal | None:
-        return None if order.contract.symbol in self.contracts else refusal_of(200)
+        listed = self.contracts.get(order.contract.symbol)
+        is_pair = listed is not None and listed.security_type is SecurityType.CASH
+        is_elsewhere = is_pair and order.contract.exchange not in CURRENCY_VENUES
+        return refusal_of(200) if listed is None or is_elsewhere else None
 
     def _refusal(self, order: Order, ticket: Ticket, *, is_held: bool = False) -> Refusal | None:
         """Why the ticket may not be this order; of one that is held only the form is looked at."""

@@ -15,6 +15,7 @@ CENT_TICK = D("0.01")
 HALF_PIP = D("0.00005")
 USD_CAD_CON_ID = 15016062
 IDEALPRO = "IDEALPRO"
+CURRENCY_VENUES = (IDEALPRO, "FXCONV")
 
 
 def con_id_of(symbol: Symbol) -> int:

@@ -530,3 +530,12 @@ def test_the_same_calls_give_the_same_reports(commands, scripts):
     first, second = play(commands, scripts), play(commands, scripts)
     assert repr(first[1]) == repr(second[1])
     assert first[0].snapshot() == second[0].snapshot()
+
+
+@pytest.mark.parametrize(("venue", "state"), [("IDEALPRO", "FILLED"), ("FXCONV", "FILLED"), ("ARCA", "REJECTED")])
+def test_a_conversion_goes_where_it_is_sent_and_is_unknown_anywhere_else(venue, state):
+    conversion = order(USD_CAD, quantity="1000", limit=None)
+    venue_of = exchange(account=account(cash={CAD: D(5000)}))
+    submit(venue_of, replace(conversion, contract=replace(conversion.contract, exchange=venue)))
+    (ticket,) = venue_of.tickets.values()
+    assert ticket.state.name == state

@@ -98,7 +98,6 @@ DEFAULTS = {
     "safety.max_net_liq_gap_pct": Decimal(5),
     "approval.each_stage": False,
     "approval.timeout_seconds": 3600,
-    "approval.max_plan_age_seconds": 900,
     "approval.max_price_move_bps": Decimal(50),
     "notify.webhook_url": None,
     "io.max_csv_age_days": None,
@@ -175,7 +174,6 @@ def test_no_key_is_without_a_default_in_the_table_above():
         ("safety.max_net_liq_gap_pct", ["0.1"], ["0"]),
         ("safety.kill_switch_file", ["stop", "/var/stop"], ["", "a\nb", "~nobody-of-this-name/x"]),
         ("approval.timeout_seconds", ["1"], ["0", "1.5", "99999999999"]),
-        ("approval.max_plan_age_seconds", ["1"], ["0"]),
         (
             "journal.url",
             ["sqlite:///journal.db", "postgresql+psycopg://ann@db/x"],

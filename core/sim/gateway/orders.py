@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from core.model import (
     AccountId,
@@ -171,6 +172,7 @@ def _unreadable(request: PlaceOrder) -> tuple[int, str]:
 def _order(house: House, request: PlaceOrder) -> Order:
     terms = request.terms
     contract = find(house, request.contract) or _unlisted(request.contract)
+    contract = replace(contract, exchange=request.contract.exchange or contract.exchange)
     side = Side(terms.action)
     is_limited = terms.order_type == OrderType.LMT
     return Order(
