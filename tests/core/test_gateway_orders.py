@@ -25,7 +25,8 @@ from core.money import D
 from core.sim.exchange import FIRST_PERM_ID
 
 ACCEPTED = [["openOrder", "1"], ["orderStatus", "Submitted"]]
-FILLED = [["execDetails", "1"], ["openOrder", "1"], ["orderStatus", "Filled"], ["commissionReport"]]
+ONCE_MORE = [["openOrder", "1"], ["orderStatus", "Filled"]]
+FILLED = [["execDetails", "1"], ["openOrder", "1"], ["orderStatus", "Filled"], ["commissionReport"], *ONCE_MORE]
 SUNDAY = datetime(2026, 3, 1, 15, 0, tzinfo=UTC)
 DELAY = {"fills": scripted(delay_seconds=D(5))}
 
@@ -53,9 +54,10 @@ async def test_a_fill_is_its_execution_the_order_its_status_then_its_commission(
         fill = heard[2]
         assert fill[17:21] == ("ARCA", "BOT", "10", "100.02")
         assert fill[24:27] == ("10", "100.02", "RB-AAAAAAAAAAAA-B1-1")
-        assert heard[-1][2:5] == (fill[14], "1.25", "USD")
+        assert heard[5][2:5] == (fill[14], "1.25", "USD")
         assert heard[1][3:6] == ("0", "10", "0")
-        assert heard[-2][2:6] == ("Filled", "10", "0", "100.02")
+        assert heard[4][2:6] == heard[7][2:6] == ("Filled", "10", "0", "100.02")
+        assert heard[6][103:107] == ("1.25", "", "", "USD")
 
 
 async def test_a_part_leaves_the_rest_working():
@@ -76,7 +78,7 @@ async def test_each_of_several_executions_is_told_with_the_total_up_to_it():
         assert [fields[2:5] for fields in heard if fields[0] == "3"][1:] == [
             ("Submitted", "3", "7"),
             ("Submitted", "6", "4"),
-            ("Filled", "10", "0"),
+            *[("Filled", "10", "0")] * 2,
         ]
 
 

@@ -13,7 +13,7 @@ from fault_runs import Row, all_of, on, when
 
 from core.model import USD_CAD
 from core.money import D
-from core.sim.gateway.faults import Delay, Duplicate, Hold, Instead, Omit
+from core.sim.gateway.faults import Delay, Duplicate, Hold, Instead, Omit, Short
 
 ALWAYS = None
 STATUS, STATUS_PERM_ID, STATUS_FILLED = 2, 6, 3
@@ -85,7 +85,7 @@ REORDERED = (
     fine("an execution comes long after Filled", on("execDetails", Delay(5), "VTI")),
     fine("an execution comes after the witnesses told it", on("execDetails", Delay(30), "VTI")),
     Row("the execution of a part comes long after its order's end", on("execDetails", Delay(125), "VTI"), 28,
-        ("VTI", "filled 284"), case=filling(fill_fraction=D("0.5"))),
+        ("VTI", "filled 71"), case=filling(fill_fraction=D("0.5"))),
 )  # fmt: skip
 
 MISSING = (
@@ -129,8 +129,11 @@ CONTRADICTIONS = (
 )  # fmt: skip
 
 UNREADABLE = (
-    Row("an execution cannot be read", on("execDetails", Instead({EXEC_SHARES: "many"}), "VTI"), 20,
-        ("could not be read",)),
+    fine("an execution cannot be read", on("execDetails", Instead({EXEC_SHARES: "many"}), "VTI")),
+    fine("a message of a kind that nobody knows comes while an order works",
+         on("orderStatus", Duplicate({0: "9999"}), "VTI")),
+    Row("a status has three fields", on("orderStatus", Short(3), "VTI"), 20,
+        ("a message of the gateway (3) could not be read: it has too few fields",)),
     fine("an execution's time is in a zone that nobody knows",
          on("execDetails", Instead({EXEC_TIME: "20260302 10:00:02 Central European Standard Time"}), "VTI")),
     Row("a status cannot be read", on("orderStatus", Instead({STATUS_FILLED: "some"}), "VTI"), 20,

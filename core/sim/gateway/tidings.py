@@ -26,6 +26,7 @@ REJECTED_CODE = 201
 CANCELLED_CODE = 202
 ENDED_ALREADY_CODE = 10148
 DAY_OVER = "The day of the order is over"
+JUST_CANCELLED = "Order Canceled"
 NEVER = datetime.max.replace(tzinfo=UTC)
 PRE_SUBMITTED = "PreSubmitted"
 DAY, UNTIL_CANCELLED = "DAY", "GTC"
@@ -69,6 +70,15 @@ class Teller:
             about = self.about(ticket)
             for fields in self._messages(ticket, report.event):
                 yield Told(ticket.client_id, fields, about)
+        paid = [report.perm_id for report in reports if isinstance(report.event, CommissionReport)]
+        for perm_id in dict.fromkeys(paid):
+            yield from self._once_more(self._exchange.tickets[perm_id])
+
+    def _once_more(self, ticket: Ticket) -> Iterator[Told]:
+        """An order that has filled is told again, now with what all of it cost."""
+        if ticket.state is OrderState.FILLED:
+            for fields in self.listed(ticket):
+                yield Told(ticket.client_id, fields, self.about(ticket))
 
     def note_time_in_force(self, ticket: Ticket, tif: str) -> None:
         """How long the order is good for, if not for the day: it is shown so, and does not expire."""
@@ -145,7 +155,7 @@ class Teller:
     def _update(self, ticket: Ticket, update: OrderUpdate) -> tuple[Fields, ...]:
         status = self._status(ticket, update.state, update.filled)
         if update.state in (OrderState.CANCELLED, OrderState.EXPIRED) and update.code != ENDED_ALREADY_CODE:
-            reason = DAY_OVER if update.state is OrderState.EXPIRED else update.reason
+            reason = DAY_OVER if update.state is OrderState.EXPIRED else _special(update.reason)
             return status, self._error(ticket, CANCELLED_CODE, text_of(CANCELLED_CODE) + reason)
         if update.state is OrderState.CANCELLING:
             return (status,)
@@ -197,6 +207,11 @@ class Teller:
 
     def _error(self, ticket: Ticket, code: int, text: str) -> Fields:
         return error(self._registry.order_id(ticket), code, text)
+
+
+def _special(reason: str) -> str:
+    """The reason of a cancel, where it says more than that the order was cancelled."""
+    return "" if reason == JUST_CANCELLED else reason
 
 
 def commission(exec_id: str, amount: Decimal, currency: str) -> Fields:
