@@ -12,7 +12,6 @@ from enum import Enum
 from functools import partial
 from typing import TypeVar
 
-import httpx
 from prefect.artifacts import (
     acreate_markdown_artifact,
     acreate_progress_artifact,
@@ -20,7 +19,6 @@ from prefect.artifacts import (
     aupdate_progress_artifact,
 )
 from prefect.context import FlowRunContext
-from prefect.exceptions import PrefectException
 
 from core.masking import VISIBLE
 from core.model import Outcome, Plan
@@ -123,7 +121,7 @@ async def _send(name: str, call: Callable[[], Awaitable[T]]) -> T | None:
     try:
         async with asyncio.timeout(LONGEST_SECONDS):
             return await call()
-    except (httpx.HTTPError, PrefectException, TimeoutError) as error:
+    except Exception as error:  # noqa: BLE001 - whatever the page lacks, the run goes on
         log("WARNING", "the Prefect page lacks {}: {}", name, str(error) or "the server takes too long")
         return None
 

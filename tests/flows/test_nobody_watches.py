@@ -7,12 +7,14 @@ import logging
 import pytest
 from flow_runs import Rehearsal, SaysYes
 from loguru import logger
+from prefect.context import FlowRunContext
 from prefect.logging.handlers import PrefectConsoleHandler
 
 from core.broker.fake import FakeIB
 from core.model import Ending, OrderState, Symbol
 from core.money import D
 from core.sim.world import FillScript
+from tasks.artifacts import _send
 from tasks.logs import forwarded_to_prefect
 
 VTI, BND = Symbol("VTI"), Symbol("BND")
@@ -52,6 +54,21 @@ async def test_a_log_sink_that_raises_stops_no_run(tmp_path, sink):
 @pytest.mark.parametrize("fails", [is_gone, is_full])
 async def test_a_screen_that_can_show_neither_plan_nor_result_stops_no_run(tmp_path, fails):
     assert_all_was_traded(await rehearsed(tmp_path, shows=fails).run())
+
+
+async def test_a_page_that_takes_nothing_costs_a_line_in_the_log_whatever_is_wrong_with_it():
+    lines = []
+    number = logger.add(lines.append, format="{message}")
+
+    async def taken_by_nobody():
+        raise ValueError("no such schema")
+
+    try:
+        with FlowRunContext.model_construct():
+            assert await _send("the plan", taken_by_nobody) is None
+    finally:
+        logger.remove(number)
+    assert lines == ["the Prefect page lacks the plan: no such schema\n"]
 
 
 def test_prefects_console_does_not_end_the_process_when_nobody_reads_it():
