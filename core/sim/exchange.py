@@ -315,15 +315,7 @@ class Exchange:
 
     def _fill(self, ticket: Ticket, shares: Decimal, price: Decimal) -> tuple[Report, ...]:
         terms = ticket.terms
-        fill = Fill(
-            exec_id=f"0000f1f1.{ticket.perm_id:08x}.{len(ticket.fills) + 1:02d}.01",
-            order_ref=terms.order_ref,
-            symbol=terms.contract.symbol,
-            side=terms.side,
-            shares=shares,
-            price=price,
-            at=self.now,
-        )
+        fill = ticket.next_fill(shares, price, self.now)
         cost = ZERO if ticket.fills else self.world.commission
         self.books.fill(terms.contract, terms.side, shares, price)
         self.books.charge(cost)

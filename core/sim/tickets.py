@@ -126,6 +126,18 @@ class Ticket:
         self.is_held, self.state = True, OrderState.SENT
         return Notice(refusal.text, at, refusal.code, self.terms.order_ref, refusal.failure)
 
+    def next_fill(self, shares: Decimal, price: Decimal, at: datetime) -> Fill:
+        """An execution of it that nobody has seen yet; it does not count by itself."""
+        return Fill(
+            exec_id=f"0000f1f1.{self.perm_id:08x}.{len(self.fills) + 1:02d}.01",
+            order_ref=self.terms.order_ref,
+            symbol=self.terms.contract.symbol,
+            side=self.terms.side,
+            shares=shares,
+            price=price,
+            at=at,
+        )
+
     def as_working(self) -> WorkingOrder:
         """Its line in the list of open orders."""
         return WorkingOrder(
