@@ -25,7 +25,7 @@ from core.report import (
     post_trade_rows,
     pre_trade_rows,
 )
-from core.report.formats import with_commas
+from core.report.formats import price, with_commas
 
 if TYPE_CHECKING:
     from loguru import Message
@@ -38,7 +38,7 @@ FRAMED_FROM = 110
 REASONS_FROM = 150
 COLOURS = {"SELL": "magenta", "BUY": "green"}
 WORDS = ("symbol", "side", "status")
-PLAN_COLUMNS = ("symbol", "target %", "now %", "drift bps", "price", "side", "shares", "limit", "USD")
+PLAN_COLUMNS = ("symbol", "target %", "now %", "drift bps", "price", "side", "shares", "limit", "worst", "USD")
 RESULT_COLUMNS = ("symbol", "side", "filled", "of", "avg price", "notional", "status", "slip bps", "residual bps")
 LEVELS = {"WARNING": ("warning: ", "yellow"), "ERROR": ("error: ", "bold red")}
 
@@ -98,6 +98,7 @@ def show_warnings(warnings: Iterable[str]) -> None:
 def show_plan(plan: Plan, to: Console) -> None:
     """The account, the plan as a table, and its sums; where the screen is too narrow the reasons stand below."""
     rows = pre_trade_rows(plan)
+    worst = {line.symbol: price(line.limit.worst_price) for line in plan.lines if line.side and line.limit}
     has_reasons = to.width >= REASONS_FROM
     table = _table(PLAN_COLUMNS, to)
     if has_reasons:
@@ -106,7 +107,8 @@ def show_plan(plan: Plan, to: Console) -> None:
         if row.symbol == TOTAL:
             table.add_section()
         numbers = (row.target_pct, row.current_pct, row.drift_bps, row.price)
-        traded = (row.share_delta if row.side else "", row.limit_price or _market(row), _traded(row))
+        prices = (row.limit_price or _market(row), worst.get(row.symbol, ""))
+        traded = (row.share_delta if row.side else "", *prices, _traded(row))
         reason = (row.reason,) if has_reasons and row.symbol != TOTAL else ()
         _add(table, row.side, (row.symbol, *numbers, row.side, *traded, *reason))
     to.print(Text(f"Plan {plan.run_id}", style="bold"))

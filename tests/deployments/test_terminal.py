@@ -38,6 +38,7 @@ def test_the_plan_fits_the_screen_with_the_numbers_of_its_files_and_every_word_o
         row[name] for row in rows if row["side"] for name in ("side", "share_delta", "limit_price", "est_notional")
     }
     words = {word.replace(",", "") for row in rows for word in row["reason"].split()}
+    words |= {f"{line.limit.worst_price:.2f}" for line in sample_plan().lines if line.side}
     assert max(map(len, lines)) <= width
     assert (numbers | traded | words | {total["est_notional"]}) - {""} <= pieces(lines)
 
