@@ -67,7 +67,7 @@ class Excuses:
         moved = self._moved(first)
         if first.cut is Cut.MAXIMUM:
             return "the first order was as large as one may be"
-        if first.side and abs(again.wanted) <= self._rounding(first) + moved:
+        if (first.side or first.cut is Cut.ROUNDING) and abs(again.wanted) <= self._rounding(first) + moved:
             return "the costs of trading moved the target past a rounding"
         if self._was_at_its_band(first):
             return "the costs of trading moved it over its band"
