@@ -98,7 +98,9 @@ def show_warnings(warnings: Iterable[str]) -> None:
 def show_plan(plan: Plan, to: Console) -> None:
     """The account, the plan as a table, and its sums; where the screen is too narrow the reasons stand below."""
     rows = pre_trade_rows(plan)
-    worst = {line.symbol: price(line.limit.worst_price) for line in plan.lines if line.side and line.limit}
+    worst: dict[str, str] = {
+        line.symbol: price(line.limit.worst_price) for line in plan.lines if line.side and line.limit
+    }
     has_reasons = to.width >= REASONS_FROM
     table = _table(PLAN_COLUMNS, to)
     if has_reasons:
