@@ -7,17 +7,42 @@ from decimal import Decimal
 
 from campaign.books import ours
 from campaign.playing import Played
-from core.model import USD, USD_CAD, Cut, FxLeg, Plan, SecurityType, Side, Symbol, TradeLine, TriggerMode
+from core.model import (
+    USD,
+    USD_CAD,
+    Cut,
+    FxLeg,
+    Plan,
+    PlanRules,
+    SecurityType,
+    Side,
+    Symbol,
+    TradeLine,
+    TriggerMode,
+    Valuation,
+)
 from core.money import BPS, CENT, FRACTION_OF_SHARE, ONE, ZERO, D
 from core.plan import PlanInputs, make_plan
 from core.settings import settings_from
 from core.targets import targets_from_weights
+from core.valuation import value_account
 
 HALF = D("0.5")
 
 
 def plan_again(played: Played) -> Plan:
     """A plan for what the exchange has now, by the settings of the case; its turnover does not matter."""
+    inputs, rules = _now(played)
+    return make_plan(inputs, rules)
+
+
+def value_again(played: Played) -> Valuation:
+    """What the account is worth now, whether or not it keeps its limits."""
+    seen, rules = _now(played)
+    return value_account(seen.snapshot, seen.targets, seen.contracts, seen.quotes, rules, seen.now)
+
+
+def _now(played: Played) -> tuple[PlanInputs, PlanRules]:
     scenario, venue = played.case.scenario, played.venue
     settings = settings_from(scenario.settings, folder=played.folder, overrides={"rebalance.max_turnover_pct": "none"})
     snapshot = venue.snapshot()
@@ -34,7 +59,7 @@ def plan_again(played: Played) -> Plan:
         quotes={symbol: venue.quote(symbol) for symbol in symbols},
         now=venue.now,
     )
-    return make_plan(inputs, settings.plan_rules(scenario.mode))
+    return inputs, settings.plan_rules(scenario.mode)
 
 
 def cost_of(played: Played, plan: Plan) -> Decimal:

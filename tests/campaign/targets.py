@@ -6,9 +6,9 @@ from collections import defaultdict
 from decimal import Decimal
 
 from campaign.books import Check, approved_plan, ours
-from campaign.excuses import Excuses, cost_of, plan_again
+from campaign.excuses import Excuses, cost_of, plan_again, value_again
 from campaign.playing import Played
-from core.errors import ExitCode
+from core.errors import ExitCode, FundsInsufficient
 from core.model import CAD, USD, Cut, Plan, SecurityType, Side, Symbol, Untargeted
 from core.money import CENT, HUNDRED, ONE, ZERO, D, floor_to
 
@@ -82,7 +82,7 @@ def the_limits_of_borrowing_hold_after_buys(played: Played) -> None:
     settings, plan = played.settings.rebalance, approved_plan(played)
     if plan is None or not settings.allow_margin or not has_bought(played):
         return
-    after = plan_again(played).valuation
+    after = value_again(played)
     gross, allowed = after.gross_position_value, settings.max_leverage * after.net_liq
     assert gross <= allowed + CENT, f"gross {gross:.2f} above {allowed:.2f}"
     kept = settings.maintenance_buffer_pct * after.net_liq / HUNDRED
@@ -124,7 +124,11 @@ def a_second_plan_has_an_excuse_for_all_that_it_trades(played: Played) -> None:
     first = played.outcome.plan
     if played.outcome.exit_code or first is None:
         return
-    again, excuses = plan_again(played), Excuses(played, first, cost_of(played, first))
+    try:
+        again = plan_again(played)
+    except FundsInsufficient:
+        return  # by how much is for `the_limits_of_borrowing_hold_after_buys`
+    excuses = Excuses(played, first, cost_of(played, first))
     for line in again.lines:
         if line.side and line.dollars > played.settings.rebalance.min_order_usd:
             words = f"{line.side} {line.quantity} {line.symbol} again for {line.dollars:.2f} USD: {line.reason}"
