@@ -242,7 +242,10 @@ def _failure(failed: Mapping[Symbol, BaseException], why_gone: str) -> BaseExcep
 
 
 def _no_data(refused: Mapping[Symbol, RequestRefused]) -> BrokerError:
-    told = "; ".join(f"{symbol}: {error}" for symbol, error in refused.items())
+    symbols: dict[str, list[Symbol]] = {}
+    for symbol, error in refused.items():
+        symbols.setdefault(str(error), []).append(symbol)
+    told = [f"{', '.join(named)}: {words}" for words, named in symbols.items()]
     is_subscription = any(error.code in NO_MARKET_DATA for error in refused.values())
     step = SUBSCRIBE if is_subscription else "read the broker's reason"
-    return MarketDataMissing(f"the broker gives no market data: {told}", next_step=step, faults=told.split("; "))
+    return MarketDataMissing(f"the broker gives no market data: {'; '.join(told)}", next_step=step, faults=told)
