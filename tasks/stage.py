@@ -9,6 +9,7 @@ from core.errors import KillSwitchOn, PlanKeptChanging
 from core.execution import Attempts
 from core.limits import Pricing
 from core.model import Limit, Order, OrderRecord, Plan, Side, Stage, Symbol, TradeLine
+from core.money import ZERO
 from core.plan.changes import without_lines
 from core.refs import order_ref
 from core.wording import counted
@@ -60,8 +61,11 @@ async def send(run: Run, stage: Stage, orders: Sequence[Order], attempts: Attemp
         run.warn(warning)
     for error in result.errors:
         run.fail(error)
-    complete = sum(record.filled == record.order.quantity for record in result.records)
-    run.say(stage.lower(), f"{complete} of {counted(len(result.records), 'order')} filled")
+    filled = dict.fromkeys((order.line for order in orders), ZERO)
+    for record in result.records:
+        filled[record.order.line] += record.filled
+    complete = sum(filled[order.line] == order.quantity for order in orders)
+    run.say(stage.lower(), f"{complete} of {counted(len(orders), 'order')} filled")
     if result.stops:
         run.stopped_by = result.stopped_by
         raise StageStopped("nothing more is sent in this run; its report says why")
