@@ -10,7 +10,8 @@ from core.sizing.items import Basket
 def fill(basket: Basket, base: Sequence[int], lines: Iterable[int]) -> list[int]:
     """`base` with more steps in `lines`, until none fits: at most one more each at first, then as many as fit.
 
-    A line of which nothing is bought begins with the fewest steps that are worth the minimum order.
+    A line of which nothing is bought gets no fewer steps than are worth the minimum order, so most often the others'
+    next steps go first.
     """
     steps, left = list(base), basket.left(base)
     growing = [line for line in lines if steps[line] < basket.items[line].cap]
@@ -20,7 +21,7 @@ def fill(basket: Basket, base: Sequence[int], lines: Iterable[int]) -> list[int]
         for line in growing:
             item, paid = basket.items[line], basket.cost_of(line, steps[line])
             fits = (left + paid - basket.commission) // item.worst
-            wished = min(max(steps[line] + most, item.least), item.cap, fits)
+            wished = min(steps[line] + most, item.cap, fits)
             if wished >= item.least:
                 steps[line] = max(steps[line], wished)
             left += paid - basket.cost_of(line, steps[line])

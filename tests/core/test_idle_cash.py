@@ -77,15 +77,23 @@ def test_idle_cash_is_not_invested_where_only_sells_are_allowed():
     assert {line.cut for line in plan.lines} == {Cut.DIRECTION}
 
 
-@pytest.mark.parametrize(("enabled", "bought"), [(True, 2), (False, 0)])
-def test_idle_cad_counts_where_it_may_be_converted(enabled, bought):
+@pytest.mark.parametrize(
+    ("funding", "bought"),
+    [
+        ({"enabled": True}, 2),
+        ({"enabled": False}, 0),
+        ({"enabled": True, "min_fx_order_usd": D(801)}, 0),
+        ({"enabled": True, "prefer_market_hours": True}, 0),
+    ],
+)
+def test_idle_cad_counts_where_it_may_be_converted(funding, bought):
     own = account(held("A", "496"), held("B", "300"), held("C", "196"), cash={USD: "0", CAD: "1000"})
     plan = planned(
-        case(THREE, own),
+        case(THREE, own, fx_closed="the currency market is closed"),
         trigger=trigger_rules(idle_cash_pct=D("0.5")),
-        funding=funding_rules(enabled=enabled, min_fx_order_usd=D(0), limit_slippage_bps=D(0)),
+        funding=funding_rules(**({"min_fx_order_usd": D(0), "limit_slippage_bps": D(0)} | funding)),
     )
-    assert len(plan.buys) == bought
+    assert len([line for line in plan.lines if line.cut is not Cut.BAND and line.wanted > 0]) == bought
 
 
 def test_idle_cash_that_the_limits_of_borrowing_hold_back_buys_nothing():

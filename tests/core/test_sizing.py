@@ -439,6 +439,12 @@ def test_very_many_small_lines_are_dropped_in_batches_of_which_none_is_needless(
     assert (kept("300"), kept("301"), kept("500")) == (1000, 996, 600)
 
 
+def test_a_batch_is_no_larger_than_lets_the_others_have_exactly_their_goal() -> None:
+    line = Item(price=1, worst=1, goal=500, cap=500, floor=500, least=500, cut=None)
+    basket = Basket([line] * 1000, money=300_000, minimum=500, commission=0)
+    assert len(scale(basket).dropped) == 400
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_dropping_in_batches_leaves_no_line_below_the_minimum_and_no_money_for_another(seed: int) -> None:
     random = Random(seed)
@@ -465,6 +471,8 @@ def test_a_line_that_was_dropped_comes_back_where_the_others_leave_money_for_it(
     # scaled to four fifths the second is below the minimum, but the first wants no more than one share
     wants = [buy("AAA", "900", "600"), buy("BBB", "600", "10")]
     assert bought(wants, "1200", minimum="500") == {"AAA": ("1", None), "BBB": ("60", None)}
+    assert bought(wants, "1100", minimum="500") == {"AAA": ("1", None), "BBB": ("50", Cut.MONEY)}
+    assert bought(wants, "1099.99", minimum="500") == {"AAA": ("1", None), "BBB": ("0", Cut.MINIMUM)}
 
 
 def test_of_what_was_dropped_the_better_one_is_bought_instead() -> None:
