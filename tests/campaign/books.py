@@ -8,6 +8,7 @@ from collections.abc import Callable
 from decimal import Decimal
 
 from campaign.playing import Played
+from core.broker.codes import kept_back
 from core.errors import ExitCode, RebalanceError
 from core.model import CAD, USD, USD_CAD, Fill, OrderRef, OrderState, Plan, Side, Stage, Symbol
 from core.money import BPS, CENT, ZERO, D
@@ -189,6 +190,7 @@ def the_report_lists_every_order_as_it_ended(played: Played) -> None:
     listed = {order["order_ref"]: order for order in report(played)["orders"]}
     arrived = {ticket.terms.order_ref: ticket for ticket in ours(played)}
     sent = {order.ref for _, order in played.sent}
+    refused_by_the_gateway = {each.order.ref for each in played.outcome.orders if kept_back(each.code)}
     assert sent <= set(listed), f"not in the report: {sent - set(listed)}"
     for ref, order in listed.items():
         if ref not in sent:
@@ -196,7 +198,10 @@ def the_report_lists_every_order_as_it_ended(played: Played) -> None:
         elif ref not in arrived:
             assert order["status"] == OrderState.UNKNOWN.label, f"{ref} never arrived, yet {order['status']}"
         elif order["status"] != OrderState.UNKNOWN.label:
-            ended = arrived[ref].filled, arrived[ref].state.label
+            state = arrived[ref].state
+            if ref in refused_by_the_gateway and state is OrderState.CANCELLED:
+                state = OrderState.REJECTED  # the gateway kept it back, and we cancelled it
+            ended = arrived[ref].filled, state.label
             assert (D(str(order["filled"])), order["status"]) == ended, f"{ref}: {order}, ended {ended}"
 
 
