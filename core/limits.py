@@ -180,9 +180,7 @@ class _Desk(NamedTuple):
 
     def static(self) -> Limit:
         """Mid moved by `max_offset_bps`, at most at the far touch."""
-        bound = self.bound
-        price = self.way.passive_of(bound, self.touch) if self.rules.use_ask_bid_cap else bound
-        return self.at(price, self.bound_words if price == bound else self.touch_words)
+        return self.at(self._most, self._most_words(self._most))
 
     def spread_aware(self) -> Limit:
         """Mid moved by a part of the spread that grows to the half of it with the last attempt; see `_moved`."""
@@ -191,13 +189,15 @@ class _Desk(NamedTuple):
             return self.escalated("stale quote counts as wide")
         if market.is_wide(rules.wide_spread_bps):
             return self.escalated(f"spread {market.spread_bps:.1f} bps is wide (over {_text(rules.wide_spread_bps)})")
-        last = rules.reprice_attempts
-        limit, final = self._moved(self._part(self.attempt)), self._moved(self._part(last))
+        last, part = rules.reprice_attempts, self._part(self.attempt)
+        price, is_free = self._moved(part)
+        final = self._moved(self._part(last))[0] if last > self.attempt else price
+        how = self._moved_words(part) if is_free else self._most_words(price)
         # a part above one half shrinks to it, so that the last attempt need not be the costliest
-        if self.way.passive_of(limit.worst_price, final.worst_price) == final.worst_price:
-            return limit
-        how = f"{limit.how}; {_text(final.worst_price)} in the last of {last + 1} attempts"
-        return replace(limit, worst_price=final.worst_price, how=how)
+        if self.way.passive_of(price, final) == final:
+            return self.at(price, how)
+        how = f"{how}; {_text(final)} in the last of {last + 1} attempts"
+        return Limit(OrderType.LMT, price, final, self.mid, how)
 
     def _part(self, attempt: int) -> Decimal:
         """The part of the spread that an attempt goes from mid: by equal steps from the setting to one half."""
@@ -205,17 +205,27 @@ class _Desk(NamedTuple):
         first = rules.buy_offset_frac if self.way.side is Side.BUY else rules.sell_offset_frac
         return first + (HALF - first) * attempt / rules.reprice_attempts if attempt else first
 
-    def _moved(self, part: Decimal) -> Limit:
-        """Mid moved by `part` of the spread, at most `max_offset_bps` from mid, at most at the far touch."""
-        way, mid, spread, rules = self.way, self.mid, self.market.spread, self.rules
-        wanted = nearest_tick(way.side, self.ticks, way.costlier(mid, part * spread))
+    def _moved(self, part: Decimal) -> tuple[Decimal, bool]:
+        """Mid moved by `part` of the spread, at most as far as `_most`; and whether it is nearer than that."""
+        way, mid, rules = self.way, self.mid, self.rules
+        wanted = nearest_tick(way.side, self.ticks, way.costlier(mid, part * self.market.spread))
         most = way.moved(mid, rules)
         if rules.use_ask_bid_cap:
             most = way.passive_of(most, self.far)
         # `wanted` lies on the grid, so that being within `most` it is also within the tick before
-        if way.passive_of(wanted, most) == wanted:
-            return self.at(wanted, f"mid {_text(mid)} {way.sign} {_text(round(part, 4))} × spread {_text(spread)}")
-        return self.static()
+        is_free = way.passive_of(wanted, most) == wanted
+        return (wanted if is_free else self._most), is_free
+
+    def _moved_words(self, part: Decimal) -> str:
+        return f"mid {_text(self.mid)} {self.way.sign} {_text(round(part, 4))} × spread {_text(self.market.spread)}"
+
+    @property
+    def _most(self) -> Decimal:
+        """As far as any limit goes: `max_offset_bps` from mid, and to the far touch."""
+        return self.way.passive_of(self.bound, self.touch) if self.rules.use_ask_bid_cap else self.bound
+
+    def _most_words(self, price: Decimal) -> str:
+        return self.bound_words if price == self.bound else self.touch_words
 
     def escalated(self, why: str) -> Limit:
         """What `escalate_action` makes of a wide spread."""

@@ -163,6 +163,8 @@ def _as_price(quote: Quote, source: PriceSource, value: Decimal, note: str) -> P
     """The price with its source; one that a snapshot supplied says so, and which of the chain it is."""
     if quote.is_snapshot:
         return Price(value, PriceSource.SNAPSHOT, f"{source}, {note}" if note else "")
+    if not quote.filled:
+        return Price(value, source, note)
     if source is PriceSource.BIDASK:
         names = {"ask" if usable_sides(quote)[0] is None else "bid"}
     else:
