@@ -1,5 +1,6 @@
 import csv
 import io
+import json
 import re
 from decimal import Decimal
 
@@ -11,12 +12,26 @@ from hypothesis import strategies as st
 from report_samples import GATES, sample_outcome, sample_plan
 
 from core.errors import OrderIncomplete
-from core.model import FxLeg, GateFault, GateVerdict, Limit, Mode, OrderState, OrderType, Side, Stage, Symbol
+from core.model import (
+    FxLeg,
+    GateFault,
+    GateVerdict,
+    Limit,
+    Mode,
+    OrderState,
+    OrderType,
+    Price,
+    PriceSource,
+    Side,
+    Stage,
+    Symbol,
+)
 from core.money import D
 from core.report import (
     PreTrade,
     approval_markdown,
     formats,
+    plan_json,
     plan_page,
     post_trade_csv,
     post_trade_markdown,
@@ -60,6 +75,15 @@ def test_the_columns_of_both_tables_stand_in_the_promised_order():
     assert post_trade_csv(sample_outcome()).splitlines()[0] == (
         "symbol,side,filled_shares,avg_price,notional,ordered_shares,status,commission,slippage_bps,residual_drift_bps"
     )
+
+
+def test_a_price_says_in_every_report_where_it_came_from_and_what_was_passed_over():
+    passed = "midpoint (last 108.00 outside 100.00–100.01)"
+    price = Price(D("100.005"), PriceSource.MIDPOINT, "last 108.00 outside 100.00–100.01")
+    made = plan(trade_line(price=price, dollars=D("1000.05")))
+    assert read(pre_trade_csv(made))[0]["price_source"] == passed
+    assert passed in pre_trade_markdown(PreTrade(plan=made))
+    assert json.loads(plan_json(made))["lines"][0]["price_source"] == passed
 
 
 def test_the_largest_drift_stands_first_ties_by_symbol_and_the_totals_last():
