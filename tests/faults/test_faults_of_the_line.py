@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import pytest
 from campaign import books
 from fault_cases import AGG, BND, IJR, VTI, filling, working
@@ -48,6 +50,11 @@ def no_buys_were_sent(played):
     assert not [order for _, order in played.sent if order.stage is Stage.BUY]
 
 
+def mended(sentence, spoil, words="the connection was lost"):
+    """The lists show that all that worked has filled: the run goes on, and the loss is a warning."""
+    return Row(sentence, spoil, warns=(words,), also=(everything_filled,))
+
+
 SOCKET = (
     Row("it breaks before a sell arrives", on("placeOrder", Drop(), "VTI"), 41, ("VTI",),
         also=(ended(VTI="UNKNOWN"), no_buys_were_sent)),
@@ -57,23 +64,21 @@ SOCKET = (
         ("connection",), also=(no_buys_were_sent,)),
     Row("it breaks when a sell has arrived and has filled at once", on("placeOrder", Drop(at=None), "VTI"), 20,
         ("connection",), case=filling(), also=(ended(VTI="FILLED"), no_buys_were_sent)),
-    Row("it breaks when a sell has arrived, which fills before the line is back",
-        all_of(on("placeOrder", Drop(at=None), "VTI"), on("greeting", Drop(), skip=2, times=2)), 20, ("connection",),
-        also=(ended(IJR="FILLED", VTI="FILLED"), no_buys_were_sent)),
-    *(Row(f"it breaks at {name} of a sell", on(name, Drop(), "VTI"), 20, ("connection",), also=(no_buys_were_sent,))
-      for name in ("openOrder", "orderStatus", "execDetails", "commissionReport")),
-    *(Row(f"it breaks within {name} of a sell", on(name, Drop(at=11), "VTI"), 20, ("connection",),
-          also=(no_buys_were_sent,)) for name in ("openOrder", "orderStatus", "execDetails", "commissionReport")),
-    *(Row(f"it breaks after {name} of a sell", on(name, Drop(at=None), "VTI"), 20, ("connection",),
-          also=(no_buys_were_sent,)) for name in ("openOrder", "orderStatus", "execDetails", "commissionReport")),
+    mended("it breaks when a sell has arrived, which fills before the line is back",
+           all_of(on("placeOrder", Drop(at=None), "VTI"), on("greeting", Drop(), skip=2, times=2))),
+    *(Row(f"it breaks at {name} of a sell, byte {at}", on(name, Drop(at), "VTI"), 20, ("connection",),
+          also=(no_buys_were_sent,))
+      for name, at in product(("openOrder", "orderStatus"), (0, 11, None))),
+    *(mended(f"it breaks at {name} of a sell, byte {at}", on(name, Drop(at), "VTI"))
+      for name, at in product(("execDetails", "commissionReport"), (0, 11, None))),
     Row("it breaks at a cancel", on("cancelOrder", Drop()), 20, ("connection",), case=HALF,
         also=(ended(VTI="CANCELLED"), no_buys_were_sent)),
     Row("it breaks after a cancel", on("cancelOrder", Drop(at=None)), 20, ("connection",), case=HALF,
         also=(ended(VTI="CANCELLED"), no_buys_were_sent)),
     Row("it breaks when the conversion has arrived", on("placeOrder", Drop(at=None), "USD.CAD"), 20, ("connection",)),
     Row("it breaks before the conversion arrives", on("placeOrder", Drop(), "USD.CAD"), 41, ("USD.CAD",)),
-    Row("it breaks when a buy has arrived", on("placeOrder", Drop(at=None), "BND", skip=1), 20, ("connection",)),
-    Row("it breaks before a buy arrives", on("placeOrder", Drop(), "BND", skip=1), 41, ("BND",)),
+    Row("it breaks when a buy has arrived", on("placeOrder", Drop(at=None), "BND"), 20, ("connection",)),
+    Row("it breaks before a buy arrives", on("placeOrder", Drop(), "BND"), 41, ("BND",)),
     Row("it breaks for good when a sell has arrived", all_of(on("placeOrder", Drop(at=None), "VTI"),
         on("greeting", Drop(), times=ALWAYS, skip=2)), 41, ("IJR",), also=(no_buys_were_sent,)),
 )  # fmt: skip
@@ -83,14 +88,14 @@ SILENCE = (
         also=(ended(VTI="UNKNOWN"), no_buys_were_sent)),
     Row("the gateway falls silent when a sell has arrived", on("openOrder", HalfOpen(), "VTI"),
         also=(everything_filled,)),
-    Row("the gateway falls silent while orders work", on("execDetails", HalfOpen(), "IJR"), 20),
+    mended("the gateway falls silent while orders work", on("execDetails", HalfOpen(), "IJR")),
     Row("the gateway falls silent at a cancel", on("cancelOrder", HalfOpen()), 28, ("VTI", "silent"), case=HALF,
         also=(ended(VTI="CANCELLED"),)),
 )  # fmt: skip
 
 IBKR = (
-    *(Row(f"IBKR is gone for 5 s while orders work, {gone} and {back}",
-          when("placeOrder", say(gone, back, after=5), "VTI"), 20, ("Connectivity between",), also=(no_buys_were_sent,))
+    *(mended(f"IBKR is gone for 5 s while orders work, {gone} and {back}",
+             when("placeOrder", say(gone, back, after=5), "VTI"), "Connectivity between")
       for gone, back in ((1100, 1101), (1100, 1102), (2110, 1102))),
     Row("IBKR is gone for good while orders work", when("placeOrder", say(1100), "VTI"), 41, ("IJR",),
         also=(no_buys_were_sent,)),
@@ -123,14 +128,14 @@ LEFTOVERS = (
 )  # fmt: skip
 
 WITNESSES = (
-    *(Row(f"it breaks, and {name} is missing once", all_of(on("placeOrder", Drop(at=None), "VTI"),
-          on(name, Omit(), skip=skip)), 20, ("connection",), also=(ended(VTI="FILLED"), no_buys_were_sent))
+    *(mended(f"it breaks, and {name} is missing once", all_of(on("placeOrder", Drop(at=None), "VTI"),
+             on(name, Omit(), skip=skip)))
       for name, skip in LISTS),
     *(Row(f"it breaks, and {name} is missing from then on", all_of(on("placeOrder", Drop(at=None), "VTI"),
           on(name, Omit(), skip=skip, times=ALWAYS)), 41, ("IJR", "look the order up in TWS"),
           also=(ended(IJR="UNKNOWN", VTI="UNKNOWN"), no_buys_were_sent)) for name, skip in LISTS),
-    *(Row(f"it breaks, and {name} comes 5 s late", all_of(on("placeOrder", Drop(at=None), "VTI"),
-          on(name, Delay(5), skip=skip)), 20, ("connection",), also=(ended(VTI="FILLED"), no_buys_were_sent))
+    *(mended(f"it breaks, and {name} comes 5 s late", all_of(on("placeOrder", Drop(at=None), "VTI"),
+             on(name, Delay(5), skip=skip)))
       for name, skip in LISTS),
     *(Row(f"it breaks, and breaks again at {name}", all_of(on("placeOrder", Drop(at=None), "VTI"),
           on(name, Drop(at=6), skip=skip)), 20, ("connection",), also=(no_buys_were_sent,))
