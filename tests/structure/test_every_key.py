@@ -20,13 +20,14 @@ from flow_runs import TARGETS, Rehearsal, SaysYes
 from input_builders import HEADER
 from planning_builders import account as planned_account
 from planning_builders import at, case, etf, held, share
-from worlds import ACCOUNT, VTI, account, earlier, quoted
+from worlds import ACCOUNT, VTI, account, earlier, fake, quoted
 from worlds import held as owned
 
 from core.errors import RebalanceError, SettingsInvalid
 from core.model import CAD, CASH, USD, USD_CAD, AccountSnapshot, BrokerKind, Mode, Plan, Symbol, Targets
 from core.money import D
 from core.plan import make_plan
+from core.reading import Reader
 from core.report import plan_json
 from core.safety import check_gateway, check_mode
 from core.settings import Settings, settings_from
@@ -131,6 +132,20 @@ def reaching(settings: Settings, folder: Path) -> object:
     return client_options(settings, may_trade=True)
 
 
+def insisting(settings: Settings, folder: Path) -> object:
+    """A read at a broker that answers the second time only."""
+    broker = fake(faults=(Fault("snapshot", FaultKind.PACING, 1),))
+    reader = Reader(broker, settings.ibkr.read_attempts, on_retry=lambda _text: None)
+    return asyncio.run(_read_or_refused(reader))
+
+
+async def _read_or_refused(reader: Reader) -> str:
+    try:
+        return str(await reader.take_snapshot())
+    except RebalanceError as error:
+        return str(error)
+
+
 def executing(settings: Settings, folder: Path) -> object:
     """How orders are sent and watched."""
     return settings.execution_rules()
@@ -191,7 +206,6 @@ CAD_ONLY = {
 BUYS_AND_SELLS = {"cash": {USD: D(20_000)}, "positions": (owned(quantity="300"),)}
 FOREIGN = {"account": account(**BUYS_AND_SELLS, open_orders=(earlier(ref=""),))}
 RISING = {"changes": (Change(Point.APPROVAL, {VTI: quoted("100.30", "100.31", "100.30")}),)}
-ONE_FAULT = {"faults": (Fault("snapshot", FaultKind.PACING, 1),)}
 NEAR_THE_CLOSE = {"as_of": NOW.replace(hour=20, minute=50)}
 
 RUN = running()
@@ -204,7 +218,7 @@ PROBES: dict[str, Probe] = {
     "ibkr.read_only": Probe(allowing(Mode.PAPER), "true"),
     "ibkr.connect_timeout_seconds": Probe(reaching, "3"),
     "ibkr.request_timeout_seconds": Probe(reaching, "3"),
-    "ibkr.read_attempts": Probe(running(changes=ONE_FAULT), "1"),
+    "ibkr.read_attempts": Probe(insisting, "1"),
     "ibkr.max_messages_per_second": Probe(reaching, "9"),
     "ibkr.market_data_type": Probe(running(mode=Mode.DRY_RUN), "delayed"),
     "models.ONE": Probe(reading, "0.4995", MODELS),
