@@ -41,7 +41,7 @@ async def buy(run: Run, plan: Plan) -> None:
 
     Raises FundsInsufficient when it does not, and what `send` raises.
     """
-    if run.settings.execution.preflight and waits_for_money(plan):
+    if run.settings.execution.preflight and waits_for_money(run.plan or plan):
         plan = await ask_about_buys(run, plan)
     orders = [order_of(run, plan, Stage.BUY, line) for line in plan.buys]
     money = spendable(plan.valuation, plan.targets, run.rules.sizing)

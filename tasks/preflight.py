@@ -28,15 +28,14 @@ async def ask_broker_beforehand(run: Run, plan: Plan, now: PlanInputs) -> Plan:
     orders = _orders(run, plan, now)
     answers = await ask_beforehand(run.reader, orders)
     refuse_for_good(answers)
-    plan = _without(run, plan, answers)
-    firm = [order for order in orders if order.stage is not Stage.BUY or not waits_for_money(plan)]
-    refuse_for_money(answers, firm)
+    waits = waits_for_money(plan)
+    refuse_for_money(answers, [order for order in orders if order.stage is not Stage.BUY or not waits])
     for error in answers.for_money.values():
         run.say("preflight", f"asked again right before the buys: {error.message}")
-    if not waits_for_money(plan):
+    if not waits:
         _say_margin(run, check_together(answers, LOOK_AT_MONEY))
     run.say("preflight", f"the broker would take {len(answers.effects)} of {counted(len(orders), 'order')}")
-    return plan
+    return _without(run, plan, answers)
 
 
 @reading_step("Ask about the buys together")
@@ -54,7 +53,7 @@ async def ask_about_buys(run: Run, plan: Plan) -> Plan:
 
 
 def waits_for_money(plan: Plan) -> bool:
-    """Whether sells or a conversion come before the plan's buys."""
+    """Whether sells or a conversion come before the buys of an approved plan, be they left out of the run or not."""
     return bool(plan.sells or (plan.fx and plan.fx.quantity))
 
 

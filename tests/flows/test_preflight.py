@@ -8,7 +8,7 @@ from worlds import account, held, scripted
 
 from core.broker.fake import FakeIB
 from core.broker.wordings import lost, would_refuse
-from core.errors import ExitCode
+from core.errors import ExitCode, NoAnswer
 from core.model import USD, Ending, Failure, Mode, Order, Side
 from core.money import D
 
@@ -98,6 +98,17 @@ async def test_a_run_that_sends_nothing_asks_nothing(tmp_path, mode):
     rehearsal = rehearse(tmp_path, mode=mode)
     assert (await rehearsal.run()).exit_code is ExitCode.DONE
     assert asked(rehearsal) == []
+
+
+async def test_a_buy_whose_sell_was_left_out_is_made_smaller_and_asked_about_again(tmp_path):
+    silent = scripted("VTI", what_if_silent=True)
+    ours = account(cash={USD: D(20_000)}, positions=(held(quantity="300"),), excess_liquidity=D(5_500))
+    rehearsal = rehearse(tmp_path, ours=ours, changes={"fills": silent})
+    outcome = await rehearsal.run()
+    assert (outcome.exit_code, type(outcome.errors[0])) == (ExitCode.INCOMPLETE, NoAnswer)
+    (sent,) = rehearsal.sent()
+    assert asked(rehearsal) == ["what if SELL 102 VTI", "what if BUY 412 BND", f"what if BUY {sent.quantity} BND"]
+    assert sent.quantity < 412
 
 
 async def test_buys_that_wait_for_nothing_are_asked_about_once_and_together(tmp_path):
