@@ -61,7 +61,7 @@ class Records:
 def decoded(data: bytes, name: str) -> str:
     """The text of the file. Raises PortfoliosInvalid with the line when it is no UTF-8 text, or empty."""
     if _is_utf16(data):
-        raise refused(name, [f"{name} is UTF-16 text"], "save it as CSV UTF-8 in the spreadsheet, and start again")
+        raise refused(name, [f"{name} is UTF-16 text: save it as CSV UTF-8 in the spreadsheet"])
     if b"\0" in data:
         raise refused(name, [f"{name} line {_line_of(data, data.index(0))}: holds binary data (NUL)"])
     try:

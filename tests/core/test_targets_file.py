@@ -210,10 +210,11 @@ def test_a_value_in_a_column_without_a_name_is_a_fault():
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
-def test_utf_16_is_refused_with_what_to_do(encoding):
-    with pytest.raises(PortfoliosInvalid, match=f"^{NAME} is UTF-16 text") as refused:
-        parse_portfolios((HEADER + SOUND).encode(encoding), NAME, portfolio_rules())
-    assert refused.value.next_step == "save it as CSV UTF-8 in the spreadsheet, and start again"
+def test_utf_16_is_refused_with_what_to_do(encoding, tmp_path):
+    path = tmp_path / NAME
+    path.write_bytes((HEADER + SOUND).encode(encoding))
+    with pytest.raises(PortfoliosInvalid, match=f"{NAME} is UTF-16 text: save it as CSV UTF-8 in the spreadsheet"):
+        read_portfolios(path, portfolio_rules(), max_age=None, now=NOW)
 
 
 def test_the_models_are_those_of_the_mix_whatever_their_names():
