@@ -86,6 +86,16 @@ def test_a_price_says_in_every_report_where_it_came_from_and_what_was_passed_ove
     assert json.loads(plan_json(made))["lines"][0]["price_source"] == passed
 
 
+def test_the_first_limit_and_the_worst_price_of_a_line_stand_wherever_it_is_approved():
+    limit = Limit(OrderType.LMT, D("100.02"), D("100.04"), D("100.00"), "mid 100 + 0.25 × spread 0.08")
+    made = plan(trade_line(limit=limit))
+    line = json.loads(plan_json(made))["lines"][0]
+    assert (line["limit_price"], line["worst_price"]) == (100.02, 100.04)
+    for text in (approval_markdown(made, ()), plan_page(PreTrade(plan=made))):
+        (order,) = (row for row in text.splitlines() if row.startswith("BUY  VTI"))
+        assert order.split() == ["BUY", "VTI", "10", "100.02", "100.04", "1,000"]
+
+
 def test_the_largest_drift_stands_first_ties_by_symbol_and_the_totals_last():
     lines = [
         trade_line("C", drift_bps=D(-50)),
