@@ -30,6 +30,7 @@ from core.sim.gateway.faults import (
     Delay,
     Drop,
     Duplicate,
+    Earlier,
     HalfOpen,
     Instead,
     Lane,
@@ -361,6 +362,14 @@ async def test_a_what_if_that_would_be_refused_raises_as_the_order_would_be(aske
         client = await venue.connected()
         with pytest.raises(error, match="the broker would refuse to"):
             await client.what_if(asked)
+
+
+async def test_of_a_what_if_that_is_told_twice_the_one_with_its_margins_counts():
+    async with venue_of(world()) as venue:
+        client = await venue.connected()
+        plain = await client.what_if(order())
+        venue.gateway.faults.on("openOrder", Earlier({97: UNSET, 103: ""}), Match(is_what_if=True))
+        assert await client.what_if(order()) == plain
 
 
 async def test_a_fraction_that_would_be_refused():

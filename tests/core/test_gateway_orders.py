@@ -21,6 +21,7 @@ from ib_async import ComboLeg, Contract, Forex, LimitOrder, Order, OrderState, S
 from worlds import ACCOUNT, VTI, scripted
 
 from core.clock import JumpingClock
+from core.model import USD_CAD
 from core.money import D
 from core.sim.exchange import FIRST_PERM_ID
 
@@ -171,6 +172,12 @@ async def test_what_cannot_be_cancelled_is_said_by_its_number():
 async def test_a_refused_order_is_an_error_and_only_after_201_a_status(code, said):
     async with session(fills=scripted(reject=code)) as (_, wire):
         assert briefly(await placed(wire)) == said
+
+
+async def test_a_conversion_that_is_refused_is_an_error_alone():
+    async with session(fills=scripted(USD_CAD, reject=201)) as (_, wire):
+        heard = await placed(wire, order=limit_order(quantity=1000, limit=1.36), contract=Forex("USDCAD"))
+        assert briefly(heard) == [["error", "201"]]
 
 
 @pytest.mark.parametrize(

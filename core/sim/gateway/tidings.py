@@ -7,7 +7,17 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 
-from core.model import BrokerEvent, CommissionReport, ConnectionChange, Fill, Notice, OrderState, OrderUpdate, Side
+from core.model import (
+    USD_CAD,
+    BrokerEvent,
+    CommissionReport,
+    ConnectionChange,
+    Fill,
+    Notice,
+    OrderState,
+    OrderUpdate,
+    Side,
+)
 from core.money import ZERO
 from core.sim.exchange import Exchange
 from core.sim.gateway.faults import About
@@ -165,7 +175,8 @@ class Teller:
                 number, word = self._registry.order_id(ticket), STATUSES[ticket.state]
                 text = f"OrderId {number} that needs to be cancelled can not be cancelled, state: {word}."
             refused = self._error(ticket, update.code, text)
-            ends_here = update.state is OrderState.REJECTED and update.code != REJECTED_CODE
+            is_told_once = update.code != REJECTED_CODE or ticket.terms.contract.symbol == USD_CAD
+            ends_here = update.state is OrderState.REJECTED and is_told_once
             return (refused,) if ends_here or update.code == ENDED_ALREADY_CODE else (refused, status)
         word = self._status_word(ticket, update.state)
         return listings.open_order(self.order(ticket, word)), status
