@@ -228,9 +228,12 @@ def _prices(universe: Iterable[Symbol], found: Mapping[Symbol, Price | None]) ->
 def _amount(
     holding: _Outside, found: Mapping[Symbol, Price | None], contracts: Mapping[Symbol, Contract]
 ) -> Decimal | None:
-    """What an outside holding is worth in its own currency, by the broker's mark, else by its quote, else None."""
+    """What an outside holding is worth in its own currency, by the broker's mark, else by its quote, else None.
+
+    A mark of 0 is no price of what need not have one: it then counts as 0 all the same, but with a warning.
+    """
     position = holding.position
-    if position.market_value is not None:
+    if position.market_value or (position.market_value is not None and not holding.may_be_zero):
         return position.market_value
     quoted = contracts.get(position.contract.symbol)
     price = found.get(position.contract.symbol) if quoted and quoted.con_id == position.contract.con_id else None

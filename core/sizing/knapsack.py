@@ -1,8 +1,9 @@
 """What the whole shares left over, spent so that Σ|drift| becomes as small as the money allows.
 
-A greedy start, then a few rounds of a bounded search around it, each wider than the one before. Up to
-a hundred lines that comes within a few thousandths of the optimum; with more, one share is so small
-against Σ|drift| that the search is over soon.
+A greedy start, from the scaled steps or from the lines that lose least by their worst prices, then a few
+rounds of a bounded search around it, each wider than the one before. Up to a hundred lines that comes within
+a hundredth of the optimum, most often within a few thousandths; with more, one share is so small against
+Σ|drift| that the search is over soon.
 """
 
 from __future__ import annotations

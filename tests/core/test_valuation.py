@@ -74,8 +74,9 @@ def test_what_the_broker_has_no_mark_for_is_valued_by_its_quote(kind):
     assert value(inputs, HOLD).outside[0].value == D(1050)
 
 
-def test_a_held_symbol_without_any_price_counts_as_0_with_a_warning():
-    own = account(held("VTI", "100"), held("RSX", "50", **UNMARKED), net_liq=Money(D(10000), USD))
+@pytest.mark.parametrize("mark", [UNMARKED, {"market_price": D(0), "market_value": D(0)}])
+def test_a_held_symbol_without_any_price_counts_as_0_with_a_warning(mark):
+    own = account(held("VTI", "100"), held("RSX", "50", **mark), net_liq=Money(D(10000), USD))
     found = value(case({"VTI": "1"}, own, at("RSX", **NO_PRICE)), HOLD)
     assert (found.net_liq, found.outside[0].value) == (D(10000), D(0))
     assert found.warnings == ("RSX: 50 held in [rebalance] hold_symbols have no price anywhere and count as 0",)
