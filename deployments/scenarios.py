@@ -24,6 +24,7 @@ from core.targets import blend, parse_portfolios, targets_from_weights
 from deployments import terminal
 from deployments.options import Venue
 from deployments.running import show_progress
+from deployments.streams import lasting_output
 from tasks.approver import Answer, Question
 from tasks.brokers import WIRE_LOG, rehearsal
 from tasks.request import Request
@@ -78,9 +79,10 @@ def run_scenarios(paths: Sequence[Path], out: Path, venue: Venue = Venue.FAKE) -
     """
     scenarios, unread = _read(_files(paths))
     if scenarios:
-        show_progress()
-        outcomes = asyncio.run(_run_all(scenarios, out, venue))
-        terminal.console().print(_table(scenarios, outcomes))
+        with lasting_output():
+            show_progress()
+            outcomes = asyncio.run(_run_all(scenarios, out, venue))
+            terminal.console().print(_table(scenarios, outcomes))
         _check_stopped(outcomes)
     if unread:
         raise _could_not_run(unread)
