@@ -10,7 +10,7 @@ from decimal import Decimal
 from campaign.playing import Played
 from core.broker.codes import kept_back
 from core.errors import ExitCode, RebalanceError
-from core.model import CAD, USD, USD_CAD, Fill, OrderRef, OrderState, Plan, Side, Stage, Symbol
+from core.model import CAD, USD, USD_CAD, Fill, Notice, OrderRef, OrderState, Plan, Side, Stage, Symbol
 from core.money import BPS, CENT, ZERO, D
 from core.quotes import price_of
 from core.refs import parse_ref
@@ -264,6 +264,19 @@ def the_broker_is_called_silent_on_an_order_only_where_it_said_nothing(played: P
     assert cut or not heard_of, f"called silent, though it spoke: {heard_of}"
 
 
+def silence_is_said_only_of_an_order_that_the_broker_said_nothing_of(played: Played) -> None:
+    spoken_of = {each.what.order_ref for each in played.broker.log if isinstance(each.what, Notice)} - {None}
+    silent = [error.message for error in played.outcome.errors if "was silent on" in error.message]
+    wrong = [text for text in silent if any(ref in text for ref in spoken_of)]
+    assert not wrong, f"called silent, though the broker spoke: {wrong}"
+
+
+def what_was_heard_of_an_order_stands_in_the_report(played: Played) -> None:
+    text = (played.folder / "post_trade.md").read_text()
+    lacking = [words for record in played.outcome.orders for words in record.notices if words not in text]
+    assert not lacking, f"said of orders, and not in the report: {lacking}"
+
+
 def no_short_position_comes_about(played: Played) -> None:
     short = {symbol: held.quantity for symbol, held in played.venue.books.positions.items() if held.quantity < 0}
     assert set(short) <= {held.symbol for held in played.venue.world.account.positions if held.quantity < 0}, short
@@ -315,6 +328,8 @@ CHECKS: tuple[Check, ...] = (
     a_no_or_no_answer_ends_the_run_with_its_own_code,
     no_order_is_called_unknown_that_the_broker_could_tell_of,
     the_broker_is_called_silent_on_an_order_only_where_it_said_nothing,
+    silence_is_said_only_of_an_order_that_the_broker_said_nothing_of,
+    what_was_heard_of_an_order_stands_in_the_report,
     no_short_position_comes_about,
     no_usd_are_borrowed_without_margin,
     no_cad_are_overdrawn,
