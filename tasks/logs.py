@@ -65,6 +65,8 @@ def _go_on() -> None:
 
 
 def _leave_runs_to_prefect() -> None:
+    if sys.stderr is None:
+        return  # closed by whoever started us: loguru has no first sink then, and the number is another's
     try:
         logger.remove(FIRST_SINK)
     except ValueError:

@@ -15,6 +15,12 @@ for _ in range(2):
 """
 
 
+def test_a_run_begins_although_its_caller_closed_standard_error():
+    closed = "import sys; sys.stderr = None"
+    ran = subprocess.run([sys.executable, "-c", closed + SCRIPT], capture_output=True, text=True, check=True)
+    assert ran.stderr == ""
+
+
 def test_lines_of_a_run_are_left_to_prefect_and_others_are_printed_once():
     ran = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True)
     assert "a line of the run" not in ran.stderr

@@ -32,6 +32,8 @@ what-if with unset margins first                 "openOrder", Earlier({97: UNSET
 202 by the broker                                "placeOrder", Do(lambda about: gateway.cancel(about.order_ref))
 399, 10349, 434, 404 on an order that is live    "openOrder", Follow(10349)
 money of a cash account                          "placeOrder", Answer(201, "Available settled cash to trade …")
+presets keep an order back (163, 354, 451, …)    FillScript(reject=451)
+what-if refused; never answered                  FillScript(what_if_reject=201) · FillScript(what_if_silent=True)
 ids rolled back                                  `gateway.restart(ids_roll_back=True)`
 order silently dropped                           "placeOrder", Omit() · for good: FillScript(is_lost=True)
 status, execution twice                          "orderStatus", Duplicate() · "execDetails", Duplicate({14: other id})
