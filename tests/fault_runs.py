@@ -208,7 +208,8 @@ class PlayedOverGateway(Played):
             if isinstance(request, PlaceOrder):
                 refs[request.order_id] = request.terms.order_ref
             elif isinstance(request, CancelOrder):
-                asked.append(refs.get(request.order_id, ""))
+                # of an order of an earlier run only its number is known here
+                asked.append(refs.get(request.order_id, f"order {request.order_id}"))
         return asked
 
     @property
