@@ -18,7 +18,14 @@ from core.model import OrderState
 from core.sim.world import Fault, FaultKind, Point
 from flows.rebalance import rebalance
 
-READING = {"Check the gateway", "Snapshot the account", "Resolve the contracts", "Take quotes"}
+READING = {
+    "Check the gateway",
+    "Snapshot the account",
+    "Resolve the contracts",
+    "Take quotes",
+    "Ask the broker beforehand",
+    "Ask about the buys together",
+}
 PATIENCE = 4  # tries of the reader for one message
 TRIES = PATIENCE + 2  # and of the two further tries of the step
 
