@@ -1,4 +1,4 @@
-"""Load the three models and blend them."""
+"""Load the models and blend them."""
 
 from __future__ import annotations
 
