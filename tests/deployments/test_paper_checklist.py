@@ -60,7 +60,7 @@ def test_the_boxes_paste_without_an_error(transcript):
 @pytest.mark.parametrize(
     "expected",
     [
-        "missing: ['FullMaintMarginReq']",
+        "missing: []",
         "'54': 1",
         "SCHD 0.01",
         "of 60 - errors:",
