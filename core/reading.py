@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TypeVar
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_exponential
@@ -100,6 +101,10 @@ class Reader:
             yield
         finally:
             self._attempts = attempts
+
+    def now(self) -> datetime:
+        """The broker's time."""
+        return self._broker.now()
 
     async def connect(self) -> None:
         """Open the connection; nothing when it is open. Raises ConnectionLost."""

@@ -12,10 +12,20 @@ from uuid import uuid4
 from rich.table import Table
 
 from core.broker.port import Broker
-from core.hours import fx_closed_reason
-from core.model import Mode, ModelName, ModelWeight, Plan, Targets
+from core.model import (
+    AccountSnapshot,
+    Contract,
+    Mode,
+    ModelName,
+    ModelWeight,
+    Plan,
+    PlanRules,
+    Quote,
+    Symbol,
+    Targets,
+)
 from core.money import HUNDRED
-from core.plan import PlanInputs, make_plan
+from core.plan import Reads, make_plan, observe
 from core.reading import Reader
 from core.refs import run_id_of
 from core.report import plan_json, plan_warnings
@@ -58,31 +68,33 @@ def show_plan(request: Request, *, as_json: bool) -> None:
 
 
 async def _plan(settings: Settings, targets: Targets, broker: Broker) -> Plan:
-    rules = settings.plan_rules(Mode.DRY_RUN)
+    rules, run_id = settings.plan_rules(Mode.DRY_RUN), run_id_of(str(uuid4()))
     reader = Reader(broker, settings.ibkr.read_attempts, on_retry=lambda text: terminal.show_warnings((text,)))
     await reader.connect()
     try:
         check_gateway(settings, Mode.DRY_RUN, port=broker.port, managed=await reader.accounts())
         warning = check_clock(Mode.DRY_RUN, broker.clock_gap)
         terminal.show_warnings((warning,) if warning else ())
-        snapshot = await reader.take_snapshot()
-        terminal.show_warnings(snapshot.warnings)
-        contracts = await reader.resolve_universe(targets, snapshot, settings)
-        taken = await reader.take_quotes(tuple(contracts.values()), rules.quotes, refuse_not_live=False)
+        inputs = await observe(_reads(reader, settings, targets, rules), run_id, Mode.DRY_RUN, targets, rules)
     finally:
         await broker.disconnect()
-    terminal.show_warnings(taken.warnings)
-    inputs = PlanInputs(
-        run_id=run_id_of(str(uuid4())),
-        mode=Mode.DRY_RUN,
-        targets=targets,
-        snapshot=snapshot,
-        contracts=contracts,
-        quotes=taken.quotes,
-        now=broker.now(),
-        fx_closed=fx_closed_reason(broker.now()) if settings.fx.prefer_market_hours else None,
-    )
     return make_plan(inputs, rules)
+
+
+def _reads(reader: Reader, settings: Settings, targets: Targets, rules: PlanRules) -> Reads:
+    """Reads that show their warnings at once."""
+
+    async def snapshot() -> AccountSnapshot:
+        taken = await reader.take_snapshot()
+        terminal.show_warnings(taken.warnings)
+        return taken
+
+    async def quotes(contracts: Mapping[Symbol, Contract]) -> Mapping[Symbol, Quote]:
+        taken = await reader.take_quotes(tuple(contracts.values()), rules.quotes, refuse_not_live=False)
+        terminal.show_warnings(taken.warnings)
+        return taken.quotes
+
+    return Reads(snapshot, lambda taken: reader.resolve_universe(targets, taken, settings), quotes, reader.now)
 
 
 def _blend_table(rows: Sequence[ModelWeight], mix: Mapping[ModelName, Decimal], targets: Targets) -> Table:

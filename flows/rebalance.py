@@ -1,6 +1,8 @@
 """The rebalance, top to bottom: models → account → plan → approval → currency, sells, buys → report."""
 
+from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -8,8 +10,8 @@ from prefect import State, flow
 from pydantic import StrictBool
 
 from core.errors import PlanKeptChanging, RebalanceError
-from core.model import BrokerKind, Mode, Plan, Stage, Targets
-from core.plan import PlanInputs
+from core.model import AccountSnapshot, BrokerKind, Contract, Mode, Plan, Quote, Stage, Symbol, Targets
+from core.plan import PlanInputs, Reads, observing
 from core.plan.changes import account_changes, price_moves
 from flows.admission import account_to_itself, check_in_time
 from flows.approval import Deadline, FormApprover, ask
@@ -25,7 +27,7 @@ from tasks.gates import gate_account, gate_plan, gate_portfolios, gate_quotes
 from tasks.inputs import blend_targets, load_models
 from tasks.lifecycle import account_held, finishing
 from tasks.notify import ended_note, notify, page, webhook
-from tasks.plan import check_hours, fx_closed, plan_trades
+from tasks.plan import check_hours, plan_trades
 from tasks.preflight import ask_broker_beforehand
 from tasks.quotes import resolve_contracts, take_quotes
 from tasks.report import report_plan
@@ -117,21 +119,19 @@ async def story(run: Run) -> None:
 
 async def observe(run: Run, targets: Targets) -> PlanInputs:
     """The account and the market at this moment, past their gates."""
-    snapshot = await take_snapshot(run)
-    await gate_account(run, snapshot)
-    contracts = await resolve_contracts(run, targets, snapshot)
-    quotes = await take_quotes(run, contracts)
-    await gate_quotes(run, contracts, quotes)
-    return PlanInputs(
-        run_id=run.id,
-        mode=run.mode,
-        targets=targets,
-        snapshot=snapshot,
-        contracts=contracts,
-        quotes=quotes,
-        now=run.broker.now(),
-        fx_closed=fx_closed(run),
-    )
+
+    async def snapshot() -> AccountSnapshot:
+        taken = await take_snapshot(run)
+        await gate_account(run, taken)
+        return taken
+
+    async def quotes(contracts: Mapping[Symbol, Contract]) -> Mapping[Symbol, Quote]:
+        taken = await take_quotes(run, contracts)
+        await gate_quotes(run, contracts, taken)
+        return taken
+
+    reads = Reads(snapshot, partial(resolve_contracts, run, targets), quotes, run.broker.now)
+    return await observing.observe(reads, run.id, run.mode, targets, run.rules)
 
 
 async def planned(run: Run, observed: PlanInputs) -> Plan:

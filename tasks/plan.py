@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from core.errors import MarketClosed
 from core.execution import longest_trading, respect_foreign
-from core.hours import NEW_YORK, fx_closed_reason, in_blackout, session_end
+from core.hours import NEW_YORK, in_blackout, session_end
 from core.model import AccountSnapshot, ForeignOrders, Plan
 from core.plan import PlanInputs, make_plan
 from core.wording import age_text, counted
@@ -81,8 +81,3 @@ def check_blackout(run: Run) -> None:
                 next_step="run again later, or change [execution] blackout",
             )
         )
-
-
-def fx_closed(run: Run) -> str | None:
-    """Why no currency may be converted now, where market hours are wanted."""
-    return fx_closed_reason(run.broker.now()) if run.settings.fx.prefer_market_hours else None
