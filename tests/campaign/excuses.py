@@ -109,8 +109,9 @@ class Excuses:
             return "the first conversion was as large as it might be"
         if fx.shortfall < self.played.settings.fx.min_fx_order_usd:
             return "the first shortfall was too small to convert"
-        if again.shortfall <= sum((fill.commission or ZERO for fill in self.played.venue.executions()), ZERO):
-            return "a conversion leaves the commissions to its buffer, which may be set to nothing"
+        charged = sum((fill.commission or ZERO for fill in self.played.venue.executions()), ZERO)
+        if again.shortfall <= charged + self.cost * self.plan.valuation.buffer / self.plan.valuation.net_liq:
+            return "a conversion leaves commissions, and what moves the cash buffer, to its own buffer, which may be 0"
         return None
 
     @property
