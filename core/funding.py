@@ -270,11 +270,7 @@ def free_cash(valuation: Valuation, proceeds: Proceeds) -> Decimal:
         cad_left = cad / proceeds.worst_rate - proceeds.converted
     else:
         cad_left = cad * (valuation.usd_per_cad or ZERO)
-    return _usd(valuation, proceeds) - max(ZERO, valuation.buffer - cad_left)
-
-
-def _usd(valuation: Valuation, proceeds: Proceeds) -> Decimal:
-    return valuation.cash.get(USD, ZERO) + proceeds.total
+    return valuation.cash.get(USD, ZERO) + proceeds.total - max(ZERO, valuation.buffer - cad_left)
 
 
 def spendable(valuation: Valuation, targets: Targets, rules: SizingRules) -> Decimal:
@@ -309,7 +305,7 @@ def budget_for(
     if not rules.allow_margin:
         return Budget(max(ZERO, cash), Cut.MONEY, costs.commission)
     if targets.cash:
-        cash = _usd(valuation, proceeds) - targets.cash * valuation.investable
+        cash = valuation.cash.get(USD, ZERO) + proceeds.total - targets.cash * valuation.investable
     left = room(valuation, proceeds, rules)
     loss = proceeds.loss + proceeds.commissions + _fx_loss(valuation, proceeds)
     limits = (

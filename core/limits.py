@@ -1,8 +1,6 @@
 """The price of an order: the limit it is sent with and the worst price that money is counted at.
 
-Every price lies on the contract's tick grid: the multiples of the increment that is valid at the price
-itself. The grid is anchored at 0 and each band keeps its own multiples, so with steps of 0.0001 below
-1.00 and 0.01 from there, the price above 0.9999 is 1.00 and the next 1.01.
+Every price lies on the contract's tick grid; see `core.ticks`.
 
 An order that did not fill is sent again, up to `reprice_attempts` times, each time nearer to the far touch; what
 money is counted at is the limit of the last attempt.
@@ -36,13 +34,11 @@ from core.model import (
     QuoteRules,
     Side,
     StaleAction,
-    TickBand,
 )
-from core.money import BPS, ceil_to, floor_to, plain
+from core.money import BPS, plain
 from core.quotes import Nbbo, is_stale, nbbo, usable_sides, why_no_nbbo
+from core.ticks import Ticks, ceil_tick, floor_tick, nearest_tick
 from core.wording import age_text
-
-Ticks = tuple[TickBand, ...]
 
 FAR_FROM_CLOSE = Decimal("0.10")
 HALF = Decimal("0.5")
@@ -60,43 +56,6 @@ class Pricing:
     now: datetime
     sends_orders: bool
     attempt: int = 0
-
-
-def increment_at(ticks: Ticks, price: Decimal) -> Decimal:
-    """The price step valid at `price`: that of the last band whose low edge is not above it, else of the first."""
-    return ticks[_band(ticks, price)].increment
-
-
-def floor_tick(ticks: Ticks, price: Decimal) -> Decimal:
-    """The highest price on the grid that is not above `price`, valid in its own band."""
-    at = _band(ticks, price)
-    found = floor_to(price, ticks[at].increment)
-    while at and found < ticks[at].low_edge:
-        edge, at = ticks[at].low_edge, at - 1
-        found = ceil_to(edge, ticks[at].increment) - ticks[at].increment
-    return found
-
-
-def ceil_tick(ticks: Ticks, price: Decimal) -> Decimal:
-    """The lowest price on the grid that is not below `price`, valid in its own band."""
-    at = _band(ticks, price)
-    found = ceil_to(price, ticks[at].increment)
-    while at + 1 < len(ticks) and found >= ticks[at + 1].low_edge:
-        at += 1
-        found = ceil_to(ticks[at].low_edge, ticks[at].increment)
-    return found
-
-
-def nearest_tick(side: Side, ticks: Ticks, price: Decimal) -> Decimal:
-    """The price on the grid nearest to `price`; a tie goes to the passive side: 100.005 is BUY 100.00, SELL 100.01."""
-    below = floor_tick(ticks, price)
-    if below == price:
-        return below
-    above = ceil_tick(ticks, price)
-    to_below, to_above = price - below, above - price
-    if to_below == to_above:
-        return below if side is Side.BUY else above
-    return below if to_below < to_above else above
 
 
 def limit_for(side: Side, contract: Contract, quote: Quote, fallback: Price | None, pricing: Pricing) -> Limit:
@@ -338,13 +297,6 @@ def _warnings(quote: Quote, limit: Limit, pricing: Pricing, *, is_old: bool) -> 
 def _age_words(quote: Quote, pricing: Pricing) -> str:
     age, limit = pricing.now - quote.taken_at, pricing.quotes.stale_after
     return f"stale quote, {age_text(age)} old (limit {limit.total_seconds():g} s)"
-
-
-def _band(ticks: Ticks, price: Decimal) -> int:
-    at = len(ticks) - 1
-    while at and ticks[at].low_edge > price:
-        at -= 1
-    return at
 
 
 def _text(number: Decimal) -> str:

@@ -39,7 +39,6 @@ SWITCHES = {"true": True, "yes": True, "on": True, "1": True, "false": False, "n
 _NUMBER = re.compile(r"-?([0-9]{1,28}(\.[0-9]{0,28})?|\.[0-9]{1,28})([eE][+-]?[0-9]{1,2})?")
 _WHOLE = re.compile(r"-?[0-9]{1,28}")
 _BLACKOUT = re.compile(r"(([01][0-9]|2[0-3]):[0-5][0-9])\s*-\s*(([01][0-9]|2[0-3]):[0-5][0-9])", re.ASCII)
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S*")
 # the address is a secret, and http would show it to the network; on this computer there is none
 _WEB = re.compile(r"https://[!-~]+|http://(127\.0\.0\.1|localhost|\[::1\])(:[0-9]{1,5})?(/[!-~]*)?")
 
@@ -168,13 +167,6 @@ def read_path(text: str | Path, info: ValidationInfo[Path]) -> Path:
     return Path(info.context) / path  # the loader hands the folder over as the context of validation
 
 
-def read_journal_url(text: str) -> str:
-    """The database URL, with the path of a relative SQLite file left as it is. Raises ValueError without `scheme://`."""
-    if not _URL.fullmatch(read_text(text)):
-        raise ValueError
-    return text
-
-
 def read_web_address(text: str) -> str:
     """The address. Raises ValueError unless it is https:// in visible ASCII, or http:// on this computer."""
     if not _WEB.fullmatch(text):
@@ -228,7 +220,6 @@ SymbolKey = Annotated[Symbol, AfterValidator(read_symbol), Words(SYMBOL_NOUN)]
 ModelKey = Annotated[ModelName, AfterValidator(read_model), Words(MODEL_NOUN)]
 MixWeight = Annotated[Number, Ge(0), Le(1)]
 FolderPath = Annotated[Path, BeforeValidator(read_path), Words("a path")]
-JournalUrl = Annotated[str, BeforeValidator(read_journal_url), Words("a database URL such as sqlite:///journal.db")]
 WebAddress = Annotated[SecretStr, BeforeValidator(read_web_address), Words("an https:// address, http:// on localhost")]
 Blackout = Annotated[
     tuple[str, ...], BeforeValidator(read_blackout), Words("a comma list of HH:MM-HH:MM, start and end apart")

@@ -32,7 +32,6 @@ from core.settings.sections import (
     FxSection,
     IbkrSection,
     IoSection,
-    JournalSection,
     LimitsSection,
     NotifySection,
     PricingSection,
@@ -41,12 +40,8 @@ from core.settings.sections import (
     Section,
     guard,
 )
-from core.wording import without_password
 
 MIX_TOLERANCE = Decimal("0.001")
-
-NO_EFFECT_YET = (("rebalance", "cooldown_hours"), ("execution", "absent_confirm_seconds"), ("journal", "url"))
-"""Keys that wait for the journal that outlives a run; whoever sets one is warned."""
 
 
 class OpenSection(NamedTuple):
@@ -106,21 +101,15 @@ class Settings(BaseModel):
     symbol_overrides: Mapping[SymbolKey, Route]
     safety: SafetySection
     approval: ApprovalSection
-    journal: JournalSection
     notify: NotifySection
     io: IoSection
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """What is allowed but probably not meant."""
-        warnings = [
-            f"[{section}] {key} is set, but has no effect in this version"
-            for section, key in NO_EFFECT_YET
-            if key in getattr(self, section).model_fields_set
-        ]
         if self.rebalance.order_type is OrderType.MKT and self.limits.smart_limit:
-            warnings.append("[rebalance] order_type = MKT with [limits] smart_limit = true: the limits are unused")
-        return tuple(warnings)
+            return ("[rebalance] order_type = MKT with [limits] smart_limit = true: the limits are unused",)
+        return ()
 
     def portfolio_rules(self) -> PortfolioRules:
         own = self.rebalance
@@ -168,7 +157,6 @@ class Settings(BaseModel):
             for name, section in sections().items()
         }
         echoed["ibkr"]["account_id"] = mask_account(self.ibkr.account_id)
-        echoed["journal"]["url"] = without_password(self.journal.url)
         for name in OPEN_SECTIONS:
             echoed[name] = {str(key): as_text(each) for key, each in getattr(self, name).items()}
         return echoed

@@ -12,7 +12,6 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, ClassVar, Self
 
-from platformdirs import user_state_path
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
@@ -38,7 +37,6 @@ from core.settings.kinds import (
     Exchange,
     FolderPath,
     FundingCurrencies,
-    JournalUrl,
     Number,
     OneOf,
     Seconds,
@@ -52,7 +50,6 @@ from core.settings.kinds import (
 )
 
 APP = "ibkr-rebalancer"
-JOURNAL_FILE = "journal.db"
 
 
 class LogLevel(StrEnum):
@@ -60,11 +57,6 @@ class LogLevel(StrEnum):
     INFO = "INFO"
     WARNING = "WARNING"
     ERROR = "ERROR"
-
-
-def default_journal_url() -> str:
-    """A SQLite file in the user's state folder, as a SQLAlchemy URL."""
-    return f"sqlite:///{(user_state_path(APP, appauthor=False) / JOURNAL_FILE).as_posix()}"
 
 
 class Section(BaseModel):
@@ -137,9 +129,6 @@ class RebalanceSection(Section):
     )
     hold_symbols: Symbols = Field(
         (), description="held symbols that are never traded: outside holdings; one without any price counts as 0"
-    )
-    cooldown_hours: Number = Field(
-        Decimal(0), ge=0, le=87_600, description="a run sooner after the last traded one does nothing (paper, live)"
     )
     order_type: Annotated[OrderType, OneOf(tuple(OrderType))] = Field(OrderType.LMT, description="of ETF orders")
     commission_per_order_usd: Number = Field(Decimal("1.00"), ge=0, description="set aside for every order")
@@ -224,7 +213,6 @@ class ExecutionSection(Section):
     reprice_attempts: Whole = Field(
         2, ge=0, le=10, description="how often a cancelled rest is priced anew, nearer to the far touch, and sent again"
     )
-    absent_confirm_seconds: Seconds = Field(60.0, gt=0, description="between two rounds of witnesses in a recovery")
     shutdown_seconds: Seconds = Field(30.0, gt=0, description="to cancel and await our orders when stopped")
     preflight: Switch = Field(
         default=True, description="ask the broker what it would say to every line before the first order"
@@ -258,16 +246,6 @@ class ApprovalSection(Section):
     each_stage: Switch = Field(default=False, description="ask before each stage")
     timeout_seconds: Whole = Field(3600, gt=0, description="how long a run waits for answers")
     max_price_move_bps: Number = Field(Decimal(50), ge=0, description="a larger move voids the approval")
-
-
-class JournalSection(Section):
-    """Where it is recorded what was sent and filled."""
-
-    defaults_in_words: ClassVar[Mapping[str, str]] = {"url": f"{JOURNAL_FILE} (SQLite) in the user's state folder"}
-
-    url: JournalUrl = Field(
-        default_factory=default_journal_url, description="SQLAlchemy URL; one journal holds many accounts", repr=False
-    )
 
 
 class NotifySection(Section):

@@ -151,10 +151,6 @@ def executing(settings: Settings, folder: Path) -> object:
     return settings.execution_rules()
 
 
-def warning(settings: Settings, folder: Path) -> object:
-    return settings.warnings
-
-
 def allowing(mode: Mode) -> Look:
     """Whether a run of this mode may begin."""
 
@@ -239,7 +235,6 @@ PROBES: dict[str, Probe] = {
     "rebalance.max_turnover_pct": Probe(PLAN, "1"),
     "rebalance.idle_cash_pct": Probe(PLAN, "0.1", {"rebalance": {"per_holding_band_bps": "9000"}}),
     "rebalance.hold_symbols": Probe(PLAN, "OLD"),
-    "rebalance.cooldown_hours": Probe(warning, "24"),
     "rebalance.order_type": Probe(PLAN, "MKT"),
     "rebalance.commission_per_order_usd": Probe(PLAN, "90"),
     "pricing.price_source": Probe(PLAN, "midpoint"),
@@ -271,7 +266,6 @@ PROBES: dict[str, Probe] = {
     "execution.reprice_attempts": Probe(executing, "1"),
     "execution.preflight": Probe(RUN, "false"),
     "execution.close_margin_minutes": Probe(running(changes=NEAR_THE_CLOSE), "30"),
-    "execution.absent_confirm_seconds": Probe(warning, "9"),
     "execution.shutdown_seconds": Probe(executing, "9"),
     "execution.foreign_orders": Probe(running(changes=FOREIGN), "ignore"),
     "execution.blackout": Probe(RUN, "00:00-23:59"),
@@ -286,7 +280,6 @@ PROBES: dict[str, Probe] = {
     "approval.each_stage": Probe(RUN, "true"),
     "approval.timeout_seconds": Probe(PLAN, "9"),
     "approval.max_price_move_bps": Probe(running(changes=RISING), "1"),
-    "journal.url": Probe(warning, "sqlite:///elsewhere.db"),
     "notify.webhook_url": Probe(told, "https://hooks.example.com/x"),
     "io.max_csv_age_days": Probe(reading, "30", MODELS),
     "io.report_dir": Probe(RUN, "elsewhere"),
