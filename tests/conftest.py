@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import freezegun
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -19,6 +20,9 @@ os.environ.pop("PREFECT_API_URL", None)
 os.environ.pop("REBALANCER_SETTINGS", None)
 os.environ["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "CRITICAL"
 set_defaults()
+
+# threads of Prefect's would wait half a century for a deadline that they set in a frozen moment
+freezegun.configure(extend_ignore_list=["prefect"])
 
 # a plan that trades is rare among random accounts: filtering much is the price of assuming one
 QUIET = [HealthCheck.too_slow, HealthCheck.filter_too_much]

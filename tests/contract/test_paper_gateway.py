@@ -113,7 +113,12 @@ class PaperContract:
     async def test_cash_and_holdings_are_worth_what_the_account_is_said_to_be(self, broker):
         snapshot = await broker.snapshot()
         assert {USD, snapshot.base_currency} <= set(snapshot.cash) <= set(snapshot.rates)
-        held = [one for one in snapshot.positions if one.contract.security_type is not SecurityType.CASH]
+        # the broker has no mark for some, as after its nightly reset, and counts these as nothing
+        held = [
+            one
+            for one in snapshot.positions
+            if one.contract.security_type is not SecurityType.CASH and one.market_value is not None
+        ]
         cash = sum(amount * snapshot.rates[currency] for currency, amount in snapshot.cash.items())
         worth = cash + sum(one.market_value * snapshot.rates[one.contract.currency] for one in held)
         assert abs(worth - snapshot.net_liq.amount) <= snapshot.net_liq.amount * D("0.01")
