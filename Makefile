@@ -22,8 +22,9 @@ setup-run:
 run: setup-run
 	$(BIN)/rebalance run --csv $(DEMO)/portfolios.csv --ini $(DEMO)/settings.ini --paper --yes --broker simulated
 
+# counting which lines were run takes time, so only `make test COVERAGE=1` does it, as .ci/run does
 test: setup
-	$(PYTEST) -m "not slow" --cov --cov-report=term:skip-covered --cov-fail-under=90
+	$(PYTEST) -m "not slow" $(if $(COVERAGE),--cov --cov-report=term:skip-covered --cov-fail-under=90)
 
 # What `make test` only takes a sample of, at full size.
 test-long: export REBALANCER_FUZZ_CASES ?= 10000

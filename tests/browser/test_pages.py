@@ -52,7 +52,7 @@ A_MOMENT = 0.2
 BUYS = ("QQQ", "BND", "SCH", "GLD", "TIP", "VWO", "VNQ")
 ORDERS = ["FX   USD", "SELL VTI", *(f"BUY  {symbol}" for symbol in BUYS), "WITHOUT ", "SELL IWM"]
 
-pytestmark = [pytest.mark.server, needs("chromium"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.server, pytest.mark.slow, needs("chromium"), pytest.mark.timeout(600)]
 
 Found = TypeVar("Found")
 
@@ -202,7 +202,6 @@ def test_a_run_started_on_the_page_is_read_approved_and_completed_there(site, op
     assert {urlsplit(address).hostname for address in pages.asked} <= {"127.0.0.1", None}  # None is data in the page
 
 
-@pytest.mark.slow
 def test_a_plan_rejected_on_the_page_sends_nothing(site, opened):
     pages = opened(V1)
     pages.start(site.on_demand, mode="paper")
@@ -215,7 +214,6 @@ def test_a_plan_rejected_on_the_page_sends_nothing(site, opened):
     assert (result["exit_code"], result["state"], result["orders"]) == (32, "Rejected", [])
 
 
-@pytest.mark.slow
 def test_the_orders_are_in_sight_at_once_in_both_interfaces_at_a_desk_and_on_a_phone(site, opened):
     site.start(mode="paper")
     run = site.waiting()
@@ -228,7 +226,6 @@ def test_the_orders_are_in_sight_at_once_in_both_interfaces_at_a_desk_and_on_a_p
     assert set(seen.values()) == {1 + len(ORDERS)}
 
 
-@pytest.mark.slow
 def test_a_wrong_suffix_is_told_in_the_next_form_which_takes_the_right_one(site, opened):
     pages = opened(V1, PHONE)
     pages.start(site.on_demand, mode="paper")
@@ -241,7 +238,6 @@ def test_a_wrong_suffix_is_told_in_the_next_form_which_takes_the_right_one(site,
     assert site.ended(second).name == "Completed"
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("face", [V1, V2])
 def test_a_run_cancelled_on_the_page_during_its_sells_cancels_the_order_at_the_gateway(site, opened, face):
     pages = opened(face)
@@ -260,7 +256,6 @@ def test_a_run_cancelled_on_the_page_during_its_sells_cancels_the_order_at_the_g
     assert not [order for order in result["orders"] if order["stage"] == "BUY"]
 
 
-@pytest.mark.slow
 def test_an_answer_to_a_run_whose_process_was_killed_leaves_it_crashed(site, opened):
     pages = opened(V2)
     site.start(mode="paper")

@@ -136,6 +136,7 @@ async def _annoy(port, random: Random):
         writer.transport.abort()
 
 
+@pytest.mark.slow
 async def test_a_client_that_asks_and_never_reads_is_asked_to_wait_and_others_are_served():
     venue = gateway(speed=20_000)
     port = await venue.start()
@@ -156,6 +157,7 @@ async def test_a_client_that_asks_and_never_reads_is_asked_to_wait_and_others_ar
     venue.check()
 
 
+@pytest.mark.slow
 async def test_a_client_that_is_told_much_and_never_reads_is_let_go_before_it_costs_much():
     venue = gateway()
     port = await venue.start()
@@ -177,6 +179,7 @@ async def test_a_client_that_is_told_much_and_never_reads_is_let_go_before_it_co
     venue.check()
 
 
+@pytest.mark.slow
 async def test_the_longest_frames_of_many_clients_leave_nothing_behind():
     venue = gateway()
     await venue.start()

@@ -49,6 +49,7 @@ async def test_a_second_client_with_the_same_id_hears_326_after_the_latency():
         assert gateway.log.names(Way.IN).count("startApi") == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("latency", [0.0, 1000.0])
 async def test_a_client_that_does_not_read_is_let_go_and_the_others_are_served(latency):
     bounds = Bounds(queued_bytes=100_000)

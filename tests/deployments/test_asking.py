@@ -185,6 +185,7 @@ def report_of(folder):
     return json.loads(found.read_text())
 
 
+@pytest.mark.slow
 def test_y_in_a_terminal_trades(command, tmp_path):
     command.read_until("Approve the plan? [y/N]")
     command.type("y\n")

@@ -142,6 +142,7 @@ def tries(tmp_path_factory) -> Tries:
     return Tries(folder, unreachable, lacking, altered, set_up(folder), set_up(folder, PIP_FIND_LINKS="/nowhere"))
 
 
+@pytest.mark.slow
 def test_exactly_the_locked_versions_are_installed_though_every_package_has_a_newer_one(tries):
     assert tries.complete.returncode == 0, tries.complete.stdout + tries.complete.stderr
     expected = {each.name: version_of(each) for each in locked("requirements.lock")}
