@@ -5,7 +5,7 @@ from __future__ import annotations
 from core.drift import measure
 from core.execution import cancel_leftovers, end_survivors, unexplained_changes
 from core.masking import mask_account
-from core.model import AccountSnapshot
+from core.model import AccountSnapshot, Fill
 from core.money import ZERO
 from core.safety import check_clock, check_gateway
 from core.valuation import value_account
@@ -89,8 +89,10 @@ async def review_account(run: Run) -> None:
     plan, before = run.plan, run.before
     if plan is None or before is None:
         return
-    fills = tuple(fill for record in run.journal.orders(run.id) for fill in record.fills)
-    for change in unexplained_changes(before, after, fills):
+    if unexplained_changes(before, after, _fills(run)):
+        for alarm in await run.desk.ask_for_fills():
+            run.fail(alarm)
+    for change in unexplained_changes(before, after, _fills(run)):
         run.warn(change)
     quotes = await take_quotes(run, plan.contracts)
     valuation = value_account(after, plan.targets, plan.contracts, quotes, run.rules, run.broker.now())
@@ -99,3 +101,7 @@ async def review_account(run: Run) -> None:
     run.residual_drift_bps = {line.symbol: ZERO for line in plan.lines} | {
         line.symbol: line.drift_bps for line in measure(plan.targets, valuation, run.rules.trigger)
     }
+
+
+def _fills(run: Run) -> tuple[Fill, ...]:
+    return tuple(fill for record in run.journal.orders(run.id) for fill in record.fills)

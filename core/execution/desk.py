@@ -59,6 +59,15 @@ class Desk:
             pass
         return tuple(self.watch.alarms[known:])
 
+    async def ask_for_fills(self) -> tuple[RebalanceError, ...]:
+        """Take in what the broker's lists say of our orders, for an account that our fills do not explain; the alarms.
+
+        One that an error had ended may have filled all the same, and been told of while the connection was away.
+        """
+        known = len(self.watch.alarms)
+        await self.watch.ask_witnesses(self._floor.refs)
+        return tuple(self.watch.alarms[known:])
+
     async def cancel_all(self) -> tuple[RebalanceError, ...]:
         """End every order of ours that may still work, within `shutdown_seconds`; what could not be ended cleanly.
 
