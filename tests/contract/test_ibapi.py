@@ -277,13 +277,15 @@ def test_after_a_reconnect_it_finds_what_works_and_what_ended(serve):
         perm_id = client.wait_for("orderStatus", resting, "Submitted")[5]
     with official(gateway.port) as client:
         assert next_id(client) > resting
-        client.reqOpenOrders()
-        client.wait_for("openOrderEnd")
+        client.wait_for("openOrderEnd")  # its own orders are told without being asked for
         ((number, _, order, _),) = client.heard("openOrder")
         assert (number, order.permId, order.orderRef, order.clientId) == (resting, perm_id, "RB-A-B2-1", 7)
         assert statuses(client, resting) == ["Submitted"]
-        client.reqAllOpenOrders()
+        client.reqOpenOrders()
         client.wait_for("openOrderEnd", count=2)
+        assert [values[0] for values in client.heard("openOrder")] == [resting, resting]
+        client.reqAllOpenOrders()
+        client.wait_for("openOrderEnd", count=3)
         assert {values[2].orderRef for values in client.heard("openOrder")} == {"RB-A-B2-1", "by hand"}
         client.reqCompletedOrders(False)
         client.wait_for("completedOrdersEnd")
