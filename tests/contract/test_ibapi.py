@@ -255,7 +255,7 @@ def test_what_if_tells_margin_and_commission_and_sends_nothing(connect):
     assert before + change == after
     assert (state.commissionAndFees, state.commissionAndFeesCurrency) == (1.0, "USD")
     client.reqAllOpenOrders()
-    client.wait_for("openOrderEnd", count=2)
+    client.wait_for("openOrderEnd")
     assert statuses(client, number) == []
     assert len(client.heard("openOrder")) == 1
 
