@@ -94,7 +94,7 @@ class _Entry:
         self.is_over = True
 
 
-class JumpingClock:
+class AutojumpClock:
     """A clock that moves only while somebody waits for it and nothing is under way.
 
     `is_quiet` says that no bytes are between the two sides of any connection. A wait by `sleep` or `within` drives

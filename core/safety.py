@@ -16,7 +16,7 @@ from core.errors import ConnectionLost, KillSwitchOn, OutputFailed, SafetyRefuse
 from core.masking import mask_account
 from core.model import AccountId, BrokerKind, Mode
 from core.settings import Settings
-from core.wording import age_text, visible
+from core.text import age_text, visible
 
 PAPER_PREFIXES = ("DU", "DF")
 LIVE_PORTS = frozenset({4001, 7496})

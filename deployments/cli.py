@@ -14,7 +14,7 @@ import typer
 
 from core.errors import ExitCode, RebalanceError
 from core.masking import mask_accounts
-from core.model.words import BrokerKind, Mode
+from core.model.types import BrokerKind, Mode
 from deployments import options
 from deployments.help import GroupedApp, GroupedCommand
 from deployments.options import Venue
@@ -48,8 +48,8 @@ from deployments.parameters import (
 )
 from deployments.streams import open_what_is_closed
 from deployments.terminal import show_failure
-from tasks.environment import set_defaults
-from tasks.unforeseen import unforeseen
+from tasks.app.environment import set_defaults
+from tasks.app.unexpected import unexpected
 
 app = typer.Typer(
     name="rebalance",
@@ -99,8 +99,8 @@ def init(  # noqa: PLR0913 - one parameter per option of the command
     """Write portfolios.csv and settings.ini with every key explained; never over files that are there."""
     overrides = options.overrides(sets)
 
+    from deployments.commands.init import init as write
     from deployments.connection import ConnectionOptions
-    from deployments.init import init as write
 
     write(folder, ConnectionOptions(ini, account, broker, market, overrides), from_account=from_account)
 
@@ -108,8 +108,8 @@ def init(  # noqa: PLR0913 - one parameter per option of the command
 @app.command(cls=GroupedCommand, rich_help_panel=FIRST)
 def check(csv: Csv, ini: Ini, *, sets: Sets = None, as_json: Json = False) -> None:
     """Validate the files and print the blend."""
-    from deployments.quicklook import show_blend
-    from tasks.request import Request
+    from deployments.commands.plan import show_blend
+    from tasks.app.request import Request
 
     show_blend(Request(csv, ini, overrides=options.overrides(sets)), as_json=as_json)
 
@@ -127,8 +127,8 @@ def doctor(
     """Look at everything a run needs, from the gateway to the reports, and say what to do. Sends no order."""
     overrides = options.overrides(sets)
 
+    from deployments.commands.doctor import doctor as examine
     from deployments.connection import ConnectionOptions
-    from deployments.doctor import doctor as examine
 
     sys.exit(examine(ConnectionOptions(ini, account, broker, market, overrides), as_json=as_json))
 
@@ -176,8 +176,8 @@ def run(  # noqa: PLR0913 - one parameter per option of the command
     mode = options.one_mode({Mode.REPORT_ONLY: report_only, Mode.DRY_RUN: dry_run, Mode.PAPER: paper, Mode.LIVE: live})
     overrides = options.overrides(sets, per_holding_band_bps, min_order_usd)
 
-    from deployments.running import Terms, run_flow
-    from tasks.request import Request
+    from deployments.commands.run import Terms, run_flow
+    from tasks.app.request import Request
 
     request = Request(csv, ini, mode, account, broker, market, overrides, confirm_live=yes or confirm_live)
     sys.exit(run_flow(request, Terms(says_yes=yes, by_form=pause, as_json=as_json)))
@@ -199,8 +199,8 @@ def plan(  # noqa: PLR0913 - one parameter per option of the command
     """The quick look: read, plan, print. No orders, no Prefect, no gates."""
     overrides = options.overrides(sets, per_holding_band_bps, min_order_usd)
 
-    from deployments.quicklook import show_plan
-    from tasks.request import Request
+    from deployments.commands.plan import show_plan
+    from tasks.app.request import Request
 
     show_plan(Request(csv, ini, Mode.DRY_RUN, account, broker, market, overrides), as_json=as_json)
 
@@ -214,7 +214,7 @@ def scenario(
     ] = Venue.FAKE,
 ) -> None:
     """Run scenario files offline through the flow; 0 when every one could be run."""
-    from deployments.scenarios import run_scenarios
+    from deployments.commands.scenario import run_scenarios
 
     run_scenarios(files, out, broker)
 
@@ -229,7 +229,7 @@ def gateway(
     log: Annotated[Path | None, typer.Option("--log", help="gets everything received and sent, as JSON lines")] = None,
 ) -> None:
     """Serve a simulated IB Gateway on 127.0.0.1 until stopped; prints `ready 127.0.0.1:PORT` when it is."""
-    from deployments.gateway import Served, serve_gateway
+    from deployments.commands.gateway import Served, serve_gateway
 
     serve_gateway(port, Served(scenario, market, log))
 
@@ -244,7 +244,7 @@ def approve(
     note: Note = "",
 ) -> None:
     """Approve a run that waits, after showing its plan."""
-    from deployments.answers import Decision, answer
+    from deployments.commands.approve import Decision, answer
 
     answer(run, Decision(approve=True, approver=approver, account_suffix=account_suffix, note=note))
 
@@ -252,7 +252,7 @@ def approve(
 @app.command(cls=GroupedCommand, rich_help_panel=RUNS)
 def reject(run: RunName, approver: ApproverName = None, note: Note = "") -> None:
     """Reject a run that waits, after showing its plan."""
-    from deployments.answers import Decision, answer
+    from deployments.commands.approve import Decision, answer
 
     answer(run, Decision(approve=False, approver=approver, note=note))
 
@@ -262,7 +262,7 @@ def serve(
     csv: DefaultCsv = None, ini: DefaultIni = None, broker: DefaultBroker = None, market: DefaultMarket = None
 ) -> None:
     """Serve the deployments in the foreground: execute runs that the page, a schedule or a program asks for."""
-    from deployments.serve import serve as serve_deployments
+    from deployments.commands.serve import serve as serve_deployments
 
     serve_deployments(options.Defaults(csv, ini, broker, market))
 
@@ -276,7 +276,7 @@ def up(
     market: DefaultMarket = None,
 ) -> None:
     """Start the lasting Prefect server, its page and what executes the deployments, in the background."""
-    from deployments.up import up as start
+    from deployments.commands.up import up as start
 
     start(port, options.Defaults(csv, ini, broker, market))
 
@@ -284,7 +284,7 @@ def up(
 @app.command(cls=GroupedCommand, rich_help_panel=SERVER)
 def down() -> None:
     """Stop what `rebalance up` started, and nothing else; runs cancel their orders first."""
-    from deployments.down import down as stop_all
+    from deployments.commands.down import down as stop_all
 
     stop_all()
 
@@ -298,7 +298,7 @@ def status(
     ] = False,
 ) -> None:
     """Show the server, the schedules, what runs and what waits for approval."""
-    from deployments.status import show_password, show_status
+    from deployments.commands.status import show_password, show_status
 
     if password:
         show_password()
@@ -309,7 +309,7 @@ def status(
 @app.command(cls=GroupedCommand, rich_help_panel=SWITCH)
 def stop(ini: Ini) -> None:
     """Write the kill switch: nothing more is sent, working orders are cancelled."""
-    from deployments.switch import throw
+    from deployments.commands.kill_switch import throw
 
     throw(ini)
 
@@ -317,7 +317,7 @@ def stop(ini: Ini) -> None:
 @app.command(cls=GroupedCommand, rich_help_panel=SWITCH)
 def go(ini: Ini) -> None:
     """Remove the kill switch."""
-    from deployments.switch import release
+    from deployments.commands.kill_switch import release
 
     release(ini)
 
@@ -333,7 +333,7 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(ExitCode.APPROVAL_REJECTED)
     except Exception as error:  # noqa: BLE001 - whatever it is, it is told in a line, with its place, and the code is 70
-        _fail(unforeseen(error, "report it"))
+        _fail(unexpected(error, "report it"))
 
 
 def _fail(error: RebalanceError) -> NoReturn:

@@ -11,8 +11,8 @@ from pathlib import Path
 from core.broker.port import Broker
 from core.model import AccountId, BrokerKind, Mode
 from core.settings import Settings, load_settings, settings_from
-from tasks.brokers import make_broker
-from tasks.request import Request
+from tasks.app.brokers import make_broker
+from tasks.app.request import Request
 
 # until the gateway has said which accounts there are: a text without digits is none
 ANY_ACCOUNT = AccountId("UNKNOWN")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import UsageError
-from core.model.words import BrokerKind, Mode
+from core.model.types import BrokerKind, Mode
 
 
 class Venue(StrEnum):

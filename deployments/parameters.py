@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from core.model.words import BrokerKind
+from core.model.types import BrokerKind
 
 FILES, MODE, ASKING = "Files", "Mode, one of them", "Approval"
 ACCOUNT, CHANGES, OUTPUT = "Account and broker", "Settings of this run", "Output"

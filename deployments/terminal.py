@@ -15,22 +15,22 @@ from rich.text import Text
 
 from core.errors import RebalanceError, leading
 from core.masking import mask_accounts
-from core.model.words import OrderType
+from core.model.types import OrderType
 from core.report import (
     TOTAL,
     account_facts,
     order_notes,
-    outcome_facts,
     plan_facts,
     post_trade_rows,
     pre_trade_rows,
+    result_facts,
 )
 from core.report.formats import price, with_commas
 
 if TYPE_CHECKING:
     from loguru import Message
 
-    from core.model import Outcome, Plan
+    from core.model import Plan, RunResult
     from core.report import PostTradeRow, PreTradeRow
 
 PIPE_WIDTH = 160
@@ -122,7 +122,7 @@ def show_plan(plan: Plan, to: Console) -> None:
     _show_facts(plan_facts(plan), to)
 
 
-def show_outcome(outcome: Outcome, paths: Iterable[Path], to: Console) -> None:
+def show_result(outcome: RunResult, paths: Iterable[Path], to: Console) -> None:
     """What happened: every trade of the plan, the cash, where the reports are, and the result in the last line."""
     rows = post_trade_rows(outcome)
     if outcome.plan and not rows:
@@ -138,7 +138,7 @@ def show_outcome(outcome: Outcome, paths: Iterable[Path], to: Console) -> None:
     to.print(line, style=style, markup=False, soft_wrap=True)
 
 
-def _show_trades(outcome: Outcome, rows: Iterable[PostTradeRow], to: Console) -> None:
+def _show_trades(outcome: RunResult, rows: Iterable[PostTradeRow], to: Console) -> None:
     table = _table(RESULT_COLUMNS, to)
     for row in rows:
         numbers = (row.filled_shares, row.ordered_shares, row.avg_price, row.notional)
@@ -147,10 +147,10 @@ def _show_trades(outcome: Outcome, rows: Iterable[PostTradeRow], to: Console) ->
     to.print(table)
     for note in order_notes(outcome):
         to.print(f"  {mask_accounts(note)}", markup=False, soft_wrap=True)
-    _show_facts(outcome_facts(outcome), to)
+    _show_facts(result_facts(outcome), to)
 
 
-def _show_faults(outcome: Outcome, to: Console) -> None:
+def _show_faults(outcome: RunResult, to: Console) -> None:
     for error in outcome.errors:
         for fault in (each for each in error.faults if each not in error.message):
             to.print(f"  {mask_accounts(fault)}", style="red", markup=False, soft_wrap=True)

@@ -22,13 +22,13 @@ from prefect.client.schemas.sorting import FlowRunSort
 from prefect.context import FlowRunContext
 
 from core.errors import ConnectionLost, StartedLate
-from core.refs import run_id_of
+from core.model.refs import run_id_of
 from flows.identity import ACCOUNT_LABEL, account_key, account_tag
 from flows.liveness import FLOW_NAME, MOST_RUNS, PROCESS_LABEL, UNFINISHED, is_alive
-from tasks.account_lock import account_lock, busy
-from tasks.process import Process
-from tasks.run import Run
-from tasks.wiring import current_session
+from tasks.app.account_lock import account_lock, busy
+from tasks.app.process import Process
+from tasks.app.run import Run
+from tasks.app.wiring import current_session
 
 LATEST = timedelta(minutes=10)
 NEW_YORK = ZoneInfo("America/New_York")

@@ -22,14 +22,14 @@ from core.errors import ApprovalExpired, ApprovalRejected
 from core.masking import VISIBLE, mask_account
 from core.model import Approval, Plan, Stage
 from core.report import approval_markdown
-from core.wording import visible
+from core.text import visible
 from flows.liveness import ANSWER_LABEL, APPROVED_LABEL, current_flow_run_id, put_labels
-from tasks.approver import Answer, Question
-from tasks.artifacts import publish
-from tasks.notify import notify, page, waiting_note
-from tasks.progress import show
-from tasks.run import Run
-from tasks.wiring import current_session
+from tasks.app.approvers import Answer, Question
+from tasks.app.artifacts import publish
+from tasks.app.notify import notify, page, waiting_note
+from tasks.app.progress import show
+from tasks.app.run import Run
+from tasks.app.wiring import current_session
 
 MOST_TRIES = 3
 POLL_SECONDS = 2

@@ -15,9 +15,9 @@ from prefect.runtime import flow_run as current
 
 from core.masking import VISIBLE
 from core.model import AccountId, Mode
-from core.refs import run_id_of
-from tasks.request import Request
-from tasks.wiring import current_session
+from core.model.refs import run_id_of
+from tasks.app.request import Request
+from tasks.app.wiring import current_session
 
 ACCOUNT_LABEL = "rebalance.account"
 

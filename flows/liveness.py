@@ -33,8 +33,8 @@ from prefect.exceptions import PrefectException
 from core.errors import ExitCode
 from core.model import Ending
 from flows.states import labelled_ending
-from tasks.notify import gone_note, notify, webhook
-from tasks.process import Process
+from tasks.app.notify import gone_note, notify, webhook
+from tasks.app.process import Process
 
 FLOW_NAME = "rebalance"
 PROCESS_LABEL = "rebalance.process"

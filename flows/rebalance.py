@@ -11,8 +11,8 @@ from pydantic import StrictBool
 
 from core.errors import PlanKeptChanging, RebalanceError
 from core.model import AccountSnapshot, BrokerKind, Contract, Mode, Plan, Quote, Stage, Symbol, Targets
-from core.plan import PlanInputs, Reads, observing
-from core.plan.changes import account_changes, price_moves
+from core.planning import MarketReader, PlanInputs, observing
+from core.planning.invalidation import account_changes, price_moves
 from flows.admission import account_to_itself, check_in_time
 from flows.approval import Deadline, FormApprover, ask
 from flows.cancellation import keep_ending, stoppable
@@ -20,23 +20,23 @@ from flows.identity import run_name, tag_run
 from flows.liveness import current_flow_run_id
 from flows.parameters import with_titles
 from flows.states import final_state
-from tasks.artifacts import Milestone, show_progress
+from tasks.app.artifacts import Milestone, show_progress
+from tasks.app.lifecycle import account_held, finishing
+from tasks.app.notify import ended_note, notify, page, webhook
+from tasks.app.request import AccountText, FilePath, OneBroker, OneMode, Overrides, Request
+from tasks.app.run import Run
+from tasks.app.wiring import could_not_start, current_session, prepare
 from tasks.buys import buy, size_buys
 from tasks.fx import convert_currency
 from tasks.gates import gate_account, gate_plan, gate_portfolios, gate_quotes
 from tasks.inputs import blend_targets, load_models
-from tasks.lifecycle import account_held, finishing
-from tasks.notify import ended_note, notify, page, webhook
 from tasks.plan import check_hours, plan_trades
 from tasks.preflight import ask_broker_beforehand
 from tasks.quotes import resolve_contracts, take_quotes
 from tasks.report import report_plan
-from tasks.request import AccountText, FilePath, OneBroker, OneMode, Overrides, Request
-from tasks.run import Run
 from tasks.sells import price_sells, sell
 from tasks.snapshot import check_account, review_account, take_snapshot
 from tasks.stage import begin, check_kill_switch
-from tasks.wiring import could_not_start, current_session, prepare
 
 MOST_PLANS = 3
 
@@ -130,7 +130,7 @@ async def observe(run: Run, targets: Targets) -> PlanInputs:
         await gate_quotes(run, contracts, taken)
         return taken
 
-    reads = Reads(snapshot, partial(resolve_contracts, run, targets), quotes, run.broker.now)
+    reads = MarketReader(snapshot, partial(resolve_contracts, run, targets), quotes, run.broker.now)
     return await observing.observe(reads, run.id, run.mode, targets, run.rules)
 
 

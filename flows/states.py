@@ -9,7 +9,7 @@ from prefect.client.schemas.objects import FlowRun, StateType
 
 from core.errors import leading
 from core.masking import mask_accounts
-from core.model import Ending, Outcome
+from core.model import Ending, RunResult
 from core.report import result
 
 ENDING_LABEL = "rebalance.ending"
@@ -25,7 +25,7 @@ TYPES = {
 }
 
 
-def final_state(outcome: Outcome) -> State[Any]:
+def final_state(outcome: RunResult) -> State[Any]:
     """The state of the flow run: named by its ending, its message `exit N: …`.
 
     Its data is what a plain call of the flow returns (result.json's values) or raises (the leading error).
@@ -50,6 +50,6 @@ def labelled_ending(run: FlowRun) -> State[Any] | None:
     return State(type=TYPES[ending], name=name, message=message) if ending else None
 
 
-def message_of(outcome: Outcome) -> str:
+def message_of(outcome: RunResult) -> str:
     """`exit N: …`, with the reason in full and account ids masked."""
     return mask_accounts(f"exit {outcome.exit_code:d}: {outcome.reason}", outcome.account_id)

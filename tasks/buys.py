@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from core.funding import spendable
 from core.model import Plan, Stage
-from core.plan import PlanInputs, resize_buys
-from core.plan.changes import dear_buys
+from core.planning import PlanInputs, resize_buys
+from core.planning.funding import spendable
+from core.planning.invalidation import dear_buys
+from tasks.app.run import Run
+from tasks.app.step import step
 from tasks.preflight import ask_about_buys, waits_for_money
-from tasks.run import Run
 from tasks.stage import attempts_at, leave_out, order_of, send
-from tasks.step import step
 
 
 @step("Size the buys")

@@ -6,17 +6,17 @@ from dataclasses import replace
 from decimal import Decimal
 
 from core.errors import MarketDataMissing, PlanKeptChanging
-from core.funding import FxMarket, affordable, fx_limit
 from core.model import CAD, USD_CAD, FxLeg, Order, Plan, Side, Stage
+from core.model.refs import order_ref
 from core.money import ZERO
-from core.plan import PlanInputs
-from core.plan.changes import worse_than_approved
-from core.plan.inputs import fx_market_of
-from core.refs import order_ref
+from core.planning import PlanInputs
+from core.planning.funding import FxMarket, affordable, fx_limit
+from core.planning.inputs import fx_market_of
+from core.planning.invalidation import worse_than_approved
+from tasks.app.run import Run
+from tasks.app.step import step
 from tasks.quotes import take_quotes
-from tasks.run import Run
 from tasks.stage import begin, send
-from tasks.step import step
 
 
 @step("Convert CAD to USD")

@@ -7,16 +7,16 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from core import frames
+from core.market.quotes import price_of
 from core.model import AccountSnapshot, Contract, ModelWeight, Plan, Quote, Symbol
-from core.quotes import price_of
-from core.wording import counted
+from core.text import counted
 from expectations.account import AccountChecks, account_suite
 from expectations.gate import refusal, run_gate
 from expectations.plan import plan_suite
 from expectations.portfolios import PortfolioChecks, portfolios_suite
 from expectations.quotes import QuoteChecks, quotes_suite
-from tasks.run import Run
-from tasks.step import step
+from tasks.app.run import Run
+from tasks.app.step import step
 
 if TYPE_CHECKING:
     import pandas as pd

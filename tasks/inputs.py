@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from core.model import ModelWeight, Targets
-from core.wording import counted
-from tasks.run import Run
-from tasks.step import step
+from core.text import counted
+from tasks.app.run import Run
+from tasks.app.step import step
 
 
 @step("Load the models")

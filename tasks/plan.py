@@ -6,12 +6,12 @@ from datetime import timedelta
 
 from core.errors import MarketClosed
 from core.execution import longest_trading, respect_foreign
-from core.hours import NEW_YORK, in_blackout, session_end
+from core.market.hours import NEW_YORK, in_blackout, session_end
 from core.model import AccountSnapshot, ForeignOrders, Plan
-from core.plan import PlanInputs, make_plan
-from core.wording import age_text, counted
-from tasks.run import Run
-from tasks.step import step
+from core.planning import PlanInputs, make_plan
+from core.text import age_text, counted
+from tasks.app.run import Run
+from tasks.app.step import step
 
 
 @step("Plan the trades")

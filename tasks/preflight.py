@@ -6,16 +6,16 @@ from dataclasses import replace
 
 from core.execution import ask_beforehand, check_together, refuse_for_good, refuse_for_money
 from core.execution.preflight import LOOK_AT_MONEY, Answers, MarginLeft
-from core.funding import affordable
 from core.model import CAD, USD_CAD, Order, Plan, Stage
 from core.money import ZERO
-from core.plan import PlanInputs
-from core.plan.inputs import fx_market_of
-from core.wording import counted
+from core.planning import PlanInputs
+from core.planning.funding import affordable
+from core.planning.inputs import fx_market_of
+from core.text import counted
+from tasks.app.run import Run
+from tasks.app.step import reading_step
 from tasks.fx import conversion
-from tasks.run import Run
 from tasks.stage import order_of
-from tasks.step import reading_step
 
 
 @reading_step("Ask the broker beforehand")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from core.model import AccountSnapshot, Contract, Mode, Quote, Symbol, Targets
-from core.wording import counted
-from tasks.run import Run
-from tasks.step import reading_step
+from core.text import counted
+from tasks.app.run import Run
+from tasks.app.step import reading_step
 
 
 @reading_step("Resolve the contracts")

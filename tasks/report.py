@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from core.model import Outcome, Plan
+from core.model import Plan, RunResult
 from core.report import PreTrade, plan_page, result_page, verdict_table, write_pre_trade, write_reports
-from tasks.artifacts import (
+from tasks.app.artifacts import (
     Milestone,
     end_progress,
     ended_orders,
@@ -15,8 +15,8 @@ from tasks.artifacts import (
     publish_orders,
     show_progress,
 )
-from tasks.run import Run
-from tasks.step import step
+from tasks.app.run import Run
+from tasks.app.step import step
 
 
 @step("Report the plan")
@@ -31,7 +31,7 @@ async def report_plan(run: Run, plan: Plan) -> None:
 
 
 @step("Report what happened")
-async def report_outcome(run: Run, outcome: Outcome) -> tuple[Path, ...]:
+async def report_result(run: Run, outcome: RunResult) -> tuple[Path, ...]:
     """Write all reports; their paths. Raises OutputFailed."""
     paths = write_reports(outcome, run.folder)
     await publish(run, "gates", verdict_table(outcome.gates), "What the data gates said")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from core.limits import limit_for
+from core.market.limits import limit_for
 from core.model import Plan, Side, Stage
-from core.plan.changes import out_of_reach
+from core.planning.invalidation import out_of_reach
+from tasks.app.run import Run
+from tasks.app.step import step
 from tasks.quotes import take_quotes
-from tasks.run import Run
 from tasks.stage import attempts_at, leave_out, order_of, pricing, send
-from tasks.step import step
 
 
 @step("Price the sells")

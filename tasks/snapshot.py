@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from core.drift import measure
-from core.execution import cancel_leftovers, end_survivors, unexplained_changes
+from core.execution import cancel_orphaned_orders, end_survivors, unexplained_changes
 from core.masking import mask_account
 from core.model import AccountSnapshot, Fill
 from core.money import ZERO
+from core.planning.drift import measure
+from core.planning.valuation import value_account
 from core.safety import check_clock, check_gateway
-from core.valuation import value_account
-from core.wording import counted
+from core.text import counted
+from tasks.app.run import Run
+from tasks.app.step import reading_step, step
 from tasks.quotes import take_quotes
-from tasks.run import Run
-from tasks.step import reading_step, step
 
 
 @reading_step("Check the gateway")
@@ -65,7 +65,7 @@ async def read_account(run: Run) -> AccountSnapshot:
 @step("Cancel orders of an earlier run")
 async def cancel_earlier_orders(run: Run, snapshot: AccountSnapshot) -> bool:
     """Whether there were working orders of ours; all are cancelled now. Raises OrderStateUnknown, BrokerError."""
-    cancelled = await cancel_leftovers(run.desk, snapshot)
+    cancelled = await cancel_orphaned_orders(run.executor, snapshot)
     if cancelled:
         run.cancelled.extend(cancelled)
         run.say("leftovers", f"cancelled {counted(len(cancelled), 'working order')} of an earlier run")
@@ -79,18 +79,18 @@ async def review_account(run: Run) -> None:
     Orders of this run that work all the same are ended, and the run fails for them.
     """
     after = await run.reader.take_snapshot()
-    survived = await end_survivors(run.desk, after, {record.order.ref for record in run.journal.orders(run.id)})
+    survived = await end_survivors(run.executor, after, {record.order.ref for record in run.journal.orders(run.id)})
     if survived:
         run.fail(survived)
         after = await run.reader.take_snapshot()
-    for alarm in await run.desk.hear_out():
+    for alarm in await run.executor.drain():
         run.fail(alarm)
     run.after = after
     plan, before = run.plan, run.before
     if plan is None or before is None:
         return
     if unexplained_changes(before, after, _fills(run)):
-        for alarm in await run.desk.ask_for_fills():
+        for alarm in await run.executor.ask_for_fills():
             run.fail(alarm)
     for change in unexplained_changes(before, after, _fills(run)):
         run.warn(change)

@@ -7,15 +7,15 @@ from decimal import Decimal
 
 from core.errors import KillSwitchOn, PlanKeptChanging
 from core.execution import Attempts
-from core.limits import Pricing
+from core.market.limits import Pricing
 from core.model import Limit, Order, OrderRecord, Plan, Side, Stage, Symbol, TradeLine
+from core.model.refs import order_ref
 from core.money import ZERO
-from core.plan.changes import without_lines
-from core.refs import order_ref
-from core.wording import counted
+from core.planning.invalidation import without_lines
+from core.text import counted
+from tasks.app.run import Run
 from tasks.plan import check_blackout
 from tasks.quotes import take_quotes
-from tasks.run import Run
 
 POINT_BEFORE = {Stage.FX: "before_fx", Stage.SELL: "before_sells", Stage.BUY: "before_buys"}
 
@@ -54,7 +54,7 @@ async def send(run: Run, stage: Stage, orders: Sequence[Order], attempts: Attemp
 
     run.is_sending = True
     try:
-        result = await run.desk.run_stage(orders, next_attempt if attempts else None)
+        result = await run.executor.run_stage(orders, next_attempt if attempts else None)
     finally:
         run.is_sending = False
     for warning in result.warnings:

@@ -11,7 +11,7 @@ import freezegun
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tasks.environment import set_defaults
+from tasks.app.environment import set_defaults
 
 # before anything imports Prefect: no test may touch the person's own server or files
 os.environ["PREFECT_HOME"] = tempfile.mkdtemp(prefix="prefect-home-")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import date, datetime
 
-from core.hours import NEW_YORK, exchange_sessions
-from core.sim.sessions import CLOSED, HoursOf
+from core.market.hours import NEW_YORK, exchange_sessions
+from core.sim.venue.sessions import CLOSED, HoursOf
 
 SATURDAY = 5
 

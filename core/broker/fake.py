@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from core.broker.calendar import xnys_hours
-from core.broker.wordings import (
+from core.broker.errors import (
     BROKE_WHILE_SENDING,
     NOT_CONNECTED,
     NOT_FOUND_TO_CANCEL,
@@ -46,14 +46,14 @@ from core.model import (
     Symbol,
     WorkingOrder,
 )
-from core.sim.checks import refusal_of
-from core.sim.exchange import TRADING_CLIENT, Exchange
-from core.sim.listing import IDEALPRO
 from core.sim.pacing import GATEWAY_LIMIT, MessageWindow
-from core.sim.script import Script, refusal_by
-from core.sim.sessions import HoursOf
-from core.sim.tickets import Refusal, Report
-from core.sim.world import ORDER_POINT, FaultKind, Point, World
+from core.sim.venue.checks import refusal_of
+from core.sim.venue.contracts import IDEALPRO
+from core.sim.venue.exchange import TRADING_CLIENT, Exchange
+from core.sim.venue.orders import Refusal, Report
+from core.sim.venue.script import FaultScript, refusal_by
+from core.sim.venue.sessions import HoursOf
+from core.sim.venue.world import ORDER_POINT, FaultKind, Point, World
 
 OUR_RATE = 45  # messages in any second that we allow ourselves
 STALE_BY = timedelta(hours=1)
@@ -93,7 +93,7 @@ class FakeIB:
     kind = BrokerKind.FAKE
     port: int | None = None
 
-    def __init__(self, exchange: Exchange, script: Script, options: FakeOptions | None = None) -> None:
+    def __init__(self, exchange: Exchange, script: FaultScript, options: FakeOptions | None = None) -> None:
         self.exchange = exchange
         self.log: list[Traffic] = []
         self._script = script
@@ -111,7 +111,7 @@ class FakeIB:
         """A broker of this world."""
         chosen = options or FakeOptions()
         exchange = Exchange(world, chosen.hours_around(world.as_of), trading_client=chosen.client_id)
-        return cls(exchange, Script(world), chosen)
+        return cls(exchange, FaultScript(world), chosen)
 
     @property
     def is_connected(self) -> bool:
@@ -212,7 +212,7 @@ class FakeIB:
             self._pass(self._options.request_timeout_seconds)
             raise unanswered(order, self._options.request_timeout_seconds)
         if isinstance(answer, Refusal):
-            raise would_refuse(order, answer.code, answer.text, answer.failure)
+            raise would_refuse(order, answer.code, answer.text, answer.reject_reason)
         return answer
 
     async def cancel(self, ref: OrderRef) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 
-from core.broker.wordings import refused_at, unreachable
+from core.broker.errors import refused_at, unreachable
 
 
 async def require_listener(host: str, port: int, *, timeout_seconds: float) -> None:

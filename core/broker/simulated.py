@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from core.broker.errors import REFUSED, lost
 from core.broker.ib import LiveIB, LiveOptions
-from core.broker.wordings import REFUSED, lost
-from core.clock import JumpingClock
+from core.clock import AutojumpClock
 from core.errors import ConnectionClosed
 from core.model import BrokerKind
 from core.sim.gateway import Gateway, GatewayOptions
-from core.sim.world import World
+from core.sim.venue.world import World
 
 LOOPBACK = "127.0.0.1"
 
@@ -23,7 +23,7 @@ class SimulatedIB(LiveIB):
 
     kind = BrokerKind.SIMULATED
 
-    def __init__(self, gateway: Gateway, clock: JumpingClock, options: LiveOptions) -> None:
+    def __init__(self, gateway: Gateway, clock: AutojumpClock, options: LiveOptions) -> None:
         super().__init__(options, clock)
         self.gateway = gateway
         clock.is_quiet = self._is_quiet
@@ -31,7 +31,7 @@ class SimulatedIB(LiveIB):
     @classmethod
     def of(cls, world: World, options: LiveOptions, gateway_options: GatewayOptions) -> SimulatedIB:
         """A broker of this world; host and port of the options are not used."""
-        clock = JumpingClock(world.as_of)
+        clock = AutojumpClock(world.as_of)
         return cls(Gateway.of(world, clock, gateway_options), clock, options)
 
     @property

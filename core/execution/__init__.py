@@ -1,21 +1,21 @@
 """Sending orders and seeing them end: the desk, what precedes a plan, and what is compared after it."""
 
-from core.execution.aftermath import unexplained_changes
 from core.execution.attempts import Attempts
-from core.execution.desk import Desk
 from core.execution.duration import longest_trading
-from core.execution.leftovers import cancel_leftovers, end_survivors, respect_foreign
-from core.execution.outcome import StageResult
+from core.execution.executor import OrderExecutor
+from core.execution.orphaned_orders import cancel_orphaned_orders, end_survivors, respect_foreign
+from core.execution.position_check import unexplained_changes
 from core.execution.preflight import ask_beforehand, check_together, refuse_for_good, refuse_for_money
 from core.execution.stage import Reprice
+from core.execution.stage_result import StageResult
 
 __all__ = [
     "Attempts",
-    "Desk",
+    "OrderExecutor",
     "Reprice",
     "StageResult",
     "ask_beforehand",
-    "cancel_leftovers",
+    "cancel_orphaned_orders",
     "check_together",
     "end_survivors",
     "longest_trading",

@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from core.errors import OrderIncomplete, PlanKeptChanging
-from core.journal.lines import run_of
-from core.limits import Pricing, limit_for
+from core.journal.rules import run_of
+from core.market.limits import Pricing, limit_for
 from core.model import USD, Limit, Order, OrderRecord, OrderState, OrderType, Quote, Side, TradeLine
+from core.model.refs import order_ref
 from core.money import FRACTION_OF_SHARE, WHOLE_SHARE, ZERO, floor_to
-from core.plan.changes import worse_than_approved
-from core.refs import order_ref
+from core.planning.invalidation import worse_than_approved
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

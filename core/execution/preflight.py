@@ -19,10 +19,10 @@ from core.errors import (
     NoAnswer,
     OrderRejected,
 )
+from core.execution.reader import Reader
 from core.model import Currency, MarginEffect, Order
 from core.money import CENT, ZERO
-from core.reading import Reader
-from core.wording import counted
+from core.text import counted
 
 REFUSALS = (ContractNotFound, FractionRefused, FundsInsufficient, MarketClosed, OrderRejected)
 NO_BUY = "none of the buys was sent; free cash or margin, then run again"

@@ -22,12 +22,12 @@ from core.errors import (
     RebalanceError,
     SafetyRefused,
 )
-from core.execution.outcome import STOPS_SENDING, StageResult, incomplete, rejection, unsettled
-from core.execution.watch import LOOK_AT_ACCOUNT, Watch
-from core.execution.winding import ask_cancel, close_unknown
+from core.execution.cancel import ask_cancel, close_unknown
+from core.execution.stage_result import STOPS_SENDING, StageResult, incomplete, rejection, unsettled
+from core.execution.tracker import LOOK_AT_ACCOUNT, OrderTracker
 from core.model import ExecutionRules, Order, OrderRecord, OrderRef, OrderState, Stage
 from core.money import ZERO
-from core.wording import price_text
+from core.text import price_text
 
 Guard = Callable[[Order | None], None]
 """Raises what forbids to send this order now, or, with None, what forbids to let orders work on."""
@@ -41,11 +41,11 @@ class _Wait(Enum):
 
     ACKNOWLEDGEMENT = auto()
     FILLS = auto()
-    LAST_WORD = auto()
+    TERMINAL = auto()
 
 
 @dataclass(slots=True)
-class _Ticket:
+class _SentOrder:
     """An order at the broker; `has_timed_out` says that it was we who cancelled it, for taking too long."""
 
     ref: OrderRef
@@ -55,32 +55,32 @@ class _Ticket:
 
 
 @dataclass(frozen=True, slots=True)
-class Floor:
+class StageContext:
     """What all stages of a run share; `refs` are the orders that may have reached the broker."""
 
-    watch: Watch
+    tracker: OrderTracker
     rules: ExecutionRules
     guard: Guard
     refs: list[OrderRef]
 
 
-class StageRun:
+class StageExecution:
     """The orders of one stage from the first send to the last word."""
 
-    def __init__(self, floor: Floor, orders: Sequence[Order], reprice: Reprice | None) -> None:
-        self._watch = floor.watch
-        self._rules = floor.rules
-        self._guard = floor.guard
-        self._refs = floor.refs
+    def __init__(self, context: StageContext, orders: Sequence[Order], reprice: Reprice | None) -> None:
+        self._tracker = context.tracker
+        self._rules = context.rules
+        self._guard = context.guard
+        self._refs = context.refs
         self._reprice = reprice
         self._orders = tuple(orders)
         self._queue = deque(orders)
         self._intended: list[OrderRef] = []
-        self._live: dict[OrderRef, _Ticket] = {}
+        self._live: dict[OrderRef, _SentOrder] = {}
         self._rests: dict[OrderRef, OrderRecord] = {}
         self._errors: list[RebalanceError] = []
         self._warnings: list[str] = []
-        self._alarms_seen = len(floor.watch.alarms)
+        self._alarms_seen = len(context.tracker.alarms)
         self._is_frozen = False
         self._is_broken = False
         self._stopped_by: RebalanceError | None = None
@@ -92,12 +92,12 @@ class StageRun:
             if self._may_send():
                 await self._send_unless_told_otherwise()
             elif self._live:
-                await self._watch.take(self._patience())
-            elif not self._watch.cut:
+                await self._tracker.take(self._patience())
+            elif not self._tracker.disconnected:
                 break
         at_work = tuple(self._live)
         if self._is_broken:
-            await close_unknown(self._watch, at_work, seconds=self._rules.shutdown_seconds)
+            await close_unknown(self._tracker, at_work, seconds=self._rules.shutdown_seconds)
         await self._hear_the_rest()
         self._heed_alarms()
         self._conclude()
@@ -111,7 +111,7 @@ class StageRun:
 
     def result(self) -> StageResult:
         """How the stage went, from what is on record."""
-        records = tuple(self._watch.record(ref) for ref in self._intended)
+        records = tuple(self._tracker.record(ref) for ref in self._intended)
         unsent = [record.order for record in records if record.sent_at is None]
         return StageResult(
             records=records,
@@ -124,22 +124,22 @@ class StageRun:
     def _must_break(self) -> bool:
         """Whether an alarm, a lost connection or the guard ends the stage now."""
         self._heed_alarms()
-        if self._watch.cut and not self._is_broken:
-            self.fail(self._watch.cut)
+        if self._tracker.disconnected and not self._is_broken:
+            self.fail(self._tracker.disconnected)
         if self._live and not self._is_broken:
             self._ask_guard(None)
         return self._is_broken
 
     def _heed_alarms(self) -> None:
-        for alarm in self._watch.alarms[self._alarms_seen :]:
+        for alarm in self._tracker.alarms[self._alarms_seen :]:
             self.fail(alarm)
-        self._alarms_seen = len(self._watch.alarms)
+        self._alarms_seen = len(self._tracker.alarms)
 
     def _ask_guard(self, order: Order | None) -> RebalanceError | None:
         try:
             self._guard(order)
         except RebalanceError as error:
-            self._watch.tell("stopped", error.message)
+            self._tracker.tell("stopped", error.message)
             self.fail(error)
             return error
         return None
@@ -147,19 +147,19 @@ class StageRun:
     def _may_send(self) -> bool:
         is_awaited = any(ticket.wait is _Wait.ACKNOWLEDGEMENT for ticket in self._live.values())
         has_room = len(self._live) < self._rules.max_open_orders
-        is_clear = not (self._is_frozen or self._is_broken or self._watch.cut or is_awaited)
+        is_clear = not (self._is_frozen or self._is_broken or self._tracker.disconnected or is_awaited)
         return bool(self._queue) and has_room and is_clear
 
     async def _send_unless_told_otherwise(self) -> None:
         """Send the next order, unless the broker has said something that was not heard yet: that comes first."""
-        if await self._watch.take(0) is None and not self._watch.cut:
+        if await self._tracker.take(0) is None and not self._tracker.disconnected:
             await self._send(self._queue.popleft())
 
     async def _send(self, order: Order) -> None:
         """INTENT, the guard, SENDING, and only then the order."""
-        watch, now = self._watch, self._watch.broker.now()
+        tracker, now = self._tracker, self._tracker.broker.now()
         try:
-            watch.journal.intend(order, at=now)
+            tracker.journal.intend(order, at=now)
         except SafetyRefused as error:
             self._queue.appendleft(order)
             self.fail(error)
@@ -167,17 +167,17 @@ class StageRun:
         self._intended.append(order.ref)
         refusal = self._ask_guard(order)
         if refusal:
-            watch.journal.not_sent(order.ref, reason=refusal.message)
+            tracker.journal.not_sent(order.ref, reason=refusal.message)
             return
-        watch.journal.sending(order.ref, at=now)
+        tracker.journal.sending(order.ref, at=now)
         self._refs.append(order.ref)
-        self._live[order.ref] = _Ticket(order.ref, _Wait.ACKNOWLEDGEMENT, self._in(self._rules.acknowledge_seconds))
+        self._live[order.ref] = _SentOrder(order.ref, _Wait.ACKNOWLEDGEMENT, self._in(self._rules.acknowledge_seconds))
         price = "at the market" if order.limit_price is None else f"at {price_text(order.limit_price)}"
-        watch.tell("sending", f"{order.ref} {order.side} {order.quantity:,f} {order.contract.symbol} {price}")
+        tracker.tell("sending", f"{order.ref} {order.side} {order.quantity:,f} {order.contract.symbol} {price}")
         try:
-            await watch.broker.place(order)
+            await tracker.broker.place(order)
         except ConnectionLost as error:
-            watch.lose(error)
+            tracker.lose(error)
         except PacingExceeded as error:
             self.fail(error)
 
@@ -185,9 +185,9 @@ class StageRun:
         for ticket in list(self._live.values()):
             await self._look_after(ticket)
 
-    async def _look_after(self, ticket: _Ticket) -> None:
+    async def _look_after(self, ticket: _SentOrder) -> None:
         """Move a ticket on by what is on record, and see to it when it is overdue."""
-        record = self._watch.record(ticket.ref)
+        record = self._tracker.record(ticket.ref)
         if record.state is OrderState.UNKNOWN:
             return  # its alarm ends the stage, and it is cancelled with the others
         if record.is_settled:
@@ -200,50 +200,50 @@ class StageRun:
         if ticket.wait is _Wait.ACKNOWLEDGEMENT and record.state.value >= OrderState.WORKING.value:
             ticket.wait, ticket.deadline = _Wait.FILLS, self._time_out(record)
         if ticket.wait is _Wait.FILLS and (record.state.is_final or record.reported_filled >= record.order.quantity):
-            ticket.wait, ticket.deadline = _Wait.LAST_WORD, self._in(self._rules.acknowledge_seconds)
-        if self._watch.broker.now() < ticket.deadline or self._watch.cut:
+            ticket.wait, ticket.deadline = _Wait.TERMINAL, self._in(self._rules.acknowledge_seconds)
+        if self._tracker.broker.now() < ticket.deadline or self._tracker.disconnected:
             return
         if ticket.wait is _Wait.FILLS:
             await self._cancel_late(ticket)
         else:
             await self._break_silence(ticket)
 
-    async def _cancel_late(self, ticket: _Ticket) -> None:
+    async def _cancel_late(self, ticket: _SentOrder) -> None:
         ticket.has_timed_out = True
         await self._cancel(ticket, "has not filled in time and is cancelled")
 
-    async def _cancel(self, ticket: _Ticket, why: str) -> None:
-        self._watch.tell("timeout" if ticket.has_timed_out else "stopped", f"{ticket.ref} {why}")
-        ticket.wait, ticket.deadline = _Wait.LAST_WORD, self._in(self._rules.acknowledge_seconds)
-        await ask_cancel(self._watch, ticket.ref)
+    async def _cancel(self, ticket: _SentOrder, why: str) -> None:
+        self._tracker.tell("timeout" if ticket.has_timed_out else "stopped", f"{ticket.ref} {why}")
+        ticket.wait, ticket.deadline = _Wait.TERMINAL, self._in(self._rules.acknowledge_seconds)
+        await ask_cancel(self._tracker, ticket.ref)
 
-    async def _break_silence(self, ticket: _Ticket) -> None:
+    async def _break_silence(self, ticket: _SentOrder) -> None:
         """Ask the witnesses about an order the broker is silent on; the stage ends unless they settle it."""
-        if await self._watch.ask_witnesses(self._live) is None:
+        if await self._tracker.reconcile(self._live) is None:
             return
-        record = self._watch.record(ticket.ref)
+        record = self._tracker.record(ticket.ref)
         is_acknowledged = ticket.wait is _Wait.ACKNOWLEDGEMENT and record.state.value >= OrderState.WORKING.value
         if not (record.is_settled or is_acknowledged):
             self.fail(OrderIncomplete(unsettled(record, self._rules.acknowledge_seconds), next_step=LOOK_AT_ACCOUNT))
 
-    async def _close(self, ticket: _Ticket, record: OrderRecord) -> None:
+    async def _close(self, ticket: _SentOrder, record: OrderRecord) -> None:
         """Take the end of an order in: all filled, a rest to price anew, or a failure."""
         anew = await self._priced_anew(record) if ticket.has_timed_out else None
         if anew is None:
             self._judge(record)
             return
-        self._watch.tell("repriced", f"{anew.ref} for the rest of {record.order.ref}")
+        self._tracker.tell("repriced", f"{anew.ref} for the rest of {record.order.ref}")
         self._rests[anew.ref] = record
         self._queue.appendleft(anew)
 
     async def _priced_anew(self, record: OrderRecord) -> Order | None:
         is_allowed = record.state is OrderState.CANCELLED and record.order.attempt <= self._rules.reprice_attempts
-        if self._reprice is None or self._is_frozen or self._watch.cut or not is_allowed:
+        if self._reprice is None or self._is_frozen or self._tracker.disconnected or not is_allowed:
             return None
         try:
             anew = await self._reprice(record)
         except ConnectionLost as error:
-            self._watch.lose(error)
+            self._tracker.lose(error)
             return None
         except RebalanceError as error:
             self._errors.append(error)
@@ -263,7 +263,7 @@ class StageRun:
         if record.state is OrderState.REJECTED:
             refused = rejection(record)
             self._errors.append(refused)
-            if record.failure in STOPS_SENDING:
+            if record.reject_reason in STOPS_SENDING:
                 self._is_frozen = True
                 self._stopped_by = self._stopped_by or refused
         elif record.state is not OrderState.UNKNOWN and record.filled < record.order.quantity:
@@ -272,7 +272,7 @@ class StageRun:
     def _conclude(self) -> None:
         """Judge what the winding down ended, the rests that nobody took up again, and each line as a whole."""
         for ref in self._live:
-            self._judge(self._watch.record(ref))
+            self._judge(self._tracker.record(ref))
         self._live.clear()
         sent = set(self._refs)
         for ref, record in self._rests.items():
@@ -283,7 +283,7 @@ class StageRun:
     def _forgive_the_connection(self, at_work: Sequence[OrderRef]) -> None:
         """A connection that was lost is a warning alone where no order was left, or the lists show that all filled."""
         lost = self._stopped_by
-        is_all_filled = all(self._watch.record(ref).state is OrderState.FILLED for ref in at_work)
+        is_all_filled = all(self._tracker.record(ref).state is OrderState.FILLED for ref in at_work)
         if not isinstance(lost, ConnectionLost) or self._queue or not is_all_filled:
             return
         self._errors.remove(lost)
@@ -294,7 +294,7 @@ class StageRun:
         """Fail over a line that filled more than was wanted, as a late fill beside a new attempt can make it."""
         filled: dict[int, Decimal] = defaultdict(Decimal)
         for ref in self._intended:
-            record = self._watch.record(ref)
+            record = self._tracker.record(ref)
             filled[record.order.line] += record.filled if record.state is not OrderState.UNKNOWN else ZERO
         for order in self._orders:
             if filled[order.line] > order.quantity:
@@ -309,18 +309,18 @@ class StageRun:
     async def _hear_the_rest(self) -> None:
         """Take in what was said already, and give fees still missing a moment; they may come later, or never."""
         until = self._in(self._rules.commission_seconds)
-        while not self._watch.cut:
-            wait = (until - self._watch.broker.now()).total_seconds() if self._lacks_fees() else 0.0
-            if await self._watch.take(wait) is None:
+        while not self._tracker.disconnected:
+            wait = (until - self._tracker.broker.now()).total_seconds() if self._lacks_fees() else 0.0
+            if await self._tracker.take(wait) is None:
                 break
 
     def _lacks_fees(self) -> bool:
-        return any(fill.commission is None for ref in self._intended for fill in self._watch.record(ref).fills)
+        return any(fill.commission is None for ref in self._intended for fill in self._tracker.record(ref).fills)
 
     def _patience(self) -> float:
         """Seconds until the next deadline, or until the guard is to be asked again."""
         nearest = min(ticket.deadline for ticket in self._live.values())
-        return min((nearest - self._watch.broker.now()).total_seconds(), self._rules.watch_seconds)
+        return min((nearest - self._tracker.broker.now()).total_seconds(), self._rules.watch_seconds)
 
     def _time_out(self, record: OrderRecord) -> datetime:
         is_fx = record.order.stage is Stage.FX
@@ -328,7 +328,7 @@ class StageRun:
         return (record.sent_at or record.created_at) + timedelta(seconds=seconds)
 
     def _in(self, seconds: float) -> datetime:
-        return self._watch.broker.now() + timedelta(seconds=seconds)
+        return self._tracker.broker.now() + timedelta(seconds=seconds)
 
 
 def _continues(anew: Order, record: OrderRecord) -> bool:

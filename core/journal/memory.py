@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from core.errors import AccountBusy, ExitCode, SafetyRefused, UsageError
-from core.journal import states
-from core.journal.lines import Lines, approved_lines, check_belongs, check_within, run_of
+from core.journal import transitions as states
+from core.journal.rules import Lines, approved_lines, check_belongs, check_within, run_of
 from core.masking import mask_account
 from core.model import (
     AccountId,

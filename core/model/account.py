@@ -8,7 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from core.model.market import Contract
-from core.model.words import AccountId, Currency, OrderRef, OrderType, Side, Symbol
+from core.model.types import AccountId, Currency, OrderRef, OrderType, Side, Symbol
 from core.money import Money
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from core.model.words import Currency, MarketDataType, PriceSource, SecurityType, Symbol
+from core.model.types import Currency, MarketDataType, PriceSource, SecurityType, Symbol
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Contract:
 
     `ticks` are ascending by low edge and never empty (market rule of `exchange`, else minTick, else 0.01).
     `liquid_hours` (regular) and `trading_hours` are the broker's own text in `time_zone`;
-    `core.hours` reads them. `fractional` says that the broker takes quantities below one share.
+    `core.market.hours` reads them. `fractional` says that the broker takes quantities below one share.
     """
 
     symbol: Symbol

@@ -7,7 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from core.model.market import Contract
-from core.model.words import AccountId, Currency, Failure, OrderRef, OrderState, OrderType, Side, Stage, Symbol
+from core.model.types import AccountId, Currency, OrderRef, OrderState, OrderType, RejectReason, Side, Stage, Symbol
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class OrderUpdate:
     perm_id: int = 0
     reason: str = ""
     code: int | None = None
-    failure: Failure | None = None
+    reject_reason: RejectReason | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ class Notice:
     at: datetime
     code: int | None = None
     order_ref: OrderRef | None = None
-    failure: Failure | None = None
+    reject_reason: RejectReason | None = None
 
     @property
     def words(self) -> str:

@@ -8,7 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from core.model.market import Contract, Price
-from core.model.words import USD_CAD, AccountId, Currency, Cut, Mode, ModelName, OrderType, RunId, Side, Symbol
+from core.model.types import USD_CAD, AccountId, Currency, LimitedBy, Mode, ModelName, OrderType, RunId, Side, Symbol
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ class DriftLine:
     wanted: Decimal
     drift_bps: Decimal
     triggered: bool
-    cut: Cut | None
+    limited_by: LimitedBy | None
     reason: str
 
 
@@ -130,9 +130,9 @@ class TradeLine:
     drift_bps: Decimal
     projected_drift_bps: Decimal
     untargeted: bool
-    cut: Cut | None
+    limited_by: LimitedBy | None
     reason: str
-    rest: Decimal = Decimal(0)
+    remainder: Decimal = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 
-from core.model.words import (
+from core.model.types import (
     ConvertMode,
     Direction,
     EscalateAction,

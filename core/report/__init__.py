@@ -1,7 +1,7 @@
-"""What a run tells: rows, CSV, Markdown and result.json, all from Plan and Outcome alone; `runlog` is its log."""
+"""What a run tells: rows, CSV, Markdown and result.json, all from Plan and RunResult alone; `runlog` is its log."""
 
 from core.report.approval import approval_markdown, plan_page, plan_summary
-from core.report.facts import account_facts, outcome_facts, plan_facts
+from core.report.facts import account_facts, plan_facts, result_facts
 from core.report.files import report_folder, write_pre_trade, write_reports
 from core.report.plan_document import plan_json
 from core.report.post_trade import order_notes, post_trade_csv, post_trade_markdown
@@ -29,7 +29,6 @@ __all__ = [
     "account_facts",
     "approval_markdown",
     "order_notes",
-    "outcome_facts",
     "plan_facts",
     "plan_json",
     "plan_page",
@@ -43,6 +42,7 @@ __all__ = [
     "pre_trade_rows",
     "report_folder",
     "result",
+    "result_facts",
     "result_json",
     "result_page",
     "run_warnings",

@@ -6,13 +6,13 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
 from core.masking import mask_account
-from core.model import USD, Currency, FxLeg, OrderRecord, OrderState, Outcome, Plan, Side, Stage
+from core.model import USD, Currency, FxLeg, OrderRecord, OrderState, Plan, RunResult, Side, Stage
 from core.money import ZERO
 from core.report import formats
 from core.report.formats import in_currency, with_commas
 from core.report.rows import commissions
 from core.report.sections import mode_text
-from core.wording import counted
+from core.text import counted
 
 Fact = tuple[str, str]
 
@@ -48,7 +48,7 @@ def plan_facts(plan: Plan) -> tuple[Fact, ...]:
     return tuple((name, text) for name, text in facts if text)
 
 
-def outcome_facts(outcome: Outcome) -> tuple[Fact, ...]:
+def result_facts(outcome: RunResult) -> tuple[Fact, ...]:
     """What was traded and paid, the cash, and the drift that is left; nothing that nobody knows."""
     facts = (
         ("traded", traded_text(outcome)),
@@ -58,7 +58,7 @@ def outcome_facts(outcome: Outcome) -> tuple[Fact, ...]:
     return tuple((name, text) for name, text in facts if text)
 
 
-def traded_text(outcome: Outcome) -> str:
+def traded_text(outcome: RunResult) -> str:
     """What was sold, bought and paid in commissions; empty when no order was made."""
     orders = outcome.orders
     if not orders:
@@ -107,7 +107,7 @@ def _bps(value: Decimal) -> str:
     return with_commas(formats.bps(value))
 
 
-def _drift_left(outcome: Outcome) -> str:
+def _drift_left(outcome: RunResult) -> str:
     plan, residual = outcome.plan, outcome.residual_drift_bps
     if plan is None or residual is None:
         return ""

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from core.errors import OutputFailed
-from core.model import Outcome, RunId
+from core.model import RunId, RunResult
 from core.report.post_trade import post_trade_csv, post_trade_markdown
 from core.report.pre_trade import PreTrade, pre_trade_csv, pre_trade_markdown
 from core.report.result import result_json
@@ -38,7 +38,7 @@ def write_pre_trade(report: PreTrade, folder: Path) -> tuple[Path, ...]:
     return _write_all(_pre_trade_files(report), folder)
 
 
-def write_reports(outcome: Outcome, folder: Path) -> tuple[Path, ...]:
+def write_reports(outcome: RunResult, folder: Path) -> tuple[Path, ...]:
     """Write all reports of a run that has ended; their paths. Pre-trade files only when there was a plan.
 
     result.json comes last, so that a program that sees it finds the others. A file that cannot be written keeps

@@ -70,7 +70,9 @@ def planned(plan: Plan | None) -> dict[str, Any]:
 
 def skipped(plan: Plan) -> list[dict[str, str]]:
     """The lines that something kept from trading, their band or another limit; one on target has nothing to trade."""
-    return [{"symbol": line.symbol, "reason": line.reason} for line in plan.lines if line.side is None and line.cut]
+    return [
+        {"symbol": line.symbol, "reason": line.reason} for line in plan.lines if line.side is None and line.limited_by
+    ]
 
 
 def number(value: Decimal) -> float:

@@ -13,7 +13,7 @@ from core.model import (
     Currency,
     Mode,
     OrderRecord,
-    Outcome,
+    RunResult,
     Symbol,
     TradeLine,
     Valuation,
@@ -38,12 +38,12 @@ _TEXT_COLUMNS = ("symbol", "side", "status")
 _RIGHT = ("before", "after", "change", "shares", "filled", "code", "target_pct", "drift_before", "planned", "residual")
 
 
-def post_trade_csv(outcome: Outcome) -> str:
+def post_trade_csv(outcome: RunResult) -> str:
     """post_trade.csv: every order, and every trade of the plan that was not sent; the header alone without any."""
     return formats.csv_text(POST_TRADE_COLUMNS, (row.cells for row in post_trade_rows(outcome)))
 
 
-def post_trade_markdown(outcome: Outcome) -> str:
+def post_trade_markdown(outcome: RunResult) -> str:
     """post_trade.md: what happened first, what was looked at after it, the settings last.
 
     What did not happen is left out: a dry run has no orders, no cash after and no drift that is left.
@@ -65,7 +65,7 @@ def post_trade_markdown(outcome: Outcome) -> str:
     return mask_accounts(text, outcome.account_id)
 
 
-def order_notes(outcome: Outcome) -> tuple[str, ...]:
+def order_notes(outcome: RunResult) -> tuple[str, ...]:
     """What was said of single orders, by the broker or by us, and why trades of the plan were not sent."""
     orders = outcome.orders
     return (
@@ -85,7 +85,7 @@ def _unsent(trades: Iterable[UnsentTrade]) -> Iterator[str]:
         yield f"{NOT_SENT}{f' ({reason})' if reason else ''}: {', '.join(names)}"
 
 
-def _head(outcome: Outcome) -> str:
+def _head(outcome: RunResult) -> str:
     rows = [
         ("result", "" if outcome.errors else outcome.reason),  # what went wrong has a section of its own
         ("exit code", f"{outcome.exit_code.value} {outcome.exit_code.name.lower().replace('_', ' ')}"),
@@ -110,7 +110,7 @@ def _errors(errors: tuple[RebalanceError, ...]) -> str:
     return "\n\n".join(filter(None, listed))
 
 
-def _orders(outcome: Outcome) -> str:
+def _orders(outcome: RunResult) -> str:
     rows = post_trade_rows(outcome)
     if not rows:
         return "None was due." if outcome.mode.sends_orders and outcome.plan else ""
@@ -125,7 +125,7 @@ def _for_reading(row: PostTradeRow) -> tuple[str, ...]:
     return tuple(map(formats.with_commas, shown.cells))
 
 
-def _notes(outcome: Outcome) -> str:
+def _notes(outcome: RunResult) -> str:
     return bullets(filter(None, (traded_text(outcome), *order_notes(outcome))))
 
 
@@ -134,7 +134,7 @@ def _unreported(record: OrderRecord) -> str:
     return f"{record.order.ref}: the broker counts {reported} filled, fills of {arrived} have arrived"
 
 
-def _drift(outcome: Outcome) -> str:
+def _drift(outcome: RunResult) -> str:
     residual = outcome.residual_drift_bps
     if outcome.plan is None or not outcome.was_sent:
         return ""
@@ -178,7 +178,7 @@ def _weight(symbol: Symbol, after: Valuation | None) -> Decimal | None:
     return held * after.prices[symbol].value / after.investable if held else ZERO
 
 
-def _cash(outcome: Outcome) -> str:
+def _cash(outcome: RunResult) -> str:
     if not outcome.was_sent:
         return ""
     before, after = _balances(outcome.before), _balances(outcome.after)
@@ -203,6 +203,6 @@ def _cancelled(orders: tuple[WorkingOrder, ...]) -> str:
     return table(("symbol", "side", "shares", "filled", "order"), rows, _RIGHT) if rows else ""
 
 
-def _settings(outcome: Outcome) -> str:
+def _settings(outcome: RunResult) -> str:
     rows = [(f"{name}.{key}", value) for name, values in outcome.settings.items() for key, value in values.items()]
     return table(("setting", "value"), rows) if rows else ""

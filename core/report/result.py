@@ -12,8 +12,8 @@ from core.masking import mask_accounts
 from core.model import (
     AccountSnapshot,
     OrderRecord,
-    Outcome,
     RunEvent,
+    RunResult,
     SecurityType,
     Symbol,
     WorkingOrder,
@@ -24,19 +24,19 @@ from core.report.rows import unsent_trades
 from core.report.sections import run_warnings
 
 
-def result_json(outcome: Outcome) -> str:
+def result_json(outcome: RunResult) -> str:
     """The text of result.json, account ids masked."""
     text = json.dumps(_document(outcome), indent=2, ensure_ascii=False) + "\n"
     return mask_accounts(text, outcome.account_id)
 
 
-def result(outcome: Outcome) -> dict[str, Any]:
+def result(outcome: RunResult) -> dict[str, Any]:
     """What result.json says, as plain values. Failures beside the one that gave the exit code stand in `warnings`."""
     values: dict[str, Any] = json.loads(result_json(outcome))
     return values
 
 
-def _document(outcome: Outcome) -> dict[str, Any]:
+def _document(outcome: RunResult) -> dict[str, Any]:
     return {
         "name": outcome.name,
         "run_id": outcome.run_id,
@@ -56,7 +56,7 @@ def _document(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def _skipped(outcome: Outcome) -> list[dict[str, str]]:
+def _skipped(outcome: RunResult) -> list[dict[str, str]]:
     """What the plan left out, and which of its trades were not sent, each with the reason."""
     left_out = skipped(outcome.plan) if outcome.plan else []
     return [*left_out, *({"symbol": trade.symbol, "reason": trade.text} for trade in unsent_trades(outcome))]
@@ -88,12 +88,12 @@ def _cancelled(order: WorkingOrder) -> dict[str, Any]:
     }
 
 
-def _last_reading(outcome: Outcome) -> AccountSnapshot | None:
+def _last_reading(outcome: RunResult) -> AccountSnapshot | None:
     """The account as it is now: read again, or read before when nothing was sent since. Otherwise nobody knows."""
     return outcome.after or (None if outcome.was_sent else outcome.before)
 
 
-def _residual_drift(outcome: Outcome) -> Mapping[Symbol, Decimal]:
+def _residual_drift(outcome: RunResult) -> Mapping[Symbol, Decimal]:
     """The drift that is left: measured again, or the plan's own when nothing was sent. Otherwise nobody knows."""
     if outcome.residual_drift_bps is not None:
         return outcome.residual_drift_bps
@@ -101,7 +101,7 @@ def _residual_drift(outcome: Outcome) -> Mapping[Symbol, Decimal]:
     return {} if outcome.was_sent else {line.symbol: line.drift_bps for line in lines}
 
 
-def _after(outcome: Outcome) -> dict[str, Any]:
+def _after(outcome: RunResult) -> dict[str, Any]:
     """Positions and cash of the last reading; what was held before and is no more has 0."""
     now = _last_reading(outcome)
     if now is None:
@@ -123,12 +123,12 @@ def _held(snapshot: AccountSnapshot) -> dict[Symbol, Decimal]:
     return held
 
 
-def _event(event: RunEvent, outcome: Outcome) -> dict[str, Any]:
+def _event(event: RunEvent, outcome: RunResult) -> dict[str, Any]:
     seconds = (event.at - outcome.started_at).total_seconds()
     return {"t": round(seconds, 3), "kind": event.kind, "detail": event.detail}
 
 
-def _other_failures(outcome: Outcome) -> list[str]:
+def _other_failures(outcome: RunResult) -> list[str]:
     if not outcome.errors:
         return []
     first = leading(outcome.errors)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from core.errors import RebalanceError, leading
 from core.masking import VISIBLE, mask_accounts
-from core.model import Approval, Outcome
+from core.model import Approval, RunResult
 from core.money import ZERO
 from core.report import formats
 from core.report.approval import PHONE_WIDTH
@@ -32,7 +32,7 @@ COSTS = ("notional", "commission", "slip bps")
 DRIFTS = ("symbol", "target %", "before bps", "left bps")
 
 
-def result_page(outcome: Outcome) -> str:
+def result_page(outcome: RunResult) -> str:
     """The artifact; what did not happen is left out."""
     rows = post_trade_rows(outcome)
     text = document(
@@ -51,7 +51,7 @@ def result_page(outcome: Outcome) -> str:
     return mask_accounts(text, outcome.account_id)
 
 
-def _summary(outcome: Outcome) -> str:
+def _summary(outcome: RunResult) -> str:
     """How it ended and why; whose account and which mode; what was traded and is left."""
     left = balances_text(outcome.after.cash) if outcome.after else ""
     reason = "" if outcome.errors else f": {plain(outcome.reason)}"
@@ -99,7 +99,7 @@ def _costs(row: PostTradeRow) -> tuple[str, ...]:
     return tuple(map(with_commas, (f"{row.side} {row.symbol}", row.notional, commission, row.slippage_bps)))
 
 
-def _drifts(outcome: Outcome) -> str:
+def _drifts(outcome: RunResult) -> str:
     """How far every symbol was from its target, and is."""
     residual = outcome.residual_drift_bps
     if outcome.plan is None or residual is None:
@@ -118,5 +118,5 @@ def _drifts(outcome: Outcome) -> str:
     return table(DRIFTS, [tuple(row) for row in cells], DRIFTS[1:])
 
 
-def _settings(outcome: Outcome) -> Iterable[str]:
+def _settings(outcome: RunResult) -> Iterable[str]:
     return (f"{name}.{key} = {value}" for name, values in outcome.settings.items() for key, value in values.items())

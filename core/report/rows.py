@@ -13,8 +13,8 @@ from core.model import (
     Fill,
     OrderRecord,
     OrderState,
-    Outcome,
     Plan,
+    RunResult,
     Side,
     Stage,
     Symbol,
@@ -129,7 +129,7 @@ def pre_trade_rows(plan: Plan) -> tuple[PreTradeRow, ...]:
     return (*map(_pre_trade_row, by_drift(plan.lines)), _totals_row(plan))
 
 
-def post_trade_rows(outcome: Outcome) -> tuple[PostTradeRow, ...]:
+def post_trade_rows(outcome: RunResult) -> tuple[PostTradeRow, ...]:
     """A row for every order as they were sent, then one for every trade of the plan that was not; FX before all.
 
     A line tried twice has two rows.
@@ -140,7 +140,7 @@ def post_trade_rows(outcome: Outcome) -> tuple[PostTradeRow, ...]:
     return tuple(sorted((*sent, *unsent), key=lambda row: row.symbol != USD_CAD))
 
 
-def unsent_trades(outcome: Outcome) -> tuple[UnsentTrade, ...]:
+def unsent_trades(outcome: RunResult) -> tuple[UnsentTrade, ...]:
     """The trades of the plan that never became an order, in the order they would have been sent."""
     plan, reasons = outcome.plan, outcome.not_sent
     if plan is None:

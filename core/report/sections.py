@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from core.model import Approval, GateFault, GateVerdict, Mode, Outcome, Plan
+from core.model import Approval, GateFault, GateVerdict, Mode, Plan, RunResult
 from core.report import formats
 from core.report.formats import bullets, section, table
 
@@ -39,7 +39,7 @@ def gate_warnings(gates: Iterable[GateVerdict]) -> tuple[str, ...]:
     )
 
 
-def run_warnings(outcome: Outcome) -> tuple[str, ...]:
+def run_warnings(outcome: RunResult) -> tuple[str, ...]:
     """All warnings of the run, those of its plan and of its gates included."""
     own = (*outcome.warnings, *gate_warnings(outcome.gates))
     return plan_warnings(outcome.plan, own) if outcome.plan else tuple(dict.fromkeys(own))

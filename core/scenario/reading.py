@@ -15,7 +15,7 @@ from core.model import CASH, Mode, Symbol
 from core.money import ZERO
 from core.scenario.nodes import NO, YES, Node, open_file, refused
 from core.scenario.worlds import read_world, symbol_of
-from core.sim.world import World
+from core.sim.venue.world import World
 
 PORTFOLIO_COLUMNS = ("portfolio", "symbol", "target_pct")
 THIRDS = {"smurf": "0.333333", "badass": "0.333333", "gltr": "0.333334"}

@@ -10,7 +10,7 @@ from typing import TypeVar
 from core.model import USD, AccountId, Currency, MarketDataType, OrderRef, SecurityType, Side, Symbol
 from core.money import ONE, ZERO
 from core.scenario.nodes import Node
-from core.sim.world import (
+from core.sim.venue.world import (
     ORDER_POINT,
     Change,
     Fault,

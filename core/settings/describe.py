@@ -41,4 +41,4 @@ def _rows(section: str) -> list[Described]:
 def _default(section: str, key: str, field: FieldInfo) -> str:
     if field.is_required():
         return REQUIRED
-    return sections()[section].defaults_in_words.get(key) or as_text(field.default)
+    return sections()[section].defaults_as_text.get(key) or as_text(field.default)

@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BeforeValidator, GetCoreSchemaHandler, Secr
 from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema, core_schema
 
-from core.model.words import (
+from core.model.types import (
     CAD,
     MODEL_RULE,
     SYMBOL_RULE,

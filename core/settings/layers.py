@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from core.masking import mask_account
 from core.settings.kinds import is_secret
 from core.settings.model import OPEN_SECTIONS, Settings, fields, sections
-from core.wording import did_you_mean, nearest, visible, without_password
+from core.text import did_you_mean, nearest, visible, without_password
 
 PREFIX = "REBALANCER__"
 HIDDEN = "(not shown)"

@@ -12,7 +12,7 @@ from core.settings.kinds import WebAddress, allowed
 from core.settings.layers import Layers, displayed, environment_name, merged
 from core.settings.model import OPEN_SECTIONS, Settings, sections
 from core.settings.reading import read_values, refused
-from core.wording import visible
+from core.text import visible
 
 GUARD = "guard"
 

@@ -23,7 +23,7 @@ from core.model.rules import (
     TriggerRules,
     ValuationRules,
 )
-from core.model.words import LimitStyle, Mode, ModelName, OrderType, StaleAction
+from core.model.types import LimitStyle, Mode, ModelName, OrderType, StaleAction
 from core.money import ZERO
 from core.settings.kinds import MODEL_NOUN, ROUTE_NOUN, SYMBOL_NOUN, MixWeight, ModelKey, Route, SymbolKey
 from core.settings.sections import (

@@ -13,7 +13,7 @@ from configparser import (
 from pathlib import Path
 
 from core.errors import SettingsInvalid
-from core.wording import NO_FILE
+from core.text import NO_FILE
 
 LARGEST_FILE = 1_000_000  # bytes; the longest sensible settings are a hundredth of it
 NEXT_STEP = "correct it and start again"

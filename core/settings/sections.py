@@ -15,7 +15,7 @@ from typing import Annotated, ClassVar, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from core.model.words import (
+from core.model.types import (
     CAD,
     USD,
     ConvertMode,
@@ -63,7 +63,7 @@ class Section(BaseModel):
     """One section; keys are read from text, and `none` or nothing means no value where a key may have none."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-    defaults_in_words: ClassVar[Mapping[str, str]] = {}  # of keys whose default depends on the machine
+    defaults_as_text: ClassVar[Mapping[str, str]] = {}  # of keys whose default depends on the machine
 
     @model_validator(mode="before")
     @classmethod

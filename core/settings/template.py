@@ -53,7 +53,7 @@ def _lines(row: Described, given: Mapping[str, str]) -> Iterator[str]:
         yield f"# a secret, taken from the environment only: {environment_name(row.section, row.key)}"
     elif name in given:
         yield f"{row.key} = {given[name]}"
-    elif row.key in sections()[row.section].defaults_in_words:
+    elif row.key in sections()[row.section].defaults_as_text:
         yield f";{row.key} ="
     else:
         yield f";{row.key} = {row.default}"

@@ -8,7 +8,7 @@ from operator import attrgetter
 
 from core.model.planning import ModelWeight, Targets
 from core.model.rules import PortfolioRules
-from core.model.words import CASH, ModelName, Symbol
+from core.model.types import CASH, ModelName, Symbol
 from core.money import HUNDRED, ONE, ZERO
 from core.targets.refusing import NO_MARGIN, SUM_TOLERANCE, refused
 

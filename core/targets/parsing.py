@@ -12,11 +12,11 @@ from pathlib import Path
 from core.errors import PortfoliosInvalid
 from core.model.planning import ModelWeight
 from core.model.rules import PortfolioRules
-from core.model.words import CASH, MODEL_RULE, SYMBOL_RULE, USD_CAD, ModelName, Symbol, is_model_name, is_symbol
+from core.model.types import CASH, MODEL_RULE, SYMBOL_RULE, USD_CAD, ModelName, Symbol, is_model_name, is_symbol
 from core.money import HUNDRED, ZERO, D
 from core.targets.records import Records, decoded
 from core.targets.refusing import NO_MARGIN, SUM_TOLERANCE, refused
-from core.wording import NO_FILE, did_you_mean, visible
+from core.text import NO_FILE, did_you_mean, visible
 
 NEEDED = ("portfolio", "symbol", "target_pct")
 IGNORED = ("note", "min_lot", "exchange")

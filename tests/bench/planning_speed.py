@@ -15,7 +15,7 @@ from planning_builders import account, at, case, held, plan_rules, trigger_rules
 
 from core.model import USD, ModelName, ModelWeight, Plan, Symbol
 from core.money import D
-from core.plan import PlanInputs, make_plan
+from core.planning import PlanInputs, make_plan
 from core.targets import PortfolioRules, blend
 
 REPEATS = 5

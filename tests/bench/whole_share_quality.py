@@ -18,7 +18,7 @@ from scipy.sparse import eye_array, hstack, vstack
 
 from core.model import Symbol
 from core.money import ONE, ZERO, D, nearest_to_low
-from core.sizing import BuyWant, SizedBuy, size_buys
+from core.planning.sizing import BuyWant, SizedBuy, size_buys
 
 SYMBOLS = (10, 30, 100)
 MONEY = (D(10_000), D(100_000), D(1_000_000))

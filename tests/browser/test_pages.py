@@ -40,10 +40,10 @@ from prefect.states import Cancelling
 from prefect_pages import DESK, PHONE, V1, V2, Pages, chromium
 from programs import needs
 
-from core.refs import run_id_of
+from core.model.refs import run_id_of
 from deployments import cli
 from flows.liveness import PROCESS_LABEL, UNFINISHED
-from tasks.process import Process
+from tasks.app.process import Process
 
 DEMO = Path(cli.__file__).parent / "demo"
 COMMAND = str(Path(sys.executable).with_name("rebalance"))

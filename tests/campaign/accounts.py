@@ -11,7 +11,7 @@ from campaign.chance import Chance
 from core.model import CAD, CASH, USD, USD_CAD, AccountId, Currency, Mode, SecurityType, Symbol
 from core.money import ONE, ZERO, D, floor_to
 from core.scenario import Confirm, Scenario
-from core.sim.world import FillScript, SimAccount, SimPosition, SimQuote, Values, World
+from core.sim.venue.world import FillScript, SimAccount, SimPosition, SimQuote, Values, World
 
 AS_OF = datetime.fromisoformat("2026-03-02T10:00:00-05:00")  # a Monday morning
 ACCOUNT = AccountId("DU1234567")

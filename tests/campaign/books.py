@@ -8,15 +8,15 @@ from collections.abc import Callable
 from decimal import Decimal
 
 from campaign.playing import Played
-from core.broker.codes import kept_back
+from core.broker.error_codes import kept_back
 from core.errors import ExitCode, RebalanceError
+from core.market.quotes import price_of
 from core.model import CAD, USD, USD_CAD, Fill, Notice, OrderRef, OrderState, Plan, Side, Stage, Symbol
+from core.model.refs import parse_ref
 from core.money import BPS, CENT, ZERO, D
-from core.quotes import price_of
-from core.refs import parse_ref
-from core.sim.exchange import BY_HAND
-from core.sim.tickets import Ticket
-from core.sim.world import FaultKind, Point
+from core.sim.venue.exchange import BY_HAND
+from core.sim.venue.orders import VenueOrder
+from core.sim.venue.world import FaultKind, Point
 
 Check = Callable[[Played], None]
 
@@ -52,7 +52,7 @@ def cash_is_what_fills_and_other_hands_made_of_it(played: Played) -> None:
             expected[USD] += signed
         expected[CAD if fill.symbol == USD_CAD else USD] -= signed * fill.price
         expected[USD] -= fill.commission or ZERO
-    assert venue.books.cash == expected
+    assert venue.ledger.cash == expected
 
 
 def positions_are_what_fills_and_other_hands_made_of_them(played: Played) -> None:
@@ -65,7 +65,7 @@ def positions_are_what_fills_and_other_hands_made_of_them(played: Played) -> Non
     for fill in venue.executions():
         if fill.symbol != USD_CAD:
             expected[fill.symbol] += fill.shares if fill.side is Side.BUY else -fill.shares
-    final = {symbol: position.quantity for symbol, position in venue.books.positions.items()}
+    final = {symbol: position.quantity for symbol, position in venue.ledger.positions.items()}
     assert final == {symbol: quantity for symbol, quantity in expected.items() if quantity}
 
 
@@ -79,10 +79,10 @@ def the_report_says_what_the_exchange_has(played: Played) -> None:
         return
     if not played.sent and (venue.cash_by_hand or venue.shares_by_hand or venue.executions()):
         return  # it was read before the world moved
-    held = {symbol: position.quantity for symbol, position in venue.books.positions.items()}
+    held = {symbol: position.quantity for symbol, position in venue.ledger.positions.items()}
     assert {symbol: D(str(quantity)) for symbol, quantity in positions.items() if quantity} == held
-    assert set(cash) == set(venue.books.cash)
-    for currency, amount in venue.books.cash.items():
+    assert set(cash) == set(venue.ledger.cash)
+    for currency, amount in venue.ledger.cash.items():
         assert abs(D(str(cash[currency])) - amount) < CENT / 2, f"{currency}: {cash[currency]} told, {amount} there"
 
 
@@ -283,7 +283,7 @@ def what_was_heard_of_an_order_stands_in_the_report(played: Played) -> None:
 
 
 def no_short_position_comes_about(played: Played) -> None:
-    short = {symbol: held.quantity for symbol, held in played.venue.books.positions.items() if held.quantity < 0}
+    short = {symbol: held.quantity for symbol, held in played.venue.ledger.positions.items() if held.quantity < 0}
     assert set(short) <= {held.symbol for held in played.venue.world.account.positions if held.quantity < 0}, short
 
 
@@ -294,14 +294,14 @@ def no_usd_are_borrowed_without_margin(played: Played) -> None:
     venue = played.venue
     there_was = venue.world.account.cash.get(USD, ZERO)
     least = min(ZERO, there_was, there_was + venue.cash_by_hand.get(USD, ZERO))
-    assert venue.books.cash[USD] >= least, f"{venue.books.cash[USD]} USD after, {there_was} before"
+    assert venue.ledger.cash[USD] >= least, f"{venue.ledger.cash[USD]} USD after, {there_was} before"
 
 
 def no_cad_are_overdrawn(played: Played) -> None:
     venue = played.venue
     there_was = venue.world.account.cash.get(CAD, ZERO)
     least = min(ZERO, there_was, there_was + venue.cash_by_hand.get(CAD, ZERO))
-    assert venue.books.cash[CAD] >= least, f"{venue.books.cash[CAD]} CAD after, {there_was} before"
+    assert venue.ledger.cash[CAD] >= least, f"{venue.ledger.cash[CAD]} CAD after, {there_was} before"
 
 
 def the_account_is_free_again(played: Played) -> None:
@@ -358,19 +358,19 @@ def report(played: Played) -> dict:
     return json.loads((played.folder / "result.json").read_text())
 
 
-def ours(played: Played) -> list[Ticket]:
+def ours(played: Played) -> list[VenueOrder]:
     """The orders of this run that have reached the exchange."""
     refs = {order.ref for _, order in played.sent}
     return [ticket for ticket in played.venue.tickets.values() if ticket.terms.order_ref in refs]
 
 
-def leftovers(played: Played) -> list[Ticket]:
+def leftovers(played: Played) -> list[VenueOrder]:
     """Orders of an earlier run of ours."""
     refs: set[OrderRef] = {order.order_ref for order in played.venue.world.account.open_orders if order.is_ours}
     return [ticket for ticket in played.venue.tickets.values() if ticket.terms.order_ref in refs]
 
 
-def committed(ticket: Ticket) -> Decimal:
+def committed(ticket: VenueOrder) -> Decimal:
     return ticket.terms.quantity if ticket.is_working else ticket.filled
 
 

@@ -10,8 +10,8 @@ from campaign.playing import Played
 from core.model import (
     USD,
     USD_CAD,
-    Cut,
     FxLeg,
+    LimitedBy,
     Plan,
     PlanRules,
     SecurityType,
@@ -22,10 +22,10 @@ from core.model import (
     Valuation,
 )
 from core.money import BPS, CENT, FRACTION_OF_SHARE, ONE, ZERO, D
-from core.plan import PlanInputs, make_plan
+from core.planning import PlanInputs, make_plan
+from core.planning.valuation import value_account
 from core.settings import settings_from
 from core.targets import targets_from_weights
-from core.valuation import value_account
 
 HALF = D("0.5")
 
@@ -90,13 +90,18 @@ class Excuses:
     def of(self, again: TradeLine) -> str | None:
         first = self.first[again.symbol]
         moved = self._moved(first)
-        if first.cut is Cut.MAXIMUM:
+        if first.limited_by is LimitedBy.MAXIMUM:
             return "the first order was as large as one may be"
-        if (first.side or first.cut is Cut.ROUNDING) and abs(again.wanted) <= self._rounding(first) + moved:
+        if (first.side or first.limited_by is LimitedBy.ROUNDING) and abs(again.wanted) <= self._rounding(
+            first
+        ) + moved:
             return "the costs of trading moved the target past a rounding"
         if self._was_at_its_band(first):
             return "the costs of trading moved it over its band"
-        if first.cut is Cut.MINIMUM and abs(abs(first.wanted) - self._minimum) <= moved + first.price.value:
+        if (
+            first.limited_by is LimitedBy.MINIMUM
+            and abs(abs(first.wanted) - self._minimum) <= moved + first.price.value
+        ):
             return "the costs of trading moved it over the minimum"
         if again.side is Side.BUY and first.wanted > 0 and self._was_short_of_money(first):
             return "money was short at worst prices, and the fills were better"
@@ -132,7 +137,7 @@ class Excuses:
     def _was_at_its_band(self, first: TradeLine) -> bool:
         """What a line drifts by itself when investable value shrinks by the cost; for a total, all lines together."""
         rules = self.played.settings.plan_rules(self.played.case.scenario.mode).trigger
-        if first.cut is not Cut.BAND:
+        if first.limited_by is not LimitedBy.BAND:
             return False
         total = self.plan.totals.drift_before_bps
         if rules.mode is TriggerMode.PER_HOLDING:
@@ -143,7 +148,7 @@ class Excuses:
 
     def _was_short_of_money(self, first: TradeLine) -> bool:
         """This line, or one whose share of the money it may now have."""
-        short = (Cut.MONEY, Cut.LEVERAGE)
-        if first.cut in short:
+        short = (LimitedBy.MONEY, LimitedBy.LEVERAGE)
+        if first.limited_by in short:
             return True
-        return first.cut is Cut.MINIMUM and any(line.cut in short for line in self.plan.lines)
+        return first.limited_by is LimitedBy.MINIMUM and any(line.limited_by in short for line in self.plan.lines)

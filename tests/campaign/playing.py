@@ -14,21 +14,21 @@ from core.broker.fake import FakeIB, FakeOptions
 from core.errors import ApprovalExpired, RebalanceError
 from core.journal.memory import MemoryJournal
 from core.masking import VISIBLE
-from core.model import BrokerKind, Currency, Order, OrderRef, Outcome, Plan, Quote, Symbol
+from core.model import BrokerKind, Currency, Order, OrderRef, Plan, Quote, RunResult, Symbol
 from core.money import ZERO
 from core.report import write_reports
 from core.scenario import Scenario
 from core.settings import Settings, settings_from
-from core.sim.exchange import Exchange
-from core.sim.script import Script
-from core.sim.tickets import Refusal, Report
-from core.sim.world import Change
-from deployments.scenarios import FromScenario
+from core.sim.venue.exchange import Exchange
+from core.sim.venue.orders import Refusal, Report
+from core.sim.venue.script import FaultScript
+from core.sim.venue.world import Change
+from deployments.commands.scenario import ScenarioSource
 from flows.rebalance import rebalance
-from tasks.approver import Answer, Question
-from tasks.brokers import rehearsal_options
-from tasks.request import Request
-from tasks.wiring import Session, session
+from tasks.app.approvers import Answer, Question
+from tasks.app.brokers import rehearsal_options
+from tasks.app.request import Request
+from tasks.app.wiring import AppSession, session
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +98,8 @@ class Venue(Exchange):
                 order,
                 self.now,
                 tuple(each.order_ref for each in self.working()),
-                dict(self.books.cash),
-                {symbol: position.quantity for symbol, position in self.books.positions.items()},
+                dict(self.ledger.cash),
+                {symbol: position.quantity for symbol, position in self.ledger.positions.items()},
                 {symbol: self.quote(symbol) for symbol in self.quotes},
             )
         )
@@ -107,10 +107,10 @@ class Venue(Exchange):
 
     def move(self, change: Change) -> tuple[Report, ...]:
         for currency, amount in change.cash.items():
-            moved = amount - self.books.cash.get(currency, ZERO)
+            moved = amount - self.ledger.cash.get(currency, ZERO)
             self.cash_by_hand[currency] = self.cash_by_hand.get(currency, ZERO) + moved
         for position in change.positions:
-            moved = position.quantity - self.books.held(position.symbol)
+            moved = position.quantity - self.ledger.held(position.symbol)
             self.shares_by_hand[position.symbol] = self.shares_by_hand.get(position.symbol, ZERO) + moved
         return super().move(change)
 
@@ -145,11 +145,11 @@ class Played:
     journal: MemoryJournal
     asked: list[Asked]
     brokers: list[FakeIB] = field(default_factory=list)
-    outcomes: list[Outcome] = field(default_factory=list)
+    outcomes: list[RunResult] = field(default_factory=list)
     stopped_after: list[int] = field(default_factory=list)
 
     @property
-    def outcome(self) -> Outcome:
+    def outcome(self) -> RunResult:
         return self.outcomes[-1]
 
     @property
@@ -196,10 +196,10 @@ class Played:
 
         scenario = self.case.scenario
         own: FakeOptions = replace(options, on_kill_switch=throw)
-        self.brokers.append(FakeIB(Venue(scenario, own.client_id), Script(scenario.world), own))
+        self.brokers.append(FakeIB(Venue(scenario, own.client_id), FaultScript(scenario.world), own))
         return self.broker
 
-    def ended(self, outcome: Outcome, paths: tuple[Path, ...]) -> None:
+    def ended(self, outcome: RunResult, paths: tuple[Path, ...]) -> None:
         self.outcomes.append(outcome)
         if not paths:  # it failed before it could report by itself
             write_reports(outcome, self.folder)
@@ -216,9 +216,9 @@ async def play_out(played: Played) -> None:
     """Its case from the models to the report, without a Prefect server, over the broker that it makes."""
     case, scenario = played.case, played.case.scenario
     approver = Approver(case.replies, lambda: played.messages, played.asked)
-    own = Session(
+    own = AppSession(
         approver=approver,
-        source=FromScenario(scenario, played.folder),
+        source=ScenarioSource(scenario, played.folder),
         broker=played.make_broker,
         folder=played.folder,
         name=scenario.name,

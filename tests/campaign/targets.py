@@ -9,7 +9,7 @@ from campaign.books import Check, approved_plan, ours
 from campaign.excuses import Excuses, cost_of, plan_again, value_again
 from campaign.playing import Played
 from core.errors import ExitCode, FundsInsufficient
-from core.model import CAD, USD, Cut, Plan, SecurityType, Side, Symbol, Untargeted
+from core.model import CAD, USD, LimitedBy, Plan, SecurityType, Side, Symbol, Untargeted
 from core.money import CENT, HUNDRED, ONE, ZERO, D, floor_to
 
 HALF = D("0.5")
@@ -43,7 +43,7 @@ def what_was_approved_is_what_was_done(played: Played) -> None:
         is_small = least * line.price.value < played.settings.rebalance.min_order_usd
         bought = filled[Side.BUY, line.symbol]
         # what margin the sells have freed the broker knows, and the plan assumed
-        is_assumed = line.cut is Cut.LEVERAGE
+        is_assumed = line.limited_by is LimitedBy.LEVERAGE
         assert bought >= least or is_small or is_assumed, f"{line.symbol}: {bought} bought of {line.quantity}"
 
 
@@ -64,7 +64,7 @@ def whoever_buys_keeps_the_cash_buffer_or_the_debt_that_the_targets_allow(played
 
     However little the sells brought: buys are sized by what is there. What other hands move is theirs.
     """
-    plan, cash = approved_plan(played), played.venue.books.cash
+    plan, cash = approved_plan(played), played.venue.ledger.cash
     if plan is None or not has_bought(played) or played.venue.world.changes:
         return
     value, cost = plan.valuation, cost_of(played, plan)
@@ -101,14 +101,14 @@ def where_money_is_short_no_further_share_was_affordable(played: Played) -> None
     left = money_for_buys(plan, commission) - paid
     assert left >= 0 or not plan.buys, f"the plan is {-left:.2f} USD short"
     for line in plan.buys:
-        if line.cut is Cut.MONEY and line.limit and line.quantity == floor_to(line.quantity, ONE):
+        if line.limited_by is LimitedBy.MONEY and line.limit and line.quantity == floor_to(line.quantity, ONE):
             assert line.limit.worst_price > left, f"{left:.2f} USD left, enough for one more {line.symbol}"
 
 
 def where_money_is_short_all_cad_are_converted_that_may_be(played: Played) -> None:
     """Up to what the buys lacked, the largest conversion allowed, and what a worse rate than planned keeps back."""
     plan, settings = played.outcome.plan, played.settings
-    if plan is None or plan.fx is None or not any(line.cut is Cut.MONEY for line in plan.buys):
+    if plan is None or plan.fx is None or not any(line.limited_by is LimitedBy.MONEY for line in plan.buys):
         return
     fx, cad = plan.fx, plan.valuation.cash[CAD]
     assert fx.planning_rate
@@ -155,15 +155,15 @@ WITHOUT_TROUBLES: tuple[Check, ...] = (
 def has_nothing_to_invest(played: Played) -> bool:
     """Outside holdings, in the broker's words, leave nothing of NetLiq after its buffer."""
     venue, settings = played.venue, played.settings.rebalance
-    rates, quotes = venue.books.rates(venue.quotes), venue.quotes
+    rates, quotes = venue.ledger.rates(venue.quotes), venue.quotes
     outside = ZERO
-    for held in venue.books.positions.values():
+    for held in venue.ledger.positions.values():
         is_held_back = settings.untargeted is Untargeted.HOLD and held.symbol not in (
             played.case.scenario.targets or {}
         )
         if held.security_type is not SecurityType.ETF or held.currency != USD or is_held_back:
-            outside += held.quantity * venue.books.market_price(held, quotes) * rates[held.currency]
-    net_liq = venue.books.figures(quotes).net_liq
+            outside += held.quantity * venue.ledger.market_price(held, quotes) * rates[held.currency]
+    net_liq = venue.ledger.figures(quotes).net_liq
     return net_liq * (HUNDRED - settings.cash_buffer_pct) / HUNDRED <= outside + abs(net_liq) / HUNDRED
 
 
@@ -175,7 +175,7 @@ def turns_over_too_much(played: Played) -> bool:
 
 def borrows_too_much(played: Played) -> bool:
     """Before anything is done, by the exchange's own figures; our prices may differ by a little."""
-    settings, books, quotes = played.settings.rebalance, played.venue.books, played.venue.quotes
+    settings, books, quotes = played.settings.rebalance, played.venue.ledger, played.venue.quotes
     figures = books.figures(quotes)
     gross = figures.maintenance_margin / played.venue.world.margin_rate
     is_above = gross > settings.max_leverage * figures.net_liq * D("0.99")

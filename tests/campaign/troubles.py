@@ -13,7 +13,7 @@ from campaign.playing import Case, Reply
 from core.model import CASH, USD, MarketDataType, Mode, OrderRef, Side, Symbol
 from core.money import D, floor_to
 from core.scenario import Scenario
-from core.sim.world import (
+from core.sim.venue.world import (
     ORDER_POINT,
     Change,
     Fault,

@@ -29,20 +29,20 @@ from core.model import (
     USD,
     USD_CAD,
     CommissionReport,
-    Failure,
     Fill,
     MarketDataType,
     Notice,
     OrderState,
     OrderType,
     OrderUpdate,
+    RejectReason,
     SecurityType,
     Side,
     Symbol,
 )
 from core.money import D
-from core.sim.listing import con_id_of
-from core.sim.world import Fault, FaultKind, SimQuote, Values
+from core.sim.venue.contracts import con_id_of
+from core.sim.venue.world import Fault, FaultKind, SimQuote, Values
 
 BND, SHOP, NOPE = Symbol("BND"), Symbol("SHOP"), Symbol("NOPE")
 
@@ -362,19 +362,19 @@ class BrokerContract:
         assert len(await broker.open_orders()) == 1
 
     @pytest.mark.parametrize(
-        ("code", "failure"),
+        ("code", "reject_reason"),
         [
-            (201, Failure.REJECTED),
-            (10243, Failure.FRACTION),
-            (200, Failure.CONTRACT),
-            (100, Failure.PACING),
+            (201, RejectReason.REJECTED),
+            (10243, RejectReason.FRACTION),
+            (200, RejectReason.CONTRACT),
+            (100, RejectReason.PACING),
         ],
     )
-    async def test_a_rejection_keeps_the_brokers_code_and_what_it_means(self, connected, code, failure):
+    async def test_a_rejection_keeps_the_brokers_code_and_what_it_means(self, connected, code, reject_reason):
         broker = await connected(fills=scripted(reject=code))
         await broker.place(order())
         (update,) = of_kind(await drain(broker), OrderUpdate)
-        assert (update.state, update.code, update.failure) == (OrderState.REJECTED, code, failure)
+        assert (update.state, update.code, update.reject_reason) == (OrderState.REJECTED, code, reject_reason)
         assert update.reason
         assert [one.state for one in await broker.completed_orders()] == [OrderState.REJECTED]
 
@@ -382,7 +382,7 @@ class BrokerContract:
         broker = await connected(account=account(excess_liquidity=D(100)))
         await broker.place(order(quantity="5"))  # needs 125.03
         (update,) = of_kind(await drain(broker), OrderUpdate)
-        assert (update.state, update.code, update.failure) == (OrderState.REJECTED, 201, Failure.MARGIN)
+        assert (update.state, update.code, update.reject_reason) == (OrderState.REJECTED, 201, RejectReason.MARGIN)
 
     async def test_a_what_if_says_what_a_buy_would_take_and_places_nothing(self, connected):
         broker = await connected(commission=D(1))

@@ -18,18 +18,18 @@ from core.errors import ConnectionLost, ContractNotFound, PacingExceeded  # noqa
 from core.model import (  # noqa: E402
     USD,
     BrokerKind,
-    Failure,
     Fill,
     MarketDataType,
     Order,
     OrderState,
     OrderUpdate,
+    RejectReason,
     Side,
     Symbol,
 )
 from core.money import D  # noqa: E402
-from core.sim.script import Script  # noqa: E402
-from core.sim.world import Change, Fault, FaultKind, FillScript, Point  # noqa: E402
+from core.sim.venue.script import FaultScript  # noqa: E402
+from core.sim.venue.world import Change, Fault, FaultKind, FillScript, Point  # noqa: E402
 
 
 class TestFakeIB(BrokerContract):
@@ -37,7 +37,7 @@ class TestFakeIB(BrokerContract):
     def start(self):
         async def start(a_world):
             broker = FakeIB.of(a_world)
-            return Rig(broker, lambda: FakeIB(broker.exchange, Script(world())))
+            return Rig(broker, lambda: FakeIB(broker.exchange, FaultScript(world())))
 
         return start
 
@@ -130,19 +130,19 @@ async def test_a_stale_fault_makes_the_next_quotes_an_hour_old(point):
 
 
 @pytest.mark.parametrize(
-    ("kind", "failure", "code"),
+    ("kind", "reject_reason", "code"),
     [
-        (FaultKind.FRACTIONAL_REFUSED, Failure.FRACTION, 10243),
-        (FaultKind.CONTRACT_NOT_FOUND, Failure.CONTRACT, 200),
-        (FaultKind.PACING, Failure.PACING, 100),
+        (FaultKind.FRACTIONAL_REFUSED, RejectReason.FRACTION, 10243),
+        (FaultKind.CONTRACT_NOT_FOUND, RejectReason.CONTRACT, 200),
+        (FaultKind.PACING, RejectReason.PACING, 100),
     ],
 )
-async def test_a_fault_at_an_order_refuses_that_order_once(kind, failure, code):
+async def test_a_fault_at_an_order_refuses_that_order_once(kind, reject_reason, code):
     broker = await opened(faults=(Fault("order:VTI", kind),))
     await broker.place(order())
     await broker.place(order(ref="RB-AAAAAAAAAAAA-B1-2"))
     first, *_, last = of_kind(await drain(broker), OrderUpdate)
-    assert (first.state, first.failure, first.code) == (OrderState.REJECTED, failure, code)
+    assert (first.state, first.reject_reason, first.code) == (OrderState.REJECTED, reject_reason, code)
     assert last.state is OrderState.FILLED
 
 
@@ -176,7 +176,7 @@ async def test_more_than_fifty_messages_in_a_second_are_refused():
         await broker.open_orders()
     await broker.place(order())
     (update,) = await drain(broker)
-    assert (update.state, update.failure) == (OrderState.REJECTED, Failure.PACING)
+    assert (update.state, update.reject_reason) == (OrderState.REJECTED, RejectReason.PACING)
     await broker.sleep(1)
     await broker.open_orders()
 

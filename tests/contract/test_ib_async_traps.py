@@ -15,10 +15,10 @@ from ib_async.decoder import Decoder
 from live import venue_of
 from worlds import world
 
-from core.broker.ib.ear import Ear
 from core.broker.ib.quieting import quieten
+from core.broker.ib.wrapper import GatewayWrapper
 from core.sim.gateway.faults import Answer, Omit
-from core.sim.wire import UNSET_FLOAT
+from core.sim.wire.frames import UNSET_FLOAT
 
 CLIENT, NEXT_ID, ACCOUNT = 7, 10, "DU1234567"
 SHARE = Stock("VTI", "SMART", "USD", conId=1)
@@ -249,9 +249,9 @@ async def test_connecting_always_subscribes_to_the_positions():
         assert sorted(sent) == ["reqOpenOrders", "reqPositions"]
 
 
-@pytest.mark.parametrize("name", sorted(name for name in vars(Ear) if not name.startswith("_")))
+@pytest.mark.parametrize("name", sorted(name for name in vars(GatewayWrapper) if not name.startswith("_")))
 def test_every_word_that_we_listen_for_is_still_one_of_its_own(name):
     theirs = inspect.signature(getattr(Wrapper, name))
-    ours = inspect.signature(getattr(Ear, name))
+    ours = inspect.signature(getattr(GatewayWrapper, name))
     takes_all = any(each.kind is each.VAR_POSITIONAL for each in ours.parameters.values())
     assert takes_all or list(ours.parameters) == list(theirs.parameters)

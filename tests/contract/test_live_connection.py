@@ -19,7 +19,7 @@ from core.clock import RunningClock
 from core.errors import ConnectionLost, ConnectionRefused, SafetyRefused
 from core.model import ConnectionChange, Fill, MarketDataType, Notice, OrderRef, OrderState, OrderUpdate
 from core.sim.gateway.faults import Answer, Delay, Duplicate, HalfOpen, Instead, Omit, Short
-from core.sim.wire import frame
+from core.sim.wire.frames import frame
 
 
 @asynccontextmanager

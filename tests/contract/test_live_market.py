@@ -25,7 +25,7 @@ from core.sim.gateway.faults import (
     Omit,
     Precede,
 )
-from core.sim.world import SimQuote, Values
+from core.sim.venue.world import SimQuote, Values
 
 MANY = tuple(Symbol(f"S{number:03d}") for number in range(120))
 

@@ -27,19 +27,19 @@ from core.sim.gateway.faults import (
     TWIN,
     About,
     Answer,
+    Channel,
     Delay,
     Drop,
     Duplicate,
     Earlier,
+    Envelope,
     HalfOpen,
     Instead,
-    Lane,
     Match,
     Omit,
     Only,
-    Parcel,
 )
-from core.sim.listing import con_id_of
+from core.sim.venue.contracts import con_id_of
 
 MANY = tuple(Symbol(f"S{number:03d}") for number in range(120))
 FOREIGN = held("SHOP", "7", "55", security_type=SecurityType.STOCK, currency=CAD)
@@ -52,7 +52,7 @@ class Late:
     about: About
     code: int
 
-    def strike(self, lane: Lane, parcel: Parcel) -> None:
+    def strike(self, lane: Channel, parcel: Envelope) -> None:
         lane.complain(self.about, self.code, "")
         lane.pass_on(parcel)
 

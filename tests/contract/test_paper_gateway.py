@@ -33,8 +33,8 @@ from core.model import (
     Stage,
     Symbol,
 )
+from core.model.refs import order_ref, run_id_of
 from core.money import D
-from core.refs import order_ref, run_id_of
 
 SCHD, NOPE = Symbol("SCHD"), Symbol("NOSUCHETF")
 CLIENT = 78

@@ -10,7 +10,7 @@ from live import venue_of
 from worlds import VTI, account, earlier, order, world
 
 from core.errors import SafetyRefused
-from core.model import Failure, Notice, OrderState, OrderUpdate
+from core.model import Notice, OrderState, OrderUpdate, RejectReason
 from core.sim.gateway import GatewayOptions
 from core.sim.gateway.faults import Answer, Instead, Precede
 
@@ -69,5 +69,5 @@ async def test_an_order_that_meets_the_tick_is_refused_in_its_words(number):
         venue.gateway.faults.on("error", Instead({2: str(number)}))
         await client.place(order())
         (refused,) = of_kind(await drain(client), OrderUpdate)
-        assert (refused.state, refused.code, refused.failure) == (OrderState.REJECTED, 321, Failure.REJECTED)
+        assert (refused.state, refused.code, refused.reject_reason) == (OrderState.REJECTED, 321, RejectReason.REJECTED)
         assert refused.reason == text

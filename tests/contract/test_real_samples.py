@@ -14,13 +14,13 @@ from live import venue_of
 from real_samples import FILE, WHY_NOT, read_samples
 from worlds import VTI, account, earlier, held, order, quoted, world
 
-from core.broker.ib import words as heard
-from core.broker.ib.ear import Ear, HearingDecoder
+from core.broker.ib import messages as heard
 from core.broker.ib.times import GatewayTimes
+from core.broker.ib.wrapper import ExactDecoder, GatewayWrapper
 from core.model import USD_CAD, MarketDataType, OrderRef, Side
 from core.money import D
 from core.sim.gateway.log import Way
-from core.sim.wire import SERVER_VERSION
+from core.sim.wire.frames import SERVER_VERSION
 
 pytestmark = pytest.mark.skipif(not FILE.exists(), reason=WHY_NOT)
 SAMPLES = read_samples()
@@ -33,8 +33,8 @@ UNSET = "1.7976931348623157E308"
 def words_of(fields):
     """What the adapter makes of a message."""
     words = []
-    ear = Ear(IB(), words.append)
-    decoder = HearingDecoder(ear, words.append, lambda: NOW)
+    ear = GatewayWrapper(IB(), words.append)
+    decoder = ExactDecoder(ear, words.append, lambda: NOW)
     decoder.serverVersion = SERVER_VERSION
     decoder.times.greet("20260302 15:30:00 EST")
     decoder.interpret(list(fields))

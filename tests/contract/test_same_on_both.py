@@ -16,8 +16,8 @@ from worlds import ACCOUNT, VTI, account, earlier, held, order, quoted, world
 
 from core.model import CAD, USD, USD_CAD, AccountId, MarketDataType, OrderRef, SecurityType, Side, Symbol
 from core.money import D
-from core.sim.listing import con_id_of
-from core.sim.world import Change, Fault, FaultKind, FillScript, Point, SimQuote, Values
+from core.sim.venue.contracts import con_id_of
+from core.sim.venue.world import Change, Fault, FaultKind, FillScript, Point, SimQuote, Values
 
 CASES = max(FUZZ_CASES // 6, 1)
 DEADLINE_SECONDS = 60

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from journals import FACTORIES
 
-from core.journal.port import Journal
+from core.journal.store import Journal
 
 
 @pytest.fixture(params=FACTORIES, ids=lambda factory: factory.__name__)

@@ -15,10 +15,10 @@ from worlds import account, quoted
 
 from core.errors import OrderIncomplete, PlanKeptChanging
 from core.execution import Attempts
-from core.limits import Pricing
+from core.market.limits import Pricing
 from core.model import USD, EscalateAction, Limit, OrderState, OrderType, Side, Stage, Symbol
 from core.money import D
-from core.sim.world import FillScript
+from core.sim.venue.world import FillScript
 
 BY = limit_rules(reprice_attempts=2)
 ONE_LINE = Limit(OrderType.LMT, D("100.02"), D("100.04"), D("100.00"), "")
@@ -227,7 +227,7 @@ async def played(stage):
         return by.next_order(record, found, pricing(at_work.broker.now()), at_work.journal.orders(RUN))
 
     result = await at_work.run(*orders, reprice=next_attempt)
-    return venue.books.cash[USD], result
+    return venue.ledger.cash[USD], result
 
 
 @given(stages)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from core.clock import JumpingClock, RunningClock
+from core.clock import AutojumpClock, RunningClock
 
 START = datetime(2026, 3, 2, 15, 30, tzinfo=UTC)
 
@@ -21,13 +21,13 @@ async def never():
 
 
 async def test_sleeping_jumps_exactly_so_far():
-    clock = JumpingClock(START)
+    clock = AutojumpClock(START)
     await clock.sleep(120)
     assert seconds_after(clock) == 120
 
 
 async def test_what_comes_in_time_costs_no_time():
-    clock = JumpingClock(START)
+    clock = AutojumpClock(START)
 
     async def answer():
         for _ in range(5):
@@ -39,7 +39,7 @@ async def test_what_comes_in_time_costs_no_time():
 
 
 async def test_what_never_comes_times_out_at_its_time_and_is_cancelled():
-    clock = JumpingClock(START)
+    clock = AutojumpClock(START)
     cancelled = asyncio.get_running_loop().create_future()
 
     async def forever():
@@ -55,7 +55,7 @@ async def test_what_never_comes_times_out_at_its_time_and_is_cancelled():
 
 
 async def test_an_error_of_what_is_awaited_is_raised_as_it_is():
-    clock = JumpingClock(START)
+    clock = AutojumpClock(START)
 
     async def fails():
         raise ValueError("so it is")
@@ -65,7 +65,7 @@ async def test_an_error_of_what_is_awaited_is_raised_as_it_is():
 
 
 async def test_a_zero_wait_hears_what_is_under_way_first():
-    clock = JumpingClock(START)
+    clock = AutojumpClock(START)
 
     async def soon():
         await asyncio.sleep(0)
@@ -75,7 +75,7 @@ async def test_a_zero_wait_hears_what_is_under_way_first():
 
 
 async def test_timers_fire_in_order_of_time_then_of_making():
-    clock, fired = JumpingClock(START), []
+    clock, fired = AutojumpClock(START), []
     for name, seconds in (("c", 3), ("a", 1), ("b", 1), ("late", 9)):
         clock.call_at(START + timedelta(seconds=seconds), lambda name=name: fired.append((name, seconds_after(clock))))
     await clock.sleep(5)
@@ -83,7 +83,7 @@ async def test_timers_fire_in_order_of_time_then_of_making():
 
 
 async def test_a_timer_alone_moves_nothing():
-    clock, fired = JumpingClock(START), []
+    clock, fired = AutojumpClock(START), []
     clock.call_at(START + timedelta(seconds=1), lambda: fired.append(1))
     for _ in range(200):
         await asyncio.sleep(0)
@@ -91,14 +91,14 @@ async def test_a_timer_alone_moves_nothing():
 
 
 async def test_a_cancelled_timer_does_not_fire():
-    clock, fired = JumpingClock(START), []
+    clock, fired = AutojumpClock(START), []
     clock.call_at(START + timedelta(seconds=1), lambda: fired.append(1)).cancel()
     await clock.sleep(2)
     assert fired == []
 
 
 async def test_a_timer_in_the_past_fires_at_the_next_rest_without_moving_time_back():
-    clock, fired = JumpingClock(START), []
+    clock, fired = AutojumpClock(START), []
     await clock.sleep(10)
     clock.call_at(START, lambda: fired.append(seconds_after(clock)))
     await clock.sleep(1)
@@ -106,7 +106,7 @@ async def test_a_timer_in_the_past_fires_at_the_next_rest_without_moving_time_ba
 
 
 async def test_what_a_timer_sets_off_is_done_before_the_next_jump():
-    clock, seen = JumpingClock(START), []
+    clock, seen = AutojumpClock(START), []
     heard = asyncio.Event()
     clock.call_at(START + timedelta(seconds=1), heard.set)
 
@@ -122,7 +122,7 @@ async def test_what_a_timer_sets_off_is_done_before_the_next_jump():
 
 async def test_it_waits_for_what_is_under_way_between_two_sides():
     in_flight = [True]
-    clock = JumpingClock(START, is_quiet=lambda: not in_flight[0])
+    clock = AutojumpClock(START, is_quiet=lambda: not in_flight[0])
     moved = []
 
     async def land():
@@ -137,7 +137,7 @@ async def test_it_waits_for_what_is_under_way_between_two_sides():
 
 
 async def test_many_waiters_share_the_clock_and_each_wakes_at_its_own_time():
-    clock, woke = JumpingClock(START), []
+    clock, woke = AutojumpClock(START), []
 
     async def wait(seconds):
         await clock.sleep(seconds)
@@ -148,7 +148,7 @@ async def test_many_waiters_share_the_clock_and_each_wakes_at_its_own_time():
 
 
 async def test_a_timer_that_fails_is_told_and_stops_nobody():
-    clock, told = JumpingClock(START), []
+    clock, told = AutojumpClock(START), []
     asyncio.get_running_loop().set_exception_handler(lambda _loop, context: told.append(context["exception"]))
     clock.call_at(START + timedelta(seconds=1), lambda: {}[1])
     await clock.sleep(2)
@@ -156,7 +156,7 @@ async def test_a_timer_that_fails_is_told_and_stops_nobody():
 
 
 async def test_a_cancelled_sleeper_leaves_the_others_their_time():
-    clock = JumpingClock(START)
+    clock = AutojumpClock(START)
     long = asyncio.ensure_future(clock.sleep(3600))
     await asyncio.sleep(0)
     long.cancel()
@@ -166,7 +166,7 @@ async def test_a_cancelled_sleeper_leaves_the_others_their_time():
 
 
 def test_it_can_be_used_from_one_loop_after_another():
-    clock = JumpingClock(START)
+    clock = AutojumpClock(START)
     asyncio.run(clock.sleep(1))
     asyncio.run(clock.sleep(1))
     assert seconds_after(clock) == 2
@@ -195,7 +195,7 @@ async def test_a_running_clock_can_be_set_and_runs_on_from_there():
     assert timedelta(0) < clock.now() - START < timedelta(minutes=1)
 
 
-@pytest.mark.parametrize("clock", [RunningClock(), JumpingClock(START)], ids=["running", "jumping"])
+@pytest.mark.parametrize("clock", [RunningClock(), AutojumpClock(START)], ids=["running", "jumping"])
 async def test_a_task_that_is_stopped_in_the_moment_of_its_answer_stops(clock):
     answer = asyncio.get_running_loop().create_future()
     task = asyncio.ensure_future(clock.within(5, answer))

@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from planning_builders import account, at, case, held, plan_rules, trigger_rules
 
-from core.drift import measure
-from core.model import USD, Cut, Direction, TriggerMode
+from core.model import USD, Direction, LimitedBy, TriggerMode
 from core.money import BPS, D
-from core.valuation import value_account
+from core.planning.drift import measure
+from core.planning.valuation import value_account
 
 
 def lines(weights, snapshot, *quotes, **rules):
@@ -37,7 +37,7 @@ def test_drift_is_current_weight_less_target_weight_in_bps():
 def test_a_drift_of_exactly_the_band_does_not_trade(shares, band, trades):
     found = lines({"A": "0.60", "B": "0.40"}, account_with(shares), per_holding_band_bps=D(band))["A"]
     assert found.triggered is trades
-    assert found.cut is (None if trades else Cut.BAND)
+    assert found.limited_by is (None if trades else LimitedBy.BAND)
 
 
 @given(st.integers(1, 10**9), st.integers(1, 9999), st.integers(1, 3000))
@@ -54,7 +54,7 @@ def test_a_band_of_zero_trades_any_drift_but_nothing_on_target():
     found = lines({"A": "0.6", "B": "0.39", "C": "0"}, account_with(600), per_holding_band_bps=D(0))
     assert not found["A"].triggered
     assert found["B"].triggered
-    assert (found["C"].triggered, found["C"].cut, found["C"].reason) == (False, None, "on target")
+    assert (found["C"].triggered, found["C"].limited_by, found["C"].reason) == (False, None, "on target")
 
 
 @pytest.mark.parametrize(("band", "trades"), [("200", False), ("199.99", True)])
@@ -63,7 +63,7 @@ def test_total_drift_of_exactly_the_band_trades_nothing_and_above_it_everything(
     found = lines(weights, account_with(600), mode=TriggerMode.TOTAL_DRIFT, portfolio_total_band_bps=D(band))
     # B is 100 bps over, C 100 bps under: 200 in all
     assert [found[symbol].triggered for symbol in "ABC"] == [False, trades, trades]
-    assert found["A"].cut is None
+    assert found["A"].limited_by is None
 
 
 def test_under_total_drift_nothing_trades_inside_the_total_even_outside_its_own_band():
@@ -94,12 +94,12 @@ def test_direction_removes_the_other_side(direction, sells, buys):
     found = lines({"A": "0.60", "B": "0.40"}, account_with(700), direction=direction)
     assert (found["A"].triggered, found["B"].triggered) == (sells, buys)
     removed = [line for line in found.values() if not line.triggered]
-    assert all(line.cut is Cut.DIRECTION and f"direction = {direction}" in line.reason for line in removed)
+    assert all(line.limited_by is LimitedBy.DIRECTION and f"direction = {direction}" in line.reason for line in removed)
 
 
 def test_a_symbol_inside_its_band_is_not_blamed_on_the_direction():
     found = lines({"A": "0.60", "B": "0.40"}, account_with(602), direction=Direction.BUY_ONLY)
-    assert found["A"].cut is Cut.BAND
+    assert found["A"].limited_by is LimitedBy.BAND
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_a_holding_without_target_is_measured_against_zero():
 def test_a_target_written_as_0_is_sold_whatever_the_band():
     found = lines({"A": "0.998", "B": "0", "C": "0.002"}, account(held("A", "998"), held("B", "1"), held("C", "1")))
     assert (found["A"].triggered, found["C"].triggered) == (False, False)
-    assert (found["B"].triggered, found["B"].cut) == (True, None)
+    assert (found["B"].triggered, found["B"].limited_by) == (True, None)
     assert found["B"].reason == "overweight by 10.00 bps, target 0: sell all, whatever the band"
 
 
@@ -139,9 +139,9 @@ def test_a_target_written_as_0_is_sold_inside_the_total_band_too_but_not_when_on
     own = account(held("A", "999"), held("B", "1"))
     assert lines({"A": "1", "B": "0"}, own, mode=TriggerMode.TOTAL_DRIFT)["B"].triggered
     found = lines({"A": "1", "B": "0"}, own, direction=Direction.BUY_ONLY)["B"]
-    assert (found.triggered, found.cut) == (False, Cut.DIRECTION)
+    assert (found.triggered, found.limited_by) == (False, LimitedBy.DIRECTION)
 
 
 def test_a_holding_without_a_row_keeps_its_band():
     found = lines({"A": "1"}, account(held("A", "999"), held("B", "1")))["B"]
-    assert (found.triggered, found.cut) == (False, Cut.BAND)
+    assert (found.triggered, found.limited_by) == (False, LimitedBy.BAND)

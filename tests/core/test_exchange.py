@@ -16,22 +16,22 @@ from core.model import (
     USD,
     USD_CAD,
     CommissionReport,
-    Failure,
     Fill,
     Notice,
     OrderState,
     OrderUpdate,
+    RejectReason,
     SecurityType,
     Side,
     Symbol,
 )
 from core.money import ZERO, D
-from core.sim.exchange import BY_HAND, TRADING_CLIENT
-from core.sim.listing import con_id_of
-from core.sim.matching import mark, market_price, rate_of, scripted_part, scripted_price, touch
 from core.sim.pacing import MessageWindow
-from core.sim.sessions import Sessions
-from core.sim.world import Change, FillScript, Point, SimQuote, Values
+from core.sim.venue.contracts import con_id_of
+from core.sim.venue.exchange import BY_HAND, TRADING_CLIENT
+from core.sim.venue.matching import mark, market_price, rate_of, scripted_part, scripted_price, touch
+from core.sim.venue.sessions import Sessions
+from core.sim.venue.world import Change, FillScript, Point, SimQuote, Values
 
 BND = Symbol("BND")
 SECOND = timedelta(seconds=1)
@@ -179,7 +179,7 @@ def test_the_fee_is_charged_with_the_fill():
     venue = exchange(commission=D(1))
     reports = submit(venue, order())
     assert [paid.commission for paid in of_kind(reports, CommissionReport)] == [D(1)]
-    assert venue.books.cash[USD] == D(100_000) - D("1000.20") - D(1)
+    assert venue.ledger.cash[USD] == D(100_000) - D("1000.20") - D(1)
 
 
 def test_a_cancel_is_asked_and_confirmed_and_of_an_ended_order_the_end_is_told_again():
@@ -206,7 +206,7 @@ def test_the_same_reference_twice_is_two_orders():
     venue = exchange()
     first, second = submit(venue, order()), submit(venue, order())
     assert first[0].perm_id != second[0].perm_id
-    assert venue.books.held(VTI) == D(30)
+    assert venue.ledger.held(VTI) == D(30)
 
 
 def test_an_order_of_the_day_expires_at_the_close_and_with_extended_hours_in_the_evening():
@@ -256,35 +256,39 @@ def test_an_order_for_a_market_that_never_opens_just_waits():
 
 
 @pytest.mark.parametrize(
-    ("changes", "code", "failure"),
+    ("changes", "code", "reject_reason"),
     [
-        ({"account_id": "DU7654321"}, 321, Failure.REJECTED),
-        ({"quantity": ZERO}, 434, Failure.REJECTED),
-        ({"limit_price": D("100.005")}, 110, Failure.REJECTED),
-        ({"limit_price": D("-1")}, 110, Failure.REJECTED),
-        ({"side": Side.SELL, "quantity": D(11)}, 201, Failure.REJECTED),
-        ({"quantity": D(5000)}, 201, Failure.MARGIN),
+        ({"account_id": "DU7654321"}, 321, RejectReason.REJECTED),
+        ({"quantity": ZERO}, 434, RejectReason.REJECTED),
+        ({"limit_price": D("100.005")}, 110, RejectReason.REJECTED),
+        ({"limit_price": D("-1")}, 110, RejectReason.REJECTED),
+        ({"side": Side.SELL, "quantity": D(11)}, 201, RejectReason.REJECTED),
+        ({"quantity": D(5000)}, 201, RejectReason.MARGIN),
     ],
 )
-def test_an_order_that_the_broker_does_not_take_changes_nothing(changes, code, failure):
+def test_an_order_that_the_broker_does_not_take_changes_nothing(changes, code, reject_reason):
     venue = exchange()
     (report,) = submit(venue, replace(order(), **changes))
-    assert (report.event.state, report.event.code, report.event.failure) == (OrderState.REJECTED, code, failure)
-    assert venue.books.cash[USD] == D(100_000)
+    assert (report.event.state, report.event.code, report.event.reject_reason) == (
+        OrderState.REJECTED,
+        code,
+        reject_reason,
+    )
+    assert venue.ledger.cash[USD] == D(100_000)
     assert venue.executions() == ()
     venue.audit()
 
 
 def test_an_order_in_an_unknown_contract_is_refused():
     (report,) = submit(exchange(), order("NOPE"))
-    assert (report.event.code, report.event.failure) == (200, Failure.CONTRACT)
+    assert (report.event.code, report.event.reject_reason) == (200, RejectReason.CONTRACT)
 
 
 def test_fractions_trade_where_the_contract_takes_them():
     venue = exchange(quotes={VTI: AT_TOUCH, BND: quoted("72.00", "72.01", is_fractional=False)})
     assert states(submit(venue, order(quantity="0.5")))[-1] is OrderState.FILLED
     (report,) = submit(venue, order("BND", quantity="0.5", limit="72.01"))
-    assert (report.event.code, report.event.failure) == (10243, Failure.FRACTION)
+    assert (report.event.code, report.event.reject_reason) == (10243, RejectReason.FRACTION)
 
 
 def test_margin_is_held_for_buys_that_still_work():
@@ -310,13 +314,13 @@ def test_a_conversion_needs_the_currency_it_sells(side, quantity, is_taken):
     venue = exchange()
     reports = submit(venue, order(USD_CAD, side=side, quantity=quantity, limit=None))
     assert states(reports)[-1] is (OrderState.FILLED if is_taken else OrderState.REJECTED)
-    assert min(venue.books.cash.values()) >= 0
+    assert min(venue.ledger.cash.values()) >= 0
     venue.audit()
 
 
 def test_a_rejection_can_be_scripted_by_its_code():
     (report,) = submit(exchange(fills=scripted(reject=999)), order())
-    assert (report.event.code, report.event.failure) == (999, Failure.REJECTED)
+    assert (report.event.code, report.event.reject_reason) == (999, RejectReason.REJECTED)
 
 
 def test_an_order_from_before_fills_only_when_the_market_moves():
@@ -360,19 +364,19 @@ def test_without_any_price_an_etf_has_no_mark_a_share_its_cost_and_cad_the_book_
 def test_buying_more_averages_the_cost_and_selling_keeps_it():
     venue = exchange()
     submit(venue, order())
-    assert venue.books.positions[VTI].average_cost == D("150.01")  # (10 × 200 + 10 × 100.02) / 20
+    assert venue.ledger.positions[VTI].average_cost == D("150.01")  # (10 × 200 + 10 × 100.02) / 20
     submit(venue, order(side=Side.SELL, limit=None, quantity="5"))
-    assert venue.books.positions[VTI].average_cost == D("150.01")
+    assert venue.ledger.positions[VTI].average_cost == D("150.01")
     submit(venue, order(side=Side.SELL, limit=None, quantity="15"))
-    assert VTI not in venue.books.positions
+    assert VTI not in venue.ledger.positions
 
 
 def _spoil_cash(venue):
-    venue.books.cash[USD] += D("0.01")
+    venue.ledger.cash[USD] += D("0.01")
 
 
 def _spoil_shares(venue):
-    venue.books.positions[VTI] = held("VTI", "99")
+    venue.ledger.positions[VTI] = held("VTI", "99")
 
 
 def _spoil_count(venue):
@@ -498,8 +502,8 @@ def test_cash_and_shares_are_what_the_fills_and_fees_make_them(commands, scripts
         else:
             shares[fill.symbol] += signed
     cash[USD] -= sum(paid.commission for paid in of_kind(reports, CommissionReport))
-    assert venue.books.cash == cash
-    assert {symbol: venue.books.held(symbol) for symbol in shares} == shares
+    assert venue.ledger.cash == cash
+    assert {symbol: venue.ledger.held(symbol) for symbol in shares} == shares
     assert min(shares.values()) >= 0
     venue.audit()
 

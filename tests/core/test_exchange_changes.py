@@ -16,21 +16,21 @@ from core.model import (
     USD,
     USD_CAD,
     CommissionReport,
-    Failure,
     Fill,
     MarginChange,
     MarginEffect,
     Notice,
     OrderState,
     OrderUpdate,
+    RejectReason,
     Side,
     Symbol,
 )
 from core.money import ZERO, D
-from core.sim.exchange import TRADING_CLIENT
-from core.sim.matching import in_parts
-from core.sim.tickets import Refusal
-from core.sim.world import Change, FillScript, Point, SimQuote, Values
+from core.sim.venue.exchange import TRADING_CLIENT
+from core.sim.venue.matching import in_parts
+from core.sim.venue.orders import Refusal
+from core.sim.venue.world import Change, FillScript, Point, SimQuote, Values
 
 BND = Symbol("BND")
 SELL = Side.SELL
@@ -89,28 +89,32 @@ class TestModify:
         assert report.event.order_ref == order().ref
 
     @pytest.mark.parametrize(
-        ("changes", "code", "failure"),
+        ("changes", "code", "reject_reason"),
         [
-            ({"limit": "99.005"}, 110, Failure.REJECTED),
-            ({"quantity": "0"}, 434, Failure.REJECTED),
-            ({"quantity": "5000"}, 201, Failure.MARGIN),
-            ({"symbol": "BND"}, 105, Failure.REJECTED),
-            ({"side": SELL}, 105, Failure.REJECTED),
-            ({"account_id": "DU7654321"}, 321, Failure.REJECTED),
+            ({"limit": "99.005"}, 110, RejectReason.REJECTED),
+            ({"quantity": "0"}, 434, RejectReason.REJECTED),
+            ({"quantity": "5000"}, 201, RejectReason.MARGIN),
+            ({"symbol": "BND"}, 105, RejectReason.REJECTED),
+            ({"side": SELL}, 105, RejectReason.REJECTED),
+            ({"account_id": "DU7654321"}, 321, RejectReason.REJECTED),
         ],
     )
-    def test_what_is_refused_leaves_the_order_as_it_was_and_says_so(self, changes, code, failure):
+    def test_what_is_refused_leaves_the_order_as_it_was_and_says_so(self, changes, code, reject_reason):
         venue, perm_id = resting()
         before = venue.working()
         (report,) = venue.modify(perm_id, order(**({"limit": "99.00"} | changes)))
-        assert (report.event.state, report.event.code, report.event.failure) == (OrderState.WORKING, code, failure)
+        assert (report.event.state, report.event.code, report.event.reject_reason) == (
+            OrderState.WORKING,
+            code,
+            reject_reason,
+        )
         assert venue.working() == before
         assert last(venue.cancel(perm_id)).code == 202
 
     def test_the_margin_that_the_order_holds_already_is_not_asked_for_twice(self):
         venue, perm_id = resting(account=account(excess_liquidity=D(300)))
         assert last(venue.modify(perm_id, order(quantity="12", limit="99.00"))).code is None
-        assert last(venue.modify(perm_id, order(quantity="13", limit="99.00"))).failure is Failure.MARGIN
+        assert last(venue.modify(perm_id, order(quantity="13", limit="99.00"))).reject_reason is RejectReason.MARGIN
 
     def test_shares_that_have_filled_stay_filled(self):
         venue = exchange(fills=scripted(fill_fraction=D("0.5")))
@@ -186,7 +190,7 @@ class TestHold:
         (report,) = venue.hold(order(quantity="5000"), client_id=7)
         assert report.event.state is OrderState.SENT
         released = last(venue.modify(report.perm_id, order(quantity="5000")))
-        assert (released.state, released.failure) == (OrderState.REJECTED, Failure.MARGIN)
+        assert (released.state, released.reject_reason) == (OrderState.REJECTED, RejectReason.MARGIN)
 
     def test_a_working_order_cannot_be_held_back(self):
         venue, perm_id = resting()
@@ -249,18 +253,18 @@ class TestWhatIf:
         assert effect.equity_with_loan.before - effect.maintenance_margin.before == D(300)
 
     @pytest.mark.parametrize(
-        ("changes", "code", "failure"),
+        ("changes", "code", "reject_reason"),
         [
-            ({"quantity": "5000"}, 201, Failure.MARGIN),
-            ({"symbol": "NOPE"}, 200, Failure.CONTRACT),
-            ({"limit": "99.005"}, 110, Failure.REJECTED),
-            ({"side": SELL, "quantity": "11"}, 201, Failure.REJECTED),
+            ({"quantity": "5000"}, 201, RejectReason.MARGIN),
+            ({"symbol": "NOPE"}, 200, RejectReason.CONTRACT),
+            ({"limit": "99.005"}, 110, RejectReason.REJECTED),
+            ({"side": SELL, "quantity": "11"}, 201, RejectReason.REJECTED),
         ],
     )
-    def test_it_is_refused_as_the_order_would_be(self, changes, code, failure):
+    def test_it_is_refused_as_the_order_would_be(self, changes, code, reject_reason):
         refusal = exchange().what_if(order(**changes))
         assert isinstance(refusal, Refusal)
-        assert (refusal.code, refusal.failure) == (code, failure)
+        assert (refusal.code, refusal.reject_reason) == (code, reject_reason)
 
     def test_it_has_a_scripted_refusal_of_its_own(self):
         venue = exchange(fills=scripted(what_if_reject=10243, reject=201) | scripted("BND", is_lost=True, reject=201))
@@ -279,7 +283,7 @@ class TestCorrect:
         assert (paid.exec_id, paid.commission) == (told.exec_id, D(1))
         assert of_kind(reports, OrderUpdate) == []
         assert venue.executions() == (replace(fill, exec_id=told.exec_id, price=D("99.90")),)
-        assert venue.books.cash[USD] == D(100_000) - 999 - 1
+        assert venue.ledger.cash[USD] == D(100_000) - 999 - 1
         venue.audit()
 
     def test_a_second_one_follows_the_first_whatever_revision_is_named(self):
@@ -290,17 +294,17 @@ class TestCorrect:
         venue.correct(fill.exec_id, D(10), D("99.80"))
         (now,) = venue.executions()
         assert (now.exec_id[-3:], now.price) == (".03", D("99.80"))
-        assert venue.books.cash[USD] == D(100_000) - 998
+        assert venue.ledger.cash[USD] == D(100_000) - 998
 
     def test_fewer_shares_leave_a_filled_order_cancelled_for_the_rest_and_more_fill_it_again(self):
         venue = exchange()
         submit(venue, order())
         (fill,) = venue.executions()
         less = last(venue.correct(fill.exec_id, D(8), fill.price))
-        assert (less.state, less.filled, venue.books.held(VTI)) == (OrderState.CANCELLED, D(8), D(18))
+        assert (less.state, less.filled, venue.ledger.held(VTI)) == (OrderState.CANCELLED, D(8), D(18))
         venue.audit()
         more = last(venue.correct(fill.exec_id, D(10), fill.price))
-        assert (more.state, more.filled, venue.books.held(VTI)) == (OrderState.FILLED, D(10), D(20))
+        assert (more.state, more.filled, venue.ledger.held(VTI)) == (OrderState.FILLED, D(10), D(20))
         venue.audit()
 
     def test_a_working_order_works_on_for_what_it_then_lacks(self):
@@ -320,8 +324,8 @@ class TestCorrect:
         pair, sold = venue.executions()
         venue.correct(pair.exec_id, D(900), D("1.36"))
         venue.correct(sold.exec_id, D(4), D(101))
-        assert venue.books.cash == {USD: D(100_000) + 900 + 404, CAD: D(5_000) - 1224}
-        assert venue.books.held(VTI) == D(6)
+        assert venue.ledger.cash == {USD: D(100_000) + 900 + 404, CAD: D(5_000) - 1224}
+        assert venue.ledger.held(VTI) == D(6)
         venue.audit()
 
     @pytest.mark.parametrize("shares", ["0", "-1", "10.5"])
@@ -353,7 +357,7 @@ def test_of_several_executions_the_first_is_charged():
     assert [update.filled for update in of_kind(reports, OrderUpdate)] == [D(0), D(3), D(6), D(10)]
     assert [paid.commission for paid in of_kind(reports, CommissionReport)] == [D(1), D(0), D(0)]
     assert len({fill.exec_id.rpartition(".")[0] for fill in venue.executions()}) == 3
-    assert venue.books.cash[USD] == D(100_000) - D("1000.20") - 1
+    assert venue.ledger.cash[USD] == D(100_000) - D("1000.20") - 1
     venue.audit()
 
 
@@ -470,9 +474,9 @@ def test_a_what_if_changes_nothing_and_says_what_becomes_of_the_order(commands, 
     venue = exchange(commission=D(1), fills={VTI: script} if script else {})
     for command in commands:
         play(venue, *command)
-    before = repr((venue.tickets, venue.books.cash, venue.snapshot(), venue.next_event_at()))
+    before = repr((venue.tickets, venue.ledger.cash, venue.snapshot(), venue.next_event_at()))
     answer = venue.what_if(asked(side, quantity, ticks))
-    assert repr((venue.tickets, venue.books.cash, venue.snapshot(), venue.next_event_at())) == before
+    assert repr((venue.tickets, venue.ledger.cash, venue.snapshot(), venue.next_event_at())) == before
     told = of_kind(submit(venue, asked(side, quantity, ticks)), OrderUpdate)[0]
     if isinstance(answer, Refusal):
         assert (told.state, told.code, told.reason) == (OrderState.REJECTED, answer.code, answer.text)

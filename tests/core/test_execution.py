@@ -23,9 +23,9 @@ from core.errors import (
     SafetyRefused,
 )
 from core.model import USD, CommissionReport, OrderState, OrderUpdate, Stage
+from core.model.refs import order_ref
 from core.money import D
-from core.refs import order_ref
-from core.sim.world import Fault, FaultKind
+from core.sim.venue.world import Fault, FaultKind
 
 THREE = (buy(), buy("BND", 2), buy("BIL", 3))
 SLOW = {

@@ -10,7 +10,7 @@ from trading import buy, trading
 from worlds import account, earlier
 
 from core.errors import AccountBusy, OrderStateUnknown
-from core.execution import cancel_leftovers, end_survivors, respect_foreign, unexplained_changes
+from core.execution import cancel_orphaned_orders, end_survivors, respect_foreign, unexplained_changes
 from core.model import (
     USD_CAD,
     ForeignOrders,
@@ -48,28 +48,28 @@ def states(at_work) -> list[OrderState]:
 
 async def test_our_orders_of_an_earlier_run_are_cancelled_and_told():
     at_work, before = await with_orders(OURS, BY_HAND)
-    cancelled = await cancel_leftovers(at_work.desk, before)
+    cancelled = await cancel_orphaned_orders(at_work.executor, before)
     assert [(order.order_ref, order.symbol, order.filled) for order in cancelled] == [("RB-EARLIER-B1-1", VTI, D(4))]
     assert states(at_work) == [OrderState.CANCELLED, OrderState.WORKING]
 
 
 async def test_without_orders_of_ours_nothing_is_asked_for():
     at_work, before = await with_orders(BY_HAND)
-    assert await cancel_leftovers(at_work.desk, before) == ()
+    assert await cancel_orphaned_orders(at_work.executor, before) == ()
     assert at_work.broker.calls == 0
 
 
 async def test_a_leftover_that_has_ended_since_the_snapshot_counts_as_ended():
     at_work, before = await with_orders(OURS)
     at_work.broker.exchange.cancel(at_work.at_broker()[0].perm_id)
-    assert len(await cancel_leftovers(at_work.desk, before)) == 1
+    assert len(await cancel_orphaned_orders(at_work.executor, before)) == 1
     assert not any(str(entry.what).startswith("cancel ") for entry in at_work.broker.log)
 
 
 async def test_a_leftover_whose_end_was_told_needs_no_place_in_the_lists():
     at_work, before = await with_orders(OURS)
     at_work.broker.exchange.completed = lambda: ()
-    assert len(await cancel_leftovers(at_work.desk, before)) == 1
+    assert len(await cancel_orphaned_orders(at_work.executor, before)) == 1
 
 
 async def test_a_leftover_that_only_vanishes_is_not_cancelled_for_certain():
@@ -77,7 +77,7 @@ async def test_a_leftover_that_only_vanishes_is_not_cancelled_for_certain():
     at_work.broker.exchange.completed = lambda: ()
     at_work.broker.bend = lambda event: ()
     with pytest.raises(OrderStateUnknown, match="RB-EARLIER-B1-1"):
-        await cancel_leftovers(at_work.desk, before)
+        await cancel_orphaned_orders(at_work.executor, before)
 
 
 async def test_a_leftover_that_cannot_be_cancelled_stops_the_run_in_time():
@@ -85,7 +85,7 @@ async def test_a_leftover_that_cannot_be_cancelled_stops_the_run_in_time():
     at_work.broker.deaf_to_cancels = True
     start = at_work.broker.now()
     with pytest.raises(OrderStateUnknown, match="could not be cancelled for certain"):
-        await cancel_leftovers(at_work.desk, before)
+        await cancel_orphaned_orders(at_work.executor, before)
     assert at_work.broker.now() - start < timedelta(seconds=32)
 
 
@@ -93,13 +93,13 @@ async def test_a_leftover_that_cannot_be_cancelled_stops_the_run_in_time():
 async def test_a_line_that_breaks_while_cancelling_leftovers_is_opened_again(call):
     at_work, before = await with_orders(OURS)
     at_work.broker.drop_at = call
-    assert len(await cancel_leftovers(at_work.desk, before)) == 1
+    assert len(await cancel_orphaned_orders(at_work.executor, before)) == 1
     assert states(at_work) == [OrderState.CANCELLED]
 
 
 async def test_an_order_that_works_at_the_end_of_its_run_is_cancelled_and_told():
     at_work, after = await with_orders(OURS, BY_HAND)
-    survived = await end_survivors(at_work.desk, after, {OURS.order_ref})
+    survived = await end_survivors(at_work.executor, after, {OURS.order_ref})
     assert isinstance(survived, OrderStateUnknown)
     assert survived.message == "still at work at the end of the run: RB-EARLIER-B1-1"
     assert survived.next_step.startswith("the broker has cancelled them now")
@@ -109,14 +109,14 @@ async def test_an_order_that_works_at_the_end_of_its_run_is_cancelled_and_told()
 async def test_an_order_that_works_at_the_end_of_its_run_and_cannot_be_cancelled_is_left_to_a_person():
     at_work, after = await with_orders(OURS)
     at_work.broker.deaf_to_cancels = True
-    survived = await end_survivors(at_work.desk, after, {OURS.order_ref})
+    survived = await end_survivors(at_work.executor, after, {OURS.order_ref})
     assert survived is not None
     assert survived.next_step.startswith("cancel RB-EARLIER-B1-1 in TWS")
 
 
 async def test_orders_of_other_runs_and_other_people_are_none_of_this_runs_survivors():
     at_work, after = await with_orders(OURS, BY_HAND)
-    assert await end_survivors(at_work.desk, after, {OrderRef("RB-ABCDEFGHIJ23-B1-1")}) is None
+    assert await end_survivors(at_work.executor, after, {OrderRef("RB-ABCDEFGHIJ23-B1-1")}) is None
     assert states(at_work) == [OrderState.WORKING, OrderState.WORKING]
 
 
@@ -124,8 +124,8 @@ async def test_what_the_broker_says_after_the_last_stage_is_heard_out():
     at_work = await trading(buy())
     await at_work.run(buy())
     at_work.broker.heard.append(fill("5", exec_id="9.9.01"))
-    assert "filled 15 of 10" in (await at_work.desk.hear_out())[0].message
-    assert await at_work.desk.hear_out() == ()
+    assert "filled 15 of 10" in (await at_work.executor.drain())[0].message
+    assert await at_work.executor.drain() == ()
 
 
 async def test_leftovers_are_not_cancelled_on_a_line_that_stays_down():
@@ -133,7 +133,7 @@ async def test_leftovers_are_not_cancelled_on_a_line_that_stays_down():
     await at_work.broker.disconnect()
     at_work.broker.refusals = 99
     with pytest.raises(OrderStateUnknown):
-        await cancel_leftovers(at_work.desk, before)
+        await cancel_orphaned_orders(at_work.executor, before)
 
 
 # --- other people's orders ---
@@ -196,4 +196,4 @@ def test_currencies_are_no_positions():
 async def test_an_order_that_was_never_on_record_cannot_be_watched():
     at_work, _ = await with_orders(OURS)
     with pytest.raises(KeyError, match="RB-EARLIER-B1-1"):
-        at_work.desk.watch.doubt(OURS.order_ref, "no word")
+        at_work.executor.tracker.mark_unknown(OURS.order_ref, "no word")

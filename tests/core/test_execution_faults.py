@@ -14,12 +14,12 @@ from core.errors import ConnectionLost, OrderIncomplete, OrderStateUnknown, Paci
 from core.model import (
     CommissionReport,
     ConnectionChange,
-    Failure,
     Fill,
     Notice,
     OrderRef,
     OrderState,
     OrderUpdate,
+    RejectReason,
     Side,
     Symbol,
 )
@@ -187,7 +187,9 @@ async def test_an_order_refused_unseen_that_the_broker_then_calls_working_stops_
             or event.order_ref != THREE[1].ref
         ):
             return (event,)
-        return replace(event, state=OrderState.REJECTED, perm_id=0, code=code, failure=Failure.REJECTED), event
+        return replace(
+            event, state=OrderState.REJECTED, perm_id=0, code=code, reject_reason=RejectReason.REJECTED
+        ), event
 
     orders = (THREE[1], THREE[2])
     at_work = await trading(*orders, execution=rules(max_open_orders=1))

@@ -11,7 +11,7 @@ from worlds import scripted
 
 from core.errors import KillSwitchOn, OrderIncomplete, SafetyRefused
 from core.model import OrderState, OrderUpdate, Side, Stage
-from core.refs import order_ref
+from core.model.refs import order_ref
 
 ATTEMPTS = rules(order_timeout_seconds=20, reprice_attempts=2)
 

@@ -25,7 +25,7 @@ from core.errors import (
 from core.journal.memory import MemoryJournal
 from core.model import ConnectionChange, OrderState, OrderUpdate, Symbol
 from core.money import D
-from core.sim.world import Fault, FaultKind
+from core.sim.venue.world import Fault, FaultKind
 
 THREE = (buy(), resting("BND", 2), buy("BIL", 3))
 HALF = scripted(fill_fraction=D("0.5"))
@@ -179,7 +179,7 @@ def test_whatever_the_line_does_the_journal_tells_what_the_venue_did(moves, drop
         at_work.broker.drop_at, at_work.broker.drops_after_the_call = drop_at, after_the_call
         at_work.guard.stop_at = stop_at
         result = await at_work.run(*orders)
-        assert await at_work.desk.cancel_all() == ()
+        assert await at_work.executor.cancel_all() == ()
         assert disagreements(at_work) == []
         assert not any(ticket.is_working for ticket in at_work.at_broker())
         assert not [record for record in result.records if not record.state.is_final]
@@ -267,7 +267,7 @@ async def test_with_nothing_open_the_end_of_a_run_says_nothing_to_the_broker():
     at_work = await trading(buy())
     await at_work.run(buy())
     calls = at_work.broker.calls
-    assert await at_work.desk.cancel_all() == ()
+    assert await at_work.executor.cancel_all() == ()
     assert at_work.broker.calls == calls
 
 
@@ -279,17 +279,17 @@ async def test_a_cancelled_task_leaves_nothing_working_once_the_run_has_tidied_u
     with pytest.raises(asyncio.CancelledError):
         await task
     at_work.broker.on_call = lambda number: None
-    errors = await at_work.desk.cancel_all()
+    errors = await at_work.executor.cancel_all()
     assert disagreements(at_work) == []
     assert not any(ticket.is_working for ticket in at_work.at_broker())
     assert {type(error) for error in errors} <= {OrderIncomplete}
-    assert await at_work.desk.cancel_all() == ()
+    assert await at_work.executor.cancel_all() == ()
 
 
 async def test_the_end_of_a_run_opens_the_line_again_to_cancel():
     at_work = await interrupted()
     await at_work.broker.disconnect()
-    assert [type(error) for error in await at_work.desk.cancel_all()] == [OrderIncomplete]
+    assert [type(error) for error in await at_work.executor.cancel_all()] == [OrderIncomplete]
     assert disagreements(at_work) == []
 
 
@@ -297,14 +297,14 @@ async def test_the_end_of_a_run_that_cannot_reach_the_broker_calls_its_orders_un
     at_work = await interrupted()
     await at_work.broker.disconnect()
     at_work.broker.refusals = 99
-    assert [type(error) for error in await at_work.desk.cancel_all()] == [OrderStateUnknown]
+    assert [type(error) for error in await at_work.executor.cancel_all()] == [OrderStateUnknown]
 
 
 async def test_the_end_of_a_run_takes_no_longer_than_it_may():
     at_work = await interrupted()
     at_work.broker.deaf_to_cancels = True
     start = at_work.broker.now()
-    assert [type(error) for error in await at_work.desk.cancel_all()] == [OrderStateUnknown]
+    assert [type(error) for error in await at_work.executor.cancel_all()] == [OrderStateUnknown]
     assert at_work.broker.now() - start <= timedelta(seconds=31)
 
 
@@ -312,7 +312,7 @@ async def test_the_end_of_a_run_cancels_even_off_the_record():
     journal = Brittle()
     at_work = await interrupted(journal)
     journal.fails_at = 1
-    assert [type(error) for error in await at_work.desk.cancel_all()] == [OutputFailed]
+    assert [type(error) for error in await at_work.executor.cancel_all()] == [OutputFailed]
     assert [ticket.state for ticket in at_work.at_broker()] == [OrderState.CANCELLED]
 
 

@@ -10,10 +10,10 @@ from core.broker.fake import FakeIB, FakeOptions
 from core.errors import ConnectionLost, ContractNotFound, FractionRefused, FundsInsufficient, NoAnswer, OrderRejected
 from core.execution import ask_beforehand, check_together, refuse_for_good, refuse_for_money
 from core.execution.preflight import MarginLeft
+from core.execution.reader import Reader
 from core.model import CAD, USD, Order, Side
 from core.money import D
-from core.reading import Reader
-from core.sim.world import Fault, FaultKind
+from core.sim.venue.world import Fault, FaultKind
 
 FUNDS = ("VTI", "BND", "BIL", "AGG")
 

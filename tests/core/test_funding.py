@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from planning_builders import account, at, case, funding_rules, held, plan_rules, sizing_rules, targets, valuation_rules
 
 from core.errors import MarketDataMissing
-from core.funding import (
+from core.model import CAD, USD, USD_CAD, ConvertMode, LimitedBy, OrderType, StaleAction
+from core.money import D, Money
+from core.planning.funding import (
     BuyCosts,
     FxMarket,
     FxNeed,
@@ -25,9 +27,7 @@ from core.funding import (
     fx_market,
     room,
 )
-from core.model import CAD, USD, USD_CAD, ConvertMode, Cut, OrderType, StaleAction
-from core.money import D, Money
-from core.valuation import value_account
+from core.planning.valuation import value_account
 
 NO_COSTS = BuyCosts(0, D(0), D(0))
 
@@ -265,7 +265,7 @@ def test_without_margin_money_is_free_cash_and_never_below_zero():
     found = value(account(held("A", "100"), cash={USD: "-500"}))
     assert budget_for(found, targets({"A": "1"}), Proceeds(), NO_COSTS, sizing_rules()).money == 0
     enough = budget_for(found, targets({"A": "1"}), Proceeds(sells=D(800)), NO_COSTS, sizing_rules())
-    assert (enough.money, enough.cut) == (D(300), Cut.MONEY)
+    assert (enough.money, enough.limited_by) == (D(300), LimitedBy.MONEY)
 
 
 def margin(**changes):
@@ -280,13 +280,13 @@ def levered(weights=None):
 def test_the_debit_stays_within_the_cash_weight():
     found = value(account(cash={USD: "10000"}))
     budget = budget_for(found, levered(), Proceeds(), NO_COSTS, margin())
-    assert (budget.money, budget.cut) == (D(15000), Cut.LEVERAGE)
+    assert (budget.money, budget.limited_by) == (D(15000), LimitedBy.LEVERAGE)
 
 
 def test_an_unlevered_target_never_borrows():
     found = value(account(cash={USD: "10000"}))
     budget = budget_for(found, targets({"A": "1"}), Proceeds(), NO_COSTS, margin())
-    assert (budget.money, budget.cut) == (D(10000), Cut.MONEY)
+    assert (budget.money, budget.limited_by) == (D(10000), LimitedBy.MONEY)
 
 
 def test_an_account_that_owes_more_than_its_cash_weight_has_no_money():
@@ -298,7 +298,7 @@ def test_gross_stays_within_max_leverage():
     found = value(account(held("A", "50"), cash={USD: "5000"}))
     # 1.2 × 10 000 − 5 000 held
     budget = budget_for(found, levered(), Proceeds(), NO_COSTS, margin(max_leverage=D("1.2")))
-    assert (budget.money, budget.cut) == (D(7000), Cut.LEVERAGE)
+    assert (budget.money, budget.limited_by) == (D(7000), LimitedBy.LEVERAGE)
 
 
 def test_slippage_and_commissions_take_leverage_away():
@@ -313,7 +313,7 @@ def test_excess_liquidity_keeps_the_maintenance_buffer():
     found = value(account(cash={USD: "10000"}))
     # (10 000 − 10 % of 10 000) / 0.75
     budget = budget_for(found, levered(), Proceeds(), NO_COSTS, margin(maintenance_margin_pct=D(75)))
-    assert (budget.money, budget.cut) == (D(12000), Cut.LEVERAGE)
+    assert (budget.money, budget.limited_by) == (D(12000), LimitedBy.LEVERAGE)
 
 
 def test_the_maintenance_buffer_counts_buys_alone_not_their_commissions():

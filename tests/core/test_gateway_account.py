@@ -21,11 +21,11 @@ from gateway_clients import (
 )
 from worlds import ACCOUNT, VTI, account, earlier, held, quoted, scripted
 
-from core.clock import JumpingClock
+from core.clock import AutojumpClock
 from core.model import CAD, USD, Symbol
 from core.money import D
 from core.sim.gateway import Bounds
-from core.sim.world import Change, Point
+from core.sim.venue.world import Change, Point
 
 
 def values(heard):
@@ -95,7 +95,7 @@ async def test_a_fill_is_told_to_who_watches_and_to_nobody_else():
 
 
 async def test_a_fill_that_comes_by_time_alone_is_told_as_well():
-    clock = JumpingClock(NOW)
+    clock = AutojumpClock(NOW)
     fills = scripted(delay_seconds=D(5))
     async with serving(clock=clock, fills=fills) as gateway, logged_in(gateway) as wire:
         wire.ask("placeOrder", 1, VTI_STOCK, market_order(quantity=5))
@@ -112,7 +112,7 @@ async def test_a_fill_that_comes_by_time_alone_is_told_as_well():
         assert [fields[14] for fields in heard if fields[0] == "61"] == ["15"]
 
 
-class EarlyClock(JumpingClock):
+class EarlyClock(AutojumpClock):
     """Wakes a millisecond too soon the first time, as the timers of a real loop may."""
 
     is_early = True
@@ -133,7 +133,7 @@ async def test_a_timer_that_comes_too_soon_comes_again():
 
 @pytest.mark.parametrize(("pause", "at_once", "later"), [(1, 0, 1), (9, 1, 1)])
 async def test_what_is_due_happens_while_the_gateway_runs_whoever_is_connected(pause, at_once, later):
-    clock = JumpingClock(NOW)
+    clock = AutojumpClock(NOW)
     async with serving(clock=clock, fills=scripted(delay_seconds=D(5))) as gateway:
         async with logged_in(gateway) as wire:
             wire.ask("placeOrder", 1, VTI_STOCK, market_order())

@@ -20,7 +20,7 @@ from gateway_clients import (
 )
 from worlds import scripted
 
-from core.clock import JumpingClock
+from core.clock import AutojumpClock
 from core.money import D
 from core.sim.gateway.faults import (
     About,
@@ -37,7 +37,7 @@ from core.sim.gateway.faults import (
     Omit,
     Precede,
 )
-from core.sim.wire import frame
+from core.sim.wire.frames import frame
 
 EXECUTIONS = (7, 3, 9, 0, "", "", "", "", "", "")
 ONCE_MORE = ["openOrder", "orderStatus"]
@@ -79,7 +79,7 @@ async def test_an_end_marker_can_be_omitted_once():
 
 
 async def test_an_end_marker_can_come_late_and_is_overtaken():
-    clock = JumpingClock(NOW)
+    clock = AutojumpClock(NOW)
     async with serving(clock=clock) as gateway, logged_in(gateway) as wire:
         gateway.faults.on("execDetailsEnd", Delay(30))
         wire.send(*EXECUTIONS)
@@ -113,7 +113,7 @@ async def test_the_socket_can_be_dropped_before_or_after_an_order_arrives(at, ar
 
 
 async def test_an_order_can_arrive_late_and_after_what_was_sent_later():
-    clock = JumpingClock(NOW)
+    clock = AutojumpClock(NOW)
     async with serving(clock=clock) as gateway, logged_in(gateway) as wire:
         gateway.faults.on("placeOrder", Delay(30), Match(order_ref="RB-1"))
         gateway.faults.on("placeOrder", Hold("reqPositions"), Match(order_ref="RB-2"))
@@ -127,7 +127,7 @@ async def test_an_order_can_arrive_late_and_after_what_was_sent_later():
 
 
 async def test_what_comes_late_from_a_client_that_is_gone_is_not_done():
-    clock = JumpingClock(NOW)
+    clock = AutojumpClock(NOW)
     async with serving(clock=clock) as gateway:
         gateway.faults.on("placeOrder", Delay(30))
         async with logged_in(gateway) as wire:
@@ -213,7 +213,7 @@ async def test_what_waits_for_its_own_order_is_not_released_by_another():
 
 
 async def test_a_commission_can_be_late_or_never_come():
-    clock = JumpingClock(NOW)
+    clock = AutojumpClock(NOW)
     async with serving(clock=clock) as gateway, logged_in(gateway) as wire:
         gateway.faults.on("commissionReport", Delay(30))
         assert await traded(wire) == [*FILLED[:3], *ONCE_MORE]
@@ -245,7 +245,7 @@ async def test_a_live_order_can_be_warned_about(code):
 
 
 async def test_a_warning_can_come_long_after_the_fill():
-    clock = JumpingClock(NOW)
+    clock = AutojumpClock(NOW)
     async with serving(clock=clock) as gateway, logged_in(gateway) as wire:
         gateway.faults.on("commissionReport", Follow(2109, seconds=5))
         assert await traded(wire) == FILLED
@@ -291,7 +291,7 @@ async def test_an_order_can_silently_disappear():
 
 
 async def test_a_fill_can_happen_while_nobody_is_connected():
-    clock = JumpingClock(NOW)
+    clock = AutojumpClock(NOW)
     async with serving(clock=clock, fills=scripted(delay_seconds=D(5))) as gateway:
         gateway.faults.on("orderStatus", Drop(at=None))
         wire = await log_in(gateway)
@@ -323,7 +323,7 @@ async def test_a_fault_is_in_the_log_before_what_it_does():
 
 
 async def test_what_would_have_been_said_to_a_client_that_is_gone_spends_no_fault():
-    clock = JumpingClock(NOW)
+    clock = AutojumpClock(NOW)
     async with serving(clock=clock) as gateway:
         wire = await log_in(gateway)
         wire.ask("reqMktData", 5, VTI_STOCK, "", False, False, [])

@@ -21,7 +21,7 @@ from core.model import CAD
 from core.money import D
 from core.sim.gateway import Gateway
 from core.sim.gateway.log import Entry, Log, Way
-from core.sim.world import Change, Point
+from core.sim.venue.world import Change, Point
 
 FRAMES = 100 * FUZZ_CASES  # a million where the suite runs at full size
 FRAMES_PER_GATEWAY = 1_000
@@ -81,7 +81,7 @@ async def _batch(seed):
             client.hang_up()
         await settle()
         venue.check()
-        venue.exchange.books.audit()
+        venue.exchange.ledger.audit()
     finally:
         await venue.stop()
     venue.check()

@@ -8,9 +8,9 @@ from gateway_clients import VTI_STOCK, brief, briefly, limit_order, logged_in, m
 from ib_async import Stock
 from worlds import ACCOUNT, account, earlier, scripted
 
-from core.clock import JumpingClock
+from core.clock import AutojumpClock
 from core.money import D
-from core.sim.exchange import FIRST_PERM_ID
+from core.sim.venue.exchange import FIRST_PERM_ID
 
 DELAY = {"fills": scripted(delay_seconds=D(5))}
 
@@ -82,7 +82,7 @@ async def test_executions_of_the_day_are_those_that_match_and_then_come_their_co
 
 
 async def test_executions_of_yesterday_are_not_told():
-    clock = JumpingClock(NOW)
+    clock = AutojumpClock(NOW)
     async with serving(clock=clock) as gateway, logged_in(gateway) as wire:
         await placed(wire, order=market_order())
         await clock.sleep(10 * 3600)
@@ -91,7 +91,7 @@ async def test_executions_of_yesterday_are_not_told():
 
 
 async def test_orders_and_fills_outlive_their_connection():
-    clock = JumpingClock(NOW)
+    clock = AutojumpClock(NOW)
     async with serving(clock=clock, **DELAY) as gateway:
         async with logged_in(gateway) as wire:
             await placed(wire, order=market_order())

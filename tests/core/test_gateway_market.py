@@ -10,12 +10,12 @@ from gateway_clients import VTI_STOCK, briefly, dial, library, logged_in, option
 from ib_async import Forex, Stock
 from worlds import VTI, account, held, quoted
 
-from core.clock import JumpingClock
+from core.clock import AutojumpClock
 from core.model import CAD, USD_CAD, MarketDataType, Symbol
 from core.money import D
 from core.sim.gateway import Bounds
 from core.sim.gateway.faults import TWIN, Answer, Duplicate, Match
-from core.sim.world import Change, Fault, FaultKind, Point, Values
+from core.sim.venue.world import Change, Fault, FaultKind, Point, Values
 
 BND_STOCK = Stock("BND", "SMART", "USD")
 STREAM = ("", False, False, [])
@@ -119,7 +119,7 @@ async def test_the_real_client_qualifies_contracts_and_reads_their_rules_and_hou
 
 
 async def test_a_line_begins_with_its_kind_then_its_time_the_day_and_the_market_and_a_sign_of_life_comes_later():
-    clock = JumpingClock(NOW)
+    clock = AutojumpClock(NOW)
     async with serving(clock=clock) as gateway, logged_in(gateway) as wire:
         wire.ask("reqMktData", 5, VTI_STOCK, *STREAM)
         heard = await wire.all()
@@ -148,7 +148,7 @@ async def test_a_missing_side_is_minus_one_and_a_close_and_a_halt_are_told():
 
 @pytest.mark.parametrize(("age", "stamp"), [("0", EPOCH), ("0.4", EPOCH), ("1", EPOCH - 1), ("3600", EPOCH - 3600)])
 async def test_an_old_quote_has_its_age_in_its_stamp_rounded_up_and_shows_no_life(age, stamp):
-    clock = JumpingClock(NOW)
+    clock = AutojumpClock(NOW)
     quotes = {VTI: quoted("1", "2", "1", age_seconds=D(age))}
     async with serving(clock=clock, quotes=quotes) as gateway, logged_in(gateway) as wire:
         wire.ask("reqMktData", 5, VTI_STOCK, *STREAM)
@@ -195,7 +195,7 @@ async def test_there_is_no_fifth_kind_of_data():
 
 
 async def test_a_snapshot_shows_what_only_snapshots_show_and_ends_by_itself():
-    clock = JumpingClock(NOW)
+    clock = AutojumpClock(NOW)
     quotes = {VTI: quoted(None, None, snapshot=Values(D(1), D(2), D("1.5")))}
     async with serving(clock=clock, quotes=quotes) as gateway, logged_in(gateway) as wire:
         wire.ask("reqMktData", 5, VTI_STOCK, *SNAPSHOT)
@@ -223,7 +223,7 @@ async def test_a_line_tells_what_moves_until_it_is_cancelled():
 
 
 async def test_the_hundred_and_first_line_is_error_101_until_one_is_given_back():
-    clock = JumpingClock(NOW)
+    clock = AutojumpClock(NOW)
     async with serving(options(bounds=Bounds(lines=3)), clock=clock) as gateway, logged_in(gateway) as wire:
         for req_id in range(4):
             wire.ask("reqMktData", req_id, VTI_STOCK, *STREAM)
@@ -288,7 +288,7 @@ async def test_the_script_refuses_the_first_quote_of_a_batch(kind, code):
 
 @pytest.mark.parametrize("how", [STREAM, SNAPSHOT])
 async def test_the_script_shows_one_batch_an_hour_old(how):
-    clock = JumpingClock(NOW)
+    clock = AutojumpClock(NOW)
     async with serving(clock=clock, **faulty(FaultKind.STALE)) as gateway, logged_in(gateway) as wire:
         for batch in (EPOCH - 3600, EPOCH - 3600), (EPOCH, EPOCH):
             for req_id, contract in ((5, VTI_STOCK), (6, BND_STOCK)):
@@ -337,7 +337,7 @@ async def test_the_quote_of_a_pair_is_asked_for_like_any_other():
 
 
 async def test_a_line_ends_with_its_connection():
-    clock = JumpingClock(NOW)
+    clock = AutojumpClock(NOW)
     async with serving(clock=clock) as gateway:
         wire = await dial(gateway)
         await wire.hear()
@@ -347,4 +347,4 @@ async def test_a_line_ends_with_its_connection():
         await wire.close()
         await clock.sleep(1)
         gateway.move(Change(Point.BEFORE_BUYS, {VTI: quoted("101", "102")}))
-        assert gateway._house.sessions == {}
+        assert gateway._state.sessions == {}

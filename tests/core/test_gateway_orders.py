@@ -20,10 +20,10 @@ from gateway_clients import (
 from ib_async import ComboLeg, Contract, Forex, LimitOrder, Order, OrderState, Stock, TagValue
 from worlds import ACCOUNT, VTI, scripted
 
-from core.clock import JumpingClock
+from core.clock import AutojumpClock
 from core.model import USD_CAD
 from core.money import D
-from core.sim.exchange import FIRST_PERM_ID
+from core.sim.venue.exchange import FIRST_PERM_ID
 
 ACCEPTED = [["openOrder", "1"], ["orderStatus", "Submitted"]]
 ONCE_MORE = [["openOrder", "1"], ["orderStatus", "Filled"]]
@@ -84,7 +84,7 @@ async def test_each_of_several_executions_is_told_with_the_total_up_to_it():
 
 
 async def test_an_order_for_a_closed_market_is_held_until_it_opens():
-    clock = JumpingClock(SUNDAY)
+    clock = AutojumpClock(SUNDAY)
     async with serving(clock=clock, as_of=SUNDAY) as gateway, logged_in(gateway) as wire:
         heard = await placed(wire)
         assert briefly(heard) == [["openOrder", "1"], ["orderStatus", "PreSubmitted"], ["error", "399"]]
@@ -126,7 +126,7 @@ async def test_nobody_cancels_the_order_of_another_client_but_everybody_may_canc
 
 
 async def test_an_order_that_outlives_its_day_is_cancelled_because_the_day_is_over():
-    clock = JumpingClock(NOW)
+    clock = AutojumpClock(NOW)
     async with serving(clock=clock) as gateway, logged_in(gateway) as wire:
         await placed(wire)
         await clock.sleep(3600)
@@ -139,7 +139,7 @@ async def test_an_order_that_outlives_its_day_is_cancelled_because_the_day_is_ov
 
 
 async def test_an_order_that_is_good_until_it_is_cancelled_is_shown_so_and_outlives_the_day():
-    clock = JumpingClock(NOW)
+    clock = AutojumpClock(NOW)
     async with serving(clock=clock) as gateway, logged_in(gateway) as wire:
         shown, *_ = await placed(wire, order=limit_order(tif="GTC"))
         assert shown[18] == "GTC"
@@ -311,7 +311,7 @@ async def test_currency_is_traded_like_anything_else():
         heard = await placed(wire, order=order, contract=Forex("USDCAD"))
         assert briefly(heard) == ACCEPTED + FILLED
         assert heard[2][4:6] == ("USD", "CASH")
-        assert gateway.exchange.books.cash["CAD"] == D("3639.95")
+        assert gateway.exchange.ledger.cash["CAD"] == D("3639.95")
 
 
 async def test_the_real_client_follows_an_order_from_submission_to_commission():

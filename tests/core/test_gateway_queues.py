@@ -9,17 +9,17 @@ from builders import NOW
 from gateway_clients import TRADER, VTI_STOCK, briefly, dial, logged_in, options, serving
 from worlds import VTI, quoted
 
-from core.clock import JumpingClock
+from core.clock import AutojumpClock
 from core.sim.gateway import Bounds
 from core.sim.gateway.log import Way
-from core.sim.wire import frame
-from core.sim.world import Change, Point
+from core.sim.venue.world import Change, Point
+from core.sim.wire.frames import frame
 
 STREAM = ("", False, False, [])
 
 
 async def test_answers_take_their_latency_and_stay_in_order():
-    clock = JumpingClock(NOW)
+    clock = AutojumpClock(NOW)
     async with serving(options(latency_seconds=0.1), clock=clock) as gateway:
         wire = await dial(gateway)
         await clock.sleep(0.2)
@@ -37,7 +37,7 @@ async def test_answers_take_their_latency_and_stay_in_order():
 
 
 async def test_a_second_client_with_the_same_id_hears_326_after_the_latency():
-    clock = JumpingClock(NOW)
+    clock = AutojumpClock(NOW)
     async with serving(options(latency_seconds=0.1), clock=clock) as gateway:
         first, second = await dial(gateway), await dial(gateway)
         first.send(71, 2, TRADER, "")
@@ -54,7 +54,7 @@ async def test_a_second_client_with_the_same_id_hears_326_after_the_latency():
 async def test_a_client_that_does_not_read_is_let_go_and_the_others_are_served(latency):
     bounds = Bounds(queued_bytes=100_000)
     chosen = options(bounds=bounds, latency_seconds=latency)
-    clock = JumpingClock(NOW)
+    clock = AutojumpClock(NOW)
     async with serving(chosen, clock=clock) as gateway:
         deaf = await dial(gateway)
         deaf.reader._transport.pause_reading()
@@ -76,7 +76,7 @@ async def test_a_client_that_does_not_read_is_let_go_and_the_others_are_served(l
 
 
 async def test_a_client_that_reads_may_be_told_any_amount():
-    clock = JumpingClock(NOW)
+    clock = AutojumpClock(NOW)
     async with serving(options(bounds=Bounds(queued_bytes=1_000), latency_seconds=0.1), clock=clock) as gateway:
         wire = await dial(gateway)
         wire.send(71, 2, 7, "")

@@ -20,8 +20,8 @@ from worlds import ACCOUNT, VTI, held, quoted
 
 from core.model import USD, Symbol
 from core.money import D
-from core.sim.wire import frame
-from core.sim.world import Change, Fault, FaultKind, Point
+from core.sim.venue.world import Change, Fault, FaultKind, Point
+from core.sim.wire.frames import frame
 
 STREAM = ("", False, False, [])
 ORDER_OF_VTI = "order:VTI"
@@ -102,7 +102,7 @@ async def test_a_point_of_the_run_moves_the_world_and_breaks_the_line():
         assert await wire.all() == []
         gateway.reach(Point.BEFORE_BUYS)
         assert briefly(await wire.rest())[0] == ["execDetails", "1"]
-        assert gateway.exchange.books.held(VTI) == 13
+        assert gateway.exchange.ledger.held(VTI) == 13
         assert await (await dial(gateway)).rest() == []
         again = await log_in(gateway)
         await again.close()

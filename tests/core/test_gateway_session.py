@@ -23,12 +23,12 @@ from gateway_clients import (
 )
 from worlds import ACCOUNT, scripted
 
-from core.clock import JumpingClock
+from core.clock import AutojumpClock
 from core.money import D
 from core.sim.gateway import Bounds
 from core.sim.gateway.faults import Do
 from core.sim.gateway.log import Way
-from core.sim.wire import frame
+from core.sim.wire.frames import frame
 
 
 async def test_a_client_is_answered_version_178_then_its_account_its_next_id_and_the_state_of_the_farms():
@@ -133,7 +133,7 @@ async def test_messages_that_nobody_knows_are_noted_and_ignored():
 
 
 async def test_the_time_is_the_clocks():
-    clock = JumpingClock(world_start())
+    clock = AutojumpClock(world_start())
     async with serving(clock=clock) as gateway, logged_in(gateway) as wire:
         await clock.sleep(90)
         wire.send(49, 1)
@@ -224,7 +224,7 @@ async def test_above_50_messages_in_a_second_each_is_answered_with_error_100():
 
 
 async def test_who_is_too_fast_again_is_let_go():
-    clock = JumpingClock(world_start())
+    clock = AutojumpClock(world_start())
     async with serving(clock=clock) as gateway, logged_in(gateway) as wire:
         for _ in range(49):
             wire.send(49, 1)
@@ -238,7 +238,7 @@ async def test_who_is_too_fast_again_is_let_go():
 
 
 async def test_a_flood_without_end_is_a_repetition_too():
-    clock = JumpingClock(world_start())  # on the wall's clock the flood could spread over seconds
+    clock = AutojumpClock(world_start())  # on the wall's clock the flood could spread over seconds
     async with serving(clock=clock) as gateway, logged_in(gateway) as wire:
         for _ in range(150):
             wire.send(49, 1)
@@ -246,7 +246,7 @@ async def test_a_flood_without_end_is_a_repetition_too():
 
 
 async def test_at_the_limit_nobody_is_too_fast():
-    clock = JumpingClock(world_start())
+    clock = AutojumpClock(world_start())
     async with serving(clock=clock) as gateway, logged_in(gateway) as wire:
         for _ in range(5):
             await clock.sleep(1)
@@ -308,11 +308,11 @@ async def test_an_error_of_its_own_ends_one_connection_and_is_raised_by_check():
         assert await two.all() == []
         with pytest.raises(ZeroDivisionError, match="planted"):
             gateway.check()
-        gateway._house.errors.clear()
+        gateway._state.errors.clear()
 
 
 async def test_an_error_of_its_own_that_no_client_caused_is_raised_by_check_too():
-    clock = JumpingClock(world_start())
+    clock = AutojumpClock(world_start())
     async with serving(clock=clock, fills=scripted(delay_seconds=D(5))) as gateway, logged_in(gateway) as wire:
         wire.ask("placeOrder", 1, VTI_STOCK, limit_order())
         await wire.all()
@@ -320,7 +320,7 @@ async def test_an_error_of_its_own_that_no_client_caused_is_raised_by_check_too(
         await clock.sleep(9)
         with pytest.raises(ZeroDivisionError, match="planted"):
             gateway.check()
-        gateway._house.errors.clear()
+        gateway._state.errors.clear()
         assert ["openOrder", "1"] not in briefly(await wire.all())
 
 

@@ -10,7 +10,7 @@ from builders import contract
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.hours import closed_reason, fx_closed_reason, in_blackout, session_end
+from core.market.hours import closed_reason, fx_closed_reason, in_blackout, session_end
 
 NEW_YORK = ZoneInfo("America/New_York")
 WEEK = (

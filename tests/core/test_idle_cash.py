@@ -16,7 +16,7 @@ from planning_builders import (
     valuation_rules,
 )
 
-from core.model import CAD, USD, Cut, Direction, Side
+from core.model import CAD, USD, Direction, LimitedBy, Side
 from core.money import D
 
 THREE = {"A": "0.5", "B": "0.3", "C": "0.2"}
@@ -74,7 +74,7 @@ def test_idle_cash_is_not_invested_where_only_sells_are_allowed():
     rules = trigger_rules(idle_cash_pct=D("0.1"), direction=Direction.SELL_ONLY, per_holding_band_bps=D(10))
     plan = planned(case(THREE, with_deposit()), trigger=rules)
     assert traded(plan) == []
-    assert {line.cut for line in plan.lines} == {Cut.DIRECTION}
+    assert {line.limited_by for line in plan.lines} == {LimitedBy.DIRECTION}
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_idle_cad_counts_where_it_may_be_converted(funding, bought):
         trigger=trigger_rules(idle_cash_pct=D("0.5")),
         funding=funding_rules(**({"min_fx_order_usd": D(0), "limit_slippage_bps": D(0)} | funding)),
     )
-    assert len([line for line in plan.lines if line.cut is not Cut.BAND and line.wanted > 0]) == bought
+    assert len([line for line in plan.lines if line.limited_by is not LimitedBy.BAND and line.wanted > 0]) == bought
 
 
 def test_idle_cash_that_the_limits_of_borrowing_hold_back_buys_nothing():

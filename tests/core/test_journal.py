@@ -21,7 +21,7 @@ from journals import (
 
 from core.errors import AccountBusy, ExitCode, SafetyRefused, UsageError
 from core.journal.memory import MemoryJournal
-from core.journal.port import Journal
+from core.journal.store import Journal
 from core.model import (
     AccountId,
     BrokerEvent,

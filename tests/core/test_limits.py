@@ -9,7 +9,7 @@ import pytest
 from builders import NOW, contract, limit_rules, quote, quote_rules, ticks
 
 from core.errors import ExitCode, MarketDataMissing
-from core.limits import Pricing, limit_for
+from core.market.limits import Pricing, limit_for
 from core.model import (
     EscalateAction,
     LimitStyle,

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import MarketDataMissing
-from core.limits import Pricing, limit_for
+from core.market.limits import Pricing, limit_for
+from core.market.ticks import Ticks, ceil_tick, floor_tick, increment_at, nearest_tick
 from core.model import EscalateAction, LimitStyle, OrderType, Side, TickBand
 from core.money import D
-from core.ticks import Ticks, ceil_tick, floor_tick, increment_at, nearest_tick
 
 BUY, SELL = Side.BUY, Side.SELL
 CROSS, MARKET, KEEP = EscalateAction.CROSS, EscalateAction.MARKET, EscalateAction.KEEP

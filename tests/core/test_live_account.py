@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from core.broker.ib.account import disagreements, held, ledger_of
-from core.broker.ib.words import HoldingRow, Named, PositionRow, ValueRow
+from core.broker.ib.messages import HoldingRow, Named, PositionRow, ValueRow
 from core.errors import ConnectionLost
 from core.model import CAD, USD
 from core.money import D

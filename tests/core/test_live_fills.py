@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.broker.ib.fills import Fills
-from core.broker.ib.words import CommissionRow, ExecutionRow, Named
+from core.broker.ib.messages import CommissionRow, ExecutionRow, Named
 from core.model import CAD, USD, USD_CAD, CommissionReport, Fill, OrderRef, Side
 from core.money import D
 

@@ -6,7 +6,7 @@ import pytest
 from worlds import ACCOUNT
 
 from core.broker.ib.lists import completed_order, working_orders
-from core.broker.ib.words import EndedRow, Named, OrderRow, StatusRow
+from core.broker.ib.messages import EndedRow, Named, OrderRow, StatusRow
 from core.model import USD, OrderRef, OrderState, OrderType, Side
 from core.money import D
 

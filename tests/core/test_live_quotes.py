@@ -8,9 +8,9 @@ import pytest
 from builders import NOW
 
 from core.broker.ib.farms import Farms
-from core.broker.ib.quotes import QuoteWatch
-from core.broker.ib.words import DataKind, Halt, Stamp, Tick
-from core.clock import JumpingClock
+from core.broker.ib.messages import DataKind, Halt, Stamp, TickValue
+from core.broker.ib.quotes import QuoteSubscription
+from core.clock import AutojumpClock
 from core.model import USD_CAD, MarketDataType, Symbol
 from core.money import D
 
@@ -19,11 +19,11 @@ ID = 9
 
 
 def price(kind, text, size=100):
-    return Tick(ID, kind, None if text is None else D(text), None if size is None else D(size))
+    return TickValue(ID, kind, None if text is None else D(text), None if size is None else D(size))
 
 
 def size(kind, number):
-    return Tick(ID, kind, None, D(number))
+    return TickValue(ID, kind, None, D(number))
 
 
 def stamp(seconds):
@@ -36,11 +36,11 @@ IMAGE = (price(1, "100.00"), price(2, "100.02"), price(4, "100.01"), price(9, "9
 
 @pytest.fixture
 def clock():
-    return JumpingClock(NOW)
+    return AutojumpClock(NOW)
 
 
 def watched(clock, *words, farms=None, is_snapshot=False):
-    watch = QuoteWatch(VTI, clock, farms or Farms(), is_snapshot=is_snapshot)
+    watch = QuoteSubscription(VTI, clock, farms or Farms(), is_snapshot=is_snapshot)
     for word in words:
         watch.hear(word)
     return watch

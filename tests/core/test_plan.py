@@ -25,8 +25,8 @@ from core.errors import SafetyRefused
 from core.model import (
     CAD,
     USD,
-    Cut,
     Direction,
+    LimitedBy,
     Side,
 )
 from core.money import D
@@ -41,7 +41,7 @@ def test_nothing_trades_inside_the_bands():
     plan = planned(case(BALANCED, account(held("A", "605"), held("B", "395"))))
     assert traded(plan) == []
     assert not plan.trades
-    assert [line.cut for line in plan.lines] == [Cut.BAND, Cut.BAND]
+    assert [line.limited_by for line in plan.lines] == [LimitedBy.BAND, LimitedBy.BAND]
     assert plan.totals.turnover_pct == 0
 
 
@@ -82,7 +82,7 @@ def test_direction_sell_only_sells_and_does_not_buy():
     inputs = case(BALANCED, account(held("A", "700"), held("B", "300")))
     plan = planned(inputs, trigger=trigger_rules(direction=Direction.SELL_ONLY))
     assert traded(plan) == [(Side.SELL, "A", D(100))]
-    assert lines(plan)["B"].cut is Cut.DIRECTION
+    assert lines(plan)["B"].limited_by is LimitedBy.DIRECTION
 
 
 # --- sells ----------------------------------------------------------------------------------------
@@ -91,7 +91,7 @@ def test_direction_sell_only_sells_and_does_not_buy():
 def test_an_untargeted_holding_is_sold_whole_and_its_fraction_reported():
     plan = planned(case({"A": "1"}, account(held("A", "80"), held("X", "20.25"))), sizing=sizing_rules())
     line = lines(plan)["X"]
-    assert (line.quantity, line.rest, line.untargeted) == (D(20), D("0.25"), True)
+    assert (line.quantity, line.remainder, line.untargeted) == (D(20), D("0.25"), True)
     assert line.reason.endswith("held without a target; 0.25 of a share stays, only whole shares can be sold")
     assert not lines(plan)["A"].untargeted
 
@@ -101,7 +101,7 @@ def test_an_exit_from_everything_held_is_exempt_from_the_minimum_and_a_trim_is_n
     rules = {"sizing": sizing_rules(min_order_usd=D(1000))}
     plan = planned(case({"A": "0.97", "Y": "0.018", "B": "0.012"}, own), **rules)
     assert traded(plan)[0] == (Side.SELL, "X", D(6))
-    assert lines(plan)["Y"].cut is Cut.MINIMUM
+    assert lines(plan)["Y"].limited_by is LimitedBy.MINIMUM
     assert lines(plan)["Y"].reason.endswith("not traded: below min_order_usd 1000")
 
 
@@ -122,7 +122,7 @@ def test_a_sell_that_is_rounded_up_is_never_more_than_held():
     # A sells 10 and B, of which 0.005 shares are to stay, 10: 40 USD remain owed, and 10.395 goes up to 11
     inputs = case({"A": "1", "B": "0.00000049"}, account(held("A", "10000"), held("B", "10.4"), cash={USD: "-2040"}))
     line = lines(planned(inputs, trigger=trigger_rules(per_holding_band_bps=D(1))))["B"]
-    assert (line.quantity, line.cut) == (D(10), Cut.HELD)
+    assert (line.quantity, line.limited_by) == (D(10), LimitedBy.HELD)
     assert line.reason.endswith("no more than held: 10 of 10 shares")
 
 
@@ -147,13 +147,13 @@ def test_the_maximum_cuts_every_line_exits_too():
     plan = planned(case({"A": "0.6", "B": "0.4"}, own), sizing=sizing_rules(max_order_usd=D(5050)))
     # A and B want 10 000 and 40 000, 5 050 at most each, and share the 5 000 that X brings
     assert traded(plan) == [(Side.SELL, "X", D(50)), (Side.BUY, "A", D(25)), (Side.BUY, "B", D(25))]
-    assert lines(plan)["X"].cut is Cut.MAXIMUM
+    assert lines(plan)["X"].limited_by is LimitedBy.MAXIMUM
     assert lines(plan)["X"].reason.endswith("max_order_usd 5050 allows 50 of 500 shares")
 
 
 def test_a_share_dearer_than_the_maximum_is_not_bought():
     plan = planned(case({"A": "1"}, account(cash={USD: "9000"})), sizing=sizing_rules(max_order_usd=D(99)))
-    assert (traded(plan), lines(plan)["A"].cut) == ([], Cut.MAXIMUM)
+    assert (traded(plan), lines(plan)["A"].limited_by) == ([], LimitedBy.MAXIMUM)
 
 
 def test_fractions_are_traded_only_where_setting_and_contract_agree():
@@ -174,7 +174,7 @@ def test_buys_are_scaled_by_the_money_after_sells():
     plan = planned(case({"A": "0.5", "B": "0.25", "C": "0.25"}, own), **rules)
     # A is 199.5 shares over, a tie toward fewer; X stays inside its band; B and C want 150 shares each
     assert traded(plan) == [(Side.SELL, "A", D(199)), (Side.BUY, "B", D(100)), (Side.BUY, "C", D(100))]
-    assert {line.cut for line in plan.buys} == {Cut.MONEY}
+    assert {line.limited_by for line in plan.buys} == {LimitedBy.MONEY}
 
 
 def test_commissions_are_set_aside_for_every_order():
@@ -200,7 +200,7 @@ def test_buys_are_counted_at_their_worst_price():
     # mid + 0.25 × 0.40 = 100.10: 100 shares would cost 10 010
     plan = planned(case({"A": "1"}, account(cash={USD: "10000"}), quote))
     line = lines(plan)["A"]
-    assert (line.quantity, line.limit.limit_price, line.cut) == (D(99), D("100.10"), Cut.MONEY)
+    assert (line.quantity, line.limit.limit_price, line.limited_by) == (D(99), D("100.10"), LimitedBy.MONEY)
     assert (line.dollars, plan.totals.cash_after[USD]) == (D(9900), D("90.10"))
     assert plan.totals.spread_cost == D("9.90")
 
@@ -210,13 +210,13 @@ def test_a_buy_below_the_minimum_is_dropped_and_frees_its_money():
     rules = {"sizing": sizing_rules(min_order_usd=D(500))}
     plan = planned(case(weights, account(cash={USD: "10000"})), **rules)
     assert traded(plan) == [(Side.BUY, "A", D(60)), (Side.BUY, "B", D(36))]
-    assert lines(plan)["C"].cut is Cut.MINIMUM
+    assert lines(plan)["C"].limited_by is LimitedBy.MINIMUM
 
 
 def test_a_buy_of_less_than_half_a_share_says_so():
     rules = {"trigger": trigger_rules(per_holding_band_bps=D(10))}
     plan = planned(case({"A": "0.996", "B": "0.004"}, account(cash={USD: "10000"})), **rules)
-    assert lines(plan)["B"].cut is Cut.ROUNDING
+    assert lines(plan)["B"].limited_by is LimitedBy.ROUNDING
     assert lines(plan)["B"].reason.endswith("not traded: less than half a share")
 
 

@@ -26,12 +26,12 @@ from planning_builders import (
 
 from core.broker.fake import FakeIB
 from core.errors import MarketDataMissing
-from core.execution.outcome import rejection
-from core.model import CAD, USD, Cut, OrderState, Side
+from core.execution.stage_result import rejection
+from core.model import CAD, USD, LimitedBy, OrderState, Side
 from core.money import D
-from core.plan import make_plan, resize_buys
+from core.planning import make_plan, resize_buys
+from core.planning.valuation import value_account
 from core.report import PreTrade, pre_trade_markdown
-from core.valuation import value_account
 
 ALL = {"A": "1"}
 
@@ -66,19 +66,24 @@ def test_a_buy_that_has_become_overweight_buys_nothing_at_all():
     approved = make_plan(case(weights, account(held("B", "50"), cash={USD: "5000"}), contracts=fractional), rules)
     now = account(held("A", "50.01"), held("B", "50"), cash={USD: "0"})
     (line,) = resize_buys(approved, case(weights, now, contracts=fractional), rules)
-    assert (line.quantity, line.side, line.cut) == (D(0), None, Cut.ROUNDING)
+    assert (line.quantity, line.side, line.limited_by) == (D(0), None, LimitedBy.ROUNDING)
 
 
 @pytest.mark.parametrize(
-    ("wanted", "minimum", "cut"),
-    [("40", "500", Cut.MINIMUM), ("40", "40", Cut.ROUNDING), ("40", "40.01", Cut.MINIMUM), ("40", "0", Cut.ROUNDING)],
+    ("wanted", "minimum", "limited_by"),
+    [
+        ("40", "500", LimitedBy.MINIMUM),
+        ("40", "40", LimitedBy.ROUNDING),
+        ("40", "40.01", LimitedBy.MINIMUM),
+        ("40", "0", LimitedBy.ROUNDING),
+    ],
 )
-def test_less_than_half_a_share_is_below_the_minimum_where_the_dollars_are(wanted, minimum, cut):
+def test_less_than_half_a_share_is_below_the_minimum_where_the_dollars_are(wanted, minimum, limited_by):
     own = account(held("B", "100"), cash={USD: wanted})
     weights = {"A": str(D(wanted) / (10_000 + D(wanted))), "B": str(10_000 / (10_000 + D(wanted)))}
     rules = {"trigger": trigger_rules(per_holding_band_bps=D("0.1")), "sizing": sizing_rules(min_order_usd=D(minimum))}
     found = lines(planned(case(weights, own), **rules))["A"]
-    assert (found.quantity, found.cut) == (D(0), cut)
+    assert (found.quantity, found.limited_by) == (D(0), limited_by)
 
 
 # --- totals ---------------------------------------------------------------------------------------

@@ -27,8 +27,8 @@ from core.model import (
     CAD,
     USD,
     USD_CAD,
-    Cut,
     EscalateAction,
+    LimitedBy,
     MarketDataType,
     Mode,
     OrderType,
@@ -57,7 +57,7 @@ def test_the_leverage_guard_cuts_buys():
     sizing = sizing_rules(allow_margin=True, max_leverage=D("1.2"))
     plan = planned(case(LEVERED, account(cash={USD: "100000"})), sizing=sizing)
     assert plan.totals.gross_after == D("1.2")
-    assert {line.cut for line in plan.buys} == {Cut.LEVERAGE}
+    assert {line.limited_by for line in plan.buys} == {LimitedBy.LEVERAGE}
     assert "the limits of borrowing allow" in plan.buys[0].reason
 
 
@@ -65,7 +65,7 @@ def test_the_maintenance_buffer_cuts_buys():
     sizing = sizing_rules(allow_margin=True, maintenance_margin_pct=D(75))
     plan = planned(case(LEVERED, account(cash={USD: "100000"})), sizing=sizing)
     assert plan.totals.buys == D(120000)
-    assert {line.cut for line in plan.buys} == {Cut.LEVERAGE}
+    assert {line.limited_by for line in plan.buys} == {LimitedBy.LEVERAGE}
 
 
 def test_the_maintenance_buffer_allows_exactly_what_its_formula_says():
@@ -88,14 +88,14 @@ def test_an_unlevered_target_never_borrows_though_margin_is_allowed():
     quote = at("A", "100", "0.20")
     plan = planned(case({"A": "1"}, account(cash={USD: "10000"}), quote), sizing=sizing_rules(allow_margin=True))
     assert plan.totals.cash_after[USD] >= 0
-    assert lines(plan)["A"].cut is Cut.MONEY
+    assert lines(plan)["A"].limited_by is LimitedBy.MONEY
 
 
 def test_an_account_over_its_leverage_sells_and_does_not_buy():
     own = account(held("A", "200"), cash={USD: "-8000"})
     plan = planned(case({"A": "0.5", "B": "0.5"}, own), sizing=sizing_rules(allow_margin=True))
     assert traded(plan) == [(Side.SELL, "A", D(140))]
-    assert lines(plan)["B"].cut is Cut.LEVERAGE
+    assert lines(plan)["B"].limited_by is LimitedBy.LEVERAGE
 
 
 def test_a_broken_margin_says_what_is_missing():
@@ -133,7 +133,7 @@ def test_without_conversion_there_is_no_leg_and_cad_buys_nothing():
     plan = planned(case(BALANCED, account(cash={CAD: "125000"})))
     assert plan.fx is None
     assert traded(plan) == []
-    assert {line.cut for line in plan.lines} == {Cut.MONEY}
+    assert {line.limited_by for line in plan.lines} == {LimitedBy.MONEY}
 
 
 def test_a_conversion_alone_is_a_trade():

@@ -23,7 +23,7 @@ from planning_builders import (
 from core.errors import DataRefused, FundsInsufficient
 from core.model import CAD, CASH, USD, USD_CAD, Side
 from core.money import HUNDRED, ZERO, D, Money
-from core.plan import make_plan
+from core.planning import make_plan
 
 SYMBOLS = "ABCDEF"
 TINY = D("1e-15")
@@ -217,7 +217,7 @@ def test_planning_again_after_filling_at_the_price_is_empty(wanted):
     plan = planned(wanted, ruled)
     left = plan.valuation.cash[USD] + plan.totals.sells - plan.totals.buys
     # a debit rounds sells up as long as it is there, and scarce money leaves something to buy
-    assume(min(plan.valuation.cash[USD], left) >= 0 and all(line.cut is None for line in plan.buys))
+    assume(min(plan.valuation.cash[USD], left) >= 0 and all(line.limited_by is None for line in plan.buys))
     moved = {line.symbol: line.quantity if line.side is Side.BUY else -line.quantity for line in plan.lines}
     known = {position.contract.symbol: position for position in wanted.snapshot.positions}
     own = [

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from planning_builders import account, at, case, etf, funding_rules, held, plan_rules, sizing_rules, valuation_rules
 
 from core.errors import MarketDataMissing
-from core.model import CAD, USD, Cut, Side
+from core.model import CAD, USD, LimitedBy, Side
 from core.money import D, Money
-from core.plan import make_plan, resize_buys
+from core.planning import make_plan, resize_buys
 
 WEIGHTS = {"A": "0.3", "B": "0.3", "C": "0.4"}
 START = account(held("A", "100"), held("B", "100"), held("C", "800"))
@@ -53,18 +53,18 @@ def test_what_the_sells_lost_of_net_liq_takes_nothing_off_the_approved_buys():
 def test_less_cash_than_planned_shrinks_the_buys():
     found = resized(START, after("20000", c="600"))
     assert [line.quantity for line in found.values()] == [D(100), D(100)]
-    assert {line.cut for line in found.values()} == {Cut.MONEY}
+    assert {line.limited_by for line in found.values()} == {LimitedBy.MONEY}
 
 
 def test_more_cash_than_planned_buys_no_more_than_approved():
     found = resized(START, after("90000"))
     assert [line.quantity for line in found.values()] == [D(200), D(200)]
-    assert {line.cut for line in found.values()} == {None}
+    assert {line.limited_by for line in found.values()} == {None}
 
 
 def test_a_lower_price_buys_no_more_shares_than_approved():
     found = resized(START, after("40000"), at("A", "90"))
-    assert (found["A"].quantity, found["A"].cut) == (D(200), Cut.MAXIMUM)
+    assert (found["A"].quantity, found["A"].limited_by) == (D(200), LimitedBy.MAXIMUM)
     assert found["A"].reason.endswith("the approval allows 200 of 233 shares")
 
 
@@ -133,13 +133,13 @@ def test_without_conversion_the_resize_asks_for_no_rate():
 def test_an_account_that_broke_its_limits_meanwhile_buys_nothing():
     sizing = sizing_rules(allow_margin=True)
     found = resized(START, replace(after("40000"), excess_liquidity=Money(D(1), USD)), sizing=sizing)
-    assert [(line.quantity, line.cut) for line in found.values()] == [(D(0), Cut.LEVERAGE)] * 2
+    assert [(line.quantity, line.limited_by) for line in found.values()] == [(D(0), LimitedBy.LEVERAGE)] * 2
 
 
 def test_after_the_sells_an_account_within_its_limits_of_borrowing_still_buys():
     sizing = sizing_rules(allow_margin=True)
     found = resized(START, after("40000"), sizing=sizing)
-    assert [(line.quantity, line.cut) for line in found.values()] == [(D(200), None)] * 2
+    assert [(line.quantity, line.limited_by) for line in found.values()] == [(D(200), None)] * 2
 
 
 def test_after_the_sells_a_target_that_borrows_buys_on_credit_again():

@@ -10,9 +10,18 @@ from builders import NOW, quote, quote_rules
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.market.quotes import (
+    completed,
+    is_stale,
+    lacks_price,
+    nbbo,
+    needs_another_look,
+    price_of,
+    usable_sides,
+    why_no_nbbo,
+)
 from core.model import Price, PriceSource
 from core.money import D
-from core.quotes import completed, is_stale, lacks_price, nbbo, needs_another_look, price_of, usable_sides, why_no_nbbo
 
 LAST, MIDPOINT, BIDASK, SNAPSHOT = (
     PriceSource.LAST,

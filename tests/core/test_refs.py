@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.model import RunId, Stage
-from core.refs import ParsedRef, belongs_to_us, order_ref, parse_ref, run_id_of
+from core.model.refs import ParsedRef, belongs_to_us, order_ref, parse_ref, run_id_of
 
 RUN = RunId("ABCDEFGHIJ23")
 

@@ -6,7 +6,7 @@ from builders import contract, outcome, plan, position, snapshot, still_line, tr
 from report_samples import LINES, sample_outcome
 
 from core.errors import DataRefused, OrderStateUnknown
-from core.model import Cut, SecurityType
+from core.model import LimitedBy, SecurityType
 from core.money import D
 from core.report import plan_json, result, result_json
 
@@ -52,8 +52,8 @@ def test_numbers_in_the_result_are_written_as_they_were_meant():
 def test_every_line_that_something_kept_from_trading_is_skipped_and_none_that_is_on_target():
     skipped = {line["symbol"]: line["reason"] for line in result(sample_outcome())["skipped"]}
     assert skipped == {line.symbol: line.reason for line in LINES if not line.side}
-    assert {line.cut for line in LINES if not line.side} == {Cut.BAND, Cut.MINIMUM}
-    assert result(outcome(plan=plan(still_line(cut=None))))["skipped"] == []
+    assert {line.limited_by for line in LINES if not line.side} == {LimitedBy.BAND, LimitedBy.MINIMUM}
+    assert result(outcome(plan=plan(still_line(limited_by=None))))["skipped"] == []
 
 
 def test_where_nothing_was_sent_the_drift_that_is_left_is_the_plans():

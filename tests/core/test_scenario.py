@@ -16,7 +16,7 @@ from core.model import CAD, USD, USD_CAD, MarketDataType, Mode, ModelName, Portf
 from core.money import D
 from core.scenario import Confirm, read_market, read_scenario
 from core.settings import settings_from
-from core.sim.world import Fault, FaultKind, FillScript, Point, SimQuote, Values
+from core.sim.venue.world import Fault, FaultKind, FillScript, Point, SimQuote, Values
 from core.targets import parse_portfolios
 
 DEMO = Path(__file__).parents[2] / "deployments" / "demo"

@@ -13,11 +13,11 @@ from bench.whole_share_quality import KINDS, MONEY, MOST_RATIO, SYMBOLS, measure
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.model import Cut, Symbol
+from core.model import LimitedBy, Symbol
 from core.money import ONE, ZERO, D
-from core.sizing import BuyWant, SellWant, SizedBuy, SizedSell, size_buys, size_sell
-from core.sizing.items import Basket, Item
-from core.sizing.scaling import largest_fit, scale
+from core.planning.sizing import BuyWant, SellWant, SizedBuy, SizedSell, size_buys, size_sell
+from core.planning.sizing.items import Basket, Item
+from core.planning.sizing.scaling import largest_fit, scale
 
 FRACTION = D("0.0001")
 
@@ -39,9 +39,9 @@ def buy(symbol: str = "VTI", wanted: str = "1000", price: str = "100", worst: st
 
 def bought(
     wants: Sequence[BuyWant], money: str | Decimal, *, minimum: str = "0", commission: str = "0"
-) -> dict[str, tuple[str, Cut | None]]:
+) -> dict[str, tuple[str, LimitedBy | None]]:
     sized = size_buys(wants, D(money), min_order_usd=D(minimum), commission=D(commission))
-    return {line.symbol: (f"{line.quantity.normalize():f}", line.cut) for line in sized}
+    return {line.symbol: (f"{line.quantity.normalize():f}", line.limited_by) for line in sized}
 
 
 @pytest.mark.parametrize(
@@ -61,11 +61,11 @@ def test_a_sell_is_the_nearest_share_or_the_next_one_above(wanted: str, rounds_u
 
 def test_a_sell_never_exceeds_what_is_held() -> None:
     sized = sized_sell(sell("1030", held="10.4"), rounds_up=True)
-    assert (sized.quantity, sized.cut, sized.rest) == (D(10), Cut.HELD, ZERO)
+    assert (sized.quantity, sized.limited_by, sized.remainder) == (D(10), LimitedBy.HELD, ZERO)
 
 
 @pytest.mark.parametrize(
-    ("held", "step", "quantity", "rest"),
+    ("held", "step", "quantity", "remainder"),
     [
         ("10", ONE, "10", "0"),
         ("10.5", ONE, "10", "0.5"),
@@ -74,9 +74,11 @@ def test_a_sell_never_exceeds_what_is_held() -> None:
         ("10.12345", FRACTION, "10.1234", "0.00005"),
     ],
 )
-def test_an_exit_sells_what_is_held_and_says_what_rests(held: str, step: Decimal, quantity: str, rest: str) -> None:
+def test_an_exit_sells_what_is_held_and_says_what_rests(
+    held: str, step: Decimal, quantity: str, remainder: str
+) -> None:
     sized = sized_sell(sell("1", held=held, is_exit=True, step=step), minimum="5000")
-    assert (sized.quantity, sized.rest, sized.cut) == (D(quantity), D(rest), None)
+    assert (sized.quantity, sized.remainder, sized.limited_by) == (D(quantity), D(remainder), None)
 
 
 def test_a_sell_in_fractions_is_rounded_to_four_decimals() -> None:
@@ -87,18 +89,18 @@ def test_a_sell_in_fractions_is_rounded_to_four_decimals() -> None:
 @pytest.mark.parametrize("is_exit", [False, True])
 def test_the_largest_order_cuts_a_sell_also_an_exit(is_exit: bool) -> None:
     sized = sized_sell(sell("3000", price="101", held="29", is_exit=is_exit, most_usd=D(1010)))
-    assert (sized.quantity, sized.cut) == (D(10), Cut.MAXIMUM)
+    assert (sized.quantity, sized.limited_by) == (D(10), LimitedBy.MAXIMUM)
 
 
 def test_a_sell_below_the_minimum_is_dropped_and_one_of_exactly_the_minimum_is_not() -> None:
     assert sized_sell(sell("500"), minimum="500").quantity == D(5)
     dropped = sized_sell(sell("499", price="99.8"), minimum="500")
-    assert (dropped.quantity, dropped.cut) == (ZERO, Cut.MINIMUM)
+    assert (dropped.quantity, dropped.limited_by) == (ZERO, LimitedBy.MINIMUM)
 
 
 def test_an_exit_cut_to_less_than_all_is_not_exempt_from_the_minimum() -> None:
     sized = sized_sell(sell("1", price="300", held="3", is_exit=True, most_usd=D(550)), minimum="500")
-    assert (sized.quantity, sized.cut) == (ZERO, Cut.MINIMUM)
+    assert (sized.quantity, sized.limited_by) == (ZERO, LimitedBy.MINIMUM)
 
 
 @given(
@@ -137,7 +139,11 @@ def test_a_target_of_exactly_k_shares_buys_k() -> None:
 
 def test_too_little_money_scales_every_line_by_the_same_factor() -> None:
     wants = [buy("AAA", "6000", "10"), buy("BBB", "3000", "10"), buy("CCC", "1000", "10")]
-    assert bought(wants, "5000") == {"AAA": ("300", Cut.MONEY), "BBB": ("150", Cut.MONEY), "CCC": ("50", Cut.MONEY)}
+    assert bought(wants, "5000") == {
+        "AAA": ("300", LimitedBy.MONEY),
+        "BBB": ("150", LimitedBy.MONEY),
+        "CCC": ("50", LimitedBy.MONEY),
+    }
 
 
 def test_scarce_money_stays_with_every_line_though_some_have_narrower_spreads() -> None:
@@ -157,23 +163,23 @@ def test_money_is_counted_at_worst_prices_and_with_commissions() -> None:
 def test_what_is_left_buys_the_shares_that_together_leave_the_least_drift() -> None:
     # by worth per dollar a greedy takes one share at 60, and 40 stay; two at 50 leave nothing
     wants = [buy("AAA", "60", "60", "59.90"), buy("BBB", "50", "50"), buy("CCC", "50", "50")]
-    assert bought(wants, "100") == {"AAA": ("0", Cut.MONEY), "BBB": ("1", None), "CCC": ("1", None)}
+    assert bought(wants, "100") == {"AAA": ("0", LimitedBy.MONEY), "BBB": ("1", None), "CCC": ("1", None)}
 
 
 def test_a_line_gives_up_a_share_of_its_base_when_others_need_the_money_more() -> None:
     # whole shares below: 1 + 0 at 100, and 80 are left; without the first share 180 pay for both of 90
     wants = [buy("AAA", "101", "100"), buy("BBB", "89", "90"), buy("CCC", "89", "90")]
-    assert bought(wants, "180") == {"AAA": ("0", Cut.MONEY), "BBB": ("1", None), "CCC": ("1", None)}
+    assert bought(wants, "180") == {"AAA": ("0", LimitedBy.MONEY), "BBB": ("1", None), "CCC": ("1", None)}
 
 
 def test_equal_lines_are_served_in_order_of_symbol() -> None:
     wants = [buy(name, "100") for name in ("CCC", "AAA", "BBB")]
-    assert bought(wants, "200") == {"AAA": ("1", None), "BBB": ("1", None), "CCC": ("0", Cut.MONEY)}
+    assert bought(wants, "200") == {"AAA": ("1", None), "BBB": ("1", None), "CCC": ("0", LimitedBy.MONEY)}
 
 
 @pytest.mark.parametrize("money", ["0", "-1000", "99.99"])
 def test_without_money_for_a_share_nothing_is_bought(money: str) -> None:
-    assert bought([buy()], money) == {"VTI": ("0", Cut.MONEY)}
+    assert bought([buy()], money) == {"VTI": ("0", LimitedBy.MONEY)}
 
 
 def test_nothing_wanted_is_nothing_bought() -> None:
@@ -181,30 +187,30 @@ def test_nothing_wanted_is_nothing_bought() -> None:
 
 
 @pytest.mark.parametrize(
-    ("most", "shares", "cut"),
+    ("most", "shares", "limited_by"),
     [
-        ("4", "4", Cut.MAXIMUM),
-        ("4.9", "4", Cut.MAXIMUM),
+        ("4", "4", LimitedBy.MAXIMUM),
+        ("4.9", "4", LimitedBy.MAXIMUM),
         ("10", "10", None),
         ("11", "10", None),
-        ("0", "0", Cut.MAXIMUM),
+        ("0", "0", LimitedBy.MAXIMUM),
     ],
 )
-def test_the_upper_bound_cuts_a_buy(most: str, shares: str, cut: Cut | None) -> None:
-    assert bought([buy(most=D(most))], "100000") == {"VTI": (shares, cut)}
+def test_the_upper_bound_cuts_a_buy(most: str, shares: str, limited_by: LimitedBy | None) -> None:
+    assert bought([buy(most=D(most))], "100000") == {"VTI": (shares, limited_by)}
 
 
 def test_a_line_cut_by_its_maximum_is_scaled_from_there() -> None:
     wants = [buy("AAA", "9000", "10", most=D(100)), buy("BBB", "1000", "10")]
-    assert bought(wants, "1000") == {"AAA": ("50", Cut.MONEY), "BBB": ("50", Cut.MONEY)}
+    assert bought(wants, "1000") == {"AAA": ("50", LimitedBy.MONEY), "BBB": ("50", LimitedBy.MONEY)}
 
 
 def test_a_line_below_the_minimum_is_dropped_before_scaling() -> None:
     wants = [buy("AAA", "600", "10"), buy("BBB", "600", "10"), buy("CCC", "300", "10")]
     assert bought(wants, "1000", minimum="400") == {
-        "AAA": ("50", Cut.MONEY),
-        "BBB": ("50", Cut.MONEY),
-        "CCC": ("0", Cut.MINIMUM),
+        "AAA": ("50", LimitedBy.MONEY),
+        "BBB": ("50", LimitedBy.MONEY),
+        "CCC": ("0", LimitedBy.MINIMUM),
     }
 
 
@@ -212,12 +218,14 @@ def test_a_line_below_the_minimum_is_dropped_before_scaling() -> None:
     ("wanted", "minimum", "expected"),
     [
         ("480", "500", ("2", None)),  # the nearest is 2 × 260 = 520
-        ("380", "500", ("0", Cut.MINIMUM)),
-        ("100", "500", ("0", Cut.MINIMUM)),
+        ("380", "500", ("0", LimitedBy.MINIMUM)),
+        ("100", "500", ("0", LimitedBy.MINIMUM)),
         ("100", "50", ("0", None)),  # less than half a share is rounding, not the minimum
     ],
 )
-def test_the_minimum_is_taken_of_the_nearest_share(wanted: str, minimum: str, expected: tuple[str, Cut | None]) -> None:
+def test_the_minimum_is_taken_of_the_nearest_share(
+    wanted: str, minimum: str, expected: tuple[str, LimitedBy | None]
+) -> None:
     assert bought([buy(wanted=wanted, price="260")], "10000", minimum=minimum) == {"VTI": expected}
 
 
@@ -225,9 +233,9 @@ def test_the_smallest_line_goes_after_scaling_and_the_others_get_its_money() -> 
     # at two thirds: 600, 600 and 400; without the third: 800 and 800
     wants = [buy("AAA", "900", "10"), buy("BBB", "900", "10"), buy("CCC", "600", "10")]
     assert bought(wants, "1600", minimum="500") == {
-        "AAA": ("80", Cut.MONEY),
-        "BBB": ("80", Cut.MONEY),
-        "CCC": ("0", Cut.MINIMUM),
+        "AAA": ("80", LimitedBy.MONEY),
+        "BBB": ("80", LimitedBy.MONEY),
+        "CCC": ("0", LimitedBy.MINIMUM),
     }
 
 
@@ -235,10 +243,10 @@ def test_no_more_lines_go_than_must() -> None:
     # 4 × 300 for a minimum of 400 each: dropping one is enough
     wants = [buy(name, "500", "1") for name in ("AAA", "BBB", "CCC", "DDD")]
     assert bought(wants, "1200", minimum="400") == {
-        "AAA": ("0", Cut.MINIMUM),
-        "BBB": ("400", Cut.MONEY),
-        "CCC": ("400", Cut.MONEY),
-        "DDD": ("400", Cut.MONEY),
+        "AAA": ("0", LimitedBy.MINIMUM),
+        "BBB": ("400", LimitedBy.MONEY),
+        "CCC": ("400", LimitedBy.MONEY),
+        "DDD": ("400", LimitedBy.MONEY),
     }
 
 
@@ -248,7 +256,7 @@ def test_lines_one_share_short_of_the_minimum_are_lifted_from_the_largest_down()
     assert bought(wants, "1300", minimum="500") == {
         "AAA": ("2", None),
         "BBB": ("2", None),
-        "CCC": ("0", Cut.MINIMUM),
+        "CCC": ("0", LimitedBy.MINIMUM),
     }
 
 
@@ -258,7 +266,7 @@ def test_a_line_whose_nearest_share_is_worth_the_minimum_is_kept_while_money_pay
     assert bought(wants, "11050", minimum="500") == {
         "AAA": ("2", None),
         "BBB": ("1000", None),
-        "CCC": ("5", Cut.MONEY),
+        "CCC": ("5", LimitedBy.MONEY),
     }
 
 
@@ -266,21 +274,21 @@ def test_what_a_dropped_line_frees_goes_to_the_others_alike() -> None:
     # 2 × 490 do not fit and 490 is below the minimum; half of all the money is then 19 787.50 each
     wants = [buy("AAA", "20000", "1"), buy("BBB", "20000", "1"), buy("CCC", "1010", "490")]
     assert bought(wants, "39575", minimum="500") == {
-        "AAA": ("19788", Cut.MONEY),
-        "BBB": ("19787", Cut.MONEY),
-        "CCC": ("0", Cut.MINIMUM),
+        "AAA": ("19788", LimitedBy.MONEY),
+        "BBB": ("19787", LimitedBy.MONEY),
+        "CCC": ("0", LimitedBy.MINIMUM),
     }
 
 
 def test_a_share_that_is_worth_the_minimum_is_not_dropped_but_waits_for_money() -> None:
     wants = [buy("AAA", "800", "800"), buy("BBB", "900", "10")]
-    assert bought(wants, "1000", minimum="500")["AAA"] == ("0", Cut.MONEY)
+    assert bought(wants, "1000", minimum="500")["AAA"] == ("0", LimitedBy.MONEY)
 
 
 def test_fractions_take_what_whole_shares_leave_over() -> None:
     # below nine tenths there are 2 shares at 300, and 900 for the line in fractions
     wants = [buy("AAA", "1000", "300"), buy("BBB", "1000", "7", step=FRACTION)]
-    assert bought(wants, "1500") == {"AAA": ("2", Cut.MONEY), "BBB": ("128.5714", Cut.MONEY)}
+    assert bought(wants, "1500") == {"AAA": ("2", LimitedBy.MONEY), "BBB": ("128.5714", LimitedBy.MONEY)}
 
 
 @st.composite
@@ -327,8 +335,8 @@ def test_every_buy_is_affordable_at_its_worst_price_and_within_its_bounds(
         assert ZERO <= line.quantity <= nearest(want)
         assert line.quantity % want.step == 0
         assert not ZERO < line.quantity * want.price < minimum
-        assert line.cut is not None or line.quantity == nearest(want)
-        assert line.cut is not Cut.MONEY or line.quantity < nearest(want)
+        assert line.limited_by is not None or line.quantity == nearest(want)
+        assert line.limited_by is not LimitedBy.MONEY or line.quantity < nearest(want)
 
 
 @given(wants=wanted_lines(), money=MONIES, minimum=MINIMUMS, order=st.randoms(use_true_random=False))
@@ -440,7 +448,7 @@ def test_very_many_small_lines_are_dropped_in_batches_of_which_none_is_needless(
 
 
 def test_a_batch_is_no_larger_than_lets_the_others_have_exactly_their_goal() -> None:
-    line = Item(price=1, worst=1, goal=500, cap=500, floor=500, least=500, cut=None)
+    line = Item(price=1, worst=1, goal=500, cap=500, floor=500, least=500, limited_by=None)
     basket = Basket([line] * 1000, money=300_000, minimum=500, commission=0)
     assert len(scale(basket).dropped) == 400
 
@@ -464,26 +472,26 @@ def test_dropping_in_batches_leaves_no_line_below_the_minimum_and_no_money_for_a
 def test_money_that_would_lie_idle_below_the_minimum_goes_to_the_line_that_can_use_it() -> None:
     # at one factor 10 × 34.50 and 0 × 435.50: the second is worth least and goes, and 18 × 34.50 can be paid
     wants = [buy("AAA", "2053.75", "34.5"), buy("BBB", "2583.75", "435.5")]
-    assert bought(wants, "625", minimum="500") == {"AAA": ("18", Cut.MONEY), "BBB": ("0", Cut.MINIMUM)}
+    assert bought(wants, "625", minimum="500") == {"AAA": ("18", LimitedBy.MONEY), "BBB": ("0", LimitedBy.MINIMUM)}
 
 
 def test_a_line_that_was_dropped_comes_back_where_the_others_leave_money_for_it() -> None:
     # scaled to four fifths the second is below the minimum, but the first wants no more than one share
     wants = [buy("AAA", "900", "600"), buy("BBB", "600", "10")]
     assert bought(wants, "1200", minimum="500") == {"AAA": ("1", None), "BBB": ("60", None)}
-    assert bought(wants, "1100", minimum="500") == {"AAA": ("1", None), "BBB": ("50", Cut.MONEY)}
-    assert bought(wants, "1099.99", minimum="500") == {"AAA": ("1", None), "BBB": ("0", Cut.MINIMUM)}
+    assert bought(wants, "1100", minimum="500") == {"AAA": ("1", None), "BBB": ("50", LimitedBy.MONEY)}
+    assert bought(wants, "1099.99", minimum="500") == {"AAA": ("1", None), "BBB": ("0", LimitedBy.MINIMUM)}
 
 
 def test_of_what_was_dropped_the_better_one_is_bought_instead() -> None:
     # scaled, AAA is worth 345 and goes; one share of BBB would leave 89.50 of the money, 18 of AAA leave 4
     wants = [buy("AAA", "2053.75", "34.5"), buy("BBB", "2583.75", "535.5")]
-    assert bought(wants, "625", minimum="500")["AAA"] == ("18", Cut.MONEY)
+    assert bought(wants, "625", minimum="500")["AAA"] == ("18", LimitedBy.MONEY)
 
 
 def test_one_wide_line_gives_way_to_those_that_lose_less_by_their_worst_price() -> None:
     wants = [buy("AAA", "891000", "50"), buy("WID", "99000", "25", "26.5")]
-    assert bought(wants, "990000") == {"AAA": ("17820", None), "WID": ("3735", Cut.MONEY)}
+    assert bought(wants, "990000") == {"AAA": ("17820", None), "WID": ("3735", LimitedBy.MONEY)}
 
 
 @pytest.mark.parametrize("symbols", SYMBOLS)

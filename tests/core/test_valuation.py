@@ -13,7 +13,7 @@ from planning_builders import account, at, case, etf, held, plan_rules, share, v
 from core.errors import DataRefused, MarketDataMissing
 from core.model import CAD, USD, Currency, PriceSource, SecurityType, Untargeted
 from core.money import D, Money
-from core.valuation import in_usd, value_account
+from core.planning.valuation import in_usd, value_account
 
 EUR = Currency("EUR")
 

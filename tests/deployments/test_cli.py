@@ -218,10 +218,10 @@ def test_a_mistake_in_the_program_is_one_line_and_70(rebalance, monkeypatch):
     def stumble(*args, **kwargs):
         raise KeyError(ACCOUNT)
 
-    monkeypatch.setattr("deployments.quicklook.show_blend", stumble)
+    monkeypatch.setattr("deployments.commands.plan.show_blend", stumble)
     ended = rebalance("check", *FILES)
     assert ended.code == 70
-    assert one_line(ended).startswith("exit 70: unforeseen: KeyError: '******567' (test_cli.py:")
+    assert one_line(ended).startswith("exit 70: unexpected: KeyError: '******567' (test_cli.py:")
 
 
 @pytest.mark.usefixtures("prefect_server")

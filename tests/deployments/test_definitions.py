@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 from prefect.server.schemas.schedules import CronSchedule
 
-from deployments.definitions import DEFINITIONS
+from deployments.serving.definitions import DEFINITIONS
 
 SCHEDULES = {each.name: each.schedule for each in DEFINITIONS if each.schedule}
 

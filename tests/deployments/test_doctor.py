@@ -15,7 +15,7 @@ from core.scenario import read_market
 from core.sim.gateway.faults import Answer, Instead, Precede
 from core.sim.gateway.log import Way
 from deployments import cli
-from tasks.brokers import DEMO_MARKET
+from tasks.app.brokers import DEMO_MARKET
 
 ACCOUNT = "DU1234567"
 READ_ONLY = "Error validating request.-'cS' : cause - The API interface is currently in Read-Only mode."

@@ -18,8 +18,8 @@ from prefect.input.run_input import keyset_from_paused_state
 from prefect.states import Cancelling, Completed, Failed
 
 from core.errors import AccountBusy
-from core.refs import run_id_of
-from deployments.answers import Decision, answer
+from core.model.refs import run_id_of
+from deployments.commands.approve import Decision, answer
 from flows.liveness import sweep
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("prefect_server")]

@@ -16,7 +16,7 @@ from core.errors import DataRefused, RebalanceError, SafetyRefused, SettingsInva
 from core.scenario import read_market
 from core.sim.gateway.faults import Instead
 from deployments import cli
-from tasks.brokers import DEMO_MARKET
+from tasks.app.brokers import DEMO_MARKET
 
 ACCOUNT = "DU1234567"
 

@@ -18,7 +18,7 @@ from prefect.client.schemas.objects import StateType
 from prefect.exceptions import PrefectHTTPStatusError
 from prefect.states import Cancelling
 
-from core.refs import run_id_of
+from core.model.refs import run_id_of
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 

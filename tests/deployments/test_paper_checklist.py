@@ -18,7 +18,7 @@ from core.model import CAD, USD, USD_CAD
 from core.money import D
 from core.scenario import read_market
 from core.sim.gateway.faults import Answer, Match
-from tasks.brokers import DEMO_MARKET
+from tasks.app.brokers import DEMO_MARKET
 
 CHECKLIST = Path(__file__).parent.parent.parent / "deployments" / "paper-checklist.md"
 TEXT = CHECKLIST.read_text()

@@ -14,7 +14,7 @@ from rich.console import Console
 from core.model import Side, Symbol
 from core.money import D
 from core.report import post_trade_csv, pre_trade_csv, pre_trade_rows
-from deployments.terminal import Progress, console, show_outcome, show_plan
+from deployments.terminal import Progress, console, show_plan, show_result
 
 
 def shown(width, show, *what):
@@ -56,7 +56,7 @@ def test_the_symbols_of_a_plan_stand_in_the_order_of_its_files(width):
 @pytest.mark.parametrize("width", [80, 120, 160])
 def test_the_result_fits_the_screen_with_the_numbers_of_its_files(width):
     outcome = sample_outcome()
-    lines = shown(width, show_outcome, outcome, ())
+    lines = shown(width, show_result, outcome, ())
     names = ("symbol", "side", "filled_shares", "ordered_shares", "avg_price", "notional", "status", "slippage_bps")
     rows = csv.DictReader(io.StringIO(post_trade_csv(outcome)))
     wanted = {row[name] for row in rows for name in (*names, "residual_drift_bps")} - {""}
@@ -65,7 +65,7 @@ def test_the_result_fits_the_screen_with_the_numbers_of_its_files(width):
 
 
 def test_cash_and_drift_after_trading_stand_below_the_result():
-    text = "\n".join(shown(160, show_outcome, sample_outcome(), ()))
+    text = "\n".join(shown(160, show_result, sample_outcome(), ()))
     assert "cash after  1,292.62 CAD, 1,208.00 USD" in text
     assert "sum 2,161.23 bps before, 332.58 bps left" in text
 
@@ -112,7 +112,7 @@ def test_sells_and_buys_have_colours_of_their_own_and_the_word_as_well():
 def test_what_was_never_sent_is_in_the_result_with_the_reason():
     made = plan(trade_line("SPY", side=Side.SELL, quantity=D(3)), trade_line())
     run = outcome(plan=made, not_sent={Symbol("SPY"): "the kill switch is on", Symbol("VTI"): "the kill switch is on"})
-    lines = shown(80, show_outcome, run, ())
+    lines = shown(80, show_result, run, ())
     assert [line.split()[:2] for line in lines if "not sent" in line and not line.startswith("  ")] == [
         ["SPY", "SELL"],
         ["VTI", "BUY"],
@@ -122,7 +122,7 @@ def test_what_was_never_sent_is_in_the_result_with_the_reason():
 
 def test_a_commission_that_nobody_knows_is_not_called_0():
     run = outcome(orders=(order_record("VTI", fill(commission=None)),))
-    assert "commissions of 1 of 1 fills are unknown" in "\n".join(shown(160, show_outcome, run, ()))
+    assert "commissions of 1 of 1 fills are unknown" in "\n".join(shown(160, show_result, run, ()))
 
 
 @pytest.mark.parametrize(("columns", "width"), [("90", 90), ("", 160), ("wide", 160), ("0", 160)])

@@ -10,7 +10,7 @@ from planning_builders import account, at, case, funding_rules, held, plan_rules
 from core import frames
 from core.model import CAD, CASH, USD, FxLeg, Limit, OrderType, Side, Symbol, Targets
 from core.money import D, Money
-from core.plan import make_plan
+from core.planning import make_plan
 from expectations.gate import run_gate
 from expectations.plan import plan_suite
 

@@ -11,7 +11,7 @@ from fault_runs import Hangup, Lacking, Row, all_of, on, say, say_of, when
 
 from core.model import MarketDataType
 from core.sim.gateway.faults import TWIN, Answer, Delay, Drop, Duplicate, HalfOpen, Instead, Omit, Precede
-from core.sim.world import Values
+from core.sim.venue.world import Values
 
 ONCE, ALWAYS = 1, None
 RETRIED = ("try 2 of 4",)

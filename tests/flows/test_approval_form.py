@@ -15,7 +15,7 @@ from worlds import quoted
 from core.errors import ExitCode
 from core.model import USD, Side, Symbol
 from core.money import D
-from core.sim.world import Change, Point
+from core.sim.venue.world import Change, Point
 from flows.liveness import ANSWER_LABEL
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("prefect_server")]
@@ -200,7 +200,7 @@ async def test_holdings_that_changed_before_the_sells_were_approved_are_not_sold
     run = rehearsal.start()
     await run.answer(client, **YES)
     await run.question(client)
-    books = rehearsal.brokers[0].exchange.books
+    books = rehearsal.brokers[0].exchange.ledger
     books.positions[Symbol("VTI")] = replace(books.positions[Symbol("VTI")], quantity=D(50))
     await run.answer(client, **YES)
     state = await run.ended()

@@ -15,7 +15,7 @@ from prefect.states import Cancelled, Paused, Running
 from flows.liveness import APPROVED_LABEL, BEAT_LABEL, PROCESS_LABEL, SILENT_AFTER, gone_state, is_alive, sweep
 from flows.rebalance import rebalance
 from flows.states import ENDING_LABEL
-from tasks.process import Process
+from tasks.app.process import Process
 
 HERE = Process.of()
 ELSEWHERE = replace(HERE, host="another-computer")

@@ -7,7 +7,7 @@ import sys
 
 SCRIPT = """
 from loguru import logger
-from tasks.logs import forwarded_to_prefect
+from tasks.app.logs import forwarded_to_prefect
 for _ in range(2):
     with forwarded_to_prefect("THISRUN", str):
         logger.bind(run_id="THISRUN").info("a line of the run")

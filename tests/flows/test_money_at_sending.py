@@ -11,7 +11,7 @@ from core.errors import ExitCode
 from core.model import CAD, USD, USD_CAD, OrderType, Side, Stage, Symbol
 from core.money import D
 from core.report.rows import slippage_bps
-from core.sim.world import Change, Point
+from core.sim.venue.world import Change, Point
 
 BND = Symbol("BND")
 QUOTES = {

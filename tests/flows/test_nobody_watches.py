@@ -13,9 +13,9 @@ from prefect.logging.handlers import PrefectConsoleHandler
 from core.broker.fake import FakeIB
 from core.model import Ending, OrderState, Symbol
 from core.money import D
-from core.sim.world import FillScript
-from tasks.artifacts import _send
-from tasks.logs import forwarded_to_prefect
+from core.sim.venue.world import FillScript
+from tasks.app.artifacts import _send
+from tasks.app.logs import forwarded_to_prefect
 
 VTI, BND = Symbol("VTI"), Symbol("BND")
 
@@ -102,7 +102,7 @@ async def test_whatever_breaks_out_of_the_trading_is_a_failure_and_its_orders_ar
     rehearsal = rehearsed(tmp_path, changes=slowly, kind=Broken)
     outcome = await rehearsal.run()
     assert (outcome.exit_code, outcome.ending) == (70, Ending.FAILED)
-    assert outcome.reason.startswith("unforeseen: BreaksOff: the ground opened (test_nobody_watches.py:")
+    assert outcome.reason.startswith("unexpected: BreaksOff: the ground opened (test_nobody_watches.py:")
     assert [(record.order.contract.symbol, record.state) for record in outcome.orders] == [(VTI, OrderState.CANCELLED)]
     assert outcome.not_sent.keys() == {BND}
     assert '"exit_code": 70' in rehearsal.report("result.json")

@@ -21,7 +21,7 @@ from core.model import AccountId
 from core.settings import settings_from
 from flows.liveness import PROCESS_LABEL, sweep
 from flows.rebalance import rebalance
-from tasks.notify import MOST_CHARACTERS, Note, notify, request_of, webhook
+from tasks.app.notify import MOST_CHARACTERS, Note, notify, request_of, webhook
 
 NOTE = Note("Rebalance paper …567 waits for approval", "sell 1, buy 1")
 

@@ -19,16 +19,16 @@ from prefect.states import Pending
 
 from core.errors import AccountBusy, StartedLate
 from core.model import AccountId, Mode, RunId
-from core.refs import run_id_of
+from core.model.refs import run_id_of
 from flows.admission import check_in_time
 from flows.identity import ACCOUNT_LABEL, account_key
 from flows.liveness import BEAT_LABEL, PROCESS_LABEL
 from flows.rebalance import rebalance
-from tasks.account_lock import account_lock
+from tasks.app.account_lock import account_lock
 
 HOLD = """
 import sys
-from tasks.account_lock import account_lock
+from tasks.app.account_lock import account_lock
 with account_lock("DU1234567", "shared", "FIRSTRUN"):
     print("held", flush=True)
     sys.stdin.read()

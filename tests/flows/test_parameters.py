@@ -14,7 +14,7 @@ from core.errors import UsageError
 from core.model import BrokerKind, Mode
 from flows.parameters import TITLES
 from flows.rebalance import rebalance
-from tasks.request import Request
+from tasks.app.request import Request
 
 WRONG = {
     "csv": "",

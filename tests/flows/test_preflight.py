@@ -6,10 +6,10 @@ import pytest
 from flow_runs import Rehearsal, SaysYes
 from worlds import account, held, scripted
 
+from core.broker.errors import lost, would_refuse
 from core.broker.fake import FakeIB
-from core.broker.wordings import lost, would_refuse
 from core.errors import ExitCode, NoAnswer
-from core.model import USD, Ending, Failure, Mode, Order, Side
+from core.model import USD, Ending, Mode, Order, RejectReason, Side
 from core.money import D
 
 EACH_STAGE = {"approval": {"each_stage": "true"}}
@@ -55,7 +55,7 @@ async def test_a_sell_whose_money_is_refused_ends_the_run_before_anything_is_sen
     class Strict(FakeIB):
         async def what_if(self, order):
             if order.side is Side.SELL:
-                raise would_refuse(order, 201, "Order rejected - reason: margin", Failure.MARGIN)
+                raise would_refuse(order, 201, "Order rejected - reason: margin", RejectReason.MARGIN)
             return await super().what_if(order)
 
     rehearsal = rehearse(tmp_path, kind=Strict)

@@ -14,7 +14,7 @@ from worlds import scripted
 from core.broker.fake import FakeIB
 from core.errors import ExitCode, RunCancelled
 from core.model import Mode, OrderState
-from core.sim.world import Fault, FaultKind, Point
+from core.sim.venue.world import Fault, FaultKind, Point
 
 NEVER_FILLED = {"fills": scripted(fill_fraction=0)}
 
@@ -154,7 +154,7 @@ async def test_a_mistake_in_the_program_is_one_line_with_70_and_its_traceback_is
     flow_run = await run.flow_run(client)
     on_page = await log_of(client, flow_run, wanted=["exit 70"])
     assert rehearsal.outcomes[-1].exit_code is ExitCode.UNFORESEEN
-    assert state.message.startswith("exit 70: unforeseen: KeyError: '******567' (test_rebalance.py:")
+    assert state.message.startswith("exit 70: unexpected: KeyError: '******567' (test_rebalance.py:")
     assert "\n" not in state.message
     assert "Traceback" not in on_page
     assert "Traceback" in rehearsal.report("run.log")
@@ -173,7 +173,7 @@ async def test_a_mistake_before_there_is_a_run_is_one_line_too(tmp_path):
     rehearsal = Rehearsal(tmp_path, source=Mistaken(tmp_path))
     outcome = await rehearsal.run()
     assert outcome.exit_code is ExitCode.UNFORESEEN
-    assert outcome.reason.startswith("unforeseen: KeyError")
+    assert outcome.reason.startswith("unexpected: KeyError")
 
 
 @pytest.mark.parametrize("kind", [FakeIB, Mistaking], ids=["a run that ends well", "a run that fails"])

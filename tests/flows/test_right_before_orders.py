@@ -16,7 +16,7 @@ from core.broker.fake import FakeIB
 from core.errors import ExitCode
 from core.model import CAD, USD, USD_CAD, Mode, OrderState, Side, Symbol
 from core.money import D
-from tasks.approver import Answer
+from tasks.app.approvers import Answer
 
 HOUR = 3600
 AT_ANY_HOUR = {"rebalance": {"prefer_rth": "false"}}

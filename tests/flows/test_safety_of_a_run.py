@@ -14,11 +14,11 @@ from worlds import order
 
 from core.errors import ExitCode, RunCancelled
 from core.model import AccountId, Mode, RunId
-from deployments.switch import throw
+from deployments.commands.kill_switch import throw
 from flows.cancellation import _terminated
-from tasks.approver import Answer
-from tasks.request import Request
-from tasks.wiring import prepare
+from tasks.app.approvers import Answer
+from tasks.app.request import Request
+from tasks.app.wiring import prepare
 
 EACH_STAGE = {"approval": {"each_stage": "true"}}
 

@@ -15,7 +15,7 @@ from core.broker.fake import FakeIB
 from core.errors import RunCancelled
 from core.model import Ending, OrderState
 from core.money import D
-from core.sim.world import FillScript
+from core.sim.venue.world import FillScript
 from flows.rebalance import rebalance
 
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]

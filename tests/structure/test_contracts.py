@@ -15,13 +15,17 @@ PACKAGES = ("core", "deployments", "expectations", "flows", "tasks")
 LINT = Path(sys.executable).with_name("lint-imports")
 
 BREAKS = [
-    ("From the command down to the core", "core/plan/changes.py", "import tasks.run"),
+    ("From the command down to the core", "core/planning/invalidation.py", "import tasks.app.run"),
     ("Inside the core, and nothing is left out", "core/money.py", "import core.model"),
-    ("The core knows neither Prefect nor Great Expectations", "core/hours.py", "import prefect"),
-    ("No module speaks to ib_async or to a database but the one that is for it", "core/reading.py", "import ib_async"),
-    ("The arithmetic is pure", "core/drift.py", "import time"),
-    ("Broker and venue know the model, not the plan", "core/sim/pacing.py", "import core.drift"),
-    ("Only wiring and the scenario command choose a broker", "core/reading.py", "import core.broker.fake"),
+    ("The core knows neither Prefect nor Great Expectations", "core/market/hours.py", "import prefect"),
+    (
+        "No module speaks to ib_async or to a database but the one that is for it",
+        "core/execution/reader.py",
+        "import ib_async",
+    ),
+    ("The arithmetic is pure", "core/planning/drift.py", "import time"),
+    ("Broker and venue know the model, not the plan", "core/sim/pacing.py", "import core.planning.drift"),
+    ("Only wiring and the scenario command choose a broker", "core/execution/reader.py", "import core.broker.fake"),
     ("Flows see no adapter, frame, suite or pandas", "flows/rebalance.py", "import core.frames"),
 ]
 

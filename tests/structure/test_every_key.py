@@ -24,18 +24,18 @@ from worlds import ACCOUNT, VTI, account, earlier, fake, quoted
 from worlds import held as owned
 
 from core.errors import RebalanceError, SettingsInvalid
+from core.execution.reader import Reader
 from core.model import CAD, CASH, USD, USD_CAD, AccountSnapshot, BrokerKind, Mode, Plan, Symbol, Targets
 from core.money import D
-from core.plan import make_plan
-from core.reading import Reader
+from core.planning import make_plan
 from core.report import plan_json
 from core.safety import check_gateway, check_mode
 from core.settings import Settings, settings_from
 from core.settings.model import OPEN_SECTIONS, fields
-from core.sim.world import Change, Fault, FaultKind, Point
+from core.sim.venue.world import Change, Fault, FaultKind, Point
 from core.targets import targets_from_weights
-from tasks.brokers import client_options
-from tasks.sources import Files
+from tasks.app.brokers import client_options
+from tasks.app.sources import FileSource
 
 Texts = Mapping[str, Mapping[str, str]]
 Look = Callable[[Settings, Path], object]
@@ -173,7 +173,7 @@ def reading(settings: Settings, folder: Path) -> object:
     path.write_text(HEADER + "ONE,VTI,100\nTWO,BND,100\n")
     then = NOW.timestamp() - 100 * 86_400
     os.utime(path, (then, then))
-    files = Files(path, path, {}, {})
+    files = FileSource(path, path, {}, {})
     return or_refused(lambda: files.targets(settings, files.rows(settings, NOW)))
 
 

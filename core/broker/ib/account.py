@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from core.broker.ib.words import HoldingRow, PositionRow, ValueRow
-from core.broker.wordings import lost
+from core.broker.errors import lost
+from core.broker.ib.messages import HoldingRow, PositionRow, ValueRow
 from core.model import AccountId, AccountSnapshot, Contract, Currency, Position, WorkingOrder
 from core.money import ZERO, D, Money
 
@@ -25,7 +25,7 @@ TOTALS = (NET_LIQ, EXCESS, BUYING_POWER, MAINTENANCE)
 
 
 @dataclass(frozen=True, slots=True)
-class Ledger:
+class AccountLedger:
     """The figures of one account: totals in its base currency, balances and rates by currency."""
 
     base: Currency
@@ -47,7 +47,7 @@ def is_ready(rows: Iterable[ValueRow]) -> bool:
     return {row.tag: row.text for row in rows}.get(READY, "").lower() != "false"
 
 
-def ledger_of(rows: Iterable[ValueRow]) -> Ledger:
+def ledger_of(rows: Iterable[ValueRow]) -> AccountLedger:
     """The account's figures, the newest of each. Raises ConnectionLost naming what is missing."""
     values = {(row.tag, row.currency): number for row in rows if (number := _number(row.text)) is not None}
     bases = [currency for tag, currency in values if tag == NET_LIQ and currency not in ("", BASE)]
@@ -60,7 +60,7 @@ def ledger_of(rows: Iterable[ValueRow]) -> Ledger:
     missing += [f"{RATE} of {currency}" for currency in sorted(set(cash) - set(rates))]
     if missing:
         raise lost(f"the gateway did not tell {', '.join(missing)}")
-    return Ledger(base, {tag: values[tag, base] for tag in TOTALS}, cash, rates)
+    return AccountLedger(base, {tag: values[tag, base] for tag in TOTALS}, cash, rates)
 
 
 def held(rows: Iterable[HoldingRow]) -> tuple[HoldingRow, ...]:
@@ -82,7 +82,7 @@ def _quantities(rows: Iterable[HoldingRow | PositionRow]) -> dict[tuple[str, int
 
 
 def compose(
-    account_id: AccountId, ledger: Ledger, holdings: Holdings, working: tuple[WorkingOrder, ...], at: datetime
+    account_id: AccountId, ledger: AccountLedger, holdings: Holdings, working: tuple[WorkingOrder, ...], at: datetime
 ) -> AccountSnapshot:
     """The snapshot of these parts."""
     return AccountSnapshot(

@@ -8,11 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
-from core.broker.ib.line import Query
+from core.broker.errors import is_named, is_unknown, lost, not_listed_in_us, not_tradable, unknown
+from core.broker.ib.client import Query
+from core.broker.ib.messages import DetailsRow, Named, rule_key
 from core.broker.ib.requests import RequestRefused
-from core.broker.ib.session import Session
-from core.broker.ib.words import DetailsRow, Named, rule_key
-from core.broker.wordings import is_named, is_unknown, lost, not_listed_in_us, not_tradable, unknown
+from core.broker.ib.session import GatewaySession
 from core.model import CAD, USD, USD_CAD, Contract, Currency, SecurityType, Symbol, TickBand
 from core.money import ONE, ZERO, D
 
@@ -36,7 +36,7 @@ class NoContract(Exception):
     """The broker knows no such contract, or more than one; the text says it of the symbol."""
 
 
-class Catalogue:
+class ContractCache:
     """The contracts met so far, by what they were asked for by."""
 
     def __init__(self) -> None:
@@ -46,7 +46,7 @@ class Catalogue:
         self._asking: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def resolve(
-        self, session: Session, symbols: Sequence[Symbol], overrides: Mapping[Symbol, str]
+        self, session: GatewaySession, symbols: Sequence[Symbol], overrides: Mapping[Symbol, str]
     ) -> dict[Symbol, Contract]:
         """The contract of each symbol. Raises ContractNotFound naming every one that is none of ours to trade."""
         wanted = [(symbol, overrides.get(symbol, "")) for symbol in dict.fromkeys(symbols)]
@@ -64,7 +64,7 @@ class Catalogue:
             raise unknown(faults)
         return {symbol: self._wanted[symbol, override] for symbol, override in wanted}
 
-    async def of_holdings(self, session: Session, holdings: Sequence[Named], what: str) -> dict[int, Contract]:
+    async def of_holdings(self, session: GatewaySession, holdings: Sequence[Named], what: str) -> dict[int, Contract]:
         """The contract of each holding by conId; one of which the broker tells no details is as it was told here."""
         missing = [one for one in holdings if one.con_id not in self._held]
         found = await asyncio.gather(*(self._hold(session, one, what) for one in missing), return_exceptions=True)
@@ -75,7 +75,7 @@ class Catalogue:
                 self._held[holding.con_id] = answer
         return {one.con_id: self._held.get(one.con_id) or _without_details(one) for one in holdings}
 
-    async def _find(self, session: Session, symbol: Symbol, override: str) -> Contract:
+    async def _find(self, session: GatewaySession, symbol: Symbol, override: str) -> Contract:
         query = _query_of(symbol, override)
         rows = await _details(session, query, CONTRACTS)
         if len({row.named.con_id for row in rows}) > 1:
@@ -92,7 +92,7 @@ class Catalogue:
             raise NoContract(not_listed_in_us(symbol, _listing_of(rows[0])))
         return contract
 
-    async def _hold(self, session: Session, holding: Named, what: str) -> Contract | None:
+    async def _hold(self, session: GatewaySession, holding: Named, what: str) -> Contract | None:
         """The contract as details tell it; None for what has none, and where the broker knows none."""
         for exchange in _places_of(holding):
             rows = await _details(session, Query(con_id=holding.con_id, exchange=exchange), what)
@@ -102,7 +102,7 @@ class Catalogue:
                 return _unless_abroad(await self._contract(session, row, best, what), row)
         return None
 
-    async def _contract(self, session: Session, row: DetailsRow, exchange: str, what: str) -> Contract:
+    async def _contract(self, session: GatewaySession, row: DetailsRow, exchange: str, what: str) -> Contract:
         kind = TYPES.get(row.named.security_type, SecurityType.OTHER)
         return Contract(
             symbol=row.named.as_symbol,
@@ -121,7 +121,7 @@ class Catalogue:
             and ZERO < row.size_increment < ONE,
         )
 
-    async def _ticks(self, session: Session, row: DetailsRow, exchange: str, what: str) -> tuple[TickBand, ...]:
+    async def _ticks(self, session: GatewaySession, row: DetailsRow, exchange: str, what: str) -> tuple[TickBand, ...]:
         """The price steps at `exchange`; where the broker does not tell its rule, the smallest step, else a cent."""
         rules = dict(zip(row.exchanges, row.rules, strict=False))
         rule = rules.get(exchange, "")
@@ -131,7 +131,7 @@ class Catalogue:
                 return bands
         return (TickBand(low_edge=ZERO, increment=row.min_tick or CENT),)
 
-    async def _rule(self, session: Session, rule_id: int, what: str) -> tuple[TickBand, ...]:
+    async def _rule(self, session: GatewaySession, rule_id: int, what: str) -> tuple[TickBand, ...]:
         """The steps of a market rule; none where the broker keeps silent or knows none."""
         async with self._asking[rule_id]:
             if rule_id not in self._rules:
@@ -146,7 +146,7 @@ class Catalogue:
         return self._rules[rule_id]
 
 
-async def _details(session: Session, query: Query, what: str) -> list[DetailsRow]:
+async def _details(session: GatewaySession, query: Query, what: str) -> list[DetailsRow]:
     """What the broker knows under this name, nothing for an error 200. Raises ConnectionLost."""
     request = session.next_id()
     try:

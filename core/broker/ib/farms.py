@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from datetime import datetime
 
-from core.broker.codes import FARM_LOST, FARMS_DOWN, FARMS_UP, LINK_BACK
+from core.broker.error_codes import FARM_LOST, FARMS_DOWN, FARMS_UP, LINK_BACK
 from core.model import USD_CAD, Symbol
 
 # `…is OK:usfarm.nj`, `…should be available upon demand.ushmds`

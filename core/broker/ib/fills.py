@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from core.broker.ib.words import CommissionRow, ExecutionRow
+from core.broker.ib.messages import CommissionRow, ExecutionRow
 from core.model import BrokerEvent, CommissionReport, Fill
 
 

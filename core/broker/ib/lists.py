@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from decimal import Decimal
 
+from core.broker.ib.messages import EndedRow, OrderRow, StatusRow
 from core.broker.ib.orders import DAY_OVER, INACTIVE, STATES
-from core.broker.ib.words import EndedRow, OrderRow, StatusRow
 from core.model import CompletedOrder, OrderState, OrderType, WorkingOrder
 from core.money import ZERO
 

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from decimal import Decimal
 
-from core.broker.codes import CANCELLED, NOT_FOUND, NOTHING_TO_CANCEL, failure_of, kept_back, meaning_of
-from core.broker.ib.words import ErrorWord, OrderRow, StatusRow
-from core.broker.wordings import NOT_FOUND_TO_CANCEL
+from core.broker.error_codes import CANCELLED, NOT_FOUND, NOTHING_TO_CANCEL, kept_back, meaning_of, reject_reason_of
+from core.broker.errors import NOT_FOUND_TO_CANCEL
+from core.broker.ib.messages import ErrorMessage, OrderRow, StatusRow
 from core.clock import Clock, Timer
-from core.model import BrokerEvent, Failure, Notice, OrderRef, OrderState, OrderUpdate
+from core.model import BrokerEvent, Notice, OrderRef, OrderState, OrderUpdate, RejectReason
 from core.money import ZERO
 
 # PendingSubmit, ApiPending and ApiUpdate are missing: none of them says that the order was accepted
@@ -50,7 +50,7 @@ class OwnOrder:
     filled: Decimal | None = None
     reason: str = ""
     code: int | None = None
-    failure: Failure | None = None
+    reject_reason: RejectReason | None = None
     is_inactive: bool = False
     cancel_text: str = ""
     cancelled: StatusRow | None = None
@@ -122,7 +122,7 @@ class OwnOrders:
         if order and order.ref == ref:
             order.is_heard_of.set()
 
-    def hear_error(self, word: ErrorWord) -> bool:
+    def hear_error(self, word: ErrorMessage) -> bool:
         """Whether the id is that of an order; what the code means for it is told."""
         order = self._orders.get(word.id)
         if order is None:
@@ -141,7 +141,7 @@ class OwnOrders:
             self._notice(word.text, word.code, order.ref)
         return True
 
-    def refuse_sent(self, word: ErrorWord) -> None:
+    def refuse_sent(self, word: ErrorMessage) -> None:
         """The gateway takes no orders at all: it has refused what was sent and not acknowledged, whichever that is."""
         for order in self._orders.values():
             if not order.is_acknowledged:
@@ -163,8 +163,8 @@ class OwnOrders:
             if order.timer:
                 order.timer.cancel()
 
-    def _refuse(self, order: OwnOrder, word: ErrorWord) -> None:
-        order.reason, order.code, order.failure = word.text, word.code, failure_of(word.code, word.text)
+    def _refuse(self, order: OwnOrder, word: ErrorMessage) -> None:
+        order.reason, order.code, order.reject_reason = word.text, word.code, reject_reason_of(word.code, word.text)
         self._tell(order, OrderState.REJECTED, order.perm_id, order.filled or ZERO)
 
     def _hear_inactive(self, order: OwnOrder, row: StatusRow) -> None:
@@ -178,7 +178,7 @@ class OwnOrders:
     def _tell_inactive(self, order: OwnOrder) -> None:
         """Without a code in time the order is kept back: it is to be cancelled, lest it comes back some day."""
         if order.is_inactive and not order.state.is_final:
-            self._deliver(Notice(MADE_INACTIVE, self._clock.now(), None, order.ref, Failure.REJECTED))
+            self._deliver(Notice(MADE_INACTIVE, self._clock.now(), None, order.ref, RejectReason.REJECTED))
 
     def _hear_cancelled(self, order: OwnOrder, row: StatusRow) -> None:
         if order.cancelled or (order.state in CANCELS and row.filled == order.filled):
@@ -226,7 +226,7 @@ class OwnOrders:
             perm_id=order.perm_id,
             reason=order.reason,
             code=order.code,
-            failure=order.failure,
+            reject_reason=order.reject_reason,
         )
 
     def _tell_end_again(self, order: OwnOrder, code: int, reason: str) -> None:

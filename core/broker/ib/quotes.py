@@ -9,12 +9,12 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import partial
 
-from core.broker.codes import NO_MARKET_DATA
+from core.broker.error_codes import NO_MARKET_DATA
+from core.broker.errors import broke_while_reading, is_unknown, lost, unknown
 from core.broker.ib.farms import Farms
-from core.broker.ib.requests import LineGone, RequestRefused
-from core.broker.ib.session import Session
-from core.broker.ib.words import TIME, DataKind, Halt, MarketWord, Stamp, Tick
-from core.broker.wordings import broke_while_reading, is_unknown, lost, unknown
+from core.broker.ib.messages import TIME, DataKind, Halt, MarketMessage, Stamp, TickValue
+from core.broker.ib.requests import ConnectionGone, RequestRefused
+from core.broker.ib.session import GatewaySession
 from core.clock import Clock
 from core.errors import BrokerError, ConnectionLost, MarketDataMissing, PacingExceeded
 from core.model import Contract, MarketDataType, Quote, Symbol
@@ -45,7 +45,7 @@ DELAYED_TICKS = range(66, 77)
 NUMBERS: Mapping[MarketDataType, int] = {kind: number for number, kind in TYPES.items()}
 
 
-class QuoteWatch:
+class QuoteSubscription:
     """What one line has told of its symbol so far; `done` ends with it, or with the error that came instead."""
 
     def __init__(self, symbol: Symbol, clock: Clock, farms: Farms, *, is_snapshot: bool) -> None:
@@ -66,7 +66,7 @@ class QuoteWatch:
         self._alive_at: datetime | None = None
         self.is_opened = False
 
-    def hear(self, word: MarketWord) -> None:
+    def hear(self, word: MarketMessage) -> None:
         """Take a word of the line in."""
         self.is_opened = True
         match word:
@@ -77,7 +77,7 @@ class QuoteWatch:
                 self._is_halted = word.is_halted
             case Stamp():
                 self._hear_stamp(word.at)
-            case Tick():
+            case TickValue():
                 self._hear_tick(word)
         self._heard_at = self._clock.now()
         # a broken farm still shows its last prices, as if they were of now
@@ -132,7 +132,7 @@ class QuoteWatch:
         if self._clock.now() - at <= FRESH:
             self._alive_at = self._clock.now()
 
-    def _hear_tick(self, tick: Tick) -> None:
+    def _hear_tick(self, tick: TickValue) -> None:
         now = self._clock.now()
         first = self._first.setdefault(tick.kind, (now, tick.price, tick.size))
         # the first image comes at once, and may repeat a size within it
@@ -145,10 +145,10 @@ class QuoteWatch:
             self._values[SIZES[tick.kind]] = None
 
 
-class QuoteDesk:
+class QuoteReader:
     """Asks for quotes over one session; the lines in use never exceed what an account has."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: GatewaySession) -> None:
         self._session = session
         self._lines = asyncio.Semaphore(LINES)
         self._has_silent = False
@@ -167,7 +167,7 @@ class QuoteDesk:
         if failed:
             if self._session.is_up:
                 await self._close_lines()
-            raise _failure(failed, self._session.hearing.why_gone)
+            raise _failure(failed, self._session.dispatcher.why_gone)
         if self._has_silent:
             # a symbol may have nothing to say, a dead line as well: this tells them apart
             await self._session.ask(TIME, self._session.line.ask_time, QUOTES)
@@ -177,12 +177,12 @@ class QuoteDesk:
         session, lines = self._session, self._session.open_lines
         async with self._lines:
             request = session.next_id()
-            watch = QuoteWatch(contract.symbol, session.clock, session.hearing.farms, is_snapshot=is_snapshot)
-            session.hearing.listeners[request] = watch
+            watch = QuoteSubscription(contract.symbol, session.clock, session.dispatcher.farms, is_snapshot=is_snapshot)
+            session.dispatcher.listeners[request] = watch
             try:
                 await session.send(lambda: session.line.ask_quote(request, contract, is_snapshot=is_snapshot))
                 lines.add(request)
-                await self._hear_out(watch, is_snapshot=is_snapshot)
+                await self._drain(watch, is_snapshot=is_snapshot)
                 if is_snapshot:
                     lines.discard(request)
                 else:
@@ -194,7 +194,7 @@ class QuoteDesk:
                     lines.discard(request)
                 raise
             finally:
-                del session.hearing.listeners[request]
+                del session.dispatcher.listeners[request]
         self._has_silent |= not watch.is_opened
         return watch.quote()
 
@@ -207,7 +207,7 @@ class QuoteDesk:
         await self._session.send(partial(self._session.line.stop_quote, request))
         self._session.open_lines.discard(request)
 
-    async def _hear_out(self, watch: QuoteWatch, *, is_snapshot: bool) -> None:
+    async def _drain(self, watch: QuoteSubscription, *, is_snapshot: bool) -> None:
         clock = self._session.clock
         seconds = self._session.options.request_timeout_seconds if is_snapshot else SETTLE_SECONDS
         try:
@@ -221,7 +221,7 @@ class QuoteDesk:
                     await clock.within(DELAYED_SECONDS, asyncio.shield(watch.done))
 
 
-def _price(tick: Tick) -> Decimal | None:
+def _price(tick: TickValue) -> Decimal | None:
     """The price of a tick; a side without a size is no side, a last trade needs none."""
     if tick.price is None or tick.price <= 0:
         return None
@@ -231,7 +231,7 @@ def _price(tick: Tick) -> Decimal | None:
 def _failure(failed: Mapping[Symbol, BaseException], why_gone: str) -> BaseException:
     """What to raise of all that failed: a lost line first, then pacing, then unknown contracts, then missing data."""
     errors = list(failed.values())
-    if any(isinstance(error, LineGone) for error in errors):
+    if any(isinstance(error, ConnectionGone) for error in errors):
         return lost(broke_while_reading(QUOTES, why_gone))
     for error in sorted(errors, key=lambda error: not isinstance(error, ConnectionLost)):
         if not isinstance(error, RequestRefused):

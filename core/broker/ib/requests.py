@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from core.broker.ib.words import LISTS, Key, Word
+from core.broker.ib.messages import LISTS, Key, Message
 from core.errors import PacingExceeded
 
 # no contract, not readable, not valid
@@ -20,7 +20,7 @@ class RequestRefused(Exception):
         super().__init__(f"{text} ({code})")
 
 
-class LineGone(Exception):
+class ConnectionGone(Exception):
     """The connection ended before the answer was complete."""
 
 
@@ -28,12 +28,12 @@ class Requests:
     """The answers under way, each a list of words until its end comes."""
 
     def __init__(self) -> None:
-        self._answers: dict[Key, asyncio.Future[list[Word]]] = {}
-        self._rows: dict[Key, list[Word]] = {}
+        self._answers: dict[Key, asyncio.Future[list[Message]]] = {}
+        self._rows: dict[Key, list[Message]] = {}
         self._given_up: set[Key] = set()
         self._unfinished: set[Key] = set()
 
-    def begin(self, key: Key) -> asyncio.Future[list[Word]]:
+    def begin(self, key: Key) -> asyncio.Future[list[Message]]:
         """The answer to come."""
         self._rows[key] = []
         self._answers[key] = asyncio.get_running_loop().create_future()
@@ -60,7 +60,7 @@ class Requests:
         """Whether what comes may still be the rest of an answer that was given up."""
         return key in self._unfinished
 
-    def add(self, key: Key, row: Word) -> None:
+    def add(self, key: Key, row: Message) -> None:
         """A part of the answer, if it was asked for."""
         if key in self._rows:
             self._rows[key].append(row)
@@ -92,7 +92,7 @@ class Requests:
             self.fail(key, error)
 
 
-def _is_over(answer: asyncio.Future[list[Word]]) -> bool:
+def _is_over(answer: asyncio.Future[list[Message]]) -> bool:
     """Whether nothing of it will come any more: it is complete, or its request was refused as such."""
     if not answer.done() or answer.cancelled():
         return False

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
 
-from core.broker.ib.hearing import Hearing
-from core.broker.ib.line import Line
-from core.broker.ib.requests import LineGone
-from core.broker.ib.words import LISTS, Key
-from core.broker.pacing import Pace
-from core.broker.wordings import broke_while_reading, closed_at, lost, not_ready, refused_at, unreachable
+from core.broker.errors import broke_while_reading, closed_at, lost, not_ready, refused_at, unreachable
+from core.broker.ib.client import GatewayClient
+from core.broker.ib.dispatcher import Dispatcher
+from core.broker.ib.messages import LISTS, Key
+from core.broker.ib.requests import ConnectionGone
+from core.broker.rate_limit import Pace
 from core.clock import Clock
 from core.errors import BrokerError
 from core.model import AccountId
@@ -43,15 +43,15 @@ class LiveOptions:
     messages_per_second: int = 45
 
 
-class Session:
+class GatewaySession:
     """A connection to the gateway; when it is gone it stays gone, and another is made."""
 
     def __init__(self, options: LiveOptions, clock: Clock, pace: Pace) -> None:
         self.options = options
         self.clock = clock
-        self.hearing = Hearing(clock, options.client_id, options.account_id, is_trading=not options.is_read_only)
-        self.line = Line(self.hearing.hear, self.hearing.end, clock.now)
-        self.hearing.on_end = self.line.hang_up
+        self.dispatcher = Dispatcher(clock, options.client_id, options.account_id, is_trading=not options.is_read_only)
+        self.line = GatewayClient(self.dispatcher.hear, self.dispatcher.end, clock.now)
+        self.dispatcher.on_end = self.line.hang_up
         self.open_lines: set[int] = set()
         self._pace = pace
         self._asked_at = clock.now()
@@ -59,7 +59,7 @@ class Session:
     @property
     def is_up(self) -> bool:
         """Whether the gateway is there, and IBKR behind it."""
-        return self.hearing.is_up
+        return self.dispatcher.is_up
 
     async def open(self) -> None:
         """Connect and greet. Raises ConnectionLost, PacingExceeded."""
@@ -72,14 +72,14 @@ class Session:
         except TimeoutError:
             raise self._mute() from None
         except OSError as error:
-            raise self.hearing.refusal or self._not_connected(error) from None
+            raise self.dispatcher.refusal or self._not_connected(error) from None
         finally:
             await _put_away(dialling)
         self._pace.spend(self.line.messages_sent)
 
     def close(self, why: str = "") -> None:
         """Hang up; nothing more is heard or told."""
-        self.hearing.end(why)
+        self.dispatcher.end(why)
 
     def next_id(self) -> int:
         """An id for a request. Raises ConnectionLost."""
@@ -98,44 +98,44 @@ class Session:
         After a time-out in which not a word came the line is closed: only a new one may help. So it is when a list did
         not end: its rest could be taken for the next one, and an order that works be missing there.
         """
-        words, seconds = self.hearing.words, self.options.request_timeout_seconds
+        words, seconds = self.dispatcher.words, self.options.request_timeout_seconds
         answer = await self.ask_for(seconds, key, message, what)
         if answer is not None:
             return answer
-        if self.hearing.words == words or key in LISTS:
+        if self.dispatcher.words == words or key in LISTS:
             self.close(SILENT)
         raise lost(f"the gateway did not answer within {seconds:g} s while reading the {what}")
 
     async def ask_for(self, seconds: float, key: Key, message: Callable[[], None], what: str) -> list[Any] | None:
         """As `ask`, with None for no answer within so many seconds."""
         await self._pace.turn()
-        if self.hearing.is_gone:
-            raise lost(broke_while_reading(what, self.hearing.why_gone))
+        if self.dispatcher.is_gone:
+            raise lost(broke_while_reading(what, self.dispatcher.why_gone))
         self.require_up()
-        if self.hearing.requests.is_unfinished(key):
+        if self.dispatcher.requests.is_unfinished(key):
             self.close(UNFINISHED)
             raise lost(UNFINISHED)
-        answer = self.hearing.requests.begin(key)
+        answer = self.dispatcher.requests.begin(key)
         try:
             message()
             return await self.clock.within(seconds, answer)
         except TimeoutError:
             return None
-        except LineGone:
-            raise lost(broke_while_reading(what, self.hearing.why_gone)) from None
+        except ConnectionGone:
+            raise lost(broke_while_reading(what, self.dispatcher.why_gone)) from None
         finally:
-            self.hearing.requests.forget(key)
+            self.dispatcher.requests.forget(key)
 
     def require_up(self) -> None:
         """Raises ConnectionLost unless the connection is whole."""
         if not self.is_up:
-            raise lost(self.hearing.why_down)
+            raise lost(self.dispatcher.why_down)
 
     async def await_news(self, seconds: float) -> None:
         """Return when something has happened since the last time, or so many seconds have passed."""
         with suppress(TimeoutError):
-            await self.clock.within(seconds, self.hearing.news.wait())
-        self.hearing.news.clear()
+            await self.clock.within(seconds, self.dispatcher.news.wait())
+        self.dispatcher.news.clear()
 
     async def look_for_life(self) -> float:
         """Ask a gateway that has been silent whether it is there, hang up on one that does not answer.
@@ -143,13 +143,13 @@ class Session:
         What comes back is how many seconds it may still be silent before the next look. It answers without IBKR as
         well: that it does says nothing of IBKR.
         """
-        now, heard_at = self.clock.now(), self.hearing.heard_at
+        now, heard_at = self.clock.now(), self.dispatcher.heard_at
         until = heard_at + SILENCE
         if now >= until:
             if self._asked_at <= heard_at:
                 self._asked_at = now
                 await self._pace.turn()
-                if self.hearing.is_gone:
+                if self.dispatcher.is_gone:
                     return 0.0
                 self.line.ask_time()
             until = self._asked_at + timedelta(seconds=self.options.request_timeout_seconds)
@@ -159,12 +159,12 @@ class Session:
 
     async def _first_of(self, dialling: asyncio.Future[None]) -> None:
         """Return when connected; ib_async itself would wait for ever although the gateway has hung up."""
-        hearing = self.hearing
-        await asyncio.wait((dialling, hearing.ended), return_when=asyncio.FIRST_COMPLETED)
-        if hearing.refusal:
-            raise hearing.refusal
+        dispatcher = self.dispatcher
+        await asyncio.wait((dialling, dispatcher.ended), return_when=asyncio.FIRST_COMPLETED)
+        if dispatcher.refusal:
+            raise dispatcher.refusal
         if not dialling.done():
-            raise lost(hearing.why_gone) if hearing.why_gone else closed_at(self.options.host, self.options.port)
+            raise lost(dispatcher.why_gone) if dispatcher.why_gone else closed_at(self.options.host, self.options.port)
         dialling.result()
 
     def _not_connected(self, error: OSError) -> BrokerError:
@@ -178,7 +178,7 @@ class Session:
         where, seconds = f"{self.options.host}:{self.options.port}", self.options.connect_timeout_seconds
         if self.line.link() is None:
             return lost(f"nobody answers at {where} within {seconds:g} s")
-        if not self.hearing.accounts:
+        if not self.dispatcher.accounts:
             return not_ready(where, f"and did not get ready within {seconds:g} s")
         return lost(f"the gateway at {where} did not list our open orders and positions within {seconds:g} s")
 

@@ -18,7 +18,7 @@ UTC_MARK = "-"
 
 
 class GatewayTimes:
-    """Reads the times of one connection; `now` is the time of who reads them."""
+    """MarketReader the times of one connection; `now` is the time of who reads them."""
 
     def __init__(self, now: Callable[[], datetime]) -> None:
         self._now = now

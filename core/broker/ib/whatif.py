@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from core.broker.codes import failure_of
+from core.broker.error_codes import reject_reason_of
+from core.broker.errors import would_refuse
+from core.broker.ib.messages import Effect
 from core.broker.ib.requests import RequestRefused
-from core.broker.ib.words import Effect
-from core.broker.wordings import would_refuse
 from core.errors import BrokerError
 from core.model import Currency, MarginChange, MarginEffect, Order
 from core.money import ZERO
@@ -28,7 +28,7 @@ def effect_of(effect: Effect, base: Currency) -> MarginEffect:
 
 def refusal_of(order: Order, refusal: RequestRefused) -> BrokerError:
     """Why the broker would not take the order."""
-    return would_refuse(order, refusal.code, refusal.text, failure_of(refusal.code, refusal.text))
+    return would_refuse(order, refusal.code, refusal.text, reject_reason_of(refusal.code, refusal.text))
 
 
 def _change(effect: Effect, name: str) -> MarginChange:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from core.money import ZERO
+from core.sim.gateway.account_view import AccountView
 from core.sim.gateway.faults import NOTHING, About
-from core.sim.gateway.house import House, Session, Watcher
-from core.sim.gateway.statement import Statement
-from core.sim.messages import account as says
-from core.sim.messages import requests as ask
-from core.sim.messages.account import HoldingFields, ProfitFields, ValueFields
-from core.sim.wire import Fields
-from core.sim.world import Point
+from core.sim.gateway.state import ClientSession, GatewayState, Watcher
+from core.sim.venue.world import Point
+from core.sim.wire import account as says
+from core.sim.wire import requests as ask
+from core.sim.wire.account import HoldingFields, ProfitFields, ValueFields
+from core.sim.wire.frames import Fields
 
 LEDGER = "$LEDGER"
 UPDATES = ("updates", 0)
@@ -25,98 +25,98 @@ TOO_MANY = "Error validating request: too many subscriptions"
 FOREIGN = "Error validating request: invalid account"
 
 
-def ask_account(house: House, session: Session, request: ask.AskAccount) -> None:
+def ask_account(state: GatewayState, session: ClientSession, request: ask.AskAccount) -> None:
     """The whole account and the end of it, then what changes; or an end to that."""
-    if _is_foreign(house, session, request.account, NOTHING):
+    if _is_foreign(state, session, request.account, NOTHING):
         return
     if not request.is_subscribed:
         session.watchers.pop(UPDATES, None)
         return
-    fault = house.rehearsal.at_read(Point.SNAPSHOT)
+    fault = state.rehearsal.at_read(Point.SNAPSHOT)
     if fault.breaks:
-        session.speaker.drop("as scripted: snapshot")
+        session.sink.drop("as scripted: snapshot")
     elif fault.code:
         session.complain(NOTHING, fault.code)
-    elif _watch(house, session, UPDATES, _Download(house, session)):
-        session.say(says.account_download_end(house.account))
+    elif _watch(state, session, UPDATES, _Download(state, session)):
+        session.say(says.account_download_end(state.account))
 
 
-def ask_account_multi(house: House, session: Session, request: ask.AskAccountMulti) -> None:
+def ask_account_multi(state: GatewayState, session: ClientSession, request: ask.AskAccountMulti) -> None:
     """The figures for a request by number."""
     req_id = request.req_id
-    if _is_foreign(house, session, request.account, About(req_id)):
+    if _is_foreign(state, session, request.account, About(req_id)):
         return
 
     def line(value: ValueFields) -> Fields:
-        return says.account_update_multi(req_id, house.account, value)
+        return says.account_update_multi(req_id, state.account, value)
 
     tags = frozenset({LEDGER, "NetLiquidation"}) if request.is_ledger_only else None
-    if _watch(house, session, (MULTI, req_id), _Figures(session, line, tags)):
+    if _watch(state, session, (MULTI, req_id), _Figures(session, line, tags)):
         session.say(says.account_update_multi_end(req_id))
 
 
-def cancel_account_multi(_house: House, session: Session, request: ask.CancelAccountMulti) -> None:
+def cancel_account_multi(_state: GatewayState, session: ClientSession, request: ask.CancelAccountMulti) -> None:
     session.watchers.pop((MULTI, request.req_id), None)
 
 
-def ask_summary(house: House, session: Session, request: ask.AskSummary) -> None:
+def ask_summary(state: GatewayState, session: ClientSession, request: ask.AskSummary) -> None:
     """The figures asked for by tag; a third summary at a time is refused with 322."""
     req_id = request.req_id
     running = [key for key in session.watchers if key[0] == SUMMARY and key[1] != req_id]
-    if len(running) >= house.options.bounds.summaries:
+    if len(running) >= state.options.bounds.summaries:
         session.complain(About(req_id), 322)
         return
 
     def line(value: ValueFields) -> Fields:
-        return says.account_summary(req_id, house.account, value)
+        return says.account_summary(req_id, state.account, value)
 
     tags = frozenset(tag.partition(":")[0] for tag in request.tags)
-    if _watch(house, session, (SUMMARY, req_id), _Figures(session, line, tags)):
+    if _watch(state, session, (SUMMARY, req_id), _Figures(session, line, tags)):
         session.say(says.account_summary_end(req_id))
 
 
-def cancel_summary(_house: House, session: Session, request: ask.CancelSummary) -> None:
+def cancel_summary(_state: GatewayState, session: ClientSession, request: ask.CancelSummary) -> None:
     session.watchers.pop((SUMMARY, request.req_id), None)
 
 
-def ask_positions(house: House, session: Session, _request: ask.AskPositions) -> None:
+def ask_positions(state: GatewayState, session: ClientSession, _request: ask.AskPositions) -> None:
     """The holdings and the end of them, then what changes."""
-    if _watch(house, session, POSITIONS, _Holdings(session, says.position)):
+    if _watch(state, session, POSITIONS, _Holdings(session, says.position)):
         session.say(says.position_end())
 
 
-def cancel_positions(_house: House, session: Session, _request: ask.CancelPositions) -> None:
+def cancel_positions(_state: GatewayState, session: ClientSession, _request: ask.CancelPositions) -> None:
     session.watchers.pop(POSITIONS, None)
 
 
-def ask_profit(house: House, session: Session, request: ask.AskProfit) -> None:
+def ask_profit(state: GatewayState, session: ClientSession, request: ask.AskProfit) -> None:
     """Profit and loss of the account; of the day the venue knows nothing."""
 
-    def tell(statement: Statement) -> None:
+    def tell(statement: AccountView) -> None:
         unrealized = sum((held.unrealized for held in statement.holdings), ZERO)
         session.say(says.pnl(request.req_id, ProfitFields(None, unrealized, ZERO)), About(request.req_id))
 
-    _watch(house, session, (PROFIT, request.req_id), tell)
+    _watch(state, session, (PROFIT, request.req_id), tell)
 
 
-def cancel_profit(_house: House, session: Session, request: ask.CancelProfit) -> None:
+def cancel_profit(_state: GatewayState, session: ClientSession, request: ask.CancelProfit) -> None:
     session.watchers.pop((PROFIT, request.req_id), None)
 
 
-def ask_profit_single(house: House, session: Session, request: ask.AskProfitSingle) -> None:
+def ask_profit_single(state: GatewayState, session: ClientSession, request: ask.AskProfitSingle) -> None:
     """Profit and loss of one holding; of what is not held all is zero."""
 
-    def tell(statement: Statement) -> None:
+    def tell(statement: AccountView) -> None:
         held = [one for one in statement.holdings if one.contract.con_id == request.con_id]
         quantity = sum((one.quantity for one in held), ZERO)
         value = sum((one.market_value or ZERO for one in held), ZERO)
         profit = ProfitFields(None, sum((one.unrealized for one in held), ZERO), ZERO)
         session.say(says.pnl_single(request.req_id, quantity, profit, value), About(request.req_id))
 
-    _watch(house, session, (PROFIT_SINGLE, request.req_id), tell)
+    _watch(state, session, (PROFIT_SINGLE, request.req_id), tell)
 
 
-def cancel_profit_single(_house: House, session: Session, request: ask.CancelProfitSingle) -> None:
+def cancel_profit_single(_state: GatewayState, session: ClientSession, request: ask.CancelProfitSingle) -> None:
     session.watchers.pop((PROFIT_SINGLE, request.req_id), None)
 
 
@@ -124,14 +124,14 @@ class _Figures:
     """Tells those figures that are asked for and have changed; the tag $LEDGER stands for all of the ledger's."""
 
     def __init__(
-        self, session: Session, line: Callable[[ValueFields], Fields], tags: frozenset[str] | None = None
+        self, session: ClientSession, line: Callable[[ValueFields], Fields], tags: frozenset[str] | None = None
     ) -> None:
         self._session = session
         self._line = line
         self._tags = tags
         self._told: dict[tuple[str, str], str] = {}
 
-    def __call__(self, statement: Statement) -> None:
+    def __call__(self, statement: AccountView) -> None:
         for value in statement.totals:
             if self._tags is None or value.tag in self._tags:
                 self._tell(value)
@@ -148,12 +148,12 @@ class _Figures:
 class _Holdings:
     """Tells those holdings that have changed; one that is gone as a holding of 0."""
 
-    def __init__(self, session: Session, line: Callable[[HoldingFields], Fields]) -> None:
+    def __init__(self, session: ClientSession, line: Callable[[HoldingFields], Fields]) -> None:
         self._session = session
         self._line = line
         self._told: dict[int, HoldingFields] = {}
 
-    def __call__(self, statement: Statement) -> None:
+    def __call__(self, statement: AccountView) -> None:
         held = {one.contract.con_id: one for one in statement.holdings}
         gone = {key: _emptied(old) for key, old in self._told.items() if key not in held}
         for key, holding in {**held, **gone}.items():
@@ -165,30 +165,30 @@ class _Holdings:
 class _Download:
     """Tells the account's figures, holdings and their time."""
 
-    def __init__(self, house: House, session: Session) -> None:
-        self._house = house
+    def __init__(self, state: GatewayState, session: ClientSession) -> None:
+        self._state = state
         self._session = session
-        self._figures = _Figures(session, lambda value: says.account_value(house.account, value))
+        self._figures = _Figures(session, lambda value: says.account_value(state.account, value))
         self._holdings = _Holdings(session, says.portfolio)
 
-    def __call__(self, statement: Statement) -> None:
+    def __call__(self, statement: AccountView) -> None:
         self._figures(statement)
         self._holdings(statement)
-        self._session.say(says.account_time(self._house.now()))
+        self._session.say(says.account_time(self._state.now()))
 
 
-def _watch(house: House, session: Session, key: tuple[str, int], watcher: Watcher) -> bool:
+def _watch(state: GatewayState, session: ClientSession, key: tuple[str, int], watcher: Watcher) -> bool:
     """Tell now, and from now on whenever the account moves; False where the client watches too much already."""
-    if key not in session.watchers and len(session.watchers) >= house.options.bounds.subscriptions:
+    if key not in session.watchers and len(session.watchers) >= state.options.bounds.subscriptions:
         session.complain(About(key[1] or NOTHING.id), 321, TOO_MANY)
         return False
     session.watchers[key] = watcher
-    watcher(house.statement())
+    watcher(state.statement())
     return True
 
 
-def _is_foreign(house: House, session: Session, account: str, about: About) -> bool:
-    if account in ("", house.account):
+def _is_foreign(state: GatewayState, session: ClientSession, account: str, about: About) -> bool:
+    if account in ("", state.account):
         return False
     session.complain(about, 321, FOREIGN)
     return True

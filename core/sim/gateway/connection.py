@@ -5,20 +5,20 @@ from __future__ import annotations
 import asyncio
 from typing import Protocol
 
-from core.sim.gateway.desks import about_of, answer, refuse_too_fast
-from core.sim.gateway.faults import NOTHING, About, Parcel
-from core.sim.gateway.house import NOBODY, House, Session
+from core.sim.gateway.channels import Inbox, Outbox
+from core.sim.gateway.error_texts import FARM_NOTICES, text_of
+from core.sim.gateway.faults import NOTHING, About, Envelope
+from core.sim.gateway.handlers import about_of, answer, refuse_too_fast
 from core.sim.gateway.lists import list_own_orders
 from core.sim.gateway.log import Entry, Way
 from core.sim.gateway.options import Traffic
-from core.sim.gateway.outbox import Inbox, Outbox
-from core.sim.gateway.pace import Pace, Verdict
-from core.sim.gateway.texts import FARM_NOTICES, text_of
-from core.sim.messages import session as says
-from core.sim.messages.names import answer_name, request_name
-from core.sim.messages.parsing import parse_request
-from core.sim.messages.requests import StartApi
-from core.sim.wire import SERVER_VERSION, Fields, Greeting, Unframer, WireError, read_greeting
+from core.sim.gateway.rate_limit import Pace, Verdict
+from core.sim.gateway.state import NOBODY, ClientSession, GatewayState
+from core.sim.wire import session as says
+from core.sim.wire.frames import SERVER_VERSION, Fields, Greeting, Unframer, WireError, read_greeting
+from core.sim.wire.names import answer_name, request_name
+from core.sim.wire.parsing import parse_request
+from core.sim.wire.requests import StartApi
 
 GREETING = "greeting"
 SERVER_GREETING = "serverVersion"
@@ -27,7 +27,7 @@ LOGGED_FIELDS = 250
 LOCAL = frozenset({"managedAccounts", "nextValidId", "currentTime"})
 
 
-class Doorkeeper(Protocol):
+class ConnectionRegistry(Protocol):
     """Who knows how many connections there are."""
 
     def has_room(self) -> bool:
@@ -42,20 +42,20 @@ class Doorkeeper(Protocol):
 class Connection(asyncio.Protocol):
     """A client, from its first byte to its last. `client` is −1 until it has said who it is."""
 
-    def __init__(self, house: House, number: int, doorkeeper: Doorkeeper) -> None:
+    def __init__(self, state: GatewayState, number: int, doorkeeper: ConnectionRegistry) -> None:
         self.client = NOBODY
         self.number = number
         self.traffic = Traffic()
         self.peer_port = 0
-        self._house = house
+        self._state = state
         self._doorkeeper = doorkeeper
-        bounds = house.options.bounds
+        bounds = state.options.bounds
         self._unframer = Unframer(bounds.frame_bytes)
-        self._inbox = Inbox(self, house.clock, house.faults, self._handle)
-        self._outbox = Outbox(self, house.clock, house.faults, house.options.latency_seconds)
+        self._inbox = Inbox(self, state.clock, state.faults, self._handle)
+        self._outbox = Outbox(self, state.clock, state.faults, state.options.latency_seconds)
         self._greeting = b""
         self._is_greeted = self._is_over = self._is_silent = self._is_leaving = False
-        self._session: Session | None = None
+        self._session: ClientSession | None = None
         self._pace = Pace()
         self._transport: asyncio.Transport | None = None
         self._deadline: asyncio.TimerHandle | None = None
@@ -69,7 +69,7 @@ class Connection(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 - a stream server's transport is one
         self._transport = transport
         self.peer_port = transport.get_extra_info("peername")[1]
-        seconds = self._house.options.bounds.handshake_seconds
+        seconds = self._state.options.bounds.handshake_seconds
         self._deadline = asyncio.get_running_loop().call_later(seconds, self._too_late)
         self.note("connected", str(self.peer_port))
         if not self._doorkeeper.has_room():
@@ -84,7 +84,7 @@ class Connection(asyncio.Protocol):
         except WireError as error:
             self.abort(f"refused: {error}")
         except Exception as error:  # noqa: BLE001 - a fault of ours ends this client only; check() raises it
-            self._house.fail(error)
+            self._state.fail(error)
             self.abort("an error of the gateway's own")
 
     def pause_writing(self) -> None:
@@ -104,7 +104,7 @@ class Connection(asyncio.Protocol):
         """Tell the client; while the venue is cut off, only what the gateway itself knows."""
         name = answer_name(fields[0])
         is_local = name in LOCAL or (name == "error" and about.id == NOTHING.id)
-        if self._house.is_cut_off and not is_local:
+        if self._state.is_cut_off and not is_local:
             self.note("cut off", name)
         else:
             self._outbox.send(fields, about)
@@ -119,10 +119,10 @@ class Connection(asyncio.Protocol):
     def drop(self, why: str) -> None:
         self.close(why)
 
-    def put(self, parcel: Parcel, written: bytes) -> None:
+    def put(self, envelope: Envelope, written: bytes) -> None:
         if self._is_over or self._is_silent or self._transport is None:
             return
-        self._log(Way.OUT, parcel.name, parcel.fields)
+        self._log(Way.OUT, envelope.name, envelope.fields)
         self.traffic.written += len(written)
         self._transport.write(written)
         self.weigh()
@@ -131,7 +131,7 @@ class Connection(asyncio.Protocol):
         if self._is_over or self._transport is None:
             return
         waiting = self._transport.get_write_buffer_size() + self._outbox.queued_bytes
-        if waiting > self._house.options.bounds.queued_bytes:
+        if waiting > self._state.options.bounds.queued_bytes:
             self.abort("refused: it does not read what it is told")
 
     def close(self, why: str) -> None:
@@ -150,7 +150,7 @@ class Connection(asyncio.Protocol):
         self._outbox.end()
 
     def note(self, what: str, *details: str) -> None:
-        self._house.note(what, *details, connection=self.number, client=self.client)
+        self._state.note(what, *details, connection=self.number, client=self.client)
 
     def _read(self, data: bytes) -> None:
         if not self._is_greeted:
@@ -173,75 +173,75 @@ class Connection(asyncio.Protocol):
         self._is_greeted = True
         offered = (f"v{greeting.lowest}..{greeting.highest}", greeting.options)
         self._log(Way.IN, GREETING, offered)
-        self._inbox.receive(Parcel(GREETING, offered))
+        self._inbox.receive(Envelope(GREETING, offered))
 
     def _receive(self, fields: Fields) -> None:
         name = request_name(fields[0])
         self._log(Way.IN, name, fields)
         request = parse_request(fields)
-        about = about_of(self._house, self.client, request)
-        verdict = self._pace.judge(self._house.now())
+        about = about_of(self._state, self.client, request)
+        verdict = self._pace.judge(self._state.now())
         if verdict is Verdict.WITHIN:
-            self._inbox.receive(Parcel(name, fields, about))
+            self._inbox.receive(Envelope(name, fields, about))
         elif verdict is Verdict.TOO_FAST and self._session:
             self.note("too fast", name)
-            self._house.catch_up()
-            refuse_too_fast(self._house, self._session, request, about)
+            self._state.catch_up()
+            refuse_too_fast(self._state, self._session, request, about)
         else:
             self.complain(about, 100)
             self.finish("refused: it sends too fast again and again")
 
-    def _handle(self, parcel: Parcel) -> None:
+    def _handle(self, envelope: Envelope) -> None:
         """Do what a message asks; it may come late, so what goes wrong is caught here as well."""
         if self._is_over or self._is_silent:
             return
         try:
-            self._house.catch_up()
-            if parcel.name == GREETING:
-                self._answer_greeting(parcel)
+            self._state.catch_up()
+            if envelope.name == GREETING:
+                self._answer_greeting(envelope)
             else:
-                self._answer(parcel)
+                self._answer(envelope)
         except Exception as error:  # noqa: BLE001 - a fault of ours ends this client only; check() raises it
-            self._house.fail(error)
+            self._state.fail(error)
             self.abort("an error of the gateway's own")
 
-    def _answer_greeting(self, parcel: Parcel) -> None:
-        highest = int(parcel.fields[0].partition("..")[2])
-        fault = self._house.rehearsal.at_connect()
+    def _answer_greeting(self, envelope: Envelope) -> None:
+        highest = int(envelope.fields[0].partition("..")[2])
+        fault = self._state.rehearsal.at_connect()
         if fault.breaks:
             self.close("as scripted: no connections")
         elif highest < SERVER_VERSION:
             self.close(f"refused: it speaks no version {SERVER_VERSION}")
         else:
-            self._outbox.send(says.handshake(self._house.now()), name=SERVER_GREETING)
+            self._outbox.send(says.handshake(self._state.now()), name=SERVER_GREETING)
             if fault.code:
                 self.complain(NOTHING, fault.code)
                 self.finish("as scripted: too fast")
 
-    def _answer(self, parcel: Parcel) -> None:
-        request = parse_request(parcel.fields)
+    def _answer(self, envelope: Envelope) -> None:
+        request = parse_request(envelope.fields)
         if isinstance(request, StartApi):
             self._start(request.client_id)
         elif self._session:
-            answer(self._house, self._session, request)
+            answer(self._state, self._session, request)
         else:
             self.abort("refused: it does not say who it is")
 
     def _start(self, client: int) -> None:
-        house = self._house
+        state = self._state
         if self._session or client < 0:
             self.abort("refused: it says twice who it is" if self._session else "refused: no client id")
             return
-        if client in house.sessions:
+        if client in state.sessions:
             self.complain(NOTHING, 326)
             self.finish("refused: its client id is in use")
             return
         self.client = client
-        self._session = house.sessions[client] = Session(client, self)
+        self._session = state.sessions[client] = ClientSession(client, self)
         self._stop_deadline()
-        list_own_orders(house, self._session)
-        self.say(says.managed_accounts([house.account]))
-        self.say(says.next_valid_id(house.registry.next_id(client)))
+        list_own_orders(state, self._session)
+        self.say(says.managed_accounts([state.account]))
+        self.say(says.next_valid_id(state.registry.next_id(client)))
         for code, text in FARM_NOTICES:
             self.complain(NOTHING, code, text)
 
@@ -261,9 +261,9 @@ class Connection(asyncio.Protocol):
         self._stop_deadline()
         self._outbox.end()
         if self._session:
-            self._house.sessions.pop(self.client, None)
+            self._state.sessions.pop(self.client, None)
         return True
 
     def _log(self, way: Way, name: str, fields: Fields) -> None:
         shown = tuple(text[:LOGGED_FIELD] for text in fields[:LOGGED_FIELDS])
-        self._house.log.add(Entry(self._house.now(), self.number, self.client, way, name, shown))
+        self._state.log.add(Entry(self._state.now(), self.number, self.client, way, name, shown))

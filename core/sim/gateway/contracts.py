@@ -6,10 +6,10 @@ from dataclasses import replace
 
 from core.model import Contract, SecurityType, Symbol
 from core.sim.gateway.faults import NOTHING, About
-from core.sim.gateway.house import House, Session
-from core.sim.messages import contracts as says
-from core.sim.messages.contracts import ContractFields, DetailFields
-from core.sim.messages.requests import AskContract, AskMarketRule
+from core.sim.gateway.state import ClientSession, GatewayState
+from core.sim.wire import contracts as says
+from core.sim.wire.contracts import ContractFields, DetailFields
+from core.sim.wire.requests import AskContract, AskMarketRule
 
 NO_SUCH_RULE = "The market rule is unknown"
 
@@ -21,24 +21,24 @@ def symbol_of(fields: ContractFields) -> Symbol:
     return Symbol(fields.symbol or fields.local_symbol)
 
 
-def find(house: House, fields: ContractFields) -> Contract | None:
+def find(state: GatewayState, fields: ContractFields) -> Contract | None:
     """The one contract that is meant: by its id if there is one, else by all that was said of it."""
     if fields.con_id:
-        return house.by_con_id.get(fields.con_id)
-    contract = house.exchange.contracts.get(symbol_of(fields))
+        return state.by_con_id.get(fields.con_id)
+    contract = state.exchange.contracts.get(symbol_of(fields))
     return contract if contract is not None and _fits(contract, fields) else None
 
 
-def about_contract(house: House, req_id: int, fields: ContractFields) -> About:
+def about_contract(state: GatewayState, req_id: int, fields: ContractFields) -> About:
     """What a request on this contract is about."""
-    contract = find(house, fields)
+    contract = find(state, fields)
     return About(req_id, contract.symbol if contract else symbol_of(fields))
 
 
-def ask_contract(house: House, session: Session, request: AskContract) -> None:
+def ask_contract(state: GatewayState, session: ClientSession, request: AskContract) -> None:
     """The details and the end of them, or error 200 alone."""
-    contract = find(house, request.contract)
-    about = about_contract(house, request.req_id, request.contract)
+    contract = find(state, request.contract)
+    about = about_contract(state, request.req_id, request.contract)
     if contract is None:
         session.complain(about, 200)
         return
@@ -47,9 +47,9 @@ def ask_contract(house: House, session: Session, request: AskContract) -> None:
     session.say(says.contract_details_end(request.req_id), about)
 
 
-def ask_market_rule(house: House, session: Session, request: AskMarketRule) -> None:
+def ask_market_rule(state: GatewayState, session: ClientSession, request: AskMarketRule) -> None:
     """The steps of the rule; an error without an id for one that no contract has."""
-    ticks = house.rules.get(request.rule_id)
+    ticks = state.rules.get(request.rule_id)
     if ticks is None:
         session.complain(NOTHING, 321, NO_SUCH_RULE)
     else:

@@ -71,7 +71,7 @@ NOTHING = About()
 
 
 @dataclass(frozen=True, slots=True)
-class Parcel:
+class Envelope:
     """A message on its way, in either direction."""
 
     name: str
@@ -79,14 +79,14 @@ class Parcel:
     about: About = NOTHING
 
 
-class Lane(Protocol):
+class Channel(Protocol):
     """One direction of a connection, as a fault sees it."""
 
-    def pass_on(self, parcel: Parcel) -> None:
+    def pass_on(self, envelope: Envelope) -> None:
         """Let the message go where it was going."""
         ...
 
-    def drop(self, parcel: Parcel, at: int | None) -> None:
+    def drop(self, envelope: Envelope, at: int | None) -> None:
         """Close the connection at this point of the message, or after it."""
         ...
 
@@ -100,20 +100,20 @@ class Lane(Protocol):
 
     def later(self, seconds: float, callback: Callable[[], None]) -> None: ...
 
-    def hold(self, parcel: Parcel, until: str) -> None: ...
+    def hold(self, envelope: Envelope, until: str) -> None: ...
 
 
 class Action(Protocol):
     """What becomes of a message that a rule meets."""
 
-    def strike(self, lane: Lane, parcel: Parcel) -> None: ...
+    def strike(self, channel: Channel, envelope: Envelope) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Omit:
     """The message gets lost."""
 
-    def strike(self, lane: Lane, parcel: Parcel) -> None:
+    def strike(self, channel: Channel, envelope: Envelope) -> None:
         """Nothing."""
 
 
@@ -123,8 +123,8 @@ class Delay:
 
     seconds: float
 
-    def strike(self, lane: Lane, parcel: Parcel) -> None:
-        lane.later(self.seconds, lambda: lane.pass_on(parcel))
+    def strike(self, channel: Channel, envelope: Envelope) -> None:
+        channel.later(self.seconds, lambda: channel.pass_on(envelope))
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,10 +133,10 @@ class Duplicate:
 
     changed: Mapping[int, str] = field(default_factory=dict)
 
-    def strike(self, lane: Lane, parcel: Parcel) -> None:
-        lane.pass_on(parcel)
-        fields = tuple(self.changed.get(number, text) for number, text in enumerate(parcel.fields))
-        lane.pass_on(Parcel(parcel.name, fields, parcel.about))
+    def strike(self, channel: Channel, envelope: Envelope) -> None:
+        channel.pass_on(envelope)
+        fields = tuple(self.changed.get(number, text) for number, text in enumerate(envelope.fields))
+        channel.pass_on(Envelope(envelope.name, fields, envelope.about))
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,9 +145,9 @@ class Instead:
 
     changed: Mapping[int, str]
 
-    def strike(self, lane: Lane, parcel: Parcel) -> None:
-        fields = tuple(self.changed.get(number, text) for number, text in enumerate(parcel.fields))
-        lane.pass_on(Parcel(parcel.name, fields, parcel.about))
+    def strike(self, channel: Channel, envelope: Envelope) -> None:
+        fields = tuple(self.changed.get(number, text) for number, text in enumerate(envelope.fields))
+        channel.pass_on(Envelope(envelope.name, fields, envelope.about))
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,9 +156,9 @@ class Earlier:
 
     changed: Mapping[int, str]
 
-    def strike(self, lane: Lane, parcel: Parcel) -> None:
-        Instead(self.changed).strike(lane, parcel)
-        lane.pass_on(parcel)
+    def strike(self, channel: Channel, envelope: Envelope) -> None:
+        Instead(self.changed).strike(channel, envelope)
+        channel.pass_on(envelope)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,11 +168,11 @@ class Only:
     text: str
     action: Action
 
-    def strike(self, lane: Lane, parcel: Parcel) -> None:
-        if self.text in parcel.fields:
-            self.action.strike(lane, parcel)
+    def strike(self, channel: Channel, envelope: Envelope) -> None:
+        if self.text in envelope.fields:
+            self.action.strike(channel, envelope)
         else:
-            lane.pass_on(parcel)
+            channel.pass_on(envelope)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,8 +181,8 @@ class Short:
 
     fields: int
 
-    def strike(self, lane: Lane, parcel: Parcel) -> None:
-        lane.pass_on(Parcel(parcel.name, parcel.fields[: self.fields], parcel.about))
+    def strike(self, channel: Channel, envelope: Envelope) -> None:
+        channel.pass_on(Envelope(envelope.name, envelope.fields[: self.fields], envelope.about))
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,16 +191,16 @@ class Drop:
 
     at: int | None = 0
 
-    def strike(self, lane: Lane, parcel: Parcel) -> None:
-        lane.drop(parcel, self.at)
+    def strike(self, channel: Channel, envelope: Envelope) -> None:
+        channel.drop(envelope, self.at)
 
 
 @dataclass(frozen=True, slots=True)
 class HalfOpen:
     """From here on nothing that comes is read and nothing is said, but the connection stays."""
 
-    def strike(self, lane: Lane, parcel: Parcel) -> None:  # noqa: ARG002 - the message goes nowhere
-        lane.fall_silent()
+    def strike(self, channel: Channel, envelope: Envelope) -> None:  # noqa: ARG002 - the message goes nowhere
+        channel.fall_silent()
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,8 +210,8 @@ class Answer:
     code: int
     text: str = ""
 
-    def strike(self, lane: Lane, parcel: Parcel) -> None:
-        lane.complain(parcel.about, self.code, self.text)
+    def strike(self, channel: Channel, envelope: Envelope) -> None:
+        channel.complain(envelope.about, self.code, self.text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,9 +221,9 @@ class Precede:
     code: int
     text: str = ""
 
-    def strike(self, lane: Lane, parcel: Parcel) -> None:
-        lane.complain(parcel.about, self.code, self.text)
-        lane.pass_on(parcel)
+    def strike(self, channel: Channel, envelope: Envelope) -> None:
+        channel.complain(envelope.about, self.code, self.text)
+        channel.pass_on(envelope)
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,12 +234,12 @@ class Follow:
     text: str = ""
     seconds: float = 0.0
 
-    def strike(self, lane: Lane, parcel: Parcel) -> None:
-        lane.pass_on(parcel)
+    def strike(self, channel: Channel, envelope: Envelope) -> None:
+        channel.pass_on(envelope)
         if self.seconds:
-            lane.later(self.seconds, lambda: lane.complain(parcel.about, self.code, self.text))
+            channel.later(self.seconds, lambda: channel.complain(envelope.about, self.code, self.text))
         else:
-            lane.complain(parcel.about, self.code, self.text)
+            channel.complain(envelope.about, self.code, self.text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,8 +248,8 @@ class Hold:
 
     until: str
 
-    def strike(self, lane: Lane, parcel: Parcel) -> None:
-        lane.hold(parcel, self.until)
+    def strike(self, channel: Channel, envelope: Envelope) -> None:
+        channel.hold(envelope, self.until)
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,9 +258,9 @@ class Do:
 
     what: Callable[[About], None]
 
-    def strike(self, lane: Lane, parcel: Parcel) -> None:
-        lane.pass_on(parcel)
-        self.what(parcel.about)
+    def strike(self, channel: Channel, envelope: Envelope) -> None:
+        channel.pass_on(envelope)
+        self.what(envelope.about)
 
 
 CONTRACT_DETAILS_CON_ID = 12

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from core.sim.messages.account import ValueFields
+from core.sim.wire.account import ValueFields
 
 NOTHING = "0.00"
 SECURITIES, PAXOS, ZEROHASH = "-S", "-P", "-Z"

@@ -10,12 +10,12 @@ from core.model import Contract, MarketDataType, Quote
 from core.money import ZERO
 from core.sim.gateway.contracts import about_contract, find
 from core.sim.gateway.faults import About
-from core.sim.gateway.house import House, Line, Session
-from core.sim.messages import market as says
-from core.sim.messages.market import Tick, tick_id
-from core.sim.messages.requests import AskHistory, AskMarketData, CancelHistory, CancelMarketData, SetMarketDataType
-from core.sim.wire import Fields
-from core.sim.world import FaultKind, Point, SimQuote
+from core.sim.gateway.state import ClientConnection, ClientSession, GatewayState
+from core.sim.venue.world import FaultKind, Point, SimQuote
+from core.sim.wire import market as says
+from core.sim.wire.frames import Fields
+from core.sim.wire.market import Tick, tick_id
+from core.sim.wire.requests import AskHistory, AskMarketData, CancelHistory, CancelMarketData, SetMarketDataType
 
 STALE_BY = timedelta(hours=1)
 MOMENT = timedelta(milliseconds=10)
@@ -25,7 +25,7 @@ SHOWN_DELAYED = 10167
 TYPES = {number: data_type for data_type, number in says.DATA_TYPES.items()}
 
 
-def set_data_type(_house: House, session: Session, request: SetMarketDataType) -> None:
+def set_data_type(_state: GatewayState, session: ClientSession, request: SetMarketDataType) -> None:
     """Later requests of this client want that kind of data."""
     wanted = TYPES.get(request.data_type)
     if wanted is None:
@@ -34,24 +34,24 @@ def set_data_type(_house: House, session: Session, request: SetMarketDataType) -
         session.data_type = wanted
 
 
-def ask_quote(house: House, session: Session, request: AskMarketData) -> None:
+def ask_quote(state: GatewayState, session: ClientSession, request: AskMarketData) -> None:
     """The quote as it is, then whenever it moves; of a snapshot only the first."""
-    contract = find(house, request.contract)
-    about = about_contract(house, request.req_id, request.contract)
-    if not session.lines and not _begin_batch(house, session, about):
+    contract = find(state, request.contract)
+    about = about_contract(state, request.req_id, request.contract)
+    if not session.lines and not _begin_batch(state, session, about):
         return
-    code = _why_not(house, session, request, contract)
+    code = _why_not(state, session, request, contract)
     if code or contract is None:
         session.complain(about, code or 200)
         return
-    kind = house.exchange.quote(contract.symbol).data_type
+    kind = state.exchange.quote(contract.symbol).data_type
     kind = session.data_type if kind is MarketDataType.LIVE else kind
-    line = _Subscription(house, session, request, contract, kind)
-    session.lines[request.req_id] = Line(contract.symbol, line.tell_prices)
+    line = _Subscription(state, session, request, contract, kind)
+    session.lines[request.req_id] = ClientConnection(contract.symbol, line.tell_prices)
     line.begin()
 
 
-def cancel_quote(_house: House, session: Session, request: CancelMarketData) -> None:
+def cancel_quote(_state: GatewayState, session: ClientSession, request: CancelMarketData) -> None:
     """Nothing more of this line."""
     line = session.lines.pop(request.req_id, None)
     if line is None:
@@ -60,43 +60,48 @@ def cancel_quote(_house: House, session: Session, request: CancelMarketData) -> 
         line.stop()
 
 
-def ask_history(house: House, session: Session, request: AskHistory) -> None:
+def ask_history(state: GatewayState, session: ClientSession, request: AskHistory) -> None:
     """There is no past in a simulated world."""
-    session.complain(about_contract(house, request.req_id, request.contract), 162)
+    session.complain(about_contract(state, request.req_id, request.contract), 162)
 
 
-def cancel_history(_house: House, session: Session, request: CancelHistory) -> None:
+def cancel_history(_state: GatewayState, session: ClientSession, request: CancelHistory) -> None:
     session.complain(About(request.req_id), 366)
 
 
-def _begin_batch(house: House, session: Session, about: About) -> bool:
+def _begin_batch(state: GatewayState, session: ClientSession, about: About) -> bool:
     """What the script holds for a client's first line; whether it is still to be answered."""
-    fault = house.rehearsal.at_read(Point.QUOTES)
+    fault = state.rehearsal.at_read(Point.QUOTES)
     if fault.breaks:
-        session.speaker.drop("as scripted: quotes")
+        session.sink.drop("as scripted: quotes")
     elif fault.code:
         session.complain(about, fault.code)
     else:
-        session.quote_age = STALE_BY if house.rehearsal.take(FaultKind.STALE) else timedelta(0)
+        session.quote_age = STALE_BY if state.rehearsal.take(FaultKind.STALE) else timedelta(0)
         return True
     return False
 
 
-def _why_not(house: House, session: Session, request: AskMarketData, contract: Contract | None) -> int:
+def _why_not(state: GatewayState, session: ClientSession, request: AskMarketData, contract: Contract | None) -> int:
     if contract is None:
         return 200
     if request.req_id in session.lines:
         return 102
-    return 101 if len(session.lines) >= house.options.bounds.lines else 0
+    return 101 if len(session.lines) >= state.options.bounds.lines else 0
 
 
 class _Subscription:
     """One line, and what it tells of its quote."""
 
     def __init__(
-        self, house: House, session: Session, request: AskMarketData, contract: Contract, kind: MarketDataType
+        self,
+        state: GatewayState,
+        session: ClientSession,
+        request: AskMarketData,
+        contract: Contract,
+        kind: MarketDataType,
     ) -> None:
-        self._house = house
+        self._state = state
         self._session = session
         self._id = request.req_id
         self._is_snapshot = request.is_snapshot
@@ -115,7 +120,7 @@ class _Subscription:
         if is_late:
             self._session.complain(self._about, SHOWN_DELAYED)
         self.tell_prices()
-        self._session.lines[self._id].timer = self._house.clock.call_at(self._house.now() + MOMENT, self._later)
+        self._session.lines[self._id].timer = self._state.clock.call_at(self._state.now() + MOMENT, self._later)
 
     def tell_prices(self) -> None:
         """All of the quote as it is now."""
@@ -131,10 +136,10 @@ class _Subscription:
             self._say(says.tick_size(self._id, self._tick(Tick.BID_SIZE), size))
 
     def _quote(self) -> Quote:
-        return self._house.exchange.quote(self._contract.symbol, is_snapshot=self._is_snapshot)
+        return self._state.exchange.quote(self._contract.symbol, is_snapshot=self._is_snapshot)
 
     def _listed(self) -> SimQuote:
-        return self._house.exchange.quotes.get(self._contract.symbol, SimQuote())
+        return self._state.exchange.quotes.get(self._contract.symbol, SimQuote())
 
     @property
     def _is_delayed(self) -> bool:

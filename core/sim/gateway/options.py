@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from core.sim.exchange import TRADING_CLIENT
 from core.sim.gateway.log import Entry
-from core.sim.sessions import CLOSED, HoursOf
+from core.sim.venue.exchange import TRADING_CLIENT
+from core.sim.venue.sessions import CLOSED, HoursOf
 
 SATURDAY = 5
 

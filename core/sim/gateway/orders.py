@@ -21,112 +21,112 @@ from core.model import (
     TickBand,
 )
 from core.money import ONE, ZERO
-from core.sim.checks import refusal_of
 from core.sim.gateway.contracts import find, symbol_of
 from core.sim.gateway.faults import About
-from core.sim.gateway.house import House, Session
-from core.sim.gateway.tidings import DAY, UNTIL_CANCELLED
-from core.sim.messages import listings as says
-from core.sim.messages.contracts import ContractFields, contract_fields_of
-from core.sim.messages.placing import PlaceOrder
-from core.sim.messages.requests import CancelEverything, CancelOrder
-from core.sim.tickets import Refusal, Report, Ticket
+from core.sim.gateway.order_messages import DAY, UNTIL_CANCELLED
+from core.sim.gateway.state import ClientSession, GatewayState
+from core.sim.venue.checks import refusal_of
+from core.sim.venue.orders import Refusal, Report, VenueOrder
+from core.sim.wire import listings as says
+from core.sim.wire.contracts import ContractFields, contract_fields_of
+from core.sim.wire.placing import PlaceOrder
+from core.sim.wire.requests import CancelEverything, CancelOrder
 
 TIMES_IN_FORCE = ("", DAY, UNTIL_CANCELLED)
 
 
-def about_order(house: House, request: PlaceOrder) -> About:
+def about_order(state: GatewayState, request: PlaceOrder) -> About:
     """What an order that comes in is about."""
-    contract = find(house, request.contract)
+    contract = find(state, request.contract)
     symbol = contract.symbol if contract else symbol_of(request.contract)
     return About(request.order_id, symbol, request.terms.order_ref, request.terms.what_if)
 
 
-def place(house: House, session: Session, request: PlaceOrder) -> None:
+def place(state: GatewayState, session: ClientSession, request: PlaceOrder) -> None:
     """Let the order arrive, as scripted; what comes of it is told as it happens."""
-    about = about_order(house, request)
+    about = about_order(state, request)
     code, text = _unreadable(request)
-    known = house.registry.modified(session.client, request.order_id)
+    known = state.registry.modified(session.client, request.order_id)
     if code:
         session.complain(about, code, text)
     elif request.terms.what_if:
-        _preview(house, session, request)
+        _preview(state, session, request)
     elif known is not None:
-        _again(house, session, request, house.exchange.tickets[known])
-    elif request.order_id < house.registry.next_id(session.client):
+        _again(state, session, request, state.exchange.tickets[known])
+    elif request.order_id < state.registry.next_id(session.client):
         session.complain(about, 103)
     else:
-        _arrive(house, session, request)
+        _arrive(state, session, request)
 
 
-def place_too_fast(house: House, session: Session, request: PlaceOrder) -> None:
+def place_too_fast(state: GatewayState, session: ClientSession, request: PlaceOrder) -> None:
     """The order is refused with error 100; the exchange remembers it like any other it refused."""
-    is_new = request.order_id >= house.registry.next_id(session.client)
+    is_new = request.order_id >= state.registry.next_id(session.client)
     if is_new and not request.terms.what_if and not _unreadable(request)[0]:
-        _submit(house, session, request, refusal_of(100))
+        _submit(state, session, request, refusal_of(100))
     else:
-        session.complain(about_order(house, request), 100)
+        session.complain(about_order(state, request), 100)
 
 
-def cancel(house: House, session: Session, request: CancelOrder) -> None:
+def cancel(state: GatewayState, session: ClientSession, request: CancelOrder) -> None:
     """Cancel an order of this client's own; 10147 for any other."""
-    perm_id = house.registry.perm_id(session.client, request.order_id)
+    perm_id = state.registry.perm_id(session.client, request.order_id)
     if perm_id is None:
         text = f"OrderId {request.order_id} that needs to be cancelled is not found."
         session.complain(About(request.order_id), 10147, text)
     else:
-        house.hear(house.exchange.cancel(perm_id))
+        state.hear(state.exchange.cancel(perm_id))
 
 
-def cancel_everything(house: House, _session: Session, _request: CancelEverything) -> None:
+def cancel_everything(state: GatewayState, _session: ClientSession, _request: CancelEverything) -> None:
     """Cancel every order of the account."""
-    house.hear(house.exchange.cancel_all())
+    state.hear(state.exchange.cancel_all())
 
 
-def _arrive(house: House, session: Session, request: PlaceOrder) -> None:
-    symbol = Symbol(about_order(house, request).symbol)
-    refusal, breaks = house.rehearsal.at_order(symbol)
+def _arrive(state: GatewayState, session: ClientSession, request: PlaceOrder) -> None:
+    symbol = Symbol(about_order(state, request).symbol)
+    refusal, breaks = state.rehearsal.at_order(symbol)
     if breaks:
         # the order arrives, and nobody is told any more
-        session.speaker.drop(f"as scripted: order of {symbol}")
-    _submit(house, session, request, refusal)
+        session.sink.drop(f"as scripted: order of {symbol}")
+    _submit(state, session, request, refusal)
 
 
-def _submit(house: House, session: Session, request: PlaceOrder, refusal: Refusal | None) -> None:
-    client, order = session.client, _order(house, request)
-    before = len(house.exchange.tickets)
-    if find(house, request.contract) is None:
+def _submit(state: GatewayState, session: ClientSession, request: PlaceOrder, refusal: Refusal | None) -> None:
+    client, order = session.client, _order(state, request)
+    before = len(state.exchange.tickets)
+    if find(state, request.contract) is None:
         refusal = refusal_of(200)
     if request.terms.transmit or refusal:
-        reports: Sequence[Report] = house.exchange.submit(order, client_id=client, refusal=refusal)
+        reports: Sequence[Report] = state.exchange.submit(order, client_id=client, refusal=refusal)
     else:
-        reports = house.exchange.hold(order, client_id=client)
-    house.registry.use(client, request.order_id)
-    if len(house.exchange.tickets) > before:
-        house.registry.enter(client, request.order_id, next(reversed(house.exchange.tickets)))
-        house.teller.note_time_in_force(next(reversed(house.exchange.tickets.values())), request.terms.tif)
-    house.hear(reports)
+        reports = state.exchange.hold(order, client_id=client)
+    state.registry.use(client, request.order_id)
+    if len(state.exchange.tickets) > before:
+        state.registry.enter(client, request.order_id, next(reversed(state.exchange.tickets)))
+        state.teller.note_time_in_force(next(reversed(state.exchange.tickets.values())), request.terms.tif)
+    state.hear(reports)
 
 
-def _again(house: House, session: Session, request: PlaceOrder, ticket: Ticket) -> None:
+def _again(state: GatewayState, session: ClientSession, request: PlaceOrder, ticket: VenueOrder) -> None:
     """The same id once more: a change of the order while it is open, else an error."""
-    about = house.teller.about(ticket)
+    about = state.teller.about(ticket)
     if ticket.is_open:
-        order = _order(house, request)
-        house.hear(house.exchange.modify(ticket.perm_id, order, is_held=not request.terms.transmit))
+        order = _order(state, request)
+        state.hear(state.exchange.modify(ticket.perm_id, order, is_held=not request.terms.transmit))
     elif ticket.state is OrderState.FILLED:
         session.complain(about, 104)
     else:
         session.complain(about, 103)
 
 
-def _preview(house: House, session: Session, request: PlaceOrder) -> None:
-    about = about_order(house, request)
-    contract = find(house, request.contract)
+def _preview(state: GatewayState, session: ClientSession, request: PlaceOrder) -> None:
+    about = about_order(state, request)
+    contract = find(state, request.contract)
     if contract is None:
         session.complain(about, 200)
         return
-    found = house.exchange.what_if(_order(house, request))
+    found = state.exchange.what_if(_order(state, request))
     if found is None:
         return
     if isinstance(found, Refusal):
@@ -169,15 +169,15 @@ def _unreadable(request: PlaceOrder) -> tuple[int, str]:
     return (321, f"Error validating request: {found[0]}") if found else (0, "")
 
 
-def _order(house: House, request: PlaceOrder) -> Order:
+def _order(state: GatewayState, request: PlaceOrder) -> Order:
     terms = request.terms
-    contract = find(house, request.contract) or _unlisted(request.contract)
+    contract = find(state, request.contract) or _unlisted(request.contract)
     contract = replace(contract, exchange=request.contract.exchange or contract.exchange)
     side = Side(terms.action)
     is_limited = terms.order_type == OrderType.LMT
     return Order(
         ref=OrderRef(terms.order_ref),
-        account_id=AccountId(terms.account) if terms.account else house.account,
+        account_id=AccountId(terms.account) if terms.account else state.account,
         contract=contract,
         stage=_stage(contract, side),
         line=0,

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from core.model import Symbol
-from core.sim.script import REFUSALS, Script, refusal_by
-from core.sim.tickets import Refusal
-from core.sim.world import ORDER_POINT, Change, FaultKind, Point
+from core.sim.venue.orders import Refusal
+from core.sim.venue.script import REFUSALS, FaultScript, refusal_by
+from core.sim.venue.world import ORDER_POINT, Change, FaultKind, Point
 
 CONNECTING = (FaultKind.DISCONNECT, FaultKind.PACING)
 
@@ -24,7 +24,7 @@ class ReadFault:
 class Rehearsal:
     """The script, and what it holds ready for the next read or order."""
 
-    def __init__(self, script: Script, on_kill_switch: Callable[[], None]) -> None:
+    def __init__(self, script: FaultScript, on_kill_switch: Callable[[], None]) -> None:
         self._script = script
         self._on_kill_switch = on_kill_switch
         self._armed: list[FaultKind] = []

@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from decimal import Decimal
 
 from core.clock import Clock
-from core.sim.exchange import Exchange
 from core.sim.gateway.connection import Connection
 from core.sim.gateway.faults import NOTHING, Faults
-from core.sim.gateway.house import House
 from core.sim.gateway.log import Log
 from core.sim.gateway.options import GatewayOptions, Traffic
-from core.sim.script import Script
-from core.sim.world import Change, World
+from core.sim.gateway.state import GatewayState
+from core.sim.venue.exchange import Exchange
+from core.sim.venue.script import FaultScript
+from core.sim.venue.world import Change, World
 
 LOOPBACK = "127.0.0.1"
 CUT_OFF = 1100
@@ -27,11 +27,13 @@ class Gateway:
     Orders, fills, ids and the script live here: stopping and starting again is a restart that keeps them.
     """
 
-    def __init__(self, exchange: Exchange, script: Script, clock: Clock, options: GatewayOptions | None = None) -> None:
+    def __init__(
+        self, exchange: Exchange, script: FaultScript, clock: Clock, options: GatewayOptions | None = None
+    ) -> None:
         self.exchange = exchange
         self.port: int | None = None
         self._options = options or GatewayOptions()
-        self._house = House(exchange, script, clock, self._options)
+        self._state = GatewayState(exchange, script, clock, self._options)
         self._server: asyncio.Server | None = None
         self._connections: dict[int, Connection] = {}
         self._made = 0
@@ -41,15 +43,15 @@ class Gateway:
         """A gateway to this world."""
         chosen = options or GatewayOptions()
         exchange = Exchange(world, chosen.hours_around(world.as_of), trading_client=chosen.trading_client)
-        return cls(exchange, Script(world), clock, chosen)
+        return cls(exchange, FaultScript(world), clock, chosen)
 
     @property
     def faults(self) -> Faults:
-        return self._house.faults
+        return self._state.faults
 
     @property
     def log(self) -> Log:
-        return self._house.log
+        return self._state.log
 
     @property
     def is_listening(self) -> bool:
@@ -62,7 +64,7 @@ class Gateway:
         self._server = await asyncio.get_running_loop().create_server(self._connect, LOOPBACK, port)
         listening: int = self._server.sockets[0].getsockname()[1]
         self.port = listening
-        self._house.catch_up()
+        self._state.catch_up()
         return listening
 
     async def stop(self) -> None:
@@ -75,19 +77,19 @@ class Gateway:
         await asyncio.sleep(0)
         await self._server.wait_closed()
         self._server = None
-        self._house.stop_waking()
+        self._state.stop_waking()
 
     async def restart(self, *, ids_roll_back: bool = False) -> None:
         """Stop, and start on the same port; with `ids_roll_back` order ids that were used are given out again."""
         await self.stop()
         if ids_roll_back:
-            self._house.registry.roll_back()
-        self._house.note("restarted", "ids roll back" if ids_roll_back else "")
+            self._state.registry.roll_back()
+        self._state.note("restarted", "ids roll back" if ids_roll_back else "")
         await self.start(self.port or 0)
 
     def reach(self, point: str) -> None:
         """Let what the script holds for this point of a run happen."""
-        changes, breaks = self._house.rehearsal.at_point(point)
+        changes, breaks = self._state.rehearsal.at_point(point)
         for change in changes:
             self.move(change)
         if breaks:
@@ -96,7 +98,7 @@ class Gateway:
 
     def move(self, change: Change) -> None:
         """The world moves now."""
-        self._house.move(change)
+        self._state.move(change)
 
     def links(self) -> Mapping[int, Traffic]:
         """The open connections by the port on the client's side."""
@@ -109,21 +111,21 @@ class Gateway:
     def say(self, code: int, text: str = "") -> None:
         """A system message to every client. From 1100 until 1101 or 1102 nothing of the venue's reaches one."""
         if code in (CUT_OFF, *BACK):
-            self._house.is_cut_off = code == CUT_OFF
-        for session in list(self._house.sessions.values()):
+            self._state.is_cut_off = code == CUT_OFF
+        for session in list(self._state.sessions.values()):
             session.complain(NOTHING, code, text)
 
     def cancel(self, order_ref: str) -> None:
         """The broker itself cancels the working orders with this reference."""
-        self._house.catch_up()
+        self._state.catch_up()
         for ticket in list(self.exchange.tickets.values()):
             if ticket.terms.order_ref == order_ref and ticket.is_open:
-                self._house.hear(self.exchange.cancel(ticket.perm_id))
+                self._state.hear(self.exchange.cancel(ticket.perm_id))
 
     def correct(self, exec_id: str, shares: Decimal, price: Decimal) -> None:
         """The broker corrects an execution; whose it is hears of its next revision."""
-        self._house.catch_up()
-        self._house.hear(self.exchange.correct(exec_id, shares, price))
+        self._state.catch_up()
+        self._state.hear(self.exchange.correct(exec_id, shares, price))
 
     def has_room(self) -> bool:
         return len(self._connections) <= self._options.bounds.connections
@@ -133,11 +135,11 @@ class Gateway:
 
     def check(self) -> None:
         """Raise the first error that was the gateway's own."""
-        if self._house.errors:
-            raise self._house.errors[0]
+        if self._state.errors:
+            raise self._state.errors[0]
 
     def _connect(self) -> Connection:
         self._made += 1
-        connection = Connection(self._house, self._made, self)
+        connection = Connection(self._state, self._made, self)
         self._connections[connection.number] = connection
         return connection

@@ -1,0 +1,157 @@
+"""Failures in the same words, whatever broker met them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from core.errors import (
+    BrokerError,
+    ConnectionClosed,
+    ConnectionLost,
+    ConnectionRefused,
+    ContractNotFound,
+    FractionRefused,
+    FundsInsufficient,
+    MarketClosed,
+    NoAnswer,
+    OrderRejected,
+    PacingExceeded,
+    SafetyRefused,
+)
+from core.model import USD, USD_CAD, Contract, Order, RejectReason, SecurityType, Symbol
+from core.sim.pacing import GATEWAY_LIMIT
+
+REFUSED = "the gateway refused the connection"
+NOT_CONNECTED = "there is no connection to the broker"
+BROKE_WHILE_SENDING = "the connection broke while an order was being sent; it may have arrived"
+NOT_FOUND_TO_CANCEL = "the order that needs to be cancelled is not found"
+ERRORS: Mapping[RejectReason, type[BrokerError]] = {
+    RejectReason.REJECTED: OrderRejected,
+    RejectReason.MARGIN: FundsInsufficient,
+    RejectReason.FRACTION: FractionRefused,
+    RejectReason.CONTRACT: ContractNotFound,
+    RejectReason.CLOSED: MarketClosed,
+}
+
+
+def broke_while_sending(why: str = "") -> str:
+    """What is said when the connection went while an order was under way; `why` is its cause, where that is known."""
+    return f"{BROKE_WHILE_SENDING}: {why}" if why else BROKE_WHILE_SENDING
+
+
+def broke_while_reading(what: str, why: str = "") -> str:
+    """What is said when the line went, for this cause, before `what` (the snapshot, the quotes) was complete."""
+    return f"the connection broke while reading the {what}" + (f": {why}" if why else "")
+
+
+def is_unknown(symbol: Symbol) -> str:
+    """That the broker does not know the symbol, and how it would write one of a class of shares."""
+    by_class = symbol.replace(".", " ").replace("-", " ")
+    return f"{symbol} is unknown" + (f" (IBKR writes {by_class})" if by_class != symbol else "")
+
+
+def is_named(contract: Contract, symbol: Symbol) -> str:
+    """What is said where the broker calls the contract otherwise, under which name holdings and fills would come."""
+    return "" if contract.symbol == symbol else f"{symbol} is {contract.symbol} at the broker"
+
+
+def not_tradable(contract: Contract) -> str:
+    """Why the contract is none that may be traded here; empty for an ETF in USD and for USD.CAD."""
+    is_etf = contract.security_type is SecurityType.ETF and contract.currency == USD
+    if is_etf or contract.symbol == USD_CAD:
+        return ""
+    return f"{contract.symbol} is not an ETF in USD ({contract.security_type}, {contract.currency})"
+
+
+def not_listed_in_us(symbol: Symbol, where: str) -> str:
+    return f"{symbol} is not an ETF listed in the US ({where})"
+
+
+CHECK_LOG_IN = "check the gateway and its log-in, then start the run again"
+
+
+def lost(message: str, *, next_step: str = CHECK_LOG_IN) -> ConnectionLost:
+    return ConnectionLost(message, next_step=next_step)
+
+
+def refused_at(host: str, port: int) -> ConnectionRefused:
+    """Nobody listens at the address of the gateway."""
+    return ConnectionRefused(
+        f"{host}:{port} refused the connection",
+        next_step=f"log in to TWS or IB Gateway on that computer; there, under Configure > API > Settings, tick "
+        f"Enable ActiveX and Socket Clients and compare Socket port with [ibkr] port = {port}",
+    )
+
+
+def closed_at(host: str, port: int) -> ConnectionClosed:
+    """The gateway took the connection and closed it without a word."""
+    return ConnectionClosed(
+        f"the gateway at {host}:{port} closed the connection before it was ready",
+        next_step="in TWS or IB Gateway, under Configure > API > Settings, let Trusted IPs name this computer; "
+        "then start the run again",
+    )
+
+
+def unreachable(host: str, port: int, why: str) -> ConnectionLost:
+    """The address cannot be found, or no way leads there."""
+    return ConnectionLost(
+        f"{host}:{port} cannot be reached: {why}",
+        next_step="correct [ibkr] host, or look at the network",
+    )
+
+
+def not_ready(where: str, what: str) -> ConnectionLost:
+    """The gateway took the connection, and then `what` did not come in time."""
+    return ConnectionLost(
+        f"the gateway at {where} took the connection {what}",
+        next_step="finish its log-in, and answer the question whether to accept the connection if TWS shows one; "
+        "then start the run again",
+    )
+
+
+def is_read_only(text: str) -> bool:
+    """Whether the gateway refuses because Read-Only API is ticked there."""
+    return "read-only mode" in text.lower()
+
+
+def api_is_read_only(what: str) -> SafetyRefused:
+    """Read-Only API is ticked at the gateway, so that it refuses `what`."""
+    return SafetyRefused(
+        f"the gateway refuses {what}: its API is in Read-Only mode",
+        next_step="to trade, take the tick off Read-Only API in TWS or IB Gateway under Configure > API > Settings; "
+        "--dry-run and `rebalance plan` need no more",
+    )
+
+
+def too_fast() -> PacingExceeded:
+    return PacingExceeded(
+        f"more than {GATEWAY_LIMIT} messages in a second were refused by the broker",
+        next_step="lower ibkr.max_messages_per_second, or wait a minute",
+    )
+
+
+def unknown(faults: Sequence[str]) -> ContractNotFound:
+    return ContractNotFound(
+        f"the broker finds no contract: {'; '.join(faults)}",
+        next_step="check the symbol, or name its conId or exchange in [symbol_overrides]",
+        faults=faults,
+    )
+
+
+def unanswered(order: Order, seconds: float) -> NoAnswer:
+    """A what-if that the broker did not answer in time."""
+    return NoAnswer(
+        f"the broker did not answer within {seconds:g} s whether it would {order.side} {order.quantity:f} "
+        f"{order.contract.symbol}",
+        next_step="answer the dialog if TWS shows one, then run again",
+    )
+
+
+def would_refuse(order: Order, code: int, text: str, failure: RejectReason) -> BrokerError:
+    """The answer to a what-if of an order that the broker would not take; `code` and `text` are the broker's."""
+    if failure is RejectReason.PACING:
+        return too_fast()
+    return ERRORS[failure](
+        f"the broker would refuse to {order.side} {order.quantity:f} {order.contract.symbol}: {text} ({code})",
+        next_step="read the broker's reason, change the settings or the account, then run again",
+    )

@@ -1,0 +1,301 @@
+"""Where ib_async's decoder calls: each message becomes one word, with exact numbers, and none is lost in silence."""
+
+# ruff: noqa: N802, N803 - the names are ib_async's
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from ib_async import IB, Contract, ContractDetails, OrderState, Wrapper
+from ib_async import CommissionReport as IbCommissionReport
+from ib_async import Execution as IbExecution
+from ib_async import Order as IbOrder
+from ib_async.decoder import Decoder
+from ib_async.objects import PriceIncrement
+from ib_async.util import UNSET_DOUBLE
+
+from core.broker.ib import messages as heard
+from core.broker.ib.times import GatewayTimes
+from core.model import AccountId, Currency, OrderRef, OrderType, Side, TickBand
+from core.money import ZERO
+
+EXECUTION = "11"
+REQUEST_OF_EXECUTION, TIME_OF_EXECUTION = 1, 15
+UNASKED = "-1"
+TOO_SHORT = ("values to unpack", "positional argument")
+HALT_TICKS = (49, 90)
+STAMP_TICKS = (45, 88)
+EFFECTS = ("initMargin", "maintMargin", "equityWithLoan")
+
+Hear = Callable[[heard.Message], None]
+
+
+class ExactDecoder(Decoder):
+    """ib_async's decoder, which loses a message that it cannot read or does not know; here that is reported."""
+
+    def __init__(self, wrapper: Wrapper, hear: Hear, now: Callable[[], datetime]) -> None:
+        super().__init__(wrapper, 0)
+        self.times = GatewayTimes(now)
+        self._hear = hear
+        self._now = now
+        self._number = ""
+        self._known = {str(number) for number in self.handlers}
+        self.logger: Any = self
+
+    def interpret(self, fields: list[str]) -> None:
+        self._number = fields[0] if fields else ""
+        if self._number not in self._known:
+            self._hear(heard.UnknownMessage(self._number))
+            return
+        if self._number == EXECUTION and len(fields) > TIME_OF_EXECUTION:
+            fields[TIME_OF_EXECUTION] = self._legible_time(fields)
+        super().interpret(fields)  # type: ignore[no-untyped-call]
+
+    def exception(self, _: str) -> None:
+        """ib_async reports here, within its except clause, what it gives up on."""
+        self._hear(heard.Garbled(self._number, _why(sys.exception())))
+
+    def _legible_time(self, fields: list[str]) -> str:
+        """The time of an execution as ib_async reads it, which takes UTC for local time and loses unknown zones.
+
+        What fills now has its own arrival for a time where none can be read; what is listed fails with its text.
+        """
+        text = fields[TIME_OF_EXECUTION]
+        try:
+            at = self.times.utc(text)
+        except ValueError:
+            if fields[REQUEST_OF_EXECUTION] != UNASKED:
+                return text
+            at = self._now()
+        return f"{at:%Y%m%d %H:%M:%S} UTC"
+
+
+class GatewayWrapper(Wrapper):
+    """Where ib_async's decoder calls: each message it knows and we need becomes one word.
+
+    ib_async's own handling is passed on to only where `connectAsync` waits for it.
+    """
+
+    def __init__(self, ib: IB, hear: Hear) -> None:
+        super().__init__(ib)
+        self._hear = hear
+
+    def connectAck(self) -> None:
+        self._hear(heard.Version(self.ib.client.serverVersion()))
+
+    def managedAccounts(self, accountsList: str) -> None:
+        self._hear(heard.Accounts(tuple(AccountId(each) for each in accountsList.split(",") if each)))
+        super().managedAccounts(accountsList)
+
+    def error(self, reqId: int, errorCode: int, errorString: str, advancedOrderRejectJson: str) -> None:  # noqa: ARG002
+        self._hear(heard.ErrorMessage(reqId, errorCode, " ".join(errorString.split())))
+
+    def updateAccountValue(self, tag: str, val: str, currency: str, account: str) -> None:
+        self._hear(heard.ValueRow(account, tag, val, currency))
+
+    def updatePortfolio(self, *row: Any) -> None:
+        contract, quantity, price, value, average_cost, _, _, account = row
+        figures = [_exact(each) for each in (price, value, average_cost)]
+        self._hear(heard.HoldingRow(account, _named(contract), _number(quantity), *figures))
+
+    def accountDownloadEnd(self, _account: str) -> None:
+        self._hear(heard.End(heard.ACCOUNT))
+
+    def position(self, account: str, contract: Contract, posSize: float, avgCost: float) -> None:  # noqa: ARG002
+        self._hear(heard.PositionRow(account, _named(contract), _number(posSize)))
+
+    def positionEnd(self) -> None:
+        self._hear(heard.End(heard.POSITIONS))
+        super().positionEnd()  # type: ignore[no-untyped-call]
+
+    def openOrder(self, orderId: int, contract: Contract, order: IbOrder, orderState: OrderState) -> None:
+        self._hear(_order_row(contract, order, orderState))
+        # an id that is in use, by whatever client, is not given out again
+        self.ib.client.updateReqId(orderId + 1)  # type: ignore[no-untyped-call]
+
+    def openOrderEnd(self) -> None:
+        self._hear(heard.End(heard.OPEN_ORDERS))
+        super().openOrderEnd()  # type: ignore[no-untyped-call]
+
+    def orderStatus(self, *row: Any) -> None:
+        order_id, status, filled, _, _, perm_id, _, _, client_id, *_ = row
+        self._hear(heard.StatusRow(order_id, client_id, perm_id, status, _number(filled)))
+
+    def completedOrder(self, contract: Contract, order: IbOrder, orderState: OrderState) -> None:
+        self._hear(_ended_row(contract, order, orderState))
+
+    def completedOrdersEnd(self) -> None:
+        self._hear(heard.End(heard.COMPLETED_ORDERS))
+
+    def execDetails(self, reqId: int, contract: Contract, execution: IbExecution) -> None:
+        self._hear(_execution_row(reqId, contract, execution))
+
+    def execDetailsEnd(self, reqId: int) -> None:
+        self._hear(heard.End(reqId))
+
+    def commissionReport(self, commissionReport: IbCommissionReport) -> None:
+        amount = _exact(commissionReport.commission)
+        # −1 stands for a commission that is still being reckoned
+        known = None if amount == -1 else amount
+        self._hear(heard.CommissionRow(commissionReport.execId, known, Currency(commissionReport.currency)))
+
+    def contractDetails(self, reqId: int, contractDetails: ContractDetails) -> None:
+        self._hear(_details_row(reqId, contractDetails))
+
+    def contractDetailsEnd(self, reqId: int) -> None:
+        self._hear(heard.End(reqId))
+
+    def marketRule(self, marketRuleId: int, priceIncrements: list[PriceIncrement]) -> None:
+        steps = sorted((_number(each.lowEdge), _number(each.increment)) for each in priceIncrements)
+        bands = tuple(TickBand(low_edge, increment) for low_edge, increment in steps if increment > 0)
+        self._hear(heard.RuleRow(marketRuleId, bands))
+
+    def marketDataType(self, reqId: int, marketDataId: int) -> None:
+        self._hear(heard.DataKind(reqId, marketDataId))
+
+    def priceSizeTick(self, reqId: int, tickType: int, price: float, size: float) -> None:
+        self._hear(heard.TickValue(reqId, tickType, _exact(price), _exact(size)))
+
+    def tickSize(self, reqId: int, tickType: int, size: float) -> None:
+        self._hear(heard.TickValue(reqId, tickType, None, _exact(size)))
+
+    def tickGeneric(self, reqId: int, tickType: int, value: float) -> None:
+        if tickType in HALT_TICKS:
+            self._hear(heard.Halt(reqId, value > 0))
+
+    def tickString(self, reqId: int, tickType: int, value: str) -> None:
+        if tickType in STAMP_TICKS and value.isdecimal() and int(value):
+            self._hear(heard.Stamp(reqId, datetime.fromtimestamp(int(value), UTC)))
+
+    def tickSnapshotEnd(self, reqId: int) -> None:
+        self._hear(heard.End(reqId))
+
+    def currentTime(self, time: int) -> None:
+        self._hear(heard.TimeRow(datetime.fromtimestamp(time, UTC)))
+
+
+def _why(error: BaseException | None) -> str:
+    """Why a message could not be read; what ib_async trips over in one that ends too soon says nothing to anybody."""
+    is_short = isinstance(error, IndexError | UnboundLocalError) or any(words in str(error) for words in TOO_SHORT)
+    return "it has too few fields" if is_short else str(error)
+
+
+def _exact(number: Any) -> Decimal | None:
+    """The number that a float was read from, without a needless fraction; None for what stands for no number.
+
+    100.05 is 100.05, 100.0 is 100.
+    """
+    value = float(number)
+    if not math.isfinite(value) or value == UNSET_DOUBLE:
+        return None
+    return Decimal(int(value)) if value.is_integer() else Decimal(repr(value))
+
+
+def _number(number: Any) -> Decimal:
+    """As `_exact`, for a number that must be one. Raises ValueError."""
+    value = _exact(number)
+    if value is None:
+        raise ValueError(f"not a number: {number!r}")
+    return value
+
+
+def _named(contract: Contract) -> heard.Named:
+    return heard.Named(
+        con_id=contract.conId,
+        symbol=contract.symbol,
+        security_type=contract.secType,
+        currency=Currency(contract.currency),
+        exchange=contract.exchange,
+        primary_exchange=contract.primaryExchange,
+        local_symbol=contract.localSymbol,
+    )
+
+
+def _side(action: str) -> Side:
+    """SELL, SLD and SSHORT sell."""
+    return Side.BUY if action.startswith("B") else Side.SELL
+
+
+def _order_row(contract: Contract, order: IbOrder, state: OrderState) -> heard.OrderRow:
+    limit = _exact(order.lmtPrice) if order.lmtPrice is not None else None
+    return heard.OrderRow(
+        order_id=order.orderId,
+        client_id=order.clientId,
+        perm_id=order.permId,
+        order_ref=OrderRef(order.orderRef),
+        account=order.account,
+        named=_named(contract),
+        side=_side(order.action),
+        quantity=_number(order.totalQuantity),
+        order_type=order.orderType,
+        limit_price=limit if order.orderType != OrderType.MKT and limit else None,
+        status=state.status,
+        effect=_effect(state) if order.whatIf else None,
+    )
+
+
+def _effect(state: OrderState) -> heard.Effect:
+    margins = {name: (_text(state, f"{name}Before"), _text(state, f"{name}Change")) for name in EFFECTS}
+    commission = state.commission if state.commission != UNSET_DOUBLE else None
+    return heard.Effect(margins, None if commission is None else _exact(commission), Currency(state.commissionCurrency))
+
+
+def _text(state: OrderState, name: str) -> Decimal | None:
+    with suppress(ArithmeticError, ValueError):
+        number = Decimal(getattr(state, name))
+        return number if number.is_finite() and number < Decimal(repr(UNSET_DOUBLE)) else None
+    return None
+
+
+def _ended_row(contract: Contract, order: IbOrder, state: OrderState) -> heard.EndedRow:
+    return heard.EndedRow(
+        perm_id=order.permId,
+        order_ref=OrderRef(order.orderRef),
+        account=order.account,
+        named=_named(contract),
+        side=_side(order.action),
+        # of a filled order a gateway says that its quantity is 0
+        quantity=_exact(order.totalQuantity) or _exact(order.filledQuantity) or ZERO,
+        # what an ended order filled is said here alone
+        filled=_exact(order.filledQuantity) or ZERO,
+        status=state.status,
+        completed_status=" ".join(state.completedStatus.split()),
+    )
+
+
+def _execution_row(request: int, contract: Contract, execution: IbExecution) -> heard.ExecutionRow:
+    return heard.ExecutionRow(
+        request_id=request,
+        order_id=execution.orderId,
+        order_ref=OrderRef(execution.orderRef),
+        account=execution.acctNumber,
+        exec_id=execution.execId,
+        named=_named(contract),
+        side=_side(execution.side),
+        shares=_number(execution.shares),
+        price=_number(execution.price),
+        at=execution.time.astimezone(UTC),
+    )
+
+
+def _details_row(request: int, details: ContractDetails) -> heard.DetailsRow:
+    if details.contract is None:
+        raise ValueError("contract details without a contract")
+    return heard.DetailsRow(
+        request_id=request,
+        named=_named(details.contract),
+        stock_type=details.stockType,
+        min_tick=_exact(details.minTick),
+        size_increment=_exact(details.sizeIncrement),
+        exchanges=tuple(details.validExchanges.split(",")),
+        rules=tuple(details.marketRuleIds.split(",")),
+        time_zone=details.timeZoneId,
+        trading_hours=details.tradingHours,
+        liquid_hours=details.liquidHours,
+    )

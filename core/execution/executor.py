@@ -1,0 +1,99 @@
+"""The desk: the only place that sends orders. One stage at a time, one order at a time, each watched to its end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from core.broker.port import Broker
+from core.errors import ConnectionLost, OrderStateUnknown, OutputFailed, RebalanceError
+from core.execution.cancel import cancel_off_record, close_unknown
+from core.execution.stage import Guard, Reprice, StageContext, StageExecution
+from core.execution.stage_result import StageResult, incomplete
+from core.execution.tracker import LOOK_AT_ACCOUNT, OrderTracker
+from core.journal.store import Journal
+from core.model import ExecutionRules, Order, OrderRecord, OrderState, RunEvent
+
+
+class OrderExecutor:
+    """Sends the stages of one run.
+
+    `guard` raises what forbids sending (the kill switch, a safety rule); it is asked about each order before
+    it leaves, and about none in particular while orders work. `on_event` gets every step for the timeline.
+    """
+
+    def __init__(
+        self,
+        broker: Broker,
+        journal: Journal,
+        rules: ExecutionRules,
+        guard: Guard,
+        on_event: Callable[[RunEvent], None],
+    ) -> None:
+        self.rules = rules
+        self.tracker = OrderTracker(broker, journal, rules.read_attempts, on_event)
+        self._context = StageContext(self.tracker, rules, guard, [])
+
+    async def run_stage(self, orders: Sequence[Order], reprice: Reprice | None = None) -> StageResult:
+        """Send `orders` and return when each has ended by the broker's word, or nobody can tell.
+
+        Each is sent when the broker has acknowledged the one before, at most `max_open_orders` at work. What
+        has not filled in time is cancelled; when that is confirmed, `reprice` may give the rest a new
+        order. Failures are in the result, not raised.
+        """
+        stage = StageExecution(self._context, orders, reprice)
+        try:
+            await self.tracker.begin()
+            await stage.run()
+        except ConnectionLost as error:
+            stage.fail(error)
+        except OutputFailed as error:
+            stage.fail(error)
+            for failure in await self._cancel_off_record():
+                stage.fail(failure)
+        return stage.result()
+
+    async def drain(self) -> tuple[RebalanceError, ...]:
+        """Take in what the broker has said since the last stage; the alarms that this raised, none as a rule."""
+        known = len(self.tracker.alarms)
+        while not self.tracker.disconnected and await self.tracker.take(0) is not None:
+            pass
+        return tuple(self.tracker.alarms[known:])
+
+    async def ask_for_fills(self) -> tuple[RebalanceError, ...]:
+        """Take in what the broker's lists say of our orders, for an account that our fills do not explain; the alarms.
+
+        One that an error had ended may have filled all the same, and been told of while the connection was away.
+        """
+        known = len(self.tracker.alarms)
+        await self.tracker.reconcile(self._context.refs)
+        return tuple(self.tracker.alarms[known:])
+
+    async def cancel_all(self) -> tuple[RebalanceError, ...]:
+        """End every order of ours that may still work, within `shutdown_seconds`; what could not be ended cleanly.
+
+        For the end of a run, however it ends: after a cancelled task too. Connects again if need be, and
+        does nothing at all when nothing is open.
+        """
+        known = len(self.tracker.alarms)
+        try:
+            open_now = [record.order.ref for record in self.tracker.unsettled(self._context.refs)]
+            if not open_now:
+                return ()
+            await close_unknown(self.tracker, open_now, seconds=self.rules.shutdown_seconds)
+            ended = [self.tracker.record(ref) for ref in open_now]
+        except OutputFailed as error:
+            return error, *await self._cancel_off_record()
+        return (*self.tracker.alarms[known:], *(incomplete(record) for record in ended if _has_rest(record)))
+
+    async def _cancel_off_record(self) -> tuple[RebalanceError, ...]:
+        """End our orders though the journal cannot be written; what it says of them is put right by recovery."""
+        self.tracker.is_journaling = False
+        left = await cancel_off_record(self.tracker, self._context.refs, seconds=self.rules.shutdown_seconds)
+        if not left:
+            return ()
+        refs = ", ".join(sorted(left))
+        return (OrderStateUnknown(f"not on record, and no confirmed end of: {refs}", next_step=LOOK_AT_ACCOUNT),)
+
+
+def _has_rest(record: OrderRecord) -> bool:
+    return record.state is not OrderState.UNKNOWN and record.filled < record.order.quantity

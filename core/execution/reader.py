@@ -1,0 +1,227 @@
+"""Reading the account and the market over a broker, with patience: pacing or a lost line means another try.
+
+Waiting between tries is venue time, so a rehearsal waits for nothing. Only reads are here; an order is
+never tried again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeVar
+
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_exponential
+
+from core.broker.port import Broker
+from core.errors import TRANSIENT, BrokerError, ConnectionRefused, MarketDataMissing
+from core.market.quotes import completed, lacks_price, nbbo, needs_another_look
+from core.model import (
+    USD_CAD,
+    AccountId,
+    AccountSnapshot,
+    Contract,
+    MarginEffect,
+    MarketDataType,
+    Order,
+    Quote,
+    QuoteRules,
+    Symbol,
+    Targets,
+)
+from core.planning.valuation import needs_quote
+from core.settings import Settings
+
+T = TypeVar("T")
+
+FIRST_WAIT = 1.0
+LONGEST_WAIT = 30.0
+REFUSED_TRIES = 5  # 15 s in all: who does not listen by then is not merely starting
+
+
+@dataclass(frozen=True, slots=True)
+class QuotesTaken:
+    """A quote of every contract that was asked for, and what a person should know about them (shown in red)."""
+
+    quotes: Mapping[Symbol, Quote]
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How often a read is tried that met a lost connection or pacing: after 1, 2, 4 … seconds, at most 30."""
+
+    attempts: int
+    sleep: Callable[[float], Awaitable[None]]
+    on_retry: Callable[[str], None]
+
+    async def read(self, what: str, call: Callable[[], Awaitable[T]]) -> T:
+        """What `call` answers. Out of tries, its last error is raised with `what` and the number of tries in it."""
+        retrying = AsyncRetrying(
+            sleep=self.sleep,
+            stop=lambda state: state.attempt_number >= self._tries(state),
+            wait=wait_exponential(multiplier=FIRST_WAIT, max=LONGEST_WAIT),
+            retry=retry_if_exception_type(TRANSIENT),
+            before_sleep=lambda state: self.on_retry(_why_waiting(what, state, self._tries(state))),
+            reraise=True,
+        )
+
+        async def once() -> T:  # tenacity awaits nothing but what it knows for a coroutine function
+            return await call()
+
+        try:
+            return await retrying(once)
+        except TRANSIENT as error:
+            raise _out_of_tries(error, what, retrying.statistics["attempt_number"]) from error
+
+    def _tries(self, state: RetryCallState) -> int:
+        is_refused = state.outcome is not None and isinstance(state.outcome.exception(), ConnectionRefused)
+        return min(self.attempts, REFUSED_TRIES) if is_refused else self.attempts
+
+
+class Reader:
+    """MarketReader over `broker`, each tried up to `attempts` times; `on_retry` is told in words why it waits.
+
+    Only ConnectionLost (the line is opened again first) and PacingExceeded are tried again, after 1, 2,
+    4 … seconds, at most 30; an address where nobody listens for 15 s at most. Out of tries, the last
+    error is raised with the number of tries in it.
+    """
+
+    def __init__(self, broker: Broker, attempts: int, on_retry: Callable[[str], None]) -> None:
+        self._broker = broker
+        self._attempts = attempts
+        self._on_retry = on_retry
+
+    @contextmanager
+    def asking_once(self) -> Iterator[None]:
+        """While the block runs nothing is tried again: whoever reads has waited already."""
+        attempts, self._attempts = self._attempts, 1
+        try:
+            yield
+        finally:
+            self._attempts = attempts
+
+    def now(self) -> datetime:
+        """The broker's time."""
+        return self._broker.now()
+
+    async def connect(self) -> None:
+        """Open the connection; nothing when it is open. Raises ConnectionLost."""
+        await self.read("connecting", _nothing)
+
+    async def accounts(self) -> tuple[AccountId, ...]:
+        """The accounts that this gateway manages."""
+        return await self.read("reading the managed accounts", self._broker.accounts)
+
+    async def take_snapshot(self) -> AccountSnapshot:
+        """The account, complete at one moment."""
+        return await self.read("reading the account", self._broker.snapshot)
+
+    async def resolve(self, symbols: Sequence[Symbol], overrides: Mapping[Symbol, str]) -> Mapping[Symbol, Contract]:
+        """The contract of each symbol. Raises ContractNotFound naming every one that is unknown or ambiguous."""
+        return await self.read("resolving contracts", lambda: self._broker.resolve(symbols, overrides))
+
+    async def resolve_universe(
+        self, targets: Targets, snapshot: AccountSnapshot, settings: Settings
+    ) -> Mapping[Symbol, Contract]:
+        """The contract of every target, of every holding that needs a quote, and USD.CAD where conversion is on.
+
+        Raises ContractNotFound naming every target that is unknown or ambiguous.
+        """
+        wanted = [*targets.weights, *([USD_CAD] if settings.fx.enabled else [])]
+        found = dict(await self.resolve(wanted, settings.symbol_overrides))
+        for position in snapshot.positions:
+            if needs_quote(position, settings.rebalance.hold_symbols):
+                found.setdefault(position.contract.symbol, position.contract)
+        return found
+
+    async def take_quotes(
+        self, contracts: Sequence[Contract], rules: QuoteRules, *, refuse_not_live: bool
+    ) -> QuotesTaken:
+        """A quote of each contract, as fresh and as complete as asking again can make it.
+
+        A quote that is stale, one-sided or missing is asked for once more. What then has no price or no
+        usable bid and ask is asked for as a snapshot, if the rules allow that; a quote that grew stale over it
+        is asked for once more as well. A symbol without any value keeps its empty quote: whether it is needed is
+        for the plan to say. Quotes that are not live are a warning, or raise MarketDataMissing with `refuse_not_live`.
+        A gateway sends live data unless it is asked for another kind, anew on every connection.
+        """
+        if rules.data_type is not MarketDataType.LIVE:
+            await self.read("choosing the market data", lambda: self._broker.market_data_type(rules.data_type))
+        quotes = await self._ask(contracts)
+        seen_twice = await self._look_again(quotes, contracts, rules)
+        if rules.fallback_to_snapshot:
+            lacking = [each for each in contracts if _lacks(quotes[each.symbol], rules)]
+            for symbol, snapshot in (await self._ask(lacking, is_snapshot=True)).items():
+                quotes[symbol] = completed(quotes[symbol], snapshot, rules)
+            # a snapshot may take longer than a quote stays fresh
+            await self._look_again(quotes, [each for each in contracts if each.symbol not in seen_twice], rules)
+        return QuotesTaken(quotes, _check_live(quotes, refuse_not_live=refuse_not_live))
+
+    async def what_if(self, order: Order) -> MarginEffect:
+        """What the order would do to the margin. Raises BrokerError as it would be refused; nothing is placed."""
+        what = f"asking what {order.side} {order.contract.symbol} would do to the margin"
+        return await self.read(what, lambda: self._broker.what_if(order))
+
+    async def read(self, what: str, call: Callable[[], Awaitable[T]]) -> T:
+        """What `call` answers, connected; `what` names it in the words for whoever waits. Raises as `call` does."""
+        patience = Patience(self._attempts, self._broker.sleep, self._on_retry)
+        return await patience.read(what, lambda: self._connected(call))
+
+    async def _connected(self, call: Callable[[], Awaitable[T]]) -> T:
+        if not self._broker.is_connected:
+            await self._broker.connect()
+        return await call()
+
+    async def _look_again(
+        self, quotes: dict[Symbol, Quote], contracts: Sequence[Contract], rules: QuoteRules
+    ) -> frozenset[Symbol]:
+        """Put into `quotes` what a second request brings for those that need one; which they were."""
+        now = self._broker.now()
+        wanting = [each for each in contracts if needs_another_look(quotes[each.symbol], rules, now)]
+        for symbol, again in (await self._ask(wanting)).items():
+            quotes[symbol] = again if _says_anything(again) else quotes[symbol]
+        return frozenset(each.symbol for each in wanting)
+
+    async def _ask(self, contracts: Sequence[Contract], *, is_snapshot: bool = False) -> dict[Symbol, Quote]:
+        if not contracts:
+            return {}
+        what = "asking for snapshots" if is_snapshot else "asking for quotes"
+        return dict(await self.read(what, lambda: self._broker.quotes(contracts, is_snapshot=is_snapshot)))
+
+
+async def _nothing() -> None:
+    """MarketReader nothing: being connected is all that is asked."""
+
+
+def _lacks(quote: Quote, rules: QuoteRules) -> bool:
+    return lacks_price(quote, rules) or (nbbo(quote) is None and not quote.is_halted)
+
+
+def _says_anything(quote: Quote) -> bool:
+    return any(value is not None and value > 0 for value in (quote.bid, quote.ask, quote.last))
+
+
+def _check_live(quotes: Mapping[Symbol, Quote], *, refuse_not_live: bool) -> tuple[str, ...]:
+    not_live = {
+        symbol: quote.data_type for symbol, quote in quotes.items() if quote.data_type is not MarketDataType.LIVE
+    }
+    if not not_live:
+        return ()
+    kinds = ", ".join(sorted({kind.value.replace("_", " ") for kind in not_live.values()}))
+    text = f"quotes are not live but {kinds}: {', '.join(sorted(not_live))}"
+    if refuse_not_live:
+        raise MarketDataMissing(text, next_step="subscribe to live market data for this account; live trading needs it")
+    return (text,)
+
+
+def _why_waiting(what: str, state: RetryCallState, attempts: int) -> str:
+    error = state.outcome.exception() if state.outcome else None
+    said = error.message if isinstance(error, BrokerError) else error
+    return f"{what}: {said}; try {state.attempt_number + 1} of {attempts} in {state.upcoming_sleep:g} s"
+
+
+def _out_of_tries(error: BrokerError, what: str, attempts: int) -> BrokerError:
+    tries = f" ({attempts} tries)" if attempts > 1 else ""
+    return type(error)(f"{what}: {error.message}{tries}", next_step=error.next_step)

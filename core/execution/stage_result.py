@@ -1,0 +1,89 @@
+"""How a stage went: what is on record of its orders, what failed, and whether the run may go on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from core.errors import (
+    BrokerError,
+    ContractNotFound,
+    FractionRefused,
+    FundsInsufficient,
+    MarketClosed,
+    OrderIncomplete,
+    OrderRejected,
+    PacingExceeded,
+    RebalanceError,
+)
+from core.model import Order, OrderRecord, RejectReason
+
+REJECTIONS: dict[RejectReason, tuple[type[BrokerError], str]] = {
+    RejectReason.REJECTED: (
+        OrderRejected,
+        "read the broker's reason, change the settings or the account, then run again",
+    ),
+    RejectReason.MARGIN: (FundsInsufficient, "no further order was sent; free cash or margin, then run again"),
+    RejectReason.FRACTION: (FractionRefused, "no further order was sent; set rebalance.allow_fractional = false"),
+    RejectReason.CONTRACT: (ContractNotFound, "give the symbol's conId under [symbol_overrides]"),
+    RejectReason.PACING: (PacingExceeded, "no further order was sent; lower ibkr.max_messages_per_second"),
+    RejectReason.CLOSED: (MarketClosed, "no further order was sent; run again in market hours"),
+}
+STOPS_SENDING = (RejectReason.MARGIN, RejectReason.FRACTION, RejectReason.PACING, RejectReason.CLOSED)
+
+
+@dataclass(frozen=True, slots=True)
+class StageResult:
+    """`records` in the order they were intended, `errors` in order of time, `unsent` what was never sent.
+
+    `stopped_by` is why the run may send nothing more: the kill switch, a lost connection, an unknown order,
+    a refused margin and the like. A rejected or partly filled order alone does not stop the next stage,
+    which is sized by what really filled. `warnings` are what a person should know although nothing failed by it.
+    """
+
+    records: tuple[OrderRecord, ...]
+    errors: tuple[RebalanceError, ...] = ()
+    unsent: tuple[Order, ...] = ()
+    stopped_by: RebalanceError | None = None
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def stops(self) -> bool:
+        """Whether the run may send nothing more."""
+        return self.stopped_by is not None
+
+
+def rejection(record: OrderRecord) -> BrokerError:
+    """The failure that a rejected order is: 27, or by the broker's reason 21, 22, 24, 25 or 26."""
+    kind, next_step = REJECTIONS[record.reject_reason or RejectReason.REJECTED]
+    return kind(f"{named(record)} was rejected{_because(record)}", next_step=next_step)
+
+
+def incomplete(record: OrderRecord, *, why: str = "") -> OrderIncomplete:
+    """The failure that an order with an unfilled rest is; the rest is confirmed to be gone."""
+    return OrderIncomplete(
+        f"{named(record)} filled {record.filled:,f} and ended {record.state.label}{why or _because(record)}",
+        next_step="the rest is left as drift; run again for a new plan",
+    )
+
+
+def unsettled(record: OrderRecord, seconds: float) -> str:
+    """That nothing more came of an order in time; the broker is called silent only where it said nothing at all."""
+    if record.notices:
+        return f"the broker did not settle {named(record)} within {seconds:g} s, and said: {said_of(record)}"
+    return f"the broker was silent on {named(record)} for {seconds:g} s"
+
+
+def said_of(record: OrderRecord) -> str:
+    """What the broker said of the order besides its states, in its own words."""
+    return "; ".join(record.notices)
+
+
+def named(record: OrderRecord) -> str:
+    """The order in words: its reference, side, quantity and symbol."""
+    order = record.order
+    return f"order {order.ref} ({order.side} {order.quantity:,f} {order.contract.symbol})"
+
+
+def _because(record: OrderRecord) -> str:
+    code = f" ({record.code})" if record.code else ""
+    return f": {record.reason}{code}" if record.reason else code

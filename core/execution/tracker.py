@@ -1,0 +1,222 @@
+"""Taking the broker's news in: each event goes onto the journal first, then onto the timeline, then may be an alarm.
+
+A fill after the end of its order, a corrected execution, an order that contradicts itself: each is an
+error that stops a stage. A lost connection leaves everything in flight unsure until the witnesses were heard.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+
+from core.broker import error_codes as codes
+from core.broker.port import Broker
+from core.errors import TRANSIENT, BrokerError, ConnectionLost, OrderIncomplete, OrderStateUnknown, RebalanceError
+from core.execution.reader import Reader
+from core.execution.reconcile import Evidence, events_in, read_evidence
+from core.execution.stage_result import named
+from core.journal.store import Journal
+from core.model import (
+    BrokerEvent,
+    CommissionReport,
+    ConnectionChange,
+    Fill,
+    Notice,
+    OrderRecord,
+    OrderRef,
+    OrderState,
+    OrderUpdate,
+    RunEvent,
+)
+from core.text import price_text
+
+AT_WORK = (OrderState.WORKING, OrderState.FILLED)
+LOOK_AT_ACCOUNT = "look at the account in TWS before the next run"
+
+
+class OrderTracker:
+    """The ear of a desk.
+
+    `cut` is the failure that makes everything in flight unsure, None while all is well. `alarms` are what
+    must stop a stage, in order of time. `ended` are the references of all orders, whoever's, whose end was told.
+    """
+
+    def __init__(
+        self, broker: Broker, journal: Journal, read_attempts: int, on_event: Callable[[RunEvent], None]
+    ) -> None:
+        self.broker = broker
+        self.journal = journal
+        self.reader = Reader(broker, read_attempts, lambda text: self.tell("retry", text))
+        self.disconnected: ConnectionLost | None = None
+        self.alarms: list[RebalanceError] = []
+        self.ended: set[OrderRef] = set()
+        self.is_journaling = True
+        self._on_event = on_event
+        self._sure_since: datetime = broker.now()
+
+    def tell(self, kind: str, detail: str) -> None:
+        """Put a line on the timeline."""
+        self._on_event(RunEvent(self.broker.now(), kind, detail))
+
+    def record(self, ref: OrderRef) -> OrderRecord:
+        """The order on record. Raises KeyError for one that this journal never had."""
+        found = self.journal.order(ref)
+        if found is None:
+            raise KeyError(ref)
+        return found
+
+    def unsettled(self, refs: Iterable[OrderRef]) -> list[OrderRecord]:
+        """The orders among `refs` that have not ended, or whose fills are not all here."""
+        return [record for record in map(self.record, refs) if not record.is_settled]
+
+    async def take(self, seconds: float) -> BrokerEvent | None:
+        """The next event, taken in; None when `seconds` passed without one or the connection went."""
+        try:
+            event = await self.broker.next_event(max(seconds, 0.0))
+        except ConnectionLost as error:
+            self.lose(error)
+            return None
+        if event is not None:
+            self.admit(event)
+        return event
+
+    def admit(self, event: BrokerEvent) -> None:
+        """Take one event in. Raises OutputFailed when it cannot be put on record."""
+        match event:
+            case OrderUpdate() | Fill():
+                self._admit_of_order(event)
+            case CommissionReport():
+                if self.is_journaling:
+                    self.journal.record(event)
+            case ConnectionChange():
+                self._admit_change(event)
+            case Notice(code=codes.MARGIN_DEFICIENCY):
+                self._alarm(f"the broker warns of the account's margin: {event.text}")
+            case Notice(order_ref=ref) if ref is not None and self.journal.order(ref) is not None:
+                self._admit_notice(event)
+            case _:
+                self.tell("notice", f"{event.order_ref or ''} {event.words}".strip())
+
+    def lose(self, error: ConnectionLost) -> None:
+        """Note that the connection went; what is in flight is unsure from now on."""
+        if self.disconnected is None:
+            self.disconnected = error
+            self.tell("connection", error.message)
+
+    def mark_unknown(self, ref: OrderRef, reason: str) -> None:
+        """Close an order as UNKNOWN and raise the alarm; nothing if it has ended with all its fills."""
+        before = self.record(ref)
+        self.journal.unknown(ref, reason=reason)
+        self._compare(before, self.record(ref))
+
+    async def reconcile(self, refs: Iterable[OrderRef]) -> Evidence | None:
+        """What the broker's lists say, taken in for our orders `refs`; None when they cannot be read, tries used up.
+
+        Connects again if need be. Afterwards nothing is unsure that the lists could settle.
+        """
+        try:
+            evidence = await self.reader.read("reconciling orders", lambda: read_evidence(self.broker))
+        except TRANSIENT as error:
+            self.lose(_as_loss(error))
+            return None
+        self.disconnected = None
+        self._sure_since = self.broker.now()
+        for ref in refs:
+            for found in events_in(evidence, self.record(ref), self._sure_since):
+                if isinstance(found, str):
+                    self.mark_unknown(ref, found)
+                else:
+                    self.admit(found)
+        self.tell(
+            "reconciled",
+            f"{len(evidence.working)} working, {len(evidence.completed)} ended, {len(evidence.fills)} fills",
+        )
+        return evidence
+
+    async def begin(self) -> None:
+        """Connect if need be and start sure: nothing of ours is in flight. Raises ConnectionLost."""
+        await self.reader.connect()
+        self.disconnected = None
+        self._sure_since = self.broker.now()
+
+    def _admit_of_order(self, event: OrderUpdate | Fill) -> None:
+        if isinstance(event, OrderUpdate) and event.state.is_final:
+            self.ended.add(event.order_ref)
+        if not self.is_journaling:
+            return
+        before = self.journal.order(event.order_ref)
+        self.journal.record(event)
+        if before is None:
+            self.tell("stranger", f"{event.order_ref or 'an order entered by hand'}: {_words(event)}")
+            return
+        after = self.record(event.order_ref)
+        self._compare(before, after)
+        if isinstance(event, Fill) and after.fills != before.fills:
+            self._weigh(event, before, after)
+        elif isinstance(event, OrderUpdate) and _is_back(before, event):
+            told = f"{named(before)} was refused ({before.code}), yet the broker calls it {event.state.label}"
+            self._alarm(told)
+
+    def _admit_notice(self, notice: Notice) -> None:
+        """What is said of an order of ours goes on record, and before whoever watches, in the broker's own words."""
+        if self.is_journaling:
+            self.journal.record(notice)
+        self.tell("message", f"{notice.order_ref}: {notice.words}")
+
+    def _compare(self, before: OrderRecord, after: OrderRecord) -> None:
+        if after.state is before.state:
+            return
+        ref = after.order.ref
+        self.tell(after.state.name.lower(), f"{ref} {after.reason}".rstrip())
+        if after.state is OrderState.UNKNOWN:
+            self.alarms.append(_unknown(after))
+
+    def _weigh(self, fill: Fill, before: OrderRecord, after: OrderRecord) -> None:
+        """Tell of a fill that changed the record, and raise the alarm when it came late or corrects another."""
+        ref = after.order.ref
+        is_new = len(after.fills) > len(before.fills)
+        if not is_new and any(known.exec_id == fill.exec_id for known in before.fills):
+            return  # the same fill again, with its commission
+        self.tell("fill", f"{ref} {_priced(fill)}, {after.filled:,f} of {after.order.quantity:,f}")
+        if not is_new:
+            old = next(known for known in before.fills if known not in after.fills)
+            self._alarm(f"an execution of {named(after)} was corrected: {_priced(old)} became {_priced(fill)}")
+        elif before.is_settled:
+            self._alarm(f"{named(after)} filled {fill.shares:,f} after its end was confirmed")
+
+    def _alarm(self, message: str) -> None:
+        self.tell("alarm", message)
+        self.alarms.append(OrderIncomplete(message, next_step=LOOK_AT_ACCOUNT))
+
+    def _admit_change(self, event: ConnectionChange) -> None:
+        if not event.is_up and event.at > self._sure_since:
+            self.lose(ConnectionLost(event.reason or "the connection to the broker went", next_step=LOOK_AT_ACCOUNT))
+        else:
+            self.tell("connection", event.reason or ("up" if event.is_up else "down"))
+
+
+def _is_back(before: OrderRecord, update: OrderUpdate) -> bool:
+    """Whether an order works that an error code alone has ended, one that may have been wrong of it."""
+    is_unseen = before.state is OrderState.REJECTED and not before.perm_id
+    return is_unseen and before.code != codes.REJECTED and update.state in AT_WORK and bool(update.perm_id)
+
+
+def _unknown(record: OrderRecord) -> OrderStateUnknown:
+    return OrderStateUnknown(
+        f"{named(record)}: {record.reason}",
+        next_step="look the order up in TWS, and cancel it there if it still works, before you start a new run",
+    )
+
+
+def _as_loss(error: BrokerError) -> ConnectionLost:
+    return error if isinstance(error, ConnectionLost) else ConnectionLost(error.message, next_step=error.next_step)
+
+
+def _words(event: OrderUpdate | Fill) -> str:
+    if isinstance(event, Fill):
+        return f"{event.side} {event.shares:f} {event.symbol} at {price_text(event.price)}"
+    return f"{event.state.label} {event.reason}".rstrip()
+
+
+def _priced(fill: Fill) -> str:
+    return f"{fill.shares:,f} at {price_text(fill.price)}"

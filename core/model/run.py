@@ -1,0 +1,265 @@
+"""What is on record of a run: its orders with their fills, its approvals, its gates, and how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+
+from core.errors import (
+    TRANSIENT,
+    AccountBusy,
+    ApprovalExpired,
+    ApprovalRejected,
+    ExitCode,
+    MarketClosed,
+    OutputFailed,
+    RebalanceError,
+    RunCancelled,
+    StartedLate,
+    leading,
+)
+from core.model.account import AccountSnapshot, WorkingOrder
+from core.model.orders import Fill, Order
+from core.model.planning import Plan, Valuation
+from core.model.types import AccountId, BrokerKind, Mode, OrderState, RejectReason, RunId, Symbol
+
+
+@dataclass(frozen=True, slots=True)
+class OrderRecord:
+    """An order and all that is known of it. `fills` are the latest revision of each execution, in order of time.
+
+    `reported_filled` is the broker's own cumulative count, which may run ahead of the fills that have arrived.
+    `failure` is why the broker ended it, or keeps it back, where it said so; `notices` are whatever else it said of
+    it, in its own words.
+    """
+
+    order: Order
+    state: OrderState
+    created_at: datetime
+    sent_at: datetime | None = None
+    reason: str = ""
+    code: int | None = None
+    perm_id: int = 0
+    fills: tuple[Fill, ...] = ()
+    reported_filled: Decimal = Decimal(0)
+    reject_reason: RejectReason | None = None
+    notices: tuple[str, ...] = ()
+
+    @property
+    def is_kept_back(self) -> bool:
+        """Whether the gateway has said why it does not send the order on, and it has not ended yet."""
+        return self.reject_reason is not None and not self.state.is_final
+
+    @property
+    def filled(self) -> Decimal:
+        """Shares (USD for USD.CAD) filled."""
+        return sum((fill.shares for fill in self.fills), Decimal(0))
+
+    @property
+    def open_quantity(self) -> Decimal:
+        """What may still fill."""
+        return Decimal(0) if self.state.is_final else self.order.quantity - self.filled
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the order has ended and every fill that the broker counts has arrived."""
+        return self.state.is_final and self.filled >= self.reported_filled
+
+    @property
+    def average_price(self) -> Decimal | None:
+        """Volume-weighted price of the fills; None without a fill."""
+        if not self.filled:
+            return None
+        return sum((fill.shares * fill.price for fill in self.fills), Decimal(0)) / self.filled
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """An answer to one question about one plan; used once. `how` is form, terminal, `--yes`, script or settings."""
+
+    plan_hash: str
+    approved: bool
+    approver: str
+    at: datetime
+    note: str = ""
+    how: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """One rebalance from start to end."""
+
+    run_id: RunId
+    flow_run_id: str
+    account_id: AccountId
+    mode: Mode
+    started_at: datetime
+    ended_at: datetime | None = None
+    exit_code: ExitCode | None = None
+    reason: str = ""
+    approvals: tuple[Approval, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class GateFault:
+    """One check of a data gate that failed; `rows` name what is at fault ("line 7: SMURF VTI").
+
+    A check that `could_not_run` blocks, however light its severity.
+    """
+
+    check: str
+    is_critical: bool
+    rows: tuple[str, ...]
+    message: str
+    could_not_run: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class GateVerdict:
+    """What a data gate said of one table."""
+
+    table: str
+    rows: int
+    checks: int
+    faults: tuple[GateFault, ...]
+
+    @property
+    def blocks(self) -> bool:
+        return any(fault.is_critical or fault.could_not_run for fault in self.faults)
+
+
+@dataclass(frozen=True, slots=True)
+class RunEvent:
+    """A step of the run, for the timeline."""
+
+    at: datetime
+    kind: str
+    detail: str
+
+
+class Ending(StrEnum):
+    """How a run ended, in a word: the name of its Prefect state, and `state` in result.json.
+
+    SKIPPED is a run that had no turn (account busy, market closed, started late); REFUSED one that a rule, a
+    check or its own input stopped before anything was sent; FAILED any other failure.
+    """
+
+    COMPLETED = "Completed"
+    NO_TRADES = "No trades"
+    REFUSED = "Refused"
+    FAILED = "Failed"
+    CANCELLED = "Cancelled"
+    REJECTED = "Rejected"
+    EXPIRED = "Expired"
+    SKIPPED = "Skipped"
+
+
+_BY_A_PERSON: dict[type[RebalanceError], Ending] = {
+    RunCancelled: Ending.CANCELLED,
+    ApprovalRejected: Ending.REJECTED,
+    ApprovalExpired: Ending.EXPIRED,
+}
+_NO_TURN = (AccountBusy, MarketClosed, StartedLate)
+_BREAKDOWN = (*TRANSIENT, OutputFailed)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunResult:
+    """Everything a report is made from; nothing in a report is computed from anywhere else.
+
+    `plan` is None when the run ended before there was one; `after` and `valuation_after` when the
+    account was not read again. `errors` in order of time: the first cause first. `not_sent` says why of each
+    trade of the plan that never became an order, "" where nobody knows, and `reduced` why of those that became a
+    smaller one; both are empty in modes that send none.
+    """
+
+    run_id: RunId
+    name: str
+    mode: Mode
+    broker: BrokerKind | None
+    account_id: AccountId
+    started_at: datetime
+    ended_at: datetime
+    settings: Mapping[str, Mapping[str, str]]
+    plan: Plan | None = None
+    before: AccountSnapshot | None = None
+    after: AccountSnapshot | None = None
+    valuation_after: Valuation | None = None
+    residual_drift_bps: Mapping[Symbol, Decimal] | None = None
+    orders: tuple[OrderRecord, ...] = ()
+    not_sent: Mapping[Symbol, str] = field(default_factory=dict)
+    reduced: Mapping[Symbol, str] = field(default_factory=dict)
+    cancelled: tuple[WorkingOrder, ...] = ()
+    approvals: tuple[Approval, ...] = ()
+    gates: tuple[GateVerdict, ...] = ()
+    events: tuple[RunEvent, ...] = ()
+    warnings: tuple[str, ...] = ()
+    errors: tuple[RebalanceError, ...] = ()
+
+    @property
+    def exit_code(self) -> ExitCode:
+        return leading(self.errors).exit_code if self.errors else ExitCode.DONE
+
+    @property
+    def reason(self) -> str:
+        """The failure on one line, or what was done."""
+        if self.errors:
+            return leading(self.errors).in_full
+        if self.plan is None or not self.plan.trades:
+            return "nothing needed trading"
+        if not self.mode.sends_orders:
+            return "planned; this mode sends no orders"
+        return f"not accounted for: {', '.join(self.unaccounted)}" if self.unaccounted else "done"
+
+    @property
+    def unaccounted(self) -> tuple[Symbol, ...]:
+        """The trades of the plan that did not fill as planned without a reason on record; none in a run that is done.
+
+        A trade is accounted for when its last order filled whole and a reason is known for what was not ordered, or
+        when nothing of it was sent for a reason.
+        """
+        if self.plan is None or not self.mode.sends_orders:
+            return ()
+        made: dict[Symbol, list[OrderRecord]] = {}
+        for record in self.orders:
+            made.setdefault(record.order.contract.symbol, []).append(record)
+        return tuple(
+            symbol
+            for symbol, quantity in self.plan.quantities.items()
+            if not self._is_accounted_for(symbol, quantity, made.get(symbol, []))
+        )
+
+    def _is_accounted_for(self, symbol: Symbol, planned: Decimal, made: Sequence[OrderRecord]) -> bool:
+        """`made` are the orders of the trade, attempt by attempt."""
+        if not made:
+            return bool(self.not_sent.get(symbol))
+        filled = sum((record.filled for record in made), Decimal(0))
+        is_complete = made[-1].filled == made[-1].order.quantity
+        return is_complete and (filled == planned or bool(self.reduced.get(symbol)))
+
+    @property
+    def was_sent(self) -> bool:
+        """Whether any order left."""
+        return any(record.sent_at for record in self.orders)
+
+    @property
+    def status(self) -> str:
+        """completed or no_trades (exit 0), aborted (nothing was sent), failed (orders were sent)."""
+        if self.errors:
+            return "failed" if self.was_sent else "aborted"
+        return "completed" if self.plan is not None and self.plan.trades else "no_trades"
+
+    @property
+    def ending(self) -> Ending:
+        if not self.errors:
+            return Ending.COMPLETED if self.status == "completed" else Ending.NO_TRADES
+        error = leading(self.errors)
+        by_a_person = _BY_A_PERSON.get(type(error))
+        if by_a_person:
+            return by_a_person
+        if self.was_sent or isinstance(error, _BREAKDOWN) or error.exit_code is ExitCode.UNFORESEEN:
+            return Ending.FAILED
+        return Ending.SKIPPED if isinstance(error, _NO_TURN) else Ending.REFUSED

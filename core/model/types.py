@@ -1,0 +1,219 @@
+"""The trade's own words as types: names that may not be mixed up, and every choice that has a name."""
+
+from __future__ import annotations
+
+import re
+from enum import Enum, StrEnum
+from typing import NewType
+
+Symbol = NewType("Symbol", str)
+Currency = NewType("Currency", str)
+ModelName = NewType("ModelName", str)
+AccountId = NewType("AccountId", str)
+RunId = NewType("RunId", str)
+OrderRef = NewType("OrderRef", str)
+
+USD = Currency("USD")
+CAD = Currency("CAD")
+USD_CAD = Symbol("USD.CAD")
+CASH = Symbol("CASH")
+
+SYMBOL_RULE = "1-12 characters of A-Z 0-9 . - and space, the first a letter or digit"
+_SYMBOL = re.compile(r"[A-Z0-9][A-Z0-9 .-]{0,11}")
+
+
+MODEL_RULE = "letters A-Z, digits, - and _"
+_MODEL = re.compile(r"[A-Z0-9_-]+")
+
+
+def is_model_name(text: str) -> bool:
+    """Whether an upper-case text may name a model.
+
+    >>> is_model_name("60-40_GLTR"), is_model_name("60/40")
+    (True, False)
+    """
+    return _MODEL.fullmatch(text) is not None
+
+
+def is_symbol(text: str) -> bool:
+    """Whether an upper-case text may be a symbol: no formula, path piece, control or look-alike character.
+
+    >>> is_symbol("BRK B"), is_symbol("=CMD()"), is_symbol("..")
+    (True, False, False)
+    """
+    return _SYMBOL.fullmatch(text) is not None
+
+
+class Mode(StrEnum):
+    """What a run may do: plan from files, plan from the account, trade a paper account, trade real money.
+
+    Only paper and live send orders, once a person has approved them.
+    """
+
+    REPORT_ONLY = "report_only"
+    DRY_RUN = "dry_run"
+    PAPER = "paper"
+    LIVE = "live"
+
+    @property
+    def sends_orders(self) -> bool:
+        return self in (Mode.PAPER, Mode.LIVE)
+
+
+class BrokerKind(StrEnum):
+    """Where the account is: ibkr is the real gateway, simulated one of our own, fake the same market in memory."""
+
+    IBKR = "ibkr"
+    SIMULATED = "simulated"
+    FAKE = "fake"
+
+
+class Side(StrEnum):
+    BUY = "BUY"
+    SELL = "SELL"
+
+
+class Stage(StrEnum):
+    """Order of trading: currency first, then sells, then buys. The value's first letter stands in order references."""
+
+    FX = "FX"
+    SELL = "SELL"
+    BUY = "BUY"
+
+
+class OrderType(StrEnum):
+    LMT = "LMT"
+    MKT = "MKT"
+
+
+class SecurityType(StrEnum):
+    """ETF and STOCK are both STK at the broker; the contract details tell them apart."""
+
+    ETF = "ETF"
+    STOCK = "STK"
+    CASH = "CASH"
+    OTHER = "OTHER"
+
+
+class MarketDataType(StrEnum):
+    LIVE = "live"
+    FROZEN = "frozen"
+    DELAYED = "delayed"
+    DELAYED_FROZEN = "delayed_frozen"
+
+
+class PriceSource(StrEnum):
+    """Where a valuation price came from. BROKER is the broker's own mark, used for outside holdings only."""
+
+    LAST = "last"
+    MIDPOINT = "midpoint"
+    BIDASK = "bidask"
+    SNAPSHOT = "snapshot"
+    BROKER = "broker"
+
+
+class TriggerMode(StrEnum):
+    PER_HOLDING = "per_holding"
+    TOTAL_DRIFT = "total_drift"
+
+
+class Direction(StrEnum):
+    BOTH = "both"
+    BUY_ONLY = "buy_only"
+    SELL_ONLY = "sell_only"
+
+
+class Untargeted(StrEnum):
+    """What happens to a held USD ETF without a target."""
+
+    SELL = "sell"
+    HOLD = "hold"
+
+
+class LimitStyle(StrEnum):
+    SPREAD_AWARE = "spread_aware"
+    STATIC_BPS = "static_bps"
+    OFF = "off"
+
+
+class EscalateAction(StrEnum):
+    """What a wide spread turns a limit into."""
+
+    CROSS = "cross"
+    MARKET = "market"
+    KEEP = "keep"
+
+
+class StaleAction(StrEnum):
+    """WARN is not a setting: it is what REFUSE becomes in modes that send no orders."""
+
+    REFUSE = "refuse"
+    ESCALATE = "escalate"
+    WARN = "warn"
+
+
+class ConvertMode(StrEnum):
+    JUST_IN_TIME = "just_in_time"
+    ALWAYS_TOP_UP = "always_top_up"
+
+
+class ForeignOrders(StrEnum):
+    """What working orders of somebody else, in a symbol of the plan, do to the run."""
+
+    REFUSE = "refuse"
+    IGNORE = "ignore"
+
+
+class LimitedBy(StrEnum):
+    """What kept a line from its wanted size, or from trading at all."""
+
+    BAND = "band"
+    MINIMUM = "minimum"
+    MONEY = "money"
+    LEVERAGE = "leverage"
+    HELD = "held"
+    DIRECTION = "direction"
+    MAXIMUM = "maximum"
+    ROUNDING = "rounding"
+
+
+class OrderState(Enum):
+    """States of an order in the journal, in the only direction they may go: forward.
+
+    The last seven are final. NOT_SENT is INTENT that never became SENDING, ABSENT is proved never to
+    have reached the broker, UNKNOWN needs a person.
+    """
+
+    PLANNED = 0
+    INTENT = 1
+    SENDING = 2
+    SENT = 3
+    WORKING = 4
+    CANCELLING = 5
+    FILLED = 10
+    CANCELLED = 11
+    REJECTED = 12
+    EXPIRED = 13
+    NOT_SENT = 14
+    ABSENT = 15
+    UNKNOWN = 16
+
+    @property
+    def is_final(self) -> bool:
+        return self.value >= OrderState.FILLED.value
+
+    @property
+    def label(self) -> str:
+        """As reports and result.json write it: `Filled`, `NotSent`."""
+        return "".join(word.capitalize() for word in self.name.split("_"))
+
+
+class RejectReason(StrEnum):
+    """Why the broker ended an order; the adapter reads it from the error code, callers from here."""
+
+    REJECTED = "rejected"
+    MARGIN = "margin"
+    FRACTION = "fraction"
+    CONTRACT = "contract"
+    PACING = "pacing"
+    CLOSED = "closed"

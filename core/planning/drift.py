@@ -1,0 +1,127 @@
+"""How far each symbol is from its target, and which of them trade.
+
+Comparisons at a band are made without division, |value − target value| × 10 000 against band × investable
+value, so that a drift of exactly the band never trades because of a rounded weight.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from decimal import Decimal
+from typing import NamedTuple
+
+from core.model import Direction, DriftLine, LimitedBy, Symbol, Targets, TriggerMode, TriggerRules, Valuation
+from core.money import BPS, HUNDRED, ZERO, plain
+
+NO_TARGET = ZERO
+
+
+def measure(targets: Targets, valuation: Valuation, rules: TriggerRules) -> tuple[DriftLine, ...]:
+    """A drift line for every symbol of the universe, alphabetical, with the verdict of the trigger.
+
+    Of 100 000 USD investable, 61 000 in a symbol with target 0.60 is a drift of +100 bps and `wanted`
+    −1 000 USD.
+    """
+    total = _total(targets, valuation) if rules.mode is TriggerMode.TOTAL_DRIFT else None
+    verdicts = _Verdicts(rules, valuation.investable, total)
+    return tuple([_line(symbol, targets, valuation, verdicts) for symbol in valuation.held])
+
+
+def _total(targets: Targets, valuation: Valuation) -> Decimal:
+    """Σ|value − target value| in USD."""
+    investable, prices, weights = valuation.investable, valuation.prices, targets.weights
+    return sum(
+        [
+            abs(held * prices[symbol].value - weights.get(symbol, NO_TARGET) * investable)
+            for symbol, held in valuation.held.items()
+        ],
+        ZERO,
+    )
+
+
+def _line(symbol: Symbol, targets: Targets, valuation: Valuation, verdicts: _Verdicts) -> DriftLine:
+    held, price, investable = valuation.held[symbol], valuation.prices[symbol], valuation.investable
+    value, target = held * price.value, targets.weights.get(symbol, NO_TARGET)
+    wanted = target * investable - value
+    drift_bps = -wanted * BPS / investable
+    is_exit = symbol in targets.weights and not target
+    is_triggered, limited_by, words = verdicts.of_exit(wanted) if is_exit else verdicts.of(wanted)
+    if wanted:
+        words = f"{'overweight' if wanted < ZERO else 'underweight'} by {abs(drift_bps):.2f} bps{words}"
+    return DriftLine(symbol, target, held, price, value, wanted, drift_bps, is_triggered, limited_by, words)
+
+
+def invest_idle_cash(
+    drifts: Iterable[DriftLine], money: Decimal, valuation: Valuation, rules: TriggerRules
+) -> tuple[DriftLine, ...]:
+    """`drifts` with every underweight symbol triggered, where nothing else is bought and too much money lies idle.
+
+    `money` is what there is for buys without any sale, in USD; too much is more than idle_cash_pct of NetLiq.
+    """
+    drifts = tuple(drifts)
+    most = rules.idle_cash_pct
+    is_bought = any(drift.triggered and drift.wanted > ZERO for drift in drifts)
+    if most is None or is_bought or money * HUNDRED <= most * valuation.net_liq:
+        return drifts
+    share = money * HUNDRED / valuation.net_liq
+    words = f"; but {share:.2f} % of NetLiq lies idle, above idle_cash_pct {plain(most)}: buy up to the target"
+    return tuple([_invested(drift, words) for drift in drifts])
+
+
+def _invested(drift: DriftLine, words: str) -> DriftLine:
+    if drift.wanted <= ZERO or drift.limited_by is not LimitedBy.BAND:
+        return drift
+    return replace(drift, triggered=True, limited_by=None, reason=drift.reason + words)
+
+
+class _Verdict(NamedTuple):
+    """Whether a symbol trades, what keeps it from it, and the words that follow the size of its drift."""
+
+    is_triggered: bool
+    limited_by: LimitedBy | None
+    words: str
+
+
+ON_TARGET = _Verdict(is_triggered=False, limited_by=None, words="on target")
+
+
+class _Verdicts:
+    """The few verdicts there are, worked out once; `total` is Σ|drift| in USD where that has the band, else None."""
+
+    def __init__(self, rules: TriggerRules, investable: Decimal, total: Decimal | None) -> None:
+        band_bps = rules.per_holding_band_bps if total is None else rules.portfolio_total_band_bps
+        self._threshold = band_bps * investable
+        self._total = None if total is None else total * BPS
+        band = f"{plain(band_bps)} bps"
+        inside, outside = f"inside the band of {band}", f"band {band}"
+        if self._total is not None:
+            drift = f"total drift {self._total / investable:.2f} bps"
+            inside, outside = f"but {drift} is inside its band of {band}", f"{drift}, {outside}"
+        self._inside = _barred(LimitedBy.BAND, inside)
+        barred = _barred(LimitedBy.DIRECTION, f"but direction = {rules.direction.value}")
+        self._buy = barred if rules.direction is Direction.SELL_ONLY else _trades(f"{outside}: buy up to the target")
+        self._sell = barred if rules.direction is Direction.BUY_ONLY else _trades(f"{outside}: sell down to the target")
+        self._exit = (
+            barred if rules.direction is Direction.BUY_ONLY else _trades("target 0: sell all, whatever the band")
+        )
+
+    def of(self, wanted: Decimal) -> _Verdict:
+        """The verdict on a symbol that wants so many USD."""
+        if not wanted:
+            return ON_TARGET
+        if (abs(wanted) * BPS if self._total is None else self._total) <= self._threshold:
+            return self._inside
+        return self._sell if wanted < ZERO else self._buy
+
+    def of_exit(self, wanted: Decimal) -> _Verdict:
+        """The verdict on a symbol whose target is written as 0: an instruction, which no band holds back."""
+        return self._exit if wanted else ON_TARGET
+
+
+def _barred(limited_by: LimitedBy, words: str) -> _Verdict:
+    return _Verdict(is_triggered=False, limited_by=limited_by, words=f", {words}")
+
+
+def _trades(words: str) -> _Verdict:
+    return _Verdict(is_triggered=True, limited_by=None, words=f", {words}")

@@ -1,0 +1,347 @@
+"""Where the money for buys comes from: cash, sells, CAD turned into USD, and borrowing within its limits.
+
+USD.CAD is CAD per USD. To get USD, USD.CAD is bought, its quantity in whole USD. Everything is counted at
+the worst price an order may fill at, so that what is planned stays affordable whatever happens.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+
+from core.errors import MarketDataMissing
+from core.market.quotes import is_stale, nbbo, price_of
+from core.model import (
+    CAD,
+    USD,
+    ConvertMode,
+    FundingRules,
+    FxLeg,
+    LimitedBy,
+    OrderType,
+    Quote,
+    QuoteRules,
+    SizingRules,
+    StaleAction,
+    Targets,
+    Valuation,
+)
+from core.money import BPS, CENT, HUNDRED, ONE, ZERO, ceil_to, floor_to
+
+# half a pip, the price step of the FX venue; a contract without a market rule would say a cent
+FX_TICK = Decimal("0.00005")
+WHOLE_DOLLAR = ONE
+ODD_LOT_USD = Decimal(25_000)
+
+
+@dataclass(frozen=True, slots=True)
+class FxMarket:
+    """USD.CAD as it may be planned with, CAD per USD; the rates are None and `why_not` says why when it may not.
+
+    `worst` = ask × (1 + limit_slippage_bps / 10 000); `planning` is the mid, or the ask by setting.
+    """
+
+    mid: Decimal | None = None
+    planning: Decimal | None = None
+    worst: Decimal | None = None
+    why_not: str = ""
+    warning: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FxNeed:
+    """What the account must pay in USD and has, by sells at their worst prices.
+
+    `wanted_cost` is that of the buys sized with unlimited money, at worst prices. Commissions are not part of
+    the need: the conversion's buffer is for what is not known to the dollar.
+    """
+
+    wanted_cost: Decimal
+    usd_cash: Decimal
+    cad_cash: Decimal
+    sells: Decimal
+    buffer: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Proceeds:
+    """What happens before the buys, in USD: sells at their worst prices, conversion, commissions.
+
+    `value` is what the sells are worth at the prices that value the account.
+    """
+
+    sells: Decimal = ZERO
+    value: Decimal = ZERO
+    converted: Decimal = ZERO
+    worst_rate: Decimal | None = None
+    commissions: Decimal = ZERO
+
+    @property
+    def total(self) -> Decimal:
+        """USD that come in, commissions paid."""
+        return self.sells + self.converted - self.commissions
+
+    @property
+    def loss(self) -> Decimal:
+        """What the sells lose of their value when filled at their worst prices; a gain is not counted."""
+        return max(ZERO, self.value - self.sells)
+
+
+@dataclass(frozen=True, slots=True)
+class BuyCosts:
+    """What the limits of borrowing need to know of the buys before they are sized.
+
+    `slippage` is the largest (worst price − price) / worst price of any of them, at least 0.
+    """
+
+    orders: int
+    slippage: Decimal
+    commission: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """The most that buys may cost at worst prices, and what to call it when it binds.
+
+    Each order takes `commission` of it.
+    """
+
+    money: Decimal
+    limited_by: LimitedBy
+    commission: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Headroom:
+    """USD that may still be bought before a limit of borrowing is met; negative: by how much it is broken.
+
+    `leverage` counts position value, `margin` counts excess liquidity.
+    """
+
+    leverage: Decimal
+    margin: Decimal
+
+    @property
+    def is_broken(self) -> bool:
+        return self.leverage < 0 or self.margin < 0
+
+
+def fx_market(
+    quote: Quote | None, funding: FundingRules, quotes: QuoteRules, now: datetime, *, sends_orders: bool
+) -> FxMarket:
+    """USD.CAD by its quote; without rates when it is missing, unusable, or too old to send an order on.
+
+    In modes that send no orders any price of the quote will do, with a warning.
+    """
+    if quote is None:
+        return FxMarket(why_not="no quote")
+    market = nbbo(quote) if quotes.fallback_to_snapshot or not quote.is_snapshot else None
+    is_old = is_stale(quote, quotes, now)
+    if sends_orders and is_old and quotes.stale_action is StaleAction.REFUSE:
+        return FxMarket(why_not="the quote is stale")
+    warning = "USD.CAD: stale quote" if is_old else None
+    if market:
+        return _rates(market.mid, market.ask, funding, warning)
+    price = None if sends_orders else price_of(quote, quotes, now)
+    if price is None:
+        return FxMarket(why_not="no usable bid and ask")
+    return _rates(price.value, price.value, funding, f"USD.CAD: no usable bid and ask, planned at {price.source.value}")
+
+
+def _rates(mid: Decimal, ask: Decimal, rules: FundingRules, warning: str | None) -> FxMarket:
+    worst = ask + ask * rules.limit_slippage_bps / BPS
+    return FxMarket(mid, mid if rules.use_mid_for_planning else ask, worst, warning=warning)
+
+
+def convertible(cad_cash: Decimal, market: FxMarket, rules: FundingRules) -> Decimal:
+    """Whole USD that the CAD cash buys at the planning rate, at most `max_fx_order_usd`; 0 without a rate."""
+    if market.planning is None or cad_cash <= 0:
+        return ZERO
+    dollars = floor_to(cad_cash / market.planning, WHOLE_DOLLAR)
+    return dollars if rules.max_fx_order_usd is None else min(dollars, rules.max_fx_order_usd // 1)
+
+
+def affordable(quantity: Decimal, cad_cash: Decimal, market: FxMarket) -> Decimal:
+    """Whole USD of `quantity` that the CAD cash pays for even at the worst rate."""
+    if market.worst is None or cad_cash <= 0:
+        return ZERO
+    return min(quantity, floor_to(cad_cash / market.worst, WHOLE_DOLLAR))
+
+
+def fx_limit(market: FxMarket, rules: FundingRules) -> Decimal | None:
+    """The limit of a conversion: the worst rate down to the price step of the venue; None for MKT or without a rate."""
+    if rules.order_type is not OrderType.LMT or market.worst is None:
+        return None
+    return floor_to(market.worst, FX_TICK)
+
+
+def convert(need: FxNeed, market: FxMarket, closed: str | None, rules: FundingRules) -> FxLeg:
+    """The conversion that covers the shortfall, or one of quantity 0 that says why there is none.
+
+    Shortfall = wanted cost − USD cash − sells at worst prices, plus the cash buffer under
+    always_top_up. Quantity = shortfall × (1 + fx_buffer_bps / 10 000), up to the whole dollar, at most what
+    the CAD cash allows: 10 000.40 short with 20 bps is 10 021 USD. `closed` says why the FX market is
+    closed, None when it is open. Raises MarketDataMissing when a conversion is needed and has no rate.
+    """
+    shortfall = _shortfall(need, rules)
+    reason = _needless(shortfall, need.cad_cash, closed, rules)
+    if reason:
+        return _no_conversion(shortfall, market, reason, rules)
+    if market.worst is None or market.planning is None:
+        raise MarketDataMissing(
+            f"USD.CAD: {market.why_not}, and {shortfall:,.2f} USD must be converted",
+            next_step="run again when USD.CAD is quoted, or set [fx] enabled = false",
+        )
+    wished = ceil_to(shortfall + shortfall * rules.fx_buffer_bps / BPS, WHOLE_DOLLAR)
+    quantity = min(wished, convertible(need.cad_cash, market, rules))
+    if quantity < rules.min_fx_order_usd or not quantity:
+        words = f"only {quantity:,f} USD could be converted, below min_fx_order_usd {rules.min_fx_order_usd:f}"
+        return _no_conversion(shortfall, market, words, rules)
+    odd = quantity < ODD_LOT_USD
+    return FxLeg(
+        quantity=quantity,
+        order_type=rules.order_type,
+        limit_price=fx_limit(market, rules),
+        worst_rate=market.worst,
+        planning_rate=market.planning,
+        cad_needed=quantity * market.planning,
+        shortfall=shortfall,
+        reason=_why_convert(shortfall, quantity, wished),
+        mid=market.mid,
+        warning="; ".join(filter(None, (market.warning, _odd_lot(quantity) if odd else None))) or None,
+    )
+
+
+def _shortfall(need: FxNeed, rules: FundingRules) -> Decimal:
+    owed = need.wanted_cost - need.usd_cash - need.sells
+    if rules.convert_mode is ConvertMode.ALWAYS_TOP_UP:
+        owed += need.buffer
+    return max(owed, ZERO)
+
+
+def _needless(shortfall: Decimal, cad_cash: Decimal, closed: str | None, rules: FundingRules) -> str | None:
+    """Why nothing is converted, whatever the rate; None when a rate is needed."""
+    if not shortfall:
+        return "USD cash and sells cover everything"
+    if cad_cash <= 0:
+        return f"{shortfall:,.2f} USD short, but there is no CAD to convert"
+    if shortfall < rules.min_fx_order_usd:
+        return f"{shortfall:,.2f} USD short, below min_fx_order_usd {rules.min_fx_order_usd:f}"
+    if closed and rules.prefer_market_hours:
+        return f"{shortfall:,.2f} USD short, but no FX order is sent: {closed}"
+    return None
+
+
+def _no_conversion(shortfall: Decimal, market: FxMarket, reason: str, rules: FundingRules) -> FxLeg:
+    return FxLeg(
+        quantity=ZERO,
+        order_type=rules.order_type,
+        limit_price=None,
+        worst_rate=market.worst,
+        planning_rate=market.planning,
+        cad_needed=ZERO,
+        shortfall=shortfall,
+        reason=f"no conversion: {reason}",
+        mid=market.mid,
+    )
+
+
+def _why_convert(shortfall: Decimal, quantity: Decimal, wished: Decimal) -> str:
+    limited = f"; limited from {wished:,f} USD by the CAD cash or max_fx_order_usd" if quantity < wished else ""
+    return f"{shortfall:,.2f} USD short for the buys{limited}"
+
+
+def _odd_lot(quantity: Decimal) -> str:
+    return (
+        f"USD.CAD: {quantity:,f} USD is below {ODD_LOT_USD:,} USD, an odd lot: the rate may be worse"
+        " and the broker may warn (399)"
+    )
+
+
+def free_cash(valuation: Valuation, proceeds: Proceeds) -> Decimal:
+    """USD for buys without borrowing, negative when something is owed.
+
+    USD cash + sells + conversion − commissions − the part of the cash buffer that the CAD left does not
+    hold. The CAD left counts at the worst rate, or at the account's own rate where none is known.
+    """
+    cad = valuation.cash.get(CAD, ZERO)
+    if proceeds.worst_rate is not None:
+        cad_left = cad / proceeds.worst_rate - proceeds.converted
+    else:
+        cad_left = cad * (valuation.usd_per_cad or ZERO)
+    return valuation.cash.get(USD, ZERO) + proceeds.total - max(ZERO, valuation.buffer - cad_left)
+
+
+def spendable(valuation: Valuation, targets: Targets, rules: SizingRules) -> Decimal:
+    """USD that may be spent without more borrowing than the target's own: the cash, its buffer included."""
+    cash = valuation.cash.get(USD, ZERO)
+    return cash - targets.cash * valuation.investable if rules.allow_margin else cash
+
+
+def room(valuation: Valuation, proceeds: Proceeds, rules: SizingRules) -> Headroom:
+    """How far the account is from its limits of borrowing once the sells are done.
+
+    Leverage: gross position value ≤ max_leverage × NetLiq. Margin: excess liquidity − maintenance_margin_pct
+    × (buys − sells) ≥ maintenance_buffer_pct × NetLiq, sells at their worst prices.
+    """
+    freed = rules.maintenance_margin_pct * proceeds.sells / HUNDRED
+    kept = rules.maintenance_buffer_pct * valuation.net_liq / HUNDRED
+    return Headroom(
+        leverage=rules.max_leverage * valuation.net_liq - valuation.gross_position_value + proceeds.value,
+        margin=valuation.excess_liquidity + freed - kept,
+    )
+
+
+def budget_for(
+    valuation: Valuation, targets: Targets, proceeds: Proceeds, costs: BuyCosts, rules: SizingRules
+) -> Budget:
+    """The money for buys: free cash, and with allow_margin as much borrowing as every limit allows.
+
+    The USD debit stays ≤ |CASH weight| × investable value. A target that borrows keeps to that limit instead of a
+    cash buffer, for nobody has both; one that does not never borrows, and keeps its buffer.
+    """
+    cash = free_cash(valuation, proceeds)
+    if not rules.allow_margin:
+        return Budget(max(ZERO, cash), LimitedBy.MONEY, costs.commission)
+    if targets.cash:
+        cash = valuation.cash.get(USD, ZERO) + proceeds.total - targets.cash * valuation.investable
+    left = room(valuation, proceeds, rules)
+    loss = proceeds.loss + proceeds.commissions + _fx_loss(valuation, proceeds)
+    limits = (
+        (cash, LimitedBy.LEVERAGE if targets.cash else LimitedBy.MONEY),
+        (_within_leverage(left.leverage - rules.max_leverage * loss, costs, rules), LimitedBy.LEVERAGE),
+    )
+    money, limited_by = min(limits, key=lambda limit: limit[0])
+    return _within_margin(left.margin, Budget(max(ZERO, money), limited_by, costs.commission), costs, rules)
+
+
+def _fx_loss(valuation: Valuation, proceeds: Proceeds) -> Decimal:
+    """USD of NetLiq that the conversion costs at the worst rate against the account's own."""
+    if not proceeds.converted or proceeds.worst_rate is None or valuation.usd_per_cad is None:
+        return ZERO
+    return max(ZERO, proceeds.converted * (proceeds.worst_rate * valuation.usd_per_cad - ONE))
+
+
+def _within_leverage(left: Decimal, costs: BuyCosts, rules: SizingRules) -> Decimal:
+    """The cost of buys at worst prices that keeps gross ≤ max_leverage × NetLiq after them.
+
+    A buy at its worst price adds its price to gross, and its slippage and commission come off NetLiq, which
+    carries max_leverage times as much. With slippage at most s of the cost:
+    cost × (1 + (leverage − 1) × s) + leverage × commissions ≤ left.
+    """
+    lost = (rules.max_leverage - ONE) * costs.commission * costs.orders
+    return floor_to((left - lost) / (ONE + (rules.max_leverage - ONE) * costs.slippage), CENT)
+
+
+def _within_margin(left: Decimal, budget: Budget, costs: BuyCosts, rules: SizingRules) -> Budget:
+    """The budget, or a smaller one where its buys would not keep the maintenance buffer.
+
+    10 000 USD of excess liquidity to spare and a margin of 25 % allow buys of 40 000 USD, whatever the commissions.
+    """
+    if not rules.maintenance_margin_pct:
+        return budget if left >= 0 else replace(budget, money=ZERO, limited_by=LimitedBy.LEVERAGE)
+    most = max(ZERO, floor_to(left * HUNDRED / rules.maintenance_margin_pct, CENT))
+    if most + costs.commission * costs.orders <= budget.money:
+        return Budget(most, LimitedBy.LEVERAGE, ZERO)
+    return budget if budget.money <= most else replace(budget, money=most, limited_by=LimitedBy.LEVERAGE)

@@ -1,0 +1,307 @@
+"""The account in USD by our own prices: what is held of the universe, what stands outside, what may be invested.
+
+NetLiq = cash at the account's own rates + Σ shares × price + outside holdings at the broker's mark.
+Investable = NetLiq − cash buffer − outside holdings. Positions are matched to targets by conId, never by
+name: the same ticker on another exchange is another thing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import NamedTuple
+
+from core.errors import DataRefused, MarketDataMissing
+from core.market.quotes import price_of
+from core.model import (
+    CAD,
+    USD,
+    AccountSnapshot,
+    Contract,
+    Currency,
+    OutsideHolding,
+    PlanRules,
+    Position,
+    Price,
+    Quote,
+    SecurityType,
+    Symbol,
+    Targets,
+    Untargeted,
+    Valuation,
+    ValuationRules,
+)
+from core.money import HUNDRED, ONE, ZERO, Money, plain
+from core.text import price_text
+
+Rates = Mapping[Currency, Decimal]
+
+
+class _Outside(NamedTuple):
+    """A position that stays untouched, and why in words; where it `may_be_zero` it needs no price."""
+
+    position: Position
+    why: str
+    may_be_zero: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Holdings:
+    """Positions sorted out: shares by symbol of the universe, and what stands outside; both alphabetical."""
+
+    held: Mapping[Symbol, Decimal]
+    untargeted: frozenset[Symbol]
+    outside: tuple[_Outside, ...]
+
+
+def needs_quote(position: Position, hold_symbols: Collection[Symbol]) -> bool:
+    """Whether a holding is valued by its quote: a USD ETF that may trade, or a share without a mark of the broker."""
+    contract = position.contract
+    is_etf = contract.security_type is SecurityType.ETF and contract.currency == USD
+    if is_etf and contract.symbol not in hold_symbols:
+        return True
+    is_share = contract.security_type in (SecurityType.ETF, SecurityType.STOCK)
+    return is_share and bool(position.quantity) and position.market_value is None
+
+
+def value_account(
+    snapshot: AccountSnapshot,
+    targets: Targets,
+    contracts: Mapping[Symbol, Contract],
+    quotes: Mapping[Symbol, Quote],
+    rules: PlanRules,
+    now: datetime,
+) -> Valuation:
+    """The account as planning sees it at `now`, everything in USD.
+
+    `contracts` covers every target and every holding that needs a quote. Raises DataRefused for a short ETF, a
+    missing exchange rate, a NetLiq too far from the broker's, or nothing to invest; MarketDataMissing naming
+    every symbol without a price.
+    """
+    _refuse_shorts(snapshot.positions)
+    rates = snapshot.rates
+    holdings = _sort_out(snapshot.positions, targets, contracts, rules.valuation)
+    found = {symbol: price_of(quote, rules.quotes, now) for symbol, quote in quotes.items()}
+    prices = _prices(holdings.held, found)
+    amounts = [(each, _amount(each, found, contracts)) for each in holdings.outside]
+    _refuse_unpriced(holdings, prices, amounts)
+    outside = tuple([_outside_holding(each, amount or ZERO, rates) for each, amount in amounts])
+    cash = _cash(snapshot)
+    in_etfs = sum((shares * prices[symbol].value for symbol, shares in holdings.held.items()), ZERO)
+    in_outside = sum((holding.value for holding in outside), ZERO)
+    in_cash = sum((in_usd(amount, currency, rates) for currency, amount in cash.items()), ZERO)
+    net_liq = in_cash + in_etfs + in_outside
+    broker_net_liq = _usd(snapshot.net_liq, rates)
+    marks = _mark_warnings(snapshot.positions, contracts, prices, rules.valuation.max_mark_gap_pct)
+    buffer = net_liq * rules.valuation.cash_buffer_pct / HUNDRED
+    _refuse_empty(net_liq, buffer, in_outside)
+    return Valuation(
+        prices=prices,
+        held=holdings.held,
+        untargeted=holdings.untargeted,
+        outside=outside,
+        cash=cash,
+        usd_per_cad=in_usd(ONE, CAD, rates) if CAD in rates else None,
+        net_liq=net_liq,
+        broker_net_liq=broker_net_liq,
+        buffer=buffer,
+        investable=net_liq - buffer - in_outside,
+        gross_position_value=in_etfs + sum((abs(holding.value) for holding in outside), ZERO),
+        excess_liquidity=_usd(snapshot.excess_liquidity, rates),
+        maintenance_margin=_usd(snapshot.maintenance_margin, rates),
+        buying_power=_usd(snapshot.buying_power, rates),
+        warnings=(
+            *_worthless(amounts),
+            *marks,
+            *_gap_warnings(net_liq, broker_net_liq, marks, rules.valuation.max_net_liq_gap_pct),
+        ),
+    )
+
+
+def _refuse_empty(net_liq: Decimal, buffer: Decimal, in_outside: Decimal) -> None:
+    """Raise DataRefused when buffer and outside holdings leave nothing to invest."""
+    investable = net_liq - buffer - in_outside
+    if investable <= 0:
+        raise DataRefused(
+            f"nothing to invest: investable value is {investable:.2f} USD"
+            f" (NetLiq {net_liq:.2f}, cash buffer {buffer:.2f}, outside holdings {in_outside:.2f})",
+            next_step="deposit cash, lower [rebalance] cash_buffer_pct, or sell outside holdings by hand",
+        )
+
+
+def in_usd(amount: Decimal, currency: Currency, rates: Rates) -> Decimal:
+    """`amount` of `currency` in USD by the account's own rates (base currency per unit), divided last.
+
+    1 000 CAD of an account based in CAD, where one USD is worth 1.25 CAD, are 800 USD. Nothing of any
+    currency is nothing, whatever its rate. Raises DataRefused when a rate is missing or not above 0.
+    """
+    if currency == USD or not amount:
+        return amount
+    return amount * _rate(currency, rates) / _rate(USD, rates)
+
+
+def _usd(money: Money, rates: Rates) -> Decimal:
+    return in_usd(money.amount, Currency(money.currency), rates)
+
+
+def _rate(currency: Currency, rates: Rates) -> Decimal:
+    rate = rates.get(currency)
+    if rate is None or rate <= 0:
+        raise DataRefused(
+            f"the account gives no usable exchange rate for {currency} (found: {rate})",
+            next_step="look at the account's currencies in TWS, then run again",
+        )
+    return rate
+
+
+def _refuse_shorts(positions: Iterable[Position]) -> None:
+    """Raise DataRefused naming every ETF held short."""
+    shorts = sorted(
+        f"{position.contract.symbol} {position.quantity:f}"
+        for position in positions
+        if position.quantity < 0 and position.contract.security_type is SecurityType.ETF
+    )
+    if shorts:
+        raise DataRefused(
+            f"ETFs are held short: {', '.join(shorts)}; this product is long only",
+            next_step="buy the short shares back by hand, then run again",
+        )
+
+
+def _sort_out(
+    positions: Iterable[Position], targets: Targets, contracts: Mapping[Symbol, Contract], rules: ValuationRules
+) -> _Holdings:
+    """Each position either in the universe or outside; balances that show up as positions are cash already."""
+    by_con_id = {contracts[symbol].con_id: symbol for symbol in targets.weights}
+    held = dict.fromkeys(targets.weights, ZERO)
+    outside: list[_Outside] = []
+    for position in positions:
+        contract = position.contract
+        if contract.security_type is SecurityType.CASH or not position.quantity:
+            continue
+        symbol = by_con_id.get(contract.con_id)
+        why = None if symbol else _why_outside(contract, contracts, targets, rules)
+        if why is None:
+            symbol = symbol or contract.symbol
+            held[symbol] = held.get(symbol, ZERO) + position.quantity
+        else:
+            outside.append(_Outside(position, why, contract.symbol in rules.hold_symbols))
+    outside.sort(key=lambda each: (each.position.contract.symbol, each.position.contract.con_id))
+    universe = sorted(held)
+    return _Holdings(
+        held={symbol: held[symbol] for symbol in universe},
+        # made in order: even a set shows the order of its making
+        untargeted=frozenset([symbol for symbol in universe if symbol not in targets.weights]),
+        outside=tuple(outside),
+    )
+
+
+def _outside_holding(each: _Outside, amount: Decimal, rates: Rates) -> OutsideHolding:
+    contract = each.position.contract
+    value = in_usd(amount, contract.currency, rates)
+    return OutsideHolding(contract.symbol, each.position.quantity, value, each.why)
+
+
+def _why_outside(
+    contract: Contract, contracts: Mapping[Symbol, Contract], targets: Targets, rules: ValuationRules
+) -> str | None:
+    """Why a position that is no target stays untouched, in words; None when it is to be sold."""
+    if contract.symbol in rules.hold_symbols:
+        return "in [rebalance] hold_symbols"
+    if contract.security_type is not SecurityType.ETF:
+        return "not an ETF"
+    if contract.currency != USD:
+        return f"in {contract.currency}, not in USD"
+    known = contracts.get(contract.symbol)
+    if contract.symbol in targets.weights or known is None or known.con_id != contract.con_id:
+        return "another listing than the one that would be traded"
+    return "no target, and [rebalance] untargeted = hold" if rules.untargeted is Untargeted.HOLD else None
+
+
+def _prices(universe: Iterable[Symbol], found: Mapping[Symbol, Price | None]) -> Mapping[Symbol, Price]:
+    """The price of each symbol of the universe that has one."""
+    return {symbol: price for symbol in universe if (price := found.get(symbol)) is not None}
+
+
+def _amount(
+    holding: _Outside, found: Mapping[Symbol, Price | None], contracts: Mapping[Symbol, Contract]
+) -> Decimal | None:
+    """What an outside holding is worth in its own currency, by the broker's mark, else by its quote, else None.
+
+    A mark of 0 is no price of what need not have one: it then counts as 0 all the same, but with a warning.
+    """
+    position = holding.position
+    if position.market_value or (position.market_value is not None and not holding.may_be_zero):
+        return position.market_value
+    quoted = contracts.get(position.contract.symbol)
+    price = found.get(position.contract.symbol) if quoted and quoted.con_id == position.contract.con_id else None
+    return position.quantity * price.value if price else None
+
+
+def _refuse_unpriced(
+    holdings: _Holdings, prices: Mapping[Symbol, Price], amounts: Iterable[tuple[_Outside, Decimal | None]]
+) -> None:
+    """Raise MarketDataMissing naming every symbol that must be valued and has no price."""
+    outside = [each.position.contract.symbol for each, amount in amounts if amount is None and not each.may_be_zero]
+    missing = [symbol for symbol in holdings.held if symbol not in prices]
+    left_over = [*(symbol for symbol in missing if symbol in holdings.untargeted), *outside]
+    if not missing and not outside:
+        return
+    market = "check the market data subscriptions, or run again in market hours"
+    hold = f"[rebalance] hold_symbols = {', '.join(left_over)} leaves alone, at 0, what no longer trades"
+    raise MarketDataMissing(
+        f"no usable price for {', '.join([*missing, *outside])}",
+        next_step=f"{hold}; else {market}" if left_over else market,
+    )
+
+
+def _worthless(amounts: Iterable[tuple[_Outside, Decimal | None]]) -> tuple[str, ...]:
+    return tuple(
+        f"{each.position.contract.symbol}: {each.position.quantity:,f} held in [rebalance] hold_symbols have no price"
+        " anywhere and count as 0"
+        for each, amount in amounts
+        if amount is None
+    )
+
+
+def _cash(snapshot: AccountSnapshot) -> Mapping[Currency, Decimal]:
+    """The ledger by currency, alphabetical; USD and CAD are always there."""
+    currencies = sorted({USD, CAD, *snapshot.cash})
+    return {currency: snapshot.cash.get(currency, ZERO) for currency in currencies}
+
+
+def _mark_warnings(
+    positions: Iterable[Position], contracts: Mapping[Symbol, Contract], prices: Mapping[Symbol, Price], most: Decimal
+) -> tuple[str, ...]:
+    """A warning for each holding of the universe whose price is more than `most` % from the broker's own mark."""
+    by_con_id = {contracts[symbol].con_id: symbol for symbol in prices}
+    warnings = []
+    for position in positions:
+        symbol, mark = by_con_id.get(position.contract.con_id), position.market_price
+        if symbol is None or not position.quantity or not mark or mark < 0:
+            continue
+        price = prices[symbol]
+        gap = abs(price.value - mark) * HUNDRED
+        if gap > most * mark:
+            warnings.append(
+                f"{symbol}: our price {price_text(price.value)} ({price.source_text}) is {gap / mark:.1f} % from the"
+                f" broker's own mark {price_text(mark)}, more than {plain(most)} %: look for a split or an old print"
+            )
+    return tuple(sorted(warnings))
+
+
+def _gap_warnings(net_liq: Decimal, broker: Decimal, marks: tuple[str, ...], max_gap_pct: Decimal) -> tuple[str, ...]:
+    """A warning when our NetLiq is more than 1 % from the broker's; DataRefused, with `marks`, above `max_gap_pct`."""
+    gap = abs(net_liq - broker) * HUNDRED
+    if gap <= abs(broker) and gap <= max_gap_pct * abs(broker):
+        return ()
+    by = f"{gap / abs(broker):.2f} %" if broker else "all of it"
+    text = f"our NetLiq {net_liq:.2f} USD and the broker's {broker:.2f} USD are {by} apart"
+    if gap > max_gap_pct * abs(broker):
+        raise DataRefused(
+            "; ".join((f"{text}, more than {plain(max_gap_pct)} %", *marks)),
+            next_step="compare prices and positions with TWS; the limit is [safety] max_net_liq_gap_pct",
+        )
+    return (text,)

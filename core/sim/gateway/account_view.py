@@ -1,0 +1,110 @@
+"""The account at one moment, as the wire tells it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from core.model import AccountSnapshot, Currency, Position
+from core.money import CENT, ONE, ZERO, floor_to
+from core.sim.gateway.figures import NOTHING, amount_rows, ledger_rows, plain_rows
+from core.sim.venue.exchange import Exchange
+from core.sim.venue.margin import Situation, promised
+from core.sim.venue.sessions import NEW_YORK
+from core.sim.wire.account import HoldingFields, ValueFields
+from core.sim.wire.contracts import contract_fields_of
+from core.sim.wire.frames import number
+
+BASE = "BASE"
+
+
+@dataclass(frozen=True, slots=True)
+class AccountView:
+    """Totals in the base currency, the ledger by currency, and the holdings, alphabetical."""
+
+    totals: tuple[ValueFields, ...]
+    ledger: tuple[ValueFields, ...]
+    holdings: tuple[HoldingFields, ...]
+
+
+def statement_of(exchange: Exchange) -> AccountView:
+    """What the exchange says of the account now; amounts are as exact as its snapshot."""
+    snapshot = exchange.snapshot()
+    return AccountView(
+        totals=tuple(_totals(exchange, snapshot)),
+        ledger=tuple(_ledger(snapshot)),
+        holdings=tuple(_holding(snapshot, position) for position in snapshot.positions),
+    )
+
+
+def _totals(exchange: Exchange, snapshot: AccountSnapshot) -> Iterator[ValueFields]:
+    amounts = {tag: number(amount) for tag, amount in _amounts(exchange, snapshot).items()}
+    yield from plain_rows(snapshot.account_id)
+    yield from amount_rows(amounts, snapshot.base_currency)
+    yield ValueFields("SettledCashByDate", f"{_today(snapshot):%Y%m%d}:{NOTHING}", snapshot.base_currency)
+
+
+def _amounts(exchange: Exchange, snapshot: AccountSnapshot) -> dict[str, Decimal]:
+    working = [ticket for ticket in exchange.tickets.values() if ticket.is_working]
+    pending = promised(Situation(exchange.world, exchange.ledger, exchange.quotes, working))
+    maintenance = snapshot.maintenance_margin.amount
+    initial = floor_to(maintenance + pending, CENT)
+    equity = snapshot.excess_liquidity.amount + maintenance
+    gross = sum((abs(held.market_value or ZERO) * _rate(snapshot, held) for held in snapshot.positions), ZERO)
+    return {
+        "NetLiquidation": snapshot.net_liq.amount,
+        "TotalCashValue": floor_to(_cash(snapshot), CENT),
+        "BuyingPower": snapshot.buying_power.amount,
+        "ExcessLiquidity": snapshot.excess_liquidity.amount,
+        "AvailableFunds": equity - initial,
+        "GrossPositionValue": floor_to(gross, CENT),
+        "InitMarginReq": initial,
+        "MaintMarginReq": maintenance,
+        "EquityWithLoanValue": equity,
+    }
+
+
+def _ledger(snapshot: AccountSnapshot) -> Iterator[ValueFields]:
+    """Cash and rate of each currency, and of all together as the currency BASE."""
+    rows = [(str(currency), amount, snapshot.rates[currency]) for currency, amount in snapshot.cash.items()]
+    for currency, amount, rate in [*rows, (BASE, _cash(snapshot), ONE)]:
+        yield ValueFields("CashBalance", number(amount), currency)
+        yield ValueFields("TotalCashBalance", number(amount), currency)
+        yield ValueFields("ExchangeRate", number(rate), currency)
+        yield ValueFields("RealCurrency", currency, currency)
+        yield ValueFields("NetLiquidationByCurrency", number(_worth(snapshot, currency)), currency)
+        yield from ledger_rows(snapshot.account_id, currency)
+
+
+def _holding(snapshot: AccountSnapshot, position: Position) -> HoldingFields:
+    return HoldingFields(
+        account=snapshot.account_id,
+        contract=contract_fields_of(position.contract),
+        quantity=position.quantity,
+        average_cost=position.average_cost,
+        market_price=position.market_price,
+        market_value=position.market_value,
+        unrealized=(position.market_value or ZERO) - position.quantity * (position.average_cost or ZERO),
+    )
+
+
+def _worth(snapshot: AccountSnapshot, currency: str) -> Decimal:
+    """Cash and holdings in this currency, or of all of them in the base currency."""
+    if currency == BASE:
+        return snapshot.net_liq.amount
+    held = (one.market_value or ZERO for one in snapshot.positions if one.contract.currency == currency)
+    return sum(held, snapshot.cash.get(Currency(currency), ZERO))
+
+
+def _today(snapshot: AccountSnapshot) -> datetime:
+    return snapshot.taken_at.astimezone(NEW_YORK)
+
+
+def _cash(snapshot: AccountSnapshot) -> Decimal:
+    return sum((amount * snapshot.rates[currency] for currency, amount in snapshot.cash.items()), ZERO)
+
+
+def _rate(snapshot: AccountSnapshot, position: Position) -> Decimal:
+    return snapshot.rates.get(position.contract.currency, ONE)

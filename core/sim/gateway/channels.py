@@ -1,0 +1,215 @@
+"""The two directions of a connection, each past the scripted faults.
+
+What a client is told goes out in order, after the answer's latency.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from core.clock import Clock, Timer
+from core.sim.gateway.error_texts import text_of
+from core.sim.gateway.faults import NOTHING, About, Envelope, Faults
+from core.sim.wire import session as says
+from core.sim.wire.frames import Fields, frame
+from core.sim.wire.names import answer_name
+
+HELD = 1000
+
+
+class Socket(Protocol):
+    """The connection as its outbox sees it."""
+
+    client: int
+
+    def put(self, envelope: Envelope, written: bytes) -> None:
+        """Write, and log the message."""
+        ...
+
+    def weigh(self) -> None:
+        """Let go of the client when too much waits for it."""
+        ...
+
+    def note(self, what: str, *details: str) -> None: ...
+
+    def close(self, why: str) -> None: ...
+
+    def complain(self, about: About, code: int, text: str = "") -> None: ...
+
+    def fall_silent(self) -> None: ...
+
+
+class Waiting:
+    """The messages that wait for another one to pass."""
+
+    def __init__(self) -> None:
+        self._held: list[tuple[str, Envelope]] = []
+
+    def add(self, envelope: Envelope, until: str) -> None:
+        if len(self._held) < HELD:
+            self._held.append((until, envelope))
+
+    def clear(self) -> None:
+        self._held.clear()
+
+    def released_by(self, passed: Envelope) -> list[Envelope]:
+        """Those that waited for this one, in order; they wait no more."""
+        due = [entry for entry in self._held if _is_awaited(entry[0], entry[1], passed)]
+        self._held = [entry for entry in self._held if entry not in due]
+        return [envelope for _, envelope in due]
+
+
+class Inbox:
+    """What a client sends, on its way to being handled."""
+
+    def __init__(self, socket: Socket, clock: Clock, faults: Faults, handle: Callable[[Envelope], None]) -> None:
+        self._socket = socket
+        self._clock = clock
+        self._faults = faults
+        self._handle = handle
+        self._waiting = Waiting()
+
+    def receive(self, envelope: Envelope) -> None:
+        """Have the message handled, unless a fault has it otherwise."""
+        action = self._faults.strike(envelope.name, self._socket.client, envelope.about)
+        if action is None:
+            self.pass_on(envelope)
+            return
+        self._socket.note("fault", envelope.name, repr(action))
+        action.strike(self, envelope)
+
+    def pass_on(self, envelope: Envelope) -> None:
+        self._handle(envelope)
+        for released in self._waiting.released_by(envelope):
+            self.pass_on(released)
+
+    def drop(self, envelope: Envelope, at: int | None) -> None:
+        if at is None:
+            self.pass_on(envelope)
+        self._socket.close("as scripted")
+
+    def fall_silent(self) -> None:
+        self._socket.fall_silent()
+
+    def complain(self, about: About, code: int, text: str) -> None:
+        self._socket.complain(about, code, text)
+
+    def later(self, seconds: float, callback: Callable[[], None]) -> None:
+        self._clock.call_at(self._clock.now() + timedelta(seconds=seconds), callback)
+
+    def hold(self, envelope: Envelope, until: str) -> None:
+        self._waiting.add(envelope, until)
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A message whose turn comes at `due`; the connection closes with it after `cut` bytes, if it `is_last`."""
+
+    due: datetime
+    envelope: Envelope
+    frame: bytes
+    is_last: bool = False
+    cut: int | None = None
+
+
+class Outbox:
+    """One lane of faults, then one queue: a message never overtakes another but by a fault."""
+
+    def __init__(self, socket: Socket, clock: Clock, faults: Faults, latency: float) -> None:
+        self._socket = socket
+        self._clock = clock
+        self._faults = faults
+        self._latency = timedelta(seconds=latency)
+        self._queue: deque[Settled] = deque()
+        self._waiting = Waiting()
+        self._timer: Timer | None = None
+        self._is_over = False
+        self.queued_bytes = 0
+
+    def send(self, fields: Fields, about: About = NOTHING, *, name: str = "") -> None:
+        """Tell the client this, unless it is gone or a fault has it otherwise."""
+        if self._is_over:
+            return
+        envelope = Envelope(name or answer_name(fields[0]), fields, about)
+        action = self._faults.strike(envelope.name, self._socket.client, about)
+        if action is None:
+            self.pass_on(envelope)
+            return
+        self._socket.note("fault", envelope.name, repr(action))
+        action.strike(self, envelope)
+
+    def complain(self, about: About, code: int, text: str = "") -> None:
+        """An error on what this is about."""
+        self.send(says.error(about.id, code, text or text_of(code)), about)
+
+    def end(self) -> None:
+        """Nothing more is said."""
+        self._is_over = True
+        self._queue.clear()
+        self._waiting.clear()
+        self.queued_bytes = 0
+        if self._timer:
+            self._timer.cancel()
+
+    def pass_on(self, envelope: Envelope) -> None:
+        self._settle(Settled(self._clock.now() + self._latency, envelope, frame(envelope.fields)))
+        for released in self._waiting.released_by(envelope):
+            self.pass_on(released)
+
+    def drop(self, envelope: Envelope, at: int | None) -> None:
+        due = self._clock.now() + self._latency
+        self._settle(Settled(due, envelope, frame(envelope.fields), is_last=True, cut=at))
+
+    def fall_silent(self) -> None:
+        self._socket.fall_silent()
+
+    def later(self, seconds: float, callback: Callable[[], None]) -> None:
+        self._clock.call_at(self._clock.now() + timedelta(seconds=seconds), callback)
+
+    def hold(self, envelope: Envelope, until: str) -> None:
+        self._waiting.add(envelope, until)
+
+    def finish(self, why: str) -> None:
+        """Close the connection once all that was said before has been written."""
+        if not self._queue:
+            self._socket.close(why)
+            return
+        newest = self._queue.pop()
+        self._queue.append(Settled(newest.due, newest.envelope, newest.frame, is_last=True))
+
+    def _settle(self, settled: Settled) -> None:
+        if not self._latency:
+            self._write(settled)
+            return
+        self._queue.append(settled)
+        self.queued_bytes += len(settled.frame)
+        if len(self._queue) == 1:
+            self._arm()
+        self._socket.weigh()
+
+    def _arm(self) -> None:
+        self._timer = self._clock.call_at(self._queue[0].due, self._flush)
+
+    def _flush(self) -> None:
+        while self._queue and self._queue[0].due <= self._clock.now():
+            settled = self._queue.popleft()
+            self.queued_bytes -= len(settled.frame)
+            self._write(settled)
+        if self._queue:
+            self._arm()
+
+    def _write(self, settled: Settled) -> None:
+        written = settled.frame[: settled.cut] if settled.is_last and settled.cut is not None else settled.frame
+        if written:
+            self._socket.put(settled.envelope, written)
+        if settled.is_last:
+            self._socket.close("as scripted")
+
+
+def _is_awaited(until: str, envelope: Envelope, passed: Envelope) -> bool:
+    ours, theirs = envelope.about.order_ref, passed.about.order_ref
+    return until == passed.name and (ours == theirs or not ours or not theirs)

@@ -1,0 +1,175 @@
+"""What all connections of a gateway share: the exchange, its script, and who is there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from core.clock import Clock, Timer
+from core.model import CommissionReport, Fill, MarketDataType, Symbol
+from core.sim.gateway.account_view import AccountView, statement_of
+from core.sim.gateway.faults import NOTHING, About, Faults
+from core.sim.gateway.log import Entry, Log, Way
+from core.sim.gateway.options import GatewayOptions
+from core.sim.gateway.order_ids import OrderIds
+from core.sim.gateway.order_messages import OrderMessages
+from core.sim.gateway.rehearsal import Rehearsal
+from core.sim.venue.exchange import Exchange
+from core.sim.venue.orders import Report
+from core.sim.venue.script import FaultScript
+from core.sim.venue.world import Change
+from core.sim.wire.contracts import rule_id_of
+from core.sim.wire.frames import Fields
+
+NOBODY = -1
+
+
+class MessageSink(Protocol):
+    """The connection that a session speaks through."""
+
+    def say(self, fields: Fields, about: About = NOTHING) -> None: ...
+
+    def complain(self, about: About, code: int, text: str = "") -> None: ...
+
+    def finish(self, why: str) -> None:
+        """Close the connection after what was said."""
+        ...
+
+    def drop(self, why: str) -> None:
+        """Close the connection at once."""
+        ...
+
+
+@dataclass(slots=True)
+class ClientConnection:
+    """A market-data line; `refresh` tells the quote as it is now."""
+
+    symbol: Symbol
+    refresh: Callable[[], None]
+    timer: Timer | None = None
+
+    def stop(self) -> None:
+        """What was still to be said of it is not."""
+        if self.timer:
+            self.timer.cancel()
+
+
+Watcher = Callable[[AccountView], None]
+
+
+@dataclass(slots=True)
+class ClientSession:
+    """A client that said who it is, and what it has asked to be told.
+
+    `watchers` are given the account whenever it may have changed. `quote_age` is how much older than they are the
+    quotes of the present batch are shown.
+    """
+
+    client: int
+    sink: MessageSink
+    data_type: MarketDataType = MarketDataType.LIVE
+    lines: dict[int, ClientConnection] = field(default_factory=dict)
+    watchers: dict[tuple[str, int], Watcher] = field(default_factory=dict)
+    quote_age: timedelta = timedelta(0)
+
+    def say(self, fields: Fields, about: About = NOTHING) -> None:
+        self.sink.say(fields, about)
+
+    def complain(self, about: About, code: int, text: str = "") -> None:
+        self.sink.complain(about, code, text)
+
+
+class GatewayState:
+    """One gateway's state; all of it outlives connections but `sessions`."""
+
+    def __init__(self, exchange: Exchange, script: FaultScript, clock: Clock, options: GatewayOptions) -> None:
+        self.exchange = exchange
+        self.account = exchange.world.account.id
+        self.clock = clock
+        self.options = options
+        self.registry = OrderIds()
+        self.teller = OrderMessages(exchange, self.registry)
+        self.rehearsal = Rehearsal(script, options.on_kill_switch)
+        self.faults = Faults()
+        self.log = Log(options.on_log)
+        self.sessions: dict[int, ClientSession] = {}
+        self.errors: list[Exception] = []
+        self.is_cut_off = False
+        self.by_con_id = {contract.con_id: contract for contract in exchange.contracts.values()}
+        self.rules = {rule_id_of(contract.ticks): contract.ticks for contract in exchange.contracts.values()}
+        self._timer: Timer | None = None
+        self._wakes_at: datetime | None = None
+        for ticket in exchange.tickets.values():
+            if ticket.client_id:
+                self.registry.enter(ticket.client_id, self.registry.next_id(ticket.client_id), ticket.perm_id)
+
+    def now(self) -> datetime:
+        return self.clock.now()
+
+    def catch_up(self) -> None:
+        """Let everything happen that was due until now, and wake again when the next thing is."""
+        self.hear(self.exchange.advance_to(self.clock.now()))
+
+    def hear(self, reports: Sequence[Report]) -> None:
+        """Tell whom it concerns what the exchange reports."""
+        for told in self.teller.tell(reports):
+            session = self.sessions.get(told.client)
+            if session:
+                session.say(told.fields, told.about)
+        if any(isinstance(report.event, Fill | CommissionReport) for report in reports):
+            self.account_moved()
+        self._arm()
+
+    def move(self, change: Change) -> None:
+        """The world moves: orders that it reaches fill, and who watches is told."""
+        self.catch_up()
+        reports = self.exchange.move(change)
+        for session in list(self.sessions.values()):
+            for line in list(session.lines.values()):
+                if line.symbol in change.quotes:
+                    line.refresh()
+        self.hear(reports)
+        self.account_moved()
+
+    def account_moved(self) -> None:
+        """Whoever watches the account is told what it is now."""
+        watchers = [watcher for session in self.sessions.values() for watcher in session.watchers.values()]
+        if watchers:
+            statement = self.statement()
+            for watcher in watchers:
+                watcher(statement)
+
+    def statement(self) -> AccountView:
+        """The account as it is now."""
+        return statement_of(self.exchange)
+
+    def note(self, what: str, *details: str, connection: int = NOBODY, client: int = NOBODY) -> None:
+        """A line in the log that is no message."""
+        self.log.add(Entry(self.clock.now(), connection, client, Way.NOTE, what, details))
+
+    def fail(self, error: Exception) -> None:
+        """Keep an error of the gateway's own, for `check`."""
+        self.errors.append(error)
+        self.note("error", f"{type(error).__name__}: {error}")
+
+    def stop_waking(self) -> None:
+        if self._timer:
+            self._timer.cancel()
+        self._timer = self._wakes_at = None
+
+    def _arm(self) -> None:
+        due = self.exchange.next_event_at()
+        if due == self._wakes_at:
+            return
+        self.stop_waking()
+        if due is not None:
+            self._timer, self._wakes_at = self.clock.call_at(due, self._wake), due
+
+    def _wake(self) -> None:
+        self._timer = self._wakes_at = None
+        try:
+            self.catch_up()
+        except Exception as error:  # noqa: BLE001 - a timer has nobody who could catch it; check() raises it
+            self.fail(error)

@@ -1,0 +1,86 @@
+"""What orders take of the margin, before they fill."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from core.model import USD, Currency, MarginChange, MarginEffect, SecurityType, Side, Symbol
+from core.money import CENT, ZERO, floor_to
+from core.sim.venue.ledger import Ledger
+from core.sim.venue.matching import mark, touch
+from core.sim.venue.orders import Terms, VenueOrder
+from core.sim.venue.world import SimQuote, World
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What a check may look at: the books, the market, and the orders that work already."""
+
+    world: World
+    ledger: Ledger
+    quotes: Mapping[Symbol, SimQuote]
+    working: Sequence[VenueOrder]
+
+
+def margin_effect(terms: Terms, situation: Situation) -> MarginEffect:
+    """What the order would do, to the cent: the initial margin counts buys that still work, the maintenance margin not.
+
+    Equity with loan is what makes it less the margin the excess liquidity; an order only takes its fee from it.
+    """
+    figures = situation.ledger.figures(situation.quotes)
+    base = situation.world.account.base_currency
+    rates = situation.ledger.rates(situation.quotes)
+    taken = _margin_taken(terms, situation)
+    fee = situation.world.commission
+    held = figures.maintenance_margin
+    return MarginEffect(
+        currency=base,
+        initial_margin=_to_the_cent(held + promised(situation), taken),
+        maintenance_margin=_to_the_cent(held, taken),
+        equity_with_loan=_to_the_cent(figures.excess_liquidity + held, -fee * rates[USD]),
+        commission=fee,
+        commission_currency=USD,
+    )
+
+
+def promised(situation: Situation) -> Decimal:
+    """The margin that buys at work will take, in the base currency."""
+    rates = situation.ledger.rates(situation.quotes)
+    buys = [ticket for ticket in situation.working if _is_share_buy(ticket.terms)]
+    return sum((_need(ticket.terms, ticket.open_quantity, rates, situation) for ticket in buys), ZERO)
+
+
+def needed(terms: Terms, situation: Situation) -> Decimal:
+    """The margin that a buy takes, in the base currency."""
+    return _need(terms, terms.quantity, situation.ledger.rates(situation.quotes), situation)
+
+
+def price_of(terms: Terms, situation: Situation) -> Decimal:
+    """The price at which an order is reckoned: its limit, else the touch, else the mark."""
+    quote = situation.quotes.get(terms.contract.symbol, SimQuote())
+    return terms.limit_price or touch(terms.side, quote) or mark(quote) or ZERO
+
+
+def _need(terms: Terms, quantity: Decimal, rates: Mapping[Currency, Decimal], situation: Situation) -> Decimal:
+    return quantity * price_of(terms, situation) * rates[terms.contract.currency] * situation.world.margin_rate
+
+
+def _margin_taken(terms: Terms, situation: Situation) -> Decimal:
+    if terms.contract.security_type is SecurityType.CASH:
+        return ZERO
+    if terms.side is Side.BUY:
+        return needed(terms, situation)
+    held = situation.ledger.positions[terms.contract.symbol]
+    rate = situation.ledger.rates(situation.quotes)[held.currency]
+    price = situation.ledger.market_price(held, situation.quotes)
+    return -terms.quantity * price * rate * situation.world.margin_rate
+
+
+def _to_the_cent(before: Decimal, change: Decimal) -> MarginChange:
+    return MarginChange(floor_to(before, CENT), floor_to(change, CENT))
+
+
+def _is_share_buy(terms: Terms) -> bool:
+    return terms.side is Side.BUY and terms.contract.security_type is not SecurityType.CASH

@@ -1,0 +1,221 @@
+"""Orders as the exchange keeps them, and what it reports of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from decimal import Decimal
+
+from core.model import (
+    BrokerEvent,
+    CompletedOrder,
+    Contract,
+    Fill,
+    Notice,
+    Order,
+    OrderRef,
+    OrderState,
+    OrderType,
+    OrderUpdate,
+    RejectReason,
+    Side,
+    WorkingOrder,
+)
+from core.money import ZERO
+from core.sim.venue.matching import within
+from core.sim.venue.world import FillScript, SimOrder
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """An event, with the order (`perm_id`) it is of and the client that sent that order (0: by hand)."""
+
+    perm_id: int
+    client_id: int
+    event: BrokerEvent
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why the broker does not take an order: its code, its text, and what kind of failure that is."""
+
+    code: int
+    text: str
+    reject_reason: RejectReason = RejectReason.REJECTED
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What was ordered."""
+
+    order_ref: OrderRef
+    contract: Contract
+    side: Side
+    quantity: Decimal
+    order_type: OrderType
+    limit_price: Decimal | None
+    outside_rth: bool = False
+
+
+@dataclass(slots=True)
+class VenueOrder:
+    """One order and how far it is. `due` is when it next tries to fill, `expires` the end of its day.
+
+    While `is_held` its sender has not released it: it waits in state SENT, does nothing and is nobody else's business.
+    `limits` are those that its fills had to keep, one each; None where there was none.
+    """
+
+    perm_id: int
+    client_id: int
+    terms: Terms
+    script: FillScript | None = None
+    state: OrderState = OrderState.WORKING
+    filled: Decimal = ZERO
+    filled_before: Decimal = ZERO
+    due: datetime | None = None
+    expires: datetime | None = None
+    reason: str = ""
+    code: int | None = None
+    reject_reason: RejectReason | None = None
+    fills: list[Fill] = field(default_factory=list)
+    limits: list[Decimal | None] = field(default_factory=list)
+    is_held: bool = False
+
+    @property
+    def is_open(self) -> bool:
+        return not self.state.is_final
+
+    @property
+    def is_working(self) -> bool:
+        return self.is_open and not self.is_held
+
+    @property
+    def open_quantity(self) -> Decimal:
+        return self.terms.quantity - self.filled
+
+    @property
+    def state_by_count(self) -> OrderState:
+        """FILLED when all of it has filled, and never otherwise: what a correction takes from a filled order is off."""
+        if not self.open_quantity:
+            return OrderState.FILLED
+        return OrderState.CANCELLED if self.state is OrderState.FILLED else self.state
+
+    @property
+    def wakes_at(self) -> datetime | None:
+        """When something will happen to it by time alone."""
+        if not self.is_working:
+            return None
+        return min((at for at in (self.due, self.expires) if at is not None), default=None)
+
+    def update(self, at: datetime, refusal: Refusal | None = None) -> OrderUpdate:
+        """Its state as an event; `refusal` is of something that was asked of it and is not done."""
+        return OrderUpdate(
+            order_ref=self.terms.order_ref,
+            state=self.state,
+            filled=self.filled,
+            at=at,
+            perm_id=self.perm_id,
+            reason=refusal.text if refusal else self.reason,
+            code=refusal.code if refusal else self.code,
+            reject_reason=refusal.reject_reason if refusal else self.reject_reason,
+        )
+
+    def keep_back(self, at: datetime, refusal: Refusal) -> Notice:
+        """Stay with the gateway, whose presets stop it, and be on no list of working orders; what is said of it."""
+        self.is_held, self.state = True, OrderState.SENT
+        return Notice(refusal.text, at, refusal.code, self.terms.order_ref, refusal.reject_reason)
+
+    def next_fill(self, shares: Decimal, price: Decimal, at: datetime) -> Fill:
+        """An execution of it that nobody has seen yet; it does not count by itself."""
+        return Fill(
+            exec_id=f"0000f1f1.{self.perm_id:08x}.{len(self.fills) + 1:02d}.01",
+            order_ref=self.terms.order_ref,
+            symbol=self.terms.contract.symbol,
+            side=self.terms.side,
+            shares=shares,
+            price=price,
+            at=at,
+        )
+
+    def as_working(self) -> WorkingOrder:
+        """Its line in the list of open orders."""
+        return WorkingOrder(
+            order_ref=self.terms.order_ref,
+            symbol=self.terms.contract.symbol,
+            side=self.terms.side,
+            quantity=self.terms.quantity,
+            filled=self.filled,
+            order_type=self.terms.order_type,
+            limit_price=self.terms.limit_price,
+            perm_id=self.perm_id,
+        )
+
+    def as_completed(self) -> CompletedOrder:
+        """Its line in the list of completed orders."""
+        return CompletedOrder(
+            order_ref=self.terms.order_ref,
+            symbol=self.terms.contract.symbol,
+            side=self.terms.side,
+            quantity=self.terms.quantity,
+            filled=self.filled,
+            state=self.state,
+            reason=self.reason,
+            perm_id=self.perm_id,
+        )
+
+
+def terms_of(order: Order, contract: Contract) -> Terms:
+    """The terms of an order that arrives, on the exchange's own contract."""
+    return Terms(
+        order_ref=order.ref,
+        contract=contract,
+        side=order.side,
+        quantity=order.quantity,
+        order_type=order.order_type,
+        limit_price=order.limit_price,
+        outside_rth=order.outside_rth,
+    )
+
+
+def terms_before(order: SimOrder, contract: Contract) -> Terms:
+    """The terms of an order that worked before the world began."""
+    return Terms(
+        order_ref=order.order_ref,
+        contract=contract,
+        side=order.side,
+        quantity=order.quantity,
+        order_type=OrderType.MKT if order.limit_price is None else OrderType.LMT,
+        limit_price=order.limit_price,
+    )
+
+
+def corrected(fill: Fill, shares: Decimal, price: Decimal) -> Fill:
+    """The next revision of an execution: `….01` becomes `….02`."""
+    root, _, revision = fill.exec_id.rpartition(".")
+    return replace(fill, exec_id=f"{root}.{int(revision) + 1:02d}", shares=shares, price=price)
+
+
+def find_execution(tickets: Iterable[VenueOrder], exec_id: str) -> tuple[VenueOrder, int]:
+    """Whose fill it is and which of them, whatever the revision. Raises KeyError."""
+    for ticket in tickets:
+        for number, fill in enumerate(ticket.fills):
+            if _root(fill.exec_id) == _root(exec_id):
+                return ticket, number
+    raise KeyError(exec_id)
+
+
+def audit_ticket(ticket: VenueOrder) -> None:
+    """Raises ArithmeticError unless its count, its state and its limits agree with its fills."""
+    filled = sum((fill.shares for fill in ticket.fills), ticket.filled_before)
+    if filled != ticket.filled or filled > ticket.terms.quantity:
+        raise ArithmeticError(f"order {ticket.perm_id}: {filled} in fills, {ticket.filled} counted")
+    if ticket.fills and ticket.state is not ticket.state_by_count:
+        raise ArithmeticError(f"order {ticket.perm_id}: {ticket.state.label} with {ticket.open_quantity} open")
+    for fill, limit in zip(ticket.fills, ticket.limits, strict=True):
+        if limit and not within(fill.side, fill.price, limit):
+            raise ArithmeticError(f"order {ticket.perm_id} filled beyond its limit of {limit}")
+
+
+def _root(exec_id: str) -> str:
+    return exec_id.rpartition(".")[0]

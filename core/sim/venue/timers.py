@@ -1,0 +1,49 @@
+"""Which orders have not ended, and when time alone will do something to one of them next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from heapq import heappop, heappush
+
+from core.sim.venue.orders import VenueOrder
+
+
+class Timers:
+    """The open orders in order of arrival; `note` is called whenever one of them has changed.
+
+    An alarm stays on the heap when its order has changed its time or ended, and is left out when it comes up.
+    """
+
+    def __init__(self) -> None:
+        self._open: dict[int, VenueOrder] = {}
+        self._alarms: list[tuple[datetime, int]] = []
+
+    def __iter__(self) -> Iterator[VenueOrder]:
+        return iter(tuple(self._open.values()))
+
+    def note(self, ticket: VenueOrder) -> None:
+        """Take in what the order now is: new, changed or ended."""
+        if not ticket.is_open:
+            self._open.pop(ticket.perm_id, None)
+            return
+        self._open[ticket.perm_id] = ticket
+        if ticket.wakes_at is not None:
+            heappush(self._alarms, (ticket.wakes_at, ticket.perm_id))
+
+    def next_at(self) -> datetime | None:
+        """When the next order wakes, None when none will."""
+        while self._alarms and not self._is_true(*self._alarms[0]):
+            heappop(self._alarms)
+        return self._alarms[0][0] if self._alarms else None
+
+    def take_due(self, now: datetime) -> tuple[VenueOrder, ...]:
+        """The orders that wake until `now`, in order of arrival; each is to be noted again once it has woken."""
+        due: set[int] = set()
+        while (at := self.next_at()) is not None and at <= now:
+            due.add(heappop(self._alarms)[1])
+        return tuple(self._open[perm_id] for perm_id in sorted(due))
+
+    def _is_true(self, at: datetime, perm_id: int) -> bool:
+        ticket = self._open.get(perm_id)
+        return ticket is not None and ticket.wakes_at == at

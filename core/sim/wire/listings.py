@@ -1,0 +1,215 @@
+"""Orders as the venue lists them: working or previewed ones, and ended ones.
+
+A list entry has more than a hundred fields, nearly all of them for orders that are not sent here; the
+groups below stand in the order of the wire.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+
+from core.sim.wire.contracts import ContractFields
+from core.sim.wire.frames import UNSET_FLOAT, UNSET_INTEGER, Fields, flag, number, number_or_unset, venue_time
+from core.sim.wire.orders import order_contract
+from core.sim.wire.placing import PEG_BENCH, OrderTerms
+
+NO_TYPE = "None"  # a gateway's own word for no order type; being no empty text, it brings the type's block along
+NO_RIGHT = "?"
+REDUCED = "3"  # how the rest of a group is treated, be there a group or not
+SHAREHOLDER = "Not an insider or substantial shareholder"
+
+
+@dataclass(frozen=True, slots=True)
+class MarginChange:
+    """A margin figure without the order, by how much the order changes it, and with the order."""
+
+    before: Decimal
+    change: Decimal
+
+    @property
+    def after(self) -> Decimal:
+        return self.before + self.change
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What an order would do, told only to who asked what if."""
+
+    initial: MarginChange
+    maintenance: MarginChange
+    equity: MarginChange
+    commission: Decimal | None = None
+    commission_currency: str = ""
+    warning: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OrderFields:
+    """An order as the venue shows it; `order_id` and `client_id` are of the client that sent it."""
+
+    order_id: int
+    client_id: int
+    perm_id: int
+    contract: ContractFields
+    terms: OrderTerms
+    status: str
+    commission: Decimal | None = None
+    commission_currency: str = ""
+    preview: Preview | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How an order ended: `text` as `Filled Size: 10` or `Cancelled by Trader`; `is_filled` if all of it did."""
+
+    filled: Decimal
+    at: datetime
+    text: str
+    is_filled: bool = False
+
+
+def open_order(order: OrderFields) -> Fields:
+    """An order and its state (5), or with a preview what it would do: 135 fields without hedge and algo."""
+    terms = order.terms
+    return (
+        *("5", str(order.order_id), *order_contract(order.contract, NO_RIGHT), *_terms(terms)),
+        *(str(order.client_id), str(order.perm_id), *_times(terms), _cleared(order), *_advisor(terms)),
+        *(*_short_sale(), "0", *_box(), _displayed(terms), "0", "0", flag(terms.all_or_none)),
+        *(number(terms.min_quantity), REDUCED, "0", "0", "", str(terms.parent_id), "0", "", "0"),
+        *(NO_TYPE, "", "0", "", "", "", NO_RIGHT, "0", "0", ""),
+        *("0", "0", *_trail(terms), "", "", *_legs(), *_scale(), *_hedge(terms)),
+        *("0", "", "IB", "0", "0", *_algo(terms), "0", flag(terms.what_if), *_state(order), "0", "0"),
+        *(*_benchmark(terms), "0"),
+        *(NO_TYPE, UNSET_FLOAT, number_or_unset(terms.trail_stop_price), *(UNSET_FLOAT,) * 4, "0"),
+        *("", "", "", number(terms.cash_quantity) or "0", "1", "0", "0", "0", "", "", "0", *_pegs()),
+    )
+
+
+def open_order_end() -> Fields:
+    """The working orders have been told completely (53)."""
+    return "53", "1"
+
+
+def completed_order(order: OrderFields, ending: Ending) -> Fields:
+    """An order that ended (101), without its id and client: 100 fields without hedge and algo."""
+    terms = order.terms
+    return (
+        *("101", *order_contract(order.contract, NO_RIGHT), *_terms(_asked(terms, ending)), str(order.perm_id)),
+        *(*_times(terms), *_advisor(terms), "0", "", "", "0", "", "-1", *_box(), _displayed(terms), "0"),
+        *(flag(terms.all_or_none), number(terms.min_quantity), REDUCED, "0", "", "0"),
+        *(NO_TYPE, "", "0", "0", "0", ""),
+        *("0", "0", *_trail(terms), *_legs(), *_scale(), *_hedge(terms)),
+        *("", "IB", "0", "0", *_algo(terms), "0", order.status, "0", "0"),
+        *(*_benchmark(terms), "0"),
+        *(number_or_unset(terms.trail_stop_price), UNSET_FLOAT, number(terms.cash_quantity) or "0", "1", "0"),
+        *(
+            "",
+            number(ending.filled),
+            UNSET_INTEGER,
+            "0",
+            SHAREHOLDER,
+            "0",
+            "0",
+            "0",
+            venue_time(ending.at),
+            ending.text,
+            *_pegs(),
+        ),
+    )
+
+
+def completed_orders_end() -> Fields:
+    """The ended orders have been told completely (102)."""
+    return ("102",)
+
+
+def _terms(terms: OrderTerms) -> Fields:
+    prices = number(terms.limit_price or Decimal(0)), number(terms.aux_price or Decimal(0))
+    return (
+        *(terms.action, number(terms.quantity), terms.order_type, *prices, terms.tif, terms.oca_group),
+        *(terms.account, terms.open_close, str(terms.origin), terms.order_ref),
+    )
+
+
+def _times(terms: OrderTerms) -> Fields:
+    return flag(terms.outside_rth), flag(terms.hidden), "0", terms.good_after
+
+
+def _advisor(terms: OrderTerms) -> Fields:
+    return "", "", "", terms.model_code, terms.good_till
+
+
+def _short_sale() -> Fields:
+    """Rule 80A, percent offset, settling firm; slot, location, exempt code."""
+    return "", "", "", "0", "", "-1"
+
+
+def _box() -> Fields:
+    """Starting price, reference price, delta, and the range of the stock."""
+    return ("",) * 5
+
+
+def _trail(terms: OrderTerms) -> Fields:
+    return number(terms.trail_stop_price), number(terms.trailing_percent)
+
+
+def _legs() -> Fields:
+    """The combo in words, and no legs, no prices of legs, no routing."""
+    return "", "0", "0", "0"
+
+
+def _scale() -> Fields:
+    return UNSET_INTEGER, UNSET_INTEGER, ""
+
+
+def _displayed(terms: OrderTerms) -> str:
+    return str(terms.display_size) if terms.display_size else UNSET_INTEGER
+
+
+def _cleared(order: OrderFields) -> str:
+    """For whom the order is cleared: a gateway's own note, which no client reads."""
+    return f"{order.perm_id}.0/{order.terms.account}/100" if order.perm_id else ""
+
+
+def _asked(terms: OrderTerms, ending: Ending) -> OrderTerms:
+    """Of an order that has filled the quantity is told as 0."""
+    return replace(terms, quantity=Decimal(0)) if ending.is_filled else terms
+
+
+def _hedge(terms: OrderTerms) -> Fields:
+    return (terms.hedge_type, "") if terms.hedge_type else ("",)
+
+
+def _algo(terms: OrderTerms) -> Fields:
+    if not terms.algo_strategy:
+        return ("",)
+    params = (text for param in terms.algo_params for text in param)
+    return (terms.algo_strategy, str(len(terms.algo_params)), *params)
+
+
+def _benchmark(terms: OrderTerms) -> Fields:
+    """What an order pegged to a benchmark says of it, which no other order has."""
+    return ("0", "0", "0", "0", "") if terms.order_type in PEG_BENCH else ()
+
+
+def _pegs() -> Fields:
+    """Minimum quantities and offsets of pegged orders."""
+    return ("",) * 5
+
+
+def _state(order: OrderFields) -> Fields:
+    """Status, nine margins, commission with its bounds and currency, and a warning."""
+    preview = order.preview
+    if preview is None:
+        costs = number(order.commission), "", "", order.commission_currency, ""
+        return (order.status, *(UNSET_FLOAT,) * 9, *costs)
+    figures = preview.initial, preview.maintenance, preview.equity
+    return (
+        *(order.status, *(number(figure.before) for figure in figures)),
+        *(number(figure.change) for figure in figures),
+        *(number(figure.after) for figure in figures),
+        *(number_or_unset(preview.commission), UNSET_FLOAT, UNSET_FLOAT),
+        *(preview.commission_currency, preview.warning),
+    )

@@ -1,0 +1,255 @@
+"""What a client may ask for, as values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from core.sim.wire.contracts import ContractFields
+from core.sim.wire.frames import Fields
+from core.sim.wire.placing import PlaceOrder
+
+
+@dataclass(frozen=True, slots=True)
+class StartApi:
+    """Who the client is; nothing else is answered before."""
+
+    client_id: int
+    capabilities: str
+
+
+@dataclass(frozen=True, slots=True)
+class AskMarketData:
+    """Quotes of a contract, as a stream or once (`is_snapshot`)."""
+
+    req_id: int
+    contract: ContractFields
+    generic_ticks: str
+    is_snapshot: bool
+    is_regulatory: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CancelMarketData:
+    req_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class SetMarketDataType:
+    """Which data later requests want: 1 live, 2 frozen, 3 delayed, 4 delayed and frozen."""
+
+    data_type: int
+
+
+@dataclass(frozen=True, slots=True)
+class AskHistory:
+    """Bars of the past."""
+
+    req_id: int
+    contract: ContractFields
+    end: str
+    bar_size: str
+    duration: str
+    is_regular_hours: bool
+    what: str
+    is_kept_up_to_date: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CancelHistory:
+    req_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class AskContract:
+    """The details of every contract that matches."""
+
+    req_id: int
+    contract: ContractFields
+    includes_expired: bool
+    sec_id_type: str
+    sec_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class AskMarketRule:
+    rule_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class CancelOrder:
+    order_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class CancelEverything:
+    """Every order of the account, whoever sent it."""
+
+
+@dataclass(frozen=True, slots=True)
+class AskOpenOrders:
+    """The working orders of this client."""
+
+
+@dataclass(frozen=True, slots=True)
+class AskAllOpenOrders:
+    """The working orders of everybody."""
+
+
+@dataclass(frozen=True, slots=True)
+class BindOpenOrders:
+    """Whether orders placed by hand shall be this client's."""
+
+    binds: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AskCompletedOrders:
+    api_only: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AskExecutions:
+    """Fills of the day that match the filter; empty and a client id of 0 match all."""
+
+    req_id: int
+    client_id: int
+    account: str
+    since: str
+    symbol: str
+    security_type: str
+    exchange: str
+    side: str
+
+
+@dataclass(frozen=True, slots=True)
+class AskIds:
+    """The next order id; how many are asked for has no meaning any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class AskAccount:
+    """The account's values and holdings, now and whenever they change, until `is_subscribed` is no."""
+
+    is_subscribed: bool
+    account: str
+
+
+@dataclass(frozen=True, slots=True)
+class AskAccountMulti:
+    """The account's values, for a request by number."""
+
+    req_id: int
+    account: str
+    model_code: str
+    is_ledger_only: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CancelAccountMulti:
+    req_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class AskSummary:
+    req_id: int
+    group: str
+    tags: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CancelSummary:
+    req_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class AskPositions:
+    """All holdings, now and whenever they change."""
+
+
+@dataclass(frozen=True, slots=True)
+class CancelPositions:
+    """No more of the holdings."""
+
+
+@dataclass(frozen=True, slots=True)
+class AskProfit:
+    req_id: int
+    account: str
+    model_code: str
+
+
+@dataclass(frozen=True, slots=True)
+class CancelProfit:
+    req_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class AskProfitSingle:
+    req_id: int
+    account: str
+    model_code: str
+    con_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class CancelProfitSingle:
+    req_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class AskManagedAccounts:
+    """The accounts of the user, again."""
+
+
+@dataclass(frozen=True, slots=True)
+class AskTime:
+    """The time at the broker."""
+
+
+@dataclass(frozen=True, slots=True)
+class SetLogLevel:
+    level: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """A message of a kind that is not known, with its fields after the id; it is ignored and logged."""
+
+    msg_id: int
+    fields: Fields
+
+
+Request = (
+    StartApi
+    | AskMarketData
+    | CancelMarketData
+    | SetMarketDataType
+    | AskHistory
+    | CancelHistory
+    | AskContract
+    | AskMarketRule
+    | PlaceOrder
+    | CancelOrder
+    | CancelEverything
+    | AskOpenOrders
+    | AskAllOpenOrders
+    | BindOpenOrders
+    | AskCompletedOrders
+    | AskExecutions
+    | AskIds
+    | AskAccount
+    | AskAccountMulti
+    | CancelAccountMulti
+    | AskSummary
+    | CancelSummary
+    | AskPositions
+    | CancelPositions
+    | AskProfit
+    | CancelProfit
+    | AskProfitSingle
+    | CancelProfitSingle
+    | AskManagedAccounts
+    | AskTime
+    | SetLogLevel
+    | Unknown
+)

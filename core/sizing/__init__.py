@@ -1,6 +1,0 @@
-"""How many shares: sells from what is held, buys from the money there is."""
-
-from core.sizing.buys import BuyWant, SizedBuy, size_buys
-from core.sizing.sells import SellWant, SizedSell, size_sell
-
-__all__ = ["BuyWant", "SellWant", "SizedBuy", "SizedSell", "size_buys", "size_sell"]

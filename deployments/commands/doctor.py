@@ -1,0 +1,324 @@
+"""`rebalance doctor`: look at everything that a run needs, and say what to do where something is missing.
+
+It connects as the client that only reads, and sends no order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+
+from rich.markup import escape
+from rich.table import Table
+
+from core.broker.info import Gateway
+from core.broker.port import Broker
+from core.errors import ConnectionLost, ExitCode, MarketDataMissing, OutputFailed, RebalanceError, SafetyRefused
+from core.market.hours import closed_reason
+from core.market.quotes import why_no_nbbo
+from core.masking import mask_account, mask_accounts
+from core.model import USD, AccountSnapshot, Contract, MarketDataType, Mode, Quote, SecurityType, Symbol
+from core.money import ZERO
+from core.safety import LIVE_PORTS, check_clock, check_gateway, check_kill_switch
+from core.settings import Settings
+from core.text import counted, price_text, without_password
+from deployments.connection import ANY_ACCOUNT, ConnectionOptions
+from deployments.terminal import console
+from tasks.app.service import read_service
+
+# asked for where no ETF is held
+COMMON = Symbol("SPY")
+SERVER_SECONDS = 5.0
+
+
+class State(StrEnum):
+    """How a part was found; a warning keeps no run from starting."""
+
+    OK = "OK"
+    WARNING = "warning"
+    FAILED = "failed"
+    UNSEEN = "not looked at"
+
+
+STYLES = {State.OK: "green", State.WARNING: "yellow", State.FAILED: "bold red", State.UNSEEN: "dim"}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What was found of one part, and what to do about it."""
+
+    text: str
+    next_step: str = ""
+    state: State = State.OK
+    exit_code: ExitCode = ExitCode.DONE
+
+
+UNSEEN = Finding("", state=State.UNSEEN)
+
+
+@dataclass(slots=True)
+class Examination:
+    """What the checks share: each may use what those before it have found."""
+
+    options: ConnectionOptions
+    settings: Settings
+    broker: Broker
+    snapshot: AccountSnapshot | None = None
+    contract: Contract | None = None
+    findings: dict[str, Finding] = field(default_factory=dict)
+
+
+def doctor(options: ConnectionOptions, *, as_json: bool) -> ExitCode:
+    """Print what was found, as a table or as one JSON document; the exit code of the first failure, 0 without any."""
+    findings = asyncio.run(examine(options))
+    code = next((each.exit_code for each in findings.values() if each.state is State.FAILED), ExitCode.DONE)
+    if as_json:
+        print(mask_accounts(_document(findings, code)))  # noqa: T201 - the document that --json promises
+    else:
+        console().print(_table(findings))
+    return code
+
+
+async def examine(options: ConnectionOptions) -> Mapping[str, Finding]:
+    """What was found of each part, in the order of `CHECKS`; what rests on a failed part is not looked at."""
+    try:
+        settings = options.settings()
+        examination = Examination(options, settings, options.make_broker(settings))
+    except RebalanceError as error:
+        return {SETTINGS: _failed(error), **dict.fromkeys(CHECKS, UNSEEN), SERVER: await _guarded(_server)}
+    examination.findings[SETTINGS] = _settings(examination)
+    try:
+        for name, (needs, check) in CHECKS.items():
+            is_unseen = examination.findings[needs].state in (State.FAILED, State.UNSEEN)
+            examination.findings[name] = UNSEEN if is_unseen else await _guarded(check, examination)
+    finally:
+        await examination.broker.disconnect()
+    return {**examination.findings, SERVER: await _guarded(_server)}
+
+
+async def _guarded(check: Callable[..., Awaitable[Finding]], *of: Examination) -> Finding:
+    try:
+        return await check(*of)
+    except RebalanceError as error:
+        return _failed(error)
+
+
+def _failed(error: RebalanceError) -> Finding:
+    faults = [fault for fault in error.faults if fault not in error.message]
+    return Finding("\n".join((error.message, *faults)), error.next_step, State.FAILED, error.exit_code)
+
+
+def _settings(of: Examination) -> Finding:
+    if of.options.ini is None:
+        return Finding(
+            "no settings file is named: the defaults are used",
+            "name it with --ini, or write one with `rebalance init`",
+            State.WARNING,
+        )
+    if of.settings.warnings:
+        return Finding("; ".join(of.settings.warnings), f"correct {of.options.ini}", State.WARNING)
+    return Finding(f"{of.options.ini} is valid")
+
+
+async def _gateway(of: Examination) -> Finding:
+    await of.broker.connect()
+    ibkr = of.settings.ibkr
+    where = f"{ibkr.host}:{ibkr.port}" if of.broker.port else "the simulated account"
+    kind = " (a port of live accounts)" if of.broker.port in LIVE_PORTS else ""
+    return Finding(f"{where} answers client {ibkr.client_id + 1}{kind}")
+
+
+async def _version(of: Examination) -> Finding:
+    if not isinstance(of.broker, Gateway):
+        return UNSEEN
+    version = f"API version {(await of.broker.info()).version}"
+    behind = check_clock(Mode.DRY_RUN, of.broker.clock_gap)
+    if behind:
+        return Finding(f"{version}; {behind}", "set both clocks by a time server; live is refused", State.WARNING)
+    return Finding(f"{version}; its clock agrees with this computer's")
+
+
+async def _account(of: Examination) -> Finding:
+    managed = await of.broker.accounts()
+    known = ", ".join(mask_account(each) for each in sorted(managed))
+    if of.settings.ibkr.account_id == ANY_ACCOUNT:
+        await _look_at(of, managed[0])
+        return Finding(f"logged in; manages {known}; looked at: {mask_account(managed[0])}")
+    check_gateway(of.settings, Mode.DRY_RUN, port=of.broker.port, managed=managed)
+    return Finding(f"logged in; manages {known}; configured: {mask_account(of.settings.ibkr.account_id)}")
+
+
+async def _look_at(of: Examination, account: str) -> None:
+    """Go on as a client of this account: a connection is for one."""
+    await of.broker.disconnect()
+    of.options = replace(of.options, account=account)
+    of.settings = of.options.settings()
+    of.broker = of.options.make_broker(of.settings)
+    await of.broker.connect()
+
+
+async def _api(of: Examination) -> Finding:
+    """The gateway refuses what only a client that may trade asks for while Read-Only API is ticked."""
+    if not isinstance(of.broker, Gateway):
+        return UNSEEN
+    try:
+        await of.broker.completed_orders()
+    except SafetyRefused:
+        if of.settings.ibkr.read_only:
+            return Finding("Read-Only API is ticked: it takes no orders, and the settings send none")
+        return Finding(
+            "Read-Only API is ticked: it takes no orders",
+            "to trade, take the tick off under Configure > API > Settings; for dry runs leave it",
+            State.WARNING,
+        )
+    return Finding(
+        "nothing says that Read-Only API is ticked; order precautions do not show before an order is sent",
+        "look at Configure > API > Precautions once",
+    )
+
+
+async def _data(of: Examination) -> Finding:
+    of.snapshot = found = await of.broker.snapshot()
+    cash = ", ".join(f"{amount:,.2f} {currency}" for currency, amount in sorted(found.cash.items()))
+    worth = f"NetLiq {found.net_liq.amount:,.2f} {found.base_currency}"
+    positions, orders = counted(len(found.positions), "position"), counted(len(found.working_orders), "working order")
+    return Finding(f"{worth}, cash {cash or 'none'}, {positions}, {orders}")
+
+
+async def _quote(of: Examination) -> Finding:
+    of.contract = contract = await _some_contract(of)
+    wanted = of.settings.ibkr.market_data_type
+    if wanted is not MarketDataType.LIVE:
+        await of.broker.market_data_type(wanted)
+    quote = (await of.broker.quotes((contract,)))[contract.symbol]
+    shown = _shown(quote)
+    if not shown:
+        raise MarketDataMissing(
+            f"{contract.symbol} has no price",
+            next_step="subscribe to market data of US ETFs for this user, or wait for the market to open",
+        )
+    text = f"{contract.symbol} {shown}, {quote.data_type.value.replace('_', ' ')}"
+    if quote.data_type is not MarketDataType.LIVE:
+        return Finding(text, "subscribe to live market data; live trading needs it", State.WARNING)
+    missing = why_no_nbbo(quote)
+    return Finding(f"{text}: {missing}", "normal outside trading hours", State.WARNING) if missing else Finding(text)
+
+
+async def _some_contract(of: Examination) -> Contract:
+    """The contract of the ETF of which most is held, else of a common one."""
+    held = [] if of.snapshot is None else [*of.snapshot.positions]
+    etfs = [each for each in held if each.contract.security_type is SecurityType.ETF and each.contract.currency == USD]
+    if etfs:
+        return max(etfs, key=lambda each: each.market_value or ZERO).contract
+    return (await of.broker.resolve((COMMON,), {}))[COMMON]
+
+
+def _shown(quote: Quote) -> str:
+    prices = (("bid", quote.bid), ("ask", quote.ask), ("last", quote.last))
+    return " ".join(f"{name} {price_text(price)}" for name, price in prices if price is not None and price > 0)
+
+
+async def _farms(of: Examination) -> Finding:
+    if not isinstance(of.broker, Gateway):
+        return UNSEEN
+    farms = (await of.broker.info()).farms
+    lost = sorted(name for name, is_up in farms.items() if not is_up)
+    if lost:
+        return Finding(
+            f"broken: {', '.join(lost)}",
+            "wait, or log the gateway in again: prices of a broken farm stand still",
+            State.WARNING,
+        )
+    return Finding(f"connected: {', '.join(sorted(farms))}" if farms else "the gateway names none")
+
+
+async def _hours(of: Examination) -> Finding:
+    if of.contract is None:
+        return UNSEEN
+    closed = closed_reason(of.contract, of.broker.now())
+    if closed:
+        return Finding(
+            f"closed: {closed}", "orders are sent in regular trading hours; a dry run works now", State.WARNING
+        )
+    return Finding("open: regular trading hours")
+
+
+async def _journal(_: Examination) -> Finding:
+    return Finding("kept in memory while a run lasts", "after a crash look in TWS for orders that still work")
+
+
+async def _reports(of: Examination) -> Finding:
+    folder = of.settings.io.report_dir
+    nearest = next(each for each in (folder, *folder.parents) if each.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+        raise OutputFailed(f"{folder} cannot be written", next_step=f"free {nearest}, or set [io] report_dir")
+    return Finding(f"{folder} {'can be written' if nearest == folder else 'will be made'}")
+
+
+async def _kill_switch(of: Examination) -> Finding:
+    check_kill_switch(of.settings.safety.kill_switch_file)
+    return Finding(f"off: {of.settings.safety.kill_switch_file} is not there")
+
+
+async def _server() -> Finding:
+    from deployments.serving.server import lasting_server
+
+    server = lasting_server()
+    if server is None:
+        return Finding(
+            "none is up: each run starts one of its own, which takes some seconds and has no page",
+            "start a lasting one with `rebalance up`",
+        )
+    import httpx
+
+    try:
+        async with httpx.AsyncClient(timeout=SERVER_SECONDS) as client:
+            (await client.get(f"{server}/health")).raise_for_status()
+    except httpx.HTTPError as error:
+        raise ConnectionLost(
+            f"{without_password(server)} does not answer: {error}",
+            next_step="start it (`rebalance up`), or correct PREFECT_API_URL",
+        ) from error
+    service = read_service()
+    if service is not None and service.api_url == server and not service.has_executor:
+        text = f"{server} answers, but nothing executes its deployments"
+        return Finding(text, "start what does with `rebalance up`", State.WARNING)
+    return Finding(f"{without_password(server)} answers")
+
+
+SETTINGS, SERVER = "settings", "Prefect server"
+GATEWAY, ACCOUNT = "gateway", "log-in and account"
+# by name: the part that it rests on, and the check
+CHECKS: Mapping[str, tuple[str, Callable[[Examination], Awaitable[Finding]]]] = {
+    GATEWAY: (SETTINGS, _gateway),
+    "version and clock": (GATEWAY, _version),
+    ACCOUNT: (GATEWAY, _account),
+    "API settings": (ACCOUNT, _api),
+    "account data": (ACCOUNT, _data),
+    "market data": (ACCOUNT, _quote),
+    "data farms": (ACCOUNT, _farms),
+    "market hours": (ACCOUNT, _hours),
+    "journal": (SETTINGS, _journal),
+    "report folder": (SETTINGS, _reports),
+    "kill switch": (SETTINGS, _kill_switch),
+}
+
+
+def _document(findings: Mapping[str, Finding], code: ExitCode) -> str:
+    checks = [
+        {"check": name, "state": each.state, "found": each.text, "next_step": each.next_step}
+        for name, each in findings.items()
+    ]
+    return json.dumps({"exit_code": int(code), "checks": checks}, indent=2, ensure_ascii=False)
+
+
+def _table(findings: Mapping[str, Finding]) -> Table:
+    table = Table("check", "state", "found", "what to do", title="What a run needs", title_justify="left")
+    for name, each in findings.items():
+        state = f"[{STYLES[each.state]}]{each.state}[/]"
+        table.add_row(name, state, *(escape(mask_accounts(text)) for text in (each.text, each.next_step)))
+    return table

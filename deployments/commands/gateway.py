@@ -1,0 +1,72 @@
+"""`rebalance gateway`: a simulated IB Gateway on its own, for any client that speaks to a real one."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from core.broker.calendar import xnys_hours
+from core.clock import RunningClock
+from core.errors import UsageError
+from core.scenario import read_market, read_scenario
+from core.sim.gateway import Gateway, GatewayOptions
+from core.sim.venue.world import World
+from deployments import terminal
+from tasks.app.brokers import DEMO_MARKET, WireLog
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """Whose account and market: a scenario's, a market file's, or the demo's; and where the log goes, if anywhere."""
+
+    scenario: Path | None = None
+    market: Path | None = None
+    log: Path | None = None
+
+    def world(self) -> World:
+        """Raises UsageError for a file that is missing or not understood, and for two of them."""
+        if self.scenario and self.market:
+            raise UsageError("--scenario and --market exclude each other", next_step="name one of them")
+        if self.scenario:
+            return read_scenario(self.scenario).world
+        return read_market(self.market or DEMO_MARKET, now=datetime.now(UTC))
+
+
+def serve_gateway(port: int, served: Served) -> None:
+    """Serve until Ctrl-C or SIGTERM. Raises UsageError, also when the port is taken."""
+    world = served.world()
+    options = GatewayOptions(
+        hours_around=xnys_hours,
+        on_kill_switch=lambda: _say("the script throws the kill switch; whose that is, is for the run to know"),
+        on_log=None if served.log is None else WireLog(served.log),
+    )
+    asyncio.run(_serve(Gateway.of(world, RunningClock(world.as_of), options), port))
+
+
+async def _serve(gateway: Gateway, port: int) -> None:
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(name, stopped.set)
+    try:
+        found = await gateway.start(port)
+    except OSError as error:
+        raise UsageError(
+            f"port {port} cannot be listened on: {os.strerror(error.errno or 0)}",
+            next_step="choose another --port, or 0 for a free one",
+        ) from error
+    print(f"ready 127.0.0.1:{found}", flush=True)  # noqa: T201 - what a program waits for
+    _say("a simulated IB Gateway; Ctrl-C stops it")
+    try:
+        await stopped.wait()
+    finally:
+        await gateway.stop()
+    gateway.check()
+
+
+def _say(line: str) -> None:
+    terminal.errors_console().print(line, markup=False, soft_wrap=True)

@@ -1,0 +1,48 @@
+"""`rebalance serve`: the deployments, in the foreground, on the server that is configured."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+
+from prefect.client.orchestration import get_client
+
+from core.errors import UsageError
+from core.text import without_password
+from deployments.options import Defaults
+from deployments.serving.definitions import register
+from deployments.serving.executor import Executor
+from deployments.serving.server import lasting_server, server_failures
+from deployments.terminal import errors_console
+
+READY = "ready"
+
+
+def serve(defaults: Defaults) -> None:
+    """Register the deployments and execute their runs until Ctrl-C or SIGTERM; then stop the runs and wait for them.
+
+    Raises UsageError without a server, and ConnectionLost when it does not answer at the start.
+    """
+    server = lasting_server()
+    if server is None:
+        raise UsageError(
+            "there is no Prefect server to serve the deployments on",
+            next_step="start one with `rebalance up`, which serves them as well, or name one with PREFECT_API_URL",
+        )
+    asyncio.run(_serve(defaults, server))
+
+
+async def _serve(defaults: Defaults, server: str) -> None:
+    stopped = asyncio.Event()
+    for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(name, stopped.set)
+    with server_failures():
+        async with get_client() as client:
+            deployments = await register(client, defaults)
+    _say(f"{READY}: {', '.join(deployments.values())} on {without_password(server)}")
+    await Executor(deployments, _say).run(stopped)
+    _say("stopped")
+
+
+def _say(line: str) -> None:
+    errors_console().print(line, markup=False, soft_wrap=True)

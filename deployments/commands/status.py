@@ -1,0 +1,201 @@
+"""`rebalance status`: the server, what executes runs, the schedules, and every run that has not ended."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from prefect.client.orchestration import PrefectClient, get_client
+from prefect.client.schemas.filters import (
+    FlowFilter,
+    FlowFilterName,
+    FlowRunFilter,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+)
+from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.client.schemas.responses import DeploymentResponse
+from prefect.client.schemas.schedules import CronSchedule
+from prefect.client.schemas.sorting import FlowRunSort
+
+from core.errors import ConnectionLost, ExitCode, UsageError
+from core.masking import mask_accounts
+from core.model.refs import run_id_of
+from core.text import age_text, without_password
+from deployments.serving.server import lasting_server, page_of, server_failures
+from deployments.terminal import console
+from flows.approval import SERVER_WAITS_LONGER
+from flows.liveness import FLOW_NAME, MOST_RUNS, UNFINISHED, is_alive, sweep
+from tasks.app.process import Process
+from tasks.app.service import Service, password, read_service
+
+ENDED = (StateType.COMPLETED, StateType.FAILED, StateType.CANCELLED, StateType.CRASHED)
+MOST_ENDED = 5
+OURS = FlowFilter(name=FlowFilterName(any_=[FLOW_NAME]))
+
+Row = dict[str, Any]
+
+
+def show_password() -> None:
+    """Print `user:password` of the server that `rebalance up` runs. Raises UsageError when it was never started."""
+    kept = password()
+    if not kept:
+        raise UsageError("there is no password yet", next_step="`rebalance up` makes one at its first start")
+    print(kept)  # noqa: T201 - what was asked for, and a program may read it
+
+
+def show_status(*, as_json: bool) -> ExitCode:
+    """Print what runs and what waits; 20 when nothing executes runs, else 0. Runs without a process are marked first.
+
+    Raises ConnectionLost when no server runs, or the one that is named does not answer.
+    """
+    server = lasting_server()
+    if server is None:
+        raise ConnectionLost("no Prefect server runs", next_step="start it with `rebalance up`")
+    service = read_service()
+    own = service if service is not None and service.api_url == server else None
+    with server_failures():
+        found = asyncio.run(_look(server, own))
+    if as_json:
+        print(mask_accounts(json.dumps(found, indent=2, ensure_ascii=False)))  # noqa: T201 - what --json promises
+    else:
+        _print(found)
+    return ExitCode(found["exit_code"])
+
+
+async def _look(server: str, service: Service | None) -> Row:
+    async with get_client() as client:
+        await sweep(client)
+        unfinished = await _runs(client, UNFINISHED)
+        ended = await _runs(client, ENDED, FlowRunSort.END_TIME_DESC, MOST_ENDED)
+        coming = await _runs(client, [StateType.SCHEDULED], FlowRunSort.EXPECTED_START_TIME_ASC)
+        deployments = await client.read_deployments(flow_filter=OURS)
+    names = {each.id: f"{FLOW_NAME}/{each.name}" for each in deployments}
+    waiting = [run for run in unfinished if run.state_type is StateType.PAUSED]
+    is_served = service is None or service.has_executor
+    return {
+        "exit_code": int(ExitCode.DONE if is_served else ExitCode.CONNECTION),
+        "server": {"api": without_password(server), **_process(service.server if service else None)},
+        "executor": None if service is None else {"is_alive": service.has_executor, **_process(service.executor)},
+        "schedules": [row for each in deployments for row in _schedules(each, coming)],
+        "waiting": [{**_run(run, names), **_question(run)} for run in waiting],
+        "running": [_run(run, names) for run in unfinished if run not in waiting],
+        "ended": [_run(run, names) for run in ended],
+    }
+
+
+async def _runs(
+    client: PrefectClient,
+    types: Sequence[StateType],
+    sort: FlowRunSort = FlowRunSort.START_TIME_DESC,
+    most: int = MOST_RUNS,
+) -> list[FlowRun]:
+    """Runs of our flow in one of these states."""
+    state = FlowRunFilterState(type=FlowRunFilterStateType(any_=list(types)))
+    found: list[FlowRun] = await client.read_flow_runs(
+        flow_filter=OURS, flow_run_filter=FlowRunFilter(state=state), sort=sort, limit=most
+    )
+    return found
+
+
+def _process(process: Process | None) -> Row:
+    if process is None:
+        return {"pid": None, "since": None}
+    return {"pid": process.pid, "since": _time(process.since)}
+
+
+def _schedules(deployment: DeploymentResponse, coming: Sequence[FlowRun]) -> list[Row]:
+    """The schedules of a deployment, each with the deployment's next scheduled run."""
+    times = (run.expected_start_time for run in coming if run.deployment_id == deployment.id and run.auto_scheduled)
+    following = next((time for time in times if time is not None), None)
+    return [
+        {
+            "deployment": f"{FLOW_NAME}/{deployment.name}",
+            "schedule": _words(each.schedule),
+            "is_on": (is_on := each.active and not deployment.paused),
+            "next": _time(following) if is_on and following else None,
+        }
+        for each in deployment.schedules
+    ]
+
+
+def _words(schedule: Any) -> str:
+    if isinstance(schedule, CronSchedule):
+        return f"{schedule.cron} {schedule.timezone or 'UTC'}"
+    return str(schedule)
+
+
+def _run(run: FlowRun, names: Mapping[UUID, str]) -> Row:
+    state = run.state
+    return {
+        "run_id": run_id_of(str(run.id)),
+        "flow_run_id": str(run.id),
+        "name": run.name,
+        "deployment": names.get(run.deployment_id) if run.deployment_id else None,
+        "state": state.name if state else None,
+        "message": state.message if state else None,
+        "since": _time(state.timestamp) if state else None,
+        "is_alive": is_alive(run) if state and not state.is_final() else False,
+        "page": page_of(run),
+    }
+
+
+def _question(run: FlowRun) -> Row:
+    """For how long it has waited for an answer, and until when it does."""
+    state = run.state
+    if state is None:
+        return {}
+    end = state.state_details.pause_timeout
+    return {
+        "waiting_seconds": round((datetime.now(UTC) - state.timestamp).total_seconds()),
+        "expires": _time(end - timedelta(seconds=SERVER_WAITS_LONGER)) if end else None,
+        "answer": f"rebalance approve {run_id_of(str(run.id))}",
+    }
+
+
+def _time(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="seconds")
+
+
+def _print(found: Row) -> None:
+    to = console()
+    for line in _lines(found):
+        to.print(mask_accounts(line), markup=False, soft_wrap=True)
+
+
+def _lines(found: Row) -> Iterator[str]:
+    page = found["server"]["api"].removesuffix("/api")
+    yield f"server    {page}{_process_words(found['server'])}"
+    executor = found["executor"]
+    if executor is not None:
+        words = _process_words(executor) if executor["is_alive"] else "  is gone; `rebalance up` starts it again"
+        yield f"executor{words}"
+    for each in found["schedules"]:
+        state = f"on, next {_short(each['next'])}" if each["is_on"] else "off"
+        yield f"schedule  {each['deployment']}: {each['schedule']}: {state}"
+    for each in found["waiting"]:
+        waits = age_text(timedelta(seconds=each["waiting_seconds"]))
+        yield f"waiting   {_run_words(each)}: for approval, {waits} so far, until {_short(each['expires'])}"
+        yield f"          {each['answer']}   {each['page']}"
+    for each in found["running"]:
+        yield f"running   {_run_words(each)} since {_short(each['since'])}   {each['page']}"
+    for each in found["ended"]:
+        yield f"ended     {_run_words(each)} at {_short(each['since'])}: {each['message'] or each['state']}"
+    if not (found["waiting"] or found["running"]):
+        yield "no run is waiting or running"
+
+
+def _process_words(process: Row) -> str:
+    return f"  process {process['pid']} since {_short(process['since'])}" if process["pid"] else ""
+
+
+def _run_words(run: Row) -> str:
+    return f"{run['run_id']} {run['name']} ({run['deployment'] or 'no deployment'}) {run['state']}"
+
+
+def _short(moment: str | None) -> str:
+    return f"{datetime.fromisoformat(moment):%Y-%m-%d %H:%M} UTC" if moment else "no time known"

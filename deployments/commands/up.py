@@ -1,0 +1,238 @@
+"""`rebalance up`: the lasting Prefect server with its page, and what executes the deployments, in the background."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+
+from core.errors import ConnectionLost, UsageError
+from core.model.refs import run_id_of
+from core.text import visible, without_password
+from deployments.options import Defaults
+from deployments.serving.server import page_of
+from deployments.terminal import console, errors_console
+from tasks.app.environment import state_folder
+from tasks.app.process import Process
+from tasks.app.service import (
+    AUTH_STRING,
+    HOST,
+    MARK,
+    Service,
+    choose_password,
+    new_service,
+    note_service,
+    one_at_a_time,
+    read_service,
+)
+
+PORT = 4200
+START_SECONDS = 180.0
+LOOK_SECONDS = 0.3
+SAY_SECONDS = 10.0
+DATABASE_URLS = ("PREFECT_SERVER_DATABASE_CONNECTION_URL", "PREFECT_API_DATABASE_CONNECTION_URL")
+DRIVERS = ("postgresql+asyncpg", "sqlite+aiosqlite")
+
+
+def up(port: int | None, defaults: Defaults) -> None:
+    """Start what does not run yet, register the deployments with `defaults`, and print where the page is.
+
+    Raises UsageError for another port than that of what runs, for a file that is not there and for a database that
+    the server cannot use; ConnectionLost when the port is taken or a half does not start.
+    """
+    parameters = defaults.parameters()
+    _check_database()
+    with one_at_a_time():
+        service = _service(port)
+        was_up = service.has_server and service.has_executor
+        if not service.has_server:
+            service = _start_server(service)
+        _use(service)
+        if not service.has_executor:
+            service = _start_executor(service, defaults)
+        elif parameters:
+            asyncio.run(_register(defaults))
+    asyncio.run(_sweep())
+    _print_where(service, was_up=was_up)
+
+
+def _service(port: int | None) -> Service:
+    """What is there already, with the port to use for what is not."""
+    known = read_service()
+    if known is None:
+        return new_service(PORT if port is None else port)
+    if port in (None, known.port):
+        return known
+    if known.has_server or known.has_executor:
+        raise UsageError(
+            f"it is up already, on port {known.port}", next_step="move it with `rebalance down` and then `rebalance up`"
+        )
+    return replace(known, port=port or PORT)
+
+
+def _check_database() -> None:
+    """Refuse a database that would fail in the middle of the server's start. Raises UsageError."""
+    for name in DATABASE_URLS:
+        url = os.environ.get(name)
+        if url and urlsplit(url).scheme not in DRIVERS:
+            raise UsageError(
+                f"{name} is {visible(without_password(url))}, which names no driver that the server has",
+                next_step="begin it with postgresql+asyncpg:// or sqlite+aiosqlite://",
+            )
+
+
+def _check_port(port: int) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError as error:
+            raise ConnectionLost(
+                f"port {port} on {HOST} cannot be used: {os.strerror(error.errno or 0).lower()}",
+                next_step="another program may have it; choose another with `rebalance up --port N`",
+            ) from error
+
+
+def _start_server(service: Service) -> Service:
+    """The service with a server that answers."""
+    _check_port(service.port)
+    _say(f"starting the Prefect server on {HOST}:{service.port} ...")
+    words = ("-m", "uvicorn", "--factory", "deployments.serving.server_app:application", "--host", HOST)
+    more = ("--port", str(service.port), "--no-access-log", "--timeout-graceful-shutdown", "5")
+    log = state_folder() / "server.log"
+    server = _start((*words, *more), _server_environment(service), log)
+    service = replace(service, server=Process.of(server.pid))
+    note_service(service)
+    _wait("the Prefect server", server, log, lambda: _answers(service))
+    return service
+
+
+def _start_executor(service: Service, defaults: Defaults) -> Service:
+    """The service with an executor that has registered the deployments."""
+    _say("starting what executes the runs ...")
+    log = state_folder() / "executor.log"
+    words = ("-m", "deployments", "serve", *_words(defaults))
+    executor = _start(words, {**_environment(service), **service.client_environment()}, log)
+    service = replace(service, executor=Process.of(executor.pid))
+    note_service(service)
+    from deployments.commands.serve import READY
+
+    _wait("what executes the runs", executor, log, lambda: log.read_text(errors="replace").find(READY) >= 0)
+    return service
+
+
+def _words(defaults: Defaults) -> list[str]:
+    """The defaults as options of `rebalance serve`."""
+    return [word for name, value in defaults.parameters().items() for word in (f"--{name}", value)]
+
+
+def _environment(service: Service) -> dict[str, str]:
+    return {MARK: service.mark, "PREFECT_HOME": str(state_folder() / "prefect"), "PREFECT_API_URL": service.api_url}
+
+
+def _server_environment(service: Service) -> dict[str, str]:
+    """What closes the server to everybody but the operator."""
+    return {
+        **_environment(service),
+        AUTH_STRING: choose_password(),
+        "PREFECT_SERVER_API_HOST": HOST,
+        "PREFECT_SERVER_API_PORT": str(service.port),
+        "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": f"{service.page},http://localhost:{service.port}",
+        "PREFECT_SERVER_CSRF_PROTECTION_ENABLED": "true",
+    }
+
+
+def _start(words: Sequence[str], environment: Mapping[str, str], log: Path) -> subprocess.Popen[bytes]:
+    """A process in a session of its own, which outlives this one; the log of the one before is kept as `.1`."""
+    if log.exists():
+        log.replace(log.with_suffix(".log.1"))
+    log.touch(mode=0o600)
+    with log.open("ab") as output:
+        # -P: a folder of the operator's that is called `flows` is not ours
+        return subprocess.Popen(  # noqa: S603 - our own programs
+            [sys.executable, "-P", *words],
+            env={**os.environ, **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+
+def _wait(what: str, process: subprocess.Popen[bytes], log: Path, is_ready: Callable[[], bool]) -> None:
+    """Return when it is ready. Raises ConnectionLost when it ended instead, or takes too long, and ends it."""
+    began = said = time.monotonic()
+    while not is_ready():
+        now = time.monotonic()
+        if process.poll() is not None:
+            last = next((line for line in reversed(log.read_text(errors="replace").splitlines()) if line.strip()), "")
+            raise ConnectionLost(f"{what} did not start: {last.strip()}", next_step=f"see {log}")
+        if now - began > START_SECONDS:
+            process.terminate()
+            raise ConnectionLost(f"{what} was not ready within {START_SECONDS:.0f} s", next_step=f"see {log}")
+        if now - said > SAY_SECONDS:
+            _say(f"{what} is still starting ({now - began:.0f} s)")
+            said = now
+        time.sleep(LOOK_SECONDS)
+
+
+def _answers(service: Service) -> bool:
+    try:
+        return httpx.get(f"{service.api_url}/health", timeout=5, trust_env=False).is_success
+    except httpx.HTTPError:
+        return False
+
+
+def _use(service: Service) -> None:
+    """Let this process talk to the server of the service, whatever else the environment names."""
+    os.environ.update(service.client_environment())
+    from prefect.context import refresh_global_settings_context
+
+    refresh_global_settings_context()
+
+
+async def _register(defaults: Defaults) -> None:
+    from prefect.client.orchestration import get_client
+
+    from deployments.serving.definitions import register
+    from deployments.serving.server import server_failures
+
+    with server_failures():
+        async with get_client() as client:
+            await register(client, defaults)
+
+
+async def _sweep() -> None:
+    """Say on the page, and here, which runs lost their process, perhaps when the computer went down."""
+    from prefect.client.orchestration import get_client
+
+    from deployments.serving.server import server_failures
+    from flows.liveness import sweep
+
+    with server_failures():
+        async with get_client() as client:
+            for run in await sweep(client):
+                _say(f"run {run_id_of(str(run.id))} lost its process and is marked so: {page_of(run)}")
+
+
+def _print_where(service: Service, *, was_up: bool) -> None:
+    to = console()
+    for line in (
+        f"{'already up' if was_up else 'up'}: {service.page}",
+        "log in with what `rebalance status --password` prints; start, approve and schedule runs under Deployments",
+        "`rebalance run` uses this server from now on; `rebalance status` shows what runs; `rebalance down` stops it",
+    ):
+        to.print(line, markup=False, soft_wrap=True)
+
+
+def _say(line: str) -> None:
+    errors_console().print(line, markup=False, soft_wrap=True)

@@ -1,0 +1,207 @@
+"""What executes the deployments: a process of its own for each run that is due, until the run has ended.
+
+Prefect's Runner would do, were it not for money: it ends itself, and with it every run, when the server is away for
+half a minute; a run that is cancelled gets 30 s to cancel its orders and is then killed; and what the run says of its
+end is overwritten. Here a run goes on without the server, takes the time it needs, and has the last word.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import time
+from asyncio.subprocess import DEVNULL, Process
+from collections.abc import Callable, Collection
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import httpx
+from prefect.client.orchestration import PrefectClient, get_client
+from prefect.client.schemas.filters import (
+    FlowRunFilter,
+    FlowRunFilterId,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+)
+from prefect.client.schemas.objects import FlowRun, State, StateType
+from prefect.client.schemas.responses import OrchestrationResult, SetStateStatus
+from prefect.client.schemas.sorting import FlowRunSort
+from prefect.exceptions import ObjectNotFound, PrefectException
+from prefect.states import Pending
+
+from core.errors import ExitCode, StartedLate
+from core.model import Ending
+from flows.admission import too_late
+from flows.liveness import gone_state, sweep
+from tasks.app.notify import gone_note, notify, webhook
+
+POLL_SECONDS = 2.0
+SWEEP_SECONDS = 10.0
+# a run that waits for approval keeps its process, so this is well above any number of accounts
+MOST_PROCESSES = 50
+# a run looks at its state every two seconds
+SEEN_WITHIN = timedelta(seconds=10)
+NO_ANSWER = (httpx.HTTPError, PrefectException, RuntimeError, OSError)
+
+
+class Executor:
+    """Executes the runs of some deployments; `say` gets a line when something noteworthy happens."""
+
+    def __init__(self, deployment_ids: Collection[UUID], say: Callable[[str], None]) -> None:
+        self._deployment_ids = list(deployment_ids)
+        self._say = say
+        self._processes: dict[UUID, Process] = {}
+        self._told: set[UUID] = set()
+        self._is_stopping = False
+        self._is_answered = True
+        self._swept_at = 0.0
+
+    async def run(self, stopped: asyncio.Event) -> None:
+        """Execute runs until `stopped` is set; then stop those that are there, and return when all have ended."""
+        async with get_client() as client:
+            while not stopped.is_set():
+                await self._attend(client)
+                await _sleep(stopped)
+            self._is_stopping = True
+            self._stop_runs()
+            while self._processes:
+                await self._attend(client)
+                await asyncio.sleep(POLL_SECONDS / 4)
+
+    def _stop_runs(self) -> None:
+        """Ask every run to stop: it cancels its orders, reports, and ends."""
+        running = [each for each in self._processes.values() if each.returncode is None]
+        if running:
+            self._say(f"stopping {len(running)} runs; each cancels its orders and reports first ...")
+        for process in running:
+            _terminate(process)
+
+    async def _attend(self, client: PrefectClient) -> None:
+        """One look at the server. What it does not answer is asked again at the next."""
+        try:
+            await self._close_ended(client)
+            if not self._is_stopping:
+                await self._start_due(client)
+                await self._stop_cancelled(client)
+                await self._sweep(client)
+        except NO_ANSWER as error:
+            if self._is_answered:
+                self._say(f"the Prefect server does not answer; the runs go on: {_first_line(error)}")
+            self._is_answered = False
+            if self._is_stopping:
+                self._forget_ended()
+        else:
+            if not self._is_answered:
+                self._say("the Prefect server answers again")
+            self._is_answered = True
+
+    async def _start_due(self, client: PrefectClient) -> None:
+        now = datetime.now(UTC)
+        due = await client.get_scheduled_flow_runs_for_deployments(self._deployment_ids, scheduled_before=now)
+        for run in sorted(due, key=lambda each: each.next_scheduled_start_time or now):
+            refusal = too_late(run)
+            if refusal is not None:  # it would end so by itself, but many may have been missed
+                await client.set_flow_run_state(run.id, _skipped(refusal))
+            elif len(self._processes) < MOST_PROCESSES and run.id not in self._processes:
+                await self._start(client, run)
+
+    async def _start(self, client: PrefectClient, run: FlowRun) -> None:
+        """Start the run's process, unless another executor was faster."""
+        claimed: OrchestrationResult[Any] = await client.set_flow_run_state(run.id, Pending())
+        if claimed.status is not SetStateStatus.ACCEPT:
+            return
+        self._processes[run.id] = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "prefect.engine",
+            str(run.id),
+            env={**os.environ, "PREFECT__FLOW_RUN_ID": str(run.id)},
+            stdin=DEVNULL,
+            # Ctrl-C at our terminal is for us alone: we pass it on, once
+            start_new_session=True,
+        )
+
+    async def _stop_cancelled(self, client: PrefectClient) -> None:
+        """Tell each run once that it was cancelled on the page, unless it sees that by itself, as it should.
+
+        It has the time that its orders need to end.
+        """
+        untold = self._processes.keys() - self._told
+        if not untold:
+            return
+        cancelling = FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.CANCELLING]))
+        found = await client.read_flow_runs(
+            flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=list(untold)), state=cancelling),
+            # the server refuses it as null
+            sort=FlowRunSort.START_TIME_DESC,
+        )
+        for run in found:
+            if run.state is not None and datetime.now(UTC) - run.state.timestamp > SEEN_WITHIN:
+                self._told.add(run.id)
+                _terminate(self._processes[run.id])
+
+    async def _close_ended(self, client: PrefectClient) -> None:
+        """See that the page says of every run whose process has ended that it has."""
+        for run_id, process in list(self._processes.items()):
+            if process.returncode is None:
+                continue
+            run = await _read(client, run_id)
+            if run is not None and run.state is not None and not run.state.is_final():
+                ending = self._ending(run, run.state, process.returncode)
+                await client.set_flow_run_state(run_id, ending, force=True)
+                if ending.is_crashed():
+                    await notify(webhook(), gone_note(run, ending.message or ""))
+            del self._processes[run_id]
+            self._told.discard(run_id)
+
+    def _forget_ended(self) -> None:
+        """Without a server nothing can be said of them, and whoever stops us need not wait for it."""
+        self._processes = {run_id: each for run_id, each in self._processes.items() if each.returncode is None}
+
+    def _ending(self, run: FlowRun, state: State[Any], returncode: int) -> State[Any]:
+        """How a run has ended whose process did not come to say so."""
+        if run.start_time is None and (state.is_cancelling() or self._is_stopping):
+            why = "cancelled" if state.is_cancelling() else "what executes the runs was stopped"
+            message = f"exit {ExitCode.APPROVAL_REJECTED:d}: {why} before this run had begun"
+            return State(type=StateType.CANCELLED, name=Ending.CANCELLED.value, message=message)
+        return gone_state(run, state, f"its process ended with {returncode} and no word")
+
+    async def _sweep(self, client: PrefectClient) -> None:
+        """Every now and then: end the runs on the page whose process is gone, whoever started it."""
+        if time.monotonic() - self._swept_at < SWEEP_SECONDS:
+            return
+        self._swept_at = time.monotonic()
+        for run in await sweep(client):
+            self._say(f"the process of {run.name} ({run.id}) is gone; the run is marked so")
+
+
+def _skipped(refusal: StartedLate) -> State[Any]:
+    message = f"exit {refusal.exit_code:d}: {refusal}"
+    return State(type=StateType.CANCELLED, name=Ending.SKIPPED.value, message=message)
+
+
+def _terminate(process: Process) -> None:
+    if process.returncode is None:
+        process.terminate()
+
+
+async def _read(client: PrefectClient, run_id: UUID) -> FlowRun | None:
+    """The run; None when somebody has deleted it."""
+    try:
+        return await client.read_flow_run(run_id)
+    except ObjectNotFound:
+        return None
+
+
+async def _sleep(stopped: asyncio.Event) -> None:
+    try:
+        async with asyncio.timeout(POLL_SECONDS):
+            await stopped.wait()
+    except TimeoutError:
+        return
+
+
+def _first_line(error: BaseException) -> str:
+    return next(iter(str(error).splitlines()), "") or type(error).__name__

@@ -1,0 +1,130 @@
+"""What a run leaves on the Prefect page: plan, orders, gates, result, and how far it has come.
+
+Each has one key per account, `plan-567`, so that its versions over time are one history. A server that does not take
+one costs a line in the log, never the run: its report is in files.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from enum import Enum
+from functools import partial
+from typing import TypeVar
+
+from prefect.artifacts import (
+    acreate_markdown_artifact,
+    acreate_progress_artifact,
+    acreate_table_artifact,
+    aupdate_progress_artifact,
+)
+from prefect.context import FlowRunContext
+
+from core.masking import VISIBLE
+from core.model import Plan, RunResult
+from core.report import TOTAL, post_trade_rows, pre_trade_rows
+from tasks.app.progress import log
+from tasks.app.run import Run
+
+T = TypeVar("T")
+
+# a server that is slow must not keep the buys from following the sells
+LONGEST_SECONDS = 5.0
+
+
+class Milestone(Enum):
+    """How far a run has come: in percent, and in words."""
+
+    STARTED = (5, "reading the account")
+    PLANNED = (40, "planned")
+    APPROVED = (50, "approved, looking again")
+    CONVERTED = (60, "selling")
+    SOLD = (75, "buying")
+    BOUGHT = (90, "checking the account")
+
+
+async def publish(run: Run, name: str, markdown: str, description: str) -> None:
+    """Put Markdown, which names its run, on the page of the flow run; nothing outside a flow run."""
+    named = markdown if run.id in markdown else f"Run {run.id}\n\n{markdown}"
+    await _send(name, partial(acreate_markdown_artifact, key=_key(run, name), markdown=named, description=description))
+
+
+async def publish_orders(run: Run, rows: Iterable[Mapping[str, str]], description: str) -> None:
+    """Put the orders on the page as a table to sort and to search; nothing without any."""
+    table = [dict(row) for row in rows]
+    if table:
+        described = f"{description}, run {run.id}"
+        create = partial(acreate_table_artifact, table=table, key=_key(run, "orders"), description=described)
+        await _send("orders", create)
+
+
+async def show_progress(run: Run, milestone: Milestone) -> None:
+    """Move the run's progress bar to the milestone."""
+    percent, words = milestone.value
+    await _move(run, percent, words)
+
+
+async def end_progress(run: Run, outcome: RunResult) -> None:
+    """Fill the progress bar of a run that did what it was to do; another's stays where it ended."""
+    percent = None if outcome.errors else 100.0
+    await _move(run, percent, f"{outcome.ending.value}: {outcome.reason}")
+
+
+def planned_orders(plan: Plan) -> list[dict[str, str]]:
+    """The orders of the plan as rows of a table; its reasons, long texts, are in the plan itself."""
+    return [
+        {
+            "symbol": row.symbol,
+            "side": row.side,
+            "shares": row.share_delta.lstrip("-"),
+            "limit": row.limit_price,
+            "USD": row.est_notional,
+            "drift bps": row.drift_bps,
+            "status": "planned",
+        }
+        for row in pre_trade_rows(plan)
+        if row.side and row.symbol != TOTAL
+    ]
+
+
+def ended_orders(outcome: RunResult) -> list[dict[str, str]]:
+    """What became of each order as rows of a table."""
+    return [
+        {
+            "symbol": row.symbol,
+            "side": row.side,
+            "filled": row.filled_shares,
+            "ordered": row.ordered_shares,
+            "average": row.avg_price,
+            "notional": row.notional,
+            "status": row.state,
+        }
+        for row in post_trade_rows(outcome)
+    ]
+
+
+async def _move(run: Run, percent: float | None, words: str) -> None:
+    run.progress = run.progress if percent is None else percent
+    described = f"Run {run.id}: {words}"
+    if run.progress_id is None:
+        create = partial(acreate_progress_artifact, key=_key(run, "progress"), description=described)
+        run.progress_id = await _send("progress", partial(create, run.progress))
+    else:
+        update = partial(aupdate_progress_artifact, run.progress_id, run.progress, description=described)
+        await _send("progress", update)
+
+
+async def _send(name: str, call: Callable[[], Awaitable[T]]) -> T | None:
+    """What the server answers; None when it does not take it, and outside a flow run."""
+    if FlowRunContext.get() is None:
+        return None
+    try:
+        async with asyncio.timeout(LONGEST_SECONDS):
+            return await call()
+    except Exception as error:  # noqa: BLE001 - whatever the page lacks, the run goes on
+        log("WARNING", "the Prefect page lacks {}: {}", name, str(error) or "the server takes too long")
+        return None
+
+
+def _key(run: Run, name: str) -> str:
+    return f"{name}-{run.settings.ibkr.account_id[-VISIBLE:].lower()}"

@@ -1,0 +1,176 @@
+"""However a run ends: no order of ours is left working, the account is free again, and the report is written."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, nullcontext
+from pathlib import Path
+
+from loguru import logger
+from prefect.exceptions import ExternalSignal
+
+from core.errors import AccountBusy, OrderIncomplete, OutputFailed, RebalanceError, RunCancelled
+from core.model import RunRecord, RunResult
+from core.report.runlog import LogRules, open_run_log
+from tasks.app.brokers import WIRE_LOG
+from tasks.app.logs import forwarded_to_prefect
+from tasks.app.notify import ended_note, notify, page
+from tasks.app.progress import show
+from tasks.app.run import Run
+from tasks.app.unexpected import unexpected
+from tasks.app.wiring import current_session
+from tasks.report import report_result
+from tasks.snapshot import review_account
+from tasks.stage import StageStopped
+
+RUN_LOG = "run.log"
+NEXT_STEP = "see its report for what was sent before"
+
+
+@asynccontextmanager
+async def finishing(run: Run) -> AsyncIterator[None]:
+    """Keep the block's failure on the run instead of raising it, and report however it ended.
+
+    A run that is stopped or cancelled is reported as well. Raises OutputFailed only before the block, when the
+    run's log cannot be opened.
+    """
+    rules = _log_rules(run)
+    with open_run_log(run.folder / RUN_LOG, run.id, rules), forwarded_to_prefect(run.id, rules.clean):
+        try:
+            with _failures_kept(run):
+                yield
+        finally:
+            await _conclude(run)
+
+
+@asynccontextmanager
+async def account_held(run: Run) -> AsyncIterator[None]:
+    """Hold the account while the block runs (in modes that trade), and leave no order of ours working in it.
+
+    The block's failure is kept on the run. Raises AccountBusy, also for a flow run that was started before: its
+    orders are for recovery to look after.
+    """
+    lock = run.journal.lock(run.settings.ibkr.account_id, run.id) if run.mode.sends_orders else nullcontext()
+    with lock:
+        _put_on_record(run)
+        try:
+            # kept before orders are cancelled, for it is the cause of that
+            with _failures_kept(run), _interruptible(run):
+                yield
+        finally:
+            await _settle(run)
+
+
+@contextmanager
+def _failures_kept(run: Run) -> Iterator[None]:
+    """Put the block's failure on the run instead of raising it; being stopped is a failure like any other."""
+    try:
+        yield
+    except StageStopped:
+        pass  # its causes are on the run already
+    except RebalanceError as error:
+        run.stop(error)
+    except asyncio.CancelledError:
+        _take_back_cancels()
+        run.stop(run.cancel_cause or RunCancelled("the run was cancelled by its caller", next_step=NEXT_STEP))
+    except (KeyboardInterrupt, ExternalSignal):
+        run.stop(run.cancel_cause or RunCancelled("the run was stopped by a signal", next_step=NEXT_STEP))
+    except BaseException as error:  # noqa: BLE001 - whatever it is, the report is written and the code is 70
+        show(logger.exception, "unexpected failure")
+        run.stop(unexpected(error, f"look into {run.folder / RUN_LOG}, and report it"))
+
+
+def _take_back_cancels() -> None:
+    """Let the task go on: it has an orderly end before it."""
+    task = asyncio.current_task()
+    while task and task.cancelling():
+        task.uncancel()
+
+
+@contextmanager
+def _interruptible(run: Run) -> Iterator[None]:
+    """In the block a stop breaks off whatever is awaited; what ends a run, such as cancelling its orders, is not."""
+    run.check_not_cancelled()
+    task = asyncio.current_task()
+    run.interrupt = task.cancel if task else None
+    try:
+        yield
+    finally:
+        run.interrupt = None
+
+
+def _put_on_record(run: Run) -> None:
+    record = RunRecord(run.id, run.flow_run_id, run.settings.ibkr.account_id, run.mode, run.started_at)
+    try:
+        run.journal.start_run(record)
+    except AccountBusy:
+        run.is_reported = False
+        raise
+    run.is_on_record = True
+
+
+async def _settle(run: Run) -> None:
+    """Cancel what still works, and read the account once more when orders were sent and nobody looked since."""
+    if not any(record.sent_at for record in run.journal.orders(run.id)):
+        return
+    for error in await run.executor.cancel_all():
+        run.fail(error)
+    try:
+        if run.after is None:
+            await review_account(run)
+    except RebalanceError as error:
+        run.warn(f"the account could not be read after trading: {error}")
+    finally:
+        await run.broker.disconnect()
+
+
+async def _conclude(run: Run) -> None:
+    """Report, and tell whoever started the run. What cannot be written is one more failure."""
+    if run.cancel_cause and not any(isinstance(error, RunCancelled) for error in run.errors):
+        run.fail(run.cancel_cause)  # it came when everything was done
+    _check_all_is_accounted_for(run)
+    _close(run, run.outcome())
+    paths: tuple[Path, ...] = ()
+    try:
+        if run.is_reported:
+            logs = (run.folder / name for name in (RUN_LOG, WIRE_LOG))
+            paths = (*await report_result(run, run.outcome()), *(each for each in logs if each.exists()))
+    except OutputFailed as error:
+        run.fail(error)
+        _close(run, run.outcome())
+    outcome = run.outcome()
+    show(current_session().ended, outcome, paths)
+    await notify(run.settings.notify.webhook_url, ended_note(outcome, page()))
+
+
+def _check_all_is_accounted_for(run: Run) -> None:
+    """Fail a run that would be called done although a trade of its plan lacks an order, fills or a reason."""
+    missing = run.outcome().unaccounted
+    if missing and not run.errors:
+        run.fail(
+            OrderIncomplete(
+                f"the run ended, and {', '.join(missing)} did not trade as planned for no reason on record",
+                next_step="look at the account in TWS, then run again for a new plan",
+            )
+        )
+
+
+def _close(run: Run, outcome: RunResult) -> None:
+    """Put the end on record, with the exit code so far."""
+    if not run.is_on_record:
+        return
+    try:
+        run.journal.end_run(run.id, at=outcome.ended_at, exit_code=outcome.exit_code, reason=outcome.reason)
+    except OutputFailed as error:
+        run.fail(error)
+
+
+def _log_rules(run: Run) -> LogRules:
+    secret = run.settings.notify.webhook_url
+    return LogRules(
+        settings=run.settings.echo(),
+        level=run.settings.io.log_level,
+        accounts=(run.settings.ibkr.account_id,),
+        secrets=(secret.get_secret_value(),) if secret else (),
+    )

@@ -1,0 +1,96 @@
+"""What a run is asked to do, by a page, a schedule, a command or a plain call; wrong values are refused here."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, StrictBool, TypeAdapter, ValidationError, WithJsonSchema
+
+from core.errors import UsageError
+from core.model import BrokerKind, Mode
+from tasks.app.sources import FileSource
+
+
+def _absolute(path: object) -> object:
+    """The path from the root: whoever reads it later may have another working directory."""
+    if not isinstance(path, str | Path):
+        return path
+    if not str(path).strip():
+        raise ValueError("must not be empty")
+    return Path(path).expanduser().absolute()
+
+
+def _setting_text(value: object) -> object:
+    """Numbers and switches as settings.ini writes them."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if isinstance(value, int | float) else value
+
+
+FilePath = Annotated[Path, BeforeValidator(_absolute), Field(json_schema_extra={"minLength": 1, "pattern": r"\S"})]
+AccountText = Annotated[str, Field(pattern=r"^[A-Za-z0-9]{4,20}$")]
+# `section.key`; not of [notify], for its secret would stand among the parameters of the run
+SETTING_NAME = r"^[A-MO-Za-mo-z][A-Za-z_]*\.[A-Za-z0-9]"
+SettingName = Annotated[str, Field(pattern=SETTING_NAME)]
+SettingText = Annotated[str, BeforeValidator(_setting_text, json_schema_input_type=str | int | float | bool)]
+Overrides = Annotated[Mapping[SettingName, SettingText], Field(json_schema_extra={"additionalProperties": False})]
+# without these two the forms would show the names of our classes instead of titles
+OneMode = Annotated[Mode, WithJsonSchema({"type": "string", "enum": list(Mode)})]
+OneBroker = Annotated[BrokerKind, WithJsonSchema({"type": "string", "enum": list(BrokerKind)})]
+
+WANTED = {
+    "csv": "the path of a file",
+    "ini": "the path of a file",
+    "mode": f"one of {', '.join(Mode)}",
+    "account": "4 to 20 letters and digits",
+    "broker": f"one of {', '.join(BrokerKind)}",
+    "market": "the path of a file",
+    "overrides": 'settings such as {"rebalance.min_order_usd": 0}, without secrets',
+    "confirm_live": "true or false",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a run is asked to do; relative paths are the caller's."""
+
+    csv: FilePath
+    ini: FilePath
+    mode: OneMode = Mode.DRY_RUN
+    account: AccountText | None = None
+    broker: OneBroker = BrokerKind.IBKR
+    market: FilePath | None = None
+    overrides: Overrides = field(default_factory=dict)
+    confirm_live: StrictBool = False
+
+    @classmethod
+    def of(cls, **given: Any) -> Request:
+        """The request that these parameters make, its paths absolute; None stands for a default.
+
+        Raises UsageError naming every parameter that is wrong, without its value: it may hold an account.
+        """
+        try:
+            return _checked.validate_python({name: value for name, value in given.items() if value is not None})
+        except ValidationError as error:
+            wrong = dict.fromkeys(str(each["loc"][0]) for each in error.errors(include_input=False))
+            raise UsageError(
+                f"wrong parameters: {'; '.join(f'{name} must be {WANTED[name]}' for name in wrong)}",
+                next_step="correct them and start the run again",
+            ) from None
+
+    def parameters(self) -> dict[str, Any]:
+        """The request as keyword arguments of the flow; files are absolute, for whoever reads them elsewhere."""
+        values = {each.name: getattr(self, each.name) for each in fields(self)}
+        return {name: value.absolute() if isinstance(value, Path) else value for name, value in values.items()}
+
+    def files(self) -> FileSource:
+        """The request's files, with its overrides over them."""
+        account = {} if self.account is None else {"ibkr.account_id": self.account}
+        return FileSource(self.csv, self.ini, os.environ, {**self.overrides, **account})
+
+
+_checked = TypeAdapter(Request)

@@ -1,0 +1,240 @@
+"""One rebalance under way: what it works with, and what it has gathered for its report."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from uuid import UUID
+
+from core.broker.port import Broker
+from core.broker.rehearsal import Rehearsed
+from core.errors import MarketClosed, PacingExceeded, RebalanceError, RunCancelled
+from core.execution import OrderExecutor
+from core.execution.reader import Reader
+from core.journal.store import Journal
+from core.market.hours import closed_reason
+from core.model import (
+    AccountSnapshot,
+    Approval,
+    Contract,
+    GateVerdict,
+    Mode,
+    Order,
+    OrderRecord,
+    Plan,
+    PlanRules,
+    RunEvent,
+    RunId,
+    RunResult,
+    Stage,
+    Symbol,
+    Valuation,
+    WorkingOrder,
+)
+from core.safety import check_kill_switch
+from core.settings import Settings
+from tasks.app.approvers import Approver
+from tasks.app.progress import log
+from tasks.app.sources import Source
+
+NEWS = frozenset(
+    {"sending", "message", "fill", "rejected", "cancelled", "expired", "unknown", "timeout", "repriced", "connection"}
+)
+
+
+@dataclass(kw_only=True, eq=False)
+class Run:
+    """What the steps of one rebalance share. Values go from step to step as arguments; here is what outlives a step.
+
+    `plan` is the newest one and `before` the account it was made from; `errors` are in order of time.
+    `labels` are what the flow run's labels say of it; `cancel_cause` is who cancelled it and how, and
+    `interrupt` what breaks off its story then. `is_on_record` says that the journal has started it; `is_reported`
+    turns false where a report would take the place of an earlier one. `unsent` says why single trades of the
+    plan were left out, `reduced` why less of them was sent, `stopped_by` why no more was sent.
+    """
+
+    id: RunId
+    flow_run_id: str
+    name: str
+    mode: Mode
+    settings: Settings
+    source: Source
+    broker: Broker
+    journal: Journal
+    approver: Approver
+    folder: Path
+    confirm_live: bool = False
+    cancel_cause: RunCancelled | None = None
+    interrupt: Callable[[], object] | None = None
+    is_sending: bool = False
+    is_on_record: bool = False
+    is_reported: bool = True
+    progress: float = 0.0
+    progress_id: UUID | None = None
+    plan: Plan | None = None
+    before: AccountSnapshot | None = None
+    after: AccountSnapshot | None = None
+    valuation_after: Valuation | None = None
+    residual_drift_bps: dict[Symbol, Decimal] | None = None
+    labels: dict[str, str] = field(default_factory=dict)
+    approvals: list[Approval] = field(default_factory=list)
+    cancelled: list[WorkingOrder] = field(default_factory=list)
+    gates: dict[str, GateVerdict] = field(default_factory=dict)
+    events: list[RunEvent] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    unsent: dict[Symbol, str] = field(default_factory=dict)
+    reduced: dict[Symbol, str] = field(default_factory=dict)
+    stopped_by: RebalanceError | None = None
+    errors: list[RebalanceError] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.rules: PlanRules = self.settings.plan_rules(self.mode)
+        self.started_at: datetime = self.broker.now()
+        self._clock_gap = timedelta(0)
+        self.reader = Reader(self.broker, self.settings.ibkr.read_attempts, on_retry=self.warn)
+        self.executor = OrderExecutor(self.broker, self.journal, self.settings.execution_rules(), self.guard, self.tell)
+
+    def say(self, kind: str, detail: str) -> None:
+        """Put a step of the run on the timeline, into the log and before whoever watches."""
+        self.events.append(RunEvent(self.broker.now(), kind, detail))
+        log("INFO", "{}: {}", kind, detail, run_id=self.id)
+
+    def go_by(self, gap: timedelta) -> None:
+        """Put the start of the run into the venue's time, which is `gap` ahead; what was told already as well."""
+        shift, self._clock_gap = gap - self._clock_gap, gap
+        self.started_at += shift
+        self.events = [replace(event, at=event.at + shift) for event in self.events]
+
+    def warn(self, text: str) -> None:
+        """Say something that a person should know, once."""
+        if text not in self.warnings:
+            self.warnings.append(text)
+            log("WARNING", "{}", text, run_id=self.id)
+
+    def fail(self, error: RebalanceError) -> None:
+        """Keep the failure; the first is the cause."""
+        self.errors.append(error)
+        log("ERROR", "exit {}: {}", int(error.exit_code), error, run_id=self.id)
+
+    def stop(self, error: RebalanceError) -> None:
+        """Keep the failure as what ended the run: trades that were not sent by now were not sent because of it."""
+        self.fail(error)
+        self.stopped_by = self.stopped_by or error
+
+    def cancel(self, cause: RunCancelled) -> None:
+        """Let nothing more be sent, and bring the run to its end; the first cause stands.
+
+        A stage that is sending is not broken off: it asks `guard` every second, and cancels its orders itself.
+        """
+        self.cancel_cause = self.cancel_cause or cause
+        if self.interrupt and not self.is_sending:
+            self.interrupt()
+
+    def refuse_or_warn(self, error: RebalanceError) -> None:
+        """Raise what only matters when orders go out; warn in the modes that send none, so that one can rehearse."""
+        if self.mode.sends_orders:
+            raise error
+        self.warn(str(error))
+
+    def guard(self, order: Order | None = None) -> None:
+        """Raise KillSwitchOn or RunCancelled where the run may not go on, and MarketClosed where `order` may not leave.
+
+        Asked before each stage and each order, and while orders work.
+        """
+        check_kill_switch(self.settings.safety.kill_switch_file)
+        self.check_not_cancelled()
+        if order is not None and order.stage is not Stage.FX:
+            self.check_markets((order.contract,))
+
+    def check_not_cancelled(self) -> None:
+        """Raise RunCancelled when somebody cancelled the run."""
+        if self.cancel_cause:
+            raise self.cancel_cause
+
+    def check_markets(self, contracts: Iterable[Contract]) -> None:
+        """Refuse, or warn, when regular hours are wanted and the market is closed for one of the contracts."""
+        if not self.settings.rebalance.prefer_rth:
+            return
+        now = self.broker.now()
+        closed = {each.symbol: reason for each in contracts if (reason := closed_reason(each, now))}
+        if closed:
+            self.refuse_or_warn(
+                MarketClosed(
+                    f"the market is closed for {', '.join(closed)}: {next(iter(closed.values()))}",
+                    next_step="run again in regular trading hours, or set [rebalance] prefer_rth = false",
+                )
+            )
+
+    def tell(self, event: RunEvent) -> None:
+        """Put what the desk tells on the timeline; what a person waits for goes into the log at once, too."""
+        self.events.append(event)
+        level = "INFO" if event.kind in NEWS else "DEBUG"
+        log(level, "{}: {}", event.kind, event.detail, run_id=self.id)
+
+    def may_read_again(self, error: RebalanceError) -> bool:
+        """Whether a step that only read may be tried again after this failure.
+
+        A lost connection once orders were sent is for reconciliation: nothing may happen before that.
+        """
+        if self.cancel_cause:
+            return False
+        return isinstance(error, PacingExceeded) or not (self.is_on_record and self.journal.orders(self.id))
+
+    @property
+    def is_rehearsed(self) -> bool:
+        """Whether the broker is a rehearsal's, on a clock of its own."""
+        return isinstance(self.broker, Rehearsed)
+
+    def reach(self, point: str) -> None:
+        """Let a rehearsal's world move; nothing on a real broker."""
+        if isinstance(self.broker, Rehearsed):
+            self.broker.reach(point)
+
+    @asynccontextmanager
+    async def connected(self) -> AsyncIterator[None]:
+        """Close the broker connection after a part of the run; its first step opens it."""
+        try:
+            yield
+        finally:
+            await self.broker.disconnect()
+
+    def outcome(self) -> RunResult:
+        """Everything the report is made from, as of now."""
+        orders = self.journal.orders(self.id) if self.is_on_record else ()
+        return RunResult(
+            run_id=self.id,
+            name=self.name,
+            mode=self.mode,
+            broker=self.broker.kind,
+            account_id=self.settings.ibkr.account_id,
+            started_at=self.started_at,
+            ended_at=self.broker.now(),
+            settings=self.settings.echo(),
+            plan=self.plan,
+            before=self.before,
+            after=self.after,
+            valuation_after=self.valuation_after,
+            residual_drift_bps=self.residual_drift_bps,
+            orders=orders,
+            not_sent=self._not_sent(orders),
+            reduced=dict(self.reduced),
+            cancelled=tuple(self.cancelled),
+            approvals=tuple(self.approvals),
+            gates=tuple(self.gates.values()),
+            events=tuple(self.events),
+            warnings=tuple(self.warnings),
+            errors=tuple(self.errors),
+        )
+
+    def _not_sent(self, orders: Iterable[OrderRecord]) -> dict[Symbol, str]:
+        """Why each trade of the plan that has no order was not sent; nothing in modes that send none."""
+        if self.plan is None or not self.mode.sends_orders:
+            return {}
+        made = {record.order.contract.symbol for record in orders}
+        stopped = self.stopped_by or next(iter(self.errors), None)
+        why = stopped.message if stopped else ""
+        return {symbol: self.unsent.get(symbol, why) for symbol in self.plan.traded if symbol not in made}

@@ -1,0 +1,125 @@
+"""The composition root: from what was asked for to a run with its broker, its journal and its approver."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from core.broker.port import Broker
+from core.errors import RebalanceError
+from core.journal.memory import MemoryJournal
+from core.journal.store import Journal
+from core.model import AccountId, Mode, Plan, RunResult
+from core.model.refs import run_id_of
+from core.report import report_folder
+from core.safety import check_mode
+from core.settings import Settings
+from tasks.app.approvers import Approver, AutoApprover
+from tasks.app.brokers import make_broker
+from tasks.app.progress import show
+from tasks.app.request import Request
+from tasks.app.run import Run
+from tasks.app.sources import Source
+from tasks.app.unexpected import unexpected
+
+JOURNAL = MemoryJournal()
+
+BrokerFactory = Callable[[Settings], Broker]
+
+
+@dataclass(frozen=True, slots=True)
+class AppSession:
+    """What a caller in this process brings to its runs instead of the defaults: a terminal, or a scenario.
+
+    `asked` is shown every plan before it is asked about, and `ended` told of every run that ended, with the files
+    of its report.
+    """
+
+    approver: Approver | None = None
+    source: Source | None = None
+    broker: BrokerFactory | None = None
+    folder: Path | None = None
+    name: str = ""
+    journal: Journal = JOURNAL
+    asked: Callable[[Plan], None] = lambda _plan: None
+    ended: Callable[[RunResult, tuple[Path, ...]], None] = lambda _outcome, _paths: None
+
+
+_SESSION: ContextVar[AppSession | None] = ContextVar("session", default=None)
+
+
+@contextmanager
+def session(own: AppSession) -> Iterator[None]:
+    """Runs started inside the block are made with `own`."""
+    token = _SESSION.set(own)
+    try:
+        yield
+    finally:
+        _SESSION.reset(token)
+
+
+def current_session() -> AppSession:
+    return _SESSION.get() or AppSession()
+
+
+def prepare(request: Request, flow_run_id: str, approver: Approver) -> Run:
+    """A run that is ready to start; `approver` is asked unless the session brings its own.
+
+    Raises SettingsInvalid, UsageError and SafetyRefused; RebalanceError with code 70 for what nobody foresaw.
+    """
+    try:
+        return _prepared(request, flow_run_id, approver)
+    except RebalanceError:
+        raise
+    except Exception as error:
+        raise unexpected(error, "nothing was sent; report it") from error
+
+
+def _prepared(request: Request, flow_run_id: str, approver: Approver) -> Run:
+    own = current_session()
+    source = own.source or request.files()
+    settings = source.settings()
+    check_mode(settings, request.mode, confirm_live=request.confirm_live, broker=request.broker)
+    run_id = run_id_of(flow_run_id)
+    folder = own.folder or report_folder(settings.io.report_dir, run_id)
+    run = Run(
+        id=run_id,
+        flow_run_id=flow_run_id,
+        name=own.name or request.csv.stem,
+        mode=request.mode,
+        settings=settings,
+        source=source,
+        broker=own.broker(settings) if own.broker else make_broker(request, settings, folder=folder),
+        journal=own.journal,
+        approver=(own.approver or approver) if settings.safety.require_confirm else AutoApprover(),
+        folder=folder,
+    )
+    for warning in settings.warnings:
+        run.warn(warning)
+    return run
+
+
+def could_not_start(request: Request | None, flow_run_id: str, error: RebalanceError) -> RunResult:
+    """The end of a run that failed before it had settings, and so has nothing but its failure to report.
+
+    It has no request either when its parameters were wrong. The session is told of it.
+    """
+    own = current_session()
+    now = datetime.now(UTC)
+    outcome = RunResult(
+        run_id=run_id_of(flow_run_id),
+        name=own.name or (request.csv.stem if request else ""),
+        mode=request.mode if request else Mode.DRY_RUN,
+        broker=None,
+        account_id=AccountId((request and request.account) or ""),
+        started_at=now,
+        ended_at=now,
+        settings={},
+        errors=(error,),
+    )
+    show(own.ended, outcome, ())
+    return outcome

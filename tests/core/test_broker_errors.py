@@ -1,0 +1,119 @@
+"""What the broker says of an order, in its own words, and the orders that its gateway keeps to itself."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from builders import NOW
+from trading import buy, rules, trading
+from worlds import scripted
+
+from core.broker.error_codes import KEPT_BACK, kept_back
+from core.errors import OrderIncomplete, OrderRejected, OrderStateUnknown
+from core.model import Notice, OrderState, OrderUpdate, RejectReason, Symbol
+from core.sim.venue.checks import STOPPED_BY_PRESETS, refusal_of
+
+VTI, BND = Symbol("VTI"), Symbol("BND")
+
+
+def words_after(kind, *notices):
+    """A line on which the broker says this right after the first event of that kind."""
+    left = list(notices)
+
+    def bend(event):
+        if left and isinstance(event, kind):
+            said, left[:] = left[:], []
+            return (event, *said)
+        return (event,)
+
+    return bend
+
+
+def test_the_gateways_own_table_of_what_presets_stop_is_the_adapters():
+    assert STOPPED_BY_PRESETS == KEPT_BACK
+    assert {kept_back(code) for code in KEPT_BACK} == {RejectReason.REJECTED}
+    assert [kept_back(code) for code in (399, 2161, 201, None)] == [None] * 4
+
+
+@pytest.mark.parametrize("code", sorted(KEPT_BACK))
+async def test_an_order_that_the_presets_stop_is_cancelled_at_once_and_refused_in_their_words(code):
+    first, second = buy(), buy("BND", 2)
+    at_work = await trading(first, second, fills=scripted(reject=code))
+    result = await at_work.run(first, second)
+    (error,) = result.errors
+    assert (type(error), error.exit_code) == (OrderRejected, 27)
+    assert error.message.endswith(f"was rejected: {refusal_of(code).text} ({code})")
+    assert [record.state for record in result.records] == [OrderState.REJECTED, OrderState.FILLED]
+    assert f"cancel {first.ref}" in [line.what for line in at_work.broker.log]
+    assert at_work.said("message") == [f"{first.ref}: {refusal_of(code).text} ({code})"]
+    assert at_work.broker.now() - NOW < timedelta(seconds=rules().acknowledge_seconds)
+
+
+async def test_a_cancel_of_a_stopped_order_that_nobody_confirms_is_confirmed_by_the_lists():
+    at_work = await trading(buy(), fills=scripted(reject=451))
+    at_work.broker.deaf_to_cancels = True
+    result = await at_work.run(buy())
+    assert [type(error) for error in result.errors] == [OrderRejected]
+    assert result.records[0].state is OrderState.REJECTED
+    assert len(at_work.said("reconciled")) == 1
+
+
+async def test_a_stopped_order_that_the_lists_still_show_at_work_is_unknown_with_what_was_said():
+    limits = Notice("Size exceeds the Size Limit of 500", NOW, 383, buy().ref, RejectReason.REJECTED)
+    resting = buy(limit="50.00")
+    at_work = await trading(resting)
+    at_work.broker.bend = words_after(OrderUpdate, limits)
+    at_work.broker.deaf_to_cancels = True
+    result = await at_work.run(resting)
+    assert [type(error) for error in result.errors] == [OrderIncomplete, OrderStateUnknown]
+    assert all("Size exceeds the Size Limit of 500 (383)" in error.message for error in result.errors)
+    assert not any("silent" in error.message for error in result.errors)
+
+
+async def test_a_stopped_order_that_fills_all_the_same_has_filled():
+    limits = Notice("Requested market data is not subscribed", NOW, 354, buy().ref, RejectReason.REJECTED)
+    at_work = await trading(buy())
+    at_work.broker.bend = words_after(OrderUpdate, limits)
+    result = await at_work.run(buy())
+    assert (result.errors, result.records[0].state) == ((), OrderState.FILLED)
+    assert result.records[0].notices == ("Requested market data is not subscribed (354)",)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        Notice("BUY 10 VTI ARCA\nWarning: your order will not be placed until 09:30:00 US/Eastern.", NOW, 399),
+        Notice("we will initially cap (or limit) the price of your order to 74.00", NOW, 2161),
+        Notice("Order held while securities are located.", NOW, 404),
+    ],
+)
+async def test_a_warning_stands_beside_the_order_it_is_of_and_stops_nothing(said):
+    at_work = await trading(buy())
+    at_work.broker.bend = words_after(OrderUpdate, replace(said, order_ref=buy().ref))
+    result = await at_work.run(buy())
+    assert (result.errors, result.records[0].state) == ((), OrderState.FILLED)
+    assert result.records[0].notices == (said.words,)
+    assert at_work.said("message") == [f"{buy().ref}: {said.words}"]
+    assert "\n" not in said.words
+
+
+async def test_the_broker_is_called_silent_only_where_it_said_nothing():
+    dialog = Notice("a dialog waits in TWS", NOW, 4711, buy().ref)
+    for said, words in ((), "was silent on"), ((dialog,), "and said: a dialog waits in TWS (4711)"):
+        at_work = await trading(buy())
+        at_work.broker.swallowed = frozenset({VTI})
+        at_work.broker.on_call = tells_when_the_order_leaves(at_work, said)
+        result = await at_work.run(buy())
+        assert words in result.errors[0].message
+
+
+def tells_when_the_order_leaves(at_work, said):
+    left = list(said)
+
+    def on_call(number):
+        if left and at_work.journal.order(buy().ref):
+            at_work.broker.heard.append(left.pop())
+
+    return on_call

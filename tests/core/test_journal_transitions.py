@@ -1,0 +1,256 @@
+"""What every journal makes of the broker's news: states only go forward, and fills are counted once."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from builders import NOW, fill
+from hypothesis import given
+from hypothesis import strategies as st
+from journals import (
+    REF,
+    RUN,
+    approved_journal,
+    order,
+    part,
+    record_of,
+    sent,
+    told,
+    update,
+)
+
+from core.errors import SafetyRefused
+from core.journal.memory import MemoryJournal
+from core.journal.store import Journal
+from core.model import (
+    USD,
+    BrokerEvent,
+    CommissionReport,
+    ConnectionChange,
+    Notice,
+    OrderRef,
+    OrderState,
+    RejectReason,
+    Side,
+    Symbol,
+)
+from core.money import D
+
+# --- states ---
+
+
+def test_an_order_is_sent_once(journal: Journal) -> None:
+    approved_journal(journal)
+    sent(journal)
+    assert record_of(journal).sent_at == NOW
+    with pytest.raises(SafetyRefused, match="is Sending already"):
+        journal.sending(REF, at=NOW)
+
+
+def test_what_may_have_left_is_not_closed_as_not_sent(journal: Journal) -> None:
+    approved_journal(journal)
+    sent(journal)
+    with pytest.raises(SafetyRefused, match="is Sending already"):
+        journal.not_sent(REF, reason="kill switch")
+
+
+def test_an_order_that_was_never_intended_has_no_state(journal: Journal) -> None:
+    approved_journal(journal)
+    assert journal.order(REF) is None
+    with pytest.raises(SafetyRefused, match="never intended"):
+        journal.sending(REF, at=NOW)
+
+
+@pytest.mark.parametrize(
+    ("said", "state"),
+    [
+        ((update(OrderState.SENT),), OrderState.SENT),
+        ((update(OrderState.WORKING), update(OrderState.SENT)), OrderState.WORKING),
+        ((update(OrderState.CANCELLING), update(OrderState.WORKING)), OrderState.CANCELLING),
+        ((update(OrderState.CANCELLED), update(OrderState.WORKING)), OrderState.CANCELLED),
+        ((update(OrderState.REJECTED), update(OrderState.CANCELLED)), OrderState.REJECTED),
+        ((update(OrderState.FILLED, "10"),), OrderState.WORKING),
+        ((update(OrderState.FILLED, "10"), part("10")), OrderState.FILLED),
+        ((part("10"), update(OrderState.WORKING)), OrderState.FILLED),
+        ((part("4"), part("6", 2)), OrderState.FILLED),
+        ((part("4"), update(OrderState.CANCELLED, "4"), part("6", 2)), OrderState.FILLED),
+        ((update(OrderState.EXPIRED), part("4")), OrderState.EXPIRED),
+        ((update(OrderState.REJECTED), part("10")), OrderState.FILLED),
+        ((part("4"), part("7", 2)), OrderState.UNKNOWN),
+        ((update(OrderState.WORKING), update(OrderState.WORKING, perm_id=8)), OrderState.UNKNOWN),
+        ((part("10", symbol=Symbol("BND")),), OrderState.UNKNOWN),
+        ((part("10", side=Side.SELL),), OrderState.UNKNOWN),
+    ],
+)
+def test_states_go_forward_and_the_fills_decide(
+    journal: Journal, said: tuple[BrokerEvent, ...], state: OrderState
+) -> None:
+    assert told(journal, *said).state is state
+
+
+def test_the_reason_of_the_news_that_moved_the_state_is_kept(journal: Journal) -> None:
+    record = told(
+        journal,
+        update(OrderState.REJECTED, reason="no margin", code=201, reject_reason=RejectReason.MARGIN),
+        update(OrderState.CANCELLED, reason="cancelled", code=202),
+    )
+    assert (record.reason, record.code, record.reject_reason) == ("no margin", 201, RejectReason.MARGIN)
+
+
+def test_cancelling_an_order_that_has_ended_changes_nothing(journal: Journal) -> None:
+    before = told(journal, part("10"))
+    journal.cancelling(REF)
+    assert record_of(journal) == before
+
+
+def test_an_order_being_cancelled_still_fills(journal: Journal) -> None:
+    told(journal)
+    journal.cancelling(REF)
+    assert record_of(journal).state is OrderState.CANCELLING
+    journal.record(part("10"))
+    assert record_of(journal).state is OrderState.FILLED
+
+
+def test_an_order_of_unknown_fate_is_closed_for_a_person_and_keeps_counting_fills(journal: Journal) -> None:
+    told(journal)
+    journal.unknown(REF, reason="no word")
+    journal.record(part("10"))
+    record = record_of(journal)
+    assert (record.state, record.reason, record.filled) == (OrderState.UNKNOWN, "no word", D(10))
+
+
+def test_an_order_that_ended_with_all_its_fills_cannot_become_unknown(journal: Journal) -> None:
+    before = told(journal, part("4"), update(OrderState.CANCELLED, "4"))
+    journal.unknown(REF, reason="no word")
+    assert record_of(journal) == before
+
+
+def test_an_end_whose_fills_are_not_all_here_is_not_settled(journal: Journal) -> None:
+    record = told(journal, update(OrderState.CANCELLED, "4"))
+    assert not record.is_settled
+    journal.record(part("4"))
+    assert record_of(journal).is_settled
+
+
+@pytest.mark.parametrize("event", [update(OrderState.WORKING), part("4")])
+def test_news_of_an_order_that_never_left_needs_a_person(journal: Journal, event: BrokerEvent) -> None:
+    approved_journal(journal)
+    journal.intend(order(), at=NOW)
+    journal.not_sent(REF, reason="kill switch")
+    journal.record(event)
+    record = record_of(journal)
+    assert record.state is OrderState.UNKNOWN
+    assert "closed as NotSent" in record.reason
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        update(OrderState.WORKING, order_ref=OrderRef("RB-EARLIER-B1-1")),
+        part("4", order_ref=OrderRef("")),
+        ConnectionChange(is_up=False, at=NOW),
+        Notice("market data farm is connected", NOW, 2104),
+    ],
+)
+def test_what_is_not_about_our_orders_changes_none(journal: Journal, event: BrokerEvent) -> None:
+    approved_journal(journal)
+    sent(journal)
+    before = journal.orders(RUN)
+    journal.record(event)
+    assert journal.orders(RUN) == before
+
+
+# --- fills ---
+
+
+def test_an_execution_told_twice_counts_once(journal: Journal) -> None:
+    record = told(journal, part("4"), part("4"))
+    assert record.filled == D(4)
+
+
+def test_a_correction_replaces_the_execution_it_corrects(journal: Journal) -> None:
+    record = told(journal, part("6"), update(OrderState.WORKING, "6"), part("5", revision=2))
+    assert (record.filled, record.reported_filled) == (D(5), D(5))
+
+
+def test_an_execution_that_was_corrected_before_is_not_put_back(journal: Journal) -> None:
+    record = told(journal, part("5", revision=2), part("6", revision=1))
+    assert record.filled == D(5)
+
+
+def test_a_correction_down_leaves_an_ended_order_ended_and_short(journal: Journal) -> None:
+    record = told(journal, part("10"), part("6", revision=2))
+    assert (record.state, record.filled, record.open_quantity) == (OrderState.FILLED, D(6), D(0))
+
+
+def test_execution_ids_without_a_revision_are_each_their_own(journal: Journal) -> None:
+    record = told(journal, fill("4", exec_id="a"), fill("3", exec_id="b"), fill("3", exec_id="b.x"))
+    assert (record.filled, len(record.fills)) == (D(10), 3)
+
+
+def test_fills_stand_in_order_of_time_whenever_they_arrive(journal: Journal) -> None:
+    late, early = part("4", 1, at=NOW + timedelta(seconds=9)), part("6", 2, at=NOW)
+    assert told(journal, late, early).fills == (early, late)
+
+
+def test_a_commission_is_unknown_until_it_is_told(journal: Journal) -> None:
+    told(journal, part("4", commission=None, commission_currency=None))
+    assert record_of(journal).fills[0].commission is None
+    journal.record(CommissionReport("0000e0d5.01.01", D("1.25"), USD))
+    assert (record_of(journal).fills[0].commission, record_of(journal).fills[0].commission_currency) == (D("1.25"), USD)
+
+
+def test_a_commission_that_comes_before_its_fill_is_kept_for_it(journal: Journal) -> None:
+    early = CommissionReport("0000e0d5.01.01", D("1.25"), USD)
+    record = told(journal, early, part("4", commission=None, commission_currency=None))
+    assert record.fills[0].commission == D("1.25")
+
+
+def test_a_repeated_fill_brings_the_commission_that_the_first_lacked(journal: Journal) -> None:
+    record = told(journal, part("4", commission=None, commission_currency=None), part("4"))
+    assert (record.filled, record.fills[0].commission) == (D(4), D("1.00"))
+
+
+def test_a_repeated_fill_keeps_the_commission_that_is_known(journal: Journal) -> None:
+    record = told(journal, part("4"), part("4", commission=None, commission_currency=None))
+    assert (record.filled, record.fills[0].commission, record.fills[0].commission_currency) == (D(4), D("1.00"), USD)
+
+
+EVENTS = st.one_of(
+    st.builds(
+        lambda shares, number, revision: part(str(shares), number, revision),
+        st.integers(1, 6),
+        st.integers(1, 3),
+        st.integers(1, 2),
+    ),
+    st.builds(
+        lambda state, filled: update(state, str(filled)),
+        st.sampled_from(
+            [OrderState.SENT, OrderState.WORKING, OrderState.CANCELLING, OrderState.CANCELLED, OrderState.FILLED]
+        ),
+        st.integers(0, 10),
+    ),
+)
+
+
+@given(events=st.lists(EVENTS, max_size=12))
+def test_whatever_the_broker_says_states_never_go_back_and_fills_are_the_truth(events: list[BrokerEvent]) -> None:
+    journal = approved_journal(MemoryJournal())
+    sent(journal)
+    for event in events:
+        before = record_of(journal)
+        journal.record(event)
+        after = record_of(journal)
+        assert after.state is before.state or after.state.value > before.state.value or after.state is OrderState.FILLED
+        assert after.filled <= D(10) or after.state is OrderState.UNKNOWN
+
+
+@given(fills=st.lists(st.tuples(st.integers(1, 3), st.integers(1, 3)), max_size=8), data=st.data())
+def test_fills_add_up_to_the_latest_revisions_in_whatever_order_they_arrive(
+    fills: list[tuple[int, int]], data: st.DataObject
+) -> None:
+    news = [part(str(revision), number, revision) for number, revision in fills]
+    shuffled = data.draw(st.permutations(news + news[: len(news) // 2]))
+    latest = {number: max(revision for other, revision in fills if other == number) for number, _ in fills}
+    assert told(MemoryJournal(), *shuffled).filled == sum(latest.values())

@@ -1,0 +1,319 @@
+"""What the real client sends is understood, field for field."""
+
+from __future__ import annotations
+
+import math
+from contextlib import suppress
+from dataclasses import replace
+from decimal import Decimal
+
+import ib_async as ib
+import pytest
+from fuzzing import fuzzed, mutations
+from hypothesis import given
+from hypothesis import strategies as st
+from ib_async.order import (
+    ExecutionCondition,
+    MarginCondition,
+    PercentChangeCondition,
+    PriceCondition,
+    TimeCondition,
+    VolumeCondition,
+)
+from tws_client import TwsClient
+
+from core.sim import wire as msg
+from core.sim.wire import ContractFields, OrderTerms, PlaceOrder, parse_request
+from core.sim.wire.frames import FieldMalformed, FieldMissing, Unframer, WireError, frame
+
+D = Decimal
+SHARE = ib.Contract(
+    conId=756733, symbol="SPY", secType="STK", exchange="SMART", primaryExchange="ARCA", currency="USD",
+    localSymbol="SPY", tradingClass="SPY",
+)  # fmt: skip
+SHARE_FIELDS = ContractFields(
+    con_id=756733, symbol="SPY", security_type="STK", exchange="SMART", primary_exchange="ARCA", currency="USD",
+    local_symbol="SPY", trading_class="SPY",
+)  # fmt: skip
+NAMED = ib.Stock("SPY", "SMART", "USD")
+NAMED_FIELDS = ContractFields(symbol="SPY", security_type="STK", exchange="SMART", currency="USD")
+PAIR = ib.Forex("USDCAD")
+COMBO = ib.Contract(
+    secType="BAG", symbol="SPY", exchange="SMART", currency="USD",
+    comboLegs=[ib.ComboLeg(1, 1, "BUY", "SMART"), ib.ComboLeg(2, 2, "SELL", "SMART")],
+)  # fmt: skip
+HEDGED = replace(SHARE, deltaNeutralContract=ib.DeltaNeutralContract(5, 0.5, 10.0))
+
+REQUESTS = [
+    (("startApi",), msg.StartApi(7, "")),
+    (("reqMktData", 5, SHARE, "", False, False, []), msg.AskMarketData(5, SHARE_FIELDS, "", False, False)),
+    (("reqMktData", 5, SHARE, "233", True, True, []), msg.AskMarketData(5, SHARE_FIELDS, "233", True, True)),
+    (("reqMktData", 5, HEDGED, "", True, False, []), msg.AskMarketData(5, SHARE_FIELDS, "", True, False)),
+    (
+        ("reqMktData", 5, COMBO, "", False, False, []),
+        msg.AskMarketData(
+            5, ContractFields(symbol="SPY", security_type="BAG", exchange="SMART", currency="USD"), "", False, False
+        ),
+    ),
+    (("cancelMktData", 5), msg.CancelMarketData(5)),
+    (("reqMarketDataType", 4), msg.SetMarketDataType(4)),
+    (("cancelOrder", 12, ""), msg.CancelOrder(12)),
+    (("reqOpenOrders",), msg.AskOpenOrders()),
+    (("reqAllOpenOrders",), msg.AskAllOpenOrders()),
+    (("reqAutoOpenOrders", True), msg.BindOpenOrders(binds=True)),
+    (("reqGlobalCancel",), msg.CancelEverything()),
+    (("reqCompletedOrders", False), msg.AskCompletedOrders(api_only=False)),
+    (("reqAccountUpdates", True, "DU1234567"), msg.AskAccount(is_subscribed=True, account="DU1234567")),
+    (("reqAccountUpdatesMulti", 3, "DU1234567", "", False), msg.AskAccountMulti(3, "DU1234567", "", False)),
+    (("cancelAccountUpdatesMulti", 3), msg.CancelAccountMulti(3)),
+    (
+        ("reqAccountSummary", 4, "All", "NetLiquidation,$LEDGER:ALL"),
+        msg.AskSummary(4, "All", ("NetLiquidation", "$LEDGER:ALL")),
+    ),
+    (("cancelAccountSummary", 4), msg.CancelSummary(4)),
+    (("reqPositions",), msg.AskPositions()),
+    (("cancelPositions",), msg.CancelPositions()),
+    (("reqExecutions", 8, ib.ExecutionFilter()), msg.AskExecutions(8, 0, "", "", "", "", "", "")),
+    (
+        ("reqExecutions", 8, ib.ExecutionFilter(42, "DU1", "20260413-00:00:00", "SPY", "STK", "SMART", "BUY")),
+        msg.AskExecutions(8, 42, "DU1", "20260413-00:00:00", "SPY", "STK", "SMART", "BUY"),
+    ),
+    (("reqIds", 1), msg.AskIds()),
+    (("reqManagedAccts",), msg.AskManagedAccounts()),
+    (("reqCurrentTime",), msg.AskTime()),
+    (("setServerLogLevel", 5), msg.SetLogLevel(5)),
+    (("reqContractDetails", 9, NAMED), msg.AskContract(9, NAMED_FIELDS, False, "", "")),
+    (
+        ("reqContractDetails", 9, PAIR),
+        msg.AskContract(
+            9, ContractFields(symbol="USD", security_type="CASH", exchange="IDEALPRO", currency="CAD"), False, "", ""
+        ),
+    ),
+    (
+        ("reqContractDetails", 9, ib.Contract(secIdType="ISIN", secId="US78462F1030", includeExpired=True)),
+        msg.AskContract(9, ContractFields(), True, "ISIN", "US78462F1030"),
+    ),
+    (("reqMarketRule", 26), msg.AskMarketRule(26)),
+    (
+        ("reqHistoricalData", 6, NAMED, "", "2 D", "1 day", "TRADES", True, 1, False, []),
+        msg.AskHistory(6, NAMED_FIELDS, "", "1 day", "2 D", True, "TRADES", False),
+    ),
+    (
+        ("reqHistoricalData", 6, COMBO, "", "2 D", "1 day", "TRADES", True, 1, True, []),
+        msg.AskHistory(
+            6, ContractFields(symbol="SPY", security_type="BAG", exchange="SMART", currency="USD"),
+            "", "1 day", "2 D", True, "TRADES", True,
+        ),
+    ),
+    (("cancelHistoricalData", 6), msg.CancelHistory(6)),
+    (("reqPnL", 1, "DU1", ""), msg.AskProfit(1, "DU1", "")),
+    (("cancelPnL", 1), msg.CancelProfit(1)),
+    (("reqPnLSingle", 1, "DU1", "", 756733), msg.AskProfitSingle(1, "DU1", "", 756733)),
+    (("cancelPnLSingle", 1), msg.CancelProfitSingle(1)),
+    (("reqNewsProviders",), msg.Unknown(85, ())),
+]  # fmt: skip
+
+LIMIT = OrderTerms("BUY", D(10), "LMT", D("99.95"), D(0), tif="", open_close="O")
+
+
+def limit(**changes):
+    plain = {"action": "BUY", "totalQuantity": 10, "orderType": "LMT", "lmtPrice": 99.95, "auxPrice": 0.0}
+    return ib.Order(**(plain | changes))
+
+
+ODD_ORDERS = {
+    "plain": (SHARE, limit(), LIMIT),
+    "market": (SHARE, ib.MarketOrder("SELL", 5000), OrderTerms("SELL", D(5000), "MKT", tif="", open_close="O")),
+    "what if": (SHARE, limit(whatIf=True), replace(LIMIT, what_if=True)),
+    "held": (SHARE, limit(transmit=False, parentId=3), replace(LIMIT, transmit=False, parent_id=3)),
+    "outside": (SHARE, limit(outsideRth=True, hidden=True), replace(LIMIT, outside_rth=True, hidden=True)),
+    "iceberg": (SHARE, limit(displaySize=5), replace(LIMIT, display_size=5)),
+    "trailing": (
+        SHARE,
+        limit(trailStopPrice=90.5, trailingPercent=1.5),
+        replace(LIMIT, trail_stop_price=D("90.5"), trailing_percent=D("1.5")),
+    ),
+    "cash quantity": (SHARE, limit(cashQty=250.0), replace(LIMIT, cash_quantity=D(250))),
+    "minimum": (SHARE, limit(minQty=4, allOrNone=True), replace(LIMIT, min_quantity=4, all_or_none=True)),
+    "timed": (
+        SHARE,
+        limit(goodAfterTime="20260413 10:00:00 US/Eastern", goodTillDate="20260414", modelCode="M", ocaGroup="g"),
+        replace(LIMIT, good_after="20260413 10:00:00 US/Eastern", good_till="20260414", model_code="M", oca_group="g"),
+    ),
+    "algo": (
+        SHARE,
+        limit(algoStrategy="Adaptive", algoParams=[ib.TagValue("adaptivePriority", "Normal"), ib.TagValue("a", "")]),
+        replace(LIMIT, algo_strategy="Adaptive", algo_params=(("adaptivePriority", "Normal"), ("a", ""))),
+    ),
+    "hedge": (SHARE, limit(hedgeType="F", hedgeParam="1"), replace(LIMIT, hedge_type="F")),
+    "hedging contract": (HEDGED, limit(), replace(LIMIT, is_delta_neutral=True)),
+    "delta neutral": (SHARE, limit(deltaNeutralOrderType="MKT"), replace(LIMIT, is_delta_neutral=True)),
+    "scale": (
+        SHARE,
+        limit(scaleInitLevelSize=5, scalePriceIncrement=0.1, scaleTable="t"),
+        replace(LIMIT, is_scaled=True),
+    ),
+    "scale without steps": (SHARE, limit(scalePriceIncrement=0.0), LIMIT),
+    "combo": (
+        COMBO,
+        limit(
+            orderComboLegs=[ib.OrderComboLeg(1.0), ib.OrderComboLeg()],
+            smartComboRoutingParams=[ib.TagValue("NonGuaranteed", "1")],
+        ),
+        replace(LIMIT, leg_count=2),
+    ),
+    "every condition": (
+        SHARE,
+        limit(
+            conditions=[
+                PriceCondition(price=1.0), TimeCondition(), MarginCondition(),
+                ExecutionCondition(), VolumeCondition(), PercentChangeCondition(),
+            ]
+        ),
+        replace(LIMIT, condition_count=6),
+    ),
+    "pegged to a benchmark": (SHARE, limit(orderType="PEG BENCH"), replace(LIMIT, order_type="PEG BENCH")),
+    "pegged to the middle": (SHARE, limit(orderType="PEG MID"), replace(LIMIT, order_type="PEG MID")),
+    "pegged to the best": (
+        SHARE,
+        limit(orderType="PEG BEST", competeAgainstBestOffset=0.02),
+        replace(LIMIT, order_type="PEG BEST"),
+    ),
+    "pegged up to the middle": (
+        SHARE,
+        limit(orderType="PEGBEST", competeAgainstBestOffset=math.inf),
+        replace(LIMIT, order_type="PEGBEST"),
+    ),
+}  # fmt: skip
+PLAIN = TwsClient().ask("placeOrder", 11, SHARE, limit())
+
+
+@pytest.mark.parametrize(("call", "expected"), REQUESTS, ids=lambda value: value[0] if isinstance(value, tuple) else "")
+def test_every_request_of_the_real_client_is_understood(call, expected):
+    fields = TwsClient().ask(*call)
+    assert parse_request(fields) == expected
+    assert msg.request_name(fields[0]) == call[0]
+
+
+@pytest.mark.parametrize(("contract", "order", "terms"), ODD_ORDERS.values(), ids=ODD_ORDERS)
+def test_every_kind_of_order_of_the_real_client_is_understood(contract, order, terms):
+    placed = parse_request(TwsClient().ask("placeOrder", 11, contract, order))
+    assert isinstance(placed, PlaceOrder)
+    assert placed.order_id == 11
+    assert placed.contract.symbol == "SPY"
+    assert placed.terms == terms
+
+
+@pytest.mark.parametrize("name", ODD_ORDERS)
+def test_an_order_names_what_is_odd_about_it(name):
+    terms = ODD_ORDERS[name][2]
+    expected = {
+        "held": ("parent",), "outside": ("hidden",), "iceberg": ("iceberg",), "trailing": ("trailing",),
+        "cash quantity": ("cash quantity",), "minimum": ("all or none", "minimum quantity"),
+        "timed": ("one cancels all", "good after", "good till"), "algo": ("algo",), "hedge": ("hedge",),
+        "hedging contract": ("delta neutral",), "delta neutral": ("delta neutral",), "scale": ("scale",),
+        "combo": ("combo legs",), "every condition": ("conditions",),
+    }  # fmt: skip
+    assert terms.oddities == expected.get(name, ())
+
+
+def test_a_plain_order_has_its_114_fields():
+    assert len(PLAIN) == 114
+
+
+def test_an_order_to_the_ats_has_one_more_field():
+    contract = replace(SHARE, exchange="IBKRATS")
+    fields = TwsClient().ask("placeOrder", 11, contract, limit())
+    assert len(fields) == 115
+    assert parse_request(fields).terms == LIMIT
+
+
+CENTS = st.decimals("0.01", "99999.99", places=2)
+
+
+@given(
+    order_id=st.integers(1, 2**31 - 2),
+    side=st.sampled_from(["BUY", "SELL"]),
+    quantity=st.decimals("0.0001", "999999", places=4),
+    price=st.none() | CENTS,
+    ref=st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=40),
+    what_if=st.booleans(),
+)
+def test_an_order_arrives_as_it_was_sent(order_id, side, quantity, price, ref, what_if):
+    kind = "MKT" if price is None else "LMT"
+    order = ib.Order(
+        action=side, totalQuantity=float(quantity), orderType=kind, tif="DAY", orderRef=ref, whatIf=what_if
+    )
+    if price is not None:
+        order.lmtPrice = float(price)
+    placed = parse_request(TwsClient().ask("placeOrder", order_id, SHARE, order))
+    expected = OrderTerms(side, quantity, kind, price, order_ref=ref, what_if=what_if, open_close="O")
+    assert placed == PlaceOrder(order_id, SHARE_FIELDS, expected)
+
+
+def test_the_official_clients_spellings_of_not_set_are_understood():
+    theirs = list(PLAIN)
+    theirs[6], theirs[24] = "", ""  # strike, open or close
+    for at in (91, 92, 93, 94, 95, 100):
+        theirs[at] = "1.7976931348623157e+308"
+    theirs[109] = theirs[110] = "2147483647"
+    assert parse_request(tuple(theirs)).terms == replace(LIMIT, open_close="")
+
+
+@pytest.mark.parametrize("length", [0, 1, 2, 15, 34, 50, 82, 89, 113])
+def test_an_order_that_ends_too_early_is_malformed(length):
+    with pytest.raises(FieldMissing):
+        parse_request(PLAIN[:length])
+
+
+def test_a_condition_of_no_known_kind_is_malformed():
+    fields = list(TwsClient().ask("placeOrder", 11, SHARE, ODD_ORDERS["every condition"][1]))
+    assert fields[89:91] == ["6", "1"]
+    fields[90] = "2"
+    with pytest.raises(FieldMalformed):
+        parse_request(tuple(fields))
+
+
+def test_a_field_too_many_is_malformed():
+    with pytest.raises(FieldMalformed):
+        parse_request((*PLAIN, ""))
+    with pytest.raises(FieldMalformed):
+        parse_request(("61", "1", ""))
+
+
+@pytest.mark.parametrize("fields", [("",), ("x",), ("4", "1", "", ""), ("6", "2", "yes", "DU1"), ("99",), ("71", "2")])
+def test_a_request_that_is_not_as_it_must_be_is_malformed(fields):
+    with pytest.raises(WireError):
+        parse_request(fields)
+
+
+def test_a_message_of_an_unknown_kind_is_kept_as_it_came():
+    assert parse_request(("65", "1", "a")) == msg.Unknown(65, ("1", "a"))
+    assert parse_request(("-5",)) == msg.Unknown(-5, ())
+
+
+SAMPLES = st.sampled_from(
+    [frame(TwsClient().ask(*call)) for call, _ in REQUESTS]
+    + [frame(TwsClient().ask("placeOrder", 11, contract, order)) for contract, order, _ in ODD_ORDERS.values()]
+)
+FIELD = st.sampled_from(["", "0", "1", "2", "-1", "3", "99", "BAG", "nan", "1e999", "2147483647", "x"]) | st.text(
+    max_size=3
+)
+MESSAGES = st.tuples(st.integers(-2, 110).map(str), st.lists(FIELD, max_size=130)).map(lambda one: (one[0], *one[1]))
+
+
+@fuzzed
+@given(SAMPLES.flatmap(mutations) | MESSAGES.map(lambda fields: frame(text.replace("\0", "") for text in fields)))
+def test_whatever_arrives_is_a_request_or_a_wire_error(stream):
+    with suppress(WireError):
+        for fields in Unframer().feed(stream):
+            assert isinstance(parse_request(fields), msg.Request)
+
+
+@given(st.lists(FIELD, min_size=1, max_size=20), st.data())
+def test_an_order_with_fields_replaced_is_a_request_or_a_wire_error(replacements, data):
+    fields = list(PLAIN)
+    for text in replacements:
+        fields[data.draw(st.integers(1, len(fields) - 1))] = text
+    with suppress(WireError):
+        assert isinstance(parse_request(tuple(fields)), PlaceOrder)

@@ -1,0 +1,76 @@
+"""LiveIB in front of a simulated gateway on a clock that both share."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+
+from worlds import ACCOUNT
+
+from core.broker.ib import LiveIB, LiveOptions
+from core.clock import AutojumpClock, Clock
+from core.sim.gateway import Gateway, GatewayOptions
+from core.sim.gateway.log import Way
+
+
+@dataclass
+class Venue:
+    """A gateway, its clock, and the clients that were made for it."""
+
+    gateway: Gateway
+    clock: Clock
+    clients: list[LiveIB] = field(default_factory=list)
+
+    def client(self, **changes):
+        """A client, not yet connected: number 42 of the gateway's account."""
+        options = LiveOptions("127.0.0.1", self.gateway.port or 0, client_id=42, account_id=ACCOUNT)
+        self.clients.append(LiveIB(replace(options, **changes), self.clock))
+        return self.clients[-1]
+
+    async def connected(self, **changes):
+        """A connected client."""
+        client = self.client(**changes)
+        await client.connect()
+        return client
+
+    def is_quiet(self):
+        """Whether no bytes are between a client and the gateway."""
+        links = [link for client in self.clients if (link := client.link())]
+        traffic = self.gateway.links()
+        return all(
+            (other := traffic.get(link.port)) is not None and (other.read, other.written) == (link.sent, link.received)
+            for link in links
+        )
+
+
+async def opened(world, options=None, clock=None):
+    """A venue whose gateway listens."""
+    shared = clock or AutojumpClock(world.as_of)
+    venue = Venue(Gateway.of(world, shared, options or GatewayOptions()), shared)
+    if isinstance(shared, AutojumpClock):
+        shared.is_quiet = venue.is_quiet
+    await venue.gateway.start()
+    return venue
+
+
+async def closed(venue):
+    """The venue is gone; raises what the gateway did wrong."""
+    for client in venue.clients:
+        await client.disconnect()
+    await venue.gateway.stop()
+    venue.gateway.check()
+
+
+@asynccontextmanager
+async def venue_of(world, options=None, clock=None):
+    """A venue for the length of a block."""
+    venue = await opened(world, options, clock)
+    try:
+        yield venue
+    finally:
+        await closed(venue)
+
+
+def sent(venue, *names):
+    """What the gateway got of these messages, in order."""
+    return [entry.message for entry in venue.gateway.log if entry.way is Way.IN and entry.message in names]
