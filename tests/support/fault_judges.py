@@ -6,7 +6,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from campaign import books
-from campaign.ledger import Check
+from campaign.books import Check
 from fault_cases import usual
 from fault_runs import PlayedOverGateway, Row, nothing, rehearse
 
