@@ -28,6 +28,7 @@ from core.model import (
     OrderUpdate,
     RunEvent,
 )
+from core.model.executions import fill_of_execution
 from core.text import price_text
 
 AT_WORK = (OrderState.WORKING, OrderState.FILLED)
@@ -174,13 +175,12 @@ class OrderTracker:
     def _weigh(self, fill: Fill, before: OrderRecord, after: OrderRecord) -> None:
         """Tell of a fill that changed the record, and raise the alarm when it came late or corrects another."""
         ref = after.order.ref
-        is_new = len(after.fills) > len(before.fills)
-        if not is_new and any(known.exec_id == fill.exec_id for known in before.fills):
+        known = fill_of_execution(before.fills, fill.exec_id)
+        if known is not None and known.exec_id == fill.exec_id:
             return  # the same fill again, with its commission
         self.tell("fill", f"{ref} {_priced(fill)}, {after.filled:,f} of {after.order.quantity:,f}")
-        if not is_new:
-            old = next(known for known in before.fills if known not in after.fills)
-            self._alarm(f"an execution of {named(after)} was corrected: {_priced(old)} became {_priced(fill)}")
+        if known is not None:
+            self._alarm(f"an execution of {named(after)} was corrected: {_priced(known)} became {_priced(fill)}")
         elif before.is_settled:
             self._alarm(f"{named(after)} filled {fill.shares:,f} after its end was confirmed")
 

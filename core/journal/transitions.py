@@ -16,6 +16,7 @@ from decimal import Decimal
 
 from core.errors import SafetyRefused
 from core.model import CommissionReport, Fill, Notice, Order, OrderRecord, OrderState, OrderUpdate
+from core.model.executions import fill_of_execution, latest_fills
 from core.money import ZERO
 
 NEVER_LEFT = (OrderState.NOT_SENT, OrderState.ABSENT)
@@ -96,9 +97,9 @@ def filled(record: OrderRecord, fill: Fill) -> OrderRecord:
         return _contradicted(record, f"execution {fill.exec_id} is a {fill.side} of {fill.symbol}")
     if record.state in NEVER_LEFT:
         record = _contradicted(record, f"closed as {record.state.label}, yet execution {fill.exec_id} filled it")
-    fills = merged(record.fills, fill)
+    fills = latest_fills((*record.fills, fill))
     added = sum((each.shares for each in fills), ZERO) - record.filled
-    is_correction = _known(record.fills, fill) is not None
+    is_correction = fill_of_execution(record.fills, fill.exec_id) is not None
     counted = record.reported_filled + (added if is_correction else ZERO)
     state = _later(record.state, OrderState.WORKING)
     return _weighed(replace(record, fills=fills, state=state, reported_filled=counted))
@@ -113,42 +114,6 @@ def charged(record: OrderRecord, report: CommissionReport) -> OrderRecord:
         for fill in record.fills
     )
     return replace(record, fills=fills)
-
-
-def merged(fills: tuple[Fill, ...], fill: Fill) -> tuple[Fill, ...]:
-    """`fills` with `fill` among them, one per execution root, by time.
-
-    A repetition only adds the commission it knows. Execution `…01.02` replaces `…01.01`: 60 shares
-    corrected to 50 are 50, not 110.
-    """
-    known = _known(fills, fill)
-    if known is None:
-        return _by_time((*fills, fill))
-    if revision(fill.exec_id) > revision(known.exec_id):
-        return _by_time(fill if each is known else each for each in fills)
-    if fill.exec_id == known.exec_id and known.commission is None and fill.commission is not None:
-        return tuple(fill if each is known else each for each in fills)
-    return fills
-
-
-def root(exec_id: str) -> str:
-    """What identifies an execution: its id without the revision after the last dot.
-
-    >>> root("0000e0d5.6789abcd.01.02")
-    '0000e0d5.6789abcd.01'
-    """
-    head, _, tail = exec_id.rpartition(".")
-    return head if head and tail.isdecimal() else exec_id
-
-
-def revision(exec_id: str) -> int:
-    """How often an execution was corrected, counted as the broker does (the first is 1); 0 when the id says nothing.
-
-    >>> revision("0000e0d5.6789abcd.01.02")
-    2
-    """
-    head, _, tail = exec_id.rpartition(".")
-    return int(tail) if head and tail.isdecimal() else 0
 
 
 def committed(records: Iterable[OrderRecord]) -> Decimal:
@@ -190,14 +155,6 @@ def _contradicted(record: OrderRecord, reason: str) -> OrderRecord:
 
 def _later(current: OrderState, said: OrderState) -> OrderState:
     return said if not current.is_final and said.value > current.value else current
-
-
-def _known(fills: Iterable[Fill], fill: Fill) -> Fill | None:
-    return next((each for each in fills if root(each.exec_id) == root(fill.exec_id)), None)
-
-
-def _by_time(fills: Iterable[Fill]) -> tuple[Fill, ...]:
-    return tuple(sorted(fills, key=lambda fill: (fill.at, fill.exec_id)))
 
 
 def _demand_intent(record: OrderRecord, done: str) -> None:

@@ -22,6 +22,7 @@ from core.model import (
     Side,
     WorkingOrder,
 )
+from core.model.executions import is_same_execution, next_exec_id
 from core.money import ZERO
 from core.sim.venue.matching import within
 from core.sim.venue.world import FillScript, SimOrder
@@ -192,15 +193,14 @@ def terms_before(order: SimOrder, contract: Contract) -> Terms:
 
 def corrected(fill: Fill, shares: Decimal, price: Decimal) -> Fill:
     """The next revision of an execution: `….01` becomes `….02`."""
-    root, _, revision = fill.exec_id.rpartition(".")
-    return replace(fill, exec_id=f"{root}.{int(revision) + 1:02d}", shares=shares, price=price)
+    return replace(fill, exec_id=next_exec_id(fill.exec_id), shares=shares, price=price)
 
 
 def find_execution(tickets: Iterable[VenueOrder], exec_id: str) -> tuple[VenueOrder, int]:
     """Whose fill it is and which of them, whatever the revision. Raises KeyError."""
     for ticket in tickets:
         for number, fill in enumerate(ticket.fills):
-            if _root(fill.exec_id) == _root(exec_id):
+            if is_same_execution(fill.exec_id, exec_id):
                 return ticket, number
     raise KeyError(exec_id)
 
@@ -215,7 +215,3 @@ def audit_ticket(ticket: VenueOrder) -> None:
     for fill, limit in zip(ticket.fills, ticket.limits, strict=True):
         if limit and not within(fill.side, fill.price, limit):
             raise ArithmeticError(f"order {ticket.perm_id} filled beyond its limit of {limit}")
-
-
-def _root(exec_id: str) -> str:
-    return exec_id.rpartition(".")[0]
