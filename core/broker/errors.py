@@ -19,7 +19,7 @@ from core.errors import (
     SafetyRefused,
 )
 from core.model import USD, USD_CAD, Contract, Order, RejectReason, SecurityType, Symbol
-from core.sim.pacing import GATEWAY_LIMIT
+from core.pacing import GATEWAY_LIMIT
 
 REFUSED = "the gateway refused the connection"
 NOT_CONNECTED = "there is no connection to the broker"

@@ -6,7 +6,7 @@ import asyncio
 from datetime import datetime, timedelta
 
 from core.clock import Clock
-from core.sim.pacing import SECOND, MessageWindow
+from core.pacing import SECOND, MessageWindow
 
 # how late a waker may come and catch up; without it each wait's overshoot would cost throughput
 CATCH_UP = timedelta(milliseconds=25)

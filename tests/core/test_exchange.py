@@ -26,7 +26,7 @@ from core.model import (
     Symbol,
 )
 from core.money import ZERO, D
-from core.sim.pacing import MessageWindow
+from core.pacing import MessageWindow
 from core.sim.venue.contracts import con_id_of
 from core.sim.venue.exchange import BY_HAND, TRADING_CLIENT
 from core.sim.venue.matching import mark, market_price, rate_of, scripted_part, scripted_price, touch

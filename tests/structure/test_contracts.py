@@ -24,7 +24,8 @@ BREAKS = [
         "import ib_async",
     ),
     ("The arithmetic is pure", "core/planning/drift.py", "import time"),
-    ("Broker and venue know the model, not the plan", "core/sim/pacing.py", "import core.planning.drift"),
+    ("Broker and venue know the model, not the plan", "core/sim/venue/margin.py", "import core.planning.drift"),
+    ("The real adapter knows no simulator", "core/broker/rate_limit.py", "import core.sim.venue.orders"),
     ("Only wiring and the scenario command choose a broker", "core/execution/reader.py", "import core.broker.fake"),
     ("Flows see no adapter, frame, suite or pandas", "flows/rebalance.py", "import core.frames"),
 ]

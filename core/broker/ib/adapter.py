@@ -40,7 +40,7 @@ from core.model import (
     Symbol,
     WorkingOrder,
 )
-from core.sim.pacing import GATEWAY_LIMIT
+from core.pacing import GATEWAY_LIMIT
 
 FIRST_MESSAGE_SECONDS = 1.0
 TIME_APART = timedelta(seconds=5)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from enum import Enum, auto
 
-from core.sim.pacing import GATEWAY_LIMIT, SECOND, MessageWindow
+from core.pacing import GATEWAY_LIMIT, SECOND, MessageWindow
 
 
 class Verdict(Enum):
