@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from zoneinfo import ZoneInfo
 
 import httpx
 from prefect.client.orchestration import PrefectClient, get_client
@@ -22,6 +21,7 @@ from prefect.client.schemas.sorting import FlowRunSort
 from prefect.context import FlowRunContext
 
 from core.errors import ConnectionLost, StartedLate
+from core.model import NEW_YORK
 from core.model.refs import run_id_of
 from flows.identity import ACCOUNT_LABEL, account_key, account_tag
 from flows.liveness import FLOW_NAME, MOST_RUNS, PROCESS_LABEL, UNFINISHED, is_alive
@@ -31,7 +31,6 @@ from tasks.app.run import Run
 from tasks.app.wiring import current_session
 
 LATEST = timedelta(minutes=10)
-NEW_YORK = ZoneInfo("America/New_York")
 
 
 def check_in_time() -> None:

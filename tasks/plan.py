@@ -6,8 +6,8 @@ from datetime import timedelta
 
 from core.errors import MarketClosed
 from core.execution import longest_trading, respect_foreign
-from core.market.hours import NEW_YORK, in_blackout, session_end
-from core.model import AccountSnapshot, ForeignOrders, Plan
+from core.market.hours import in_blackout, session_end
+from core.model import NEW_YORK, AccountSnapshot, ForeignOrders, Plan
 from core.planning import PlanInputs, make_plan
 from core.text import age_text, counted
 from tasks.app.run import Run

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from core.broker.calendar import xnys_hours
 from core.broker.errors import (
     BROKE_WHILE_SENDING,
     NOT_CONNECTED,
@@ -29,6 +28,7 @@ from core.broker.errors import (
     would_refuse,
 )
 from core.model import (
+    IDEALPRO,
     USD_CAD,
     AccountId,
     AccountSnapshot,
@@ -46,13 +46,12 @@ from core.model import (
     Symbol,
     WorkingOrder,
 )
-from core.sim.pacing import GATEWAY_LIMIT, MessageWindow
+from core.pacing import GATEWAY_LIMIT, MessageWindow
 from core.sim.venue.checks import refusal_of
-from core.sim.venue.contracts import IDEALPRO
 from core.sim.venue.exchange import TRADING_CLIENT, Exchange
 from core.sim.venue.orders import Refusal, Report
 from core.sim.venue.script import FaultScript, refusal_by
-from core.sim.venue.sessions import HoursOf
+from core.sim.venue.sessions import HoursOf, xnys_hours
 from core.sim.venue.world import ORDER_POINT, FaultKind, Point, World
 
 OUR_RATE = 45  # messages in any second that we allow ourselves

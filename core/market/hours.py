@@ -13,26 +13,25 @@ from __future__ import annotations
 
 import re
 import warnings
+from calendar import FRIDAY, SATURDAY, SUNDAY
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-from core.model import Contract
+from core.model import NEW_YORK, Contract
 
 Session = tuple[datetime, datetime]  # start and end, UTC
 
-NEW_YORK = ZoneInfo("America/New_York")
 # the broker's names for New York; the zone files know EST only as a fixed offset without summer time
-EASTERN = frozenset({"EST", "EDT", "EST5EDT", "US/Eastern"})
+NEW_YORK_NAMES = frozenset({NEW_YORK.key, "EST", "EDT", "EST5EDT", "US/Eastern"})
 LONGEST_SESSION = timedelta(days=1)
 CALENDAR = "XNYS"
 CALENDAR_MARGIN = timedelta(days=40)
 
 FX_OPEN = time(17, 15)
 FX_CLOSE = time(17, 0)
-FRIDAY, SATURDAY, SUNDAY = 4, 5, 6
 
 _RANGE = re.compile(
     r"(?:(?P<day>[0-9]{8}):)?(?P<start>[0-9]{4})-(?:(?P<end_day>[0-9]{8}):)?(?P<end>[0-9]{4})",
@@ -108,6 +107,15 @@ def in_blackout(blackout: Sequence[str], now: datetime) -> bool:
     """
     clock = now.astimezone(NEW_YORK).time()
     return any(_holds(entry, clock) for entry in blackout)
+
+
+def is_new_york(zone: str) -> bool:
+    """Whether the broker's name of a time zone means New York, by its first word.
+
+    >>> is_new_york("EST (Eastern Standard Time)"), is_new_york("US/Central"), is_new_york("")
+    (True, False, False)
+    """
+    return zone.strip().partition(" ")[0] in NEW_YORK_NAMES
 
 
 def _not_open(hours: _Hours, now: datetime) -> str | None:
@@ -189,12 +197,10 @@ def _not_understood(part: str) -> ValueError:
 
 
 def _read_zone(name: str) -> ZoneInfo:
-    """The zone that the broker names, by its first word: `EST (Eastern Standard Time)` is New York."""
-    word = name.split(maxsplit=1)[0] if name.strip() else ""
-    if word in EASTERN:
+    if is_new_york(name):
         return NEW_YORK
     try:
-        return ZoneInfo(word)
+        return ZoneInfo(name.strip().partition(" ")[0])
     except (KeyError, ValueError, OSError):  # unknown name; malformed one; one that names a folder of zones
         raise ValueError(f"time zone of the trading hours not understood: {name[:60]!r}") from None
 

@@ -1,7 +1,7 @@
 """Frozen values used everywhere; no behaviour beyond what their own fields say."""
 
 from core.model.account import AccountSnapshot, MarginChange, MarginEffect, Position, WorkingOrder
-from core.model.market import Contract, Price, Quote, TickBand
+from core.model.market import IDEALPRO, NEW_YORK, Contract, Price, Quote, TickBand
 from core.model.orders import (
     BrokerEvent,
     CommissionReport,
@@ -82,6 +82,8 @@ from core.model.types import (
 __all__ = [
     "CAD",
     "CASH",
+    "IDEALPRO",
+    "NEW_YORK",
     "SYMBOL_RULE",
     "USD",
     "USD_CAD",

@@ -5,8 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from zoneinfo import ZoneInfo
 
 from core.model.types import Currency, MarketDataType, PriceSource, SecurityType, Symbol
+
+NEW_YORK = ZoneInfo("America/New_York")
+IDEALPRO = "IDEALPRO"  # IBKR's currency exchange
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +39,7 @@ class Contract:
     primary_exchange: str = ""
     liquid_hours: str = ""
     trading_hours: str = ""
-    time_zone: str = "America/New_York"
+    time_zone: str = NEW_YORK.key
     fractional: bool = False
 
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from core.broker.calendar import xnys_hours
 from core.clock import RunningClock
 from core.errors import UsageError
 from core.scenario import read_market, read_scenario
 from core.sim.gateway import Gateway, GatewayOptions
+from core.sim.venue.sessions import xnys_hours
 from core.sim.venue.world import World
 from deployments import terminal
 from tasks.app.brokers import DEMO_MARKET, WireLog

@@ -13,13 +13,12 @@ from prefect.schedules import Cron, Schedule
 from prefect.types.entrypoint import EntrypointType
 from prefect.utilities.annotations import freeze
 
-from core.model import Mode
+from core.model import NEW_YORK, Mode
 from deployments.options import Defaults
 from flows.rebalance import rebalance
 
 FLOW = "rebalance"
 ON_DEMAND = f"{FLOW}/on-demand"
-NEW_YORK = "America/New_York"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +48,14 @@ DEFINITIONS = (
         "Rebalances on weekdays: plans, then waits for your approval. Off until you switch its schedule on.",
         first={"mode": Mode.PAPER.value},
         fixed={},
-        schedule=Cron("30 15 * * 1-5", timezone=NEW_YORK, active=False, slug="weekdays"),
+        schedule=Cron("30 15 * * 1-5", timezone=NEW_YORK.key, active=False, slug="weekdays"),
     ),
     Definition(
         "preview",
         "What would be traded: reads the account, plans, reports. Sends no order.",
         first={},
         fixed={"mode": Mode.DRY_RUN.value},
-        schedule=Cron("0 10 * * 1-5", timezone=NEW_YORK, active=False, slug="weekdays"),
+        schedule=Cron("0 10 * * 1-5", timezone=NEW_YORK.key, active=False, slug="weekdays"),
     ),
 )
 

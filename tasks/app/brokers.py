@@ -8,7 +8,6 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from core.broker.calendar import weekday_hours, xnys_hours
 from core.broker.fake import FakeIB, FakeOptions
 from core.broker.ib import LiveIB, LiveOptions
 from core.broker.port import Broker
@@ -20,7 +19,7 @@ from core.safety import write_kill_switch
 from core.scenario import read_market
 from core.settings import Settings
 from core.sim.gateway import Entry, GatewayOptions
-from core.sim.venue.sessions import HoursOf
+from core.sim.venue.sessions import HoursOf, weekday_hours, xnys_hours
 from core.sim.venue.world import World
 from tasks.app.request import Request
 

@@ -9,7 +9,6 @@ from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 
-from core.broker.calendar import xnys_hours
 from core.broker.fake import FakeIB, FakeOptions
 from core.errors import ApprovalExpired, RebalanceError
 from core.journal.memory import MemoryJournal
@@ -22,6 +21,7 @@ from core.settings import Settings, settings_from
 from core.sim.venue.exchange import Exchange
 from core.sim.venue.orders import Refusal, Report
 from core.sim.venue.script import FaultScript
+from core.sim.venue.sessions import xnys_hours
 from core.sim.venue.world import Change
 from deployments.commands.scenario import ScenarioSource
 from flows.rebalance import rebalance

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from core.broker.calendar import weekday_hours, xnys_hours
+from core.sim.venue.sessions import weekday_hours, xnys_hours
 
 AROUND = datetime(2026, 11, 20, 15, tzinfo=UTC)
 

@@ -22,13 +22,13 @@ from functools import partial
 
 from worlds import ACCOUNT
 
-from core.broker.calendar import xnys_hours
 from core.broker.fake import FakeIB
 from core.broker.ib import LiveOptions
 from core.broker.simulated import SimulatedIB
 from core.errors import RebalanceError
 from core.model import CommissionReport, CompletedOrder, Fill, Notice, OrderState, OrderUpdate, Position, Quote
 from core.sim.gateway import GatewayOptions
+from core.sim.venue.sessions import xnys_hours
 
 APART = timedelta(milliseconds=400)
 STAMP_APART = timedelta(seconds=1)

@@ -15,7 +15,6 @@ from typing import Any
 
 from campaign.playing import Case, Played, Venue, play_out
 
-from core.broker.calendar import xnys_hours
 from core.broker.ib import LiveOptions
 from core.broker.simulated import SimulatedIB
 from core.clock import AutojumpClock
@@ -28,6 +27,7 @@ from core.sim.gateway import Gateway, GatewayOptions
 from core.sim.gateway.faults import NOTHING, About, Action, Channel, Do, Envelope, Faults, Match
 from core.sim.gateway.log import Way
 from core.sim.venue.script import FaultScript
+from core.sim.venue.sessions import xnys_hours
 from core.sim.wire.frames import frame
 from core.sim.wire.names import ANSWER_NAMES, REQUEST_NAMES
 from core.sim.wire.parsing import parse_request

@@ -13,17 +13,14 @@ from core.broker.ib.client import Query
 from core.broker.ib.messages import DetailsRow, Named, rule_key
 from core.broker.ib.requests import RequestRefused
 from core.broker.ib.session import GatewaySession
-from core.model import CAD, USD, USD_CAD, Contract, Currency, SecurityType, Symbol, TickBand
-from core.money import ONE, ZERO, D
+from core.market.hours import is_new_york
+from core.model import CAD, IDEALPRO, NEW_YORK, USD, USD_CAD, Contract, Currency, SecurityType, Symbol, TickBand
+from core.money import CENT, ONE, ZERO
 
 SMART = "SMART"
-IDEALPRO = "IDEALPRO"
-CENT = D("0.01")
 RULE_SECONDS = 5.0  # the broker is silent on a rule that it does not know
 NO_CONTRACT = 200
 CONTRACTS = "contracts"
-NEW_YORK = "America/New_York"
-OLD_ZONES: Mapping[str, str] = {"": NEW_YORK, "EST": NEW_YORK, "EST5EDT": NEW_YORK, "US/Eastern": NEW_YORK}
 # any share of the US trades at several of these
 US_EXCHANGES = {
     *("AMEX", "ARCA", "BATS", "BEX", "BYX", "CBOE", "CHX", "DRCTEDGE", "EDGEA", "IEX", "ISLAND", "LTSE"),
@@ -114,7 +111,7 @@ class ContractCache:
             primary_exchange=row.named.primary_exchange or (IDEALPRO if kind is SecurityType.CASH else ""),
             liquid_hours=row.liquid_hours,
             trading_hours=row.trading_hours,
-            time_zone=OLD_ZONES.get(row.time_zone, row.time_zone),
+            time_zone=NEW_YORK.key if _is_in_new_york(row) else row.time_zone,
             # a pair comes in cents, which are no fractions of a share
             fractional=kind is not SecurityType.CASH
             and row.size_increment is not None
@@ -162,8 +159,12 @@ def _is_listed_in_us(row: DetailsRow) -> bool:
     exchanges = {*row.exchanges, row.named.primary_exchange} - {"", SMART}
     if exchanges:
         return bool(exchanges & US_EXCHANGES)
-    zone = row.time_zone.partition(" ")[0]
-    return OLD_ZONES.get(zone, zone) == NEW_YORK
+    return _is_in_new_york(row)
+
+
+def _is_in_new_york(row: DetailsRow) -> bool:
+    """Whether its hours are New York's, as they are where the broker names no zone."""
+    return not row.time_zone or is_new_york(row.time_zone)
 
 
 def _unless_abroad(contract: Contract, row: DetailsRow) -> Contract:

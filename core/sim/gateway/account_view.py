@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from core.model import AccountSnapshot, Currency, Position
+from core.model import NEW_YORK, AccountSnapshot, Currency, Position
 from core.money import CENT, ONE, ZERO, floor_to
 from core.sim.gateway.figures import NOTHING, amount_rows, ledger_rows, plain_rows
 from core.sim.venue.exchange import Exchange
 from core.sim.venue.margin import Situation, promised
-from core.sim.venue.sessions import NEW_YORK
 from core.sim.wire.account import HoldingFields, ValueFields
 from core.sim.wire.contracts import contract_fields_of
 from core.sim.wire.frames import number

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
-from core.model import Fill, OrderState, Side
+from core.model import NEW_YORK, Fill, OrderState, Side
 from core.sim.gateway.order_messages import commission
 from core.sim.gateway.state import ClientSession, GatewayState
 from core.sim.venue.orders import VenueOrder
-from core.sim.venue.sessions import NEW_YORK
 from core.sim.wire import listings
 from core.sim.wire import orders as says
 from core.sim.wire import requests as ask

@@ -8,9 +8,7 @@ from datetime import datetime
 
 from core.sim.gateway.log import Entry
 from core.sim.venue.exchange import TRADING_CLIENT
-from core.sim.venue.sessions import CLOSED, HoursOf
-
-SATURDAY = 5
+from core.sim.venue.sessions import HoursOf, weekday_hours
 
 
 @dataclass(slots=True)
@@ -38,10 +36,6 @@ class Bounds:
     subscriptions: int = 200
 
 
-def _weekdays(around: datetime) -> HoursOf:  # noqa: ARG001 - one calendar for all days
-    return lambda day: CLOSED if day.weekday() >= SATURDAY else "0930-1600"
-
-
 @dataclass(frozen=True, slots=True)
 class GatewayOptions:
     """`trading_client` sent the world's own earlier orders. An answer takes `latency_seconds` of the venue's clock.
@@ -56,6 +50,6 @@ class GatewayOptions:
     latency_seconds: float = 0.0
     is_read_only: bool = False
     on_kill_switch: Callable[[], None] = field(default=lambda: None)
-    hours_around: Callable[[datetime], HoursOf] = _weekdays
+    hours_around: Callable[[datetime], HoursOf] = weekday_hours
     on_log: Callable[[Entry], None] | None = None
     bounds: Bounds = Bounds()

@@ -6,15 +6,13 @@ from datetime import date
 from decimal import Decimal
 from zlib import crc32
 
-from core.model import CAD, USD, USD_CAD, Contract, Currency, SecurityType, Symbol, TickBand
-from core.money import ZERO, D
+from core.model import CAD, IDEALPRO, USD, USD_CAD, Contract, Currency, SecurityType, Symbol, TickBand
+from core.money import CENT, ZERO, D
 from core.sim.venue.sessions import Sessions
 from core.sim.venue.world import SimQuote, World
 
-CENT_TICK = D("0.01")
 HALF_PIP = D("0.00005")
 USD_CAD_CON_ID = 15016062
-IDEALPRO = "IDEALPRO"
 CURRENCY_VENUES = (IDEALPRO, "FXCONV")
 
 
@@ -71,7 +69,7 @@ def _share(symbol: Symbol, kind: tuple[SecurityType, Currency], quote: SimQuote,
         con_id=con_id_of(symbol),
         security_type=kind[0],
         currency=kind[1],
-        ticks=_ticks(quote, CENT_TICK),
+        ticks=_ticks(quote, CENT),
         primary_exchange="ARCA" if kind[1] == USD else "TSE",
         liquid_hours=hours[0],
         trading_hours=hours[1],

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from core.model import (
+    NEW_YORK,
     USD,
     AccountSnapshot,
     BrokerEvent,
@@ -43,7 +44,7 @@ from core.sim.venue.orders import (
     terms_before,
     terms_of,
 )
-from core.sim.venue.sessions import NEW_YORK, ClientSession, HoursOf, Sessions
+from core.sim.venue.sessions import GATEWAY_ZONE, ClientSession, HoursOf, Sessions
 from core.sim.venue.timers import Timers
 from core.sim.venue.views import show_account, show_quote
 from core.sim.venue.world import Change, FillScript, SimOrder, SimQuote, World
@@ -338,7 +339,7 @@ class Exchange:
 
 def _held_until(terms: Terms, session: ClientSession | None) -> str:
     """What the broker says of an order that waits for its market to open."""
-    opens = f"{session[0].astimezone(NEW_YORK):%Y-%m-%d %H:%M:%S} US/Eastern" if session else "its market opens"
+    opens = f"{session[0].astimezone(NEW_YORK):%Y-%m-%d %H:%M:%S} {GATEWAY_ZONE}" if session else "its market opens"
     what = f"{terms.side} {terms.quantity.normalize():f} {terms.contract.symbol} {terms.contract.primary_exchange}"
     return f"Order Message: {what} Warning: Your order will not be placed at the exchange until {opens}."
 

@@ -6,22 +6,45 @@ Currencies trade from Sunday 17:15 to Friday 17:00 New York, with a break from 1
 
 from __future__ import annotations
 
+from calendar import SATURDAY, SUNDAY
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, time, timedelta
-from zoneinfo import ZoneInfo
+
+from core.market.hours import exchange_sessions
+from core.model import NEW_YORK
 
 CLOSED = "CLOSED"
 DAYS_SHOWN = 8
 DAYS_SEARCHED = 15
-NEW_YORK = ZoneInfo("America/New_York")
 DAY = timedelta(days=1)
-SUNDAY = 6
-FRIDAY = 4
+GATEWAY_ZONE = "US/Eastern"  # of a gateway in New York; ib_async loses a fill whose zone has a blank in its name
 
 HoursOf = Callable[[date], str]
 """The regular hours of a day in New York as `0930-1600`, or `CLOSED`."""
 
 ClientSession = tuple[datetime, datetime]
+
+
+def weekday_hours(around: datetime) -> HoursOf:  # noqa: ARG001 - stands where xnys_hours may stand
+    """Full hours on every weekday: the real calendar takes longer to load than a look that trades nothing."""
+    return lambda day: CLOSED if day.weekday() >= SATURDAY else "0930-1600"
+
+
+def xnys_hours(around: datetime) -> HoursOf:
+    """The NYSE's regular hours of a day as `0930-1600` or `CLOSED`, holidays and short days included.
+
+    A day more than 40 days from `around` counts as closed.
+    """
+    sessions = exchange_sessions(around.date())
+
+    def hours(day: date) -> str:
+        session = sessions.get(day)
+        if session is None:
+            return CLOSED
+        opens, closes = (moment.astimezone(NEW_YORK) for moment in session)
+        return f"{opens:%H%M}-{closes:%H%M}"
+
+    return hours
 
 
 class Sessions:
@@ -65,7 +88,7 @@ class Sessions:
 
 
 def _fx(day: date) -> ClientSession | None:
-    if day.weekday() in (FRIDAY + 1, SUNDAY):
+    if day.weekday() in (SATURDAY, SUNDAY):
         return None
     return _at(day - DAY, "1715"), _at(day, "1700")
 

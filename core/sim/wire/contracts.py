@@ -8,7 +8,8 @@ from decimal import Decimal
 from zlib import crc32
 
 from core.model import USD, Contract, SecurityType, TickBand
-from core.sim.wire.frames import ZONE, Cursor, Fields, number
+from core.sim.venue.sessions import GATEWAY_ZONE
+from core.sim.wire.frames import Cursor, Fields, number
 
 ONE = Decimal(1)
 FRACTION = Decimal("0.0001")
@@ -73,7 +74,7 @@ class DetailFields:
     size_increment: Decimal = ONE
     usual_size: Decimal = ROUND_LOT
     isin: str = ""
-    time_zone: str = ZONE
+    time_zone: str = GATEWAY_ZONE
     order_types: str = "ACTIVETIM,DAY,LMT,MKT,WHATIF"
 
 

@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from core.sim.venue.sessions import NEW_YORK
+from core.model import NEW_YORK
+from core.sim.venue.sessions import GATEWAY_ZONE
 
 Fields = tuple[str, ...]
 
@@ -27,7 +28,6 @@ SERVER_VERSION = 178
 FRAME_LIMIT = 0x10000
 GREETING = b"API\0"
 GREETING_LIMIT = 256
-ZONE = "US/Eastern"  # a name with a space in it makes ib_async lose the fill
 
 UNSET_FLOAT = "1.7976931348623157E308"
 UNSET_INTEGER = "2147483647"
@@ -280,7 +280,7 @@ def epoch_rounded_up(at: datetime) -> str:
 
 def venue_time(at: datetime) -> str:
     """An instant as the venue writes it: `20260413 15:27:04 US/Eastern`."""
-    return f"{at.astimezone(NEW_YORK):%Y%m%d %H:%M:%S} {ZONE}"
+    return f"{at.astimezone(NEW_YORK):%Y%m%d %H:%M:%S} {GATEWAY_ZONE}"
 
 
 def time_of_day(at: datetime) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
-from core.sim.venue.sessions import NEW_YORK
+from core.model import NEW_YORK
 from core.sim.wire.frames import SERVER_VERSION, Fields, epoch
 
 SYSTEM = -1
