@@ -58,7 +58,7 @@ def too_late(run: FlowRun) -> StartedLate | None:
 
 
 @asynccontextmanager
-async def account_to_itself(run: Run) -> AsyncIterator[None]:
+async def account_reserved(run: Run) -> AsyncIterator[None]:
     """Hold the account while the block runs, in modes that trade.
 
     On this computer a lock decides, so of two that start at once exactly one goes on. Of other computers the runs of

@@ -58,10 +58,10 @@ class FormApprover:
 
     async def ask(self, question: Question) -> Answer:
         """The form's content; a form that is missing or cannot be read is a no. Raises ApprovalExpired."""
-        _say_where(question)
+        _log_where_to_answer(question)
         try:
             async with asyncio.timeout(question.seconds_left):
-                form = await _filled(question)
+                form = await _await_form(question)
         except TimeoutError:
             raise ApprovalExpired(
                 "nobody answered in time", next_step="start the run again when somebody can approve it"
@@ -71,7 +71,7 @@ class FormApprover:
         return Answer(form.answer == "approve", form.approver.strip(), form.account_suffix, form.note)
 
 
-def _say_where(question: Question) -> None:
+def _log_where_to_answer(question: Question) -> None:
     """Name the page of the run, and the command that answers it from a terminal."""
     flow_run_id, run_id = current_flow_run_id(), question.plan.run_id
     page = url_for("flow-run", obj_id=flow_run_id) if flow_run_id else None
@@ -80,13 +80,13 @@ def _say_where(question: Question) -> None:
     say("approval: answer there, or with: rebalance approve {} --account-suffix {}", run_id, "X" * VISIBLE)
 
 
-async def _filled(question: Question) -> ApprovalForm | None:
+async def _await_form(question: Question) -> ApprovalForm | None:
     """The form as it was filled in, however long that takes; None when it is missing or cannot be read.
 
     A server that is away is waited for: the run itself lives, and so does its question.
     """
     form = ApprovalForm.with_initial_data(description=question.markdown)
-    wait = _paused
+    wait = _pause
     while True:
         try:
             return await wait(form, question)
@@ -95,11 +95,11 @@ async def _filled(question: Question) -> ApprovalForm | None:
         except (httpx.HTTPError, RuntimeError) as error:
             # a RuntimeError says that the run may not pause: somebody has set its state, and will stop it
             logger.debug("the run waits, and the Prefect server does not let it: {}", error)
-            wait = _paused_still
+            wait = _resume_pause
             await asyncio.sleep(POLL_SECONDS)
 
 
-async def _paused(form: type[ApprovalForm], question: Question) -> ApprovalForm:
+async def _pause(form: type[ApprovalForm], question: Question) -> ApprovalForm:
     return await apause_flow_run(
         wait_for_input=form,
         # ours ends first, so that the run fails with our message instead of the server's
@@ -109,7 +109,7 @@ async def _paused(form: type[ApprovalForm], question: Question) -> ApprovalForm:
     )
 
 
-async def _paused_still(form: type[ApprovalForm], question: Question) -> ApprovalForm:
+async def _resume_pause(form: type[ApprovalForm], question: Question) -> ApprovalForm:
     """Take the wait up again after the server was away: Prefect lets a question be put but once."""
     flow_run_id = current_flow_run_id()
     if flow_run_id is None:
@@ -119,7 +119,7 @@ async def _paused_still(form: type[ApprovalForm], question: Question) -> Approva
         while True:
             run = await client.read_flow_run(flow_run_id)
             if question.key not in (run.empirical_policy.pause_keys or ()):
-                return await _paused(form, question)
+                return await _pause(form, question)
             if run.state is not None and run.state.is_running():
                 return await form.aload(keys)
             await asyncio.sleep(POLL_SECONDS)
@@ -150,12 +150,12 @@ async def ask(run: Run, plan: Plan, deadline: Deadline, stage: Stage | None = No
         await publish(run, "plan", markdown, title)
     run.journal.ask(run.id, question_id, at=run.broker.now())
     show(current_session().asked, plan)
-    run.say("approval", f"{title}: waiting for an answer")
+    run.log_step("approval", f"{title}: waiting for an answer")
     if isinstance(run.approver, FormApprover):
         await notify(run.settings.notify.webhook_url, waiting_note(plan, page()))
     run.reach("approval")
     key = f"{part}-{len(run.approvals) + 1}-{plan.hash[:12]}"
-    answer = await _answered(run, Question(key, title, plan, markdown, deadline.seconds_left), deadline)
+    answer = await _await_valid_answer(run, Question(key, title, plan, markdown, deadline.seconds_left), deadline)
     approved = answer.approve and _names_account(answer, plan)
     _record(run, answer, question_id, is_approved=approved)
     if not approved:
@@ -166,10 +166,10 @@ async def ask(run: Run, plan: Plan, deadline: Deadline, stage: Stage | None = No
             f"the answer came after the plan's time, {plan.expires_at:%H:%M} UTC",
             next_step="start the run again when somebody can approve it",
         )
-    run.say("approval", f"approved by {visible(answer.approver)}")
+    run.log_step("approval", f"approved by {visible(answer.approver)}")
 
 
-async def _answered(run: Run, question: Question, deadline: Deadline) -> Answer:
+async def _await_valid_answer(run: Run, question: Question, deadline: Deadline) -> Answer:
     """The answer that counts: any but a yes that names another account, unless it is the last that is asked for.
 
     What was taken is labelled, so that whoever answered from elsewhere sees it.

@@ -23,9 +23,9 @@ from prefect.exceptions import PrefectException
 
 from core.errors import RunCancelled
 from flows.liveness import (
-    BEAT_SECONDS,
-    beat_label,
+    HEARTBEAT_SECONDS,
     current_flow_run_id,
+    heartbeat_label,
     process_label,
     put_labels,
     restore_ending,
@@ -55,7 +55,7 @@ async def stoppable(run: Run) -> AsyncIterator[None]:
     flow_run_id = current_flow_run_id()
     run.labels |= process_label()
     # at once: other computers see by it that this run has the account
-    await put_labels({**run.labels, **beat_label()})
+    await put_labels({**run.labels, **heartbeat_label()})
     watcher = asyncio.create_task(_watch(run, flow_run_id)) if flow_run_id else None
     helpers = [watcher] if watcher else []
 
@@ -69,12 +69,12 @@ async def stoppable(run: Run) -> AsyncIterator[None]:
         with _signals_to(on_signal):
             yield
             if run.cancel_cause:
-                await _insist(final_state(run.outcome()))
+                await _force_state(final_state(run.result()))
     finally:
-        await ended(*helpers)
+        await cancel_and_wait(*helpers)
 
 
-async def ended(*helpers: asyncio.Task[Any]) -> None:
+async def cancel_and_wait(*helpers: asyncio.Task[Any]) -> None:
     """Cancel what still runs of our helpers, and wait until it has ended; how it ended is no matter any more.
 
     A cancel may get lost in a library's own time-out (`asyncio.wait_for` before Python 3.12), so it is said again.
@@ -89,7 +89,7 @@ async def ended(*helpers: asyncio.Task[Any]) -> None:
                 helper.exception()
 
 
-async def _insist(state: State[Any]) -> None:
+async def _force_state(state: State[Any]) -> None:
     """Put the state at the server, whatever is there: under a cancel Prefect itself takes none but Cancelled."""
     flow_run_id = current_flow_run_id()
     if flow_run_id is None:
@@ -103,16 +103,16 @@ async def _insist(state: State[Any]) -> None:
         logger.debug("the state could not be set: {}", error)
 
 
-async def keep_ending(flow: object, flow_run: FlowRun, state: State[Any]) -> None:  # noqa: ARG001 - a hook's names
+async def restore_after_cancellation(flow: object, flow_run: FlowRun, state: State[Any]) -> None:  # noqa: ARG001 - a hook's names
     """A hook on cancellation: once Prefect's own runner has written its words over the run's end, put that back.
 
     The runner calls it before it writes.
     """
-    _HOOKS.add(task := asyncio.create_task(_put_back(flow_run.id)))
+    _HOOKS.add(task := asyncio.create_task(_restore_ending(flow_run.id)))
     task.add_done_callback(_HOOKS.discard)
 
 
-async def _put_back(flow_run_id: UUID) -> None:
+async def _restore_ending(flow_run_id: UUID) -> None:
     end = time.monotonic() + RUNNER_WRITES_WITHIN
     async with get_client() as client:
         while time.monotonic() < end:
@@ -121,7 +121,7 @@ async def _put_back(flow_run_id: UUID) -> None:
                 return
 
 
-def cause_in(state: State[Any] | None) -> RunCancelled | None:
+def cancel_cause_from(state: State[Any] | None) -> RunCancelled | None:
     """Why a run that finds itself in this state has to stop; None for a state of its own doing."""
     if state is None or not (state.is_cancelling() or state.is_final()):
         return None
@@ -157,7 +157,7 @@ async def _terminated(run: Run, flow_run_id: UUID) -> None:
     run.cancel_cause = run.cancel_cause or RunCancelled(SIGNALS[signal.SIGTERM], next_step=NEXT_STEP)
     try:
         async with asyncio.timeout(CANCEL_SECONDS), get_client() as client:
-            run.cancel_cause = await _cause(client, flow_run_id) or run.cancel_cause
+            run.cancel_cause = await _read_cause(client, flow_run_id) or run.cancel_cause
     except (TimeoutError, httpx.HTTPError, PrefectException) as error:
         logger.debug("the cause of SIGTERM could not be looked up: {}", error)
     run.cancel(run.cancel_cause)
@@ -168,14 +168,14 @@ async def _watch(run: Run, flow_run_id: UUID) -> None:
 
     What fails on the way to the server is left out, for the orders do not depend on it.
     """
-    next_beat = time.monotonic() + BEAT_SECONDS
+    next_heartbeat = time.monotonic() + HEARTBEAT_SECONDS
     async with get_client() as client:
         while True:
             try:
-                if time.monotonic() >= next_beat:
-                    await client.update_flow_run_labels(flow_run_id, {**run.labels, **beat_label()})
-                    next_beat = time.monotonic() + BEAT_SECONDS
-                cause = await _cause(client, flow_run_id)
+                if time.monotonic() >= next_heartbeat:
+                    await client.update_flow_run_labels(flow_run_id, {**run.labels, **heartbeat_label()})
+                    next_heartbeat = time.monotonic() + HEARTBEAT_SECONDS
+                cause = await _read_cause(client, flow_run_id)
                 if cause:
                     run.cancel(cause)
             except (httpx.HTTPError, PrefectException) as error:
@@ -183,5 +183,5 @@ async def _watch(run: Run, flow_run_id: UUID) -> None:
             await asyncio.sleep(LOOK_SECONDS)
 
 
-async def _cause(client: PrefectClient, flow_run_id: UUID) -> RunCancelled | None:
-    return cause_in((await client.read_flow_run(flow_run_id)).state)
+async def _read_cause(client: PrefectClient, flow_run_id: UUID) -> RunCancelled | None:
+    return cancel_cause_from((await client.read_flow_run(flow_run_id)).state)

@@ -38,11 +38,11 @@ from tasks.app.process import Process
 
 FLOW_NAME = "rebalance"
 PROCESS_LABEL = "rebalance.process"
-BEAT_LABEL = "rebalance.beat"
+HEARTBEAT_LABEL = "rebalance.heartbeat"
 ANSWER_LABEL = "rebalance.answer"
 APPROVED_LABEL = "rebalance.approved"
-BEAT_SECONDS = 10.0
-SILENT_AFTER = timedelta(seconds=4 * BEAT_SECONDS)
+HEARTBEAT_SECONDS = 10.0
+HEARTBEAT_TIMEOUT = timedelta(seconds=4 * HEARTBEAT_SECONDS)
 RESTORED_WITHIN = timedelta(hours=1)
 UNLABELLED_AFTER = timedelta(minutes=5)
 MOST_RUNS = 200
@@ -55,9 +55,9 @@ def process_label() -> dict[str, str]:
     return {PROCESS_LABEL: str(Process.of())}
 
 
-def beat_label() -> dict[str, str]:
+def heartbeat_label() -> dict[str, str]:
     """The label that says that the run's process is alive at this moment."""
-    return {BEAT_LABEL: datetime.now(UTC).isoformat(timespec="seconds")}
+    return {HEARTBEAT_LABEL: datetime.now(UTC).isoformat(timespec="seconds")}
 
 
 def current_flow_run_id() -> UUID | None:
@@ -83,22 +83,22 @@ def is_alive(flow_run: FlowRun) -> bool:
     process = Process.parse(flow_run.labels.get(PROCESS_LABEL))
     if process is None:
         return not _is_old(flow_run)
-    return process.runs() if process.is_here else datetime.now(UTC) - _last_beat(flow_run) < SILENT_AFTER
+    return process.runs() if process.is_here else datetime.now(UTC) - _last_heartbeat(flow_run) < HEARTBEAT_TIMEOUT
 
 
-async def sweep(client: PrefectClient) -> list[FlowRun]:
+async def end_crashed_runs(client: PrefectClient) -> list[FlowRun]:
     """Mark each unfinished rebalance whose process is gone; these runs, as they were before.
 
     Those of another computer are given one more beat: after an outage of the server none has arrived yet. A run that
     was stopped gets its ending back where Prefect wrote over it. Raises httpx.HTTPError.
     """
-    gone = [run for run in await _unfinished(client) if not is_alive(run)]
-    if any(not _is_of_this_computer(run) for run in gone):
-        await asyncio.sleep(1.5 * BEAT_SECONDS)
-        gone = [run for run in await _read_again(client, gone) if not is_alive(run)]
+    crashed = [run for run in await _unfinished(client) if not is_alive(run)]
+    if any(not _is_of_this_computer(run) for run in crashed):
+        await asyncio.sleep(1.5 * HEARTBEAT_SECONDS)
+        crashed = [run for run in await _read_again(client, crashed) if not is_alive(run)]
     for run in await _read(client, state=STOPPED, ended_after=datetime.now(UTC) - RESTORED_WITHIN):
         await restore_ending(client, run)
-    return [run for run in gone if await mark_gone(client, run)]
+    return [run for run in crashed if await end_crashed(client, run)]
 
 
 async def restore_ending(client: PrefectClient, run: FlowRun) -> bool:
@@ -113,7 +113,7 @@ async def restore_ending(client: PrefectClient, run: FlowRun) -> bool:
     return True
 
 
-async def mark_gone(client: PrefectClient, run: FlowRun) -> bool:
+async def end_crashed(client: PrefectClient, run: FlowRun) -> bool:
     """End a run whose process is gone as it said itself, else Cancelled if a cancel was under way, else Crashed.
 
     The webhook is told. False when its state has changed since `run` was read; then nothing was done. Raises
@@ -122,13 +122,13 @@ async def mark_gone(client: PrefectClient, run: FlowRun) -> bool:
     now = await client.read_flow_run(run.id)
     if run.state is None or now.state is None or now.state.id != run.state.id:
         return False
-    end = labelled_ending(run) or gone_state(run, run.state)
+    end = labelled_ending(run) or crashed_state(run, run.state)
     await client.set_flow_run_state(run.id, end, force=True)
     await notify(webhook(), gone_note(run, end.message or ""))
     return True
 
 
-def gone_state(run: FlowRun, state: State[Any], what: str = "the process of this run is gone") -> State[None]:
+def crashed_state(run: FlowRun, state: State[Any], what: str = "the process of this run is gone") -> State[None]:
     """The state that ends a run whose process did not come to end it: Cancelled if that was under way, else Crashed."""
     if state.is_cancelling():
         message = f"exit {ExitCode.APPROVAL_REJECTED:d}: cancelled; {what}; {_next_step(run)}"
@@ -173,9 +173,9 @@ def _is_of_this_computer(run: FlowRun) -> bool:
     return process is None or process.is_here
 
 
-def _last_beat(run: FlowRun) -> datetime:
+def _last_heartbeat(run: FlowRun) -> datetime:
     try:
-        return datetime.fromisoformat(str(run.labels.get(BEAT_LABEL)))
+        return datetime.fromisoformat(str(run.labels.get(HEARTBEAT_LABEL)))
     except ValueError:
         return datetime.min.replace(tzinfo=UTC)
 

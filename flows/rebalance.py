@@ -13,19 +13,19 @@ from core.errors import PlanKeptChanging, RebalanceError
 from core.model import AccountSnapshot, BrokerKind, Contract, Mode, Plan, Quote, Stage, Symbol, Targets
 from core.planning import MarketReader, PlanInputs, observing
 from core.planning.invalidation import account_changes, price_moves
-from flows.admission import account_to_itself, check_in_time
+from flows.admission import account_reserved, check_in_time
 from flows.approval import Deadline, FormApprover, ask
-from flows.cancellation import keep_ending, stoppable
+from flows.cancellation import restore_after_cancellation, stoppable
 from flows.identity import run_name, tag_run
 from flows.liveness import current_flow_run_id
 from flows.parameters import with_titles
 from flows.states import final_state
 from tasks.app.artifacts import Milestone, show_progress
-from tasks.app.lifecycle import account_held, finishing
+from tasks.app.lifecycle import account_locked, reporting
 from tasks.app.notify import ended_note, notify, page, webhook
 from tasks.app.request import AccountText, FilePath, OneBroker, OneMode, Overrides, Request
 from tasks.app.run import Run
-from tasks.app.wiring import could_not_start, current_session, prepare
+from tasks.app.wiring import current_session, failed_start, prepare
 from tasks.buys import buy, size_buys
 from tasks.fx import convert_currency
 from tasks.gates import gate_account, gate_plan, gate_portfolios, gate_quotes
@@ -48,7 +48,7 @@ MOST_PLANS = 3
     retries=0,
     persist_result=False,
     validate_parameters=False,
-    on_cancellation=[keep_ending],
+    on_cancellation=[restore_after_cancellation],
 )
 async def rebalance(  # noqa: PLR0913, PLR0917 - a deployment's parameters are the fields of its form
     csv: FilePath,
@@ -91,19 +91,19 @@ async def rebalance(  # noqa: PLR0913, PLR0917 - a deployment's parameters are t
         )
         await tag_run(request)
         run = prepare(request, flow_run_id, FormApprover())
-        async with stoppable(run), finishing(run):
-            await story(run)
+        async with stoppable(run), reporting(run):
+            await rebalance_account(run)
     except RebalanceError as error:
-        outcome = could_not_start(request, flow_run_id, error)
-        await notify(None if current_session().source else webhook(), ended_note(outcome, page()))
-        return final_state(outcome)
-    return final_state(run.outcome())
+        result = failed_start(request, flow_run_id, error)
+        await notify(None if current_session().source else webhook(), ended_note(result, page()))
+        return final_state(result)
+    return final_state(run.result())
 
 
-async def story(run: Run) -> None:
+async def rebalance_account(run: Run) -> None:
     """From the models to the last fill. Raises the failure that ends it; the report is `finishing`'s."""
     check_in_time()
-    async with account_to_itself(run), account_held(run):
+    async with account_reserved(run), account_locked(run):
         check_kill_switch(run)
         await show_progress(run, Milestone.STARTED)
         rows = await load_models(run)
@@ -169,10 +169,10 @@ async def approve_and_trade(run: Run, observed: PlanInputs, plan: Plan) -> None:
 
 def changed(run: Run, plan: Plan, observed: PlanInputs, now: PlanInputs) -> tuple[str, ...]:
     """What voids the approval: holdings, cash or working orders that are not the same, prices that moved too far."""
-    return (*account_changes(observed.snapshot, now.snapshot), *prices_moved(run, plan, now))
+    return (*account_changes(observed.snapshot, now.snapshot), *moved_prices(run, plan, now))
 
 
-def prices_moved(run: Run, plan: Plan, now: PlanInputs) -> tuple[str, ...]:
+def moved_prices(run: Run, plan: Plan, now: PlanInputs) -> tuple[str, ...]:
     """The prices of the plan's trades that moved further than an approval holds."""
     return price_moves(plan, now, run.rules, run.settings.approval.max_price_move_bps)
 
@@ -186,19 +186,19 @@ async def trade(run: Run, plan: Plan, now: PlanInputs, deadline: Deadline) -> No
     await show_progress(run, Milestone.CONVERTED)
     begin(run, Stage.SELL)
     if plan.sells:
-        plan = await asked_again(run, await price_sells(run, plan), deadline, Stage.SELL)
+        plan = await approved_for_stage(run, await price_sells(run, plan), deadline, Stage.SELL)
         await sell(run, plan)
     await show_progress(run, Milestone.SOLD)
     begin(run, Stage.BUY)
     if plan.buys:
         plan = await size_buys(run, plan, await observe(run, now.targets))
-        plan = await asked_again(run, plan, deadline, Stage.BUY)
+        plan = await approved_for_stage(run, plan, deadline, Stage.BUY)
         await buy(run, plan)
     await show_progress(run, Milestone.BOUGHT)
     await review_account(run)
 
 
-async def asked_again(run: Run, plan: Plan, deadline: Deadline, stage: Stage) -> Plan:
+async def approved_for_stage(run: Run, plan: Plan, deadline: Deadline, stage: Stage) -> Plan:
     """The plan, after a second yes where the settings want one for each stage; the connection is closed meanwhile.
 
     Raises PlanKeptChanging when account or prices are not what they were before the question: what was approved
@@ -213,7 +213,7 @@ async def asked_again(run: Run, plan: Plan, deadline: Deadline, stage: Stage) ->
     run.guard()
     await check_account(run)
     now = await observe(run, plan.targets)
-    changes = (*account_changes(before, now.snapshot), *prices_moved(run, replace(plan, lines=lines), now))
+    changes = (*account_changes(before, now.snapshot), *moved_prices(run, replace(plan, lines=lines), now))
     if changes:
         raise PlanKeptChanging(
             f"the world moved while the {stage.lower()}s waited for approval: {'; '.join(changes)}",

@@ -11,7 +11,7 @@ from core.planning.invalidation import dear_buys
 from tasks.app.run import Run
 from tasks.app.step import step
 from tasks.preflight import ask_about_buys, waits_for_money
-from tasks.stage import attempts_at, leave_out, order_of, send
+from tasks.stage import attempts_for, exclude, order_of, send
 
 
 @step("Size the buys")
@@ -21,7 +21,7 @@ async def size_buys(run: Run, plan: Plan, now: PlanInputs) -> Plan:
     Those whose price has gone are left out, and their money is there for the others.
     The cash of its valuation is the actual one.
     """
-    plan = leave_out(run, plan, dear_buys(plan, now, run.rules, run.settings.approval.max_price_move_bps))
+    plan = exclude(run, plan, dear_buys(plan, now, run.rules, run.settings.approval.max_price_move_bps))
     sized = {line.symbol: line for line in resize_buys(plan, now, run.rules)}
     for approved in plan.buys:
         line = sized[approved.symbol]
@@ -45,4 +45,4 @@ async def buy(run: Run, plan: Plan) -> None:
         plan = await ask_about_buys(run, plan)
     orders = [order_of(run, plan, Stage.BUY, line) for line in plan.buys]
     money = spendable(plan.valuation, plan.targets, run.rules.sizing)
-    await send(run, Stage.BUY, orders, attempts_at(run, plan.buys, money))
+    await send(run, Stage.BUY, orders, attempts_for(run, plan.buys, money))

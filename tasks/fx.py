@@ -30,7 +30,7 @@ async def convert_currency(run: Run, plan: Plan, now: PlanInputs) -> None:
         return
     begin(run, Stage.FX)
     if not plan.fx.quantity:
-        run.say("fx", plan.fx.reason)
+        run.log_step("fx", plan.fx.reason)
         return
     if now.fx_closed:
         run.warn(f"nothing was converted: {now.fx_closed}")

@@ -68,7 +68,7 @@ async def _pass(run: Run, table: str, frame: pd.DataFrame, suite: Callable[[], E
     error = refusal(verdict)
     if error is not None:
         raise error
-    run.say(
+    run.log_step(
         "gate",
         f"{table}: {verdict.checks - len(verdict.faults)} checks passed, {counted(len(verdict.faults), 'warning')}",
     )

@@ -12,7 +12,7 @@ from tasks.app.step import step
 async def load_models(run: Run) -> tuple[ModelWeight, ...]:
     """The rows of the models, checked; none where the run was given final weights. Raises PortfoliosInvalid."""
     rows = run.source.rows(run.settings, run.broker.now())
-    run.say("models", f"{counted(len(rows), 'row')} in {counted(len({row.model for row in rows}), 'model')}")
+    run.log_step("models", f"{counted(len(rows), 'row')} in {counted(len({row.model for row in rows}), 'model')}")
     return rows
 
 
@@ -20,5 +20,7 @@ async def load_models(run: Run) -> tuple[ModelWeight, ...]:
 async def blend_targets(run: Run, rows: tuple[ModelWeight, ...]) -> Targets:
     """The blended target weights. Raises PortfoliosInvalid."""
     targets = run.source.targets(run.settings, rows)
-    run.say("targets", f"{counted(len(targets.weights), 'symbol')}, gross {targets.gross:.2%}, net {targets.net:.2%}")
+    run.log_step(
+        "targets", f"{counted(len(targets.weights), 'symbol')}, gross {targets.gross:.2%}, net {targets.net:.2%}"
+    )
     return targets

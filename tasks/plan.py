@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from core.errors import MarketClosed
-from core.execution import longest_trading, respect_foreign
+from core.execution import check_foreign_orders, longest_trading
 from core.market.hours import in_blackout, session_end
 from core.model import NEW_YORK, AccountSnapshot, ForeignOrders, Plan
 from core.planning import PlanInputs, make_plan
@@ -26,18 +26,18 @@ async def plan_trades(run: Run, observed: PlanInputs) -> Plan:
     for warning in plan.warnings:
         run.warn(warning)
     for note in plan.notes:
-        run.say("note", note)
-    check_foreign_orders(run, plan, observed.snapshot)
+        run.log_step("note", note)
+    check_working_orders(run, plan, observed.snapshot)
     check_hours(run, plan)
     trades = f"{counted(len(plan.sells), 'sell')}, {counted(len(plan.buys), 'buy')}"
-    run.say("plan", f"{trades}, turnover {plan.totals.turnover_pct:.2f} %")
+    run.log_step("plan", f"{trades}, turnover {plan.totals.turnover_pct:.2f} %")
     return plan
 
 
-def check_foreign_orders(run: Run, plan: Plan, snapshot: AccountSnapshot) -> None:
+def check_working_orders(run: Run, plan: Plan, snapshot: AccountSnapshot) -> None:
     """Refuse, or warn of, working orders that are not ours in a symbol of the plan."""
     setting = run.settings.execution.foreign_orders if run.mode.sends_orders else ForeignOrders.IGNORE
-    for warning in respect_foreign(snapshot, {line.symbol for line in plan.lines}, setting):
+    for warning in check_foreign_orders(snapshot, {line.symbol for line in plan.lines}, setting):
         run.warn(warning)
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from core.execution import ask_beforehand, check_together, refuse_for_good, refuse_for_money
-from core.execution.preflight import LOOK_AT_MONEY, Answers, MarginLeft
+from core.execution import ask_what_if, check_combined_margin, refuse_permanent, refuse_unfunded
+from core.execution.preflight import LOOK_AT_MONEY, MarginAfter, WhatIfAnswers
 from core.model import CAD, USD_CAD, Order, Plan, Stage
 from core.money import ZERO
 from core.planning import PlanInputs
@@ -26,15 +26,15 @@ async def ask_broker_beforehand(run: Run, plan: Plan, now: PlanInputs) -> Plan:
     currency and sells, and of the buys when these wait for no sell and no conversion. Nothing was sent then.
     """
     orders = _orders(run, plan, now)
-    answers = await ask_beforehand(run.reader, orders)
-    refuse_for_good(answers)
+    answers = await ask_what_if(run.reader, orders)
+    refuse_permanent(answers)
     waits = waits_for_money(plan)
-    refuse_for_money(answers, [order for order in orders if order.stage is not Stage.BUY or not waits])
-    for error in answers.for_money.values():
-        run.say("preflight", f"asked again right before the buys: {error.message}")
+    refuse_unfunded(answers, [order for order in orders if order.stage is not Stage.BUY or not waits])
+    for error in answers.unfunded.values():
+        run.log_step("preflight", f"asked again right before the buys: {error.message}")
     if not waits:
-        _say_margin(run, check_together(answers, LOOK_AT_MONEY))
-    run.say("preflight", f"the broker would take {len(answers.effects)} of {counted(len(orders), 'order')}")
+        _log_margin(run, check_combined_margin(answers, LOOK_AT_MONEY))
+    run.log_step("preflight", f"the broker would take {len(answers.effects)} of {counted(len(orders), 'order')}")
     return _without(run, plan, answers)
 
 
@@ -45,10 +45,10 @@ async def ask_about_buys(run: Run, plan: Plan) -> Plan:
     Raises FundsInsufficient when the account does not bear them together; what is refused for another reason is left
     to the order itself, which tells of it.
     """
-    answers = await ask_beforehand(run.reader, [order_of(run, plan, Stage.BUY, line) for line in plan.buys])
-    for error in answers.for_good.values():
+    answers = await ask_what_if(run.reader, [order_of(run, plan, Stage.BUY, line) for line in plan.buys])
+    for error in answers.permanent.values():
         run.warn(error.message)
-    _say_margin(run, check_together(answers))
+    _log_margin(run, check_combined_margin(answers))
     return _without(run, plan, answers)
 
 
@@ -72,7 +72,7 @@ def _conversion(run: Run, plan: Plan, now: PlanInputs) -> tuple[Order, ...]:
     return (conversion(run, plan, quantity, market),) if quantity else ()
 
 
-def _without(run: Run, plan: Plan, answers: Answers) -> Plan:
+def _without(run: Run, plan: Plan, answers: WhatIfAnswers) -> Plan:
     """The plan without what the broker did not answer about; each line of that is a failure that names it."""
     for order, error in answers.unanswered.items():
         symbol = order.contract.symbol
@@ -86,7 +86,7 @@ def _without(run: Run, plan: Plan, answers: Answers) -> Plan:
     return replace(plan, lines=tuple(line for line in plan.lines if line.symbol not in left_out), fx=fx)
 
 
-def _say_margin(run: Run, left: MarginLeft | None) -> None:
+def _log_margin(run: Run, left: MarginAfter | None) -> None:
     if left is not None:
         funds = f"{left.available_funds:,.2f} {left.currency}"
-        run.say("margin", f"{counted(left.buys, 'buy')} would leave {funds} of available funds")
+        run.log_step("margin", f"{counted(left.buys, 'buy')} would leave {funds} of available funds")

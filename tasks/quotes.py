@@ -27,5 +27,5 @@ async def take_quotes(run: Run, contracts: Mapping[Symbol, Contract]) -> Mapping
     )
     for warning in taken.warnings:
         run.warn(warning)
-    run.say("quotes", counted(len(taken.quotes), "symbol"))
+    run.log_step("quotes", counted(len(taken.quotes), "symbol"))
     return taken.quotes

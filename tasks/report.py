@@ -27,7 +27,7 @@ async def report_plan(run: Run, plan: Plan) -> None:
     await publish(run, "plan", plan_page(report), "The plan")
     await publish_orders(run, planned_orders(plan), "The planned orders")
     await show_progress(run, Milestone.PLANNED)
-    run.say("report", "plan written to pre_trade.csv and pre_trade.md")
+    run.log_step("report", "plan written to pre_trade.csv and pre_trade.md")
 
 
 @step("Report what happened")

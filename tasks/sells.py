@@ -10,7 +10,7 @@ from core.planning.invalidation import out_of_reach
 from tasks.app.run import Run
 from tasks.app.step import step
 from tasks.quotes import take_quotes
-from tasks.stage import attempts_at, leave_out, order_of, pricing, send
+from tasks.stage import attempts_for, exclude, order_of, pricing, send
 
 
 @step("Price the sells")
@@ -21,7 +21,7 @@ async def price_sells(run: Run, plan: Plan) -> Plan:
         line.symbol: limit_for(Side.SELL, plan.contracts[line.symbol], quotes[line.symbol], line.price, pricing(run))
         for line in plan.sells
     }
-    kept = leave_out(run, plan, out_of_reach(plan.sells, limits, run.settings.approval.max_price_move_bps))
+    kept = exclude(run, plan, out_of_reach(plan.sells, limits, run.settings.approval.max_price_move_bps))
     priced = {line.symbol: replace(line, limit=limits[line.symbol]) for line in kept.sells}
     return replace(kept, lines=tuple(priced.get(line.symbol, line) for line in kept.lines))
 
@@ -30,4 +30,4 @@ async def price_sells(run: Run, plan: Plan) -> Plan:
 async def sell(run: Run, plan: Plan) -> None:
     """Send the plan's sells and see them end. Raises what `send` raises."""
     orders = [order_of(run, plan, Stage.SELL, line) for line in plan.sells]
-    await send(run, Stage.SELL, orders, attempts_at(run, plan.sells))
+    await send(run, Stage.SELL, orders, attempts_for(run, plan.sells))

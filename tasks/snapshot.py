@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.execution import cancel_orphaned_orders, end_survivors, unexplained_changes
+from core.execution import cancel_orphaned_orders, cancel_still_working, unexplained_changes
 from core.masking import mask_account
 from core.model import AccountSnapshot, Fill
 from core.money import ZERO
@@ -26,7 +26,7 @@ async def check_account(run: Run) -> None:
     warning = check_clock(run.mode, run.broker.clock_gap)
     if warning:
         run.warn(warning)
-        run.go_by(run.broker.clock_gap)
+        run.follow_clock(run.broker.clock_gap)
     check_gateway(run.settings, run.mode, port=run.broker.port, managed=managed)
 
 
@@ -48,7 +48,7 @@ async def take_snapshot(run: Run) -> AccountSnapshot:
     elif snapshot.working_orders and await cancel_earlier_orders(run, snapshot):
         snapshot = await read_account(run)
     run.before = run.before or snapshot
-    run.say(
+    run.log_step(
         "account",
         f"{mask_account(snapshot.account_id)}: NetLiq {snapshot.net_liq.amount:,.2f} {snapshot.base_currency}, "
         f"{counted(len(snapshot.positions), 'position')}",
@@ -68,7 +68,7 @@ async def cancel_earlier_orders(run: Run, snapshot: AccountSnapshot) -> bool:
     cancelled = await cancel_orphaned_orders(run.executor, snapshot)
     if cancelled:
         run.cancelled.extend(cancelled)
-        run.say("leftovers", f"cancelled {counted(len(cancelled), 'working order')} of an earlier run")
+        run.log_step("leftovers", f"cancelled {counted(len(cancelled), 'working order')} of an earlier run")
     return bool(cancelled)
 
 
@@ -79,7 +79,9 @@ async def review_account(run: Run) -> None:
     Orders of this run that work all the same are ended, and the run fails for them.
     """
     after = await run.reader.take_snapshot()
-    survived = await end_survivors(run.executor, after, {record.order.ref for record in run.journal.orders(run.id)})
+    survived = await cancel_still_working(
+        run.executor, after, {record.order.ref for record in run.journal.orders(run.id)}
+    )
     if survived:
         run.fail(survived)
         after = await run.reader.take_snapshot()
@@ -90,7 +92,7 @@ async def review_account(run: Run) -> None:
     if plan is None or before is None:
         return
     if unexplained_changes(before, after, _fills(run)):
-        for alarm in await run.executor.ask_for_fills():
+        for alarm in await run.executor.fetch_missed_fills():
             run.fail(alarm)
     for change in unexplained_changes(before, after, _fills(run)):
         run.warn(change)

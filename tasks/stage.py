@@ -47,7 +47,7 @@ async def send(run: Run, stage: Stage, orders: Sequence[Order], attempts: Attemp
     """
     if not orders:
         return
-    run.say(stage.lower(), f"sending {counted(len(orders), 'order')}")
+    run.log_step(stage.lower(), f"sending {counted(len(orders), 'order')}")
 
     async def next_attempt(record: OrderRecord) -> Order | None:
         return await _tried_again(run, attempts, record) if attempts else None
@@ -65,7 +65,7 @@ async def send(run: Run, stage: Stage, orders: Sequence[Order], attempts: Attemp
     for record in result.records:
         filled[record.order.line] += record.filled
     complete = sum(filled[order.line] == order.quantity for order in orders)
-    run.say(stage.lower(), f"{complete} of {counted(len(orders), 'order')} filled")
+    run.log_step(stage.lower(), f"{complete} of {counted(len(orders), 'order')} filled")
     if result.stops:
         run.stopped_by = result.stopped_by
         raise StageStopped("nothing more is sent in this run; its report says why")
@@ -76,7 +76,7 @@ def pricing(run: Run) -> Pricing:
     return Pricing(run.rules.limits, run.rules.quotes, run.broker.now(), run.mode.sends_orders)
 
 
-def leave_out(run: Run, plan: Plan, reasons: Mapping[Symbol, str]) -> Plan:
+def exclude(run: Run, plan: Plan, reasons: Mapping[Symbol, str]) -> Plan:
     """The plan without the lines that may not be sent for these reasons; the run goes on, and ends with exit 34."""
     for line in plan.lines:
         if line.symbol in reasons:
@@ -109,7 +109,7 @@ def order_of(run: Run, plan: Plan, stage: Stage, line: TradeLine) -> Order:
     )
 
 
-def attempts_at(run: Run, lines: Sequence[TradeLine], money: Decimal | None = None) -> Attempts:
+def attempts_for(run: Run, lines: Sequence[TradeLine], money: Decimal | None = None) -> Attempts:
     """What further attempts at these lines keep to; `money` is what there is for buys before the first of them."""
     return Attempts(
         lines={line.number: line for line in lines},

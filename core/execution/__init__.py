@@ -3,9 +3,9 @@
 from core.execution.attempts import Attempts
 from core.execution.duration import longest_trading
 from core.execution.executor import OrderExecutor
-from core.execution.orphaned_orders import cancel_orphaned_orders, end_survivors, respect_foreign
+from core.execution.orphaned_orders import cancel_orphaned_orders, cancel_still_working, check_foreign_orders
 from core.execution.position_check import unexplained_changes
-from core.execution.preflight import ask_beforehand, check_together, refuse_for_good, refuse_for_money
+from core.execution.preflight import ask_what_if, check_combined_margin, refuse_permanent, refuse_unfunded
 from core.execution.stage import Reprice
 from core.execution.stage_result import StageResult
 
@@ -14,13 +14,13 @@ __all__ = [
     "OrderExecutor",
     "Reprice",
     "StageResult",
-    "ask_beforehand",
+    "ask_what_if",
     "cancel_orphaned_orders",
-    "check_together",
-    "end_survivors",
+    "cancel_still_working",
+    "check_combined_margin",
+    "check_foreign_orders",
     "longest_trading",
-    "refuse_for_good",
-    "refuse_for_money",
-    "respect_foreign",
+    "refuse_permanent",
+    "refuse_unfunded",
     "unexplained_changes",
 ]

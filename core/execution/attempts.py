@@ -42,9 +42,9 @@ class Attempts:
         limit = limit_for(order.side, order.contract, quote, line.price, replace(pricing, attempt=order.attempt))
         quantity = order.quantity - ended.filled
         if order.side is Side.BUY:
-            limit = _no_dearer(limit, sized)
+            limit = _capped(limit, sized)
             price = limit.worst_price if limit.limit_price is None else limit.limit_price
-            quantity = self._paid_for(quantity, price, ended, tuple(records))
+            quantity = self._affordable(quantity, price, ended, tuple(records))
         elif worse := worse_than_approved(Side.SELL, sized.worst_price, limit.worst_price, self.max_move_bps):
             raise PlanKeptChanging(
                 f"{line.symbol}: the rest of {quantity:,f} is not sold: {worse}",
@@ -61,27 +61,29 @@ class Attempts:
             mid=limit.mid,
         )
 
-    def _paid_for(self, rest: Decimal, price: Decimal, ended: OrderRecord, records: tuple[OrderRecord, ...]) -> Decimal:
+    def _affordable(
+        self, remainder: Decimal, price: Decimal, ended: OrderRecord, records: tuple[OrderRecord, ...]
+    ) -> Decimal:
         """Shares of the rest that are paid for at `price`, with all that the stage has spent and may still spend."""
         if self.money is None:
-            return rest
-        tried = {number: self._tried(number, ended, records) for number in self.lines}
+            return remainder
+        tried = {number: self._orders_of(number, ended, records) for number in self.lines}
         spent = sum((self._spent(orders) for orders in tried.values()), ZERO)
         others = [number for number in self.lines if number != ended.order.line]
-        promised = sum((self._promised(self.lines[number], tried[number]) for number in others), ZERO)
-        left = self.money - spent - promised - self.commission
-        step = WHOLE_SHARE if rest == rest.to_integral_value() else FRACTION_OF_SHARE
-        paid = min(rest, floor_to(left / price, step))
+        reserved = sum((self._reserved(self.lines[number], tried[number]) for number in others), ZERO)
+        left = self.money - spent - reserved - self.commission
+        step = WHOLE_SHARE if remainder == remainder.to_integral_value() else FRACTION_OF_SHARE
+        paid = min(remainder, floor_to(left / price, step))
         if paid <= 0:
             raise OrderIncomplete(
-                f"{ended.order.contract.symbol}: the rest of {rest:,f} is not tried again, for without borrowing"
+                f"{ended.order.contract.symbol}: the rest of {remainder:,f} is not tried again, for without borrowing"
                 " nothing is left for the commission of another order",
                 next_step="the rest is left as drift; run again for a new plan",
             )
         return paid
 
     @staticmethod
-    def _tried(number: int, ended: OrderRecord, records: Sequence[OrderRecord]) -> list[OrderRecord]:
+    def _orders_of(number: int, ended: OrderRecord, records: Sequence[OrderRecord]) -> list[OrderRecord]:
         """The orders at a line so far, in order."""
         return [each for each in records if (each.order.stage, each.order.line) == (ended.order.stage, number)]
 
@@ -89,17 +91,17 @@ class Attempts:
         """USD paid for the fills of these orders and their commissions; one not known is taken for the usual."""
         return sum((_cost(order) + _fees(order, self.commission) for order in orders), ZERO)
 
-    def _promised(self, line: TradeLine, orders: Sequence[OrderRecord]) -> Decimal:
+    def _reserved(self, line: TradeLine, orders: Sequence[OrderRecord]) -> Decimal:
         """USD that a line may still take at its worst price: its order works, waits, or will be tried again."""
         last = orders[-1] if orders else None
-        rest = line.quantity if last is None else last.order.quantity - last.filled
-        is_given_up = last is not None and last.state.is_final and not self._may_continue(last)
-        if not rest or is_given_up:
+        remainder = line.quantity if last is None else last.order.quantity - last.filled
+        is_abandoned = last is not None and last.state.is_final and not self._may_try_again(last)
+        if not remainder or is_abandoned:
             return ZERO
         is_charged = last is not None and not last.state.is_final and bool(last.fills)
-        return rest * _priced(line).worst_price + (ZERO if is_charged else self.commission)
+        return remainder * _priced(line).worst_price + (ZERO if is_charged else self.commission)
 
-    def _may_continue(self, last: OrderRecord) -> bool:
+    def _may_try_again(self, last: OrderRecord) -> bool:
         return last.state is OrderState.CANCELLED and last.order.attempt <= self.reprice_attempts
 
 
@@ -114,7 +116,7 @@ def _fees(record: OrderRecord, usual: Decimal) -> Decimal:
     return max(known, usual) if is_unknown else known
 
 
-def _no_dearer(fresh: Limit, sized: Limit) -> Limit:
+def _capped(fresh: Limit, sized: Limit) -> Limit:
     """The fresh limit, but never above the price at which the buys were sized: they must stay affordable together."""
     price = fresh.limit_price
     if price is None:

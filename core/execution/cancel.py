@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from core.errors import ConnectionLost
-from core.execution.stage_result import said_of
+from core.execution.stage_result import messages_about
 from core.execution.tracker import OrderTracker
 from core.model import OrderRecord, OrderRef, OrderState
 
@@ -27,7 +27,7 @@ async def cancel_and_confirm(
     """
     deadline = tracker.broker.now() + timedelta(seconds=seconds)
     if not tracker.broker.is_connected:
-        tracker.lose(ConnectionLost("the connection to the broker is closed"))
+        tracker.mark_disconnected(ConnectionLost("the connection to the broker is closed"))
     for _ in range(ROUNDS):
         if tracker.disconnected and await tracker.reconcile(refs) is None:
             break
@@ -40,14 +40,16 @@ async def cancel_and_confirm(
     return tuple(tracker.unsettled(refs))
 
 
-async def close_unknown(tracker: OrderTracker, refs: Sequence[OrderRef], *, seconds: float) -> None:
+async def cancel_or_mark_unknown(tracker: OrderTracker, refs: Sequence[OrderRef], *, seconds: float) -> None:
     """Wind down, and close as UNKNOWN what stays open after that: an alarm for each. Raises OutputFailed."""
     for record in await cancel_and_confirm(tracker, refs, seconds=seconds):
-        said = f"; it said: {said_of(record)}" if record.notices else ""
+        said = f"; it said: {messages_about(record)}" if record.notices else ""
         tracker.mark_unknown(record.order.ref, f"the broker does not say what became of it{said}")
 
 
-async def cancel_off_record(tracker: OrderTracker, refs: Iterable[OrderRef], *, seconds: float) -> frozenset[OrderRef]:
+async def cancel_without_journal(
+    tracker: OrderTracker, refs: Iterable[OrderRef], *, seconds: float
+) -> frozenset[OrderRef]:
     """Cancel orders that the journal does not follow; the references whose end the broker has not confirmed.
 
     For orders of an earlier run, and for our own when the journal can no longer be written. Confirmed is
@@ -55,7 +57,7 @@ async def cancel_off_record(tracker: OrderTracker, refs: Iterable[OrderRef], *, 
     """
     wanted = frozenset(refs)
     deadline = tracker.broker.now() + timedelta(seconds=seconds)
-    asked: set[OrderRef] = set()
+    requested: set[OrderRef] = set()
     while True:
         evidence = await tracker.reconcile(())
         if evidence is None:
@@ -64,14 +66,14 @@ async def cancel_off_record(tracker: OrderTracker, refs: Iterable[OrderRef], *, 
         unconfirmed = alive | (wanted - evidence.ended_refs() - tracker.ended)
         if not unconfirmed or tracker.broker.now() >= deadline:
             return unconfirmed
-        for ref in sorted(alive - asked):
+        for ref in sorted(alive - requested):
             await _cancel(tracker, ref)
-        await _listen(tracker, unconfirmed)
+        await _await_end_reports(tracker, unconfirmed)
         # what was asked may have gone with the line, which is heard only afterwards
-        asked = set() if tracker.disconnected else asked | alive
+        requested = set() if tracker.disconnected else requested | alive
 
 
-async def ask_cancel(tracker: OrderTracker, ref: OrderRef) -> None:
+async def request_cancel(tracker: OrderTracker, ref: OrderRef) -> None:
     """Put CANCELLING on record and ask for the cancel. Raises OutputFailed; a connection that goes is noted."""
     tracker.journal.cancelling(ref)
     await _cancel(tracker, ref)
@@ -81,22 +83,22 @@ async def _cancel_all(tracker: OrderTracker, refs: Sequence[OrderRef]) -> None:
     for record in map(tracker.record, refs):
         # one that contradicts itself may work all the same
         if not tracker.disconnected and (record.state is OrderState.UNKNOWN or not record.state.is_final):
-            await ask_cancel(tracker, record.order.ref)
+            await request_cancel(tracker, record.order.ref)
 
 
 async def _cancel(tracker: OrderTracker, ref: OrderRef) -> None:
     try:
         await tracker.broker.cancel(ref)
     except ConnectionLost as error:
-        tracker.lose(error)
+        tracker.mark_disconnected(error)
 
 
 async def _await_ends(tracker: OrderTracker, refs: Sequence[OrderRef], deadline: datetime) -> None:
     while tracker.unsettled(refs) and not tracker.disconnected and tracker.broker.now() < deadline:
-        await tracker.take((deadline - tracker.broker.now()).total_seconds())
+        await tracker.next_event((deadline - tracker.broker.now()).total_seconds())
 
 
-async def _listen(tracker: OrderTracker, refs: frozenset[OrderRef]) -> None:
+async def _await_end_reports(tracker: OrderTracker, refs: frozenset[OrderRef]) -> None:
     until = tracker.broker.now() + timedelta(seconds=POLL_SECONDS)
     while not refs <= tracker.ended and not tracker.disconnected and tracker.broker.now() < until:
-        await tracker.take((until - tracker.broker.now()).total_seconds())
+        await tracker.next_event((until - tracker.broker.now()).total_seconds())

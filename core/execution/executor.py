@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 
 from core.broker.port import Broker
 from core.errors import ConnectionLost, OrderStateUnknown, OutputFailed, RebalanceError
-from core.execution.cancel import cancel_off_record, close_unknown
+from core.execution.cancel import cancel_or_mark_unknown, cancel_without_journal
 from core.execution.stage import Guard, Reprice, StageContext, StageExecution
-from core.execution.stage_result import StageResult, incomplete
+from core.execution.stage_result import StageResult, incomplete_error
 from core.execution.tracker import LOOK_AT_ACCOUNT, OrderTracker
 from core.journal.store import Journal
 from core.model import ExecutionRules, Order, OrderRecord, OrderState, RunEvent
@@ -42,31 +42,31 @@ class OrderExecutor:
         """
         stage = StageExecution(self._context, orders, reprice)
         try:
-            await self.tracker.begin()
+            await self.tracker.start()
             await stage.run()
         except ConnectionLost as error:
             stage.fail(error)
         except OutputFailed as error:
             stage.fail(error)
-            for failure in await self._cancel_off_record():
+            for failure in await self._cancel_without_journal():
                 stage.fail(failure)
         return stage.result()
 
     async def drain(self) -> tuple[RebalanceError, ...]:
         """Take in what the broker has said since the last stage; the alarms that this raised, none as a rule."""
-        known = len(self.tracker.alarms)
-        while not self.tracker.disconnected and await self.tracker.take(0) is not None:
+        seen = len(self.tracker.failures)
+        while not self.tracker.disconnected and await self.tracker.next_event(0) is not None:
             pass
-        return tuple(self.tracker.alarms[known:])
+        return tuple(self.tracker.failures[seen:])
 
-    async def ask_for_fills(self) -> tuple[RebalanceError, ...]:
+    async def fetch_missed_fills(self) -> tuple[RebalanceError, ...]:
         """Take in what the broker's lists say of our orders, for an account that our fills do not explain; the alarms.
 
         One that an error had ended may have filled all the same, and been told of while the connection was away.
         """
-        known = len(self.tracker.alarms)
+        seen = len(self.tracker.failures)
         await self.tracker.reconcile(self._context.refs)
-        return tuple(self.tracker.alarms[known:])
+        return tuple(self.tracker.failures[seen:])
 
     async def cancel_all(self) -> tuple[RebalanceError, ...]:
         """End every order of ours that may still work, within `shutdown_seconds`; what could not be ended cleanly.
@@ -74,26 +74,31 @@ class OrderExecutor:
         For the end of a run, however it ends: after a cancelled task too. Connects again if need be, and
         does nothing at all when nothing is open.
         """
-        known = len(self.tracker.alarms)
+        seen = len(self.tracker.failures)
         try:
             open_now = [record.order.ref for record in self.tracker.unsettled(self._context.refs)]
             if not open_now:
                 return ()
-            await close_unknown(self.tracker, open_now, seconds=self.rules.shutdown_seconds)
+            await cancel_or_mark_unknown(self.tracker, open_now, seconds=self.rules.shutdown_seconds)
             ended = [self.tracker.record(ref) for ref in open_now]
         except OutputFailed as error:
-            return error, *await self._cancel_off_record()
-        return (*self.tracker.alarms[known:], *(incomplete(record) for record in ended if _has_rest(record)))
+            return error, *await self._cancel_without_journal()
+        return (
+            *self.tracker.failures[seen:],
+            *(incomplete_error(record) for record in ended if _has_remainder(record)),
+        )
 
-    async def _cancel_off_record(self) -> tuple[RebalanceError, ...]:
+    async def _cancel_without_journal(self) -> tuple[RebalanceError, ...]:
         """End our orders though the journal cannot be written; what it says of them is put right by recovery."""
         self.tracker.is_journaling = False
-        left = await cancel_off_record(self.tracker, self._context.refs, seconds=self.rules.shutdown_seconds)
-        if not left:
+        unconfirmed = await cancel_without_journal(
+            self.tracker, self._context.refs, seconds=self.rules.shutdown_seconds
+        )
+        if not unconfirmed:
             return ()
-        refs = ", ".join(sorted(left))
+        refs = ", ".join(sorted(unconfirmed))
         return (OrderStateUnknown(f"not on record, and no confirmed end of: {refs}", next_step=LOOK_AT_ACCOUNT),)
 
 
-def _has_rest(record: OrderRecord) -> bool:
+def _has_remainder(record: OrderRecord) -> bool:
     return record.state is not OrderState.UNKNOWN and record.filled < record.order.quantity

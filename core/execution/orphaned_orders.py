@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from core.errors import AccountBusy, OrderStateUnknown
-from core.execution.cancel import cancel_off_record
+from core.execution.cancel import cancel_without_journal
 from core.execution.executor import OrderExecutor
 from core.execution.tracker import LOOK_AT_ACCOUNT as LOOK
 from core.model import AccountSnapshot, ForeignOrders, OrderRef, Symbol, WorkingOrder
@@ -23,7 +23,7 @@ async def cancel_orphaned_orders(executor: OrderExecutor, snapshot: AccountSnaps
     if not ours:
         return ()
     refs = [order.order_ref for order in ours]
-    left = await cancel_off_record(executor.tracker, refs, seconds=executor.rules.shutdown_seconds)
+    left = await cancel_without_journal(executor.tracker, refs, seconds=executor.rules.shutdown_seconds)
     if left:
         raise OrderStateUnknown(
             f"orders of an earlier run could not be cancelled for certain: {', '.join(sorted(left))}",
@@ -32,7 +32,7 @@ async def cancel_orphaned_orders(executor: OrderExecutor, snapshot: AccountSnaps
     return ours
 
 
-async def end_survivors(
+async def cancel_still_working(
     executor: OrderExecutor, snapshot: AccountSnapshot, refs: Collection[OrderRef]
 ) -> OrderStateUnknown | None:
     """What to say of orders of this run that work after it has seen all of them end; they are cancelled now.
@@ -42,12 +42,14 @@ async def end_survivors(
     alive = sorted(order.order_ref for order in snapshot.working_orders if order.order_ref in refs)
     if not alive:
         return None
-    left = await cancel_off_record(executor.tracker, alive, seconds=executor.rules.shutdown_seconds)
+    left = await cancel_without_journal(executor.tracker, alive, seconds=executor.rules.shutdown_seconds)
     done = f"cancel {', '.join(sorted(left))} in TWS" if left else "the broker has cancelled them now"
     return OrderStateUnknown(f"still at work at the end of the run: {', '.join(alive)}", next_step=f"{done}; {LOOK}")
 
 
-def respect_foreign(snapshot: AccountSnapshot, symbols: Collection[Symbol], setting: ForeignOrders) -> tuple[str, ...]:
+def check_foreign_orders(
+    snapshot: AccountSnapshot, symbols: Collection[Symbol], setting: ForeignOrders
+) -> tuple[str, ...]:
     """A warning for each working order that is not ours in one of the plan's `symbols`.
 
     Raises AccountBusy naming them all when the setting is to refuse.

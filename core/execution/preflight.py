@@ -34,7 +34,7 @@ NOTHING_SENT = "nothing was sent; read the broker's reason, change the settings 
 
 
 @dataclass(frozen=True, slots=True)
-class MarginLeft:
+class MarginAfter:
     """What would be left with `buys` orders filled: funds for new orders, and what keeps from liquidation."""
 
     buys: int
@@ -50,7 +50,7 @@ class MarginLeft:
 
 
 @dataclass(frozen=True, slots=True)
-class Answers:
+class WhatIfAnswers:
     """What the broker answered to the what-if of each order; each order is in one of the three."""
 
     effects: Mapping[Order, MarginEffect] = field(default_factory=dict)
@@ -58,17 +58,17 @@ class Answers:
     unanswered: Mapping[Order, NoAnswer] = field(default_factory=dict)
 
     @property
-    def for_money(self) -> Mapping[Order, FundsInsufficient]:
+    def unfunded(self) -> Mapping[Order, FundsInsufficient]:
         """The refusals for want of money."""
         return {order: error for order, error in self.refusals.items() if isinstance(error, FundsInsufficient)}
 
     @property
-    def for_good(self) -> Mapping[Order, BrokerError]:
+    def permanent(self) -> Mapping[Order, BrokerError]:
         """The refusals that no money cures: permission, contract, size, presets, fractions."""
-        return {order: error for order, error in self.refusals.items() if order not in self.for_money}
+        return {order: error for order, error in self.refusals.items() if order not in self.unfunded}
 
 
-async def ask_beforehand(reader: Reader, orders: Sequence[Order]) -> Answers:
+async def ask_what_if(reader: Reader, orders: Sequence[Order]) -> WhatIfAnswers:
     """What the broker would say to each of the orders, asked once each, within the message budget.
 
     Raises as a read does when the connection is lost or the message limit is met.
@@ -83,25 +83,25 @@ async def ask_beforehand(reader: Reader, orders: Sequence[Order]) -> Answers:
             unanswered[order] = error
         except REFUSALS as error:
             refusals[order] = error
-    return Answers(effects, refusals, unanswered)
+    return WhatIfAnswers(effects, refusals, unanswered)
 
 
-def refuse_for_good(answers: Answers) -> None:
+def refuse_permanent(answers: WhatIfAnswers) -> None:
     """Raise what the broker refuses whatever money comes: the first refusal, every one of them in its faults."""
-    _refuse(answers.for_good, NOTHING_SENT)
+    _refuse(answers.permanent, NOTHING_SENT)
 
 
-def refuse_for_money(answers: Answers, orders: Sequence[Order]) -> None:
+def refuse_unfunded(answers: WhatIfAnswers, orders: Sequence[Order]) -> None:
     """Raise what the broker refuses of `orders` for want of money that is to be there already."""
-    _refuse({order: error for order, error in answers.for_money.items() if order in orders}, LOOK_AT_MONEY)
+    _refuse({order: error for order, error in answers.unfunded.items() if order in orders}, LOOK_AT_MONEY)
 
 
-def check_together(answers: Answers, next_step: str = NO_BUY) -> MarginLeft | None:
+def check_combined_margin(answers: WhatIfAnswers, next_step: str = NO_BUY) -> MarginAfter | None:
     """What the buys that were asked about would leave of the margin; None when the broker reckoned with none.
 
     Raises FundsInsufficient when a single one is too much already or all together are.
     """
-    _refuse(answers.for_money, next_step)
+    _refuse(answers.unfunded, next_step)
     if not answers.effects:
         return None
     left = _left_after(list(answers.effects.values()))
@@ -120,10 +120,10 @@ def _refuse(refusals: Mapping[Order, BrokerError], next_step: str) -> None:
         raise type(errors[0])(errors[0].message, next_step=next_step, faults=[each.message for each in errors])
 
 
-def _left_after(effects: Sequence[MarginEffect]) -> MarginLeft:
+def _left_after(effects: Sequence[MarginEffect]) -> MarginAfter:
     """The account as the last answer shows it, with the changes of all of them."""
     last = effects[-1]
     equity = last.equity_with_loan.before + sum((each.equity_with_loan.change for each in effects), ZERO)
     initial = last.initial_margin.before + sum((each.initial_margin.change for each in effects), ZERO)
     kept = last.maintenance_margin.before + sum((each.maintenance_margin.change for each in effects), ZERO)
-    return MarginLeft(len(effects), equity - initial, equity - kept, last.currency)
+    return MarginAfter(len(effects), equity - initial, equity - kept, last.currency)

@@ -49,7 +49,7 @@ class QuotesTaken:
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class RetryPolicy:
     """How often a read is tried that met a lost connection or pacing: after 1, 2, 4 … seconds, at most 30."""
 
     attempts: int
@@ -94,7 +94,7 @@ class Reader:
         self._on_retry = on_retry
 
     @contextmanager
-    def asking_once(self) -> Iterator[None]:
+    def single_attempt(self) -> Iterator[None]:
         """While the block runs nothing is tried again: whoever reads has waited already."""
         attempts, self._attempts = self._attempts, 1
         try:
@@ -149,14 +149,14 @@ class Reader:
         """
         if rules.data_type is not MarketDataType.LIVE:
             await self.read("choosing the market data", lambda: self._broker.market_data_type(rules.data_type))
-        quotes = await self._ask(contracts)
-        seen_twice = await self._look_again(quotes, contracts, rules)
+        quotes = await self._request(contracts)
+        requested_twice = await self._request_again(quotes, contracts, rules)
         if rules.fallback_to_snapshot:
-            lacking = [each for each in contracts if _lacks(quotes[each.symbol], rules)]
-            for symbol, snapshot in (await self._ask(lacking, is_snapshot=True)).items():
+            incomplete = [each for each in contracts if _is_incomplete(quotes[each.symbol], rules)]
+            for symbol, snapshot in (await self._request(incomplete, is_snapshot=True)).items():
                 quotes[symbol] = completed(quotes[symbol], snapshot, rules)
             # a snapshot may take longer than a quote stays fresh
-            await self._look_again(quotes, [each for each in contracts if each.symbol not in seen_twice], rules)
+            await self._request_again(quotes, [each for each in contracts if each.symbol not in requested_twice], rules)
         return QuotesTaken(quotes, _check_live(quotes, refuse_not_live=refuse_not_live))
 
     async def what_if(self, order: Order) -> MarginEffect:
@@ -166,7 +166,7 @@ class Reader:
 
     async def read(self, what: str, call: Callable[[], Awaitable[T]]) -> T:
         """What `call` answers, connected; `what` names it in the words for whoever waits. Raises as `call` does."""
-        patience = Patience(self._attempts, self._broker.sleep, self._on_retry)
+        patience = RetryPolicy(self._attempts, self._broker.sleep, self._on_retry)
         return await patience.read(what, lambda: self._connected(call))
 
     async def _connected(self, call: Callable[[], Awaitable[T]]) -> T:
@@ -174,17 +174,17 @@ class Reader:
             await self._broker.connect()
         return await call()
 
-    async def _look_again(
+    async def _request_again(
         self, quotes: dict[Symbol, Quote], contracts: Sequence[Contract], rules: QuoteRules
     ) -> frozenset[Symbol]:
         """Put into `quotes` what a second request brings for those that need one; which they were."""
         now = self._broker.now()
-        wanting = [each for each in contracts if needs_another_look(quotes[each.symbol], rules, now)]
-        for symbol, again in (await self._ask(wanting)).items():
-            quotes[symbol] = again if _says_anything(again) else quotes[symbol]
-        return frozenset(each.symbol for each in wanting)
+        unsatisfying = [each for each in contracts if needs_another_look(quotes[each.symbol], rules, now)]
+        for symbol, again in (await self._request(unsatisfying)).items():
+            quotes[symbol] = again if _has_prices(again) else quotes[symbol]
+        return frozenset(each.symbol for each in unsatisfying)
 
-    async def _ask(self, contracts: Sequence[Contract], *, is_snapshot: bool = False) -> dict[Symbol, Quote]:
+    async def _request(self, contracts: Sequence[Contract], *, is_snapshot: bool = False) -> dict[Symbol, Quote]:
         if not contracts:
             return {}
         what = "asking for snapshots" if is_snapshot else "asking for quotes"
@@ -195,11 +195,11 @@ async def _nothing() -> None:
     """MarketReader nothing: being connected is all that is asked."""
 
 
-def _lacks(quote: Quote, rules: QuoteRules) -> bool:
+def _is_incomplete(quote: Quote, rules: QuoteRules) -> bool:
     return lacks_price(quote, rules) or (nbbo(quote) is None and not quote.is_halted)
 
 
-def _says_anything(quote: Quote) -> bool:
+def _has_prices(quote: Quote) -> bool:
     return any(value is not None and value > 0 for value in (quote.bid, quote.ask, quote.last))
 
 
@@ -218,8 +218,8 @@ def _check_live(quotes: Mapping[Symbol, Quote], *, refuse_not_live: bool) -> tup
 
 def _why_waiting(what: str, state: RetryCallState, attempts: int) -> str:
     error = state.outcome.exception() if state.outcome else None
-    said = error.message if isinstance(error, BrokerError) else error
-    return f"{what}: {said}; try {state.attempt_number + 1} of {attempts} in {state.upcoming_sleep:g} s"
+    message = error.message if isinstance(error, BrokerError) else error
+    return f"{what}: {message}; try {state.attempt_number + 1} of {attempts} in {state.upcoming_sleep:g} s"
 
 
 def _out_of_tries(error: BrokerError, what: str, attempts: int) -> BrokerError:

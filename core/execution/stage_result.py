@@ -52,33 +52,33 @@ class StageResult:
         return self.stopped_by is not None
 
 
-def rejection(record: OrderRecord) -> BrokerError:
+def rejection_error(record: OrderRecord) -> BrokerError:
     """The failure that a rejected order is: 27, or by the broker's reason 21, 22, 24, 25 or 26."""
     kind, next_step = REJECTIONS[record.reject_reason or RejectReason.REJECTED]
-    return kind(f"{named(record)} was rejected{_because(record)}", next_step=next_step)
+    return kind(f"{order_text(record)} was rejected{_because(record)}", next_step=next_step)
 
 
-def incomplete(record: OrderRecord, *, why: str = "") -> OrderIncomplete:
+def incomplete_error(record: OrderRecord, *, why: str = "") -> OrderIncomplete:
     """The failure that an order with an unfilled rest is; the rest is confirmed to be gone."""
     return OrderIncomplete(
-        f"{named(record)} filled {record.filled:,f} and ended {record.state.label}{why or _because(record)}",
+        f"{order_text(record)} filled {record.filled:,f} and ended {record.state.label}{why or _because(record)}",
         next_step="the rest is left as drift; run again for a new plan",
     )
 
 
-def unsettled(record: OrderRecord, seconds: float) -> str:
+def unsettled_text(record: OrderRecord, seconds: float) -> str:
     """That nothing more came of an order in time; the broker is called silent only where it said nothing at all."""
     if record.notices:
-        return f"the broker did not settle {named(record)} within {seconds:g} s, and said: {said_of(record)}"
-    return f"the broker was silent on {named(record)} for {seconds:g} s"
+        return f"the broker did not settle {order_text(record)} within {seconds:g} s, and said: {messages_about(record)}"
+    return f"the broker was silent on {order_text(record)} for {seconds:g} s"
 
 
-def said_of(record: OrderRecord) -> str:
+def messages_about(record: OrderRecord) -> str:
     """What the broker said of the order besides its states, in its own words."""
     return "; ".join(record.notices)
 
 
-def named(record: OrderRecord) -> str:
+def order_text(record: OrderRecord) -> str:
     """The order in words: its reference, side, quantity and symbol."""
     order = record.order
     return f"order {order.ref} ({order.side} {order.quantity:,f} {order.contract.symbol})"

@@ -14,7 +14,7 @@ from core.broker.port import Broker
 from core.errors import TRANSIENT, BrokerError, ConnectionLost, OrderIncomplete, OrderStateUnknown, RebalanceError
 from core.execution.reader import Reader
 from core.execution.reconcile import Evidence, events_in, read_evidence
-from core.execution.stage_result import named
+from core.execution.stage_result import order_text
 from core.journal.store import Journal
 from core.model import (
     BrokerEvent,
@@ -47,15 +47,15 @@ class OrderTracker:
     ) -> None:
         self.broker = broker
         self.journal = journal
-        self.reader = Reader(broker, read_attempts, lambda text: self.tell("retry", text))
+        self.reader = Reader(broker, read_attempts, lambda text: self.log_event("retry", text))
         self.disconnected: ConnectionLost | None = None
-        self.alarms: list[RebalanceError] = []
+        self.failures: list[RebalanceError] = []
         self.ended: set[OrderRef] = set()
         self.is_journaling = True
         self._on_event = on_event
-        self._sure_since: datetime = broker.now()
+        self._reconciled_at: datetime = broker.now()
 
-    def tell(self, kind: str, detail: str) -> None:
+    def log_event(self, kind: str, detail: str) -> None:
         """Put a line on the timeline."""
         self._on_event(RunEvent(self.broker.now(), kind, detail))
 
@@ -70,45 +70,45 @@ class OrderTracker:
         """The orders among `refs` that have not ended, or whose fills are not all here."""
         return [record for record in map(self.record, refs) if not record.is_settled]
 
-    async def take(self, seconds: float) -> BrokerEvent | None:
+    async def next_event(self, seconds: float) -> BrokerEvent | None:
         """The next event, taken in; None when `seconds` passed without one or the connection went."""
         try:
             event = await self.broker.next_event(max(seconds, 0.0))
         except ConnectionLost as error:
-            self.lose(error)
+            self.mark_disconnected(error)
             return None
         if event is not None:
-            self.admit(event)
+            self.process(event)
         return event
 
-    def admit(self, event: BrokerEvent) -> None:
+    def process(self, event: BrokerEvent) -> None:
         """Take one event in. Raises OutputFailed when it cannot be put on record."""
         match event:
             case OrderUpdate() | Fill():
-                self._admit_of_order(event)
+                self._process_order_event(event)
             case CommissionReport():
                 if self.is_journaling:
                     self.journal.record(event)
             case ConnectionChange():
-                self._admit_change(event)
+                self._process_connection_change(event)
             case Notice(code=codes.MARGIN_DEFICIENCY):
-                self._alarm(f"the broker warns of the account's margin: {event.text}")
+                self._fail(f"the broker warns of the account's margin: {event.text}")
             case Notice(order_ref=ref) if ref is not None and self.journal.order(ref) is not None:
-                self._admit_notice(event)
+                self._process_notice(event)
             case _:
-                self.tell("notice", f"{event.order_ref or ''} {event.words}".strip())
+                self.log_event("notice", f"{event.order_ref or ''} {event.words}".strip())
 
-    def lose(self, error: ConnectionLost) -> None:
+    def mark_disconnected(self, error: ConnectionLost) -> None:
         """Note that the connection went; what is in flight is unsure from now on."""
         if self.disconnected is None:
             self.disconnected = error
-            self.tell("connection", error.message)
+            self.log_event("connection", error.message)
 
     def mark_unknown(self, ref: OrderRef, reason: str) -> None:
         """Close an order as UNKNOWN and raise the alarm; nothing if it has ended with all its fills."""
         before = self.record(ref)
         self.journal.unknown(ref, reason=reason)
-        self._compare(before, self.record(ref))
+        self._report_state_change(before, self.record(ref))
 
     async def reconcile(self, refs: Iterable[OrderRef]) -> Evidence | None:
         """What the broker's lists say, taken in for our orders `refs`; None when they cannot be read, tries used up.
@@ -118,29 +118,29 @@ class OrderTracker:
         try:
             evidence = await self.reader.read("reconciling orders", lambda: read_evidence(self.broker))
         except TRANSIENT as error:
-            self.lose(_as_loss(error))
+            self.mark_disconnected(_as_connection_lost(error))
             return None
         self.disconnected = None
-        self._sure_since = self.broker.now()
+        self._reconciled_at = self.broker.now()
         for ref in refs:
-            for found in events_in(evidence, self.record(ref), self._sure_since):
+            for found in events_in(evidence, self.record(ref), self._reconciled_at):
                 if isinstance(found, str):
                     self.mark_unknown(ref, found)
                 else:
-                    self.admit(found)
-        self.tell(
+                    self.process(found)
+        self.log_event(
             "reconciled",
             f"{len(evidence.working)} working, {len(evidence.completed)} ended, {len(evidence.fills)} fills",
         )
         return evidence
 
-    async def begin(self) -> None:
+    async def start(self) -> None:
         """Connect if need be and start sure: nothing of ours is in flight. Raises ConnectionLost."""
         await self.reader.connect()
         self.disconnected = None
-        self._sure_since = self.broker.now()
+        self._reconciled_at = self.broker.now()
 
-    def _admit_of_order(self, event: OrderUpdate | Fill) -> None:
+    def _process_order_event(self, event: OrderUpdate | Fill) -> None:
         if isinstance(event, OrderUpdate) and event.state.is_final:
             self.ended.add(event.order_ref)
         if not self.is_journaling:
@@ -148,54 +148,57 @@ class OrderTracker:
         before = self.journal.order(event.order_ref)
         self.journal.record(event)
         if before is None:
-            self.tell("stranger", f"{event.order_ref or 'an order entered by hand'}: {_words(event)}")
+            self.log_event("stranger", f"{event.order_ref or 'an order entered by hand'}: {_describe_event(event)}")
             return
         after = self.record(event.order_ref)
-        self._compare(before, after)
+        self._report_state_change(before, after)
         if isinstance(event, Fill) and after.fills != before.fills:
-            self._weigh(event, before, after)
-        elif isinstance(event, OrderUpdate) and _is_back(before, event):
-            told = f"{named(before)} was refused ({before.code}), yet the broker calls it {event.state.label}"
-            self._alarm(told)
+            self._check_fill(event, before, after)
+        elif isinstance(event, OrderUpdate) and _works_after_rejection(before, event):
+            message = f"{order_text(before)} was refused ({before.code}), yet the broker calls it {event.state.label}"
+            self._fail(message)
 
-    def _admit_notice(self, notice: Notice) -> None:
+    def _process_notice(self, notice: Notice) -> None:
         """What is said of an order of ours goes on record, and before whoever watches, in the broker's own words."""
         if self.is_journaling:
             self.journal.record(notice)
-        self.tell("message", f"{notice.order_ref}: {notice.words}")
+        self.log_event("message", f"{notice.order_ref}: {notice.words}")
 
-    def _compare(self, before: OrderRecord, after: OrderRecord) -> None:
+    def _report_state_change(self, before: OrderRecord, after: OrderRecord) -> None:
         if after.state is before.state:
             return
         ref = after.order.ref
-        self.tell(after.state.name.lower(), f"{ref} {after.reason}".rstrip())
+        self.log_event(after.state.name.lower(), f"{ref} {after.reason}".rstrip())
         if after.state is OrderState.UNKNOWN:
-            self.alarms.append(_unknown(after))
+            self.failures.append(_unknown(after))
 
-    def _weigh(self, fill: Fill, before: OrderRecord, after: OrderRecord) -> None:
+    def _check_fill(self, fill: Fill, before: OrderRecord, after: OrderRecord) -> None:
         """Tell of a fill that changed the record, and raise the alarm when it came late or corrects another."""
         ref = after.order.ref
         known = fill_of_execution(before.fills, fill.exec_id)
         if known is not None and known.exec_id == fill.exec_id:
             return  # the same fill again, with its commission
-        self.tell("fill", f"{ref} {_priced(fill)}, {after.filled:,f} of {after.order.quantity:,f}")
+        self.log_event("fill", f"{ref} {_shares_at_price(fill)}, {after.filled:,f} of {after.order.quantity:,f}")
         if known is not None:
-            self._alarm(f"an execution of {named(after)} was corrected: {_priced(known)} became {_priced(fill)}")
+            was, now = _shares_at_price(known), _shares_at_price(fill)
+            self._fail(f"an execution of {order_text(after)} was corrected: {was} became {now}")
         elif before.is_settled:
-            self._alarm(f"{named(after)} filled {fill.shares:,f} after its end was confirmed")
+            self._fail(f"{order_text(after)} filled {fill.shares:,f} after its end was confirmed")
 
-    def _alarm(self, message: str) -> None:
-        self.tell("alarm", message)
-        self.alarms.append(OrderIncomplete(message, next_step=LOOK_AT_ACCOUNT))
+    def _fail(self, message: str) -> None:
+        self.log_event("alarm", message)
+        self.failures.append(OrderIncomplete(message, next_step=LOOK_AT_ACCOUNT))
 
-    def _admit_change(self, event: ConnectionChange) -> None:
-        if not event.is_up and event.at > self._sure_since:
-            self.lose(ConnectionLost(event.reason or "the connection to the broker went", next_step=LOOK_AT_ACCOUNT))
+    def _process_connection_change(self, event: ConnectionChange) -> None:
+        if not event.is_up and event.at > self._reconciled_at:
+            self.mark_disconnected(
+                ConnectionLost(event.reason or "the connection to the broker went", next_step=LOOK_AT_ACCOUNT)
+            )
         else:
-            self.tell("connection", event.reason or ("up" if event.is_up else "down"))
+            self.log_event("connection", event.reason or ("up" if event.is_up else "down"))
 
 
-def _is_back(before: OrderRecord, update: OrderUpdate) -> bool:
+def _works_after_rejection(before: OrderRecord, update: OrderUpdate) -> bool:
     """Whether an order works that an error code alone has ended, one that may have been wrong of it."""
     is_unseen = before.state is OrderState.REJECTED and not before.perm_id
     return is_unseen and before.code != codes.REJECTED and update.state in AT_WORK and bool(update.perm_id)
@@ -203,20 +206,20 @@ def _is_back(before: OrderRecord, update: OrderUpdate) -> bool:
 
 def _unknown(record: OrderRecord) -> OrderStateUnknown:
     return OrderStateUnknown(
-        f"{named(record)}: {record.reason}",
+        f"{order_text(record)}: {record.reason}",
         next_step="look the order up in TWS, and cancel it there if it still works, before you start a new run",
     )
 
 
-def _as_loss(error: BrokerError) -> ConnectionLost:
+def _as_connection_lost(error: BrokerError) -> ConnectionLost:
     return error if isinstance(error, ConnectionLost) else ConnectionLost(error.message, next_step=error.next_step)
 
 
-def _words(event: OrderUpdate | Fill) -> str:
+def _describe_event(event: OrderUpdate | Fill) -> str:
     if isinstance(event, Fill):
         return f"{event.side} {event.shares:f} {event.symbol} at {price_text(event.price)}"
     return f"{event.state.label} {event.reason}".rstrip()
 
 
-def _priced(fill: Fill) -> str:
+def _shares_at_price(fill: Fill) -> str:
     return f"{fill.shares:,f} at {price_text(fill.price)}"

@@ -29,7 +29,7 @@ from core.report import formats
 from core.text import visible
 from deployments.serving.server import lasting_server, server_failures
 from deployments.terminal import console, errors_console
-from flows.liveness import ANSWER_LABEL, FLOW_NAME, MOST_RUNS, is_alive, mark_gone
+from flows.liveness import ANSWER_LABEL, FLOW_NAME, MOST_RUNS, end_crashed, is_alive
 
 NO_ACCOUNT = "-" * VISIBLE
 TAKEN_WITHIN = 15.0
@@ -126,7 +126,7 @@ async def _question(client: PrefectClient, run: FlowRun) -> str:
 async def _check_alive(client: PrefectClient, run: FlowRun) -> None:
     """Raise AccountBusy for a run whose process is gone, and mark it: at the server it looks like any that waits."""
     if not is_alive(run):
-        await mark_gone(client, run)
+        await end_crashed(client, run)
         raise AccountBusy(
             f"the process of run {run_id_of(str(run.id))} is gone; the run is marked Crashed and sends nothing",
             next_step="start a new run",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from core.broker.reach import require_listener
-from core.execution.reader import Patience
+from core.execution.reader import RetryPolicy
 from core.model import BrokerKind, Mode
 from core.safety import check_kill_switch, check_mode
 from deployments.terminal import errors_console
@@ -32,7 +32,7 @@ def require_gateway(request: Request) -> None:
     if request.broker is not BrokerKind.IBKR or request.mode is Mode.REPORT_ONLY:
         return
     ibkr = request.files().settings().ibkr
-    patience = Patience(ibkr.read_attempts, asyncio.sleep, on_retry=_say)
+    patience = RetryPolicy(ibkr.read_attempts, asyncio.sleep, on_retry=_say)
     timeout = ibkr.connect_timeout_seconds
     asyncio.run(patience.read("connecting", lambda: require_listener(ibkr.host, ibkr.port, timeout_seconds=timeout)))
 

@@ -29,7 +29,7 @@ from core.text import age_text, without_password
 from deployments.serving.server import lasting_server, page_of, server_failures
 from deployments.terminal import console
 from flows.approval import SERVER_WAITS_LONGER
-from flows.liveness import FLOW_NAME, MOST_RUNS, UNFINISHED, is_alive, sweep
+from flows.liveness import FLOW_NAME, MOST_RUNS, UNFINISHED, end_crashed_runs, is_alive
 from tasks.app.process import Process
 from tasks.app.service import Service, password, read_service
 
@@ -69,7 +69,7 @@ def show_status(*, as_json: bool) -> ExitCode:
 
 async def _look(server: str, service: Service | None) -> Row:
     async with get_client() as client:
-        await sweep(client)
+        await end_crashed_runs(client)
         unfinished = await _runs(client, UNFINISHED)
         ended = await _runs(client, ENDED, FlowRunSort.END_TIME_DESC, MOST_ENDED)
         coming = await _runs(client, [StateType.SCHEDULED], FlowRunSort.EXPECTED_START_TIME_ASC)

@@ -216,11 +216,11 @@ async def _sweep() -> None:
     from prefect.client.orchestration import get_client
 
     from deployments.serving.server import server_failures
-    from flows.liveness import sweep
+    from flows.liveness import end_crashed_runs
 
     with server_failures():
         async with get_client() as client:
-            for run in await sweep(client):
+            for run in await end_crashed_runs(client):
                 _say(f"run {run_id_of(str(run.id))} lost its process and is marked so: {page_of(run)}")
 
 

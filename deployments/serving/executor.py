@@ -34,7 +34,7 @@ from prefect.states import Pending
 from core.errors import ExitCode, StartedLate
 from core.model import Ending
 from flows.admission import too_late
-from flows.liveness import gone_state, sweep
+from flows.liveness import crashed_state, end_crashed_runs
 from tasks.app.notify import gone_note, notify, webhook
 
 POLL_SECONDS = 2.0
@@ -166,14 +166,14 @@ class Executor:
             why = "cancelled" if state.is_cancelling() else "what executes the runs was stopped"
             message = f"exit {ExitCode.APPROVAL_REJECTED:d}: {why} before this run had begun"
             return State(type=StateType.CANCELLED, name=Ending.CANCELLED.value, message=message)
-        return gone_state(run, state, f"its process ended with {returncode} and no word")
+        return crashed_state(run, state, f"its process ended with {returncode} and no word")
 
     async def _sweep(self, client: PrefectClient) -> None:
         """Every now and then: end the runs on the page whose process is gone, whoever started it."""
         if time.monotonic() - self._swept_at < SWEEP_SECONDS:
             return
         self._swept_at = time.monotonic()
-        for run in await sweep(client):
+        for run in await end_crashed_runs(client):
             self._say(f"the process of {run.name} ({run.id}) is gone; the run is marked so")
 
 

@@ -69,7 +69,7 @@ def rehearsal_options(settings: Settings) -> FakeOptions:
         client_id=settings.ibkr.client_id,
         messages_per_second=settings.ibkr.max_messages_per_second,
         request_timeout_seconds=settings.ibkr.request_timeout_seconds,
-        on_kill_switch=_thrower(settings.safety.kill_switch_file),
+        on_kill_switch=_switch_setter(settings.safety.kill_switch_file),
     )
 
 
@@ -80,7 +80,7 @@ def gateway_options(
     return GatewayOptions(
         trading_client=settings.ibkr.client_id,
         hours_around=hours,
-        on_kill_switch=_thrower(settings.safety.kill_switch_file),
+        on_kill_switch=_switch_setter(settings.safety.kill_switch_file),
         on_log=None if wire_log is None else WireLog(wire_log),
     )
 
@@ -130,8 +130,8 @@ def client_options(settings: Settings, *, may_trade: bool) -> LiveOptions:
     )
 
 
-def _thrower(kill_switch: Path) -> Callable[[], None]:
-    def throw() -> None:
+def _switch_setter(kill_switch: Path) -> Callable[[], None]:
+    def set_switch() -> None:
         write_kill_switch(kill_switch, by="the rehearsal's script", at=datetime.now(UTC))
 
-    return throw
+    return set_switch

@@ -29,7 +29,7 @@ NEXT_STEP = "see its report for what was sent before"
 
 
 @asynccontextmanager
-async def finishing(run: Run) -> AsyncIterator[None]:
+async def reporting(run: Run) -> AsyncIterator[None]:
     """Keep the block's failure on the run instead of raising it, and report however it ended.
 
     A run that is stopped or cancelled is reported as well. Raises OutputFailed only before the block, when the
@@ -38,14 +38,14 @@ async def finishing(run: Run) -> AsyncIterator[None]:
     rules = _log_rules(run)
     with open_run_log(run.folder / RUN_LOG, run.id, rules), forwarded_to_prefect(run.id, rules.clean):
         try:
-            with _failures_kept(run):
+            with _failures_captured(run):
                 yield
         finally:
-            await _conclude(run)
+            await _report_end(run)
 
 
 @asynccontextmanager
-async def account_held(run: Run) -> AsyncIterator[None]:
+async def account_locked(run: Run) -> AsyncIterator[None]:
     """Hold the account while the block runs (in modes that trade), and leave no order of ours working in it.
 
     The block's failure is kept on the run. Raises AccountBusy, also for a flow run that was started before: its
@@ -53,17 +53,17 @@ async def account_held(run: Run) -> AsyncIterator[None]:
     """
     lock = run.journal.lock(run.settings.ibkr.account_id, run.id) if run.mode.sends_orders else nullcontext()
     with lock:
-        _put_on_record(run)
+        _record_start(run)
         try:
             # kept before orders are cancelled, for it is the cause of that
-            with _failures_kept(run), _interruptible(run):
+            with _failures_captured(run), _interruptible(run):
                 yield
         finally:
-            await _settle(run)
+            await _end_orders(run)
 
 
 @contextmanager
-def _failures_kept(run: Run) -> Iterator[None]:
+def _failures_captured(run: Run) -> Iterator[None]:
     """Put the block's failure on the run instead of raising it; being stopped is a failure like any other."""
     try:
         yield
@@ -72,7 +72,7 @@ def _failures_kept(run: Run) -> Iterator[None]:
     except RebalanceError as error:
         run.stop(error)
     except asyncio.CancelledError:
-        _take_back_cancels()
+        _clear_cancellation()
         run.stop(run.cancel_cause or RunCancelled("the run was cancelled by its caller", next_step=NEXT_STEP))
     except (KeyboardInterrupt, ExternalSignal):
         run.stop(run.cancel_cause or RunCancelled("the run was stopped by a signal", next_step=NEXT_STEP))
@@ -81,7 +81,7 @@ def _failures_kept(run: Run) -> Iterator[None]:
         run.stop(unexpected(error, f"look into {run.folder / RUN_LOG}, and report it"))
 
 
-def _take_back_cancels() -> None:
+def _clear_cancellation() -> None:
     """Let the task go on: it has an orderly end before it."""
     task = asyncio.current_task()
     while task and task.cancelling():
@@ -100,7 +100,7 @@ def _interruptible(run: Run) -> Iterator[None]:
         run.interrupt = None
 
 
-def _put_on_record(run: Run) -> None:
+def _record_start(run: Run) -> None:
     record = RunRecord(run.id, run.flow_run_id, run.settings.ibkr.account_id, run.mode, run.started_at)
     try:
         run.journal.start_run(record)
@@ -110,7 +110,7 @@ def _put_on_record(run: Run) -> None:
     run.is_on_record = True
 
 
-async def _settle(run: Run) -> None:
+async def _end_orders(run: Run) -> None:
     """Cancel what still works, and read the account once more when orders were sent and nobody looked since."""
     if not any(record.sent_at for record in run.journal.orders(run.id)):
         return
@@ -125,28 +125,28 @@ async def _settle(run: Run) -> None:
         await run.broker.disconnect()
 
 
-async def _conclude(run: Run) -> None:
+async def _report_end(run: Run) -> None:
     """Report, and tell whoever started the run. What cannot be written is one more failure."""
     if run.cancel_cause and not any(isinstance(error, RunCancelled) for error in run.errors):
         run.fail(run.cancel_cause)  # it came when everything was done
-    _check_all_is_accounted_for(run)
-    _close(run, run.outcome())
+    _check_accounted_for(run)
+    _record_end(run, run.result())
     paths: tuple[Path, ...] = ()
     try:
         if run.is_reported:
             logs = (run.folder / name for name in (RUN_LOG, WIRE_LOG))
-            paths = (*await report_result(run, run.outcome()), *(each for each in logs if each.exists()))
+            paths = (*await report_result(run, run.result()), *(each for each in logs if each.exists()))
     except OutputFailed as error:
         run.fail(error)
-        _close(run, run.outcome())
-    outcome = run.outcome()
-    show(current_session().ended, outcome, paths)
-    await notify(run.settings.notify.webhook_url, ended_note(outcome, page()))
+        _record_end(run, run.result())
+    result = run.result()
+    show(current_session().ended, result, paths)
+    await notify(run.settings.notify.webhook_url, ended_note(result, page()))
 
 
-def _check_all_is_accounted_for(run: Run) -> None:
+def _check_accounted_for(run: Run) -> None:
     """Fail a run that would be called done although a trade of its plan lacks an order, fills or a reason."""
-    missing = run.outcome().unaccounted
+    missing = run.result().unaccounted
     if missing and not run.errors:
         run.fail(
             OrderIncomplete(
@@ -156,12 +156,12 @@ def _check_all_is_accounted_for(run: Run) -> None:
         )
 
 
-def _close(run: Run, outcome: RunResult) -> None:
+def _record_end(run: Run, result: RunResult) -> None:
     """Put the end on record, with the exit code so far."""
     if not run.is_on_record:
         return
     try:
-        run.journal.end_run(run.id, at=outcome.ended_at, exit_code=outcome.exit_code, reason=outcome.reason)
+        run.journal.end_run(run.id, at=result.ended_at, exit_code=result.exit_code, reason=result.reason)
     except OutputFailed as error:
         run.fail(error)
 

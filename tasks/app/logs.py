@@ -43,10 +43,10 @@ def forwarded_to_prefect(run_id: RunId, clean: Callable[[str], str]) -> Iterator
     sink = logger.add(
         forward, level="INFO", format="{message}", filter=lambda record: record["extra"].get("run_id") == run_id
     )
-    logging.getLogger(TASK_RUNS).addFilter(_is_news)
+    logging.getLogger(TASK_RUNS).addFilter(_is_shown)
     _leave_runs_to_prefect()
     for console in _prefect_consoles():
-        console.on_broken_pipe = _go_on  # type: ignore[method-assign]  # a subclass is no choice: they are Prefect's
+        console.on_broken_pipe = _ignore  # type: ignore[method-assign]  # a subclass is no choice: they are Prefect's
     try:
         yield
     finally:
@@ -60,7 +60,7 @@ def _prefect_consoles() -> Iterator[Console]:
                 yield handler.console
 
 
-def _go_on() -> None:
+def _ignore() -> None:
     """What nobody reads is dropped."""
 
 
@@ -78,6 +78,6 @@ def _is_of_no_run(record: Record) -> bool:
     return "run_id" not in record["extra"]
 
 
-def _is_news(record: logging.LogRecord) -> bool:
+def _is_shown(record: logging.LogRecord) -> bool:
     """False for Prefect's line about a step that returned a failure: we tell of it, and it ends in `NoneType: None`."""
     return record.exc_info is None or record.exc_info[0] is not None

@@ -41,7 +41,7 @@ from tasks.app.approvers import Approver
 from tasks.app.progress import log
 from tasks.app.sources import Source
 
-NEWS = frozenset(
+SHOWN_AT_ONCE = frozenset(
     {"sending", "message", "fill", "rejected", "cancelled", "expired", "unknown", "timeout", "repriced", "connection"}
 )
 
@@ -96,14 +96,16 @@ class Run:
         self.started_at: datetime = self.broker.now()
         self._clock_gap = timedelta(0)
         self.reader = Reader(self.broker, self.settings.ibkr.read_attempts, on_retry=self.warn)
-        self.executor = OrderExecutor(self.broker, self.journal, self.settings.execution_rules(), self.guard, self.tell)
+        self.executor = OrderExecutor(
+            self.broker, self.journal, self.settings.execution_rules(), self.guard, self.on_order_event
+        )
 
-    def say(self, kind: str, detail: str) -> None:
+    def log_step(self, kind: str, detail: str) -> None:
         """Put a step of the run on the timeline, into the log and before whoever watches."""
         self.events.append(RunEvent(self.broker.now(), kind, detail))
         log("INFO", "{}: {}", kind, detail, run_id=self.id)
 
-    def go_by(self, gap: timedelta) -> None:
+    def follow_clock(self, gap: timedelta) -> None:
         """Put the start of the run into the venue's time, which is `gap` ahead; what was told already as well."""
         shift, self._clock_gap = gap - self._clock_gap, gap
         self.started_at += shift
@@ -169,10 +171,10 @@ class Run:
                 )
             )
 
-    def tell(self, event: RunEvent) -> None:
+    def on_order_event(self, event: RunEvent) -> None:
         """Put what the desk tells on the timeline; what a person waits for goes into the log at once, too."""
         self.events.append(event)
-        level = "INFO" if event.kind in NEWS else "DEBUG"
+        level = "INFO" if event.kind in SHOWN_AT_ONCE else "DEBUG"
         log(level, "{}: {}", event.kind, event.detail, run_id=self.id)
 
     def may_read_again(self, error: RebalanceError) -> bool:
@@ -202,7 +204,7 @@ class Run:
         finally:
             await self.broker.disconnect()
 
-    def outcome(self) -> RunResult:
+    def result(self) -> RunResult:
         """Everything the report is made from, as of now."""
         orders = self.journal.orders(self.id) if self.is_on_record else ()
         return RunResult(

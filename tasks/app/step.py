@@ -59,7 +59,7 @@ def _decorator(name: str, *, delays: tuple[float, ...]) -> Callable[[StepFunctio
             persist_result=False,
         )
         async def as_task(call: _Call[T]) -> State[Any] | None:
-            return await call.make()
+            return await call.run()
 
         rehearsed = as_task.with_options(retry_delay_seconds=0)
 
@@ -71,7 +71,7 @@ def _decorator(name: str, *, delays: tuple[float, ...]) -> Callable[[StepFunctio
             call = _Call(run, bound, delays)
             chosen = rehearsed if run.is_rehearsed else as_task
             state = await chosen(call, return_state=True)  # type: ignore[misc]  # Prefect types it as not awaited
-            return call.answer(state.message)
+            return call.result(state.message)
 
         return run_step
 
@@ -88,10 +88,10 @@ class _Call(Generic[T]):
         self._results: list[T] = []
         self._error: BaseException | None = None
 
-    async def make(self) -> State[Any] | None:
+    async def run(self) -> State[Any] | None:
         """The state of the task where it is not simply done."""
         try:
-            self._results.append(await (self._function() if self._error is None else self._once_more()))
+            self._results.append(await (self._function() if self._error is None else self._retry()))
         except asyncio.CancelledError as error:
             self._error = error
             return Cancelled(message="the run was stopped")
@@ -109,7 +109,7 @@ class _Call(Generic[T]):
         self._run.warn(f"{error.message}; the step is tried again in about {self._delays[0]:g} s")
         return True
 
-    def answer(self, message: str | None) -> T:
+    def result(self, message: str | None) -> T:
         """What the call returned. Raises what it raised; RuntimeError with Prefect's `message` if it was never made."""
         if self._error is not None:
             raise self._error
@@ -117,12 +117,12 @@ class _Call(Generic[T]):
             raise RuntimeError(f"Prefect did not run the step: {message}")
         return self._results[0]
 
-    async def _once_more(self) -> T:
+    async def _retry(self) -> T:
         """Prefect has waited already, but for a rehearsal, whose time passes here."""
         delay = self._delays.pop(0)
         if self._run.is_rehearsed:
             await self._run.broker.sleep(delay)
-        with self._run.reader.asking_once():
+        with self._run.reader.single_attempt():
             return await self._function()
 
 

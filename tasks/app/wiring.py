@@ -103,14 +103,14 @@ def _prepared(request: Request, flow_run_id: str, approver: Approver) -> Run:
     return run
 
 
-def could_not_start(request: Request | None, flow_run_id: str, error: RebalanceError) -> RunResult:
+def failed_start(request: Request | None, flow_run_id: str, error: RebalanceError) -> RunResult:
     """The end of a run that failed before it had settings, and so has nothing but its failure to report.
 
     It has no request either when its parameters were wrong. The session is told of it.
     """
     own = current_session()
     now = datetime.now(UTC)
-    outcome = RunResult(
+    result = RunResult(
         run_id=run_id_of(flow_run_id),
         name=own.name or (request.csv.stem if request else ""),
         mode=request.mode if request else Mode.DRY_RUN,
@@ -121,5 +121,5 @@ def could_not_start(request: Request | None, flow_run_id: str, error: RebalanceE
         settings={},
         errors=(error,),
     )
-    show(own.ended, outcome, ())
-    return outcome
+    show(own.ended, result, ())
+    return result

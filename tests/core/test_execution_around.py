@@ -10,7 +10,7 @@ from trading import buy, trading
 from worlds import account, earlier
 
 from core.errors import AccountBusy, OrderStateUnknown
-from core.execution import cancel_orphaned_orders, end_survivors, respect_foreign, unexplained_changes
+from core.execution import cancel_orphaned_orders, cancel_still_working, check_foreign_orders, unexplained_changes
 from core.model import (
     USD_CAD,
     ForeignOrders,
@@ -99,7 +99,7 @@ async def test_a_line_that_breaks_while_cancelling_leftovers_is_opened_again(cal
 
 async def test_an_order_that_works_at_the_end_of_its_run_is_cancelled_and_told():
     at_work, after = await with_orders(OURS, BY_HAND)
-    survived = await end_survivors(at_work.executor, after, {OURS.order_ref})
+    survived = await cancel_still_working(at_work.executor, after, {OURS.order_ref})
     assert isinstance(survived, OrderStateUnknown)
     assert survived.message == "still at work at the end of the run: RB-EARLIER-B1-1"
     assert survived.next_step.startswith("the broker has cancelled them now")
@@ -109,14 +109,14 @@ async def test_an_order_that_works_at_the_end_of_its_run_is_cancelled_and_told()
 async def test_an_order_that_works_at_the_end_of_its_run_and_cannot_be_cancelled_is_left_to_a_person():
     at_work, after = await with_orders(OURS)
     at_work.broker.deaf_to_cancels = True
-    survived = await end_survivors(at_work.executor, after, {OURS.order_ref})
+    survived = await cancel_still_working(at_work.executor, after, {OURS.order_ref})
     assert survived is not None
     assert survived.next_step.startswith("cancel RB-EARLIER-B1-1 in TWS")
 
 
 async def test_orders_of_other_runs_and_other_people_are_none_of_this_runs_survivors():
     at_work, after = await with_orders(OURS, BY_HAND)
-    assert await end_survivors(at_work.executor, after, {OrderRef("RB-ABCDEFGHIJ23-B1-1")}) is None
+    assert await cancel_still_working(at_work.executor, after, {OrderRef("RB-ABCDEFGHIJ23-B1-1")}) is None
     assert states(at_work) == [OrderState.WORKING, OrderState.WORKING]
 
 
@@ -141,7 +141,7 @@ async def test_leftovers_are_not_cancelled_on_a_line_that_stays_down():
 
 def test_somebody_elses_order_in_a_symbol_of_the_plan_refuses_the_run():
     with pytest.raises(AccountBusy, match="symbols of the plan: BUY 6 VTI, BUY 6 BND"):
-        respect_foreign(
+        check_foreign_orders(
             snapshot(working_orders=(working(), working("BND", "other-tool"))), {VTI, BND}, ForeignOrders.REFUSE
         )
 
@@ -155,7 +155,7 @@ def test_somebody_elses_order_in_a_symbol_of_the_plan_refuses_the_run():
     ],
 )
 def test_an_order_that_is_ours_or_outside_the_plan_is_no_reason_to_refuse(order, setting, warnings):
-    assert respect_foreign(snapshot(working_orders=(order,)), {VTI, BND}, setting) == warnings
+    assert check_foreign_orders(snapshot(working_orders=(order,)), {VTI, BND}, setting) == warnings
 
 
 # --- afterwards ---

@@ -8,8 +8,8 @@ from worlds import account, order, scripted
 
 from core.broker.fake import FakeIB, FakeOptions
 from core.errors import ConnectionLost, ContractNotFound, FractionRefused, FundsInsufficient, NoAnswer, OrderRejected
-from core.execution import ask_beforehand, check_together, refuse_for_good, refuse_for_money
-from core.execution.preflight import MarginLeft
+from core.execution import ask_what_if, check_combined_margin, refuse_permanent, refuse_unfunded
+from core.execution.preflight import MarginAfter
 from core.execution.reader import Reader
 from core.model import CAD, USD, Order, Side
 from core.money import D
@@ -26,20 +26,20 @@ async def asked(orders, options=None, **changes):
     """The answers, and the broker that gave them."""
     broker = FakeIB.of(four_funds(**changes), options)
     waits = []
-    return await ask_beforehand(Reader(broker, 3, waits.append), orders), broker, waits
+    return await ask_what_if(Reader(broker, 3, waits.append), orders), broker, waits
 
 
 async def asking(orders, options=None, **changes):
     """What is left of the margin, and the broker that said so."""
     answers, broker, waits = await asked(orders, options, **changes)
-    return check_together(answers), broker, waits
+    return check_combined_margin(answers), broker, waits
 
 
 async def test_the_effects_of_all_buys_are_summed_and_none_is_sent():
     left, broker, _ = await asking(
         buys(*FUNDS), account=account(positions=(), excess_liquidity=D(1500)), commission=D(1)
     )
-    assert left == MarginLeft(4, D("495.80"), D("495.80"), USD)  # 1500 − 4 × (250.05 + 1)
+    assert left == MarginAfter(4, D("495.80"), D("495.80"), USD)  # 1500 − 4 × (250.05 + 1)
     assert not any(isinstance(line.what, Order) for line in broker.log)
 
 
@@ -65,12 +65,12 @@ async def test_one_buy_that_is_too_much_by_itself_is_refused_in_the_brokers_word
 async def test_what_no_money_cures_is_refused_for_good_and_names_every_line(code, error):
     answers, _, _ = await asked(buys("VTI", "BND"), fills=scripted(what_if_reject=code))
     with pytest.raises(error, match=rf"would refuse to BUY 10 VTI: .* \({code}\)") as refused:
-        refuse_for_good(answers)
+        refuse_permanent(answers)
     assert refused.value.next_step.startswith("nothing was sent")
-    assert check_together(answers).buys == 1
+    assert check_combined_margin(answers).buys == 1
     both = scripted(what_if_reject=code) | scripted("BND", what_if_reject=201)
     with pytest.raises(error) as refused:
-        refuse_for_good((await asked(buys("VTI", "BND"), fills=both))[0])
+        refuse_permanent((await asked(buys("VTI", "BND"), fills=both))[0])
     assert ["VTI" in fault for fault in refused.value.faults] == [True, False]
     assert ["BND" in fault for fault in refused.value.faults] == [False, True]
 
@@ -78,10 +78,10 @@ async def test_what_no_money_cures_is_refused_for_good_and_names_every_line(code
 async def test_a_refusal_for_money_is_decisive_only_of_the_orders_whose_money_is_there():
     sell, buy = order("VTI", Side.SELL, limit="100.00"), *buys("BND")
     answers, _, _ = await asked([sell, buy], account=account(excess_liquidity=D(100)))
-    refuse_for_good(answers)
-    refuse_for_money(answers, [sell])
+    refuse_permanent(answers)
+    refuse_unfunded(answers, [sell])
     with pytest.raises(FundsInsufficient, match=r"250\.05 exceeds .* 100\.00 \(201\)") as refused:
-        refuse_for_money(answers, [buy])
+        refuse_unfunded(answers, [buy])
     assert "[rebalance] cash_buffer_pct" in refused.value.next_step
 
 
@@ -96,9 +96,9 @@ async def test_silence_on_one_order_is_of_that_order_alone_and_is_not_waited_for
 
 
 async def test_a_cent_of_rounding_for_each_answer_is_no_shortage():
-    assert MarginLeft(4, D("-0.04"), D(10), USD).shortage == 0
-    assert MarginLeft(4, D("-0.05"), D(10), USD).shortage == D("0.05")
-    assert MarginLeft(4, D(10), D("-0.05"), USD).shortage == D("0.05")
+    assert MarginAfter(4, D("-0.04"), D(10), USD).shortage == 0
+    assert MarginAfter(4, D("-0.05"), D(10), USD).shortage == D("0.05")
+    assert MarginAfter(4, D(10), D("-0.05"), USD).shortage == D("0.05")
 
 
 async def test_exactly_what_is_there_is_enough():

@@ -20,7 +20,7 @@ from prefect.states import Cancelling, Completed, Failed
 from core.errors import AccountBusy
 from core.model.refs import run_id_of
 from deployments.commands.approve import Decision, answer
-from flows.liveness import sweep
+from flows.liveness import end_crashed_runs
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("prefect_server")]
 
@@ -134,11 +134,11 @@ async def test_an_answer_to_a_process_that_was_killed_is_no_success_and_the_run_
 async def test_a_resume_on_the_page_leaves_no_dead_run_running(client, tmp_path):
     with rebalancing(tmp_path, "--paper", "--pause") as command:
         run = await question_of(client, command)
-        assert [each.id for each in await sweep(client)] == []
+        assert [each.id for each in await end_crashed_runs(client)] == []
         command.process.kill()
         await asyncio.to_thread(command.process.join)
     await client.resume_flow_run(run.id, run_input={"answer": "approve", "approver": "Ann", "account_suffix": "567"})
     assert (await client.read_flow_run(run.id)).state.is_running()
-    assert [each.id for each in await sweep(client)] == [run.id]
+    assert [each.id for each in await end_crashed_runs(client)] == [run.id]
     assert (await client.read_flow_run(run.id)).state.is_crashed()
-    assert await sweep(client) == []
+    assert await end_crashed_runs(client) == []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from flows import cancellation
-from flows.cancellation import ended
+from flows.cancellation import cancel_and_wait
 
 
 async def test_a_helper_that_missed_a_cancel_is_told_again(monkeypatch):
@@ -26,5 +26,5 @@ async def test_a_helper_that_missed_a_cancel_is_told_again(monkeypatch):
     helpers = [asyncio.create_task(deaf()), asyncio.create_task(failing())]
     await asyncio.sleep(0)
     async with asyncio.timeout(30):
-        await ended(*helpers)
+        await cancel_and_wait(*helpers)
     assert all(helper.done() for helper in helpers)

@@ -12,7 +12,15 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import FlowRun
 from prefect.states import Cancelled, Paused, Running
 
-from flows.liveness import APPROVED_LABEL, BEAT_LABEL, PROCESS_LABEL, SILENT_AFTER, gone_state, is_alive, sweep
+from flows.liveness import (
+    APPROVED_LABEL,
+    HEARTBEAT_LABEL,
+    HEARTBEAT_TIMEOUT,
+    PROCESS_LABEL,
+    crashed_state,
+    end_crashed_runs,
+    is_alive,
+)
 from flows.rebalance import rebalance
 from flows.states import ENDING_LABEL
 from tasks.app.process import Process
@@ -24,13 +32,13 @@ NO_PROCESS = replace(HERE, pid=2**22 + 1)  # above the highest number that Linux
 
 
 def a_run(process=None, *, silent_for=timedelta(0), since=timedelta(0), **labels):
-    beat = {BEAT_LABEL: (NOW - silent_for).isoformat()}
+    beat = {HEARTBEAT_LABEL: (NOW - silent_for).isoformat()}
     labels = ({PROCESS_LABEL: str(process), **beat} if process else {}) | labels
     state = Running(timestamp=NOW - since)
     return FlowRun(id=uuid4(), flow_id=uuid4(), labels=labels, state=state)
 
 
-LONG = 10 * SILENT_AFTER
+LONG = 10 * HEARTBEAT_TIMEOUT
 A_SECOND = timedelta(seconds=1)
 
 
@@ -42,8 +50,8 @@ A_SECOND = timedelta(seconds=1)
         (a_run(NO_PROCESS), False),
         (a_run(replace(HERE, started=HERE.started - 60)), False),
         (a_run(ELSEWHERE), True),
-        (a_run(ELSEWHERE, silent_for=SILENT_AFTER - A_SECOND), True),
-        (a_run(ELSEWHERE, silent_for=SILENT_AFTER), False),
+        (a_run(ELSEWHERE, silent_for=HEARTBEAT_TIMEOUT - A_SECOND), True),
+        (a_run(ELSEWHERE, silent_for=HEARTBEAT_TIMEOUT), False),
         (a_run(), True),
         (a_run(since=timedelta(minutes=5)), True),
         (a_run(since=timedelta(minutes=5) + A_SECOND), False),
@@ -61,8 +69,8 @@ def test_a_run_lives_while_its_process_does(run, lives):
 
 def test_after_an_approval_a_person_is_sent_to_look_for_working_orders():
     approved, waiting = a_run(NO_PROCESS, **{APPROVED_LABEL: "7f3a91c2"}), a_run(NO_PROCESS)
-    assert "look into TWS for working orders" in gone_state(approved, approved.state).message
-    assert "nothing was sent; start a new run" in gone_state(waiting, waiting.state).message
+    assert "look into TWS for working orders" in crashed_state(approved, approved.state).message
+    assert "nothing was sent; start a new run" in crashed_state(waiting, waiting.state).message
 
 
 @pytest.mark.server
@@ -80,7 +88,7 @@ async def test_a_sweep_ends_dead_runs_gives_back_endings_and_leaves_the_living_a
         dead = await made(Running(), **gone)
         living = await made(Paused(timeout_seconds=600), **here)
         overwritten = await made(Cancelled(message="Flow run was cancelled successfully."), **gone, **ending)
-        swept = [run.id for run in await sweep(client)]
+        swept = [run.id for run in await end_crashed_runs(client)]
         states = {each: (await client.read_flow_run(each)).state for each in (dead, living, overwritten)}
         assert (dead in swept, living in swept, overwritten in swept) == (True, False, False)
         assert states[dead].is_crashed()

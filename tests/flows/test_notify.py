@@ -19,7 +19,7 @@ from worlds import scripted
 from core.errors import AccountBusy, ExitCode
 from core.model import AccountId
 from core.settings import settings_from
-from flows.liveness import PROCESS_LABEL, sweep
+from flows.liveness import PROCESS_LABEL, end_crashed_runs
 from flows.rebalance import rebalance
 from tasks.app.notify import MOST_CHARACTERS, Note, notify, request_of, webhook
 
@@ -118,7 +118,7 @@ async def test_a_run_whose_process_is_gone_is_told_of_when_it_is_found(client, m
     await client.update_flow_run_labels(made.id, {PROCESS_LABEL: f"{platform.node()} 4194399 12.00"})
     with receiving() as receiver:
         monkeypatch.setenv("REBALANCER__NOTIFY__WEBHOOK_URL", receiver.url)
-        await sweep(client)
+        await end_crashed_runs(client)
     (text,) = [each for each in receiver.texts if "GONE" in each]
     assert text.startswith("Rebalance paper …567 GONE: crashed\nexit 70: the process of this run is gone; ")
     assert text.endswith(f"/runs/flow-run/{made.id}")

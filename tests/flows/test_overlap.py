@@ -22,7 +22,7 @@ from core.model import AccountId, Mode, RunId
 from core.model.refs import run_id_of
 from flows.admission import check_in_time
 from flows.identity import ACCOUNT_LABEL, account_key
-from flows.liveness import BEAT_LABEL, PROCESS_LABEL
+from flows.liveness import HEARTBEAT_LABEL, PROCESS_LABEL
 from flows.rebalance import rebalance
 from tasks.app.account_lock import account_lock
 
@@ -130,7 +130,7 @@ async def test_a_run_of_the_account_on_another_computer_is_respected_while_it_li
     labels = {
         ACCOUNT_LABEL: account_key(AccountId(label)),
         PROCESS_LABEL: "another-computer 4711 12.00",
-        BEAT_LABEL: beat.isoformat(timespec="seconds"),
+        HEARTBEAT_LABEL: beat.isoformat(timespec="seconds"),
     }
     await client.update_flow_run_labels(elsewhere.id, labels)
     given = parameters | {"overrides": {"safety.require_confirm": False}}
