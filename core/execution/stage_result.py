@@ -69,7 +69,9 @@ def incomplete_error(record: OrderRecord, *, why: str = "") -> OrderIncomplete:
 def unsettled_text(record: OrderRecord, seconds: float) -> str:
     """That nothing more came of an order in time; the broker is called silent only where it said nothing at all."""
     if record.notices:
-        return f"the broker did not settle {order_text(record)} within {seconds:g} s, and said: {messages_about(record)}"
+        return (
+            f"the broker did not settle {order_text(record)} within {seconds:g} s, and said: {messages_about(record)}"
+        )
     return f"the broker was silent on {order_text(record)} for {seconds:g} s"
 
 
