@@ -47,7 +47,7 @@ format: setup
 	$(BIN)/ruff format .
 
 bench: setup
-	PYTHONPATH=tests:tests/support $(BIN)/python -m bench
+	PYTHONPATH=tests/support $(BIN)/python -m bench
 
 # One lock for running and one for developing, for every Python we support; hashes, no addresses.
 COMPILE := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --upgrade --generate-hashes \

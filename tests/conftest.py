@@ -13,6 +13,10 @@ from hypothesis import HealthCheck, settings
 
 from tasks.app.environment import set_defaults
 
+SUPPORT = Path(__file__).parent / "support"
+# an assert in a helper says what it compared, as one in a test does
+pytest.register_assert_rewrite(*(path.stem for path in SUPPORT.iterdir() if not path.name.startswith("__")))
+
 # before anything imports Prefect: no test may touch the person's own server or files
 os.environ["PREFECT_HOME"] = tempfile.mkdtemp(prefix="prefect-home-")
 os.environ["REBALANCER_HOME"] = tempfile.mkdtemp(prefix="rebalancer-home-")

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
-
 from campaign.accounts import random_account
 from campaign.books import judge
-from campaign.playing import Case, play
+from campaign.playing import RUNS, Case, play
 from campaign.targets import WITH_TROUBLES, WITHOUT_TROUBLES
 from campaign.troubles import random_trouble
-
-RUNS = int(os.environ.get("REBALANCER_CAMPAIGN_RUNS", "20"))
 
 pytestmark = pytest.mark.long
 

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
+from broker_contract import BrokerContract, Rig, drain, of_kind, states
+from builders import contract
+from worlds import VTI, account, earlier, fake, held, order, quoted, world
 
-pytest.register_assert_rewrite("broker_contract")
-
-from datetime import timedelta  # noqa: E402 - the contract's asserts are rewritten before it is imported
-
-from broker_contract import BrokerContract, Rig, drain, of_kind, states  # noqa: E402
-from builders import contract  # noqa: E402
-from worlds import VTI, account, earlier, fake, held, order, quoted, world  # noqa: E402
-
-from core.broker.fake import FakeIB, FakeOptions  # noqa: E402
-from core.broker.rehearsal import Rehearsed  # noqa: E402
-from core.errors import ConnectionLost, ContractNotFound, PacingExceeded  # noqa: E402
-from core.model import (  # noqa: E402
+from core.broker.fake import FakeIB, FakeOptions
+from core.broker.rehearsal import Rehearsed
+from core.errors import ConnectionLost, ContractNotFound, PacingExceeded
+from core.model import (
     USD,
     BrokerKind,
     Fill,
@@ -27,9 +24,9 @@ from core.model import (  # noqa: E402
     Side,
     Symbol,
 )
-from core.money import D  # noqa: E402
-from core.sim.venue.script import FaultScript  # noqa: E402
-from core.sim.venue.world import Change, Fault, FaultKind, FillScript, Point  # noqa: E402
+from core.money import D
+from core.sim.venue.script import FaultScript
+from core.sim.venue.world import Change, Fault, FaultKind, FillScript, Point
 
 
 class TestFakeIB(BrokerContract):

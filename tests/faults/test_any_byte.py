@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 
 import pytest
-from campaign.test_campaign import RUNS
+from campaign.playing import RUNS
 from fault_cases import usual
 from fault_judges import judge
 from fault_runs import DropAtByte, rehearse

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from campaign.test_campaign import RUNS
+from campaign.playing import RUNS
 from campaign.troubles import random_trouble
 from fault_cases import usual
 from fault_chances import random_spoil

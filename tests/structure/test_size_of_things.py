@@ -6,11 +6,9 @@ import ast
 import subprocess
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).parent.parent.parent
 PACKAGES = ("core", "deployments", "expectations", "flows", "tasks")
-MOST_LINES_OF_A_FILE = 350
+MOST_LINES_OF_A_FILE = 600
 MOST_LINES_OF_A_FUNCTION = 40
 MOST_AT_THE_95TH_PERCENTILE = 25
 
@@ -27,9 +25,9 @@ def lengths(path: Path) -> dict[str, int]:
     return found
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_a_file_fits_in_one_sitting(path):
-    assert len(path.read_text().splitlines()) <= MOST_LINES_OF_A_FILE
+def test_files_fit_in_one_sitting():
+    lines = {str(path.relative_to(ROOT)): len(path.read_text().splitlines()) for path in FILES}
+    assert not {path: count for path, count in lines.items() if count > MOST_LINES_OF_A_FILE}
 
 
 def test_functions_fit_on_a_screen():

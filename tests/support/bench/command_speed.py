@@ -11,7 +11,7 @@ from bench.figures import Figure
 
 REPEATS = 5
 MOST_TIMES_IMPORTS = 1.6
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parents[3]
 DEMO = ROOT / "deployments" / "demo"
 IMPORTS = (sys.executable, "-c", "import ib_async, pydantic, pandas")
 PLAN = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -29,6 +30,8 @@ from tasks.app.approvers import Answer, Question
 from tasks.app.brokers import rehearsal_options
 from tasks.app.request import Request
 from tasks.app.wiring import AppSession, session
+
+RUNS = int(os.environ.get("REBALANCER_CAMPAIGN_RUNS", "20"))
 
 
 @dataclass(frozen=True, slots=True)
