@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from rich.box import HEAVY_HEAD, SIMPLE_HEAD
 from rich.console import Console
@@ -15,31 +15,19 @@ from rich.text import Text
 
 from core.errors import RebalanceError, leading
 from core.masking import mask_accounts
-from core.model.types import OrderType
-from core.report import (
-    TOTAL,
-    account_facts,
-    order_notes,
-    plan_facts,
-    post_trade_rows,
-    pre_trade_rows,
-    result_facts,
-)
-from core.report.formats import price, with_commas
+from core.model.types import Side
+from core.report import account_facts, order_notes, order_rows, plan_facts, result_facts
+from core.report.columns import ORDERS_SCREEN, PLAN_SCREEN, REASON, Column, OrderRow, by_drift, readings
 
 if TYPE_CHECKING:
     from loguru import Message
 
     from core.model import Plan, RunResult
-    from core.report import PostTradeRow, PreTradeRow
 
 PIPE_WIDTH = 160
 FRAMED_FROM = 110
 REASONS_FROM = 150
-COLOURS = {"SELL": "magenta", "BUY": "green"}
-WORDS = ("symbol", "side", "status")
-PLAN_COLUMNS = ("symbol", "target %", "now %", "drift bps", "price", "side", "shares", "limit", "worst", "USD")
-RESULT_COLUMNS = ("symbol", "side", "filled", "of", "avg price", "notional", "status", "slip bps", "residual bps")
+COLOURS = {Side.SELL: "magenta", Side.BUY: "green"}
 LEVELS = {"WARNING": ("warning: ", "yellow"), "ERROR": ("error: ", "bold red")}
 
 
@@ -97,38 +85,31 @@ def show_warnings(warnings: Iterable[str]) -> None:
 
 def show_plan(plan: Plan, to: Console) -> None:
     """The account, the plan as a table, and its sums; where the screen is too narrow the reasons stand below."""
-    rows = pre_trade_rows(plan)
-    worst: dict[str, str] = {
-        line.symbol: price(line.limit.worst_price) for line in plan.lines if line.side and line.limit
-    }
+    lines = by_drift(plan.lines)
     has_reasons = to.width >= REASONS_FROM
-    table = _table(PLAN_COLUMNS, to)
-    if has_reasons:
-        table.add_column("reason", overflow="fold")
-    for row in rows:
-        if row.symbol == TOTAL:
-            table.add_section()
-        numbers = (row.target_pct, row.current_pct, row.drift_bps, row.price)
-        prices = (row.limit_price or _market(row), worst.get(row.symbol, ""))
-        traded = (row.share_delta if row.side else "", *prices, _traded(row))
-        reason = (row.reason,) if has_reasons and row.symbol != TOTAL else ()
-        _add(table, row.side, (row.symbol, *numbers, row.side, *traded, *reason))
+    columns = (*PLAN_SCREEN, REASON) if has_reasons else PLAN_SCREEN
+    *rows, total = readings(columns, lines, plan)
+    table = _table(columns, to)
+    for line, row in zip(lines, rows, strict=True):
+        _add(table, line.side, row)
+    table.add_section()
+    _add(table, None, total)
     to.print(Text(f"Plan {plan.run_id}", style="bold"))
     _show_facts(account_facts(plan), to)
     to.print(table)
     if not has_reasons:
-        _show_facts([(row.symbol, row.reason) for row in rows if row.symbol != TOTAL], to)
+        _show_facts([(line.symbol, line.reason) for line in lines], to)
         to.print()
     _show_facts(plan_facts(plan), to)
 
 
 def show_result(outcome: RunResult, paths: Iterable[Path], to: Console) -> None:
     """What happened: every trade of the plan, the cash, where the reports are, and the result in the last line."""
-    rows = post_trade_rows(outcome)
+    rows = order_rows(outcome)
     if outcome.plan and not rows:
         show_plan(outcome.plan, to)
     if rows:
-        _show_trades(outcome, rows, to)
+        _show_orders(outcome, rows, to)
     _show_faults(outcome, to)
     for path in paths:
         to.print(f"  {path}", markup=False, soft_wrap=True)
@@ -138,11 +119,10 @@ def show_result(outcome: RunResult, paths: Iterable[Path], to: Console) -> None:
     to.print(line, style=style, markup=False, soft_wrap=True)
 
 
-def _show_trades(outcome: RunResult, rows: Iterable[PostTradeRow], to: Console) -> None:
-    table = _table(RESULT_COLUMNS, to)
-    for row in rows:
-        numbers = (row.filled_shares, row.ordered_shares, row.avg_price, row.notional)
-        _add(table, row.side, (row.symbol, row.side, *numbers, row.state, row.slippage_bps, row.residual_drift_bps))
+def _show_orders(outcome: RunResult, rows: Sequence[OrderRow], to: Console) -> None:
+    table = _table(ORDERS_SCREEN, to)
+    for row, cells in zip(rows, readings(ORDERS_SCREEN, rows), strict=True):
+        _add(table, row.side, cells)
     to.print(Text(f"Result of run {outcome.run_id}", style="bold"))
     to.print(table)
     for note in order_notes(outcome):
@@ -168,23 +148,15 @@ def _show_facts(facts: Iterable[tuple[str, str]], to: Console) -> None:
         to.print(grid)
 
 
-def _table(columns: Iterable[str], to: Console) -> Table:
+def _table(columns: Iterable[Column[Any]], to: Console) -> Table:
     """An empty table; a narrow screen gets one without frames, so that no number is cut short."""
     is_framed = to.width >= FRAMED_FROM
     table = Table(box=HEAVY_HEAD if is_framed else SIMPLE_HEAD, padding=(0, 1) if is_framed else (0, 0))
-    for name in columns:
-        table.add_column(name, justify="left" if name in WORDS else "right", overflow="fold")
+    for column in columns:
+        table.add_column(column.title, justify="right" if column.is_number else "left", overflow="fold")
     return table
 
 
-def _add(table: Table, side: str, cells: Iterable[str]) -> None:
+def _add(table: Table, side: Side | None, cells: Iterable[str]) -> None:
     """A row in the colour of its side; the word stands in it all the same."""
-    table.add_row(*(Text(with_commas(cell)) for cell in cells), style=COLOURS.get(side))
-
-
-def _market(row: PreTradeRow) -> str:
-    return OrderType.MKT if row.side else ""
-
-
-def _traded(row: PreTradeRow) -> str:
-    return row.est_notional if row.side or row.symbol == TOTAL else ""
+    table.add_row(*map(Text, cells), style=None if side is None else COLOURS[side])

@@ -5,7 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from core.model import Plan, RunResult
-from core.report import PreTrade, plan_page, result_page, verdict_table, write_pre_trade, write_reports
+from core.report import (
+    PRE_TRADE_FILES,
+    PreTrade,
+    plan_page,
+    result_page,
+    verdict_table,
+    write_pre_trade,
+    write_reports,
+)
 from tasks.app.artifacts import (
     Milestone,
     end_progress,
@@ -27,7 +35,7 @@ async def report_plan(run: Run, plan: Plan) -> None:
     await publish(run, "plan", plan_page(report), "The plan")
     await publish_orders(run, planned_orders(plan), "The planned orders")
     await show_progress(run, Milestone.PLANNED)
-    run.log_step("report", "plan written to pre_trade.csv and pre_trade.md")
+    run.log_step("report", f"plan written to {' and '.join(file.name for file in PRE_TRADE_FILES)}")
 
 
 @step("Report what happened")

@@ -5,17 +5,45 @@ from __future__ import annotations
 import os
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Generic, TypeVar
 
 from core.errors import OutputFailed
 from core.model import RunId, RunResult
+from core.report.documents import result_json
 from core.report.post_trade import post_trade_csv, post_trade_markdown
 from core.report.pre_trade import PreTrade, pre_trade_csv, pre_trade_markdown
-from core.report.result import result_json
+
+Subject = TypeVar("Subject")
 
 _RUN_ID = re.compile(r"[A-Za-z2-7]{12}")
 _NEXT_STEP = "free or repair that place; what happened is in the lines of the run above, and at the broker"
+
+
+@dataclass(frozen=True, slots=True)
+class ReportFile(Generic[Subject]):
+    """A file of the report: its name, what it tells (for lists of the files), and what writes its text."""
+
+    name: str
+    about: str
+    render: Callable[[Subject], str]
+
+
+PRE_TRADE_FILES: tuple[ReportFile[PreTrade], ...] = (
+    ReportFile("pre_trade.csv", "every symbol with its drift and its order", lambda report: pre_trade_csv(report.plan)),
+    ReportFile("pre_trade.md", "the plan with its reasons, gates and approvals", pre_trade_markdown),
+)
+"""Written before anybody is asked, and again, with the answers, when the run has ended."""
+
+POST_TRADE_FILES: tuple[ReportFile[RunResult], ...] = (
+    ReportFile("post_trade.csv", "every order, and every trade that was not sent", post_trade_csv),
+    ReportFile("post_trade.md", "what happened, what it cost, and the drift that is left", post_trade_markdown),
+    # last, so that a program that sees it finds the others
+    ReportFile("result.json", "the run for programs", result_json),
+)
+"""Written when the run has ended, in this order."""
 
 
 def report_folder(report_dir: Path, run_id: RunId) -> Path:
@@ -31,28 +59,25 @@ def report_folder(report_dir: Path, run_id: RunId) -> Path:
 
 
 def write_pre_trade(report: PreTrade, folder: Path) -> tuple[Path, ...]:
-    """Write pre_trade.csv and pre_trade.md, as a person sees them before approving; their paths.
+    """Write `PRE_TRADE_FILES`, as a person sees them before approving; their paths.
 
     Raises OutputFailed naming each file that could not be written.
     """
-    return _write_all(_pre_trade_files(report), folder)
+    return _write_all({file.name: file.render(report) for file in PRE_TRADE_FILES}, folder)
 
 
 def write_reports(outcome: RunResult, folder: Path) -> tuple[Path, ...]:
     """Write all reports of a run that has ended; their paths. Pre-trade files only when there was a plan.
 
-    result.json comes last, so that a program that sees it finds the others. A file that cannot be written keeps
-    no other from being written; then OutputFailed names each that failed.
+    A file that cannot be written keeps no other from being written; then OutputFailed names each that failed.
     """
     files: dict[str, str] = {}
     if outcome.plan is not None:
         report = PreTrade(
             plan=outcome.plan, warnings=outcome.warnings, gates=outcome.gates, approvals=outcome.approvals
         )
-        files.update(_pre_trade_files(report))
-    files["post_trade.csv"] = post_trade_csv(outcome)
-    files["post_trade.md"] = post_trade_markdown(outcome)
-    files["result.json"] = result_json(outcome)
+        files.update({file.name: file.render(report) for file in PRE_TRADE_FILES})
+    files.update({file.name: file.render(outcome) for file in POST_TRADE_FILES})
     return _write_all(files, folder)
 
 
@@ -64,10 +89,6 @@ def prepare_folder(folder: Path) -> None:
         raise _failed([f"{folder}: {error.strerror}"]) from None
     if folder.is_symlink():
         raise _failed([f"{folder}: is a symbolic link"])
-
-
-def _pre_trade_files(report: PreTrade) -> dict[str, str]:
-    return {"pre_trade.csv": pre_trade_csv(report.plan), "pre_trade.md": pre_trade_markdown(report)}
 
 
 def _write_all(files: Mapping[str, str], folder: Path) -> tuple[Path, ...]:

@@ -124,7 +124,7 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]], right: Iterable[
     return "\n".join(f"| {' | '.join(line)} |" for line in (body[0], rule, *body[1:]))
 
 
-def columns(rows: Sequence[Sequence[str]], width: int) -> list[str]:
+def aligned(rows: Sequence[Sequence[str]], width: int) -> list[str]:
     """The cells as aligned lines, the first column to the left, numbers to the right.
 
     Columns stand two blanks apart, or one where a line would be wider than `width` characters. A row of one cell is

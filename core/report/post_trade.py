@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from decimal import Decimal
 
 from core.errors import RebalanceError, leading
@@ -14,33 +13,28 @@ from core.model import (
     Mode,
     OrderRecord,
     RunResult,
-    Symbol,
-    TradeLine,
-    Valuation,
     WorkingOrder,
 )
-from core.money import ZERO
 from core.report import formats
+from core.report.columns import (
+    NOT_SENT,
+    ORDERS_FILE,
+    OrderRow,
+    by_drift,
+    csv_of,
+    drift_columns,
+    markdown_of,
+    order_rows,
+    unsent_rows,
+)
 from core.report.facts import traded_text
 from core.report.formats import UNKNOWN, bullets, document, section, table
-from core.report.rows import (
-    NOT_SENT,
-    POST_TRADE_COLUMNS,
-    PostTradeRow,
-    UnsentTrade,
-    by_drift,
-    post_trade_rows,
-    unsent_trades,
-)
 from core.report.sections import approvals_section, gates_section, mode_text, run_warnings, warnings_section
-
-_TEXT_COLUMNS = ("symbol", "side", "status")
-_RIGHT = ("before", "after", "change", "shares", "filled", "code", "target_pct", "drift_before", "planned", "residual")
 
 
 def post_trade_csv(outcome: RunResult) -> str:
     """post_trade.csv: every order, and every trade of the plan that was not sent; the header alone without any."""
-    return formats.csv_text(POST_TRADE_COLUMNS, (row.cells for row in post_trade_rows(outcome)))
+    return csv_of(ORDERS_FILE, order_rows(outcome))
 
 
 def post_trade_markdown(outcome: RunResult) -> str:
@@ -72,15 +66,15 @@ def order_notes(outcome: RunResult) -> tuple[str, ...]:
         *(f"{record.order.ref}: {record.state.label}, {record.reason}" for record in orders if record.reason),
         *(f"{record.order.ref}: the broker said: {words}" for record in orders for words in record.notices),
         *(_unreported(record) for record in orders if record.reported_filled > record.filled),
-        *_unsent(unsent_trades(outcome)),
+        *_unsent(unsent_rows(outcome)),
     )
 
 
-def _unsent(trades: Iterable[UnsentTrade]) -> Iterator[str]:
+def _unsent(rows: Iterable[OrderRow]) -> Iterator[str]:
     """A line for each reason, with all trades that it kept from being sent."""
     kept: dict[str, list[str]] = {}
-    for trade in trades:
-        kept.setdefault(trade.reason, []).append(trade.what)
+    for row in rows:
+        kept.setdefault(row.reason, []).append(row.trade)
     for reason, names in kept.items():
         yield f"{NOT_SENT}{f' ({reason})' if reason else ''}: {', '.join(names)}"
 
@@ -106,23 +100,15 @@ def _errors(errors: tuple[RebalanceError, ...]) -> str:
     ordered = (first, *(error for error in errors if error is not first))
     rows = [(str(error.exit_code.value), error.message, error.next_step) for error in ordered]
     faults = [fault for error in ordered for fault in error.faults]
-    listed = (table(("code", "what happened", "what to do next"), rows, _RIGHT), bullets(faults))
+    listed = (table(("code", "what happened", "what to do next"), rows, right=("code",)), bullets(faults))
     return "\n\n".join(filter(None, listed))
 
 
 def _orders(outcome: RunResult) -> str:
-    rows = post_trade_rows(outcome)
-    if not rows:
-        return "None was due." if outcome.mode.sends_orders and outcome.plan else ""
-    right = [column for column in POST_TRADE_COLUMNS if column not in _TEXT_COLUMNS]
-    return table(POST_TRADE_COLUMNS, map(_for_reading, rows), right)
-
-
-def _for_reading(row: PostTradeRow) -> tuple[str, ...]:
-    """An empty commission of an order that filled is one nobody knows yet; why a trade was not sent stands below."""
-    is_unknown = not row.commission and row.filled_shares != "0"
-    shown = replace(row, status=row.state, commission=UNKNOWN if is_unknown else row.commission)
-    return tuple(map(formats.with_commas, shown.cells))
+    rows = order_rows(outcome)
+    if not rows and outcome.mode.sends_orders and outcome.plan:
+        return "None was due."
+    return markdown_of(ORDERS_FILE, rows)
 
 
 def _notes(outcome: RunResult) -> str:
@@ -135,47 +121,12 @@ def _unreported(record: OrderRecord) -> str:
 
 
 def _drift(outcome: RunResult) -> str:
-    residual = outcome.residual_drift_bps
     if outcome.plan is None or not outcome.was_sent:
         return ""
-    if residual is None:
+    if outcome.residual_drift_bps is None:
         return "The account was not read again."
-    rows = [
-        _drift_row(line, residual.get(line.symbol), outcome.valuation_after) for line in by_drift(outcome.plan.lines)
-    ]
-    total = sum(map(abs, residual.values()), ZERO)
-    totals = outcome.plan.totals
-    sums = map(_bps, (totals.drift_before_bps, totals.drift_after_bps, total))
-    header = ("symbol", "shares", "target_pct", "current_pct", "drift_before", "planned", "residual")
-    return table(header, [*rows, ("sum of absolute drift", "", "", "", *sums)], (*_RIGHT, "current_pct"))
-
-
-def _drift_row(line: TradeLine, residual: Decimal | None, after: Valuation | None) -> tuple[str, ...]:
-    return (
-        line.symbol,
-        formats.grouped(_held(line.symbol, after)),
-        formats.percent(line.target),
-        formats.percent(_weight(line.symbol, after)),
-        _bps(line.drift_bps),
-        _bps(line.projected_drift_bps),
-        _bps(residual),
-    )
-
-
-def _bps(value: Decimal | None) -> str:
-    return formats.with_commas(formats.bps(value))
-
-
-def _held(symbol: Symbol, after: Valuation | None) -> Decimal | None:
-    """Shares after trading: what has left the universe was sold out."""
-    return None if after is None else after.held.get(symbol, ZERO)
-
-
-def _weight(symbol: Symbol, after: Valuation | None) -> Decimal | None:
-    if after is None or not after.investable:
-        return None
-    held = after.held.get(symbol, ZERO)
-    return held * after.prices[symbol].value / after.investable if held else ZERO
+    columns = drift_columns(outcome, "sum of absolute drift")
+    return markdown_of(columns, by_drift(outcome.plan.lines), outcome.plan)
 
 
 def _cash(outcome: RunResult) -> str:
@@ -183,7 +134,7 @@ def _cash(outcome: RunResult) -> str:
         return ""
     before, after = _balances(outcome.before), _balances(outcome.after)
     rows = [_cash_row(currency, before.get(currency), after.get(currency)) for currency in sorted({*before, *after})]
-    return table(("currency", "before", "after", "change"), rows, _RIGHT) if rows else ""
+    return table(("currency", "before", "after", "change"), rows, right=("before", "after", "change")) if rows else ""
 
 
 def _cash_row(currency: Currency, before: Decimal | None, after: Decimal | None) -> tuple[str, ...]:
@@ -200,7 +151,7 @@ def _cancelled(orders: tuple[WorkingOrder, ...]) -> str:
         (order.symbol, order.side, formats.shares(order.quantity), formats.shares(order.filled), order.order_ref)
         for order in orders
     ]
-    return table(("symbol", "side", "shares", "filled", "order"), rows, _RIGHT) if rows else ""
+    return table(("symbol", "side", "shares", "filled", "order"), rows, right=("shares", "filled")) if rows else ""
 
 
 def _settings(outcome: RunResult) -> str:

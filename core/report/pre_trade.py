@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 
 from core.masking import mask_account, mask_accounts
-from core.model import CAD, USD, Approval, FxLeg, GateVerdict, Plan, TradeLine
+from core.model import CAD, USD, Approval, FxLeg, GateVerdict, Plan
 from core.money import ZERO
 from core.report import formats
-from core.report.formats import bullets, document, section, table
-from core.report.plan_tables import (
-    RIGHT,
-    account_figures,
-    conversion_figures,
-    in_pieces,
-    limit_text,
-    order_reason,
-    outside_table,
-    pct,
-    totals_figures,
+from core.report.columns import (
+    OUTSIDE_TABLE,
+    PLAN_FILE,
+    PLAN_TABLE,
+    UNTARGETED_TABLE,
+    by_drift,
+    csv_of,
+    figures_of,
+    markdown_of,
 )
-from core.report.rows import PRE_TRADE_COLUMNS, by_drift, pre_trade_rows
+from core.report.facts import account_figures, conversion_figures, in_pieces, order_reason, pct, totals_figures
+from core.report.formats import bullets, document, section, table
 from core.report.sections import (
     approvals_section,
     gate_warnings,
@@ -30,17 +28,6 @@ from core.report.sections import (
     mode_text,
     plan_warnings,
     warnings_section,
-)
-
-_PRE_TRADE_RIGHT = (
-    "target_pct",
-    "current_pct",
-    "drift_bps",
-    "price",
-    "dollar_delta",
-    "share_delta",
-    "est_notional",
-    "limit_price",
 )
 
 
@@ -55,24 +42,26 @@ class PreTrade:
 
 
 def pre_trade_csv(plan: Plan) -> str:
-    """pre_trade.csv."""
-    return formats.csv_text(PRE_TRADE_COLUMNS, (row.cells for row in pre_trade_rows(plan)))
+    """pre_trade.csv: a row for every symbol of the universe, largest |drift| first, ties by symbol; the totals last."""
+    return csv_of(PLAN_FILE, by_drift(plan.lines), plan)
 
 
 def pre_trade_markdown(report: PreTrade) -> str:
     """pre_trade.md: everything the plan says, with what the gates and the approvers said of it."""
     plan = report.plan
+    untargeted = [line for line in plan.sells if line.untargeted]
+    outside = sorted(plan.valuation.outside, key=lambda holding: holding.symbol)
     text = document(
         f"# Rebalance plan {plan.run_id}",
         _head(plan),
-        section("Account", table(("account", "value"), account_figures(plan), RIGHT), _exposure(plan)),
+        section("Account", figures_of("account", account_figures(plan)), _exposure(plan)),
         warnings_section(plan_warnings(plan, (*report.warnings, *gate_warnings(report.gates)))),
         section("Currency conversion", _conversion(plan.fx)),
-        section("Lines", _all_lines(plan)),
+        section("Lines", markdown_of(PLAN_TABLE, by_drift(plan.lines), plan)),
         section("Why", _reasons(plan)),
-        section("Sales of holdings without a target", _traded([line for line in plan.sells if line.untargeted])),
-        section("Outside holdings, left alone", outside_table(plan)),
-        section("Totals", table(("total", "value"), totals_figures(plan), RIGHT)),
+        section("Sales of holdings without a target", markdown_of(UNTARGETED_TABLE, by_drift(untargeted))),
+        section("Outside holdings, left alone", markdown_of(OUTSIDE_TABLE, outside)),
+        section("Totals", figures_of("total", totals_figures(plan))),
         section("Notes", bullets(plan.notes)),
         gates_section(report.gates),
         approvals_section(report.approvals),
@@ -99,7 +88,7 @@ def _exposure(plan: Plan) -> str:
         ("gross", _part(gross, account.net_liq), pct(plan.targets.gross), pct(plan.totals.gross_after)),
         ("net", _part(net, account.net_liq), pct(plan.targets.net), pct(plan.totals.net_after)),
     ]
-    return table(("exposure", "now", "target", "after"), rows, RIGHT)
+    return table(("exposure", "now", "target", "after"), rows, right=("now", "target", "after"))
 
 
 def _conversion(leg: FxLeg | None) -> str:
@@ -108,33 +97,11 @@ def _conversion(leg: FxLeg | None) -> str:
     if not leg.quantity:
         return f"None: {formats.plain(leg.reason)}"
     bought = f"{formats.grouped(leg.quantity)} USD"
-    return f"{table(('BUY USD.CAD', bought), conversion_figures(leg), (bought,))}\n\n{formats.plain(leg.reason)}"
-
-
-def _all_lines(plan: Plan) -> str:
-    """The columns of the CSV but for its last, which would make the table too wide to read."""
-    limits: dict[str, str] = {line.symbol: limit_text(line.limit) for line in plan.lines if line.side}
-    # a market order has an empty limit in the CSV; a person must read that it is one
-    rows = [replace(row, limit_price=limits.get(row.symbol, "")).cells[:-1] for row in pre_trade_rows(plan)]
-    return table(PRE_TRADE_COLUMNS[:-1], [list(map(formats.with_commas, row)) for row in rows], _PRE_TRADE_RIGHT)
+    return f"{figures_of('BUY USD.CAD', conversion_figures(leg), bought)}\n\n{formats.plain(leg.reason)}"
 
 
 def _reasons(plan: Plan) -> str:
     return bullets(f"{line.symbol}: {order_reason(line)}" for line in by_drift(plan.lines))
-
-
-def _traded(lines: Iterable[TradeLine]) -> str:
-    rows = [
-        (
-            line.symbol,
-            line.side or "",
-            formats.grouped(line.quantity),
-            limit_text(line.limit),
-            formats.amount(line.dollars),
-        )
-        for line in by_drift(lines)
-    ]
-    return table(("symbol", "side", "shares", "limit", "USD"), rows, RIGHT) if rows else ""
 
 
 def _part(amount: Decimal, whole: Decimal) -> str:

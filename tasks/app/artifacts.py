@@ -22,7 +22,8 @@ from prefect.context import FlowRunContext
 
 from core.masking import VISIBLE
 from core.model import Plan, RunResult
-from core.report import TOTAL, post_trade_rows, pre_trade_rows
+from core.report import order_rows
+from core.report.columns import ORDERS_RECORDS, PLAN_RECORDS, by_drift, records_of
 from tasks.app.progress import log
 from tasks.app.run import Run
 
@@ -72,35 +73,12 @@ async def end_progress(run: Run, outcome: RunResult) -> None:
 
 def planned_orders(plan: Plan) -> list[dict[str, str]]:
     """The orders of the plan as rows of a table; its reasons, long texts, are in the plan itself."""
-    return [
-        {
-            "symbol": row.symbol,
-            "side": row.side,
-            "shares": row.share_delta.lstrip("-"),
-            "limit": row.limit_price,
-            "USD": row.est_notional,
-            "drift bps": row.drift_bps,
-            "status": "planned",
-        }
-        for row in pre_trade_rows(plan)
-        if row.side and row.symbol != TOTAL
-    ]
+    return records_of(PLAN_RECORDS, by_drift((*plan.sells, *plan.buys)))
 
 
-def ended_orders(outcome: RunResult) -> list[dict[str, str]]:
+def ended_orders(result: RunResult) -> list[dict[str, str]]:
     """What became of each order as rows of a table."""
-    return [
-        {
-            "symbol": row.symbol,
-            "side": row.side,
-            "filled": row.filled_shares,
-            "ordered": row.ordered_shares,
-            "average": row.avg_price,
-            "notional": row.notional,
-            "status": row.state,
-        }
-        for row in post_trade_rows(outcome)
-    ]
+    return records_of(ORDERS_RECORDS, order_rows(result))
 
 
 async def _move(run: Run, percent: float | None, words: str) -> None:

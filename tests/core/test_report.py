@@ -3,6 +3,7 @@ import io
 import json
 import re
 from decimal import Decimal
+from types import SimpleNamespace
 
 import pytest
 from builders import NOW, fill, order_record, outcome, plan, position, snapshot, still_line, trade_line, valuation
@@ -30,15 +31,15 @@ from core.money import D
 from core.report import (
     PreTrade,
     approval_markdown,
+    columns,
     formats,
+    order_rows,
     plan_json,
     plan_page,
     post_trade_csv,
     post_trade_markdown,
-    post_trade_rows,
     pre_trade_csv,
     pre_trade_markdown,
-    pre_trade_rows,
     result,
     result_json,
     result_page,
@@ -50,9 +51,14 @@ def read(text):
     return list(csv.DictReader(io.StringIO(text)))
 
 
+def lines_of(*lines):
+    """The rows of pre_trade.csv of a plan of these lines."""
+    return [SimpleNamespace(**row) for row in read(pre_trade_csv(plan(*lines)))]
+
+
 def rows_of(*orders, **changes):
-    """The rows after trading of a run with these orders."""
-    return post_trade_rows(outcome(orders=orders, **changes))
+    """The rows of post_trade.csv of a run with these orders."""
+    return [SimpleNamespace(**row) for row in read(post_trade_csv(outcome(orders=orders, **changes)))]
 
 
 def test_the_reports_of_a_rich_run_are_as_they_were_read_and_found_right():
@@ -103,18 +109,18 @@ def test_the_largest_drift_stands_first_ties_by_symbol_and_the_totals_last():
         trade_line("A", drift_bps=D(-70)),
         still_line("D", drift_bps=D("0.1")),
     ]
-    assert [row.symbol for row in pre_trade_rows(plan(*lines))] == ["A", "B", "C", "D", "TOTAL"]
+    assert [row.symbol for row in lines_of(*lines)] == ["A", "B", "C", "D", "TOTAL"]
 
 
 def test_a_line_that_does_not_trade_still_says_how_far_it_is_from_its_target():
-    row = pre_trade_rows(plan(still_line(wanted=D("-12.345"), drift_bps=D("2.469"))))[0]
+    row = lines_of(still_line(wanted=D("-12.345"), drift_bps=D("2.469")))[0]
     assert (row.dollar_delta, row.share_delta, row.side, row.est_notional, row.limit_price) == (
         "-12.34", "0", "", "0.00", "",
     )  # fmt: skip
 
 
 def test_a_sell_has_negative_shares_and_a_positive_notional():
-    row = pre_trade_rows(plan(trade_line(side=Side.SELL, quantity=D("1.2500"))))[0]
+    row = lines_of(trade_line(side=Side.SELL, quantity=D("1.2500")))[0]
     assert (row.share_delta, row.est_notional) == ("-1.25", "125.00")
 
 
@@ -494,7 +500,8 @@ def test_a_conversion_that_was_not_sent_stands_before_the_orders_that_were():
     fx = FxLeg(D(2000), OrderType.MKT, None, D("1.37"), None, D(2740), D(1990), "short")
     sent = order_record("VTI", fill())
     run = outcome(plan=plan(trade_line(), fx=fx), orders=(sent,), not_sent={Symbol("USD.CAD"): "closed"})
-    assert [(row.symbol, row.state) for row in post_trade_rows(run)] == [("USD.CAD", "not sent"), ("VTI", "Filled")]
+    rows = [(row["symbol"], row["status"]) for row in read(post_trade_csv(run))]
+    assert rows == [("USD.CAD", "not sent: closed"), ("VTI", "Filled")]
 
 
 def section_of(text, title):
@@ -549,3 +556,23 @@ def test_what_is_folded_away_is_one_block_of_harmless_html(text):
         assert block.startswith("<details><summary>")
         assert block.rstrip().endswith("</details>")
         assert "<b>" not in block.replace("<p><b>", "")
+
+
+def test_a_number_reads_alike_in_every_table_that_has_its_column():
+    made, run = sample_plan(), sample_outcome()
+    line, order = made.buys[0], order_rows(run)[1]
+    for row, choices in (
+        (line, (columns.PLAN_FILE, columns.PLAN_TABLE, columns.PLAN_RECORDS, columns.UNTARGETED_TABLE)),
+        (order, (columns.ORDERS_FILE, columns.ORDERS_SCREEN, columns.ORDERS_RECORDS, columns.PAGE_ORDERS)),
+    ):
+        cells = {}
+        for column in (each for choice in choices for each in choice if each.is_number and each.title != "filled"):
+            assert cells.setdefault(column.title, column.cell(row)) == column.cell(row), column
+            assert column.reading(row).replace(",", "") == column.cell(row), column
+
+
+def test_a_record_has_plain_numbers_and_a_table_for_people_has_commas():
+    long = trade_line(quantity=D(12345), dollars=D(1234500))
+    (record,) = columns.records_of(columns.PLAN_RECORDS, [long])
+    assert (record["shares"], record["USD"], record["status"]) == ("12345", "1234500.00", "planned")
+    assert columns.readings((columns.SHARES, columns.NOTIONAL), [long]) == [("12,345", "1,234,500.00")]

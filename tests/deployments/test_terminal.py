@@ -13,7 +13,7 @@ from rich.console import Console
 
 from core.model import Side, Symbol
 from core.money import D
-from core.report import post_trade_csv, pre_trade_csv, pre_trade_rows
+from core.report import post_trade_csv, pre_trade_csv
 from deployments.terminal import Progress, console, show_plan, show_result
 
 
@@ -46,7 +46,7 @@ def test_the_plan_fits_the_screen_with_the_numbers_of_its_files_and_every_word_o
 @pytest.mark.parametrize("width", [80, 120, 160])
 def test_the_symbols_of_a_plan_stand_in_the_order_of_its_files(width):
     rows = [line.replace("│", " ").split() for line in shown(width, show_plan, sample_plan())]
-    *symbols, total = (row.symbol for row in pre_trade_rows(sample_plan()))
+    *symbols, total = (row["symbol"] for row in csv.DictReader(io.StringIO(pre_trade_csv(sample_plan()))))
     assert [row[0] for row in rows if len(row) > 1 and row[1][0].isdigit() and row[0] in (*symbols, total)] == [
         *symbols,
         total,

@@ -10,7 +10,7 @@ from core.broker.fake import FakeIB
 from core.errors import ExitCode
 from core.model import CAD, USD, USD_CAD, OrderType, Side, Stage, Symbol
 from core.money import D
-from core.report.rows import slippage_bps
+from core.report.columns import slippage_bps
 from core.sim.venue.world import Change, Point
 
 BND = Symbol("BND")

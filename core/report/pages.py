@@ -1,7 +1,8 @@
-"""The plan as people read it on Prefect's pages: above the approval form, and as the artifact of the run.
+"""The plan and the result as people read them on Prefect's pages: above the approval form, and as artifacts of the run.
 
 The form's box is small even on a large screen, and on a phone it is 38 characters wide and 340 pixels high. So there
 are no headings in it, the orders are lines of small print that cannot wrap, and what explains them is folded below.
+The artifact of the result has the result first, narrow tables, and the rest folded away.
 """
 
 from __future__ import annotations
@@ -9,41 +10,55 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from core.errors import RebalanceError, leading
 from core.masking import VISIBLE, mask_accounts
-from core.model import FxLeg, Mode, OutsideHolding, Plan, Side, TradeLine
+from core.model import Approval, FxLeg, Mode, OutsideHolding, Plan, RunResult, Side, TradeLine
 from core.money import ONE
 from core.report import formats
+from core.report.columns import (
+    PAGE_COSTS,
+    PAGE_ORDERS,
+    PHONE_ORDERS,
+    PHONE_WEIGHTS,
+    by_drift,
+    drift_columns,
+    headings,
+    lines_of,
+    markdown_of,
+    order_rows,
+    readings,
+)
+from core.report.facts import (
+    account_figures,
+    balances_text,
+    conversion_figures,
+    in_pieces,
+    order_reason,
+    totals_figures,
+    traded_text,
+)
 from core.report.formats import (
+    aligned,
     bullets,
     code,
-    columns,
     document,
     folded,
     html_code,
     html_lines,
     html_list,
+    plain,
     shortened,
     small,
 )
-from core.report.plan_tables import (
-    account_figures,
-    conversion_figures,
-    in_pieces,
-    limit_text,
-    order_reason,
-    totals_figures,
-)
+from core.report.post_trade import order_notes
 from core.report.pre_trade import PreTrade
-from core.report.rows import by_drift
-from core.report.sections import gate_warnings, plan_warnings
+from core.report.sections import gate_lines, gate_warnings, mode_text, plan_warnings, run_warnings
 
 PHONE_WIDTH = 38
 MOST_ORDERS = 10
 LARGEST = 8
 MOST_WARNINGS = 2
 WARNING_LENGTH = 90
-NUMBERS = ("shares", "limit", "worst", "USD")
-WEIGHTS = ("target", "now", "drift", "after")
 MODES = {
     Mode.REPORT_ONLY: "REPORT ONLY, no orders",
     Mode.DRY_RUN: "DRY RUN, no orders",
@@ -94,6 +109,25 @@ def plan_summary(plan: Plan) -> tuple[str, ...]:
     return tuple(line.replace("**", "") for line in _summary(_Asked.about(plan, "plan")))
 
 
+def result_page(outcome: RunResult) -> str:
+    """The artifact; what did not happen is left out."""
+    rows = order_rows(outcome)
+    text = document(
+        _outcome(outcome),
+        _listed("What went wrong", _errors(outcome.errors)),
+        _listed("Warnings", run_warnings(outcome)),
+        _listed("Notes", outcome.plan.notes if outcome.plan else ()),
+        markdown_of(PAGE_ORDERS, rows),
+        _listed("Of the orders", order_notes(outcome)),
+        _drifts(outcome),
+        folded("Costs", html_code(lines_of(PAGE_COSTS, rows, PHONE_WIDTH)) if rows else ""),
+        folded("Answers to the plan", html_list(map(_answer, outcome.approvals))),
+        folded("Data gates", html_list(gate_lines(outcome.gates))),
+        folded("Settings", html_list(_settings(outcome))),
+    )
+    return mask_accounts(text, outcome.account_id)
+
+
 @dataclass(frozen=True, slots=True)
 class _Asked:
     """What a question is about: `lines` are sells before buys, the largest first; `fx` only with the whole plan."""
@@ -121,7 +155,7 @@ class _Asked:
     def rows(self, *, untargeted: bool) -> list[tuple[str, ...]]:
         """The orders as cells in the order they are sent; `untargeted` gives the sales of what has no target."""
         first = [_fx_row(self.fx)] if self.fx and not untargeted else []
-        return [*first, *(_row(line) for line in self.lines if line.untargeted == untargeted)]
+        return [*first, *readings(PHONE_ORDERS, (line for line in self.lines if line.untargeted == untargeted))]
 
 
 def _first(warnings: tuple[str, ...]) -> tuple[str, ...]:
@@ -171,13 +205,7 @@ def _order_lines(asked: _Asked) -> list[str]:
     """The orders as lines; the sales of holdings without a target under a title of their own."""
     targeted, apart = asked.rows(untargeted=False), asked.rows(untargeted=True)
     title = [("WITHOUT A TARGET",)] if apart else []
-    return columns([("", *NUMBERS), *targeted, *title, *apart], PHONE_WIDTH) if targeted or apart else []
-
-
-def _row(line: TradeLine) -> tuple[str, ...]:
-    worst = formats.price(line.limit.worst_price) if line.limit else ""
-    name = f"{line.side or '':4} {line.symbol}"
-    return (name, formats.grouped(line.quantity), limit_text(line.limit), worst, formats.whole(line.dollars))
+    return aligned([headings(PHONE_ORDERS), *targeted, *title, *apart], PHONE_WIDTH) if targeted or apart else []
 
 
 def _fx_row(leg: FxLeg) -> tuple[str, ...]:
@@ -194,17 +222,7 @@ def _fx_row(leg: FxLeg) -> tuple[str, ...]:
 
 def _weights(plan: Plan) -> list[str]:
     """Every symbol as a line: its weights in % of the investable value, its drift in bps now and after the orders."""
-    rows = [
-        (
-            line.symbol,
-            formats.percent(line.target),
-            formats.percent(line.current),
-            formats.bps(line.drift_bps),
-            formats.bps(line.projected_drift_bps),
-        )
-        for line in by_drift(plan.lines)
-    ]
-    return columns([("", *WEIGHTS), *rows], PHONE_WIDTH)
+    return lines_of(PHONE_WEIGHTS, by_drift(plan.lines), PHONE_WIDTH)
 
 
 def _why(asked: _Asked) -> str:
@@ -243,3 +261,52 @@ def _left_alone(holding: OutsideHolding) -> str:
 def _figure(figure: tuple[str, str]) -> str:
     name, value = figure
     return f"{name}: {value}"
+
+
+def _outcome(outcome: RunResult) -> str:
+    """How it ended and why; whose account and which mode; what was traded and is left."""
+    left = balances_text(outcome.after.cash) if outcome.after else ""
+    reason = "" if outcome.errors else f": {plain(outcome.reason)}"
+    return "<br>".join(
+        filter(
+            None,
+            (
+                f"**{outcome.ending}**, exit {outcome.exit_code:d}{reason}",
+                f"account …{outcome.account_id[-VISIBLE:]} · {mode_text(outcome.mode)} · run {outcome.run_id}",
+                traded_text(outcome),
+                f"cash after: {left}" if left else "",
+            ),
+        )
+    )
+
+
+def _listed(title: str, lines: Iterable[str]) -> str:
+    listed = bullets(lines)
+    return f"**{title}**\n\n{listed}" if listed else ""
+
+
+def _errors(errors: tuple[RebalanceError, ...]) -> Iterable[str]:
+    """Every failure with what to do next, that of the exit code first, and its single faults."""
+    first = leading(errors) if errors else None
+    for error in sorted(errors, key=lambda each: each is not first):
+        yield f"exit {error.exit_code:d}: {error}"
+        yield from (fault for fault in error.faults if fault not in error.message)
+
+
+def _answer(answer: Approval) -> str:
+    word = "yes" if answer.approved else "no"
+    note = f": {answer.note}" if answer.note else ""
+    return f"{word} by {answer.approver} ({answer.how}, {formats.utc(answer.at)}){note}"
+
+
+def _drifts(outcome: RunResult) -> str:
+    """How far every symbol was from its target, and is."""
+    if outcome.plan is None or outcome.residual_drift_bps is None:
+        return ""
+    symbol, _, target, _, before, _, residual = drift_columns(outcome, "sum of all")
+    columns = (symbol, target.titled("target %"), before.titled("before bps"), residual.titled("left bps"))
+    return markdown_of(columns, by_drift(outcome.plan.lines), outcome.plan)
+
+
+def _settings(outcome: RunResult) -> Iterable[str]:
+    return (f"{name}.{key} = {value}" for name, values in outcome.settings.items() for key, value in values.items())
