@@ -8,8 +8,9 @@ fake, so that a 120 s time-out costs a rehearsal nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from core.model import (
     AccountId,
@@ -132,4 +133,33 @@ class Broker(Protocol):
 
     async def executions(self) -> tuple[Fill, ...]:
         """Fills of today in this account, of all clients, with commissions as far as known."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayInfo:
+    """The version of the protocol that the gateway speaks, and whether each data farm that it named is connected."""
+
+    version: int
+    farms: Mapping[str, bool]
+
+
+@runtime_checkable
+class GatewayBroker(Protocol):
+    """A broker that is a gateway; one in memory is none."""
+
+    async def info(self) -> GatewayInfo:
+        """What is known of it once connected. Raises ConnectionLost."""
+        ...
+
+
+@runtime_checkable
+class Rehearsed(Protocol):
+    """A broker with a script; a real one has none, and a run that meets one says nothing to it."""
+
+    def reach(self, point: str) -> None:
+        """The run is at `approval` (just answered), `before_fx`, `before_sells` or `before_buys`.
+
+        What the script holds for that point happens now.
+        """
         ...

@@ -15,8 +15,7 @@ from enum import StrEnum
 from rich.markup import escape
 from rich.table import Table
 
-from core.broker.info import Gateway
-from core.broker.port import Broker
+from core.broker.port import Broker, GatewayBroker
 from core.errors import ConnectionLost, ExitCode, MarketDataMissing, OutputFailed, RebalanceError, SafetyRefused
 from core.market.hours import closed_reason
 from core.market.quotes import why_no_nbbo
@@ -133,7 +132,7 @@ async def _gateway(of: Examination) -> Finding:
 
 
 async def _version(of: Examination) -> Finding:
-    if not isinstance(of.broker, Gateway):
+    if not isinstance(of.broker, GatewayBroker):
         return UNSEEN
     version = f"API version {(await of.broker.info()).version}"
     behind = check_clock(Mode.DRY_RUN, of.broker.clock_gap)
@@ -163,7 +162,7 @@ async def _look_at(of: Examination, account: str) -> None:
 
 async def _api(of: Examination) -> Finding:
     """The gateway refuses what only a client that may trade asks for while Read-Only API is ticked."""
-    if not isinstance(of.broker, Gateway):
+    if not isinstance(of.broker, GatewayBroker):
         return UNSEEN
     try:
         await of.broker.completed_orders()
@@ -223,7 +222,7 @@ def _shown(quote: Quote) -> str:
 
 
 async def _farms(of: Examination) -> Finding:
-    if not isinstance(of.broker, Gateway):
+    if not isinstance(of.broker, GatewayBroker):
         return UNSEEN
     farms = (await of.broker.info()).farms
     lost = sorted(name for name, is_up in farms.items() if not is_up)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
-from core.broker.reach import require_listener
+from core.broker.errors import refused_at, unreachable
 from core.execution.reader import RetryPolicy
 from core.model import BrokerKind, Mode
 from core.safety import check_kill_switch, check_mode
@@ -35,6 +36,22 @@ def require_gateway(request: Request) -> None:
     patience = RetryPolicy(ibkr.read_attempts, asyncio.sleep, on_retry=_say)
     timeout = ibkr.connect_timeout_seconds
     asyncio.run(patience.read("connecting", lambda: require_listener(ibkr.host, ibkr.port, timeout_seconds=timeout)))
+
+
+async def require_listener(host: str, port: int, *, timeout_seconds: float) -> None:
+    """Return when the address takes a connection, which is closed again. Raises ConnectionLost."""
+    try:
+        async with asyncio.timeout(timeout_seconds):
+            _, writer = await asyncio.open_connection(host, port)
+    except ConnectionRefusedError:
+        raise refused_at(host, port) from None
+    except TimeoutError:
+        raise unreachable(host, port, f"nobody answers within {timeout_seconds:g} s") from None
+    except OSError as error:
+        raise unreachable(host, port, error.strerror or str(error)) from None
+    writer.close()
+    with suppress(OSError):
+        await writer.wait_closed()
 
 
 def _say(text: str) -> None:

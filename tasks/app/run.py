@@ -10,8 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 from uuid import UUID
 
-from core.broker.port import Broker
-from core.broker.rehearsal import Rehearsed
+from core.broker.port import Broker, Rehearsed
 from core.errors import MarketClosed, PacingExceeded, RebalanceError, RunCancelled
 from core.execution import OrderExecutor
 from core.execution.reader import Reader

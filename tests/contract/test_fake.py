@@ -10,7 +10,7 @@ from builders import contract
 from worlds import VTI, account, earlier, fake, held, order, quoted, world
 
 from core.broker.fake import FakeIB, FakeOptions
-from core.broker.rehearsal import Rehearsed
+from core.broker.port import Rehearsed
 from core.errors import ConnectionLost, ContractNotFound, PacingExceeded
 from core.model import (
     USD,

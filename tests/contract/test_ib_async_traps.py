@@ -15,7 +15,7 @@ from ib_async.decoder import Decoder
 from live import venue_of
 from worlds import world
 
-from core.broker.ib.quieting import quieten
+from core.broker.ib.client import disable_ib_async_logging
 from core.broker.ib.wrapper import GatewayWrapper
 from core.sim.gateway.faults import Answer, Omit
 from core.sim.wire.frames import UNSET_FLOAT
@@ -28,7 +28,7 @@ CORRECTION = "0000e1a7.5c46793a.01.02"
 
 @pytest.fixture(autouse=True)
 def _quiet():
-    quieten()
+    disable_ib_async_logging()
 
 
 @pytest.fixture

@@ -15,8 +15,7 @@ from real_samples import FILE, WHY_NOT, read_samples
 from worlds import VTI, account, earlier, held, order, quoted, world
 
 from core.broker.ib import messages as heard
-from core.broker.ib.times import GatewayTimes
-from core.broker.ib.wrapper import ExactDecoder, GatewayWrapper
+from core.broker.ib.wrapper import ExactDecoder, GatewayTimes, GatewayWrapper
 from core.model import USD_CAD, MarketDataType, OrderRef, Side
 from core.money import D
 from core.sim.gateway.log import Way

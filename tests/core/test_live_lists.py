@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from worlds import ACCOUNT
 
-from core.broker.ib.lists import completed_order, working_orders
 from core.broker.ib.messages import EndedRow, Named, OrderRow, StatusRow
+from core.broker.ib.orders import completed_order, working_orders
 from core.model import USD, OrderRef, OrderState, OrderType, Side
 from core.money import D
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from builders import NOW
 
-from core.broker.ib.farms import Farms
+from core.broker.ib.dispatcher import Farms
 from core.broker.ib.messages import DataKind, Halt, Stamp, TickValue
 from core.broker.ib.quotes import QuoteSubscription
 from core.clock import AutojumpClock

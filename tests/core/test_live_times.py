@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from core.broker.ib.times import GatewayTimes
+from core.broker.ib.wrapper import GatewayTimes
 
 NOON = datetime(2026, 3, 2, 12, 0, 3, tzinfo=UTC)
 EVENING_IN_SHANGHAI = "20260302 20:00:01 中国标准时间"

@@ -11,15 +11,14 @@ from functools import partial
 
 from core.broker.errors import NOT_CONNECTED, broke_while_sending, lost, unanswered
 from core.broker.ib import messages as heard
-from core.broker.ib.account_reader import AccountReader
+from core.broker.ib.account import AccountReader
 from core.broker.ib.client import Link
 from core.broker.ib.contracts import ContractCache
-from core.broker.ib.orders import OwnOrder
+from core.broker.ib.orders import OwnOrder, effect_of, refusal_of
 from core.broker.ib.quotes import NUMBERS, QuoteReader
 from core.broker.ib.requests import RequestRefused
 from core.broker.ib.session import GatewaySession, LiveOptions
-from core.broker.ib.whatif import effect_of, refusal_of
-from core.broker.info import GatewayInfo
+from core.broker.port import GatewayInfo
 from core.broker.rate_limit import Pace
 from core.clock import Clock, RunningClock
 from core.errors import SafetyRefused

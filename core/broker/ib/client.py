@@ -9,6 +9,7 @@ on some errors, and its queue of messages is lost with the connection.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,12 +19,11 @@ from ib_async import IB, Client, Contract, ExecutionFilter, StartupFetch
 from ib_async import Order as IbOrder
 from ib_async.util import UNSET_DOUBLE
 
-from core.broker.ib.quieting import quieten
-from core.broker.ib.times import GatewayTimes
-from core.broker.ib.wrapper import ExactDecoder, GatewayWrapper, Hear
+from core.broker.ib.wrapper import ExactDecoder, GatewayTimes, GatewayWrapper, Hear
 from core.model import AccountId, Order, OrderType
 from core.model import Contract as OurContract
 
+IB_ASYNC_LOGGERS = ("ib_async.client", "ib_async.ib", "ib_async.wrapper", "ib_async.Decoder")
 LENGTH = 4  # bytes that tell how long a message is
 
 
@@ -51,7 +51,7 @@ class GatewayClient:
     """A connection that tells `hear` every word and `gone`, once, that it has ended and why."""
 
     def __init__(self, hear: Hear, gone: Callable[[str], None], now: Callable[[], datetime]) -> None:
-        quieten()
+        disable_ib_async_logging()
         self._ib = _Session(hear, now)
         # its methods are untyped
         self._client: Any = self._ib.client
@@ -190,6 +190,12 @@ class _Session(IB):
 
     def _onError(self, *_: object) -> None:
         """ib_async would ask for an account summary at 1102, past our pace."""
+
+
+def disable_ib_async_logging() -> None:
+    """Let nothing of ib_async's reach a log: its lines show orders and accounts in full, and nothing new."""
+    for name in IB_ASYNC_LOGGERS:
+        logging.getLogger(name).disabled = True
 
 
 def _place_of(contract: OurContract) -> Contract:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
 from typing import Any, Protocol
 
 from core.broker.error_codes import (
     CLIENT_ID_IN_USE,
+    FARM_LOST,
+    FARMS_DOWN,
+    FARMS_UP,
     LINK_BACK,
     LINK_LOST,
     NOT_VALID,
@@ -20,13 +25,12 @@ from core.broker.error_codes import (
 )
 from core.broker.errors import NOT_CONNECTED, api_is_read_only, is_read_only, lost, too_fast
 from core.broker.ib import messages as heard
-from core.broker.ib.farms import Farms
 from core.broker.ib.fills import Fills
 from core.broker.ib.orders import OwnOrders
 from core.broker.ib.requests import ConnectionGone, RequestRefused, Requests
 from core.clock import Clock
 from core.errors import BrokerError, RebalanceError
-from core.model import AccountId, BrokerEvent, ConnectionChange, Notice
+from core.model import USD_CAD, AccountId, BrokerEvent, ConnectionChange, Notice, Symbol
 
 # lists that a gateway with Read-Only API does not tell
 READ_ONLY_REFUSES = (heard.OPEN_ORDERS, heard.COMPLETED_ORDERS)
@@ -36,6 +40,44 @@ MARKET_MESSAGES = frozenset({"1", "2", "45", "46", "57", "58", "81"})
 NEEDED = frozenset(
     map(str, (3, 4, 5, 6, 7, 9, 10, 11, 15, 49, 52, 53, 54, 55, 59, 61, 62, 93, 101, 102)),
 )
+
+# `…is OK:usfarm.nj`, `…should be available upon demand.ushmds`
+_NAMED = re.compile(r"(?:.*:|.*\bupon demand\.)\s*(\S+)\s*")
+# what 1101 and 1102 say of all of them, as `The following farms are not connected: cashhmds.`
+_LISTED = re.compile(r"farms are (not )?connected: (.+?)\.(?= |$)")
+# a farm that is named like none of these may serve anything
+SHARES, CURRENCIES = "usfarm", "cashfarm"
+ELSEWHERE = ("usopt", "usbond", "usfut", "usfund", "secdef", "eufarm", "cafarm", "hfarm", "jfarm", "afarm", "sgfarm")
+PAST = "hmds"
+
+
+class Farms:
+    """The data farms that the gateway speaks of: `is_up` by name, and since when market-data farms are broken."""
+
+    def __init__(self) -> None:
+        self.is_up: dict[str, bool] = {}
+        self._broken: dict[str, datetime] = {}
+
+    def hear(self, code: int, text: str, at: datetime) -> None:
+        """Take what the gateway says of one farm, or of all when it has found IBKR again."""
+        if code in LINK_BACK:
+            for name, is_up in _listed(text):
+                self._note(name, at, is_up=is_up, is_market_data=True)
+        elif code in FARMS_UP | FARMS_DOWN:
+            found = _NAMED.fullmatch(text)
+            name = found[1] if found else text
+            self._note(name, at, is_up=code in FARMS_UP, is_market_data=code == FARM_LOST)
+
+    def lost_since(self, symbol: Symbol) -> datetime | None:
+        """Since when a farm that may serve the symbol is broken: of several the one that has been for longest."""
+        return min((at for name, at in self._broken.items() if _may_serve(name, symbol)), default=None)
+
+    def _note(self, name: str, at: datetime, *, is_up: bool, is_market_data: bool) -> None:
+        self.is_up[name] = is_up
+        if is_up:
+            self._broken.pop(name, None)
+        elif is_market_data:
+            self._broken.setdefault(name, at)
 
 
 class RequestListener(Protocol):
@@ -281,3 +323,15 @@ class Dispatcher:
         self.requests.fail_all(error)
         for listener in list(self.listeners.values()):
             listener.fail(error)
+
+
+def _listed(text: str) -> Iterator[tuple[str, bool]]:
+    for not_connected, names in _LISTED.findall(text):
+        yield from ((name.strip(), not not_connected) for name in names.split(";"))
+
+
+def _may_serve(farm: str, symbol: Symbol) -> bool:
+    """Whether prices of the symbol may come from this farm, by its name: shares are on usfarm, usfarm.nj…"""
+    if farm.startswith(ELSEWHERE) or farm.endswith(PAST):
+        return False
+    return not farm.startswith(SHARES if symbol == USD_CAD else CURRENCIES)

@@ -7,16 +7,32 @@ not told again.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from decimal import Decimal
 
 from core.broker.error_codes import CANCELLED, NOT_FOUND, NOTHING_TO_CANCEL, kept_back, meaning_of, reject_reason_of
-from core.broker.errors import NOT_FOUND_TO_CANCEL
-from core.broker.ib.messages import ErrorMessage, OrderRow, StatusRow
+from core.broker.errors import NOT_FOUND_TO_CANCEL, would_refuse
+from core.broker.ib.messages import Effect, EndedRow, ErrorMessage, OrderRow, StatusRow
+from core.broker.ib.requests import RequestRefused
 from core.clock import Clock, Timer
-from core.model import BrokerEvent, Notice, OrderRef, OrderState, OrderUpdate, RejectReason
+from core.errors import BrokerError
+from core.model import (
+    BrokerEvent,
+    CompletedOrder,
+    Currency,
+    MarginChange,
+    MarginEffect,
+    Notice,
+    Order,
+    OrderRef,
+    OrderState,
+    OrderType,
+    OrderUpdate,
+    RejectReason,
+    WorkingOrder,
+)
 from core.money import ZERO
 
 # PendingSubmit, ApiPending and ApiUpdate are missing: none of them says that the order was accepted
@@ -37,6 +53,10 @@ JUST_CANCELLED = "Order Canceled"
 REASON = "reason:"
 # the reason of a cancel, or of an inactive order, comes after its status
 REASON_WITHIN = timedelta(milliseconds=500)
+
+ENDS = (OrderState.FILLED, OrderState.CANCELLED)
+
+_Key = tuple[int, int]
 
 
 @dataclass(slots=True)
@@ -247,3 +267,97 @@ def _is_known(order: OwnOrder, state: OrderState, filled: Decimal) -> bool:
     if state.is_final:
         return (state, filled) == (order.state, order.filled)
     return order.state is OrderState.FILLED or (state is order.state and filled <= order.filled)
+
+
+def working_orders(rows: Iterable[OrderRow | StatusRow], account: str) -> tuple[WorkingOrder, ...]:
+    """The orders of the account that may still fill, as listed; one that ended while they were listed is none."""
+    orders: dict[_Key, OrderRow] = {}
+    statuses: dict[_Key, StatusRow] = {}
+    for row in rows:
+        if isinstance(row, OrderRow):
+            orders[_key(row)] = row
+        else:
+            statuses[_key(row)] = row
+    return tuple(
+        _working(order, statuses.get(key))
+        for key, order in orders.items()
+        if order.account == account and _is_open(order, statuses.get(key))
+    )
+
+
+def completed_order(row: EndedRow) -> CompletedOrder:
+    """An order that ended today; its end stands partly in its status, partly in the words beside it."""
+    state, reason = _end_of(row)
+    return CompletedOrder(
+        order_ref=row.order_ref,
+        symbol=row.named.as_symbol,
+        side=row.side,
+        quantity=row.quantity,
+        filled=row.filled,
+        state=state,
+        reason=reason,
+        perm_id=row.perm_id,
+    )
+
+
+def _key(row: OrderRow | StatusRow) -> _Key:
+    """What joins an order with its status: orders by hand have no id, orders just sent no permId yet."""
+    return (0, row.perm_id) if row.perm_id else (row.client_id, row.order_id)
+
+
+def _is_open(order: OrderRow, status: StatusRow | None) -> bool:
+    return STATES.get(status.status if status else order.status) not in ENDS
+
+
+def _working(order: OrderRow, status: StatusRow | None) -> WorkingOrder:
+    filled: Decimal = status.filled if status else ZERO
+    return WorkingOrder(
+        order_ref=order.order_ref,
+        symbol=order.named.as_symbol,
+        side=order.side,
+        quantity=order.quantity,
+        filled=filled,
+        order_type=OrderType.MKT if order.limit_price is None else OrderType.LMT,
+        limit_price=order.limit_price,
+        perm_id=order.perm_id,
+    )
+
+
+def _end_of(row: EndedRow) -> tuple[OrderState, str]:
+    state = STATES.get(row.status)
+    if state is OrderState.FILLED:
+        return OrderState.FILLED, ""
+    if row.status == INACTIVE or row.completed_status.lower().startswith("rejected"):
+        # `Rejected by System: Order is already expired.` is no expiry: the order never worked
+        return OrderState.REJECTED, row.completed_status
+    if "expired" in row.completed_status.lower():
+        return OrderState.EXPIRED, DAY_OVER
+    return OrderState.CANCELLED, row.completed_status
+
+
+def effect_of(effect: Effect, base: Currency) -> MarginEffect:
+    """The effect, in the account's base currency."""
+    commission = effect.commission
+    return MarginEffect(
+        currency=base,
+        initial_margin=_change(effect, "initMargin"),
+        maintenance_margin=_change(effect, "maintMargin"),
+        equity_with_loan=_change(effect, "equityWithLoan"),
+        commission=commission,
+        commission_currency=None if commission is None else effect.commission_currency,
+    )
+
+
+def refusal_of(order: Order, refusal: RequestRefused) -> BrokerError:
+    """Why the broker would not take the order."""
+    return would_refuse(order, refusal.code, refusal.text, reject_reason_of(refusal.code, refusal.text))
+
+
+def _change(effect: Effect, name: str) -> MarginChange:
+    before, change = effect.margins[name]
+    return MarginChange(_present(before), _present(change))
+
+
+def _present(number: Decimal | None) -> Decimal:
+    # only a complete effect comes this far
+    return ZERO if number is None else number

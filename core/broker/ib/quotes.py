@@ -11,7 +11,7 @@ from functools import partial
 
 from core.broker.error_codes import NO_MARKET_DATA
 from core.broker.errors import broke_while_reading, is_unknown, lost, unknown
-from core.broker.ib.farms import Farms
+from core.broker.ib.dispatcher import Farms
 from core.broker.ib.messages import TIME, DataKind, Halt, MarketMessage, Stamp, TickValue
 from core.broker.ib.requests import ConnectionGone, RequestRefused
 from core.broker.ib.session import GatewaySession

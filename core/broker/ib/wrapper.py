@@ -5,12 +5,14 @@
 from __future__ import annotations
 
 import math
+import re
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from ib_async import IB, Contract, ContractDetails, OrderState, Wrapper
 from ib_async import CommissionReport as IbCommissionReport
@@ -21,7 +23,6 @@ from ib_async.objects import PriceIncrement
 from ib_async.util import UNSET_DOUBLE
 
 from core.broker.ib import messages as heard
-from core.broker.ib.times import GatewayTimes
 from core.model import AccountId, Currency, OrderRef, OrderType, Side, TickBand
 from core.money import ZERO
 
@@ -33,7 +34,54 @@ HALT_TICKS = (49, 90)
 STAMP_TICKS = (45, 88)
 EFFECTS = ("initMargin", "maintMargin", "equityWithLoan")
 
+_TIME = re.compile(r"(\d{8})(-| +)(\d\d:\d\d:\d\d)(?: +(\S.*?))? *")
+QUARTER = timedelta(minutes=15)  # every zone is whole quarters of an hour from UTC
+UTC_MARK = "-"
+
 Hear = Callable[[heard.Message], None]
+
+
+class GatewayTimes:
+    """MarketReader the times of one connection; `now` is the time of who reads them."""
+
+    def __init__(self, now: Callable[[], datetime]) -> None:
+        self._now = now
+        self._ahead: timedelta | None = None
+
+    def greet(self, text: str) -> None:
+        """Take the time of the greeting, from which follows how far the gateway's own zone is from UTC."""
+        found = _TIME.match(text)
+        self._ahead = _parsed(found).replace(tzinfo=UTC) - self._now() if found else None
+
+    def clock_was_set(self, gap: timedelta) -> None:
+        """The clock by which the greeting was compared has been put forward so far, as it was wrong."""
+        if self._ahead is not None:
+            self._ahead -= gap
+
+    def utc(self, text: str) -> datetime:
+        """The time, in UTC. Raises ValueError where it cannot be told."""
+        found = _TIME.fullmatch(text)
+        if not found:
+            raise ValueError(f"not a time: {text!r}")
+        at, zone = _parsed(found), _zone(found[4] or "")
+        if found[2] == UTC_MARK:
+            return at.replace(tzinfo=UTC)
+        if zone:
+            return at.replace(tzinfo=zone).astimezone(UTC)
+        if self._ahead is None:
+            raise ValueError(f"in a zone that is not known: {text!r}")
+        return (at - round(self._ahead / QUARTER) * QUARTER).replace(tzinfo=UTC)
+
+
+def _parsed(found: re.Match[str]) -> datetime:
+    return datetime.strptime(f"{found[1]} {found[3]}", "%Y%m%d %H:%M:%S")  # noqa: DTZ007 - its zone is told apart
+
+
+def _zone(name: str) -> ZoneInfo | None:
+    try:
+        return ZoneInfo(name) if name else None
+    except (ValueError, KeyError, OSError):
+        return None
 
 
 class ExactDecoder(Decoder):
