@@ -26,7 +26,7 @@ from planning_builders import (
 
 from core.broker.fake import FakeIB
 from core.errors import MarketDataMissing
-from core.execution.stage_result import rejection
+from core.execution.stage_result import rejection_error
 from core.model import CAD, USD, LimitedBy, OrderState, Side
 from core.money import D
 from core.planning import make_plan, resize_buys
@@ -181,4 +181,4 @@ def test_a_refused_conversion_says_why_there_is_no_rate():
 )
 def test_a_rejection_has_its_cause(reason, code, cause):
     record = order_record(state=OrderState.REJECTED, reason=reason, code=code)
-    assert rejection(record).message == f"order {record.order.ref} (BUY 10 VTI) was rejected{cause}"
+    assert rejection_error(record).message == f"order {record.order.ref} (BUY 10 VTI) was rejected{cause}"
