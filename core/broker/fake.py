@@ -127,10 +127,10 @@ class FakeIB:
         """Let what the script holds for this point happen; what concerns a read or an order waits for the next one."""
         for change in self._script.changes(point):
             self._receive(self.exchange.move(change))
-        struck = self._strike(point)
-        if FaultKind.DISCONNECT in struck:
+        triggered = self._trigger(point)
+        if FaultKind.DISCONNECT in triggered:
             self._break(point)
-        self._armed += [kind for kind in struck if kind is not FaultKind.DISCONNECT]
+        self._armed += [kind for kind in triggered if kind is not FaultKind.DISCONNECT]
 
     async def sleep(self, seconds: float) -> None:
         self._pass(seconds)
@@ -139,14 +139,14 @@ class FakeIB:
     async def connect(self) -> None:
         if self._is_connected:
             return
-        struck = self._strike(Point.CONNECT)
-        self._armed += [kind for kind in struck if kind not in (FaultKind.DISCONNECT, FaultKind.PACING)]
-        if FaultKind.DISCONNECT in struck:
+        triggered = self._trigger(Point.CONNECT)
+        self._armed += [kind for kind in triggered if kind not in (FaultKind.DISCONNECT, FaultKind.PACING)]
+        if FaultKind.DISCONNECT in triggered:
             raise lost(REFUSED)
-        if FaultKind.PACING in struck:
+        if FaultKind.PACING in triggered:
             raise too_fast()
         self._is_connected = True
-        self._ended_before = {one.perm_id for one in self.exchange.tickets.values() if not one.is_open}
+        self._ended_before = {one.perm_id for one in self.exchange.orders.values() if not one.is_open}
         self._say("connect")
 
     async def disconnect(self) -> None:
@@ -195,13 +195,13 @@ class FakeIB:
         within_limit = self._spend()
         self._log(order, is_sent=True)
         point = f"{ORDER_POINT}{order.contract.symbol}"
-        struck = self._strike(point) + self._taken(FaultKind.FRACTIONAL_REFUSED)
-        refusal = refusal_by(struck) if within_limit else refusal_of(100)
+        triggered = self._trigger(point) + self._taken(FaultKind.FRACTIONAL_REFUSED)
+        refusal = refusal_by(triggered) if within_limit else refusal_of(100)
         reports = self.exchange.submit(order, client_id=self._options.client_id, refusal=refusal)
-        if FaultKind.DISCONNECT in struck:
+        if FaultKind.DISCONNECT in triggered:
             self._break(point)
             raise lost(BROKE_WHILE_SENDING)
-        self._armed += [kind for kind in struck if kind is FaultKind.STALE]
+        self._armed += [kind for kind in triggered if kind is FaultKind.STALE]
         self._receive(reports)
 
     async def what_if(self, order: Order) -> MarginEffect:
@@ -216,13 +216,13 @@ class FakeIB:
 
     async def cancel(self, ref: OrderRef) -> None:
         self._send(f"cancel {ref}")
-        client, known = self._options.client_id, self.exchange.tickets.keys() - self._ended_before
-        tickets = (ticket for number, ticket in self.exchange.tickets.items() if number in known)
-        own = [one for one in tickets if one.terms.order_ref == ref and one.client_id == client]
+        client, known = self._options.client_id, self.exchange.orders.keys() - self._ended_before
+        placed_orders = (placed for number, placed in self.exchange.orders.items() if number in known)
+        own = [one for one in placed_orders if one.terms.order_ref == ref and one.client_id == client]
         if not own:
             self._deliver(Notice(NOT_FOUND_TO_CANCEL, self.now(), 10147, ref))
-        for ticket in [one for one in own if one.is_working] or own[-1:]:
-            self._receive(self.exchange.cancel(ticket.perm_id))
+        for placed in [one for one in own if one.is_working] or own[-1:]:
+            self._receive(self.exchange.cancel(placed.perm_id))
 
     async def next_event(self, timeout_seconds: float) -> BrokerEvent | None:
         self._require_connection()
@@ -284,21 +284,21 @@ class FakeIB:
 
     def _fail_read(self, point: Point, symbols: Sequence[Symbol] = ()) -> None:
         """Raise what the script holds for this read; what it holds for later waits."""
-        struck = self._strike(point) + self._taken(FaultKind.PACING, FaultKind.CONTRACT_NOT_FOUND)
-        if FaultKind.DISCONNECT in struck:
+        triggered = self._trigger(point) + self._taken(FaultKind.PACING, FaultKind.CONTRACT_NOT_FOUND)
+        if FaultKind.DISCONNECT in triggered:
             self._drop()
             raise lost(broke_while_reading(point))
-        if FaultKind.PACING in struck:
+        if FaultKind.PACING in triggered:
             raise too_fast()
-        if FaultKind.CONTRACT_NOT_FOUND in struck:
+        if FaultKind.CONTRACT_NOT_FOUND in triggered:
             raise unknown([is_unknown(symbol) for symbol in symbols[:1]] or [refusal_of(200).text])
-        self._armed += struck
+        self._armed += triggered
 
-    def _strike(self, point: str) -> tuple[FaultKind, ...]:
-        struck = self._script.strike(point)
-        if FaultKind.KILL_SWITCH in struck:
+    def _trigger(self, point: str) -> tuple[FaultKind, ...]:
+        triggered = self._script.trigger(point)
+        if FaultKind.KILL_SWITCH in triggered:
             self._options.on_kill_switch()
-        return tuple(kind for kind in struck if kind is not FaultKind.KILL_SWITCH)
+        return tuple(kind for kind in triggered if kind is not FaultKind.KILL_SWITCH)
 
     def _taken(self, *kinds: FaultKind) -> tuple[FaultKind, ...]:
         taken = tuple(kind for kind in kinds if kind in self._armed)
@@ -311,7 +311,7 @@ class FakeIB:
             raise lost(NOT_CONNECTED)
 
     def _break(self, point: str) -> None:
-        self._script.keep_down(point)
+        self._script.refuse_reconnects(point)
         self._drop()
 
     def _drop(self) -> None:

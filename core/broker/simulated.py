@@ -12,7 +12,7 @@ from core.broker.ib import LiveIB, LiveOptions
 from core.clock import AutojumpClock
 from core.errors import ConnectionClosed
 from core.model import BrokerKind
-from core.sim.gateway import Gateway, GatewayOptions
+from core.sim.gateway import GatewayOptions, SimulatedGateway
 from core.sim.venue.world import World
 
 LOOPBACK = "127.0.0.1"
@@ -23,7 +23,7 @@ class SimulatedIB(LiveIB):
 
     kind = BrokerKind.SIMULATED
 
-    def __init__(self, gateway: Gateway, clock: AutojumpClock, options: LiveOptions) -> None:
+    def __init__(self, gateway: SimulatedGateway, clock: AutojumpClock, options: LiveOptions) -> None:
         super().__init__(options, clock)
         self.gateway = gateway
         clock.is_quiet = self._is_quiet
@@ -32,7 +32,7 @@ class SimulatedIB(LiveIB):
     def of(cls, world: World, options: LiveOptions, gateway_options: GatewayOptions) -> SimulatedIB:
         """A broker of this world; host and port of the options are not used."""
         clock = AutojumpClock(world.as_of)
-        return cls(Gateway.of(world, clock, gateway_options), clock, options)
+        return cls(SimulatedGateway.of(world, clock, gateway_options), clock, options)
 
     @property
     def port(self) -> int | None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from core.clock import RunningClock
 from core.errors import UsageError
 from core.scenario import read_market, read_scenario
-from core.sim.gateway import Gateway, GatewayOptions
+from core.sim.gateway import GatewayOptions, SimulatedGateway
 from core.sim.venue.sessions import xnys_hours
 from core.sim.venue.world import World
 from deployments import terminal
@@ -44,10 +44,10 @@ def serve_gateway(port: int, served: Served) -> None:
         on_kill_switch=lambda: _say("the script throws the kill switch; whose that is, is for the run to know"),
         on_log=None if served.log is None else WireLog(served.log),
     )
-    asyncio.run(_serve(Gateway.of(world, RunningClock(world.as_of), options), port))
+    asyncio.run(_serve(SimulatedGateway.of(world, RunningClock(world.as_of), options), port))
 
 
-async def _serve(gateway: Gateway, port: int) -> None:
+async def _serve(gateway: SimulatedGateway, port: int) -> None:
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGINT, signal.SIGTERM):

@@ -18,7 +18,7 @@ from core.model import BrokerKind, Mode
 from core.safety import write_kill_switch
 from core.scenario import read_market
 from core.settings import Settings
-from core.sim.gateway import Entry, GatewayOptions
+from core.sim.gateway import GatewayOptions, LogEntry
 from core.sim.venue.sessions import HoursOf, weekday_hours, xnys_hours
 from core.sim.venue.world import World
 from tasks.app.request import Request
@@ -95,7 +95,7 @@ class WireLog:
         self._path = path
         self._is_off = False
 
-    def __call__(self, entry: Entry) -> None:
+    def __call__(self, entry: LogEntry) -> None:
         if self._is_off:
             return
         try:

@@ -17,7 +17,7 @@ from worlds import world
 
 from core.broker.ib.client import disable_ib_async_logging
 from core.broker.ib.wrapper import GatewayWrapper
-from core.sim.gateway.faults import Answer, Omit
+from core.sim.gateway.faults import Omit, Refuse
 from core.sim.wire.frames import UNSET_FLOAT
 
 CLIENT, NEXT_ID, ACCOUNT = 7, 10, "DU1234567"
@@ -235,7 +235,7 @@ async def test_connecting_goes_on_without_an_answer_unless_told_otherwise():
 
 async def test_a_client_id_in_use_is_a_mere_time_out():
     async with venue_of(world()) as venue:
-        venue.gateway.faults.on("startApi", Answer(326))
+        venue.gateway.faults.on("startApi", Refuse(326))
         with pytest.raises(TimeoutError):
             await IB().connectAsync(port=venue.gateway.port, clientId=1, timeout=0.3)
 

@@ -17,7 +17,7 @@ from worlds import ACCOUNT, account, earlier, held, quoted, scripted, world
 from core.model import CAD, USD_CAD, SecurityType
 from core.money import D
 from core.sim.venue.contracts import USD_CAD_CON_ID, con_id_of
-from core.sim.wire import ANSWER_NAMES
+from core.sim.wire.names import ANSWER_NAMES
 
 BID, ASK, LAST, CLOSE = 1, 2, 4, 9
 MARGIN_TAGS = "NetLiquidation,TotalCashValue,ExcessLiquidity,MaintMarginReq,$LEDGER:ALL"

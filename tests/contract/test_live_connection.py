@@ -18,7 +18,7 @@ from core.broker.ib import LiveIB, LiveOptions
 from core.clock import RunningClock
 from core.errors import ConnectionLost, ConnectionRefused, SafetyRefused
 from core.model import ConnectionChange, Fill, MarketDataType, Notice, OrderRef, OrderState, OrderUpdate
-from core.sim.gateway.faults import Answer, Delay, Duplicate, HalfOpen, Instead, Omit, Short
+from core.sim.gateway.faults import ChangeFields, Delay, Duplicate, HalfOpen, Omit, Refuse, Truncate
 from core.sim.wire.frames import frame
 
 
@@ -101,7 +101,7 @@ async def test_a_gateway_that_is_mute_is_waited_for_as_long_as_allowed(message, 
 
 async def test_a_gateway_without_an_account_is_none():
     async with venue_of(world()) as venue:
-        venue.gateway.faults.on("managedAccounts", Instead({2: ""}))
+        venue.gateway.faults.on("managedAccounts", ChangeFields({2: ""}))
         with pytest.raises(ConnectionLost, match="the gateway manages no account"):
             await venue.client().connect()
 
@@ -125,7 +125,7 @@ async def test_a_gateway_of_another_age_is_refused(frames, words):
 async def test_while_ibkr_is_away_nothing_is_sent_and_connecting_waits_for_it(code):
     async with venue_of(world()) as venue:
         client = await venue.connected()
-        venue.gateway.say(code)
+        venue.gateway.broadcast(code)
         event = await client.next_event(1)
         assert isinstance(event, ConnectionChange)
         assert not event.is_up
@@ -134,7 +134,7 @@ async def test_while_ibkr_is_away_nothing_is_sent_and_connecting_waits_for_it(co
             with pytest.raises(ConnectionLost):
                 await call
         assert sent(venue, "placeOrder", "reqAllOpenOrders") == []
-        venue.clock.call_at(venue.clock.now() + timedelta(seconds=5), lambda: venue.gateway.say(1102))
+        venue.clock.call_at(venue.clock.now() + timedelta(seconds=5), lambda: venue.gateway.broadcast(1102))
         await client.connect()
         assert client.is_connected
         assert [event.is_up for event in of_kind(await drain(client), ConnectionChange)] == [True]
@@ -144,8 +144,8 @@ async def test_while_ibkr_is_away_nothing_is_sent_and_connecting_waits_for_it(co
 async def test_that_ibkr_went_is_told_before_that_it_came_back(code):
     async with venue_of(world()) as venue:
         client = await venue.connected()
-        venue.gateway.say(1100)
-        venue.gateway.say(code)
+        venue.gateway.broadcast(1100)
+        venue.gateway.broadcast(code)
         assert [event.is_up for event in await drain(client)] == [False, True]
         assert await client.open_orders() == ()
 
@@ -153,7 +153,7 @@ async def test_that_ibkr_went_is_told_before_that_it_came_back(code):
 async def test_ibkr_that_stays_away_is_not_waited_for_for_ever():
     async with venue_of(world()) as venue:
         client = await venue.connected()
-        venue.gateway.say(1100)
+        venue.gateway.broadcast(1100)
         await client.next_event(1)
         with pytest.raises(ConnectionLost, match="not connected to IBKR"):
             await client.connect()
@@ -164,11 +164,11 @@ async def test_a_line_that_dies_while_ibkr_is_away_gives_way_to_a_new_one(code):
     async with venue_of(world()) as venue:
         client = await venue.connected()
         venue.gateway.faults.on("reqCurrentTime", HalfOpen())
-        venue.gateway.say(code)
+        venue.gateway.broadcast(code)
         await client.next_event(1)
         before = venue.clock.now()
         # back at IBKR, but nobody hears it on the dead line
-        venue.clock.call_at(before + timedelta(seconds=20), lambda: venue.gateway.say(1102))
+        venue.clock.call_at(before + timedelta(seconds=20), lambda: venue.gateway.broadcast(1102))
         with pytest.raises(ConnectionLost, match="not connected to IBKR"):
             await client.connect()
         await client.connect()
@@ -180,7 +180,7 @@ async def test_a_line_that_dies_while_ibkr_is_away_gives_way_to_a_new_one(code):
 async def test_a_gateway_that_tells_the_time_is_not_hung_up_on_though_ibkr_stays_away():
     async with venue_of(world()) as venue:
         client = await venue.connected()
-        venue.gateway.say(1100)
+        venue.gateway.broadcast(1100)
         await client.next_event(1)
         for _ in range(6):
             with pytest.raises(ConnectionLost, match="not connected to IBKR"):
@@ -188,7 +188,7 @@ async def test_a_gateway_that_tells_the_time_is_not_hung_up_on_though_ibkr_stays
             assert not client.is_connected
         assert 5 <= len(sent(venue, "reqCurrentTime")) <= 10
         assert sent(venue, "startApi") == ["startApi"]
-        venue.gateway.say(1102)
+        venue.gateway.broadcast(1102)
         await client.connect()
         assert client.is_connected
         assert sent(venue, "startApi") == ["startApi"]
@@ -197,7 +197,7 @@ async def test_a_gateway_that_tells_the_time_is_not_hung_up_on_though_ibkr_stays
 async def test_that_ibkr_is_back_though_it_never_went_is_no_news():
     async with venue_of(world()) as venue:
         client = await venue.connected()
-        venue.gateway.say(1102)
+        venue.gateway.broadcast(1102)
         assert await drain(client) == []
 
 
@@ -205,7 +205,7 @@ async def test_a_read_under_way_when_ibkr_goes_is_lost_at_once():
     async with venue_of(world()) as venue:
         client = await venue.connected()
         venue.gateway.faults.on("completedOrdersEnd", Omit())
-        venue.clock.call_at(venue.clock.now() + timedelta(seconds=1), lambda: venue.gateway.say(1100))
+        venue.clock.call_at(venue.clock.now() + timedelta(seconds=1), lambda: venue.gateway.broadcast(1100))
         before = venue.clock.now()
         with pytest.raises(ConnectionLost, match="broke while reading the completed orders"):
             await client.completed_orders()
@@ -248,7 +248,7 @@ async def test_silence_is_noticed_over_many_short_waits():
 async def test_a_message_that_cannot_be_read_costs_the_line_as_it_may_be_of_an_order():
     async with venue_of(world()) as venue:
         client = await venue.connected()
-        venue.gateway.faults.on("orderStatus", Instead({6: "17000000.0"}))
+        venue.gateway.faults.on("orderStatus", ChangeFields({6: "17000000.0"}))
         with pytest.raises(ConnectionLost, match=r"may have arrived: a message of the gateway \(3\) could not be read"):
             await client.place(order())
         assert not client.is_connected
@@ -259,7 +259,7 @@ async def test_a_message_that_cannot_be_read_costs_the_line_as_it_may_be_of_an_o
 async def test_a_message_that_is_too_short_is_named_as_what_cost_the_line():
     async with venue_of(world()) as venue:
         client = await venue.connected()
-        venue.gateway.faults.on("updateAccountValue", Short(3))
+        venue.gateway.faults.on("updateAccountValue", Truncate(3))
         with pytest.raises(ConnectionLost, match=r"snapshot: a message of the gateway \(6\) .* too few fields"):
             await client.snapshot()
 
@@ -282,7 +282,7 @@ async def test_a_message_of_a_kind_that_nobody_knows_is_skipped_and_told_of_once
 async def test_a_message_that_cannot_be_read_and_that_nobody_needs_is_skipped():
     async with venue_of(world()) as venue:
         client = await venue.connected()
-        venue.gateway.faults.on("updateAccountTime", Instead({0: "94"}), times=None)
+        venue.gateway.faults.on("updateAccountTime", ChangeFields({0: "94"}), times=None)
         await client.snapshot()
         assert client.is_connected
         assert [event.text for event in await drain(client)] == [
@@ -293,7 +293,7 @@ async def test_a_message_that_cannot_be_read_and_that_nobody_needs_is_skipped():
 async def test_a_tick_that_cannot_be_read_costs_nothing():
     async with venue_of(world()) as venue:
         client = await venue.connected()
-        venue.gateway.faults.on("tickSize", Instead({3: "99999x"}), times=None)
+        venue.gateway.faults.on("tickSize", ChangeFields({3: "99999x"}), times=None)
         assert (await client.quotes([listed()]))[VTI].bid is not None
         assert client.is_connected
 
@@ -317,7 +317,7 @@ async def test_a_fill_is_dated_rightly_in_whatever_form_its_time_comes(text, mon
     try:
         async with venue_of(world()) as venue:
             client = await venue.connected()
-            venue.gateway.faults.on("execDetails", Instead({TIME_OF_EXECUTION: text}), times=None)
+            venue.gateway.faults.on("execDetails", ChangeFields({TIME_OF_EXECUTION: text}), times=None)
             await client.place(order())
             told = [fill.at for fill in of_kind(await drain(client), Fill)]
             listed_at = [fill.at for fill in await client.executions()]
@@ -330,7 +330,7 @@ async def test_a_fill_is_dated_rightly_in_whatever_form_its_time_comes(text, mon
 async def test_a_fill_of_now_whose_time_cannot_be_read_is_not_lost_and_a_listed_one_is_not_dated_today():
     async with venue_of(world()) as venue:
         client = await venue.connected()
-        venue.gateway.faults.on("execDetails", Instead({TIME_OF_EXECUTION: "at noon"}), times=None)
+        venue.gateway.faults.on("execDetails", ChangeFields({TIME_OF_EXECUTION: "at noon"}), times=None)
         await client.place(order())
         assert [fill.at for fill in of_kind(await drain(client), Fill)] == [NOW]
         with pytest.raises(ConnectionLost, match=r"\(11\) could not be read: .*at ?noon"):
@@ -438,7 +438,7 @@ async def test_a_gateway_in_our_time_is_as_good_as_any():
 
 async def test_a_line_that_is_refused_again_and_again_leaves_no_task_behind():
     async with venue_of(world()) as venue:
-        venue.gateway.faults.on("startApi", Answer(326), times=5)
+        venue.gateway.faults.on("startApi", Refuse(326), times=5)
         client = venue.client()
         for _ in range(5):
             with pytest.raises(ConnectionLost):
@@ -451,7 +451,7 @@ async def test_a_line_that_is_refused_again_and_again_leaves_no_task_behind():
 async def test_a_gateway_that_moves_to_another_port_is_gone():
     async with venue_of(world()) as venue:
         client = await venue.connected()
-        venue.gateway.say(1300, "Socket port has been reset and this connection is being dropped.")
+        venue.gateway.broadcast(1300, "Socket port has been reset and this connection is being dropped.")
         with pytest.raises(ConnectionLost):
             await client.next_event(1)
         assert not client.is_connected

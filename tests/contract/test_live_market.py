@@ -18,12 +18,12 @@ from core.model import USD_CAD, MarketDataType, Symbol
 from core.money import D
 from core.sim.gateway import GatewayOptions
 from core.sim.gateway.faults import (
-    Answer,
     Delay,
-    Follow,
+    ErrorAfter,
+    ErrorBefore,
     Match,
     Omit,
-    Precede,
+    Refuse,
 )
 from core.sim.venue.world import SimQuote, Values
 
@@ -67,7 +67,7 @@ async def test_a_quote_without_any_tick_is_one_of_nothing_after_a_moment():
 async def test_data_that_is_not_given_is_missing_and_the_symbol_named(code):
     async with venue_of(world()) as venue:
         client = await venue.connected()
-        venue.gateway.faults.on("reqMktData", Answer(code), only("BND"))
+        venue.gateway.faults.on("reqMktData", Refuse(code), only("BND"))
         with pytest.raises(MarketDataMissing, match=f"BND: .*{code}"):
             await client.quotes([listed(), listed("BND")])
         assert set(await client.quotes([listed(), listed("BND")])) == {VTI, BND}
@@ -75,7 +75,7 @@ async def test_data_that_is_not_given_is_missing_and_the_symbol_named(code):
 
 async def test_delayed_data_instead_of_live_is_only_news():
     async with venue_of(world(quotes={VTI: quoted("1", "2", data_type=MarketDataType.DELAYED)})) as venue:
-        venue.gateway.faults.on("marketDataType", Precede(10167))
+        venue.gateway.faults.on("marketDataType", ErrorBefore(10167))
         client = await venue.connected()
         quote = (await client.quotes([listed()]))[VTI]
         assert (quote.bid, quote.data_type) == (D(1), MarketDataType.DELAYED)
@@ -85,7 +85,7 @@ async def test_delayed_data_instead_of_live_is_only_news():
 async def test_too_many_lines_or_messages_are_pacing(code):
     async with venue_of(world()) as venue:
         client = await venue.connected()
-        venue.gateway.faults.on("reqMktData", Answer(code))
+        venue.gateway.faults.on("reqMktData", Refuse(code))
         with pytest.raises(PacingExceeded):
             await client.quotes([listed()])
 
@@ -124,12 +124,12 @@ async def test_a_first_image_while_a_market_data_farm_is_down_is_as_old_as_its_l
     async with venue_of(world()) as venue:
         client = await venue.connected()
         lost_at = venue.clock.now()
-        venue.gateway.say(2103, BROKEN + CASHFARM)
+        venue.gateway.broadcast(2103, BROKEN + CASHFARM)
         await venue.clock.sleep(60)
         quote = await image_of_the_pair(venue, client)
         assert quote.bid is not None
         assert abs(quote.taken_at - lost_at) < timedelta(seconds=1)
-        venue.gateway.say(2103, BROKEN + CASHFARM)  # said again, it is not lost anew
+        venue.gateway.broadcast(2103, BROKEN + CASHFARM)  # said again, it is not lost anew
         assert (await image_of_the_pair(venue, client)).taken_at == quote.taken_at
 
 
@@ -147,7 +147,7 @@ async def test_a_quote_is_fresh_though_a_farm_was_lost_when(codes, omitted):
     async with venue_of(world()) as venue:
         client = await venue.connected()
         for code, text in codes.items():
-            venue.gateway.say(code, text + CASHFARM)
+            venue.gateway.broadcast(code, text + CASHFARM)
             await venue.clock.sleep(60)
         quote = await image_of_the_pair(venue, client, omitted)
         assert venue.clock.now() - quote.taken_at < timedelta(seconds=3)
@@ -156,9 +156,9 @@ async def test_a_quote_is_fresh_though_a_farm_was_lost_when(codes, omitted):
 async def test_a_farm_that_is_back_does_not_bring_back_another():
     async with venue_of(world()) as venue:
         client = await venue.connected()
-        venue.gateway.say(2103, BROKEN + CASHFARM)
-        venue.gateway.say(2103, BROKEN + ":usfarm")
-        venue.gateway.say(2104, IS_OK + ":usfarm")
+        venue.gateway.broadcast(2103, BROKEN + CASHFARM)
+        venue.gateway.broadcast(2103, BROKEN + ":usfarm")
+        venue.gateway.broadcast(2104, IS_OK + ":usfarm")
         await venue.clock.sleep(60)
         quote = await image_of_the_pair(venue, client)
         assert venue.clock.now() - quote.taken_at >= timedelta(seconds=60)
@@ -197,7 +197,7 @@ async def test_delayed_data_whose_bid_and_ask_never_come_is_taken_without_them()
 async def test_what_goes_wrong_while_delayed_data_is_waited_for_is_told():
     async with venue_of(delayed()) as venue:
         client = await venue.connected()
-        venue.gateway.faults.on("marketDataType", Follow(10168, seconds=4))
+        venue.gateway.faults.on("marketDataType", ErrorAfter(10168, seconds=4))
         venue.gateway.faults.on("tickPrice", Omit(), skip=BEFORE_BID, times=2)
         with pytest.raises(MarketDataMissing, match="not subscribed"):
             await client.quotes([listed()])
@@ -207,7 +207,7 @@ async def test_what_goes_wrong_while_delayed_data_is_waited_for_is_told():
 async def test_a_quote_that_is_not_subscribed_names_the_way_to_the_data(code):
     async with venue_of(world()) as venue:
         client = await venue.connected()
-        venue.gateway.faults.on("reqMktData", Answer(code), only("VTI"))
+        venue.gateway.faults.on("reqMktData", Refuse(code), only("VTI"))
         with pytest.raises(MarketDataMissing, match=f"VTI: .*{code}") as raised:
             await client.quotes([listed()])
         assert "market_data_type = delayed" in raised.value.next_step

@@ -12,8 +12,21 @@ from worlds import ACCOUNT, VTI, order, scripted, world
 from core.errors import ConnectionLost
 from core.model import CommissionReport, Fill, Notice, OrderRef, OrderState, OrderUpdate, Side
 from core.money import D
-from core.sim.gateway.faults import Answer, Delay, Do, Drop, Duplicate, Follow, Hold, Instead, Match, Omit, Precede
+from core.sim.gateway.faults import (
+    ChangeFields,
+    Delay,
+    Do,
+    Drop,
+    Duplicate,
+    ErrorAfter,
+    ErrorBefore,
+    Hold,
+    Match,
+    Omit,
+    Refuse,
+)
 
+UNSET_FLOAT = "1.7976931348623157E308"
 ACCOUNT_OF_EXECUTION = 16
 WORKING, FILLED = OrderState.WORKING, OrderState.FILLED
 
@@ -97,11 +110,11 @@ async def test_an_order_that_fills_at_once_may_never_be_called_accepted():
         (lambda gateway: gateway.faults.on("execDetails", Hold(until="commissionReport")),
          [(WORKING, 0), (FILLED, 10), ("fill", 10), ("paid", D("1.05"))]),
         (lambda gateway: gateway.faults.on("commissionReport", Omit()), USUAL[:-1]),
-        (lambda gateway: gateway.faults.on("commissionReport", Instead({3: "-1.0"})), USUAL[:-1]),
-        (lambda gateway: gateway.faults.on("commissionReport", Instead({3: "1.7976931348623157E308"})), USUAL[:-1]),
-        (lambda gateway: gateway.faults.on("commissionReport", Follow(2109)), [*USUAL, ("notice", 2109)]),
-        (lambda gateway: gateway.faults.on("openOrder", Precede(10349)), [("notice", 10349), *USUAL]),
-        (lambda gateway: gateway.faults.on("openOrder", Follow(4711)), [USUAL[0], ("notice", 4711), *USUAL[1:]]),
+        (lambda gateway: gateway.faults.on("commissionReport", ChangeFields({3: "-1.0"})), USUAL[:-1]),
+        (lambda gateway: gateway.faults.on("commissionReport", ChangeFields({3: UNSET_FLOAT})), USUAL[:-1]),
+        (lambda gateway: gateway.faults.on("commissionReport", ErrorAfter(2109)), [*USUAL, ("notice", 2109)]),
+        (lambda gateway: gateway.faults.on("openOrder", ErrorBefore(10349)), [("notice", 10349), *USUAL]),
+        (lambda gateway: gateway.faults.on("openOrder", ErrorAfter(4711)), [USUAL[0], ("notice", 4711), *USUAL[1:]]),
     ],
 )  # fmt: skip
 async def test_what_comes_in_another_order_or_not_at_all(spoil, expected):
@@ -164,7 +177,7 @@ async def test_an_order_whose_turn_comes_when_the_link_has_gone_is_not_sent():
         client = await venue.connected()
         await client.open_orders()
         soon = venue.clock.now() + timedelta(milliseconds=5)
-        venue.clock.call_at(soon, lambda: venue.gateway.say(1100))
+        venue.clock.call_at(soon, lambda: venue.gateway.broadcast(1100))
         with pytest.raises(ConnectionLost):
             await client.place(order())
         assert venue.clock.now() > soon
@@ -174,14 +187,14 @@ async def test_an_order_whose_turn_comes_when_the_link_has_gone_is_not_sent():
 async def test_an_execution_of_another_account_at_the_same_gateway_is_none_of_ours():
     async with venue_of(world(commission=D(1))) as venue:
         client = await venue.connected()
-        venue.gateway.faults.on("execDetails", Instead({ACCOUNT_OF_EXECUTION: "DU7654321"}), times=None)
+        venue.gateway.faults.on("execDetails", ChangeFields({ACCOUNT_OF_EXECUTION: "DU7654321"}), times=None)
         await client.place(order())
         assert in_short(await drain(client)) == [(WORKING, 0), (FILLED, 10)]
         assert await client.executions() == ()
 
 
 async def test_a_rejection_under_a_code_that_may_mean_anything_is_left_to_the_lists():
-    events = await told(lambda gateway: gateway.faults.on("placeOrder", Answer(103)))
+    events = await told(lambda gateway: gateway.faults.on("placeOrder", Refuse(103)))
     assert in_short(events) == [("notice", 103)]
 
 

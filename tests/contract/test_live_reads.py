@@ -24,20 +24,20 @@ from core.errors import (
 from core.model import CAD, USD, USD_CAD, SecurityType, Side, Symbol
 from core.money import D
 from core.sim.gateway.faults import (
-    TWIN,
+    OTHER_CON_ID,
     About,
-    Answer,
+    ChangedFirst,
+    ChangeFields,
     Channel,
     Delay,
     Drop,
     Duplicate,
-    Earlier,
     Envelope,
     HalfOpen,
-    Instead,
     Match,
     Omit,
     Only,
+    Refuse,
 )
 from core.sim.venue.contracts import con_id_of
 
@@ -52,9 +52,9 @@ class Late:
     about: About
     code: int
 
-    def strike(self, lane: Channel, parcel: Envelope) -> None:
-        lane.complain(self.about, self.code, "")
-        lane.pass_on(parcel)
+    def apply(self, channel: Channel, envelope: Envelope) -> None:
+        channel.send_error(self.about, self.code, "")
+        channel.pass_on(envelope)
 
 
 LONDON = {16: "SMART,LSEETF,BATEUK", 20: "LSEETF", 25: "Europe/London"}
@@ -87,7 +87,7 @@ async def test_a_contract_is_asked_for_once_in_a_clients_life():
 
 async def test_two_contracts_under_one_symbol_are_ambiguous():
     async with venue_of(world()) as venue:
-        venue.gateway.faults.on("contractDetails", Duplicate(TWIN), only("VTI"))
+        venue.gateway.faults.on("contractDetails", Duplicate(OTHER_CON_ID), only("VTI"))
         client = await venue.connected()
         with pytest.raises(ContractNotFound, match="VTI is ambiguous"):
             await client.resolve([VTI, BND], {})
@@ -109,7 +109,7 @@ async def test_every_symbol_at_fault_is_named_with_what_it_is():
 @pytest.mark.parametrize("overrides", [{}, {VTI: str(con_id_of(VTI))}])
 async def test_an_etf_in_usd_that_is_listed_elsewhere_is_none_of_ours_to_trade(told, where, overrides):
     async with venue_of(world()) as venue:
-        venue.gateway.faults.on("contractDetails", Instead(told), only("VTI"))
+        venue.gateway.faults.on("contractDetails", ChangeFields(told), only("VTI"))
         client = await venue.connected()
         with pytest.raises(ContractNotFound) as error:
             await client.resolve([VTI, BND], overrides)
@@ -119,14 +119,14 @@ async def test_an_etf_in_usd_that_is_listed_elsewhere_is_none_of_ours_to_trade(t
 @pytest.mark.parametrize("told", [NEW_YORK, NOTHING_TOLD])
 async def test_an_etf_of_the_us_is_ours_to_trade_however_its_listing_is_told(told):
     async with venue_of(world()) as venue:
-        venue.gateway.faults.on("contractDetails", Instead(told), only("VTI"))
+        venue.gateway.faults.on("contractDetails", ChangeFields(told), only("VTI"))
         client = await venue.connected()
         assert (await client.resolve([VTI], {}))[VTI].security_type is SecurityType.ETF
 
 
 async def test_an_etf_in_usd_that_is_listed_elsewhere_is_held_as_any_share_and_so_is_never_sold():
     async with venue_of(world()) as venue:
-        venue.gateway.faults.on("contractDetails", Instead(LONDON), only("VTI"))
+        venue.gateway.faults.on("contractDetails", ChangeFields(LONDON), only("VTI"))
         client = await venue.connected()
         (position,) = (await client.snapshot()).positions
         assert (position.contract.symbol, position.contract.security_type) == (VTI, SecurityType.STOCK)
@@ -144,11 +144,11 @@ async def test_a_conid_that_is_not_of_the_symbol_is_not_taken_for_it(override, w
             await client.resolve([VTI], {VTI: override})
 
 
-@pytest.mark.parametrize("fault", [Omit(), Answer(321), Instead({3: "0", 4: "0"})])
+@pytest.mark.parametrize("fault", [Omit(), Refuse(321), ChangeFields({3: "0", 4: "0"})])
 async def test_without_a_market_rule_the_smallest_tick_counts(fault):
     quotes = {VTI: quoted("100.00", "100.02", min_tick=D("0.05"))}
     async with venue_of(world(quotes=quotes)) as venue:
-        name = "reqMarketRule" if isinstance(fault, Answer) else "marketRule"
+        name = "reqMarketRule" if isinstance(fault, Refuse) else "marketRule"
         venue.gateway.faults.on(name, fault, times=None)
         client = await venue.connected()
         before = venue.clock.now()
@@ -161,7 +161,7 @@ async def test_the_rule_of_the_exchange_that_is_traded_at_counts():
     async with venue_of(world()) as venue:
         client = await venue.connected()
         rules = ",".join(map(str, range(1, 27)))
-        venue.gateway.faults.on("contractDetails", Instead({36: rules}), only("VTI"))
+        venue.gateway.faults.on("contractDetails", ChangeFields({36: rules}), only("VTI"))
         venue.gateway.faults.on("marketRule", Omit(), times=None)
         await client.resolve([VTI], {VTI: "ARCA"})
         asked = [entry.fields[1] for entry in venue.gateway.log if entry.message == "reqMarketRule"]
@@ -171,7 +171,7 @@ async def test_the_rule_of_the_exchange_that_is_traded_at_counts():
 @pytest.mark.parametrize("code", [321, 399, 434])
 async def test_a_warning_to_a_contract_request_ends_it(code):
     async with venue_of(world()) as venue:
-        venue.gateway.faults.on("reqContractDetails", Answer(code))
+        venue.gateway.faults.on("reqContractDetails", Refuse(code))
         client = await venue.connected()
         before = venue.clock.now()
         if code == 399:  # news: the answer itself may still come
@@ -237,7 +237,7 @@ async def test_what_was_asked_when_the_run_was_stopped_is_no_answer_to_what_is_a
 async def test_a_figure_that_is_missing_is_named():
     async with venue_of(world()) as venue:
         client = await venue.connected()
-        venue.gateway.faults.on("updateAccountValue", Instead({2: "Something"}), times=None)
+        venue.gateway.faults.on("updateAccountValue", ChangeFields({2: "Something"}), times=None)
         with pytest.raises(ConnectionLost, match="NetLiquidation"):
             await client.snapshot()
 
@@ -258,13 +258,13 @@ async def test_a_figure_that_is_unset_after_the_reset_is_absent_for_that_holding
     async with venue_of(world(account=account(positions=(held(), held("BND", "30"))))) as venue:
         client = await venue.connected()
         before = await client.snapshot()
-        venue.gateway.faults.on("updatePortfolio", Instead(dict.fromkeys(unset, UNSET)), only("BND"), times=None)
+        venue.gateway.faults.on("updatePortfolio", ChangeFields(dict.fromkeys(unset, UNSET)), only("BND"), times=None)
         bnd, vti = (await client.snapshot()).positions
         assert (bnd.quantity, bnd.average_cost, bnd.market_price, bnd.market_value) == (D(30), *told)
         assert vti == before.positions[1]
 
 
-NOT_READY = Instead({3: "false"})
+NOT_READY = ChangeFields({3: "false"})
 
 
 async def test_an_account_that_is_not_ready_is_asked_for_again():
@@ -297,7 +297,7 @@ async def test_what_a_former_download_told_is_not_in_the_next():
 async def test_holdings_and_positions_that_disagree_for_good_are_an_error():
     async with venue_of(world()) as venue:
         client = await venue.connected()
-        rule = venue.gateway.faults.on("position", Instead({14: "13"}), times=None)
+        rule = venue.gateway.faults.on("position", ChangeFields({14: "13"}), times=None)
         with pytest.raises(ConnectionLost, match="disagree on VTI: 10 and 13"):
             await client.snapshot()
         rule.left = 1
@@ -368,7 +368,7 @@ async def test_of_a_what_if_that_is_told_twice_the_one_with_its_margins_counts()
     async with venue_of(world()) as venue:
         client = await venue.connected()
         plain = await client.what_if(order())
-        venue.gateway.faults.on("openOrder", Earlier({97: UNSET, 103: ""}), Match(is_what_if=True))
+        venue.gateway.faults.on("openOrder", ChangedFirst({97: UNSET, 103: ""}), Match(is_what_if=True))
         assert await client.what_if(order()) == plain
 
 
@@ -383,7 +383,7 @@ async def test_a_fraction_that_would_be_refused():
 async def test_a_what_if_without_margins_is_waited_for_and_then_given_up_for_that_order_alone(fields):
     async with venue_of(world()) as venue:
         client = await venue.connected()
-        venue.gateway.faults.on("openOrder", Instead(fields))
+        venue.gateway.faults.on("openOrder", ChangeFields(fields))
         with pytest.raises(NoAnswer, match=r"did not answer within .* whether it would BUY 10 VTI"):
             await client.what_if(order())
         assert client.is_connected
@@ -398,7 +398,7 @@ async def test_the_accounts_of_the_gateway():
 async def test_what_the_broker_says_of_a_contract_that_the_account_lacks_is_passed_on():
     async with venue_of(world()) as venue:
         client = await venue.connected()
-        venue.gateway.faults.on("reqAccountUpdates", Answer(200, "VTI is unknown"))
+        venue.gateway.faults.on("reqAccountUpdates", Refuse(200, "VTI is unknown"))
         with pytest.raises(ContractNotFound) as error:
             await client.snapshot()
         assert error.value.message == "the broker finds no contract: VTI is unknown"
@@ -408,7 +408,7 @@ async def test_what_the_broker_says_of_a_contract_that_the_account_lacks_is_pass
 async def test_a_read_that_the_gateway_refuses_is_lost_with_its_words(message):
     async with venue_of(world()) as venue:
         client = await venue.connected()
-        venue.gateway.faults.on(message, Answer(321, "Error validating request: it is not valid."))
+        venue.gateway.faults.on(message, Refuse(321, "Error validating request: it is not valid."))
         before = venue.clock.now()
         with pytest.raises(ConnectionLost, match=r"refused to tell the snapshot: .*it is not valid\. \(321\)"):
             await client.snapshot()
@@ -438,7 +438,7 @@ async def test_a_symbol_that_says_nothing_on_a_line_that_lives_has_an_empty_quot
 async def test_a_line_that_is_refused_under_way_is_given_back():
     async with venue_of(world()) as venue:
         client = await venue.connected()
-        venue.gateway.faults.on("tickPrice", Answer(10197), only("BND"))
+        venue.gateway.faults.on("tickPrice", Refuse(10197), only("BND"))
         with pytest.raises(MarketDataMissing, match="BND"):
             await client.quotes([listed(), listed("BND")])
         assert len(sent(venue, "reqMktData")) == len(sent(venue, "cancelMktData")) == 2
@@ -454,9 +454,9 @@ async def test_lines_that_were_left_open_are_closed_before_others_are_opened(tro
         asking = asyncio.ensure_future(client.quotes([listed()], is_snapshot=is_snapshot))
         await venue.clock.sleep(21 if is_snapshot else 1)
         if trouble == "IBKR goes and comes back":
-            venue.gateway.say(1100)
+            venue.gateway.broadcast(1100)
             await venue.clock.sleep(1)
-            venue.gateway.say(1102)
+            venue.gateway.broadcast(1102)
         asking.cancel()
         await asyncio.gather(asking, return_exceptions=True)
         await client.connect()
@@ -490,7 +490,7 @@ async def test_a_holding_that_smart_does_not_know_is_asked_for_where_it_is_liste
         client = await venue.connected()
         before = await client.snapshot()
         again = await venue.connected(client_id=44)
-        venue.gateway.faults.on("reqContractDetails", Answer(200), only("BND"))
+        venue.gateway.faults.on("reqContractDetails", Refuse(200), only("BND"))
         contracts = {one.contract.symbol: one.contract for one in (await again.snapshot()).positions}
         known = {one.contract.symbol: one.contract for one in before.positions}
         assert contracts == known
@@ -501,7 +501,7 @@ async def test_a_holding_that_smart_does_not_know_is_asked_for_where_it_is_liste
 async def test_a_holding_that_only_its_number_finds_is_asked_for_without_an_exchange():
     async with venue_of(world(account=account(positions=(FOREIGN,)))) as venue:
         client = await venue.connected()
-        venue.gateway.faults.on("reqContractDetails", Answer(200), only("SHOP"), times=2)
+        venue.gateway.faults.on("reqContractDetails", Refuse(200), only("SHOP"), times=2)
         (shop,) = (await client.snapshot()).positions
         assert (shop.contract.symbol, shop.contract.currency, shop.contract.primary_exchange) == (SHOP, CAD, "TSE")
         assert shop.contract.liquid_hours
@@ -511,7 +511,7 @@ async def test_a_holding_that_the_broker_knows_no_details_of_is_as_the_portfolio
     stub = held("STUB", "30", "1.50", security_type=SecurityType.STOCK)
     async with venue_of(world(account=account(positions=(held(), stub)))) as venue:
         client = await venue.connected()
-        rule = venue.gateway.faults.on("reqContractDetails", Answer(200), only("STUB"), times=None)
+        rule = venue.gateway.faults.on("reqContractDetails", Refuse(200), only("STUB"), times=None)
         position = (await client.snapshot()).positions[0]
         contract = position.contract
         assert (position.quantity, position.average_cost) == (D(30), D("1.50"))
@@ -527,7 +527,7 @@ async def test_a_target_that_smart_does_not_know_is_unknown_though_it_is_held():
     async with venue_of(world()) as venue:
         client = await venue.connected()
         assert (await client.snapshot()).positions[0].contract.symbol == VTI
-        venue.gateway.faults.on("reqContractDetails", Answer(200), only("VTI"), times=None)
+        venue.gateway.faults.on("reqContractDetails", Refuse(200), only("VTI"), times=None)
         assert (await client.snapshot()).positions[0].contract.security_type is SecurityType.ETF
         with pytest.raises(ContractNotFound, match="VTI is unknown"):
             await client.resolve([VTI], {})
@@ -558,7 +558,7 @@ async def test_a_late_error_of_another_request_refuses_no_list(about, is_told):
 async def test_too_many_messages_said_of_none_in_particular_are_pacing():
     async with venue_of(world()) as venue:
         client = await venue.connected()
-        venue.gateway.faults.on("reqAllOpenOrders", Answer(100))
+        venue.gateway.faults.on("reqAllOpenOrders", Refuse(100))
         with pytest.raises(PacingExceeded):
             await client.open_orders()
         assert await client.open_orders() == ()
@@ -568,7 +568,7 @@ async def test_too_many_messages_said_of_none_in_particular_are_pacing():
 async def test_bad_news_of_the_gateway_is_told_and_good_news_is_not(code, is_told):
     async with venue_of(world()) as venue:
         client = await venue.connected()
-        venue.gateway.say(code, "what the gateway says")
+        venue.gateway.broadcast(code, "what the gateway says")
         assert [(event.code, event.text) for event in await drain(client)] == (
             [(code, "what the gateway says")] if is_told else []
         )

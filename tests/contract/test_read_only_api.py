@@ -12,7 +12,7 @@ from worlds import VTI, account, earlier, order, world
 from core.errors import SafetyRefused
 from core.model import Notice, OrderState, OrderUpdate, RejectReason
 from core.sim.gateway import GatewayOptions
-from core.sim.gateway.faults import Answer, Instead, Precede
+from core.sim.gateway.faults import ChangeFields, ErrorBefore, Refuse
 
 TICKED = GatewayOptions(is_read_only=True)
 READ_ONLY = "Error validating request.-'as' : cause - The API interface is currently in Read-Only mode."
@@ -34,7 +34,7 @@ async def test_who_only_reads_reads_all_but_the_lists_of_orders():
 async def test_where_no_list_of_working_orders_is_told_the_account_comes_with_a_warning():
     async with venue_of(world(), TICKED) as venue:
         client = await venue.connected(is_read_only=True)
-        venue.gateway.faults.on("reqAllOpenOrders", Answer(321, READ_ONLY), times=None)
+        venue.gateway.faults.on("reqAllOpenOrders", Refuse(321, READ_ONLY), times=None)
         snapshot = await client.snapshot()
         assert snapshot.working_orders == ()
         assert [warning.partition(":")[0] for warning in snapshot.warnings] == ["working orders are not known"]
@@ -45,7 +45,7 @@ async def test_where_no_list_of_working_orders_is_told_the_account_comes_with_a_
 async def test_a_word_of_read_only_while_the_account_is_read_ends_no_read():
     async with venue_of(world(), TICKED) as venue:
         client = await venue.connected(is_read_only=True)
-        venue.gateway.faults.on("reqPositions", Precede(321, READ_ONLY))
+        venue.gateway.faults.on("reqPositions", ErrorBefore(321, READ_ONLY))
         assert len((await client.snapshot()).positions) == 1
         assert [one.text for one in of_kind(await drain(client), Notice)] == [READ_ONLY]
 
@@ -65,8 +65,8 @@ async def test_an_order_that_meets_the_tick_is_refused_in_its_words(number):
     async with venue_of(world()) as venue:
         client = await venue.connected()
         text = READ_ONLY.replace("as", "bF")
-        venue.gateway.faults.on("placeOrder", Answer(321, text))
-        venue.gateway.faults.on("error", Instead({2: str(number)}))
+        venue.gateway.faults.on("placeOrder", Refuse(321, text))
+        venue.gateway.faults.on("error", ChangeFields({2: str(number)}))
         await client.place(order())
         (refused,) = of_kind(await drain(client), OrderUpdate)
         assert (refused.state, refused.code, refused.reject_reason) == (OrderState.REJECTED, 321, RejectReason.REJECTED)

@@ -18,7 +18,7 @@ from core.broker.ib import messages as heard
 from core.broker.ib.wrapper import ExactDecoder, GatewayTimes, GatewayWrapper
 from core.model import USD_CAD, MarketDataType, OrderRef, Side
 from core.money import D
-from core.sim.gateway.log import Way
+from core.sim.gateway.log import Direction
 from core.sim.wire.frames import SERVER_VERSION
 
 pytestmark = pytest.mark.skipif(not FILE.exists(), reason=WHY_NOT)
@@ -166,7 +166,7 @@ def test_a_genuine_message_reaches_the_adapters_values_rightly(sample):
 
 
 @pytest.mark.parametrize("sample", [one for one in SAMPLES if one.kind == "handshake"], ids=lambda sample: sample.name)
-def test_the_gateways_own_zone_shows_in_any_genuine_greeting(sample):
+def test_the_gateways_own_zone_shows_in_any_genuine_handshake(sample):
     there = datetime.strptime(sample.fields[1][:17], "%Y%m%d %H:%M:%S").replace(tzinfo=UTC)
     times = GatewayTimes(lambda: there)
     times.greet(sample.fields[1])
@@ -219,7 +219,7 @@ def _kind(text):
 @pytest.fixture(scope="module")
 def told():
     """All that the simulated gateway sends a client that reads, trades, cancels and looks at its lists."""
-    return [entry for entry in asyncio.run(_a_day()) if entry.way is Way.OUT]
+    return [entry for entry in asyncio.run(_a_day()) if entry.direction is Direction.OUT]
 
 
 @pytest.fixture(scope="module")

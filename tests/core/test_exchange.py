@@ -333,7 +333,7 @@ def test_an_order_from_before_fills_only_when_the_market_moves():
 
 def test_an_order_from_before_is_its_owners():
     venue = exchange(account=account(open_orders=(earlier(), earlier(ref=""))))
-    assert [ticket.client_id for ticket in venue.tickets.values()] == [TRADING_CLIENT, BY_HAND]
+    assert [placed.client_id for placed in venue.orders.values()] == [TRADING_CLIENT, BY_HAND]
 
 
 def test_the_books_count_margin_in_the_base_currency_and_a_currency_position_as_cash():
@@ -380,12 +380,12 @@ def _spoil_shares(venue):
 
 
 def _spoil_count(venue):
-    next(iter(venue.tickets.values())).filled -= 1
+    next(iter(venue.orders.values())).filled -= 1
 
 
 def _spoil_price(venue):
-    ticket = next(iter(venue.tickets.values()))
-    ticket.fills[0] = replace(ticket.fills[0], price=D(101))
+    placed = next(iter(venue.orders.values()))
+    placed.fills[0] = replace(placed.fills[0], price=D(101))
 
 
 @pytest.mark.parametrize("spoil", [_spoil_cash, _spoil_shares, _spoil_count, _spoil_price])
@@ -481,8 +481,8 @@ def _one(venue, number, verb, words):
         limit = None if ticks is None else str(TOUCH[symbol] + ticks * TICK[symbol])
         return submit(venue, order(symbol, side=side, quantity=str(quantity), limit=limit, ref=f"RB-{number}"))
     if verb == "cancel":
-        tickets = list(venue.tickets)
-        return venue.cancel(tickets[words[0] % len(tickets)]) if tickets else ()
+        orders = list(venue.orders)
+        return venue.cancel(orders[words[0] % len(orders)]) if orders else ()
     if verb == "pass":
         return venue.advance_to(venue.now + timedelta(seconds=words[0]))
     symbol, ticks = words
@@ -513,9 +513,9 @@ def test_no_order_fills_beyond_its_size_or_limit_or_after_its_end(commands, scri
     venue, reports = play(commands, scripts)
     ended = set()
     for report in reports:
-        ticket = venue.tickets[report.perm_id]
+        placed = venue.orders[report.perm_id]
         if isinstance(report.event, Fill):
-            limit = ticket.terms.limit_price
+            limit = placed.terms.limit_price
             better = (
                 report.event.price <= (limit or 0)
                 if report.event.side is Side.BUY
@@ -525,8 +525,8 @@ def test_no_order_fills_beyond_its_size_or_limit_or_after_its_end(commands, scri
             assert report.perm_id not in ended
         if isinstance(report.event, OrderUpdate) and report.event.state.is_final:
             ended.add(report.perm_id)
-    assert all(ticket.filled <= ticket.terms.quantity for ticket in venue.tickets.values())
-    assert ended == {ticket.perm_id for ticket in venue.tickets.values() if not ticket.is_working}
+    assert all(placed.filled <= placed.terms.quantity for placed in venue.orders.values())
+    assert ended == {placed.perm_id for placed in venue.orders.values() if not placed.is_working}
 
 
 @given(COMMANDS, SCRIPTS)
@@ -541,5 +541,5 @@ def test_a_conversion_goes_where_it_is_sent_and_is_unknown_anywhere_else(venue, 
     conversion = order(USD_CAD, quantity="1000", limit=None)
     venue_of = exchange(account=account(cash={CAD: D(5000)}))
     submit(venue_of, replace(conversion, contract=replace(conversion.contract, exchange=venue)))
-    (ticket,) = venue_of.tickets.values()
-    assert ticket.state.name == state
+    (placed,) = venue_of.orders.values()
+    assert placed.state.name == state

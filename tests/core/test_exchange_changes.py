@@ -45,7 +45,7 @@ def resting(**changes):
     """A venue where a buy of 10 VTI at 99.00 works, and the order's id."""
     venue = exchange(**changes)
     submit(venue, order(limit="99.00"))
-    return venue, next(iter(venue.tickets))
+    return venue, next(iter(venue.orders))
 
 
 def of_kind(reports, kind):
@@ -119,7 +119,7 @@ class TestModify:
     def test_shares_that_have_filled_stay_filled(self):
         venue = exchange(fills=scripted(fill_fraction=D("0.5")))
         submit(venue, order())
-        (perm_id,) = venue.tickets
+        (perm_id,) = venue.orders
         refused = last(venue.modify(perm_id, order(quantity="5", limit="99.00")))
         assert (refused.code, refused.state, refused.filled) == (201, OrderState.WORKING, D(5))
         assert last(venue.modify(perm_id, order(quantity="6", limit="99.00"))).filled == D(5)
@@ -129,7 +129,7 @@ class TestModify:
     def test_a_script_fills_the_new_size_when_its_time_comes(self):
         venue = exchange(fills=scripted(delay_seconds=D(20)))
         submit(venue, order())
-        venue.modify(next(iter(venue.tickets)), order(quantity="4"))
+        venue.modify(next(iter(venue.orders)), order(quantity="4"))
         (fill,) = of_kind(venue.advance_to(venue.now + timedelta(seconds=20)), Fill)
         assert fill.shares == D(4)
 
@@ -139,7 +139,7 @@ class TestModify:
         venue.modify(perm_id, order()) if end == "filled" else venue.cancel(perm_id)
         (report,) = venue.modify(perm_id, order(quantity="20"))
         assert (report.event.code, report.event.state.label) == (104, end.capitalize())
-        assert venue.tickets[perm_id].terms.quantity == D(10)
+        assert venue.orders[perm_id].terms.quantity == D(10)
 
 
 class TestHold:
@@ -149,7 +149,7 @@ class TestHold:
         assert report.event.state is OrderState.SENT
         assert venue.move(moved("VTI", "90.00", "90.01")) == venue.advance_to(venue.now + timedelta(days=3)) == ()
         assert venue.working() == venue.snapshot().working_orders == venue.completed() == ()
-        assert [ticket.perm_id for ticket in venue.open_to(7)] == [report.perm_id]
+        assert [placed.perm_id for placed in venue.open_to(7)] == [report.perm_id]
         assert venue.open_to(TRADING_CLIENT) == ()
 
     def test_it_holds_neither_margin_nor_shares(self):
@@ -203,7 +203,7 @@ class TestHold:
         (report,) = venue.hold(order(), client_id=7)
         assert states(venue.cancel(report.perm_id)) == [OrderState.CANCELLING, OrderState.CANCELLED]
         assert venue.hold(order("BND", limit="72.01"), client_id=7) == ()
-        assert len(venue.tickets) == 1
+        assert len(venue.orders) == 1
 
 
 def test_a_global_cancel_ends_every_open_order_of_every_client_and_nothing_else():
@@ -397,18 +397,18 @@ def play(venue, verb, *words):
 
 
 def changed(venue, number, quantity, ticks, **how):
-    ticket = chosen(venue, number)
-    return venue.modify(ticket.perm_id, asked(ticket.terms.side, quantity, ticks), **how) if ticket else ()
+    placed = chosen(venue, number)
+    return venue.modify(placed.perm_id, asked(placed.terms.side, quantity, ticks), **how) if placed else ()
 
 
 def cancelled(venue, number):
-    ticket = chosen(venue, number)
-    return venue.cancel(ticket.perm_id) if ticket else ()
+    placed = chosen(venue, number)
+    return venue.cancel(placed.perm_id) if placed else ()
 
 
 def chosen(venue, number):
-    tickets = list(venue.tickets.values())
-    return tickets[number % len(tickets)] if tickets else None
+    orders = list(venue.orders.values())
+    return orders[number % len(orders)] if orders else None
 
 
 def priced(venue, ticks):
@@ -447,10 +447,10 @@ def played(commands, script):
 def test_books_orders_and_lists_agree_after_every_command(commands, script):
     for venue, _ in played(commands, script):
         venue.audit()
-        tickets = list(venue.tickets.values())
-        assert [one.perm_id for one in venue.working()] == [one.perm_id for one in tickets if one.is_working]
-        assert [one.perm_id for one in venue.completed()] == [one.perm_id for one in tickets if one.state.is_final]
-        wakes = [ticket.wakes_at for ticket in tickets if ticket.wakes_at is not None]
+        orders = list(venue.orders.values())
+        assert [one.perm_id for one in venue.working()] == [one.perm_id for one in orders if one.is_working]
+        assert [one.perm_id for one in venue.completed()] == [one.perm_id for one in orders if one.state.is_final]
+        wakes = [placed.wakes_at for placed in orders if placed.wakes_at is not None]
         assert venue.next_event_at() == min(wakes, default=None)
         roots = [fill.exec_id.rpartition(".")[0] for fill in venue.executions()]
         assert len(roots) == len(set(roots))
@@ -474,9 +474,9 @@ def test_a_what_if_changes_nothing_and_says_what_becomes_of_the_order(commands, 
     venue = exchange(commission=D(1), fills={VTI: script} if script else {})
     for command in commands:
         play(venue, *command)
-    before = repr((venue.tickets, venue.ledger.cash, venue.snapshot(), venue.next_event_at()))
+    before = repr((venue.orders, venue.ledger.cash, venue.snapshot(), venue.next_event_at()))
     answer = venue.what_if(asked(side, quantity, ticks))
-    assert repr((venue.tickets, venue.ledger.cash, venue.snapshot(), venue.next_event_at())) == before
+    assert repr((venue.orders, venue.ledger.cash, venue.snapshot(), venue.next_event_at())) == before
     told = of_kind(submit(venue, asked(side, quantity, ticks)), OrderUpdate)[0]
     if isinstance(answer, Refusal):
         assert (told.state, told.code, told.reason) == (OrderState.REJECTED, answer.code, answer.text)

@@ -40,7 +40,7 @@ async def with_orders(*orders):
 
 
 def states(at_work) -> list[OrderState]:
-    return [ticket.state for ticket in at_work.at_broker()]
+    return [placed.state for placed in at_work.at_broker()]
 
 
 # --- leftovers ---

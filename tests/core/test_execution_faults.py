@@ -265,7 +265,7 @@ async def test_two_orders_under_one_reference_are_both_cancelled_and_unknown():
     at_work.broker.place = twice
     result = await at_work.run(resting())
     assert "two orders at the broker" in leading(result.errors).message
-    assert [ticket.state for ticket in at_work.at_broker()] == [OrderState.CANCELLED] * 2
+    assert [placed.state for placed in at_work.at_broker()] == [OrderState.CANCELLED] * 2
 
 
 @pytest.mark.parametrize(
@@ -296,7 +296,7 @@ async def test_an_order_found_to_contradict_itself_while_another_is_looked_into_
 
     at_work.broker.exchange.working = bent
     result = await at_work.run(*orders)
-    assert [ticket.state for ticket in at_work.at_broker()] == [OrderState.CANCELLED] * 2
+    assert [placed.state for placed in at_work.at_broker()] == [OrderState.CANCELLED] * 2
     assert [record.state for record in result.records] == [OrderState.CANCELLED, OrderState.UNKNOWN]
 
 

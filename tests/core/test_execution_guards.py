@@ -44,7 +44,7 @@ def cancelled_by_hand(at_work):
     """A person who cancels whatever works as soon as it is acknowledged."""
 
     def on_call(number):
-        working = [ticket for ticket in at_work.at_broker() if ticket.is_working]
+        working = [placed for placed in at_work.at_broker() if placed.is_working]
         record = at_work.journal.order(resting().ref)
         if working and record.state is OrderState.WORKING:
             at_work.broker._receive(at_work.broker.exchange.cancel(working[0].perm_id))

@@ -140,7 +140,7 @@ async def test_wherever_the_line_breaks_nothing_is_sent_twice_or_left_working(ca
     result = await at_work.run(*orders)
     sent_before = [order.ref for order in at_work.sent()]
     assert disagreements(at_work) == []
-    assert not any(ticket.is_working for ticket in at_work.at_broker())
+    assert not any(placed.is_working for placed in at_work.at_broker())
     assert len(set(sent_before)) == len(sent_before)
     if at_work.broker.calls >= call:
         assert leading(result.errors).exit_code in (20, 28, 41)
@@ -181,7 +181,7 @@ def test_whatever_the_line_does_the_journal_tells_what_the_venue_did(moves, drop
         result = await at_work.run(*orders)
         assert await at_work.executor.cancel_all() == ()
         assert disagreements(at_work) == []
-        assert not any(ticket.is_working for ticket in at_work.at_broker())
+        assert not any(placed.is_working for placed in at_work.at_broker())
         assert not [record for record in result.records if not record.state.is_final]
 
     asyncio.run(rehearse())
@@ -227,7 +227,7 @@ async def test_when_the_journal_cannot_be_written_nothing_is_sent_and_what_works
     result = await at_work.run(*orders)
     assert (kinds(result)[0], result.stops) == (OutputFailed, True)
     assert leading(result.errors).exit_code == 50
-    assert not any(ticket.is_working for ticket in at_work.at_broker())
+    assert not any(placed.is_working for placed in at_work.at_broker())
     assert len(at_work.at_broker()) < fails_at
 
 
@@ -281,7 +281,7 @@ async def test_a_cancelled_task_leaves_nothing_working_once_the_run_has_tidied_u
     at_work.broker.on_call = lambda number: None
     errors = await at_work.executor.cancel_all()
     assert disagreements(at_work) == []
-    assert not any(ticket.is_working for ticket in at_work.at_broker())
+    assert not any(placed.is_working for placed in at_work.at_broker())
     assert {type(error) for error in errors} <= {OrderIncomplete}
     assert await at_work.executor.cancel_all() == ()
 
@@ -313,7 +313,7 @@ async def test_the_end_of_a_run_cancels_even_off_the_record():
     at_work = await interrupted(journal)
     journal.fails_at = 1
     assert [type(error) for error in await at_work.executor.cancel_all()] == [OutputFailed]
-    assert [ticket.state for ticket in at_work.at_broker()] == [OrderState.CANCELLED]
+    assert [placed.state for placed in at_work.at_broker()] == [OrderState.CANCELLED]
 
 
 async def test_a_line_that_breaks_while_the_kill_switch_cancels_is_opened_again():

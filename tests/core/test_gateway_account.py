@@ -24,7 +24,7 @@ from worlds import ACCOUNT, VTI, account, earlier, held, quoted, scripted
 from core.clock import AutojumpClock
 from core.model import CAD, USD, Symbol
 from core.money import D
-from core.sim.gateway import Bounds
+from core.sim.gateway import ClientLimits
 from core.sim.venue.world import Change, Point
 
 
@@ -229,7 +229,7 @@ async def test_somebody_elses_account_is_refused(request_):
 
 
 async def test_only_so_many_subscriptions_are_kept():
-    bounds = Bounds(subscriptions=3)
+    bounds = ClientLimits(subscriptions=3)
     async with serving(options(bounds=bounds)) as gateway, logged_in(gateway) as wire:
         for req_id in range(5):
             wire.send(92, req_id, ACCOUNT, "")

@@ -24,18 +24,18 @@ from core.clock import AutojumpClock
 from core.money import D
 from core.sim.gateway.faults import (
     About,
-    Answer,
     Delay,
     Do,
     Drop,
     Duplicate,
+    ErrorAfter,
+    ErrorBefore,
     Faults,
-    Follow,
     HalfOpen,
     Hold,
     Match,
     Omit,
-    Precede,
+    Refuse,
 )
 from core.sim.wire.frames import frame
 
@@ -54,19 +54,19 @@ def test_a_rule_is_for_the_messages_that_match_and_for_so_many_of_them():
     faults = Faults()
     rule = faults.on("openOrder", Omit(), Match(client=1, symbol="VTI", order_ref="R"), skip=1, times=2)
     matching, others = About(5, "VTI", "R"), (About(5, "BND", "R"), About(5, "VTI", "S"))
-    assert [faults.strike("openOrder", 1, about) for about in others] == [None, None]
-    assert faults.strike("openOrder", 2, matching) is None
-    assert faults.strike("orderStatus", 1, matching) is None
-    assert [faults.strike("openOrder", 1, matching) for _ in range(4)] == [None, rule.action, rule.action, None]
+    assert [faults.action_for("openOrder", 1, about) for about in others] == [None, None]
+    assert faults.action_for("openOrder", 2, matching) is None
+    assert faults.action_for("orderStatus", 1, matching) is None
+    assert [faults.action_for("openOrder", 1, matching) for _ in range(4)] == [None, rule.action, rule.action, None]
 
 
 def test_the_first_rule_that_matches_decides_and_without_a_count_it_always_does():
     faults = Faults()
     faults.on("error", Omit())
     faults.on("error", Delay(1), times=None)
-    assert [faults.strike("error", 1, About()) for _ in range(3)] == [Omit(), Delay(1), Delay(1)]
+    assert [faults.action_for("error", 1, About()) for _ in range(3)] == [Omit(), Delay(1), Delay(1)]
     faults.clear()
-    assert not faults.strike("error", 1, About())
+    assert not faults.action_for("error", 1, About())
 
 
 async def test_an_end_marker_can_be_omitted_once():
@@ -134,7 +134,7 @@ async def test_what_comes_late_from_a_client_that_is_gone_is_not_done():
             wire.ask("placeOrder", 1, VTI_STOCK, limit_order())
             await wire.all()
         await clock.sleep(30)
-        assert gateway.exchange.tickets == {}
+        assert gateway.exchange.orders == {}
 
 
 async def test_an_order_can_arrive_and_its_answer_be_lost_with_the_connection():
@@ -145,9 +145,9 @@ async def test_an_order_can_arrive_and_its_answer_be_lost_with_the_connection():
         assert len(gateway.exchange.working()) == 1
 
 
-async def test_the_greeting_can_be_answered_by_silence_or_by_half():
+async def test_the_handshake_can_be_answered_by_silence_or_by_half():
     async with serving() as gateway:
-        gateway.faults.on("greeting", Omit())
+        gateway.faults.on("handshake", Omit())
         gateway.faults.on("serverVersion", Drop(at=6))
         mute, half = await dial(gateway), await dial(gateway)
         assert await half.rest() == []
@@ -165,7 +165,7 @@ async def test_a_half_open_connection_swallows_everything_and_says_nothing():
         sent = frame(("61", "1")) + frame(("49", "1"))
         wire.writer.write(sent)
         async with logged_in(gateway, 2) as other:
-            gateway.say(2104)
+            gateway.broadcast(2104)
             assert briefly(await other.all()) == [["error", "2104"]]
         assert gateway.links()[wire.port].read == before + len(sent)
         assert not wire.reader._buffer
@@ -187,7 +187,7 @@ async def test_an_order_sent_once_can_arrive_twice_and_is_one():
     async with session() as (gateway, wire):
         gateway.faults.on("placeOrder", Duplicate())
         wire.ask("placeOrder", 1, VTI_STOCK, limit_order())
-        assert (len(await wire.all()), len(gateway.exchange.tickets)) == (4, 1)
+        assert (len(await wire.all()), len(gateway.exchange.orders)) == (4, 1)
 
 
 @pytest.mark.parametrize(
@@ -227,16 +227,16 @@ async def test_a_commission_can_be_late_or_never_come():
 @pytest.mark.parametrize("code", [103, 110, 201, 203, 321, 10243])
 async def test_an_order_can_be_answered_with_any_error_and_never_was(code):
     async with session() as (gateway, wire):
-        gateway.faults.on("placeOrder", Answer(code), Match(symbol="VTI"))
+        gateway.faults.on("placeOrder", Refuse(code), Match(symbol="VTI"))
         wire.ask("placeOrder", 1, VTI_STOCK, limit_order())
         assert [fields[2:4] for fields in await wire.all()] == [("1", str(code))]
-        assert gateway.exchange.tickets == {}
+        assert gateway.exchange.orders == {}
 
 
 @pytest.mark.parametrize("code", [399, 10349, 404, 434])
 async def test_a_live_order_can_be_warned_about(code):
     async with session() as (gateway, wire):
-        gateway.faults.on("openOrder", Follow(code, "a warning\nin two lines"))
+        gateway.faults.on("openOrder", ErrorAfter(code, "a warning\nin two lines"))
         wire.ask("placeOrder", 1, VTI_STOCK, limit_order())
         heard = await wire.all()
         assert briefly(heard) == [["openOrder", "1"], ["error", str(code)], ["orderStatus", "Submitted"]]
@@ -247,7 +247,7 @@ async def test_a_live_order_can_be_warned_about(code):
 async def test_a_warning_can_come_long_after_the_fill():
     clock = AutojumpClock(NOW)
     async with serving(clock=clock) as gateway, logged_in(gateway) as wire:
-        gateway.faults.on("commissionReport", Follow(2109, seconds=5))
+        gateway.faults.on("commissionReport", ErrorAfter(2109, seconds=5))
         assert await traded(wire) == FILLED
         await clock.sleep(5)
         assert [fields[2:4] for fields in await wire.all()] == [("1", "2109")]
@@ -255,7 +255,7 @@ async def test_a_warning_can_come_long_after_the_fill():
 
 async def test_an_error_can_come_before_what_it_is_about():
     async with session() as (gateway, wire):
-        gateway.faults.on("reqPositions", Precede(2103))
+        gateway.faults.on("reqPositions", ErrorBefore(2103))
         wire.send(61, 1)
         assert briefly(await wire.all()) == [["error", "2103"], ["position"], ["positionEnd"]]
 
@@ -287,7 +287,7 @@ async def test_an_order_can_silently_disappear():
     async with session() as (gateway, wire):
         gateway.faults.on("placeOrder", Omit())
         wire.ask("placeOrder", 1, VTI_STOCK, limit_order())
-        assert (await wire.all(), gateway.exchange.tickets) == ([], {})
+        assert (await wire.all(), gateway.exchange.orders) == ([], {})
 
 
 async def test_a_fill_can_happen_while_nobody_is_connected():
@@ -337,7 +337,7 @@ async def test_what_would_have_been_said_to_a_client_that_is_gone_spends_no_faul
 async def test_the_real_client_survives_what_is_scripted_for_it():
     async with serving(clock=walls()) as gateway, library(gateway) as ib:
         gateway.faults.on("execDetails", Hold("orderStatus"))
-        gateway.faults.on("commissionReport", Follow(2109))
+        gateway.faults.on("commissionReport", ErrorAfter(2109))
         trade = ib.placeOrder(VTI_STOCK, market_order())
         await trade.commissionReportEvent
         assert trade.filled() == 10.0

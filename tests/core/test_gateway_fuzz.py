@@ -13,14 +13,14 @@ import hostile
 import ib_async as ib
 import pytest
 from fuzzing import FUZZ_CASES
-from hostile import GREETING, Pipe, share, stream
+from hostile import HANDSHAKE, Pipe, share, stream
 from worlds import ACCOUNT, world
 
 from core.clock import RunningClock
 from core.model import CAD
 from core.money import D
-from core.sim.gateway import Gateway
-from core.sim.gateway.log import Entry, Log, Way
+from core.sim.gateway import SimulatedGateway
+from core.sim.gateway.log import Direction, LogEntry, MessageLog
 from core.sim.venue.world import Change, Point
 
 FRAMES = 100 * FUZZ_CASES  # a million where the suite runs at full size
@@ -32,7 +32,7 @@ FEW_MEGABYTES = 64
 
 def gateway(speed=1.0):
     a_world = world()
-    return Gateway.of(a_world, RunningClock(a_world.as_of, speed))
+    return SimulatedGateway.of(a_world, RunningClock(a_world.as_of, speed))
 
 
 def megabytes():
@@ -143,7 +143,7 @@ async def test_a_client_that_asks_and_never_reads_is_asked_to_wait_and_others_ar
     before = megabytes()
     _, writer = await asyncio.open_connection("127.0.0.1", port, limit=1024)
     try:
-        writer.write(GREETING + hostile.start(1))
+        writer.write(HANDSHAKE + hostile.start(1))
         asked = hostile.frame_of("reqAccountUpdates") * 50
         async with asyncio.timeout(60):
             while writer.transport.get_write_buffer_size() < 1_000_000:
@@ -164,7 +164,7 @@ async def test_a_client_that_is_told_much_and_never_reads_is_let_go_before_it_co
     before = megabytes()
     _, writer = await asyncio.open_connection("127.0.0.1", port, limit=1024)
     try:
-        writer.write(GREETING + hostile.start(1) + hostile.frame_of("reqAccountUpdates"))
+        writer.write(HANDSHAKE + hostile.start(1) + hostile.frame_of("reqAccountUpdates"))
         async with asyncio.timeout(60):
             cents = 0
             while venue.links() or not cents:
@@ -187,7 +187,7 @@ async def test_the_longest_frames_of_many_clients_leave_nothing_behind():
     longest = b"110\0" + bytes(65_000)
     for client in range(60):
         pipe = Pipe(venue._connect())
-        pipe.protocol.data_received(GREETING + hostile.start(client))
+        pipe.protocol.data_received(HANDSHAKE + hostile.start(client))
         for _ in range(45):
             pipe.protocol.data_received(len(longest).to_bytes(4, "big") + longest)
         assert pipe.is_open
@@ -204,7 +204,7 @@ async def test_frames_that_never_end_are_not_kept():
     before = megabytes()
     pipes = [Pipe(venue._connect()) for _ in range(40)]
     for client, pipe in enumerate(pipes):
-        pipe.protocol.data_received(GREETING + hostile.start(client) + (2**31).to_bytes(4, "big"))
+        pipe.protocol.data_received(HANDSHAKE + hostile.start(client) + (2**31).to_bytes(4, "big"))
         for _ in range(100):
             if pipe.is_open:
                 pipe.protocol.data_received(bytes(10_000))
@@ -216,7 +216,7 @@ async def test_frames_that_never_end_are_not_kept():
 
 
 def test_the_log_keeps_the_newest_entries_up_to_a_size():
-    log = Log(kept_characters=10_000)
+    log = MessageLog(kept_characters=10_000)
     for number in range(100):
-        log.add(Entry(world().as_of, 1, 1, Way.IN, str(number), ("x" * 899,)))
+        log.add(LogEntry(world().as_of, 1, 1, Direction.IN, str(number), ("x" * 899,)))
     assert [entry.message for entry in log] == [str(number) for number in range(90, 100)]

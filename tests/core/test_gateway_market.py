@@ -13,8 +13,8 @@ from worlds import VTI, account, held, quoted
 from core.clock import AutojumpClock
 from core.model import CAD, USD_CAD, MarketDataType, Symbol
 from core.money import D
-from core.sim.gateway import Bounds
-from core.sim.gateway.faults import TWIN, Answer, Duplicate, Match
+from core.sim.gateway import ClientLimits
+from core.sim.gateway.faults import OTHER_CON_ID, Duplicate, Match, Refuse
 from core.sim.venue.world import Change, Fault, FaultKind, Point, Values
 
 BND_STOCK = Stock("BND", "SMART", "USD")
@@ -86,7 +86,7 @@ async def test_a_pair_is_asked_for_by_its_two_currencies():
 
 async def test_an_ambiguous_contract_is_two():
     async with session() as (gateway, wire):
-        gateway.faults.on("contractDetails", Duplicate(TWIN), Match(symbol="VTI"))
+        gateway.faults.on("contractDetails", Duplicate(OTHER_CON_ID), Match(symbol="VTI"))
         one, two, end = await details(wire, symbol="VTI")
         assert one[12] != two[12]
         assert one[:12] == two[:12]
@@ -224,7 +224,7 @@ async def test_a_line_tells_what_moves_until_it_is_cancelled():
 
 async def test_the_hundred_and_first_line_is_error_101_until_one_is_given_back():
     clock = AutojumpClock(NOW)
-    async with serving(options(bounds=Bounds(lines=3)), clock=clock) as gateway, logged_in(gateway) as wire:
+    async with serving(options(bounds=ClientLimits(lines=3)), clock=clock) as gateway, logged_in(gateway) as wire:
         for req_id in range(4):
             wire.ask("reqMktData", req_id, VTI_STOCK, *STREAM)
         assert [fields[2:4] for fields in await wire.only("error")] == [("3", "101")]
@@ -232,7 +232,7 @@ async def test_the_hundred_and_first_line_is_error_101_until_one_is_given_back()
         wire.ask("reqMktData", 3, VTI_STOCK, *STREAM)
         wire.ask("reqMktData", 3, VTI_STOCK, *STREAM)
         assert [fields[2:4] for fields in await wire.only("error")] == [("3", "102")]
-    assert Bounds().lines == 100
+    assert ClientLimits().lines == 100
 
 
 async def test_an_unknown_symbol_has_no_quote():
@@ -244,7 +244,7 @@ async def test_an_unknown_symbol_has_no_quote():
 @pytest.mark.parametrize("code", [354, 10197, 200])
 async def test_a_quote_can_be_refused_with_any_code(code):
     async with session() as (gateway, wire):
-        gateway.faults.on("reqMktData", Answer(code), Match(symbol="BND"))
+        gateway.faults.on("reqMktData", Refuse(code), Match(symbol="BND"))
         wire.ask("reqMktData", 5, VTI_STOCK, *STREAM)
         wire.ask("reqMktData", 6, BND_STOCK, *STREAM)
         heard = await wire.all()
@@ -256,7 +256,7 @@ async def test_ticks_can_stop_for_a_competing_session():
     async with session() as (gateway, wire):
         wire.ask("reqMktData", 5, VTI_STOCK, *STREAM)
         await wire.all()
-        gateway.faults.on("tickPrice", Answer(10197), times=None)
+        gateway.faults.on("tickPrice", Refuse(10197), times=None)
         gateway.move(Change(Point.BEFORE_BUYS, {VTI: quoted("101", "102")}))
         heard = briefly(await wire.all())
         assert ["tickPrice"] not in heard

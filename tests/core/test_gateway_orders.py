@@ -280,7 +280,7 @@ async def test_a_what_if_tells_the_margin_and_leaves_nothing_behind():
         (shown,) = await placed(wire, order=limit_order(whatIf=True))
         assert shown[1] == "1"
         assert (shown[92], shown[97], shown[103]) == ("1", "248.75", "1")
-        assert gateway.exchange.tickets == {}
+        assert gateway.exchange.orders == {}
         assert briefly(await placed(wire)) == ACCEPTED
 
 
@@ -295,7 +295,7 @@ async def test_a_what_if_tells_the_margin_and_leaves_nothing_behind():
 async def test_a_what_if_of_an_order_that_would_be_refused_is_that_refusal(order, contract, code):
     async with session() as (gateway, wire):
         assert briefly(await placed(wire, order=order, contract=contract)) == [["error", code]]
-        assert gateway.exchange.tickets == {}
+        assert gateway.exchange.orders == {}
 
 
 async def test_an_order_that_is_lost_is_never_heard_of_and_its_id_is_spent():
@@ -357,7 +357,7 @@ async def test_the_real_client_finds_its_orders_again_after_a_restart():
 async def test_a_limit_order_of_the_library_is_what_the_exchange_gets():
     async with session() as (gateway, wire):
         await placed(wire, order=LimitOrder("SELL", 4, 100.5, orderRef="RB-X", account=ACCOUNT, outsideRth=True))
-        (ticket,) = gateway.exchange.tickets.values()
-        terms = ticket.terms
+        (order,) = gateway.exchange.orders.values()
+        terms = order.terms
         assert (terms.order_ref, terms.contract.symbol, terms.side) == ("RB-X", VTI, "SELL")
         assert (terms.quantity, terms.order_type, terms.limit_price, terms.outside_rth) == (4, "LMT", D("100.5"), True)

@@ -10,8 +10,8 @@ from gateway_clients import TRADER, VTI_STOCK, briefly, dial, logged_in, options
 from worlds import VTI, quoted
 
 from core.clock import AutojumpClock
-from core.sim.gateway import Bounds
-from core.sim.gateway.log import Way
+from core.sim.gateway import ClientLimits
+from core.sim.gateway.log import Direction
 from core.sim.venue.world import Change, Point
 from core.sim.wire.frames import frame
 
@@ -46,13 +46,13 @@ async def test_a_second_client_with_the_same_id_hears_326_after_the_latency():
         second.send(71, 2, TRADER + 1, "")
         await clock.sleep(1)
         assert briefly(await second.rest())[1:] == [["error", "326"]]
-        assert gateway.log.names(Way.IN).count("startApi") == 2
+        assert gateway.log.names(Direction.IN).count("startApi") == 2
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("latency", [0.0, 1000.0])
 async def test_a_client_that_does_not_read_is_let_go_and_the_others_are_served(latency):
-    bounds = Bounds(queued_bytes=100_000)
+    bounds = ClientLimits(queued_bytes=100_000)
     chosen = options(bounds=bounds, latency_seconds=latency)
     clock = AutojumpClock(NOW)
     async with serving(chosen, clock=clock) as gateway:
@@ -77,7 +77,7 @@ async def test_a_client_that_does_not_read_is_let_go_and_the_others_are_served(l
 
 async def test_a_client_that_reads_may_be_told_any_amount():
     clock = AutojumpClock(NOW)
-    async with serving(options(bounds=Bounds(queued_bytes=1_000), latency_seconds=0.1), clock=clock) as gateway:
+    async with serving(options(bounds=ClientLimits(queued_bytes=1_000), latency_seconds=0.1), clock=clock) as gateway:
         wire = await dial(gateway)
         wire.send(71, 2, 7, "")
         for _ in range(100):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from gateway_clients import (
-    GREETING,
+    HANDSHAKE,
     VTI_STOCK,
     briefly,
     dial,
@@ -31,7 +31,7 @@ def faulty(at, kind, times=1):
     return {"faults": (Fault(at, kind, times),)}
 
 
-async def test_connections_are_refused_before_the_greeting_is_answered_so_many_times():
+async def test_connections_are_refused_before_the_handshake_is_answered_so_many_times():
     async with serving(**faulty(Point.CONNECT, FaultKind.DISCONNECT, 2)) as gateway:
         for _ in range(2):
             assert await (await dial(gateway)).rest() == []
@@ -152,17 +152,17 @@ START = frame(("71", "2", "9", ""))
         b"API\0\xff\xff\xff\xff",
         b"API\0\x00\x00\x00\x02hi",
         b"API\0\x00\x00\x00\x09v1..2..3x",
-        GREETING + b"\xff\xff\xff\xff",
-        GREETING + b"\x00\x00\x00\x00",
-        GREETING + b"\x00\x00\x00\x0271",
-        GREETING + frame(("71", "2", "nine", "")),
-        GREETING + frame(("",)),
-        GREETING + START + frame(("3", "1", "x")),
-        GREETING + START + frame(("1",)),
-        GREETING + START + frame(("71",)),
-        GREETING + START + frame(("61", "1", "too", "many")),
-        GREETING + START + frame(("9", "8", "5", "1e999") + ("",) * 15),
-        GREETING + START + b"\x00\x01\x00\x01" + b"1\0" * 32_768,
+        HANDSHAKE + b"\xff\xff\xff\xff",
+        HANDSHAKE + b"\x00\x00\x00\x00",
+        HANDSHAKE + b"\x00\x00\x00\x0271",
+        HANDSHAKE + frame(("71", "2", "nine", "")),
+        HANDSHAKE + frame(("",)),
+        HANDSHAKE + START + frame(("3", "1", "x")),
+        HANDSHAKE + START + frame(("1",)),
+        HANDSHAKE + START + frame(("71",)),
+        HANDSHAKE + START + frame(("61", "1", "too", "many")),
+        HANDSHAKE + START + frame(("9", "8", "5", "1e999") + ("",) * 15),
+        HANDSHAKE + START + b"\x00\x01\x00\x01" + b"1\0" * 32_768,
     ],
 )
 async def test_a_hostile_frame_ends_its_own_connection_and_nothing_else(sent):

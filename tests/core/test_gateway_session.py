@@ -8,7 +8,7 @@ import json
 import pytest
 from gateway_clients import (
     FARMS,
-    GREETING,
+    HANDSHAKE,
     TRADER,
     VTI_STOCK,
     briefly,
@@ -25,9 +25,9 @@ from worlds import ACCOUNT, scripted
 
 from core.clock import AutojumpClock
 from core.money import D
-from core.sim.gateway import Bounds
+from core.sim.gateway import ClientLimits
 from core.sim.gateway.faults import Do
-from core.sim.gateway.log import Way
+from core.sim.gateway.log import Direction
 from core.sim.wire.frames import frame
 
 
@@ -44,10 +44,10 @@ async def test_a_client_is_answered_version_178_then_its_account_its_next_id_and
         await wire.close()
 
 
-async def test_a_greeting_may_come_byte_by_byte():
+async def test_a_handshake_may_come_byte_by_byte():
     async with serving() as gateway:
         wire = await dial(gateway, b"")
-        for byte in GREETING + frame(("71", "2", "7", "")):
+        for byte in HANDSHAKE + frame(("71", "2", "7", "")):
             wire.writer.write(bytes([byte]))
             await wire.writer.drain()
         assert (await wire.until("nextValidId"))[-1] == ("9", "1", "1")
@@ -99,20 +99,20 @@ async def test_a_client_says_once_who_it_is(second):
 
 
 async def test_who_connects_and_says_nothing_is_let_go():
-    bounds = Bounds(handshake_seconds=0.01)
+    bounds = ClientLimits(handshake_seconds=0.01)
     async with serving(options(bounds=bounds)) as gateway:
         assert await (await dial(gateway, b"")).rest() == []
         assert len(await (await dial(gateway)).rest()) == 1
 
 
 async def test_who_has_said_who_it_is_may_stay():
-    async with serving(options(bounds=Bounds(handshake_seconds=0.05))) as gateway, logged_in(gateway) as wire:
+    async with serving(options(bounds=ClientLimits(handshake_seconds=0.05))) as gateway, logged_in(gateway) as wire:
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(wire.reader.read(1), 0.1)
 
 
 async def test_only_so_many_connections_are_open_at_a_time():
-    async with serving(options(bounds=Bounds(connections=2))) as gateway:
+    async with serving(options(bounds=ClientLimits(connections=2))) as gateway:
         one, two = await log_in(gateway, 1), await log_in(gateway, 2)
         assert await (await dial(gateway)).rest() == []
         await one.close()
@@ -261,7 +261,7 @@ async def test_the_links_count_every_byte_of_each_connection():
         wire = await dial(gateway)
         first = await wire.hear()
         traffic = gateway.links()[wire.port]
-        assert (traffic.read, traffic.written) == (len(GREETING), len(frame(first)))
+        assert (traffic.read, traffic.written) == (len(HANDSHAKE), len(frame(first)))
         await wire.close()
         async with logged_in(gateway) as other:
             assert set(gateway.links()) == {other.port}
@@ -285,7 +285,7 @@ async def test_the_log_is_lines_of_json_in_the_order_of_the_wire():
             "message": "managedAccounts",
             "fields": ["15", "1", ACCOUNT],
         }
-        assert gateway.log.names(Way.IN)[:2] == ["greeting", "startApi"]
+        assert gateway.log.names(Direction.IN)[:2] == ["handshake", "startApi"]
         assert seen == list(gateway.log)
 
 
@@ -338,11 +338,11 @@ async def test_a_gateway_that_listens_is_not_started_twice_and_may_be_stopped_tw
 @pytest.mark.parametrize(("code", "passes"), [(1100, False), (1101, True), (1102, True), (2103, True), (2110, True)])
 async def test_system_messages_reach_everybody_and_1100_cuts_the_venue_off(code, passes):
     async with session(client=1) as (gateway, one), logged_in(gateway, 2) as two:
-        gateway.say(code)
+        gateway.broadcast(code)
         one.send(61, 1)
         heard = [briefly(await wire.all()) for wire in (one, two)]
         assert heard[1] == [["error", str(code)]]
         assert (["positionEnd"] in heard[0]) is passes
-        gateway.say(1102)
+        gateway.broadcast(1102)
         one.send(61, 1)
         assert ["positionEnd"] in briefly(await one.all())

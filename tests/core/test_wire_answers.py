@@ -15,8 +15,11 @@ from ib_async.util import UNSET_DOUBLE
 from tws_client import TwsClient
 
 from core.model import CAD, USD, USD_CAD, Contract, MarketDataType, SecurityType, Symbol, TickBand
-from core.sim import wire as msg
-from core.sim.wire import ContractFields, MarginChange, OrderTerms, Preview, Tick
+from core.sim.wire import account, contracts, listings, market, names, orders, session
+from core.sim.wire.contracts import ContractFields
+from core.sim.wire.listings import MarginChange, Preview
+from core.sim.wire.market import TickType
+from core.sim.wire.placing import OrderTerms
 
 D = Decimal
 AT = datetime(2026, 4, 13, 19, 27, 4, tzinfo=UTC)
@@ -28,55 +31,55 @@ SPY = Contract(
     liquid_hours="20260413:0930-20260413:1600;20260414:CLOSED", trading_hours="20260413:0400-20260413:2000",
 )  # fmt: skip
 PAIR = Contract(USD_CAD, 15016062, SecurityType.CASH, CAD, (TickBand(D(0), D("0.00005")),), "IDEALPRO", "IDEALPRO")
-SHARE = msg.contract_fields_of(SPY)
+SHARE = contracts.contract_fields_of(SPY)
 TERMS = OrderTerms("BUY", D("10.5"), "LMT", D("99.95"), account=DU, order_ref="RB-1-B1-1", outside_rth=True)
-ORDER = msg.OrderFields(11, 42, 1000001, SHARE, TERMS, "Submitted")
-STATUS = msg.StatusFields(11, 42, 1000001, "Submitted", D(4), D("6.5"), D("99.9"), D("99.8"))
-FILL = msg.ExecutionFields(
+ORDER = listings.OrderFields(11, 42, 1000001, SHARE, TERMS, "Submitted")
+STATUS = orders.StatusFields(11, 42, 1000001, "Submitted", D(4), D("6.5"), D("99.9"), D("99.8"))
+FILL = orders.ExecutionFields(
     "0000e0d5.1.01.01", 11, 42, 1000001, SHARE, DU, "ARCA", "BOT", D(4), D("99.9"), D(4), D("99.9"), AT, "RB-1-B1-1"
 )
-HOLDING = msg.HoldingFields(DU, SHARE, D("7.25"), D("90.1"), D("99.9"), D("724.275"), D("71.05"), D(0))
-VALUE = msg.ValueFields("NetLiquidation", "100000.00", "CAD")
-PROFIT = msg.ProfitFields(D("1.5"), D("-2.5"), None)
-BAR = msg.Bar("20260413", D(1), D("2.5"), D("0.5"), D(2), D(1000), D("1.75"), 12)
+HOLDING = account.HoldingFields(DU, SHARE, D("7.25"), D("90.1"), D("99.9"), D("724.275"), D("71.05"), D(0))
+VALUE = account.ValueFields("NetLiquidation", "100000.00", "CAD")
+PROFIT = account.ProfitFields(D("1.5"), D("-2.5"), None)
+BAR = market.Bar("20260413", D(1), D("2.5"), D("0.5"), D(2), D(1000), D("1.75"), 12)
 
 ANSWERS = [
-    (msg.managed_accounts((DU, "DU2")), 3, "managedAccounts", (f"{DU},DU2",)),
-    (msg.next_valid_id(7), 3, "nextValidId", (7,)),
-    (msg.current_time(AT), 3, "currentTime", (1776108424,)),
-    (msg.error(-1, 399, "Order Message:\nheld"), 6, "error", (-1, 399, "Order Message:\nheld", "")),
-    (msg.account_value(DU, VALUE), 6, "updateAccountValue", ("NetLiquidation", "100000.00", "CAD", DU)),
-    (msg.account_time(AT), 3, "updateAccountTime", ("15:27",)),
-    (msg.account_download_end(DU), 3, "accountDownloadEnd", (DU,)),
+    (session.managed_accounts((DU, "DU2")), 3, "managedAccounts", (f"{DU},DU2",)),
+    (session.next_valid_id(7), 3, "nextValidId", (7,)),
+    (session.current_time(AT), 3, "currentTime", (1776108424,)),
+    (session.error(-1, 399, "Order Message:\nheld"), 6, "error", (-1, 399, "Order Message:\nheld", "")),
+    (account.account_value(DU, VALUE), 6, "updateAccountValue", ("NetLiquidation", "100000.00", "CAD", DU)),
+    (account.account_time(AT), 3, "updateAccountTime", ("15:27",)),
+    (account.account_download_end(DU), 3, "accountDownloadEnd", (DU,)),
     (
-        msg.account_update_multi(3, DU, VALUE), 8, "accountUpdateMulti",
+        account.account_update_multi(3, DU, VALUE), 8, "accountUpdateMulti",
         (3, DU, "", "NetLiquidation", "100000.00", "CAD"),
     ),
-    (msg.account_update_multi_end(3), 3, "accountUpdateMultiEnd", (3,)),
-    (msg.account_summary(3, DU, VALUE), 7, "accountSummary", (3, DU, "NetLiquidation", "100000.00", "CAD")),
-    (msg.account_summary_end(3), 3, "accountSummaryEnd", (3,)),
-    (msg.position_end(), 2, "positionEnd", ()),
-    (msg.pnl(3, PROFIT), 5, "pnl", (3, 1.5, -2.5, UNSET_DOUBLE)),
-    (msg.pnl_single(3, D(4), PROFIT, D(400)), 7, "pnlSingle", (3, 4.0, 1.5, -2.5, UNSET_DOUBLE, 400.0)),
-    (msg.pnl(3, msg.ProfitFields(None, None, D(0))), 5, "pnl", (3, UNSET_DOUBLE, UNSET_DOUBLE, 0.0)),
-    (msg.contract_details_end(9), 3, "contractDetailsEnd", (9,)),
-    (msg.market_rule(26, BANDS), 7, "marketRule", (26, [PriceIncrement(0.0, 0.0001), PriceIncrement(1.0, 0.01)])),
-    (msg.market_data_type(5, MarketDataType.DELAYED), 4, "marketDataType", (5, 3)),
-    (msg.tick_req_params(5, D("0.01")), 5, "tickReqParams", (5, 0.01, "9c0001", 3)),
-    (msg.tick_price(5, Tick.BID, D("99.95"), D(200)), 7, "priceSizeTick", (5, 1, 99.95, 200.0)),
-    (msg.tick_price(5, Tick.ASK, None, D(200)), 7, "priceSizeTick", (5, 2, -1.0, 0.0)),
-    (msg.tick_size(5, Tick.VOLUME, D(1000)), 5, "tickSize", (5, 8, 1000.0)),
-    (msg.tick_generic(5, Tick.HALTED, D(1)), 5, "tickGeneric", (5, 49, 1.0)),
-    (msg.tick_timestamp(5, Tick.LAST_TIMESTAMP, AT), 5, "tickString", (5, 45, "1776108424")),
-    (msg.tick_snapshot_end(5), 3, "tickSnapshotEnd", (5,)),
-    (msg.order_status(STATUS), 12, "orderStatus", (11, "Submitted", 4.0, 6.5, 99.9, 1000001, 0, 99.8, 42, "", 0.0)),
-    (msg.execution_end(8), 3, "execDetailsEnd", (8,)),
+    (account.account_update_multi_end(3), 3, "accountUpdateMultiEnd", (3,)),
+    (account.account_summary(3, DU, VALUE), 7, "accountSummary", (3, DU, "NetLiquidation", "100000.00", "CAD")),
+    (account.account_summary_end(3), 3, "accountSummaryEnd", (3,)),
+    (account.position_end(), 2, "positionEnd", ()),
+    (account.pnl(3, PROFIT), 5, "pnl", (3, 1.5, -2.5, UNSET_DOUBLE)),
+    (account.pnl_single(3, D(4), PROFIT, D(400)), 7, "pnlSingle", (3, 4.0, 1.5, -2.5, UNSET_DOUBLE, 400.0)),
+    (account.pnl(3, account.ProfitFields(None, None, D(0))), 5, "pnl", (3, UNSET_DOUBLE, UNSET_DOUBLE, 0.0)),
+    (contracts.contract_details_end(9), 3, "contractDetailsEnd", (9,)),
+    (contracts.market_rule(26, BANDS), 7, "marketRule", (26, [PriceIncrement(0.0, 0.0001), PriceIncrement(1.0, 0.01)])),
+    (market.market_data_type(5, MarketDataType.DELAYED), 4, "marketDataType", (5, 3)),
+    (market.tick_req_params(5, D("0.01")), 5, "tickReqParams", (5, 0.01, "9c0001", 3)),
+    (market.tick_price(5, TickType.BID, D("99.95"), D(200)), 7, "priceSizeTick", (5, 1, 99.95, 200.0)),
+    (market.tick_price(5, TickType.ASK, None, D(200)), 7, "priceSizeTick", (5, 2, -1.0, 0.0)),
+    (market.tick_size(5, TickType.VOLUME, D(1000)), 5, "tickSize", (5, 8, 1000.0)),
+    (market.tick_generic(5, TickType.HALTED, D(1)), 5, "tickGeneric", (5, 49, 1.0)),
+    (market.tick_timestamp(5, TickType.LAST_TIMESTAMP, AT), 5, "tickString", (5, 45, "1776108424")),
+    (market.tick_snapshot_end(5), 3, "tickSnapshotEnd", (5,)),
+    (orders.order_status(STATUS), 12, "orderStatus", (11, "Submitted", 4.0, 6.5, 99.9, 1000001, 0, 99.8, 42, "", 0.0)),
+    (orders.execution_end(8), 3, "execDetailsEnd", (8,)),
     (
-        msg.commission_report(msg.CommissionFields("e1", D("1.05"), "USD")), 8, "commissionReport",
+        orders.commission_report(orders.CommissionFields("e1", D("1.05"), "USD")), 8, "commissionReport",
         (CommissionReport("e1", 1.05, "USD", UNSET_DOUBLE, UNSET_DOUBLE, 0),),
     ),
-    (msg.open_order_end(), 2, "openOrderEnd", ()),
-    (msg.completed_orders_end(), 1, "completedOrdersEnd", ()),
+    (listings.open_order_end(), 2, "openOrderEnd", ()),
+    (listings.completed_orders_end(), 1, "completedOrdersEnd", ()),
 ]  # fmt: skip
 
 
@@ -102,25 +105,25 @@ def test_an_answer_has_its_fields_and_is_understood(fields, count, name, values)
 
 def test_messages_have_their_names_both_ways():
     for fields, _, name, _ in ANSWERS:
-        assert msg.answer_name(fields[0]) == {"priceSizeTick": "tickPrice"}.get(name, name)
-        assert msg.ANSWER_IDS[msg.answer_name(fields[0])] == int(fields[0])
-    assert {name: msg_id for msg_id, name in msg.REQUEST_NAMES.items()} == msg.REQUEST_IDS
-    assert len(msg.REQUEST_IDS) == len(msg.REQUEST_NAMES)
-    assert [msg.answer_name(text) for text in ("178", "", "x", "-1", "٣", "1" * 5000)] == ["unknown"] * 6
-    assert msg.request_name("3") == "placeOrder"
+        assert names.answer_name(fields[0]) == {"priceSizeTick": "tickPrice"}.get(name, name)
+        assert names.ANSWER_IDS[names.answer_name(fields[0])] == int(fields[0])
+    assert {name: msg_id for msg_id, name in names.REQUEST_NAMES.items()} == names.REQUEST_IDS
+    assert len(names.REQUEST_IDS) == len(names.REQUEST_NAMES)
+    assert [names.answer_name(text) for text in ("178", "", "x", "-1", "٣", "1" * 5000)] == ["unknown"] * 6
+    assert names.request_name("3") == "placeOrder"
 
 
 def test_the_handshake_tells_version_and_time():
     client = TwsClient()
     client.client._serverVersion = 0
     client.client.connState = client.client.CONNECTING
-    assert client.hear(msg.handshake(AT)) == [("connectAck", ())]
+    assert client.hear(session.server_version(AT)) == [("connectAck", ())]
     assert client.client.serverVersion() == 178
-    assert msg.handshake(AT) == ("178", "20260413 15:27:04 EDT")
+    assert session.server_version(AT) == ("178", "20260413 15:27:04 EDT")
 
 
 def test_bars_are_heard_before_the_end_of_the_history():
-    fields = msg.historical_data(6, ("20260412", "20260413"), [BAR])
+    fields = market.historical_data(6, ("20260412", "20260413"), [BAR])
     assert len(fields) == 13
     assert TwsClient().hear(fields) == [
         ("historicalData", (6, BarData("20260413", 1.0, 2.5, 0.5, 2.0, 1000.0, 1.75, 12))),
@@ -129,7 +132,7 @@ def test_bars_are_heard_before_the_end_of_the_history():
 
 
 def test_a_holding_is_shown_with_its_mark_and_where_it_is_listed():
-    fields = msg.portfolio(HOLDING)
+    fields = account.portfolio(HOLDING)
     name, (contract, *figures) = heard(fields)
     assert (len(fields), name) == (20, "updatePortfolio")
     assert shown(contract) == (756733, "SPY", "STK", "", "ARCA", "USD", "SPY", "SPY")
@@ -137,14 +140,14 @@ def test_a_holding_is_shown_with_its_mark_and_where_it_is_listed():
 
 
 def test_a_position_is_shown_at_the_exchange_where_it_is_listed():
-    fields = msg.position(HOLDING)
-    name, (account, contract, quantity, cost) = heard(fields)
-    assert (len(fields), name, account, quantity, cost) == (16, "position", DU, 7.25, 90.1)
+    fields = account.position(HOLDING)
+    name, (holder, contract, quantity, cost) = heard(fields)
+    assert (len(fields), name, holder, quantity, cost) == (16, "position", DU, 7.25, 90.1)
     assert shown(contract) == (756733, "SPY", "STK", "ARCA", "", "USD", "SPY", "SPY")
 
 
 def test_contract_details_of_a_share_tell_hours_rules_and_kind():
-    fields = msg.contract_details(9, msg.detail_fields_of(replace(SPY, fractional=True)))
+    fields = contracts.contract_details(9, contracts.detail_fields_of(replace(SPY, fractional=True)))
     name, (req_id, details) = heard(fields)
     assert (len(fields), name, req_id) == (42, "contractDetails", 9)
     assert shown(details.contract) == (756733, "SPY", "STK", "SMART", "ARCA", "USD", "SPY", "SPY")
@@ -152,13 +155,13 @@ def test_contract_details_of_a_share_tell_hours_rules_and_kind():
     assert (details.liquidHours, details.tradingHours) == (SPY.liquid_hours, SPY.trading_hours)
     exchanges = details.validExchanges.split(",")
     assert (exchanges[:2], len(exchanges)) == (["SMART", "ARCA"], 26)
-    assert details.marketRuleIds == ",".join([str(msg.rule_id_of(BANDS))] * 26)
+    assert details.marketRuleIds == ",".join([str(contracts.rule_id_of(BANDS))] * 26)
     assert (details.minSize, details.sizeIncrement, details.suggestedSizeIncrement) == (0.0001, 0.0001, 100)
     assert [tag.tag for tag in details.secIdList] == ["ISIN"]
 
 
 def test_contract_details_of_a_pair_name_base_and_quote_apart():
-    _, (_, details) = heard(msg.contract_details(9, msg.detail_fields_of(PAIR)))
+    _, (_, details) = heard(contracts.contract_details(9, contracts.detail_fields_of(PAIR)))
     contract = ib.Contract(
         secType="CASH", conId=15016062, symbol="USD", exchange="IDEALPRO", currency="CAD",
         localSymbol="USD.CAD", tradingClass="USD.CAD",
@@ -181,30 +184,30 @@ def test_contract_details_of_a_pair_name_base_and_quote_apart():
     ],
 )
 def test_every_kind_of_security_has_the_brokers_name(kind, security_type, stock_type):
-    details = msg.detail_fields_of(replace(SPY, security_type=kind))
+    details = contracts.detail_fields_of(replace(SPY, security_type=kind))
     assert (details.contract.security_type, details.stock_type) == (security_type, stock_type)
 
 
 @pytest.mark.parametrize("name", ["Société Générale", "A\\B", "trailing\\", "two\nlines", "日本"])
 def test_a_long_name_survives_both_escapes(name):
-    details = replace(msg.detail_fields_of(SPY), long_name=name)
-    assert heard(msg.contract_details(9, details))[1][1].longName == name
+    details = replace(contracts.detail_fields_of(SPY), long_name=name)
+    assert heard(contracts.contract_details(9, details))[1][1].longName == name
 
 
 def test_the_same_price_steps_have_the_same_rule_and_others_another():
-    assert msg.rule_id_of(CENT) == msg.rule_id_of((TickBand(D("0.0"), D("0.010")),))
-    assert msg.rule_id_of(CENT) != msg.rule_id_of(BANDS)
+    assert contracts.rule_id_of(CENT) == contracts.rule_id_of((TickBand(D("0.0"), D("0.010")),))
+    assert contracts.rule_id_of(CENT) != contracts.rule_id_of(BANDS)
 
 
 def test_delayed_ticks_have_numbers_of_their_own_and_frozen_ones_have_not():
-    assert msg.tick_id(Tick.BID) == msg.tick_id(Tick.BID, MarketDataType.FROZEN) == 1
-    assert msg.tick_id(Tick.BID, MarketDataType.DELAYED) == 66
-    assert msg.tick_id(Tick.LAST_TIMESTAMP, MarketDataType.DELAYED_FROZEN) == 88
-    assert msg.tick_id(Tick.HALTED, MarketDataType.DELAYED) == 49
+    assert market.tick_id(TickType.BID) == market.tick_id(TickType.BID, MarketDataType.FROZEN) == 1
+    assert market.tick_id(TickType.BID, MarketDataType.DELAYED) == 66
+    assert market.tick_id(TickType.LAST_TIMESTAMP, MarketDataType.DELAYED_FROZEN) == 88
+    assert market.tick_id(TickType.HALTED, MarketDataType.DELAYED) == 49
 
 
 def test_a_fill_is_understood():
-    fields = msg.execution(FILL)
+    fields = orders.execution(FILL)
     name, (req_id, contract, fill) = heard(fields)
     assert (len(fields), name, req_id) == (32, "execDetails", -1)
     assert shown(contract) == (756733, "SPY", "STK", "SMART", "", "USD", "SPY", "SPY")
@@ -212,11 +215,11 @@ def test_a_fill_is_understood():
     assert (fill.shares, fill.price, fill.cumQty, fill.avgPrice) == (4.0, 99.9, 4.0, 99.9)
     assert (fill.orderId, fill.clientId, fill.permId, fill.orderRef) == (11, 42, 1000001, "RB-1-B1-1")
     assert (fill.liquidation, fill.lastLiquidity, fill.pendingPriceRevision) == (0, 1, False)
-    assert msg.execution(FILL, req_id=8)[1] == "8"
+    assert orders.execution(FILL, req_id=8)[1] == "8"
 
 
 def test_an_open_order_is_understood_to_its_last_field():
-    fields = msg.open_order(replace(ORDER, commission=D("1.5"), commission_currency="USD"))
+    fields = listings.open_order(replace(ORDER, commission=D("1.5"), commission_currency="USD"))
     name, (order_id, contract, order, state) = heard(fields)
     assert (len(fields), name, order_id) == (135, "openOrder", 11)
     assert shown(contract) == (756733, "SPY", "STK", "SMART", "", "USD", "SPY", "SPY")
@@ -237,7 +240,7 @@ def test_a_preview_tells_margins_before_by_how_much_and_after():
         "USD",
         "Odd lot",
     )
-    fields = msg.open_order(replace(ORDER, terms=replace(TERMS, what_if=True), preview=preview))
+    fields = listings.open_order(replace(ORDER, terms=replace(TERMS, what_if=True), preview=preview))
     _, (_, _, order, state) = heard(fields)
     assert order.whatIf is True
     assert (state.initMarginBefore, state.initMarginChange, state.initMarginAfter) == ("100", "25", "125")
@@ -247,8 +250,8 @@ def test_a_preview_tells_margins_before_by_how_much_and_after():
 
 
 def test_a_completed_order_is_understood_to_its_last_field():
-    ending = msg.Ending(D("4.5"), AT, "Cancelled by Trader")
-    fields = msg.completed_order(replace(ORDER, status="Cancelled"), ending)
+    ending = listings.CompletionFields(D("4.5"), AT, "Cancelled by Trader")
+    fields = listings.completed_order(replace(ORDER, status="Cancelled"), ending)
     name, (contract, order, state) = heard(fields)
     assert (len(fields), name) == (100, "completedOrder")
     assert shown(contract) == (756733, "SPY", "STK", "SMART", "", "USD", "SPY", "SPY")
@@ -304,7 +307,7 @@ def ordered(terms):
 
 @given(ORDERED)
 def test_whatever_was_ordered_is_shown_again_in_the_open_orders_and_nothing_else(terms):
-    _, (_, _, order, _) = heard(msg.open_order(replace(ORDER, terms=terms)))
+    _, (_, _, order, _) = heard(listings.open_order(replace(ORDER, terms=terms)))
     expected = replace(
         ordered(terms), orderId=11, clientId=42, parentId=terms.parent_id, whatIf=terms.what_if,
         adjustedOrderType="None", deltaNeutralOpenClose="?",
@@ -314,8 +317,8 @@ def test_whatever_was_ordered_is_shown_again_in_the_open_orders_and_nothing_else
 
 @given(ORDERED)
 def test_whatever_was_ordered_is_shown_again_in_the_completed_orders_and_nothing_else(terms):
-    ending = msg.Ending(terms.quantity, AT, "Filled")
-    _, (_, order, _) = heard(msg.completed_order(replace(ORDER, terms=terms), ending))
+    ending = listings.CompletionFields(terms.quantity, AT, "Filled")
+    _, (_, order, _) = heard(listings.completed_order(replace(ORDER, terms=terms), ending))
     expected = replace(
         ordered(terms), filledQuantity=float(terms.quantity), shareholder="Not an insider or substantial shareholder",
         rule80A="0", refFuturesConId=UNSET_INTEGER,
@@ -325,7 +328,10 @@ def test_whatever_was_ordered_is_shown_again_in_the_completed_orders_and_nothing
 
 @given(st.decimals("0.00001", "99999999", places=5), st.decimals("0", "99999999", places=4))
 def test_prices_and_sizes_arrive_as_the_nearest_float(price, size):
-    assert heard(msg.tick_price(5, Tick.LAST, price, size)) == ("priceSizeTick", (5, 4, float(price), float(size)))
+    assert heard(market.tick_price(5, TickType.LAST, price, size)) == (
+        "priceSizeTick",
+        (5, 4, float(price), float(size)),
+    )
 
 
 def test_a_request_that_names_no_contract_has_empty_fields():

@@ -1,4 +1,4 @@
-"""Frames, greetings and fields: everything that was framed comes back, anything else is a WireError."""
+"""Frames, handshakes and fields: everything that was framed comes back, anything else is a WireError."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from core.sim.wire.frames import (
     FieldMissing,
     FrameMalformed,
     FrameTooLong,
-    Greeting,
-    GreetingMalformed,
+    Handshake,
+    HandshakeMalformed,
     Unframer,
     WireError,
     frame,
-    read_greeting,
+    read_handshake,
 )
 
 UNSET = ["", "1.7976931348623157e+308", "1.7976931348623157E308", "2147483647", "9223372036854775807"]
@@ -96,15 +96,15 @@ def test_any_bytes_give_messages_or_a_wire_error_and_no_more_than_a_frame_is_kep
 @pytest.mark.parametrize(
     ("offer", "expected"),
     [
-        (b"v157..178", Greeting(157, 178)),
-        (b"v100..226 +PACEAPI", Greeting(100, 226, "+PACEAPI")),
-        (b"v178..178 ", Greeting(178, 178)),
+        (b"v157..178", Handshake(157, 178)),
+        (b"v100..226 +PACEAPI", Handshake(100, 226, "+PACEAPI")),
+        (b"v178..178 ", Handshake(178, 178)),
     ],
 )
-def test_a_greeting_is_read_as_soon_as_it_is_complete_and_leaves_what_follows(offer, expected):
+def test_a_handshake_is_read_as_soon_as_it_is_complete_and_leaves_what_follows(offer, expected):
     whole = b"API\0" + len(offer).to_bytes(4, "big") + offer
-    assert [read_greeting(whole[:end]) for end in range(len(whole))] == [None] * len(whole)
-    assert read_greeting(whole + b"more") == (expected, b"more")
+    assert [read_handshake(whole[:end]) for end in range(len(whole))] == [None] * len(whole)
+    assert read_handshake(whole + b"more") == (expected, b"more")
 
 
 @pytest.mark.parametrize(
@@ -122,18 +122,18 @@ def test_a_greeting_is_read_as_soon_as_it_is_complete_and_leaves_what_follows(of
     ],
 )
 def test_what_no_client_begins_with_is_refused(received):
-    with pytest.raises(GreetingMalformed):
-        read_greeting(received)
+    with pytest.raises(HandshakeMalformed):
+        read_handshake(received)
 
 
 @fuzzed
 @given(st.binary(max_size=400) | mutations(b"API\0\0\0\0\x09" + OFFER))
-def test_any_first_bytes_are_a_greeting_or_a_wire_error_or_wait_for_few_more(received):
+def test_any_first_bytes_are_a_handshake_or_a_wire_error_or_wait_for_few_more(received):
     try:
-        found = read_greeting(received)
+        found = read_handshake(received)
     except WireError:
         return
-    assert found is not None or len(received) < 8 + wire.GREETING_LIMIT
+    assert found is not None or len(received) < 8 + wire.HANDSHAKE_LIMIT
 
 
 @pytest.mark.parametrize("spelling", UNSET)

@@ -22,9 +22,11 @@ from ib_async.order import (
 )
 from tws_client import TwsClient
 
-from core.sim import wire as msg
-from core.sim.wire import ContractFields, OrderTerms, PlaceOrder, parse_request
+from core.sim.wire import names, requests
+from core.sim.wire.contracts import ContractFields
 from core.sim.wire.frames import FieldMalformed, FieldMissing, Unframer, WireError, frame
+from core.sim.wire.parsing import parse_request
+from core.sim.wire.placing import OrderTerms, PlaceOrder
 
 D = Decimal
 SHARE = ib.Contract(
@@ -45,72 +47,73 @@ COMBO = ib.Contract(
 HEDGED = replace(SHARE, deltaNeutralContract=ib.DeltaNeutralContract(5, 0.5, 10.0))
 
 REQUESTS = [
-    (("startApi",), msg.StartApi(7, "")),
-    (("reqMktData", 5, SHARE, "", False, False, []), msg.AskMarketData(5, SHARE_FIELDS, "", False, False)),
-    (("reqMktData", 5, SHARE, "233", True, True, []), msg.AskMarketData(5, SHARE_FIELDS, "233", True, True)),
-    (("reqMktData", 5, HEDGED, "", True, False, []), msg.AskMarketData(5, SHARE_FIELDS, "", True, False)),
+    (("startApi",), requests.StartApi(7, "")),
+    (("reqMktData", 5, SHARE, "", False, False, []), requests.RequestMarketData(5, SHARE_FIELDS, "", False, False)),
+    (("reqMktData", 5, SHARE, "233", True, True, []), requests.RequestMarketData(5, SHARE_FIELDS, "233", True, True)),
+    (("reqMktData", 5, HEDGED, "", True, False, []), requests.RequestMarketData(5, SHARE_FIELDS, "", True, False)),
     (
         ("reqMktData", 5, COMBO, "", False, False, []),
-        msg.AskMarketData(
+        requests.RequestMarketData(
             5, ContractFields(symbol="SPY", security_type="BAG", exchange="SMART", currency="USD"), "", False, False
         ),
     ),
-    (("cancelMktData", 5), msg.CancelMarketData(5)),
-    (("reqMarketDataType", 4), msg.SetMarketDataType(4)),
-    (("cancelOrder", 12, ""), msg.CancelOrder(12)),
-    (("reqOpenOrders",), msg.AskOpenOrders()),
-    (("reqAllOpenOrders",), msg.AskAllOpenOrders()),
-    (("reqAutoOpenOrders", True), msg.BindOpenOrders(binds=True)),
-    (("reqGlobalCancel",), msg.CancelEverything()),
-    (("reqCompletedOrders", False), msg.AskCompletedOrders(api_only=False)),
-    (("reqAccountUpdates", True, "DU1234567"), msg.AskAccount(is_subscribed=True, account="DU1234567")),
-    (("reqAccountUpdatesMulti", 3, "DU1234567", "", False), msg.AskAccountMulti(3, "DU1234567", "", False)),
-    (("cancelAccountUpdatesMulti", 3), msg.CancelAccountMulti(3)),
+    (("cancelMktData", 5), requests.CancelMarketData(5)),
+    (("reqMarketDataType", 4), requests.SetMarketDataType(4)),
+    (("cancelOrder", 12, ""), requests.CancelOrder(12)),
+    (("reqOpenOrders",), requests.RequestOpenOrders()),
+    (("reqAllOpenOrders",), requests.RequestAllOpenOrders()),
+    (("reqAutoOpenOrders", True), requests.AutoOpenOrders(binds=True)),
+    (("reqGlobalCancel",), requests.GlobalCancel()),
+    (("reqCompletedOrders", False), requests.RequestCompletedOrders(api_only=False)),
+    (("reqAccountUpdates", True, "DU1234567"), requests.RequestAccountUpdates(is_subscribed=True, account="DU1234567")),
+    (("reqAccountUpdatesMulti", 3, "DU1234567", "", False),
+        requests.RequestAccountUpdatesMulti(3, "DU1234567", "", False)),
+    (("cancelAccountUpdatesMulti", 3), requests.CancelAccountUpdatesMulti(3)),
     (
         ("reqAccountSummary", 4, "All", "NetLiquidation,$LEDGER:ALL"),
-        msg.AskSummary(4, "All", ("NetLiquidation", "$LEDGER:ALL")),
+        requests.RequestAccountSummary(4, "All", ("NetLiquidation", "$LEDGER:ALL")),
     ),
-    (("cancelAccountSummary", 4), msg.CancelSummary(4)),
-    (("reqPositions",), msg.AskPositions()),
-    (("cancelPositions",), msg.CancelPositions()),
-    (("reqExecutions", 8, ib.ExecutionFilter()), msg.AskExecutions(8, 0, "", "", "", "", "", "")),
+    (("cancelAccountSummary", 4), requests.CancelAccountSummary(4)),
+    (("reqPositions",), requests.RequestPositions()),
+    (("cancelPositions",), requests.CancelPositions()),
+    (("reqExecutions", 8, ib.ExecutionFilter()), requests.RequestExecutions(8, 0, "", "", "", "", "", "")),
     (
         ("reqExecutions", 8, ib.ExecutionFilter(42, "DU1", "20260413-00:00:00", "SPY", "STK", "SMART", "BUY")),
-        msg.AskExecutions(8, 42, "DU1", "20260413-00:00:00", "SPY", "STK", "SMART", "BUY"),
+        requests.RequestExecutions(8, 42, "DU1", "20260413-00:00:00", "SPY", "STK", "SMART", "BUY"),
     ),
-    (("reqIds", 1), msg.AskIds()),
-    (("reqManagedAccts",), msg.AskManagedAccounts()),
-    (("reqCurrentTime",), msg.AskTime()),
-    (("setServerLogLevel", 5), msg.SetLogLevel(5)),
-    (("reqContractDetails", 9, NAMED), msg.AskContract(9, NAMED_FIELDS, False, "", "")),
+    (("reqIds", 1), requests.RequestIds()),
+    (("reqManagedAccts",), requests.RequestManagedAccounts()),
+    (("reqCurrentTime",), requests.RequestCurrentTime()),
+    (("setServerLogLevel", 5), requests.SetLogLevel(5)),
+    (("reqContractDetails", 9, NAMED), requests.RequestContractDetails(9, NAMED_FIELDS, False, "", "")),
     (
         ("reqContractDetails", 9, PAIR),
-        msg.AskContract(
+        requests.RequestContractDetails(
             9, ContractFields(symbol="USD", security_type="CASH", exchange="IDEALPRO", currency="CAD"), False, "", ""
         ),
     ),
     (
         ("reqContractDetails", 9, ib.Contract(secIdType="ISIN", secId="US78462F1030", includeExpired=True)),
-        msg.AskContract(9, ContractFields(), True, "ISIN", "US78462F1030"),
+        requests.RequestContractDetails(9, ContractFields(), True, "ISIN", "US78462F1030"),
     ),
-    (("reqMarketRule", 26), msg.AskMarketRule(26)),
+    (("reqMarketRule", 26), requests.RequestMarketRule(26)),
     (
         ("reqHistoricalData", 6, NAMED, "", "2 D", "1 day", "TRADES", True, 1, False, []),
-        msg.AskHistory(6, NAMED_FIELDS, "", "1 day", "2 D", True, "TRADES", False),
+        requests.RequestHistory(6, NAMED_FIELDS, "", "1 day", "2 D", True, "TRADES", False),
     ),
     (
         ("reqHistoricalData", 6, COMBO, "", "2 D", "1 day", "TRADES", True, 1, True, []),
-        msg.AskHistory(
+        requests.RequestHistory(
             6, ContractFields(symbol="SPY", security_type="BAG", exchange="SMART", currency="USD"),
             "", "1 day", "2 D", True, "TRADES", True,
         ),
     ),
-    (("cancelHistoricalData", 6), msg.CancelHistory(6)),
-    (("reqPnL", 1, "DU1", ""), msg.AskProfit(1, "DU1", "")),
-    (("cancelPnL", 1), msg.CancelProfit(1)),
-    (("reqPnLSingle", 1, "DU1", "", 756733), msg.AskProfitSingle(1, "DU1", "", 756733)),
-    (("cancelPnLSingle", 1), msg.CancelProfitSingle(1)),
-    (("reqNewsProviders",), msg.Unknown(85, ())),
+    (("cancelHistoricalData", 6), requests.CancelHistory(6)),
+    (("reqPnL", 1, "DU1", ""), requests.RequestPnl(1, "DU1", "")),
+    (("cancelPnL", 1), requests.CancelPnl(1)),
+    (("reqPnLSingle", 1, "DU1", "", 756733), requests.RequestPnlSingle(1, "DU1", "", 756733)),
+    (("cancelPnLSingle", 1), requests.CancelPnlSingle(1)),
+    (("reqNewsProviders",), requests.UnknownRequest(85, ())),
 ]  # fmt: skip
 
 LIMIT = OrderTerms("BUY", D(10), "LMT", D("99.95"), D(0), tif="", open_close="O")
@@ -192,7 +195,7 @@ PLAIN = TwsClient().ask("placeOrder", 11, SHARE, limit())
 def test_every_request_of_the_real_client_is_understood(call, expected):
     fields = TwsClient().ask(*call)
     assert parse_request(fields) == expected
-    assert msg.request_name(fields[0]) == call[0]
+    assert names.request_name(fields[0]) == call[0]
 
 
 @pytest.mark.parametrize(("contract", "order", "terms"), ODD_ORDERS.values(), ids=ODD_ORDERS)
@@ -288,8 +291,8 @@ def test_a_request_that_is_not_as_it_must_be_is_malformed(fields):
 
 
 def test_a_message_of_an_unknown_kind_is_kept_as_it_came():
-    assert parse_request(("65", "1", "a")) == msg.Unknown(65, ("1", "a"))
-    assert parse_request(("-5",)) == msg.Unknown(-5, ())
+    assert parse_request(("65", "1", "a")) == requests.UnknownRequest(65, ("1", "a"))
+    assert parse_request(("-5",)) == requests.UnknownRequest(-5, ())
 
 
 SAMPLES = st.sampled_from(
@@ -307,7 +310,7 @@ MESSAGES = st.tuples(st.integers(-2, 110).map(str), st.lists(FIELD, max_size=130
 def test_whatever_arrives_is_a_request_or_a_wire_error(stream):
     with suppress(WireError):
         for fields in Unframer().feed(stream):
-            assert isinstance(parse_request(fields), msg.Request)
+            assert isinstance(parse_request(fields), requests.Request)
 
 
 @given(st.lists(FIELD, min_size=1, max_size=20), st.data())

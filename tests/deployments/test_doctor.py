@@ -12,8 +12,8 @@ from served import served
 from typer.testing import CliRunner
 
 from core.scenario import read_market
-from core.sim.gateway.faults import Answer, Instead, Precede
-from core.sim.gateway.log import Way
+from core.sim.gateway.faults import ChangeFields, ErrorBefore, Refuse
+from core.sim.gateway.log import Direction
 from deployments import cli
 from tasks.app.brokers import DEMO_MARKET
 
@@ -70,7 +70,7 @@ def test_a_gateway_in_order_is_looked_at_part_by_part_and_nothing_is_sent(examin
     assert found["market data"] == "VTI bid 341.00 ask 341.01 last 341.00, live"
     farms = "cashfarm, cashhmds, jfarm, secdefnj, usfarm, usfarm.nj, ushmds, usopt"
     assert found["data farms"] == f"connected: {farms}"
-    sent = {entry.message for entry in gateway.gateway.log if entry.way is Way.IN}
+    sent = {entry.message for entry in gateway.gateway.log if entry.direction is Direction.IN}
     assert not sent & {"placeOrder", "cancelOrder"}
 
 
@@ -108,7 +108,7 @@ def test_an_account_that_the_gateway_does_not_manage_is_a_failure(examined, gate
 
 
 def test_a_read_only_api_matters_where_the_settings_mean_to_trade(examined, gateway):
-    refuse = Answer(321, READ_ONLY)
+    refuse = Refuse(321, READ_ONLY)
     gateway.call(lambda: gateway.gateway.faults.on("reqCompletedOrders", refuse, times=1))
     _, checks = examined(gateway.port, "--set", "ibkr.read_only=false")
     assert states(checks)["API settings"] == "warning"
@@ -120,8 +120,8 @@ def test_a_read_only_api_matters_where_the_settings_mean_to_trade(examined, gate
 
 def test_data_that_is_not_live_and_a_broken_farm_are_warnings(examined, gateway):
     faults = gateway.gateway.faults
-    gateway.call(lambda: faults.on("marketDataType", Instead({3: "3"})))
-    gateway.call(lambda: faults.on("positionEnd", Precede(2103, "Market data farm connection is broken:usfarm")))
+    gateway.call(lambda: faults.on("marketDataType", ChangeFields({3: "3"})))
+    gateway.call(lambda: faults.on("positionEnd", ErrorBefore(2103, "Market data farm connection is broken:usfarm")))
     _, checks = examined(gateway.port)
     assert checks["market data"]["found"].endswith(", delayed")
     assert checks["data farms"]["found"] == "broken: usfarm"

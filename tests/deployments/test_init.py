@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from core.errors import DataRefused, RebalanceError, SafetyRefused, SettingsInvalid, UsageError
 from core.scenario import read_market
-from core.sim.gateway.faults import Instead
+from core.sim.gateway.faults import ChangeFields
 from deployments import cli
 from tasks.app.brokers import DEMO_MARKET
 
@@ -100,7 +100,9 @@ def test_from_account_starts_from_what_the_gateway_says_is_held(rebalance, gatew
 
 
 def test_of_several_accounts_one_must_be_named(rebalance, gateway):
-    gateway.call(lambda: gateway.gateway.faults.on("managedAccounts", Instead({2: f"{ACCOUNT},U7654321"}), times=1))
+    gateway.call(
+        lambda: gateway.gateway.faults.on("managedAccounts", ChangeFields({2: f"{ACCOUNT},U7654321"}), times=1)
+    )
     with pytest.raises(UsageError, match=r"manages 2 accounts: \*{6}567, \*{5}321 - name one with --account ID"):
         rebalance("init", "--from-account", *at(gateway))
     with pytest.raises(SafetyRefused, match=r"account \*{5}999 is not managed by this gateway"):

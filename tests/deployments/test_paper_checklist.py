@@ -17,7 +17,7 @@ from worlds import ACCOUNT, account, quoted, world
 from core.model import CAD, USD, USD_CAD
 from core.money import D
 from core.scenario import read_market
-from core.sim.gateway.faults import Answer, Match
+from core.sim.gateway.faults import Match, Refuse
 from tasks.app.brokers import DEMO_MARKET
 
 CHECKLIST = Path(__file__).parent.parent.parent / "deployments" / "paper-checklist.md"
@@ -39,7 +39,7 @@ def transcript():
     }
     own = account(base_currency=CAD, positions=(), cash={USD: D(10_000), CAD: D(20_000)})
     with served(world(quotes=quotes, account=own, commission=D(1)), speed=SPEED) as running:
-        running.call(lambda: running.gateway.faults.on("placeOrder", Answer(321), Match(order_ref="CHECK-READONLY")))
+        running.call(lambda: running.gateway.faults.on("placeOrder", Refuse(321), Match(order_ref="CHECK-READONLY")))
         return subprocess.run(
             (sys.executable, "-i", "-q"),
             input="".join([BOXES[0], HURRY, *BOXES[1:], "exit()\n"]),

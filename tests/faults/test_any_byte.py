@@ -25,10 +25,10 @@ async def length_of(folder, is_inward):
 
 @pytest.mark.parametrize("seed", range(RUNS // 2))
 @pytest.mark.parametrize("way", WAYS)
-async def test_a_run_survives_the_line_breaking_at_any_byte(way, seed, tmp_path):
-    length = await length_of(tmp_path / "healthy", WAYS[way])
+async def test_a_run_survives_the_line_breaking_at_any_byte(direction, seed, tmp_path):
+    length = await length_of(tmp_path / "healthy", WAYS[direction])
     # spread over the conversation, and never the same places for two seeds
     part = length / (RUNS // 2)
-    at = int(part * seed + Random(f"{way} {seed}").random() * part)
-    played = await rehearse(usual(), tmp_path / "broken", DropAtByte(at, WAYS[way]))
+    at = int(part * seed + Random(f"{direction} {seed}").random() * part)
+    played = await rehearse(usual(), tmp_path / "broken", DropAtByte(at, WAYS[direction]))
     judge(played)

@@ -13,7 +13,7 @@ from fault_runs import Row, all_of, on, when
 
 from core.model import USD_CAD
 from core.money import D
-from core.sim.gateway.faults import Delay, Duplicate, Hold, Instead, Omit, Short
+from core.sim.gateway.faults import ChangeFields, Delay, Duplicate, Hold, Omit, Truncate
 
 ALWAYS = None
 STATUS, STATUS_PERM_ID, STATUS_FILLED = 2, 6, 3
@@ -104,9 +104,9 @@ COSTS = (
     fine("a cost comes 30 s late", on("commissionReport", Delay(30), "VTI")),
     fine("a cost never comes", on("commissionReport", Omit(), "VTI", times=ALWAYS), cost_of(VTI, ""),
          cost_of(IJR, "1.00")),
-    fine("a cost is told as pending", on("commissionReport", Instead({COST: "-1.0"}), "VTI", times=ALWAYS),
+    fine("a cost is told as pending", on("commissionReport", ChangeFields({COST: "-1.0"}), "VTI", times=ALWAYS),
          cost_of(VTI, "")),
-    fine("a cost is told as unset", on("commissionReport", Instead({COST: UNSET}), "VTI", times=ALWAYS),
+    fine("a cost is told as unset", on("commissionReport", ChangeFields({COST: UNSET}), "VTI", times=ALWAYS),
          cost_of(VTI, "")),
     fine("no cost ever comes", on("commissionReport", Omit(), times=ALWAYS), cost_of(VTI, ""), cost_of(BND, "")),
 )  # fmt: skip
@@ -129,16 +129,16 @@ CONTRADICTIONS = (
 )  # fmt: skip
 
 UNREADABLE = (
-    fine("an execution cannot be read", on("execDetails", Instead({EXEC_SHARES: "many"}), "VTI")),
+    fine("an execution cannot be read", on("execDetails", ChangeFields({EXEC_SHARES: "many"}), "VTI")),
     fine("a message of a kind that nobody knows comes while an order works",
          on("orderStatus", Duplicate({0: "9999"}), "VTI")),
-    Row("a status has three fields", on("orderStatus", Short(3), "VTI"), 20,
+    Row("a status has three fields", on("orderStatus", Truncate(3), "VTI"), 20,
         ("a message of the gateway (3) could not be read: it has too few fields",)),
     fine("an execution's time is in a zone that nobody knows",
-         on("execDetails", Instead({EXEC_TIME: "20260302 10:00:02 Central European Standard Time"}), "VTI")),
-    Row("a status cannot be read", on("orderStatus", Instead({STATUS_FILLED: "some"}), "VTI"), 20,
+         on("execDetails", ChangeFields({EXEC_TIME: "20260302 10:00:02 Central European Standard Time"}), "VTI")),
+    Row("a status cannot be read", on("orderStatus", ChangeFields({STATUS_FILLED: "some"}), "VTI"), 20,
         ("connection broke",)),
-    fine("a status is a word that nobody knows", on("orderStatus", Instead({STATUS: "ApiUpdate"}), "VTI")),
+    fine("a status is a word that nobody knows", on("orderStatus", ChangeFields({STATUS: "ApiUpdate"}), "VTI")),
 )  # fmt: skip
 
 

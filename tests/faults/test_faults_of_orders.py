@@ -9,7 +9,16 @@ from fault_runs import Row, all_of, nothing, on, on_what_if, when
 
 from core.model import USD_CAD, Stage
 from core.money import D
-from core.sim.gateway.faults import Answer, Delay, Earlier, Follow, Hold, Instead, Omit, Precede
+from core.sim.gateway.faults import (
+    ChangedFirst,
+    ChangeFields,
+    Delay,
+    ErrorAfter,
+    ErrorBefore,
+    Hold,
+    Omit,
+    Refuse,
+)
 
 ALWAYS = None
 MARGIN = "Order rejected - reason:YOUR ORDER IS NOT ACCEPTED. Minimum of 2000 USD required in margin"
@@ -35,7 +44,7 @@ def nothing_but_currency_was_sent(played):
 
 def only_sells_filled_short(played):
     """The others were not kept from filling."""
-    short = [ticket.terms for ticket in played.venue.tickets.values() if ticket.filled < ticket.terms.quantity]
+    short = [placed.terms for placed in played.venue.orders.values() if placed.filled < placed.terms.quantity]
     assert {terms.contract.symbol for terms in short} <= {VTI}
     assert sent(played, Stage.BUY), "the buys were not sent"
 
@@ -66,37 +75,38 @@ def is_unknown(symbol):
 
 
 REFUSED = (
-    *(Row(f"a sell is refused: {code}", on("placeOrder", Answer(code), "VTI"), 27, (f"({code})", "VTI"),
+    *(Row(f"a sell is refused: {code}", on("placeOrder", Refuse(code), "VTI"), 27, (f"({code})", "VTI"),
           also=(only_sells_filled_short,)) for code in (109, 110, 111, 201, 203, 434)),
-    Row("the gateway is read-only", on("placeOrder", Answer(321, READ_ONLY), times=ALWAYS), 27,
+    Row("the gateway is read-only", on("placeOrder", Refuse(321, READ_ONLY), times=ALWAYS), 27,
         ("Read-Only", "(321)", "USD.CAD")),
-    Row("a sell is refused for want of margin", on("placeOrder", Answer(201, MARGIN), "VTI"), 26,
+    Row("a sell is refused for want of margin", on("placeOrder", Refuse(201, MARGIN), "VTI"), 26,
         ("VTI", "margin", "(201)"), also=(no_buys_were_sent,)),
-    Row("a fraction is refused", on("placeOrder", Answer(10243), "VTI"), 24, ("VTI", "(10243)"),
+    Row("a fraction is refused", on("placeOrder", Refuse(10243), "VTI"), 24, ("VTI", "(10243)"),
         also=(no_buys_were_sent,)),
-    Row("a sell's contract is not found", on("placeOrder", Answer(200), "VTI"), 22, ("VTI", "(200)")),
-    Row("a sell comes too fast", on("placeOrder", Answer(100), "VTI"), 21, ("VTI", "(100)"), also=(no_buys_were_sent,)),
+    Row("a sell's contract is not found", on("placeOrder", Refuse(200), "VTI"), 22, ("VTI", "(200)")),
+    Row("a sell comes too fast", on("placeOrder", Refuse(100), "VTI"), 21, ("VTI", "(100)"), also=(no_buys_were_sent,)),
     Row("the exchange rejects a sell", nothing, 27, ("VTI", "(201)"), case=filling(reject=201),
         also=(only_sells_filled_short,)),
-    Row("the conversion is refused", on("placeOrder", Answer(201), "USD.CAD"), 27, ("USD.CAD", "(201)")),
+    Row("the conversion is refused", on("placeOrder", Refuse(201), "USD.CAD"), 27, ("USD.CAD", "(201)")),
     Row("the broker cancels a sell", when("placeOrder", lambda scene, about: scene.gateway.cancel(about.order_ref),
         "VTI"), 28, ("VTI", "filled 0", "(202)"), also=(only_sells_filled_short,)),
 )  # fmt: skip
 
 INACTIVE = (
-    Row("the broker makes a sell inactive without a word", on("orderStatus", Instead({2: "Inactive"}), "VTI"), 27,
+    Row("the broker makes a sell inactive without a word", on("orderStatus", ChangeFields({2: "Inactive"}), "VTI"), 27,
         ("VTI", "inactive and did not say why"), also=(only_sells_filled_short, nothing_works)),
     Row("a sell is inactive before it is said why", on("error", Hold(until="orderStatus"), "VTI"), 27, ("VTI", "(201)"),
         case=filling(reject=201), also=(only_sells_filled_short, nothing_works)),
-    Row("a sell is inactive, and of its cancel nothing is heard", all_of(on("orderStatus", Instead({2: "Inactive"}),
-        "VTI"), on("orderStatus", Omit(), "VTI", times=ALWAYS), on("error", Omit(), "VTI", times=ALWAYS)), 27,
+    Row("a sell is inactive, and of its cancel nothing is heard", all_of(
+        on("orderStatus", ChangeFields({2: "Inactive"}), "VTI"), on("orderStatus", Omit(), "VTI", times=ALWAYS),
+        on("error", Omit(), "VTI", times=ALWAYS)), 27,
         ("VTI", "inactive and did not say why"), also=(nothing_works,)),
-    Row("a sell is inactive, and its cancel is lost", all_of(on("orderStatus", Instead({2: "Inactive"}), "VTI"),
+    Row("a sell is inactive, and its cancel is lost", all_of(on("orderStatus", ChangeFields({2: "Inactive"}), "VTI"),
         on("cancelOrder", Omit(), times=ALWAYS)), 41, ("VTI",), case=filling(delay_seconds=D(900))),
 )  # fmt: skip
 
 AMBIGUOUS = (
-    *(Row(f"an error that may mean anything instead of a sell: {code}", on("placeOrder", Answer(code), "VTI"), 41,
+    *(Row(f"an error that may mean anything instead of a sell: {code}", on("placeOrder", Refuse(code), "VTI"), 41,
           ("VTI", "look the order up"), also=(is_unknown("VTI"), no_buys_were_sent)) for code in (103, 512, 4711)),
     Row("a sell is lost on its way", on("placeOrder", Omit(), "VTI"), 41, ("VTI",),
         also=(is_unknown("VTI"), no_buys_were_sent)),
@@ -108,30 +118,31 @@ AMBIGUOUS = (
 )  # fmt: skip
 
 AT_WORK = (
-    *(Row(f"an order that works is remarked on: {code}", on("openOrder", Follow(code), "VTI"),
+    *(Row(f"an order that works is remarked on: {code}", on("openOrder", ErrorAfter(code), "VTI"),
           also=(every_stage_was_sent,)) for code in (399, 10349, 404, 2109, 4711, 103, 463)),
-    *(Row(f"an order that works was remarked on before: {code}", on("openOrder", Precede(code), "VTI"),
+    *(Row(f"an order that works was remarked on before: {code}", on("openOrder", ErrorBefore(code), "VTI"),
           also=(every_stage_was_sent,)) for code in (399, 10349, 404, 2109, 4711)),
-    *(Row(f"a warning after the fill: {code}", on("commissionReport", Follow(code), "VTI"),
+    *(Row(f"a warning after the fill: {code}", on("commissionReport", ErrorAfter(code), "VTI"),
           also=(every_stage_was_sent,)) for code in (399, 2109, 161, 10148, 10147, 202)),
-    Row("a warning long after the fill", on("commissionReport", Follow(399, seconds=5), "VTI"),
+    Row("a warning long after the fill", on("commissionReport", ErrorAfter(399, seconds=5), "VTI"),
         also=(every_stage_was_sent,)),
-    Row("the order is called inactive and works again at once", on("orderStatus", Earlier({2: "Inactive"}), "VTI"),
+    Row("the order is called inactive and works again at once", on("orderStatus", ChangedFirst({2: "Inactive"}), "VTI"),
         also=(every_stage_was_sent,)),
 )  # fmt: skip
 
 REFUSED_AND_AT_WORK = (
-    Row("a buy is refused and works all the same", on("openOrder", Precede(321), "BND"), 41,
+    Row("a buy is refused and works all the same", on("openOrder", ErrorBefore(321), "BND"), 41,
         ("still at work", "-B2-1", "has cancelled"), case=SLOW, also=(nothing_works,)),
-    Row("a buy is rejected and works all the same", on("orderStatus", Follow(201), "BND"), 41,
+    Row("a buy is rejected and works all the same", on("orderStatus", ErrorAfter(201), "BND"), 41,
         ("still at work", "-B2-1", "has cancelled"), case=SLOW, also=(nothing_works,)),
-    Row("a buy is refused, works all the same and would fill", on("openOrder", Precede(321), "BND"), 41,
+    Row("a buy is refused, works all the same and would fill", on("openOrder", ErrorBefore(321), "BND"), 41,
         ("still at work", "-B2-1", "has cancelled"),
         also=(nothing_works, has_alarm("-B2-1 (BUY 918 BND) was refused (321), yet the broker calls it Working"))),
-    Row("a sell is rejected and works all the same", on("orderStatus", Follow(201), "VTI"), 27, ("VTI", "(201)"),
+    Row("a sell is rejected and works all the same", on("orderStatus", ErrorAfter(201), "VTI"), 27, ("VTI", "(201)"),
         also=(nothing_works,)),
-    Row("a buy is rejected, works all the same and cannot be cancelled", all_of(on("orderStatus", Follow(201), "BND"),
-        on("cancelOrder", Omit(), times=ALWAYS)), 41, ("still at work", "-B2-1", "in TWS"),
+    Row("a buy is rejected, works all the same and cannot be cancelled", all_of(
+        on("orderStatus", ErrorAfter(201), "BND"), on("cancelOrder", Omit(), times=ALWAYS)), 41,
+        ("still at work", "-B2-1", "in TWS"),
         case=filling(BND, fill_fraction=D("0.5"))),
 )  # fmt: skip
 
@@ -141,18 +152,18 @@ UNFILLED = (
     Row("the cancel is lost", on("cancelOrder", Omit()), 28, ("VTI",), case=filling(fill_fraction=D("0.5"))),
     Row("every cancel is lost", on("cancelOrder", Omit(), times=ALWAYS), 41, ("VTI",),
         case=filling(fill_fraction=D("0.5")), also=(is_unknown("VTI"),)),
-    *(Row(f"the cancel finds no such order: {code}", on("cancelOrder", Answer(code)), 28, ("VTI",),
+    *(Row(f"the cancel finds no such order: {code}", on("cancelOrder", Refuse(code)), 28, ("VTI",),
           case=filling(fill_fraction=D("0.5"))) for code in (135, 161, 10147, 10148)),
     Row("the confirmation of the cancel is lost", on("orderStatus", Omit(), "VTI", skip=3, times=ALWAYS), 28, ("VTI",),
         case=filling(fill_fraction=D("0.5"))),
 )  # fmt: skip
 
 ASKED_FIRST = (
-    Row("a buy would be refused for want of margin", on_what_if("placeOrder", Answer(201, MARGIN), "AGG",
+    Row("a buy would be refused for want of margin", on_what_if("placeOrder", Refuse(201, MARGIN), "AGG",
         times=ALWAYS), 26, ("AGG", "margin", "none of the buys was sent"), also=(no_buys_were_sent,)),
     Row("what a buy would do is not told, as a dialog waits in TWS", on_what_if("placeOrder", Omit(), "AGG"), 28,
         ("did not answer", "AGG"), warns=("AGG is left out of this run",)),
-    Row("a buy would be refused as it is written", on_what_if("placeOrder", Answer(321), "AGG"), 27,
+    Row("a buy would be refused as it is written", on_what_if("placeOrder", Refuse(321), "AGG"), 27,
         ("AGG", "nothing was sent"), also=(nothing_was_sent,)),
     Row("what a buy would do comes late", on_what_if("openOrder", Delay(15), "AGG"), also=(every_stage_was_sent,)),
 )  # fmt: skip

@@ -10,7 +10,17 @@ from fault_judges import play
 from fault_runs import Hangup, Lacking, Row, all_of, on, say, say_of, when
 
 from core.model import MarketDataType
-from core.sim.gateway.faults import TWIN, Answer, Delay, Drop, Duplicate, HalfOpen, Instead, Omit, Precede
+from core.sim.gateway.faults import (
+    OTHER_CON_ID,
+    ChangeFields,
+    Delay,
+    Drop,
+    Duplicate,
+    ErrorBefore,
+    HalfOpen,
+    Omit,
+    Refuse,
+)
 from core.sim.venue.world import Values
 
 ONCE, ALWAYS = 1, None
@@ -24,7 +34,7 @@ MARKERS = (
     "accountDownloadEnd",
     "contractDetailsEnd",
 )
-READS = ("reqAccountUpdates", "reqAllOpenOrders", "reqContractDetails", "reqMktData", "startApi", "greeting")
+READS = ("reqAccountUpdates", "reqAllOpenOrders", "reqContractDetails", "reqMktData", "startApi", "handshake")
 ANSWERS = (
     "serverVersion",
     "managedAccounts",
@@ -67,14 +77,14 @@ LINE = (
     *(Row(f"the line breaks after {name}, once", on(name, Drop(at=None)), warns=RETRIED)
       for name in ("reqAccountUpdates", "reqContractDetails")),
     Row("the line breaks between two reads", on("reqAllOpenOrders", Drop(at=None))),
-    Row("no connection comes about", on("greeting", Drop(), times=ALWAYS), 20, ("connecting", *GIVEN_UP)),
+    Row("no connection comes about", on("handshake", Drop(), times=ALWAYS), 20, ("connecting", *GIVEN_UP)),
     Row("the line breaks whenever the account is asked for", on("reqAccountUpdates", Drop(), times=ALWAYS), 20,
         ("reading the account", *GIVEN_UP)),
     *(Row(f"the gateway falls silent at {name}", on(name, HalfOpen()), warns=RETRIED)
-      for name in ("greeting", "startApi", "reqAccountUpdates", "accountDownloadEnd", "reqContractDetails")),
+      for name in ("handshake", "startApi", "reqAccountUpdates", "accountDownloadEnd", "reqContractDetails")),
     Row("the gateway always falls silent at the account", on("reqAccountUpdates", HalfOpen(), times=ALWAYS), 20,
         ("reading the account", *GIVEN_UP)),
-    Row("the client id is in use", on("startApi", Hangup(Answer(326)), times=ALWAYS), 20, ("client 42", "another run")),
+    Row("the client id is in use", on("startApi", Hangup(Refuse(326)), times=ALWAYS), 20, ("client 42", "another run")),
     Row("IBKR is gone for 5 s while the account is read", when("reqAccountUpdates", say(1100, 1102, after=5)),
         warns=RETRIED),
     Row("IBKR is gone for 5 s and data is lost", when("reqContractDetails", say(1100, 1101, after=5)), warns=RETRIED),
@@ -84,13 +94,13 @@ LINE = (
 )  # fmt: skip
 
 MARKET = (
-    Row("a competing session takes the data", on("reqMktData", Answer(10197), "VTI", times=ALWAYS), 23,
+    Row("a competing session takes the data", on("reqMktData", Refuse(10197), "VTI", times=ALWAYS), 23,
         ("VTI", "competing live session (10197)")),
-    Row("a competing session takes the data under way", on("tickPrice", Answer(10197), "VTI", times=ALWAYS), 23,
+    Row("a competing session takes the data under way", on("tickPrice", Refuse(10197), "VTI", times=ALWAYS), 23,
         ("VTI", "(10197)")),
-    *(Row(f"market data is not subscribed: {code}", on("reqMktData", Answer(code), "VTI", times=ALWAYS), 23,
+    *(Row(f"market data is not subscribed: {code}", on("reqMktData", Refuse(code), "VTI", times=ALWAYS), 23,
           ("VTI", f"({code})")) for code in (354, 10168, 10186)),
-    Row("delayed data is shown instead", on("marketDataType", Precede(10167), times=ALWAYS), case=DELAYED,
+    Row("delayed data is shown instead", on("marketDataType", ErrorBefore(10167), times=ALWAYS), case=DELAYED,
         warns=("not live but delayed",)),
     Row("no price comes of one symbol", all_of(on("tickPrice", Omit(), "VTI", times=ALWAYS),
         on("tickSize", Omit(), "VTI", times=ALWAYS)), 23, ("VTI",)),
@@ -103,29 +113,29 @@ MARKET = (
     Row("a farm is lost that serves nothing of ours, and of VTI only the last image is shown", all_of(
         when("reqAccountUpdates", say_of("usbond")), on("accountDownloadEnd", Delay(15)), on("tickSize", Omit(), "VTI",
         times=ALWAYS), on("tickString", Omit(), "VTI", times=ALWAYS))),
-    Row("bid and ask of delayed data come 4 s late", all_of(on("marketDataType", Precede(10167), times=ALWAYS),
+    Row("bid and ask of delayed data come 4 s late", all_of(on("marketDataType", ErrorBefore(10167), times=ALWAYS),
         on("tickPrice", Delay(4), times=2)), case=DELAYED, warns=("not live but delayed",)),
     Row("a market-data farm is lost and found", when("reqMktData", say(2103, 2104, after=1))),
 )  # fmt: skip
 
 CONTRACTS = (
-    Row("no contract for a target", on("reqContractDetails", Answer(200), "BND", times=ALWAYS), 22,
+    Row("no contract for a target", on("reqContractDetails", Refuse(200), "BND", times=ALWAYS), 22,
         ("BND is unknown", "[symbol_overrides]")),
-    Row("two contracts for a target", on("contractDetails", Duplicate(TWIN), "BND", times=ALWAYS), 22,
+    Row("two contracts for a target", on("contractDetails", Duplicate(OTHER_CON_ID), "BND", times=ALWAYS), 22,
         ("BND is ambiguous", "[symbol_overrides]")),
-    Row("no contract when its quote is asked for", on("reqMktData", Answer(200), "BND", times=ALWAYS), 22, ("BND",)),
-    Row("a contract request is refused once with a warning", on("reqContractDetails", Answer(321), "BND"),
+    Row("no contract when its quote is asked for", on("reqMktData", Refuse(200), "BND", times=ALWAYS), 22, ("BND",)),
+    Row("a contract request is refused once with a warning", on("reqContractDetails", Refuse(321), "BND"),
         warns=RETRIED),
     Row("a contract request is always refused with a warning",
-        on("reqContractDetails", Answer(321), "BND", times=ALWAYS), 20, ("321", *GIVEN_UP)),
+        on("reqContractDetails", Refuse(321), "BND", times=ALWAYS), 20, ("321", *GIVEN_UP)),
 )  # fmt: skip
 
 PACING = (
-    *(Row(f"too many messages, says the gateway once to {name}", on(name, Answer(100)), warns=RETRIED)
+    *(Row(f"too many messages, says the gateway once to {name}", on(name, Refuse(100)), warns=RETRIED)
       for name in ("reqAccountUpdates", "reqContractDetails", "reqMktData")),
-    *(Row(f"too many messages, says the gateway always to {name}", on(name, Answer(100), times=ALWAYS), 21, GIVEN_UP)
+    *(Row(f"too many messages, says the gateway always to {name}", on(name, Refuse(100), times=ALWAYS), 21, GIVEN_UP)
       for name in ("reqAccountUpdates", "reqContractDetails", "reqMktData")),
-    Row("too many lines, says the gateway once", on("reqMktData", Answer(101)), warns=RETRIED),
+    Row("too many lines, says the gateway once", on("reqMktData", Refuse(101)), warns=RETRIED),
 )  # fmt: skip
 
 ACCOUNT = (
@@ -135,7 +145,7 @@ ACCOUNT = (
     Row("a holding is never told among the positions", on("position", Omit(), "VTI", times=ALWAYS), 20,
         ("VTI", *GIVEN_UP)),
     *(Row(f"{name} comes twice, always", on(name, Duplicate(), times=ALWAYS)) for name in (*MARKERS, *ANSWERS[2:4])),
-    Row("the gateway manages another account", on("managedAccounts", Instead({2: "DU7654321"}), times=ALWAYS), 30,
+    Row("the gateway manages another account", on("managedAccounts", ChangeFields({2: "DU7654321"}), times=ALWAYS), 30,
         ("not managed",)),
 )  # fmt: skip
 

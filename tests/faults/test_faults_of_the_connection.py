@@ -39,7 +39,7 @@ def everything_filled(played):
 
 
 def earlier_is_gone(played):
-    assert [ticket.state.name for ticket in books.leftovers(played)] == ["CANCELLED"]
+    assert [placed.state.name for placed in books.leftovers(played)] == ["CANCELLED"]
 
 
 def nothing_was_sent(played):
@@ -65,7 +65,7 @@ SOCKET = (
     Row("it breaks when a sell has arrived and has filled at once", on("placeOrder", Drop(at=None), "VTI"), 20,
         ("connection",), case=filling(), also=(ended(VTI="FILLED"), no_buys_were_sent)),
     mended("it breaks when a sell has arrived, which fills before the line is back",
-           all_of(on("placeOrder", Drop(at=None), "VTI"), on("greeting", Drop(), skip=2, times=2))),
+           all_of(on("placeOrder", Drop(at=None), "VTI"), on("handshake", Drop(), skip=2, times=2))),
     *(Row(f"it breaks at {name} of a sell, byte {at}", on(name, Drop(at), "VTI"), 20, ("connection",),
           also=(no_buys_were_sent,))
       for name, at in product(("openOrder", "orderStatus"), (0, 11, None))),
@@ -80,7 +80,7 @@ SOCKET = (
     Row("it breaks when a buy has arrived", on("placeOrder", Drop(at=None), "BND"), 20, ("connection",)),
     Row("it breaks before a buy arrives", on("placeOrder", Drop(), "BND"), 41, ("BND",)),
     Row("it breaks for good when a sell has arrived", all_of(on("placeOrder", Drop(at=None), "VTI"),
-        on("greeting", Drop(), times=ALWAYS, skip=2)), 41, ("IJR",), also=(no_buys_were_sent,)),
+        on("handshake", Drop(), times=ALWAYS, skip=2)), 41, ("IJR",), also=(no_buys_were_sent,)),
 )  # fmt: skip
 
 SILENCE = (

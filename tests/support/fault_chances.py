@@ -7,7 +7,18 @@ from collections.abc import Callable
 from campaign.chance import Chance
 from fault_runs import DropAtByte, Spoil, all_of, on, restart, say, when
 
-from core.sim.gateway.faults import Action, Answer, Delay, Drop, Duplicate, Follow, HalfOpen, Hold, Omit, Precede
+from core.sim.gateway.faults import (
+    Action,
+    Delay,
+    Drop,
+    Duplicate,
+    ErrorAfter,
+    ErrorBefore,
+    HalfOpen,
+    Hold,
+    Omit,
+    Refuse,
+)
 
 NEWS = ("openOrder", "orderStatus", "execDetails", "commissionReport")
 ENDS = (
@@ -23,7 +34,7 @@ ENDS = (
 ROWS = ("updateAccountValue", "updatePortfolio", "position", "contractDetails", "marketRule", "tickPrice", "tickSize")
 ASKED = ("reqAccountUpdates", "reqPositions", "reqAllOpenOrders", "reqCompletedOrders", "reqExecutions", "reqMktData")
 ORDERS = ("placeOrder", "placeOrder", "cancelOrder")
-ANYTHING = (*NEWS, *NEWS, *ENDS, *ROWS, *ASKED, *ORDERS, "greeting", "startApi", "serverVersion")
+ANYTHING = (*NEWS, *NEWS, *ENDS, *ROWS, *ASKED, *ORDERS, "handshake", "startApi", "serverVersion")
 REMARKS = (399, 404, 2109, 10349, 434, 161, 10147, 10148, 103, 201, 202, 321, 4711)
 ANSWERS = (100, 103, 110, 200, 201, 203, 321, 4711, 10243)
 FARMS = (2103, 2104, 2105, 2106, 2107, 2108, 2119, 2157, 2158)
@@ -58,7 +69,7 @@ def reads(chance: Chance) -> Spoil:
 
 def refused_reads(chance: Chance) -> Spoil:
     code = chance.one_of(100, 100, 321, 322, 101, 4711)
-    return on(chance.one_of(*ASKED), Answer(code), skip=chance.whole(0, 20), times=chance.one_of(1, 2, 4))
+    return on(chance.one_of(*ASKED), Refuse(code), skip=chance.whole(0, 20), times=chance.one_of(1, 2, 4))
 
 
 def drops(chance: Chance) -> Spoil:
@@ -74,9 +85,9 @@ def drops_at_a_byte(chance: Chance) -> Spoil:
 def orders(chance: Chance) -> Spoil:
     """An order is lost, late or refused; or it is said to be, while it works."""
     if chance.happens(50):
-        action: Action = chance.one_of(Follow(chance.one_of(*REMARKS)), Precede(chance.one_of(*REMARKS)))
+        action: Action = chance.one_of(ErrorAfter(chance.one_of(*REMARKS)), ErrorBefore(chance.one_of(*REMARKS)))
         return on(chance.one_of(*NEWS), action, skip=chance.whole(0, 10), times=chance.one_of(1, 2))
-    action = chance.one_of(Omit(), Delay(chance.one_of(0.5, 5, 15, 40)), Answer(chance.one_of(*ANSWERS)))
+    action = chance.one_of(Omit(), Delay(chance.one_of(0.5, 5, 15, 40)), Refuse(chance.one_of(*ANSWERS)))
     return on(chance.one_of(*ORDERS), action, skip=chance.whole(0, 6))
 
 

@@ -14,7 +14,7 @@ from core.errors import ExitCode, OrderStateUnknown, RebalanceError
 from core.model import Fill, OrderState
 from core.model.refs import parse_ref
 from core.money import D
-from core.sim.gateway.log import Way
+from core.sim.gateway.log import Direction
 from core.sim.venue.orders import VenueOrder
 
 ERROR_ID, ERROR_CODE = 2, 3  # fields of an error message
@@ -28,14 +28,14 @@ def the_gateway_itself_did_nothing_wrong(played: PlayedOverGateway) -> None:
 
 def no_message_was_one_too_many(played: PlayedOverGateway) -> None:
     """We keep below the gateway's 50 in a second by ourselves."""
-    assert "too fast" not in played.gateway.log.names(Way.NOTE)
+    assert "too fast" not in played.gateway.log.names(Direction.NOTE)
 
 
 def nothing_is_sent_while_ibkr_is_gone(played: PlayedOverGateway) -> None:
     """From the moment after the gateway said so; what left in the same moment could not know."""
     sent, gone_since = {at for at, _ in played.sent}, None
     for number, entry in enumerate(played.gateway.log):
-        code = entry.fields[ERROR_CODE] if entry.message == "error" and entry.way is Way.OUT else ""
+        code = entry.fields[ERROR_CODE] if entry.message == "error" and entry.direction is Direction.OUT else ""
         if code in GONE:
             gone_since = gone_since or entry.at
         elif code in BACK or entry.message == "connected":
@@ -55,7 +55,7 @@ def every_failure_is_one_line_with_a_next_step(played: PlayedOverGateway) -> Non
 def a_line_has_one_order_at_a_time(played: PlayedOverGateway) -> None:
     """A further attempt is sent only when the one before has arrived and ended; after an unknown one, none is."""
     unknown = {record.order.ref for record in played.outcome.orders if record.state is OrderState.UNKNOWN}
-    arrived = {ticket.terms.order_ref for ticket in played.venue.tickets.values()}
+    arrived = {placed.terms.order_ref for placed in played.venue.orders.values()}
     for arrival in played.venue.arrivals:
         order, parsed = arrival.order, parse_ref(arrival.order.ref)
         assert parsed
@@ -77,7 +77,7 @@ def the_report_knows_every_fill(played: PlayedOverGateway) -> None:
     """All that filled, or the order is named as unknown; a cost may be missing, but is not another."""
     unknown = {record.order.ref for record in played.outcome.orders if record.state is OrderState.UNKNOWN}
     costs = {fill.exec_id: fill.commission for fill in played.venue.executions()}
-    there = {_fill(fill) for ticket in books.ours(played) for fill in ticket.fills}
+    there = {_fill(fill) for placed in books.ours(played) for fill in placed.fills}
     known = {_fill(fill) for record in played.outcome.orders for fill in record.fills}
     assert known <= there, f"never happened: {known - there}"
     assert {fill[1] for fill in there - known} <= unknown, f"nobody was told of {there - known}"
@@ -93,7 +93,7 @@ def the_report_knows_every_fill(played: PlayedOverGateway) -> None:
 def the_report_says_how_every_order_ended(played: PlayedOverGateway) -> None:
     """An order that never arrived is unknown, or refused in so many words by the gateway."""
     listed = {order["order_ref"]: order for order in books.report(played)["orders"]}
-    arrived = {ticket.terms.order_ref: ticket for ticket in books.ours(played)}
+    arrived = {placed.terms.order_ref: placed for placed in books.ours(played)}
     sent = {order.ref for _, order in played.sent}
     assert sent <= set(listed), f"not in the report: {sent - set(listed)}"
     for ref, order in listed.items():
@@ -112,9 +112,9 @@ def the_report_says_how_every_order_ended(played: PlayedOverGateway) -> None:
             assert status in allowed, f"{ref} never arrived, yet {status}"
 
 
-def _was_kept_back(played: PlayedOverGateway, ticket: VenueOrder, status: str) -> bool:
+def _was_kept_back(played: PlayedOverGateway, placed: VenueOrder, status: str) -> bool:
     """Whether the order ended by a cancel of ours, for the gateway kept it back, and so was refused."""
-    was_cancelled = ticket.state is OrderState.CANCELLED and ticket.terms.order_ref in played.cancels
+    was_cancelled = placed.state is OrderState.CANCELLED and placed.terms.order_ref in played.cancels
     return was_cancelled and status == OrderState.REJECTED.label
 
 
@@ -185,8 +185,8 @@ def _fill(fill: Fill) -> tuple[object, ...]:
     return fill.exec_id, fill.order_ref, fill.shares, fill.price
 
 
-def _is_corrected(ticket: VenueOrder) -> bool:
-    return any(not fill.exec_id.endswith(".01") for fill in ticket.fills)
+def _is_corrected(placed: VenueOrder) -> bool:
+    return any(not fill.exec_id.endswith(".01") for fill in placed.fills)
 
 
 def _is_refused(played: PlayedOverGateway, ref: str) -> bool:

@@ -23,9 +23,9 @@ from core.model import AccountId, Order, OrderRef, OrderType, Side
 from core.model.refs import parse_ref
 from core.safety import write_kill_switch
 from core.settings import Settings
-from core.sim.gateway import Gateway, GatewayOptions
+from core.sim.gateway import GatewayOptions, SimulatedGateway
 from core.sim.gateway.faults import NOTHING, About, Action, Channel, Do, Envelope, Faults, Match
-from core.sim.gateway.log import Way
+from core.sim.gateway.log import Direction
 from core.sim.venue.script import FaultScript
 from core.sim.venue.sessions import xnys_hours
 from core.sim.wire.frames import frame
@@ -41,7 +41,7 @@ LONGEST = 60.0  # real seconds, after which a run counts as hanging
 class Scene:
     """A gateway that a run is about to use, and what is to happen at it besides."""
 
-    gateway: Gateway
+    gateway: SimulatedGateway
     clock: AutojumpClock
     at: defaultdict[str, list[Happening]] = field(default_factory=lambda: defaultdict(list))
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
@@ -81,16 +81,16 @@ def say(*codes: int, after: float = 0.0) -> Happening:
     """A system message to every client, and the next ones so many seconds later each."""
 
     def happen(scene: Scene, _about: About) -> None:
-        scene.gateway.say(codes[0])
+        scene.gateway.broadcast(codes[0])
         for number, code in enumerate(codes[1:], 1):
-            scene.after(number * after, lambda code=code: scene.gateway.say(code))
+            scene.after(number * after, lambda code=code: scene.gateway.broadcast(code))
 
     return happen
 
 
 def say_of(farm: str) -> Happening:
     """That this market-data farm is broken, to every client."""
-    return lambda scene, _about: scene.gateway.say(2103, f"Market data farm connection is broken:{farm}")
+    return lambda scene, _about: scene.gateway.broadcast(2103, f"Market data farm connection is broken:{farm}")
 
 
 def restart(*, ids_roll_back: bool = False) -> Happening:
@@ -124,9 +124,9 @@ class Lacking:
 
     text: str
 
-    def strike(self, lane: Channel, parcel: Envelope) -> None:
-        if self.text not in parcel.fields:
-            lane.pass_on(parcel)
+    def apply(self, channel: Channel, envelope: Envelope) -> None:
+        if self.text not in envelope.fields:
+            channel.pass_on(envelope)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,9 +135,9 @@ class Hangup:
 
     action: Action
 
-    def strike(self, lane: Channel, parcel: Envelope) -> None:
-        self.action.strike(lane, parcel)
-        lane.drop(Envelope(parcel.name, (), parcel.about), 0)
+    def apply(self, channel: Channel, envelope: Envelope) -> None:
+        self.action.apply(channel, envelope)
+        channel.drop(Envelope(envelope.name, (), envelope.about), 0)
 
 
 @dataclass(slots=True)
@@ -149,16 +149,16 @@ class DropAtByte:
     passed: int = 0
 
     def __call__(self, scene: Scene) -> None:
-        names = (*REQUEST_NAMES.values(), "greeting") if self.is_inward else (*ANSWER_NAMES.values(), "serverVersion")
+        names = (*REQUEST_NAMES.values(), "handshake") if self.is_inward else (*ANSWER_NAMES.values(), "serverVersion")
         for name in names:
             on(name, self, times=None)(scene)
 
-    def strike(self, lane: Channel, parcel: Envelope) -> None:
-        before, self.passed = self.passed, self.passed + len(frame(parcel.fields))
+    def apply(self, channel: Channel, envelope: Envelope) -> None:
+        before, self.passed = self.passed, self.passed + len(frame(envelope.fields))
         if self.at is not None and before <= self.at < self.passed:
-            lane.drop(parcel, self.at - before)
+            channel.drop(envelope, self.at - before)
         else:
-            lane.pass_on(parcel)
+            channel.pass_on(envelope)
 
 
 class Rehearsed(SimulatedIB):
@@ -181,7 +181,7 @@ class PlayedOverGateway(Played):
     scenes: list[Scene] = field(default_factory=list)
 
     @property
-    def gateway(self) -> Gateway:
+    def gateway(self) -> SimulatedGateway:
         return self.scenes[-1].gateway
 
     @property
@@ -215,12 +215,14 @@ class PlayedOverGateway(Played):
     @property
     def was_spoilt(self) -> bool:
         """Whether anything that was to go wrong did."""
-        struck = any(entry.way is Way.NOTE and entry.message == "fault" for entry in self.gateway.log)
+        struck = any(entry.direction is Direction.NOTE and entry.message == "fault" for entry in self.gateway.log)
         return struck or self.scenes[-1].has_begun
 
     def told(self, message: str) -> list[tuple[str, ...]]:
         """The messages of that name that the client was sent."""
-        return [entry.fields for entry in self.gateway.log if entry.way is Way.OUT and entry.message == message]
+        return [
+            entry.fields for entry in self.gateway.log if entry.direction is Direction.OUT and entry.message == message
+        ]
 
     def ids_of(self, ref: str) -> set[int]:
         """The order ids under which the gateway received an order with this reference."""
@@ -231,7 +233,7 @@ class PlayedOverGateway(Played):
         world, ibkr = self.case.scenario.world, settings.ibkr
         clock = AutojumpClock(world.as_of)
         options = GatewayOptions(ibkr.client_id, hours_around=xnys_hours, on_kill_switch=lambda: self.stop(settings))
-        gateway = Gateway(Venue(self.case.scenario, ibkr.client_id), FaultScript(world), clock, options)
+        gateway = SimulatedGateway(Venue(self.case.scenario, ibkr.client_id), FaultScript(world), clock, options)
         self.scenes.append(Scene(gateway, clock))
         self.spoil(self.scenes[-1])
         own = LiveOptions(
@@ -255,7 +257,7 @@ class PlayedOverGateway(Played):
     def _requests(self) -> list[tuple[int, object]]:
         wanted = ("placeOrder", "cancelOrder")
         log = self.gateway.log if self.scenes else ()
-        entries = [(at, one) for at, one in enumerate(log) if one.way is Way.IN and one.message in wanted]
+        entries = [(at, one) for at, one in enumerate(log) if one.direction is Direction.IN and one.message in wanted]
         return [(at, parse_request(entry.fields)) for at, entry in entries]
 
     def _order(self, request: PlaceOrder) -> Order:

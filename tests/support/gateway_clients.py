@@ -14,13 +14,13 @@ from tws_client import TwsClient
 from worlds import ACCOUNT, weekdays, world
 
 from core.clock import AutojumpClock, RunningClock
-from core.sim.gateway import Gateway, GatewayOptions
+from core.sim.gateway import GatewayOptions, SimulatedGateway
 from core.sim.gateway.error_texts import FARM_NOTICES
 from core.sim.wire.frames import Fields, Unframer, frame
 from core.sim.wire.names import answer_name
 
 DEADLINE = 30
-GREETING = b"API\0" + (9).to_bytes(4, "big") + b"v157..178"
+HANDSHAKE = b"API\0" + (9).to_bytes(4, "big") + b"v157..178"
 TRADER = 42
 FARMS = [["error", str(code)] for code, _ in FARM_NOTICES]
 VTI_STOCK = Stock("VTI", "SMART", "USD")
@@ -105,10 +105,12 @@ def briefly(heard: list[Fields]) -> list[list[str]]:
 
 
 @asynccontextmanager
-async def serving(options: GatewayOptions | None = None, clock: Any = None, **changes: Any) -> AsyncIterator[Gateway]:
+async def serving(
+    options: GatewayOptions | None = None, clock: Any = None, **changes: Any
+) -> AsyncIterator[SimulatedGateway]:
     """A gateway to the usual world with these changes, which made no error of its own in the end."""
     chosen = options or GatewayOptions(hours_around=lambda _: weekdays)
-    gateway = Gateway.of(world(**changes), clock or AutojumpClock(NOW), chosen)
+    gateway = SimulatedGateway.of(world(**changes), clock or AutojumpClock(NOW), chosen)
     await gateway.start()
     try:
         async with asyncio.timeout(DEADLINE):
@@ -125,15 +127,15 @@ def options(**changes: Any) -> GatewayOptions:
     return GatewayOptions(**({"hours_around": lambda _: weekdays} | changes))
 
 
-async def dial(gateway: Gateway, greeting: bytes = GREETING) -> Wire:
+async def dial(gateway: SimulatedGateway, handshake: bytes = HANDSHAKE) -> Wire:
     """A connection that has said its first words."""
     reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
-    writer.write(greeting)
+    writer.write(handshake)
     _WIRES.append(Wire(reader, writer))
     return _WIRES[-1]
 
 
-async def log_in(gateway: Gateway, client: int = TRADER) -> Wire:
+async def log_in(gateway: SimulatedGateway, client: int = TRADER) -> Wire:
     """A connection that has heard everything there is to hear after startApi."""
     wire = await dial(gateway)
     await wire.hear()
@@ -143,7 +145,7 @@ async def log_in(gateway: Gateway, client: int = TRADER) -> Wire:
 
 
 @asynccontextmanager
-async def logged_in(gateway: Gateway, client: int = TRADER) -> AsyncIterator[Wire]:
+async def logged_in(gateway: SimulatedGateway, client: int = TRADER) -> AsyncIterator[Wire]:
     wire = await log_in(gateway, client)
     try:
         yield wire
@@ -152,14 +154,14 @@ async def logged_in(gateway: Gateway, client: int = TRADER) -> AsyncIterator[Wir
 
 
 @asynccontextmanager
-async def session(client: int = TRADER, **changes: Any) -> AsyncIterator[tuple[Gateway, Wire]]:
+async def session(client: int = TRADER, **changes: Any) -> AsyncIterator[tuple[SimulatedGateway, Wire]]:
     """A gateway with one client."""
     async with serving(**changes) as gateway, logged_in(gateway, client) as wire:
         yield gateway, wire
 
 
 @asynccontextmanager
-async def library(gateway: Gateway, client: int = TRADER) -> AsyncIterator[IB]:
+async def library(gateway: SimulatedGateway, client: int = TRADER) -> AsyncIterator[IB]:
     """The real client library, connected."""
     ib = IB()
     await ib.connectAsync("127.0.0.1", gateway.port, clientId=client, timeout=10, raiseSyncErrors=True)

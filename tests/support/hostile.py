@@ -13,7 +13,7 @@ from worlds import ACCOUNT
 from core.sim.venue.contracts import con_id_of
 from core.sim.wire.frames import FRAME_LIMIT, frame
 
-GREETING = b"API\0" + (9).to_bytes(4, "big") + b"v157..178"
+HANDSHAKE = b"API\0" + (9).to_bytes(4, "big") + b"v157..178"
 MOST_IN_A_STREAM = 60
 NASTY = (
     *("", "0", "1", "-1", "2", "3", "7", "11", "1e999", "-0", "nan", "Infinity", "x", "true", "é", "\ud800", "1" * 400),
@@ -91,13 +91,13 @@ def frame_of(name):
 
 
 def start(client):
-    """The first frame of a client after its greeting."""
+    """The first frame of a client after its handshake."""
     return frame(("71", "2", str(client), ""))
 
 
 def stream(random, client):
-    """Frames of one client, the greeting with the first, each as the segments in which it arrives."""
-    opening = GREETING + start(client)
+    """Frames of one client, the handshake with the first, each as the segments in which it arrives."""
+    opening = HANDSHAKE + start(client)
     yield _segments(random, _bitten(random, opening) if random.random() < 0.05 else opening)
     for _ in range(random.randrange(1, MOST_IN_A_STREAM)):
         yield _segments(random, _frame(random))

@@ -9,15 +9,15 @@ from worlds import ACCOUNT
 
 from core.broker.ib import LiveIB, LiveOptions
 from core.clock import AutojumpClock, Clock
-from core.sim.gateway import Gateway, GatewayOptions
-from core.sim.gateway.log import Way
+from core.sim.gateway import GatewayOptions, SimulatedGateway
+from core.sim.gateway.log import Direction
 
 
 @dataclass
 class Venue:
     """A gateway, its clock, and the clients that were made for it."""
 
-    gateway: Gateway
+    gateway: SimulatedGateway
     clock: Clock
     clients: list[LiveIB] = field(default_factory=list)
 
@@ -46,7 +46,7 @@ class Venue:
 async def opened(world, options=None, clock=None):
     """A venue whose gateway listens."""
     shared = clock or AutojumpClock(world.as_of)
-    venue = Venue(Gateway.of(world, shared, options or GatewayOptions()), shared)
+    venue = Venue(SimulatedGateway.of(world, shared, options or GatewayOptions()), shared)
     if isinstance(shared, AutojumpClock):
         shared.is_quiet = venue.is_quiet
     await venue.gateway.start()
@@ -73,4 +73,4 @@ async def venue_of(world, options=None, clock=None):
 
 def sent(venue, *names):
     """What the gateway got of these messages, in order."""
-    return [entry.message for entry in venue.gateway.log if entry.way is Way.IN and entry.message in names]
+    return [entry.message for entry in venue.gateway.log if entry.direction is Direction.IN and entry.message in names]

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from threading import Thread
 
 from core.clock import RunningClock
-from core.sim.gateway import Gateway
+from core.sim.gateway import SimulatedGateway
 
 DEADLINE_SECONDS = 20.0
 
@@ -19,7 +19,7 @@ class Served:
         self.loop = asyncio.new_event_loop()
         self._thread = Thread(target=self.loop.run_forever, daemon=True)
         self._thread.start()
-        self.gateway = self.call(lambda: Gateway.of(world, RunningClock(world.as_of, speed), options))
+        self.gateway = self.call(lambda: SimulatedGateway.of(world, RunningClock(world.as_of, speed), options))
         self.port = self.wait(self.gateway.start())
 
     def wait(self, coroutine):

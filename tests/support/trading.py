@@ -177,7 +177,7 @@ class Trading:
         return found
 
     def at_broker(self) -> list[VenueOrder]:
-        return list(self.broker.exchange.tickets.values())
+        return list(self.broker.exchange.orders.values())
 
 
 @dataclass
@@ -234,14 +234,14 @@ def approve(journal: MemoryJournal, orders: Sequence[Order]) -> None:
 def disagreements(at_work: Trading) -> list[str]:
     """Where journal and venue differ on our orders; an order that is UNKNOWN on record is allowed to."""
     venue: dict[OrderRef, list[VenueOrder]] = {}
-    for ticket in at_work.at_broker():
-        venue.setdefault(ticket.terms.order_ref, []).append(ticket)
-    found = [f"{ref} stands there {len(tickets)} times" for ref, tickets in venue.items() if len(tickets) > 1]
+    for placed in at_work.at_broker():
+        venue.setdefault(placed.terms.order_ref, []).append(placed)
+    found = [f"{ref} stands there {len(orders)} times" for ref, orders in venue.items() if len(orders) > 1]
     for record in at_work.journal.orders(RUN):
-        tickets = venue.pop(record.order.ref, [])
-        there: list[Fill] = [one for ticket in tickets for one in ticket.fills]
+        orders = venue.pop(record.order.ref, [])
+        there: list[Fill] = [one for placed in orders for one in placed.fills]
         if record.state.name != "UNKNOWN" and {one.exec_id for one in there} != {one.exec_id for one in record.fills}:
             found.append(f"{record.order.ref}: {len(record.fills)} fills on record, {len(there)} at the venue")
-        if any(ticket.is_working for ticket in tickets) and record.state.name != "UNKNOWN":
+        if any(placed.is_working for placed in orders) and record.state.name != "UNKNOWN":
             found.append(f"{record.order.ref} still works")
     return found + [f"{ref} is not on record" for ref in venue]

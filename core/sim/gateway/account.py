@@ -9,8 +9,8 @@ from core.sim.gateway.account_view import AccountView
 from core.sim.gateway.faults import NOTHING, About
 from core.sim.gateway.state import ClientSession, GatewayState, Watcher
 from core.sim.venue.world import Point
-from core.sim.wire import account as says
-from core.sim.wire import requests as ask
+from core.sim.wire import account as wire_account
+from core.sim.wire import requests
 from core.sim.wire.account import HoldingFields, ProfitFields, ValueFields
 from core.sim.wire.frames import Fields
 
@@ -25,102 +25,112 @@ TOO_MANY = "Error validating request: too many subscriptions"
 FOREIGN = "Error validating request: invalid account"
 
 
-def ask_account(state: GatewayState, session: ClientSession, request: ask.AskAccount) -> None:
+def request_account_updates(
+    state: GatewayState, session: ClientSession, request: requests.RequestAccountUpdates
+) -> None:
     """The whole account and the end of it, then what changes; or an end to that."""
     if _is_foreign(state, session, request.account, NOTHING):
         return
     if not request.is_subscribed:
         session.watchers.pop(UPDATES, None)
         return
-    fault = state.rehearsal.at_read(Point.SNAPSHOT)
+    fault = state.scripted_faults.at_read(Point.SNAPSHOT)
     if fault.breaks:
         session.sink.drop("as scripted: snapshot")
     elif fault.code:
-        session.complain(NOTHING, fault.code)
-    elif _watch(state, session, UPDATES, _Download(state, session)):
-        session.say(says.account_download_end(state.account))
+        session.send_error(NOTHING, fault.code)
+    elif _watch(state, session, UPDATES, _AccountDownload(state, session)):
+        session.send(wire_account.account_download_end(state.account))
 
 
-def ask_account_multi(state: GatewayState, session: ClientSession, request: ask.AskAccountMulti) -> None:
+def request_account_updates_multi(
+    state: GatewayState, session: ClientSession, request: requests.RequestAccountUpdatesMulti
+) -> None:
     """The figures for a request by number."""
     req_id = request.req_id
     if _is_foreign(state, session, request.account, About(req_id)):
         return
 
     def line(value: ValueFields) -> Fields:
-        return says.account_update_multi(req_id, state.account, value)
+        return wire_account.account_update_multi(req_id, state.account, value)
 
     tags = frozenset({LEDGER, "NetLiquidation"}) if request.is_ledger_only else None
-    if _watch(state, session, (MULTI, req_id), _Figures(session, line, tags)):
-        session.say(says.account_update_multi_end(req_id))
+    if _watch(state, session, (MULTI, req_id), _ValueUpdates(session, line, tags)):
+        session.send(wire_account.account_update_multi_end(req_id))
 
 
-def cancel_account_multi(_state: GatewayState, session: ClientSession, request: ask.CancelAccountMulti) -> None:
+def cancel_account_updates_multi(
+    _state: GatewayState, session: ClientSession, request: requests.CancelAccountUpdatesMulti
+) -> None:
     session.watchers.pop((MULTI, request.req_id), None)
 
 
-def ask_summary(state: GatewayState, session: ClientSession, request: ask.AskSummary) -> None:
+def request_account_summary(
+    state: GatewayState, session: ClientSession, request: requests.RequestAccountSummary
+) -> None:
     """The figures asked for by tag; a third summary at a time is refused with 322."""
     req_id = request.req_id
     running = [key for key in session.watchers if key[0] == SUMMARY and key[1] != req_id]
     if len(running) >= state.options.bounds.summaries:
-        session.complain(About(req_id), 322)
+        session.send_error(About(req_id), 322)
         return
 
     def line(value: ValueFields) -> Fields:
-        return says.account_summary(req_id, state.account, value)
+        return wire_account.account_summary(req_id, state.account, value)
 
     tags = frozenset(tag.partition(":")[0] for tag in request.tags)
-    if _watch(state, session, (SUMMARY, req_id), _Figures(session, line, tags)):
-        session.say(says.account_summary_end(req_id))
+    if _watch(state, session, (SUMMARY, req_id), _ValueUpdates(session, line, tags)):
+        session.send(wire_account.account_summary_end(req_id))
 
 
-def cancel_summary(_state: GatewayState, session: ClientSession, request: ask.CancelSummary) -> None:
+def cancel_account_summary(
+    _state: GatewayState, session: ClientSession, request: requests.CancelAccountSummary
+) -> None:
     session.watchers.pop((SUMMARY, request.req_id), None)
 
 
-def ask_positions(state: GatewayState, session: ClientSession, _request: ask.AskPositions) -> None:
+def request_positions(state: GatewayState, session: ClientSession, _request: requests.RequestPositions) -> None:
     """The holdings and the end of them, then what changes."""
-    if _watch(state, session, POSITIONS, _Holdings(session, says.position)):
-        session.say(says.position_end())
+    if _watch(state, session, POSITIONS, _PositionUpdates(session, wire_account.position)):
+        session.send(wire_account.position_end())
 
 
-def cancel_positions(_state: GatewayState, session: ClientSession, _request: ask.CancelPositions) -> None:
+def cancel_positions(_state: GatewayState, session: ClientSession, _request: requests.CancelPositions) -> None:
     session.watchers.pop(POSITIONS, None)
 
 
-def ask_profit(state: GatewayState, session: ClientSession, request: ask.AskProfit) -> None:
+def request_pnl(state: GatewayState, session: ClientSession, request: requests.RequestPnl) -> None:
     """Profit and loss of the account; of the day the venue knows nothing."""
 
-    def tell(statement: AccountView) -> None:
-        unrealized = sum((held.unrealized for held in statement.holdings), ZERO)
-        session.say(says.pnl(request.req_id, ProfitFields(None, unrealized, ZERO)), About(request.req_id))
+    def send(account_view: AccountView) -> None:
+        unrealized = sum((held.unrealized for held in account_view.holdings), ZERO)
+        session.send(wire_account.pnl(request.req_id, ProfitFields(None, unrealized, ZERO)), About(request.req_id))
 
-    _watch(state, session, (PROFIT, request.req_id), tell)
+    _watch(state, session, (PROFIT, request.req_id), send)
 
 
-def cancel_profit(_state: GatewayState, session: ClientSession, request: ask.CancelProfit) -> None:
+def cancel_pnl(_state: GatewayState, session: ClientSession, request: requests.CancelPnl) -> None:
     session.watchers.pop((PROFIT, request.req_id), None)
 
 
-def ask_profit_single(state: GatewayState, session: ClientSession, request: ask.AskProfitSingle) -> None:
+def request_pnl_single(state: GatewayState, session: ClientSession, request: requests.RequestPnlSingle) -> None:
     """Profit and loss of one holding; of what is not held all is zero."""
 
-    def tell(statement: AccountView) -> None:
-        held = [one for one in statement.holdings if one.contract.con_id == request.con_id]
+    def send(account_view: AccountView) -> None:
+        held = [one for one in account_view.holdings if one.contract.con_id == request.con_id]
         quantity = sum((one.quantity for one in held), ZERO)
         value = sum((one.market_value or ZERO for one in held), ZERO)
         profit = ProfitFields(None, sum((one.unrealized for one in held), ZERO), ZERO)
-        session.say(says.pnl_single(request.req_id, quantity, profit, value), About(request.req_id))
+        session.send(wire_account.pnl_single(request.req_id, quantity, profit, value), About(request.req_id))
 
-    _watch(state, session, (PROFIT_SINGLE, request.req_id), tell)
+    _watch(state, session, (PROFIT_SINGLE, request.req_id), send)
 
 
-def cancel_profit_single(_state: GatewayState, session: ClientSession, request: ask.CancelProfitSingle) -> None:
+def cancel_pnl_single(_state: GatewayState, session: ClientSession, request: requests.CancelPnlSingle) -> None:
     session.watchers.pop((PROFIT_SINGLE, request.req_id), None)
 
 
-class _Figures:
+class _ValueUpdates:
     """Tells those figures that are asked for and have changed; the tag $LEDGER stands for all of the ledger's."""
 
     def __init__(
@@ -129,68 +139,68 @@ class _Figures:
         self._session = session
         self._line = line
         self._tags = tags
-        self._told: dict[tuple[str, str], str] = {}
+        self._sent: dict[tuple[str, str], str] = {}
 
-    def __call__(self, statement: AccountView) -> None:
-        for value in statement.totals:
+    def __call__(self, account_view: AccountView) -> None:
+        for value in account_view.totals:
             if self._tags is None or value.tag in self._tags:
-                self._tell(value)
-        for value in statement.ledger:
+                self._send(value)
+        for value in account_view.ledger:
             if self._tags is None or LEDGER in self._tags:
-                self._tell(value)
+                self._send(value)
 
-    def _tell(self, value: ValueFields) -> None:
-        if self._told.get((value.tag, value.currency)) != value.value:
-            self._told[value.tag, value.currency] = value.value
-            self._session.say(self._line(value))
+    def _send(self, value: ValueFields) -> None:
+        if self._sent.get((value.tag, value.currency)) != value.value:
+            self._sent[value.tag, value.currency] = value.value
+            self._session.send(self._line(value))
 
 
-class _Holdings:
+class _PositionUpdates:
     """Tells those holdings that have changed; one that is gone as a holding of 0."""
 
     def __init__(self, session: ClientSession, line: Callable[[HoldingFields], Fields]) -> None:
         self._session = session
         self._line = line
-        self._told: dict[int, HoldingFields] = {}
+        self._sent: dict[int, HoldingFields] = {}
 
-    def __call__(self, statement: AccountView) -> None:
-        held = {one.contract.con_id: one for one in statement.holdings}
-        gone = {key: _emptied(old) for key, old in self._told.items() if key not in held}
+    def __call__(self, account_view: AccountView) -> None:
+        held = {one.contract.con_id: one for one in account_view.holdings}
+        gone = {key: _emptied(old) for key, old in self._sent.items() if key not in held}
         for key, holding in {**held, **gone}.items():
-            if self._told.get(key) != holding:
-                self._told[key] = holding
-                self._session.say(self._line(holding), About(symbol=holding.contract.local_symbol))
+            if self._sent.get(key) != holding:
+                self._sent[key] = holding
+                self._session.send(self._line(holding), About(symbol=holding.contract.local_symbol))
 
 
-class _Download:
+class _AccountDownload:
     """Tells the account's figures, holdings and their time."""
 
     def __init__(self, state: GatewayState, session: ClientSession) -> None:
         self._state = state
         self._session = session
-        self._figures = _Figures(session, lambda value: says.account_value(state.account, value))
-        self._holdings = _Holdings(session, says.portfolio)
+        self._figures = _ValueUpdates(session, lambda value: wire_account.account_value(state.account, value))
+        self._holdings = _PositionUpdates(session, wire_account.portfolio)
 
-    def __call__(self, statement: AccountView) -> None:
-        self._figures(statement)
-        self._holdings(statement)
-        self._session.say(says.account_time(self._state.now()))
+    def __call__(self, account_view: AccountView) -> None:
+        self._figures(account_view)
+        self._holdings(account_view)
+        self._session.send(wire_account.account_time(self._state.now()))
 
 
 def _watch(state: GatewayState, session: ClientSession, key: tuple[str, int], watcher: Watcher) -> bool:
     """Tell now, and from now on whenever the account moves; False where the client watches too much already."""
     if key not in session.watchers and len(session.watchers) >= state.options.bounds.subscriptions:
-        session.complain(About(key[1] or NOTHING.id), 321, TOO_MANY)
+        session.send_error(About(key[1] or NOTHING.id), 321, TOO_MANY)
         return False
     session.watchers[key] = watcher
-    watcher(state.statement())
+    watcher(state.account_view())
     return True
 
 
 def _is_foreign(state: GatewayState, session: ClientSession, account: str, about: About) -> bool:
     if account in ("", state.account):
         return False
-    session.complain(about, 321, FOREIGN)
+    session.send_error(about, 321, FOREIGN)
     return True
 
 

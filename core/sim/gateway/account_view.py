@@ -28,7 +28,7 @@ class AccountView:
     holdings: tuple[HoldingFields, ...]
 
 
-def statement_of(exchange: Exchange) -> AccountView:
+def account_view_of(exchange: Exchange) -> AccountView:
     """What the exchange says of the account now; amounts are as exact as its snapshot."""
     snapshot = exchange.snapshot()
     return AccountView(
@@ -46,7 +46,7 @@ def _totals(exchange: Exchange, snapshot: AccountSnapshot) -> Iterator[ValueFiel
 
 
 def _amounts(exchange: Exchange, snapshot: AccountSnapshot) -> dict[str, Decimal]:
-    working = [ticket for ticket in exchange.tickets.values() if ticket.is_working]
+    working = [order for order in exchange.orders.values() if order.is_working]
     pending = promised(Situation(exchange.world, exchange.ledger, exchange.quotes, working))
     maintenance = snapshot.maintenance_margin.amount
     initial = floor_to(maintenance + pending, CENT)

@@ -14,7 +14,7 @@ from typing import Protocol
 from core.clock import Clock, Timer
 from core.sim.gateway.error_texts import text_of
 from core.sim.gateway.faults import NOTHING, About, Envelope, Faults
-from core.sim.wire import session as says
+from core.sim.wire import session as wire_session
 from core.sim.wire.frames import Fields, frame
 from core.sim.wire.names import answer_name
 
@@ -26,11 +26,11 @@ class Socket(Protocol):
 
     client: int
 
-    def put(self, envelope: Envelope, written: bytes) -> None:
+    def write(self, envelope: Envelope, written: bytes) -> None:
         """Write, and log the message."""
         ...
 
-    def weigh(self) -> None:
+    def check_backlog(self) -> None:
         """Let go of the client when too much waits for it."""
         ...
 
@@ -38,12 +38,12 @@ class Socket(Protocol):
 
     def close(self, why: str) -> None: ...
 
-    def complain(self, about: About, code: int, text: str = "") -> None: ...
+    def send_error(self, about: About, code: int, text: str = "") -> None: ...
 
-    def fall_silent(self) -> None: ...
+    def go_half_open(self) -> None: ...
 
 
-class Waiting:
+class HeldMessages:
     """The messages that wait for another one to pass."""
 
     def __init__(self) -> None:
@@ -71,16 +71,16 @@ class Inbox:
         self._clock = clock
         self._faults = faults
         self._handle = handle
-        self._waiting = Waiting()
+        self._waiting = HeldMessages()
 
     def receive(self, envelope: Envelope) -> None:
         """Have the message handled, unless a fault has it otherwise."""
-        action = self._faults.strike(envelope.name, self._socket.client, envelope.about)
+        action = self._faults.action_for(envelope.name, self._socket.client, envelope.about)
         if action is None:
             self.pass_on(envelope)
             return
         self._socket.note("fault", envelope.name, repr(action))
-        action.strike(self, envelope)
+        action.apply(self, envelope)
 
     def pass_on(self, envelope: Envelope) -> None:
         self._handle(envelope)
@@ -92,11 +92,11 @@ class Inbox:
             self.pass_on(envelope)
         self._socket.close("as scripted")
 
-    def fall_silent(self) -> None:
-        self._socket.fall_silent()
+    def go_half_open(self) -> None:
+        self._socket.go_half_open()
 
-    def complain(self, about: About, code: int, text: str) -> None:
-        self._socket.complain(about, code, text)
+    def send_error(self, about: About, code: int, text: str) -> None:
+        self._socket.send_error(about, code, text)
 
     def later(self, seconds: float, callback: Callable[[], None]) -> None:
         self._clock.call_at(self._clock.now() + timedelta(seconds=seconds), callback)
@@ -106,14 +106,14 @@ class Inbox:
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
+class QueuedMessage:
     """A message whose turn comes at `due`; the connection closes with it after `cut` bytes, if it `is_last`."""
 
     due: datetime
     envelope: Envelope
     frame: bytes
     is_last: bool = False
-    cut: int | None = None
+    truncate_at: int | None = None
 
 
 class Outbox:
@@ -124,8 +124,8 @@ class Outbox:
         self._clock = clock
         self._faults = faults
         self._latency = timedelta(seconds=latency)
-        self._queue: deque[Settled] = deque()
-        self._waiting = Waiting()
+        self._queue: deque[QueuedMessage] = deque()
+        self._waiting = HeldMessages()
         self._timer: Timer | None = None
         self._is_over = False
         self.queued_bytes = 0
@@ -135,16 +135,16 @@ class Outbox:
         if self._is_over:
             return
         envelope = Envelope(name or answer_name(fields[0]), fields, about)
-        action = self._faults.strike(envelope.name, self._socket.client, about)
+        action = self._faults.action_for(envelope.name, self._socket.client, about)
         if action is None:
             self.pass_on(envelope)
             return
         self._socket.note("fault", envelope.name, repr(action))
-        action.strike(self, envelope)
+        action.apply(self, envelope)
 
-    def complain(self, about: About, code: int, text: str = "") -> None:
+    def send_error(self, about: About, code: int, text: str = "") -> None:
         """An error on what this is about."""
-        self.send(says.error(about.id, code, text or text_of(code)), about)
+        self.send(wire_session.error(about.id, code, text or text_of(code)), about)
 
     def end(self) -> None:
         """Nothing more is said."""
@@ -156,16 +156,16 @@ class Outbox:
             self._timer.cancel()
 
     def pass_on(self, envelope: Envelope) -> None:
-        self._settle(Settled(self._clock.now() + self._latency, envelope, frame(envelope.fields)))
+        self._enqueue(QueuedMessage(self._clock.now() + self._latency, envelope, frame(envelope.fields)))
         for released in self._waiting.released_by(envelope):
             self.pass_on(released)
 
     def drop(self, envelope: Envelope, at: int | None) -> None:
         due = self._clock.now() + self._latency
-        self._settle(Settled(due, envelope, frame(envelope.fields), is_last=True, cut=at))
+        self._enqueue(QueuedMessage(due, envelope, frame(envelope.fields), is_last=True, truncate_at=at))
 
-    def fall_silent(self) -> None:
-        self._socket.fall_silent()
+    def go_half_open(self) -> None:
+        self._socket.go_half_open()
 
     def later(self, seconds: float, callback: Callable[[], None]) -> None:
         self._clock.call_at(self._clock.now() + timedelta(seconds=seconds), callback)
@@ -179,34 +179,36 @@ class Outbox:
             self._socket.close(why)
             return
         newest = self._queue.pop()
-        self._queue.append(Settled(newest.due, newest.envelope, newest.frame, is_last=True))
+        self._queue.append(QueuedMessage(newest.due, newest.envelope, newest.frame, is_last=True))
 
-    def _settle(self, settled: Settled) -> None:
+    def _enqueue(self, queued: QueuedMessage) -> None:
         if not self._latency:
-            self._write(settled)
+            self._write(queued)
             return
-        self._queue.append(settled)
-        self.queued_bytes += len(settled.frame)
+        self._queue.append(queued)
+        self.queued_bytes += len(queued.frame)
         if len(self._queue) == 1:
             self._arm()
-        self._socket.weigh()
+        self._socket.check_backlog()
 
     def _arm(self) -> None:
         self._timer = self._clock.call_at(self._queue[0].due, self._flush)
 
     def _flush(self) -> None:
         while self._queue and self._queue[0].due <= self._clock.now():
-            settled = self._queue.popleft()
-            self.queued_bytes -= len(settled.frame)
-            self._write(settled)
+            queued = self._queue.popleft()
+            self.queued_bytes -= len(queued.frame)
+            self._write(queued)
         if self._queue:
             self._arm()
 
-    def _write(self, settled: Settled) -> None:
-        written = settled.frame[: settled.cut] if settled.is_last and settled.cut is not None else settled.frame
+    def _write(self, queued: QueuedMessage) -> None:
+        written = (
+            queued.frame[: queued.truncate_at] if queued.is_last and queued.truncate_at is not None else queued.frame
+        )
         if written:
-            self._socket.put(settled.envelope, written)
-        if settled.is_last:
+            self._socket.write(queued.envelope, written)
+        if queued.is_last:
             self._socket.close("as scripted")
 
 

@@ -8,20 +8,20 @@ from typing import Protocol
 from core.sim.gateway.channels import Inbox, Outbox
 from core.sim.gateway.error_texts import FARM_NOTICES, text_of
 from core.sim.gateway.faults import NOTHING, About, Envelope
-from core.sim.gateway.handlers import about_of, answer, refuse_too_fast
+from core.sim.gateway.handlers import handle, refuse_too_fast, subject_of
 from core.sim.gateway.lists import list_own_orders
-from core.sim.gateway.log import Entry, Way
-from core.sim.gateway.options import Traffic
-from core.sim.gateway.rate_limit import Pace, Verdict
-from core.sim.gateway.state import NOBODY, ClientSession, GatewayState
-from core.sim.wire import session as says
-from core.sim.wire.frames import SERVER_VERSION, Fields, Greeting, Unframer, WireError, read_greeting
+from core.sim.gateway.log import Direction, LogEntry
+from core.sim.gateway.options import ByteCounts
+from core.sim.gateway.rate_limit import ClientRateLimit, RateDecision
+from core.sim.gateway.state import NO_CLIENT, ClientSession, GatewayState
+from core.sim.wire import session as wire_session
+from core.sim.wire.frames import SERVER_VERSION, Fields, Handshake, Unframer, WireError, read_handshake
 from core.sim.wire.names import answer_name, request_name
 from core.sim.wire.parsing import parse_request
 from core.sim.wire.requests import StartApi
 
-GREETING = "greeting"
-SERVER_GREETING = "serverVersion"
+HANDSHAKE = "handshake"
+SERVER_VERSION_MESSAGE = "serverVersion"
 LOGGED_FIELD = 200
 LOGGED_FIELDS = 250
 LOCAL = frozenset({"managedAccounts", "nextValidId", "currentTime"})
@@ -30,7 +30,7 @@ LOCAL = frozenset({"managedAccounts", "nextValidId", "currentTime"})
 class ConnectionRegistry(Protocol):
     """Who knows how many connections there are."""
 
-    def has_room(self) -> bool:
+    def has_capacity(self) -> bool:
         """Whether a connection that has just come may stay."""
         ...
 
@@ -42,21 +42,21 @@ class ConnectionRegistry(Protocol):
 class Connection(asyncio.Protocol):
     """A client, from its first byte to its last. `client` is −1 until it has said who it is."""
 
-    def __init__(self, state: GatewayState, number: int, doorkeeper: ConnectionRegistry) -> None:
-        self.client = NOBODY
+    def __init__(self, state: GatewayState, number: int, connections: ConnectionRegistry) -> None:
+        self.client = NO_CLIENT
         self.number = number
-        self.traffic = Traffic()
+        self.traffic = ByteCounts()
         self.peer_port = 0
         self._state = state
-        self._doorkeeper = doorkeeper
+        self._connections = connections
         bounds = state.options.bounds
         self._unframer = Unframer(bounds.frame_bytes)
         self._inbox = Inbox(self, state.clock, state.faults, self._handle)
         self._outbox = Outbox(self, state.clock, state.faults, state.options.latency_seconds)
-        self._greeting = b""
-        self._is_greeted = self._is_over = self._is_silent = self._is_leaving = False
+        self._handshake = b""
+        self._has_handshake = self._is_over = self._is_half_open = self._is_leaving = False
         self._session: ClientSession | None = None
-        self._pace = Pace()
+        self._rate_limit = ClientRateLimit()
         self._transport: asyncio.Transport | None = None
         self._deadline: asyncio.TimerHandle | None = None
 
@@ -72,12 +72,12 @@ class Connection(asyncio.Protocol):
         seconds = self._state.options.bounds.handshake_seconds
         self._deadline = asyncio.get_running_loop().call_later(seconds, self._too_late)
         self.note("connected", str(self.peer_port))
-        if not self._doorkeeper.has_room():
+        if not self._connections.has_capacity():
             self.abort("refused: too many connections")
 
     def data_received(self, data: bytes) -> None:
         self.traffic.read += len(data)
-        if self._is_deaf:
+        if self._ignores_input:
             return
         try:
             self._read(data)
@@ -98,19 +98,19 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         self._end("gone")
-        self._doorkeeper.left(self)
+        self._connections.left(self)
 
-    def say(self, fields: Fields, about: About = NOTHING) -> None:
+    def send(self, fields: Fields, about: About = NOTHING) -> None:
         """Tell the client; while the venue is cut off, only what the gateway itself knows."""
         name = answer_name(fields[0])
         is_local = name in LOCAL or (name == "error" and about.id == NOTHING.id)
-        if self._state.is_cut_off and not is_local:
+        if self._state.is_disconnected and not is_local:
             self.note("cut off", name)
         else:
             self._outbox.send(fields, about)
 
-    def complain(self, about: About, code: int, text: str = "") -> None:
-        self.say(says.error(about.id, code, text or text_of(code)), about)
+    def send_error(self, about: About, code: int, text: str = "") -> None:
+        self.send(wire_session.error(about.id, code, text or text_of(code)), about)
 
     def finish(self, why: str) -> None:
         self._is_leaving = True
@@ -119,15 +119,15 @@ class Connection(asyncio.Protocol):
     def drop(self, why: str) -> None:
         self.close(why)
 
-    def put(self, envelope: Envelope, written: bytes) -> None:
-        if self._is_over or self._is_silent or self._transport is None:
+    def write(self, envelope: Envelope, written: bytes) -> None:
+        if self._is_over or self._is_half_open or self._transport is None:
             return
-        self._log(Way.OUT, envelope.name, envelope.fields)
+        self._log(Direction.OUT, envelope.name, envelope.fields)
         self.traffic.written += len(written)
         self._transport.write(written)
-        self.weigh()
+        self.check_backlog()
 
-    def weigh(self) -> None:
+    def check_backlog(self) -> None:
         if self._is_over or self._transport is None:
             return
         waiting = self._transport.get_write_buffer_size() + self._outbox.queued_bytes
@@ -144,78 +144,78 @@ class Connection(asyncio.Protocol):
         if self._end(why) and self._transport:
             self._transport.abort()
 
-    def fall_silent(self) -> None:
+    def go_half_open(self) -> None:
         self.note("half-open")
-        self._is_silent = True
+        self._is_half_open = True
         self._outbox.end()
 
     def note(self, what: str, *details: str) -> None:
         self._state.note(what, *details, connection=self.number, client=self.client)
 
     def _read(self, data: bytes) -> None:
-        if not self._is_greeted:
-            self._greeting += data
-            found = read_greeting(self._greeting)
+        if not self._has_handshake:
+            self._handshake += data
+            found = read_handshake(self._handshake)
             if found is None:
                 return
-            self._greeted_by(found[0])
-            data, self._greeting = found[1], b""
+            self._receive_handshake(found[0])
+            data, self._handshake = found[1], b""
         for fields in self._unframer.feed(data):
             self._receive(fields)
-            if self._is_deaf:
+            if self._ignores_input:
                 return
 
     @property
-    def _is_deaf(self) -> bool:
-        return self._is_over or self._is_silent or self._is_leaving
+    def _ignores_input(self) -> bool:
+        return self._is_over or self._is_half_open or self._is_leaving
 
-    def _greeted_by(self, greeting: Greeting) -> None:
-        self._is_greeted = True
-        offered = (f"v{greeting.lowest}..{greeting.highest}", greeting.options)
-        self._log(Way.IN, GREETING, offered)
-        self._inbox.receive(Envelope(GREETING, offered))
+    def _receive_handshake(self, handshake: Handshake) -> None:
+        self._has_handshake = True
+        offered = (f"v{handshake.lowest}..{handshake.highest}", handshake.options)
+        self._log(Direction.IN, HANDSHAKE, offered)
+        self._inbox.receive(Envelope(HANDSHAKE, offered))
 
     def _receive(self, fields: Fields) -> None:
         name = request_name(fields[0])
-        self._log(Way.IN, name, fields)
+        self._log(Direction.IN, name, fields)
         request = parse_request(fields)
-        about = about_of(self._state, self.client, request)
-        verdict = self._pace.judge(self._state.now())
-        if verdict is Verdict.WITHIN:
+        about = subject_of(self._state, self.client, request)
+        decision = self._rate_limit.judge(self._state.now())
+        if decision is RateDecision.WITHIN:
             self._inbox.receive(Envelope(name, fields, about))
-        elif verdict is Verdict.TOO_FAST and self._session:
+        elif decision is RateDecision.TOO_FAST and self._session:
             self.note("too fast", name)
             self._state.catch_up()
             refuse_too_fast(self._state, self._session, request, about)
         else:
-            self.complain(about, 100)
+            self.send_error(about, 100)
             self.finish("refused: it sends too fast again and again")
 
     def _handle(self, envelope: Envelope) -> None:
         """Do what a message asks; it may come late, so what goes wrong is caught here as well."""
-        if self._is_over or self._is_silent:
+        if self._is_over or self._is_half_open:
             return
         try:
             self._state.catch_up()
-            if envelope.name == GREETING:
-                self._answer_greeting(envelope)
+            if envelope.name == HANDSHAKE:
+                self._answer_handshake(envelope)
             else:
                 self._answer(envelope)
         except Exception as error:  # noqa: BLE001 - a fault of ours ends this client only; check() raises it
             self._state.fail(error)
             self.abort("an error of the gateway's own")
 
-    def _answer_greeting(self, envelope: Envelope) -> None:
+    def _answer_handshake(self, envelope: Envelope) -> None:
         highest = int(envelope.fields[0].partition("..")[2])
-        fault = self._state.rehearsal.at_connect()
+        fault = self._state.scripted_faults.at_connect()
         if fault.breaks:
             self.close("as scripted: no connections")
         elif highest < SERVER_VERSION:
             self.close(f"refused: it speaks no version {SERVER_VERSION}")
         else:
-            self._outbox.send(says.handshake(self._state.now()), name=SERVER_GREETING)
+            self._outbox.send(wire_session.server_version(self._state.now()), name=SERVER_VERSION_MESSAGE)
             if fault.code:
-                self.complain(NOTHING, fault.code)
+                self.send_error(NOTHING, fault.code)
                 self.finish("as scripted: too fast")
 
     def _answer(self, envelope: Envelope) -> None:
@@ -223,7 +223,7 @@ class Connection(asyncio.Protocol):
         if isinstance(request, StartApi):
             self._start(request.client_id)
         elif self._session:
-            answer(self._state, self._session, request)
+            handle(self._state, self._session, request)
         else:
             self.abort("refused: it does not say who it is")
 
@@ -233,17 +233,17 @@ class Connection(asyncio.Protocol):
             self.abort("refused: it says twice who it is" if self._session else "refused: no client id")
             return
         if client in state.sessions:
-            self.complain(NOTHING, 326)
+            self.send_error(NOTHING, 326)
             self.finish("refused: its client id is in use")
             return
         self.client = client
         self._session = state.sessions[client] = ClientSession(client, self)
         self._stop_deadline()
         list_own_orders(state, self._session)
-        self.say(says.managed_accounts([state.account]))
-        self.say(says.next_valid_id(state.registry.next_id(client)))
+        self.send(wire_session.managed_accounts([state.account]))
+        self.send(wire_session.next_valid_id(state.order_ids.next_id(client)))
         for code, text in FARM_NOTICES:
-            self.complain(NOTHING, code, text)
+            self.send_error(NOTHING, code, text)
 
     def _too_late(self) -> None:
         self.abort("refused: it took too long to say who it is")
@@ -264,6 +264,6 @@ class Connection(asyncio.Protocol):
             self._state.sessions.pop(self.client, None)
         return True
 
-    def _log(self, way: Way, name: str, fields: Fields) -> None:
+    def _log(self, direction: Direction, name: str, fields: Fields) -> None:
         shown = tuple(text[:LOGGED_FIELD] for text in fields[:LOGGED_FIELDS])
-        self._state.log.add(Entry(self._state.now(), self.number, self.client, way, name, shown))
+        self._state.log.add(LogEntry(self._state.now(), self.number, self.client, direction, name, shown))

@@ -7,9 +7,9 @@ from dataclasses import replace
 from core.model import Contract, SecurityType, Symbol
 from core.sim.gateway.faults import NOTHING, About
 from core.sim.gateway.state import ClientSession, GatewayState
-from core.sim.wire import contracts as says
+from core.sim.wire import contracts as wire_contracts
 from core.sim.wire.contracts import ContractFields, DetailFields
-from core.sim.wire.requests import AskContract, AskMarketRule
+from core.sim.wire.requests import RequestContractDetails, RequestMarketRule
 
 NO_SUCH_RULE = "The market rule is unknown"
 
@@ -35,25 +35,25 @@ def about_contract(state: GatewayState, req_id: int, fields: ContractFields) -> 
     return About(req_id, contract.symbol if contract else symbol_of(fields))
 
 
-def ask_contract(state: GatewayState, session: ClientSession, request: AskContract) -> None:
+def request_contract_details(state: GatewayState, session: ClientSession, request: RequestContractDetails) -> None:
     """The details and the end of them, or error 200 alone."""
     contract = find(state, request.contract)
     about = about_contract(state, request.req_id, request.contract)
     if contract is None:
-        session.complain(about, 200)
+        session.send_error(about, 200)
         return
-    details = _routed(says.detail_fields_of(contract), request.contract.exchange)
-    session.say(says.contract_details(request.req_id, details), about)
-    session.say(says.contract_details_end(request.req_id), about)
+    details = _routed(wire_contracts.detail_fields_of(contract), request.contract.exchange)
+    session.send(wire_contracts.contract_details(request.req_id, details), about)
+    session.send(wire_contracts.contract_details_end(request.req_id), about)
 
 
-def ask_market_rule(state: GatewayState, session: ClientSession, request: AskMarketRule) -> None:
+def request_market_rule(state: GatewayState, session: ClientSession, request: RequestMarketRule) -> None:
     """The steps of the rule; an error without an id for one that no contract has."""
     ticks = state.rules.get(request.rule_id)
     if ticks is None:
-        session.complain(NOTHING, 321, NO_SUCH_RULE)
+        session.send_error(NOTHING, 321, NO_SUCH_RULE)
     else:
-        session.say(says.market_rule(request.rule_id, ticks))
+        session.send(wire_contracts.market_rule(request.rule_id, ticks))
 
 
 def _routed(details: DetailFields, exchange: str) -> DetailFields:
@@ -62,7 +62,7 @@ def _routed(details: DetailFields, exchange: str) -> DetailFields:
 
 
 def _fits(contract: Contract, fields: ContractFields) -> bool:
-    listed = says.contract_fields_of(contract)
+    listed = wire_contracts.contract_fields_of(contract)
     wanted = ((fields.security_type, listed.security_type), (fields.currency, listed.currency))
     return all(not said or said == found for said, found in wanted) and _trades_at(contract, fields)
 

@@ -10,39 +10,41 @@ what goes wrong                                  how it is scripted: `gateway.fa
 end marker omitted, delayed                      "openOrderEnd", Omit() · "execDetailsEnd", Delay(30)
 list that never ends, empty though there are     "completedOrdersEnd", Omit() · "execDetails", Omit(), times=None
 socket dropped before, after, inside a message   any, Drop() · Drop(at=None) · Drop(at=7), seven bytes still go out
-reset right after accept, stuck at the log-in    "greeting", Drop() · "startApi", Omit()
+reset right after accept, stuck at the log-in    "handshake", Drop() · "startApi", Omit()
 half-open socket                                 any, HalfOpen()
-unknown message, short one, unreadable one       any, Duplicate({0: "9999"}) · Short(3) · Instead({3: "some"})
-1100 (said again and again), 1101, 1102, 2110    `gateway.say(code)`, with a list of farms `gateway.say(1102, text)`
-a farm broken, asleep, back                      `gateway.say(2103, "…is broken:usbond")`, 2104, 2108, 2119
-zone of the gateway in words                     "serverVersion", Instead({1: "20260302 20:30:00 CET"})
-10197, 354, 200 for a quote                      "reqMktData", Answer(10197) · later: "tickPrice", Answer(10197)
-no data without a subscription                   "tickReqParams", Follow(10089), and "tickPrice", Omit(), times=None
+unknown message, short one, unreadable one       any, Duplicate({0: "9999"}) · Truncate(3) · ChangeFields({3: "some"})
+1100 (said again and again), 1101, 1102, 2110    `gateway.broadcast(code)`, with farms `gateway.broadcast(1102, text)`
+a farm broken, asleep, back                      `gateway.broadcast(2103, "…is broken:usbond")`, 2104, 2108, 2119
+zone of the gateway in words                     "serverVersion", ChangeFields({1: "20260302 20:30:00 CET"})
+10197, 354, 200 for a quote                      "reqMktData", Refuse(10197) · later: "tickPrice", Refuse(10197)
+no data without a subscription                   "tickReqParams", ErrorAfter(10089), and "tickPrice", Omit(), times=None
 delayed bid and ask seconds later, or never      "tickPrice", Delay(4), skip=3, times=2 · Omit()
-ambiguous contract                               "contractDetails", Duplicate(TWIN), Match(symbol="VTI")
-unknown contract; a warning that hangs a client  "reqContractDetails", Answer(200) · Answer(321)
-account not ready, figure unset after the reset  "updateAccountValue", Only("AccountReady", Instead({3: "false"})) ·
-                                                 "updatePortfolio", Instead({14: UNSET_FLOAT, 15: UNSET_FLOAT})
-Read-Only API                                    GatewayOptions(is_read_only=True), "reqAllOpenOrders", Answer(321)
-103, 110, 201, 321, 10243 for an order           "placeOrder", Answer(code): it never was · or FillScript(reject=code)
+ambiguous contract                               "contractDetails", Duplicate(OTHER_CON_ID), Match(symbol="VTI")
+unknown contract; a warning that hangs a client  "reqContractDetails", Refuse(200) · Refuse(321)
+account not ready, figure unset after the reset  "updateAccountValue", Only("AccountReady",
+                                                 ChangeFields({3: "false"})) ·
+                                                 "updatePortfolio", ChangeFields({14: UNSET_FLOAT, 15: UNSET_FLOAT})
+Read-Only API                                    GatewayOptions(is_read_only=True), "reqAllOpenOrders", Refuse(321)
+103, 110, 201, 321, 10243 for an order           "placeOrder", Refuse(code): it never was · or FillScript(reject=code)
 kept back by the presets                         FillScript(reject=451): 163, 354, 382, 383, 451, 10052, 10311, 10329
-inactive without a word, before its 201          "orderStatus", Instead({2: "Inactive"}) · "error", Hold("orderStatus")
+inactive without a reason, before its 201        "orderStatus", ChangeFields({2: "Inactive"}) ·
+                                                 "error", Hold("orderStatus")
 a dialog that swallows an order, a what-if       "placeOrder", Omit() · with Match(is_what_if=True)
-what-if with unset margins first                 "openOrder", Earlier({97: UNSET_FLOAT}), Match(is_what_if=True)
+what-if with unset margins first                 "openOrder", ChangedFirst({97: UNSET_FLOAT}), Match(is_what_if=True)
 202 by the broker                                "placeOrder", Do(lambda about: gateway.cancel(about.order_ref))
-399, 10349, 434, 404 on an order that is live    "openOrder", Follow(10349)
-money of a cash account                          "placeOrder", Answer(201, "Available settled cash to trade …")
+399, 10349, 434, 404 on an order that is live    "openOrder", ErrorAfter(10349)
+money of a cash account                          "placeOrder", Refuse(201, "Available settled cash to trade …")
 presets keep an order back (163, 354, 451, …)    FillScript(reject=451)
 what-if refused; never answered                  FillScript(what_if_reject=201) · FillScript(what_if_silent=True)
 ids rolled back                                  `gateway.restart(ids_roll_back=True)`
 order silently dropped                           "placeOrder", Omit() · for good: FillScript(is_lost=True)
 status, execution twice                          "orderStatus", Duplicate() · "execDetails", Duplicate({14: other id})
 Filled before its execution                      "execDetails", Hold(until="orderStatus")
-time of an execution in another form             "execDetails", Instead({15: "20260611-13:31:08"})
+time of an execution in another form             "execDetails", ChangeFields({15: "20260611-13:31:08"})
 commission early, late, never, tiny              "execDetails", Hold(until="commissionReport") · "commissionReport",
-                                                 Delay(30) · Omit(), times=None · Instead({3: "1.2E-4"})
+                                                 Delay(30) · Omit(), times=None · ChangeFields({3: "1.2E-4"})
 execution corrected                              "commissionReport", Do(lambda about: gateway.correct(...))
-warning after a fill                             "commissionReport", Follow(2109)
+warning after a fill                             "commissionReport", ErrorAfter(2109)
 fill while disconnected                          "placeOrder", Drop(at=None), and a FillScript with a delay
 ===============================================  =====================================================================
 """
@@ -90,11 +92,11 @@ class Channel(Protocol):
         """Close the connection at this point of the message, or after it."""
         ...
 
-    def fall_silent(self) -> None:
+    def go_half_open(self) -> None:
         """Neither read nor say anything from now on."""
         ...
 
-    def complain(self, about: About, code: int, text: str) -> None:
+    def send_error(self, about: About, code: int, text: str) -> None:
         """Tell the client of an error; without a text, in the broker's own words."""
         ...
 
@@ -106,14 +108,14 @@ class Channel(Protocol):
 class Action(Protocol):
     """What becomes of a message that a rule meets."""
 
-    def strike(self, channel: Channel, envelope: Envelope) -> None: ...
+    def apply(self, channel: Channel, envelope: Envelope) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Omit:
     """The message gets lost."""
 
-    def strike(self, channel: Channel, envelope: Envelope) -> None:
+    def apply(self, channel: Channel, envelope: Envelope) -> None:
         """Nothing."""
 
 
@@ -123,7 +125,7 @@ class Delay:
 
     seconds: float
 
-    def strike(self, channel: Channel, envelope: Envelope) -> None:
+    def apply(self, channel: Channel, envelope: Envelope) -> None:
         channel.later(self.seconds, lambda: channel.pass_on(envelope))
 
 
@@ -133,31 +135,31 @@ class Duplicate:
 
     changed: Mapping[int, str] = field(default_factory=dict)
 
-    def strike(self, channel: Channel, envelope: Envelope) -> None:
+    def apply(self, channel: Channel, envelope: Envelope) -> None:
         channel.pass_on(envelope)
         fields = tuple(self.changed.get(number, text) for number, text in enumerate(envelope.fields))
         channel.pass_on(Envelope(envelope.name, fields, envelope.about))
 
 
 @dataclass(frozen=True, slots=True)
-class Instead:
+class ChangeFields:
     """The message passes with these fields changed (by index; 0 is the number)."""
 
     changed: Mapping[int, str]
 
-    def strike(self, channel: Channel, envelope: Envelope) -> None:
+    def apply(self, channel: Channel, envelope: Envelope) -> None:
         fields = tuple(self.changed.get(number, text) for number, text in enumerate(envelope.fields))
         channel.pass_on(Envelope(envelope.name, fields, envelope.about))
 
 
 @dataclass(frozen=True, slots=True)
-class Earlier:
+class ChangedFirst:
     """Before the message another one comes like it, with these fields changed (by index; 0 is the number)."""
 
     changed: Mapping[int, str]
 
-    def strike(self, channel: Channel, envelope: Envelope) -> None:
-        Instead(self.changed).strike(channel, envelope)
+    def apply(self, channel: Channel, envelope: Envelope) -> None:
+        ChangeFields(self.changed).apply(channel, envelope)
         channel.pass_on(envelope)
 
 
@@ -168,20 +170,20 @@ class Only:
     text: str
     action: Action
 
-    def strike(self, channel: Channel, envelope: Envelope) -> None:
+    def apply(self, channel: Channel, envelope: Envelope) -> None:
         if self.text in envelope.fields:
-            self.action.strike(channel, envelope)
+            self.action.apply(channel, envelope)
         else:
             channel.pass_on(envelope)
 
 
 @dataclass(frozen=True, slots=True)
-class Short:
+class Truncate:
     """Only so many fields of the message come."""
 
     fields: int
 
-    def strike(self, channel: Channel, envelope: Envelope) -> None:
+    def apply(self, channel: Channel, envelope: Envelope) -> None:
         channel.pass_on(Envelope(envelope.name, envelope.fields[: self.fields], envelope.about))
 
 
@@ -191,7 +193,7 @@ class Drop:
 
     at: int | None = 0
 
-    def strike(self, channel: Channel, envelope: Envelope) -> None:
+    def apply(self, channel: Channel, envelope: Envelope) -> None:
         channel.drop(envelope, self.at)
 
 
@@ -199,47 +201,47 @@ class Drop:
 class HalfOpen:
     """From here on nothing that comes is read and nothing is said, but the connection stays."""
 
-    def strike(self, channel: Channel, envelope: Envelope) -> None:  # noqa: ARG002 - the message goes nowhere
-        channel.fall_silent()
+    def apply(self, channel: Channel, envelope: Envelope) -> None:  # noqa: ARG002 - the message goes nowhere
+        channel.go_half_open()
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Refuse:
     """An error instead of the message: what a client asked is not done, what it would be told is not said."""
 
     code: int
     text: str = ""
 
-    def strike(self, channel: Channel, envelope: Envelope) -> None:
-        channel.complain(envelope.about, self.code, self.text)
+    def apply(self, channel: Channel, envelope: Envelope) -> None:
+        channel.send_error(envelope.about, self.code, self.text)
 
 
 @dataclass(frozen=True, slots=True)
-class Precede:
+class ErrorBefore:
     """An error before the message."""
 
     code: int
     text: str = ""
 
-    def strike(self, channel: Channel, envelope: Envelope) -> None:
-        channel.complain(envelope.about, self.code, self.text)
+    def apply(self, channel: Channel, envelope: Envelope) -> None:
+        channel.send_error(envelope.about, self.code, self.text)
         channel.pass_on(envelope)
 
 
 @dataclass(frozen=True, slots=True)
-class Follow:
+class ErrorAfter:
     """An error after the message, at once or so much later."""
 
     code: int
     text: str = ""
     seconds: float = 0.0
 
-    def strike(self, channel: Channel, envelope: Envelope) -> None:
+    def apply(self, channel: Channel, envelope: Envelope) -> None:
         channel.pass_on(envelope)
         if self.seconds:
-            channel.later(self.seconds, lambda: channel.complain(envelope.about, self.code, self.text))
+            channel.later(self.seconds, lambda: channel.send_error(envelope.about, self.code, self.text))
         else:
-            channel.complain(envelope.about, self.code, self.text)
+            channel.send_error(envelope.about, self.code, self.text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,7 +250,7 @@ class Hold:
 
     until: str
 
-    def strike(self, channel: Channel, envelope: Envelope) -> None:
+    def apply(self, channel: Channel, envelope: Envelope) -> None:
         channel.hold(envelope, self.until)
 
 
@@ -258,13 +260,13 @@ class Do:
 
     what: Callable[[About], None]
 
-    def strike(self, channel: Channel, envelope: Envelope) -> None:
+    def apply(self, channel: Channel, envelope: Envelope) -> None:
         channel.pass_on(envelope)
         self.what(envelope.about)
 
 
 CONTRACT_DETAILS_CON_ID = 12
-TWIN: Mapping[int, str] = {CONTRACT_DETAILS_CON_ID: "999999999"}
+OTHER_CON_ID: Mapping[int, str] = {CONTRACT_DETAILS_CON_ID: "999999999"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,6 +329,6 @@ class Faults:
         """Everything works again from now on."""
         self._rules.clear()
 
-    def strike(self, message: str, client: int, about: About) -> Action | None:
+    def action_for(self, message: str, client: int, about: About) -> Action | None:
         """What becomes of this message; None: it passes."""
         return next((rule.action for rule in self._rules if rule.meets(message, client, about)), None)

@@ -13,7 +13,7 @@ KEPT_CHARACTERS = 50_000_000
 OVERHEAD = 100
 
 
-class Way(StrEnum):
+class Direction(StrEnum):
     """Whether a message came from the client, went to it, or is a note of the gateway's own."""
 
     IN = "in"
@@ -22,13 +22,13 @@ class Way(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class LogEntry:
     """One line: `message` is the message's name, or what happened for a note; `client` is −1 before startApi."""
 
     at: datetime
     connection: int
     client: int
-    way: Way
+    direction: Direction
     message: str
     fields: tuple[str, ...] = ()
 
@@ -43,28 +43,30 @@ class Entry:
             "t": self.at.isoformat(timespec="microseconds"),
             "connection": self.connection,
             "client": self.client,
-            "dir": self.way,
+            "dir": self.direction,
             "message": self.message,
             "fields": self.fields,
         }
         return json.dumps(values, ensure_ascii=True)
 
 
-class Log:
+class MessageLog:
     """The newest entries in order, up to a size; `on_entry`, when there is one, is given every entry as it is made."""
 
-    def __init__(self, on_entry: Callable[[Entry], None] | None = None, kept_characters: int = KEPT_CHARACTERS) -> None:
+    def __init__(
+        self, on_entry: Callable[[LogEntry], None] | None = None, kept_characters: int = KEPT_CHARACTERS
+    ) -> None:
         self.on_entry = on_entry
-        self._entries: deque[Entry] = deque()
+        self._entries: deque[LogEntry] = deque()
         self._left = kept_characters
 
-    def __iter__(self) -> Iterator[Entry]:
+    def __iter__(self) -> Iterator[LogEntry]:
         return iter(self._entries)
 
     def __len__(self) -> int:
         return len(self._entries)
 
-    def add(self, entry: Entry) -> None:
+    def add(self, entry: LogEntry) -> None:
         self._entries.append(entry)
         self._left -= entry.size
         while self._left < 0:
@@ -76,6 +78,6 @@ class Log:
         """Every entry as a line of JSON."""
         return (entry.line() for entry in self._entries)
 
-    def names(self, way: Way) -> list[str]:
+    def names(self, direction: Direction) -> list[str]:
         """The messages that went this way, or the notes, in order."""
-        return [entry.message for entry in self._entries if entry.way is way]
+        return [entry.message for entry in self._entries if entry.direction is direction]

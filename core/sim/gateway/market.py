@@ -10,31 +10,31 @@ from core.model import Contract, MarketDataType, Quote
 from core.money import ZERO
 from core.sim.gateway.contracts import about_contract, find
 from core.sim.gateway.faults import About
-from core.sim.gateway.state import ClientConnection, ClientSession, GatewayState
+from core.sim.gateway.state import ClientSession, GatewayState, MarketDataLine
 from core.sim.venue.world import FaultKind, Point, SimQuote
-from core.sim.wire import market as says
+from core.sim.wire import market as wire_market
 from core.sim.wire.frames import Fields
-from core.sim.wire.market import Tick, tick_id
-from core.sim.wire.requests import AskHistory, AskMarketData, CancelHistory, CancelMarketData, SetMarketDataType
+from core.sim.wire.market import TickType, tick_id
+from core.sim.wire.requests import CancelHistory, CancelMarketData, RequestHistory, RequestMarketData, SetMarketDataType
 
 STALE_BY = timedelta(hours=1)
 MOMENT = timedelta(milliseconds=10)
 ROUND_LOT = Decimal(100)
 RUN_OVER = Decimal(-1_553_556_175)
 SHOWN_DELAYED = 10167
-TYPES = {number: data_type for data_type, number in says.DATA_TYPES.items()}
+TYPES = {number: data_type for data_type, number in wire_market.DATA_TYPES.items()}
 
 
 def set_data_type(_state: GatewayState, session: ClientSession, request: SetMarketDataType) -> None:
     """Later requests of this client want that kind of data."""
     wanted = TYPES.get(request.data_type)
     if wanted is None:
-        session.complain(About(), 321, f"there is no market data of type {request.data_type}")
+        session.send_error(About(), 321, f"there is no market data of type {request.data_type}")
     else:
         session.data_type = wanted
 
 
-def ask_quote(state: GatewayState, session: ClientSession, request: AskMarketData) -> None:
+def request_market_data(state: GatewayState, session: ClientSession, request: RequestMarketData) -> None:
     """The quote as it is, then whenever it moves; of a snapshot only the first."""
     contract = find(state, request.contract)
     about = about_contract(state, request.req_id, request.contract)
@@ -42,47 +42,47 @@ def ask_quote(state: GatewayState, session: ClientSession, request: AskMarketDat
         return
     code = _why_not(state, session, request, contract)
     if code or contract is None:
-        session.complain(about, code or 200)
+        session.send_error(about, code or 200)
         return
     kind = state.exchange.quote(contract.symbol).data_type
     kind = session.data_type if kind is MarketDataType.LIVE else kind
     line = _Subscription(state, session, request, contract, kind)
-    session.lines[request.req_id] = ClientConnection(contract.symbol, line.tell_prices)
+    session.lines[request.req_id] = MarketDataLine(contract.symbol, line.send_prices)
     line.begin()
 
 
-def cancel_quote(_state: GatewayState, session: ClientSession, request: CancelMarketData) -> None:
+def cancel_market_data(_state: GatewayState, session: ClientSession, request: CancelMarketData) -> None:
     """Nothing more of this line."""
     line = session.lines.pop(request.req_id, None)
     if line is None:
-        session.complain(About(request.req_id), 300)
+        session.send_error(About(request.req_id), 300)
     else:
         line.stop()
 
 
-def ask_history(state: GatewayState, session: ClientSession, request: AskHistory) -> None:
+def request_history(state: GatewayState, session: ClientSession, request: RequestHistory) -> None:
     """There is no past in a simulated world."""
-    session.complain(about_contract(state, request.req_id, request.contract), 162)
+    session.send_error(about_contract(state, request.req_id, request.contract), 162)
 
 
 def cancel_history(_state: GatewayState, session: ClientSession, request: CancelHistory) -> None:
-    session.complain(About(request.req_id), 366)
+    session.send_error(About(request.req_id), 366)
 
 
 def _begin_batch(state: GatewayState, session: ClientSession, about: About) -> bool:
     """What the script holds for a client's first line; whether it is still to be answered."""
-    fault = state.rehearsal.at_read(Point.QUOTES)
+    fault = state.scripted_faults.at_read(Point.QUOTES)
     if fault.breaks:
         session.sink.drop("as scripted: quotes")
     elif fault.code:
-        session.complain(about, fault.code)
+        session.send_error(about, fault.code)
     else:
-        session.quote_age = STALE_BY if state.rehearsal.take(FaultKind.STALE) else timedelta(0)
+        session.quote_age = STALE_BY if state.scripted_faults.take(FaultKind.STALE) else timedelta(0)
         return True
     return False
 
 
-def _why_not(state: GatewayState, session: ClientSession, request: AskMarketData, contract: Contract | None) -> int:
+def _why_not(state: GatewayState, session: ClientSession, request: RequestMarketData, contract: Contract | None) -> int:
     if contract is None:
         return 200
     if request.req_id in session.lines:
@@ -97,7 +97,7 @@ class _Subscription:
         self,
         state: GatewayState,
         session: ClientSession,
-        request: AskMarketData,
+        request: RequestMarketData,
         contract: Contract,
         kind: MarketDataType,
     ) -> None:
@@ -112,28 +112,28 @@ class _Subscription:
 
     def begin(self) -> None:
         """The kind of data, its step, the first prices; a moment later a sign of life or the snapshot's end."""
-        kind = says.market_data_type(self._id, self._kind)
-        step = says.tick_req_params(self._id, self._contract.ticks[0].increment)
+        kind = wire_market.market_data_type(self._id, self._kind)
+        step = wire_market.tick_req_params(self._id, self._contract.ticks[0].increment)
         is_late = self._is_delayed and not self._is_snapshot
         for fields in (step, kind) if is_late else (kind, step):
-            self._say(fields)
+            self._send(fields)
         if is_late:
-            self._session.complain(self._about, SHOWN_DELAYED)
-        self.tell_prices()
+            self._session.send_error(self._about, SHOWN_DELAYED)
+        self.send_prices()
         self._session.lines[self._id].timer = self._state.clock.call_at(self._state.now() + MOMENT, self._later)
 
-    def tell_prices(self) -> None:
+    def send_prices(self) -> None:
         """All of the quote as it is now."""
         for fields in self._prices(self._quote()):
-            self._say(fields)
+            self._send(fields)
 
     def _later(self) -> None:
         if self._is_snapshot:
             self._session.lines.pop(self._id, None)
-            self._say(says.tick_snapshot_end(self._id))
+            self._send(wire_market.tick_snapshot_end(self._id))
         elif not self._age and not self._listed().age_seconds:
             size = ZERO if self._quote().bid is None else ROUND_LOT
-            self._say(says.tick_size(self._id, self._tick(Tick.BID_SIZE), size))
+            self._send(wire_market.tick_size(self._id, self._tick(TickType.BID_SIZE), size))
 
     def _quote(self) -> Quote:
         return self._state.exchange.quote(self._contract.symbol, is_snapshot=self._is_snapshot)
@@ -147,33 +147,33 @@ class _Subscription:
 
     def _prices(self, quote: Quote) -> Iterator[Fields]:
         """The day first and the market last, and what is delayed with its last trade before all."""
-        stamp = says.tick_timestamp(self._id, self._tick(Tick.LAST_TIMESTAMP), quote.taken_at - self._age)
+        stamp = wire_market.tick_timestamp(self._id, self._tick(TickType.LAST_TIMESTAMP), quote.taken_at - self._age)
         if self._is_delayed:
-            yield self._price(Tick.LAST, quote.last)
+            yield self._price(TickType.LAST, quote.last)
         yield stamp
-        yield says.tick_generic(self._id, Tick.HALTED, Decimal(int(quote.is_halted)))
+        yield wire_market.tick_generic(self._id, TickType.HALTED, Decimal(int(quote.is_halted)))
         yield from self._day(quote)
-        yield self._price(Tick.BID, quote.bid)
-        yield self._price(Tick.ASK, quote.ask)
+        yield self._price(TickType.BID, quote.bid)
+        yield self._price(TickType.ASK, quote.ask)
         if not self._is_delayed:
-            yield self._price(Tick.LAST, quote.last)
+            yield self._price(TickType.LAST, quote.last)
 
     def _day(self, quote: Quote) -> Iterator[Fields]:
         """High and low so far, as far as this world knows of any, a volume that has run over, and the close before."""
         seen = [price for price in (quote.bid, quote.ask, quote.last) if price is not None]
         if seen:
-            yield self._price(Tick.HIGH, max(seen), ZERO)
-            yield self._price(Tick.LOW, min(seen), ZERO)
+            yield self._price(TickType.HIGH, max(seen), ZERO)
+            yield self._price(TickType.LOW, min(seen), ZERO)
         if self._is_delayed:
-            yield says.tick_size(self._id, self._tick(Tick.VOLUME), RUN_OVER)
+            yield wire_market.tick_size(self._id, self._tick(TickType.VOLUME), RUN_OVER)
         if quote.previous_close is not None:
-            yield self._price(Tick.CLOSE, quote.previous_close, ZERO)
+            yield self._price(TickType.CLOSE, quote.previous_close, ZERO)
 
-    def _price(self, tick: Tick, price: Decimal | None, size: Decimal = ROUND_LOT) -> Fields:
-        return says.tick_price(self._id, self._tick(tick), price, size)
+    def _price(self, tick: TickType, price: Decimal | None, size: Decimal = ROUND_LOT) -> Fields:
+        return wire_market.tick_price(self._id, self._tick(tick), price, size)
 
-    def _tick(self, tick: Tick) -> int:
+    def _tick(self, tick: TickType) -> int:
         return tick_id(tick, self._kind)
 
-    def _say(self, fields: Fields) -> None:
-        self._session.say(fields, self._about)
+    def _send(self, fields: Fields) -> None:
+        self._session.send(fields, self._about)

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from core.sim.gateway.log import Entry
+from core.sim.gateway.log import LogEntry
 from core.sim.venue.exchange import TRADING_CLIENT
 from core.sim.venue.sessions import HoursOf, weekday_hours
 
 
 @dataclass(slots=True)
-class Traffic:
+class ByteCounts:
     """Bytes of one connection: read from the client, and written to it."""
 
     read: int = 0
@@ -20,7 +20,7 @@ class Traffic:
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds:
+class ClientLimits:
     """What one client may take of the gateway; all but `lines` protects the process, so its seconds are real ones.
 
     A client that has not said who it is within `handshake_seconds` is let go; so is one for which more than
@@ -51,5 +51,5 @@ class GatewayOptions:
     is_read_only: bool = False
     on_kill_switch: Callable[[], None] = field(default=lambda: None)
     hours_around: Callable[[datetime], HoursOf] = weekday_hours
-    on_log: Callable[[Entry], None] | None = None
-    bounds: Bounds = Bounds()
+    on_log: Callable[[LogEntry], None] | None = None
+    bounds: ClientLimits = ClientLimits()

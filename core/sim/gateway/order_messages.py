@@ -25,7 +25,7 @@ from core.sim.gateway.order_ids import OrderIds
 from core.sim.venue.exchange import Exchange
 from core.sim.venue.orders import Report, VenueOrder
 from core.sim.wire import listings
-from core.sim.wire import orders as says
+from core.sim.wire import orders as wire_orders
 from core.sim.wire.contracts import contract_fields_of
 from core.sim.wire.frames import Fields
 from core.sim.wire.placing import OrderTerms
@@ -53,7 +53,7 @@ STATUSES: Mapping[OrderState, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class ClientMessage:
     """One message to one client."""
 
     client: int
@@ -64,68 +64,68 @@ class Told:
 class OrderMessages:
     """Orders and fills of an exchange, in the messages of the wire."""
 
-    def __init__(self, exchange: Exchange, registry: OrderIds) -> None:
+    def __init__(self, exchange: Exchange, order_ids: OrderIds) -> None:
         self._exchange = exchange
-        self._registry = registry
+        self._order_ids = order_ids
         self._opens_at: dict[int, datetime] = {}
         self._until_cancelled: set[int] = set()
 
-    def tell(self, reports: Sequence[Report]) -> Iterator[Told]:
+    def send(self, reports: Sequence[Report]) -> Iterator[ClientMessage]:
         """The messages to the clients whose orders these are; the status of a fill comes before its commission."""
         for report in reports:
             if isinstance(report.event, Notice) and report.event.code == HELD_CODE:
-                self._opens_at[report.perm_id] = self._exchange.tickets[report.perm_id].due or NEVER
+                self._opens_at[report.perm_id] = self._exchange.orders[report.perm_id].due or NEVER
         for report in _status_before_commission(reports):
-            ticket = self._exchange.tickets[report.perm_id]
-            about = self.about(ticket)
-            for fields in self._messages(ticket, report.event):
-                yield Told(ticket.client_id, fields, about)
+            order = self._exchange.orders[report.perm_id]
+            about = self.about(order)
+            for fields in self._messages(order, report.event):
+                yield ClientMessage(order.client_id, fields, about)
         paid = [report.perm_id for report in reports if isinstance(report.event, CommissionReport)]
         for perm_id in dict.fromkeys(paid):
-            yield from self._once_more(self._exchange.tickets[perm_id])
+            yield from self._final_listing(self._exchange.orders[perm_id])
 
-    def _once_more(self, ticket: VenueOrder) -> Iterator[Told]:
+    def _final_listing(self, order: VenueOrder) -> Iterator[ClientMessage]:
         """An order that has filled is told again, now with what all of it cost."""
-        if ticket.state is OrderState.FILLED:
-            for fields in self.listed(ticket):
-                yield Told(ticket.client_id, fields, self.about(ticket))
+        if order.state is OrderState.FILLED:
+            for fields in self.listed(order):
+                yield ClientMessage(order.client_id, fields, self.about(order))
 
-    def note_time_in_force(self, ticket: VenueOrder, tif: str) -> None:
+    def note_time_in_force(self, order: VenueOrder, tif: str) -> None:
         """How long the order is good for, if not for the day: it is shown so, and does not expire."""
         if tif == UNTIL_CANCELLED:
-            self._until_cancelled.add(ticket.perm_id)
-            ticket.expires = None
+            self._until_cancelled.add(order.perm_id)
+            order.expires = None
 
-    def about(self, ticket: VenueOrder) -> About:
-        return About(self._registry.order_id(ticket), ticket.terms.contract.symbol, ticket.terms.order_ref)
+    def about(self, order: VenueOrder) -> About:
+        return About(self._order_ids.order_id(order), order.terms.contract.symbol, order.terms.order_ref)
 
-    def order(self, ticket: VenueOrder, status: str = "") -> listings.OrderFields:
+    def order(self, order: VenueOrder, status: str = "") -> listings.OrderFields:
         """The order as 5 and 101 show it."""
-        costs = [fill.commission for fill in ticket.fills if fill.commission is not None]
+        costs = [fill.commission for fill in order.fills if fill.commission is not None]
         return listings.OrderFields(
-            order_id=self._registry.order_id(ticket),
-            client_id=ticket.client_id,
-            perm_id=ticket.perm_id,
-            contract=contract_fields_of(ticket.terms.contract),
-            terms=self._terms(ticket),
-            status=status or self._status_word(ticket, ticket.state),
+            order_id=self._order_ids.order_id(order),
+            client_id=order.client_id,
+            perm_id=order.perm_id,
+            contract=contract_fields_of(order.terms.contract),
+            terms=self._terms(order),
+            status=status or self._status_text(order, order.state),
             commission=sum(costs, ZERO) if costs else None,
-            commission_currency=next((fill.commission_currency or "" for fill in ticket.fills), ""),
+            commission_currency=next((fill.commission_currency or "" for fill in order.fills), ""),
         )
 
-    def listed(self, ticket: VenueOrder) -> tuple[Fields, Fields]:
+    def listed(self, order: VenueOrder) -> tuple[Fields, Fields]:
         """The order's line in the list of open orders, and how far it is."""
-        return listings.open_order(self.order(ticket)), self._status(ticket, ticket.state, ticket.filled)
+        return listings.open_order(self.order(order)), self._status(order, order.state, order.filled)
 
-    def execution(self, ticket: VenueOrder, fill: Fill, req_id: int = says.NO_REQUEST) -> Fields:
+    def execution(self, order: VenueOrder, fill: Fill, req_id: int = wire_orders.NO_REQUEST) -> Fields:
         """One fill, with the order's total up to it."""
-        contract = ticket.terms.contract
-        upto, venue = _upto(ticket.fills, fill), contract.primary_exchange or contract.exchange
-        shown = says.ExecutionFields(
+        contract = order.terms.contract
+        upto, venue = _upto(order.fills, fill), contract.primary_exchange or contract.exchange
+        shown = wire_orders.ExecutionFields(
             exec_id=fill.exec_id,
-            order_id=self._registry.order_id(ticket),
-            client_id=ticket.client_id,
-            perm_id=ticket.perm_id,
+            order_id=self._order_ids.order_id(order),
+            client_id=order.client_id,
+            perm_id=order.perm_id,
             # it is told where it filled, not how the order was routed
             contract=replace(contract_fields_of(contract), exchange=venue),
             account=self._exchange.world.account.id,
@@ -133,77 +133,79 @@ class OrderMessages:
             side="BOT" if fill.side is Side.BUY else "SLD",
             shares=fill.shares,
             price=fill.price,
-            total=sum((one.shares for one in upto), ticket.filled_before),
+            total=sum((one.shares for one in upto), order.filled_before),
             average_price=_average(upto),
             at=fill.at,
             order_ref=fill.order_ref,
         )
-        return says.execution(shown, req_id)
+        return wire_orders.execution(shown, req_id)
 
-    def completed(self, ticket: VenueOrder) -> Fields:
+    def completed(self, order: VenueOrder) -> Fields:
         """The order's line in the list of those that ended."""
-        ended = ticket.fills[-1].at if ticket.fills else self._exchange.now
-        texts = {OrderState.FILLED: f"Filled Size: {ticket.filled:f}", OrderState.EXPIRED: "Expired"}
-        text = texts.get(ticket.state, ticket.reason)
-        is_filled = ticket.state is OrderState.FILLED
-        return listings.completed_order(self.order(ticket), listings.Ending(ticket.filled, ended, text, is_filled))
+        ended = order.fills[-1].at if order.fills else self._exchange.now
+        texts = {OrderState.FILLED: f"Filled Size: {order.filled:f}", OrderState.EXPIRED: "Expired"}
+        text = texts.get(order.state, order.reason)
+        is_filled = order.state is OrderState.FILLED
+        return listings.completed_order(
+            self.order(order), listings.CompletionFields(order.filled, ended, text, is_filled)
+        )
 
-    def _messages(self, ticket: VenueOrder, event: BrokerEvent) -> tuple[Fields, ...]:
+    def _messages(self, order: VenueOrder, event: BrokerEvent) -> tuple[Fields, ...]:
         match event:
             case Fill():
-                return (self.execution(ticket, event),)
+                return (self.execution(order, event),)
             case CommissionReport():
                 return (commission(event.exec_id, event.commission, event.currency),)
             case Notice():
                 text = event.text.replace(" Warning:", "\nWarning:").replace("Message: ", "Message:\n")
-                return (self._error(ticket, event.code or HELD_CODE, text),)
+                return (self._error(order, event.code or HELD_CODE, text),)
             case OrderUpdate():
-                return self._update(ticket, event)
+                return self._update(order, event)
             case ConnectionChange():
                 return ()
 
-    def _update(self, ticket: VenueOrder, update: OrderUpdate) -> tuple[Fields, ...]:
-        status = self._status(ticket, update.state, update.filled)
+    def _update(self, order: VenueOrder, update: OrderUpdate) -> tuple[Fields, ...]:
+        status = self._status(order, update.state, update.filled)
         if update.state in (OrderState.CANCELLED, OrderState.EXPIRED) and update.code != ENDED_ALREADY_CODE:
             reason = DAY_OVER if update.state is OrderState.EXPIRED else _special(update.reason)
-            return status, self._error(ticket, CANCELLED_CODE, text_of(CANCELLED_CODE) + reason)
+            return status, self._error(order, CANCELLED_CODE, text_of(CANCELLED_CODE) + reason)
         if update.state is OrderState.CANCELLING:
             return (status,)
         if update.code is not None:
             text = update.reason
             if update.code == ENDED_ALREADY_CODE:
-                number, word = self._registry.order_id(ticket), STATUSES[ticket.state]
-                text = f"OrderId {number} that needs to be cancelled can not be cancelled, state: {word}."
-            refused = self._error(ticket, update.code, text)
-            is_told_once = update.code != REJECTED_CODE or ticket.terms.contract.symbol == USD_CAD
-            ends_here = update.state is OrderState.REJECTED and is_told_once
+                number, status_text = self._order_ids.order_id(order), STATUSES[order.state]
+                text = f"OrderId {number} that needs to be cancelled can not be cancelled, state: {status_text}."
+            refused = self._error(order, update.code, text)
+            is_sent_once = update.code != REJECTED_CODE or order.terms.contract.symbol == USD_CAD
+            ends_here = update.state is OrderState.REJECTED and is_sent_once
             return (refused,) if ends_here or update.code == ENDED_ALREADY_CODE else (refused, status)
-        word = self._status_word(ticket, update.state)
-        return listings.open_order(self.order(ticket, word)), status
+        status_text = self._status_text(order, update.state)
+        return listings.open_order(self.order(order, status_text)), status
 
-    def _status(self, ticket: VenueOrder, state: OrderState, filled: Decimal) -> Fields:
-        fills = _worth(ticket, filled)
-        return says.order_status(
-            says.StatusFields(
-                order_id=self._registry.order_id(ticket),
-                client_id=ticket.client_id,
-                perm_id=ticket.perm_id,
-                status=self._status_word(ticket, state),
+    def _status(self, order: VenueOrder, state: OrderState, filled: Decimal) -> Fields:
+        fills = _worth(order, filled)
+        return wire_orders.order_status(
+            wire_orders.StatusFields(
+                order_id=self._order_ids.order_id(order),
+                client_id=order.client_id,
+                perm_id=order.perm_id,
+                status=self._status_text(order, state),
                 filled=filled,
-                remaining=ticket.terms.quantity - filled,
+                remaining=order.terms.quantity - filled,
                 average_price=_average(fills),
                 last_price=fills[-1].price if fills else ZERO,
             )
         )
 
-    def _status_word(self, ticket: VenueOrder, state: OrderState) -> str:
-        opens_at = self._opens_at.get(ticket.perm_id)
+    def _status_text(self, order: VenueOrder, state: OrderState) -> str:
+        opens_at = self._opens_at.get(order.perm_id)
         if state is OrderState.WORKING and opens_at is not None and opens_at > self._exchange.now:
             return PRE_SUBMITTED
         return STATUSES[state]
 
-    def _terms(self, ticket: VenueOrder) -> OrderTerms:
-        terms = ticket.terms
+    def _terms(self, order: VenueOrder) -> OrderTerms:
+        terms = order.terms
         return OrderTerms(
             action=terms.side,
             quantity=terms.quantity,
@@ -212,12 +214,12 @@ class OrderMessages:
             account=self._exchange.world.account.id,
             order_ref=terms.order_ref,
             outside_rth=terms.outside_rth,
-            transmit=not ticket.is_held,
-            tif=UNTIL_CANCELLED if ticket.perm_id in self._until_cancelled else DAY,
+            transmit=not order.is_held,
+            tif=UNTIL_CANCELLED if order.perm_id in self._until_cancelled else DAY,
         )
 
-    def _error(self, ticket: VenueOrder, code: int, text: str) -> Fields:
-        return error(self._registry.order_id(ticket), code, text)
+    def _error(self, order: VenueOrder, code: int, text: str) -> Fields:
+        return error(self._order_ids.order_id(order), code, text)
 
 
 def _special(reason: str) -> str:
@@ -227,7 +229,7 @@ def _special(reason: str) -> str:
 
 def commission(exec_id: str, amount: Decimal, currency: str) -> Fields:
     """What a fill cost."""
-    return says.commission_report(says.CommissionFields(exec_id, amount, currency))
+    return wire_orders.commission_report(wire_orders.CommissionFields(exec_id, amount, currency))
 
 
 def _status_before_commission(reports: Sequence[Report]) -> list[Report]:
@@ -245,11 +247,11 @@ def _upto(fills: Sequence[Fill], fill: Fill) -> Sequence[Fill]:
     return fills[: ids.index(fill.exec_id) + 1] if fill.exec_id in ids else [fill]
 
 
-def _worth(ticket: VenueOrder, filled: Decimal) -> list[Fill]:
+def _worth(order: VenueOrder, filled: Decimal) -> list[Fill]:
     """The order's first fills that make up so many shares."""
     found: list[Fill] = []
-    total = ticket.filled_before
-    for fill in ticket.fills:
+    total = order.filled_before
+    for fill in order.fills:
         if total >= filled:
             break
         total += fill.shares

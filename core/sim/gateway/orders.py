@@ -27,10 +27,10 @@ from core.sim.gateway.order_messages import DAY, UNTIL_CANCELLED
 from core.sim.gateway.state import ClientSession, GatewayState
 from core.sim.venue.checks import refusal_of
 from core.sim.venue.orders import Refusal, Report, VenueOrder
-from core.sim.wire import listings as says
+from core.sim.wire import listings
 from core.sim.wire.contracts import ContractFields, contract_fields_of
 from core.sim.wire.placing import PlaceOrder
-from core.sim.wire.requests import CancelEverything, CancelOrder
+from core.sim.wire.requests import CancelOrder, GlobalCancel
 
 TIMES_IN_FORCE = ("", DAY, UNTIL_CANCELLED)
 
@@ -46,46 +46,46 @@ def place(state: GatewayState, session: ClientSession, request: PlaceOrder) -> N
     """Let the order arrive, as scripted; what comes of it is told as it happens."""
     about = about_order(state, request)
     code, text = _unreadable(request)
-    known = state.registry.modified(session.client, request.order_id)
+    known = state.order_ids.modified(session.client, request.order_id)
     if code:
-        session.complain(about, code, text)
+        session.send_error(about, code, text)
     elif request.terms.what_if:
         _preview(state, session, request)
     elif known is not None:
-        _again(state, session, request, state.exchange.tickets[known])
-    elif request.order_id < state.registry.next_id(session.client):
-        session.complain(about, 103)
+        _resend(state, session, request, state.exchange.orders[known])
+    elif request.order_id < state.order_ids.next_id(session.client):
+        session.send_error(about, 103)
     else:
         _arrive(state, session, request)
 
 
 def place_too_fast(state: GatewayState, session: ClientSession, request: PlaceOrder) -> None:
     """The order is refused with error 100; the exchange remembers it like any other it refused."""
-    is_new = request.order_id >= state.registry.next_id(session.client)
+    is_new = request.order_id >= state.order_ids.next_id(session.client)
     if is_new and not request.terms.what_if and not _unreadable(request)[0]:
         _submit(state, session, request, refusal_of(100))
     else:
-        session.complain(about_order(state, request), 100)
+        session.send_error(about_order(state, request), 100)
 
 
 def cancel(state: GatewayState, session: ClientSession, request: CancelOrder) -> None:
     """Cancel an order of this client's own; 10147 for any other."""
-    perm_id = state.registry.perm_id(session.client, request.order_id)
+    perm_id = state.order_ids.perm_id(session.client, request.order_id)
     if perm_id is None:
         text = f"OrderId {request.order_id} that needs to be cancelled is not found."
-        session.complain(About(request.order_id), 10147, text)
+        session.send_error(About(request.order_id), 10147, text)
     else:
-        state.hear(state.exchange.cancel(perm_id))
+        state.dispatch(state.exchange.cancel(perm_id))
 
 
-def cancel_everything(state: GatewayState, _session: ClientSession, _request: CancelEverything) -> None:
+def global_cancel(state: GatewayState, _session: ClientSession, _request: GlobalCancel) -> None:
     """Cancel every order of the account."""
-    state.hear(state.exchange.cancel_all())
+    state.dispatch(state.exchange.cancel_all())
 
 
 def _arrive(state: GatewayState, session: ClientSession, request: PlaceOrder) -> None:
     symbol = Symbol(about_order(state, request).symbol)
-    refusal, breaks = state.rehearsal.at_order(symbol)
+    refusal, breaks = state.scripted_faults.at_order(symbol)
     if breaks:
         # the order arrives, and nobody is told any more
         session.sink.drop(f"as scripted: order of {symbol}")
@@ -94,45 +94,45 @@ def _arrive(state: GatewayState, session: ClientSession, request: PlaceOrder) ->
 
 def _submit(state: GatewayState, session: ClientSession, request: PlaceOrder, refusal: Refusal | None) -> None:
     client, order = session.client, _order(state, request)
-    before = len(state.exchange.tickets)
+    before = len(state.exchange.orders)
     if find(state, request.contract) is None:
         refusal = refusal_of(200)
     if request.terms.transmit or refusal:
         reports: Sequence[Report] = state.exchange.submit(order, client_id=client, refusal=refusal)
     else:
         reports = state.exchange.hold(order, client_id=client)
-    state.registry.use(client, request.order_id)
-    if len(state.exchange.tickets) > before:
-        state.registry.enter(client, request.order_id, next(reversed(state.exchange.tickets)))
-        state.teller.note_time_in_force(next(reversed(state.exchange.tickets.values())), request.terms.tif)
-    state.hear(reports)
+    state.order_ids.use(client, request.order_id)
+    if len(state.exchange.orders) > before:
+        state.order_ids.enter(client, request.order_id, next(reversed(state.exchange.orders)))
+        state.order_messages.note_time_in_force(next(reversed(state.exchange.orders.values())), request.terms.tif)
+    state.dispatch(reports)
 
 
-def _again(state: GatewayState, session: ClientSession, request: PlaceOrder, ticket: VenueOrder) -> None:
+def _resend(state: GatewayState, session: ClientSession, request: PlaceOrder, placed: VenueOrder) -> None:
     """The same id once more: a change of the order while it is open, else an error."""
-    about = state.teller.about(ticket)
-    if ticket.is_open:
+    about = state.order_messages.about(placed)
+    if placed.is_open:
         order = _order(state, request)
-        state.hear(state.exchange.modify(ticket.perm_id, order, is_held=not request.terms.transmit))
-    elif ticket.state is OrderState.FILLED:
-        session.complain(about, 104)
+        state.dispatch(state.exchange.modify(placed.perm_id, order, is_held=not request.terms.transmit))
+    elif placed.state is OrderState.FILLED:
+        session.send_error(about, 104)
     else:
-        session.complain(about, 103)
+        session.send_error(about, 103)
 
 
 def _preview(state: GatewayState, session: ClientSession, request: PlaceOrder) -> None:
     about = about_order(state, request)
     contract = find(state, request.contract)
     if contract is None:
-        session.complain(about, 200)
+        session.send_error(about, 200)
         return
     found = state.exchange.what_if(_order(state, request))
     if found is None:
         return
     if isinstance(found, Refusal):
-        session.complain(about, found.code, found.text)
+        session.send_error(about, found.code, found.text)
         return
-    shown = says.OrderFields(
+    shown = listings.OrderFields(
         order_id=request.order_id,
         client_id=session.client,
         perm_id=0,
@@ -141,14 +141,14 @@ def _preview(state: GatewayState, session: ClientSession, request: PlaceOrder) -
         status="PreSubmitted",
         preview=_effect(found),
     )
-    session.say(says.open_order(shown), about)
+    session.send(listings.open_order(shown), about)
 
 
-def _effect(effect: MarginEffect) -> says.Preview:
-    return says.Preview(
-        initial=says.MarginChange(effect.initial_margin.before, effect.initial_margin.change),
-        maintenance=says.MarginChange(effect.maintenance_margin.before, effect.maintenance_margin.change),
-        equity=says.MarginChange(effect.equity_with_loan.before, effect.equity_with_loan.change),
+def _effect(effect: MarginEffect) -> listings.Preview:
+    return listings.Preview(
+        initial=listings.MarginChange(effect.initial_margin.before, effect.initial_margin.change),
+        maintenance=listings.MarginChange(effect.maintenance_margin.before, effect.maintenance_margin.change),
+        equity=listings.MarginChange(effect.equity_with_loan.before, effect.equity_with_loan.change),
         commission=effect.commission,
         commission_currency=effect.commission_currency or "",
     )

@@ -8,7 +8,7 @@ from enum import Enum, auto
 from core.pacing import GATEWAY_LIMIT, SECOND, MessageWindow
 
 
-class Verdict(Enum):
+class RateDecision(Enum):
     """What becomes of a message: it is taken, answered with error 100, or the client's last."""
 
     WITHIN = auto()
@@ -16,7 +16,7 @@ class Verdict(Enum):
     LAST = auto()
 
 
-class Pace:
+class ClientRateLimit:
     """A burst above the limit is one violation, as long as it is short; a second violation ends the connection."""
 
     def __init__(self) -> None:
@@ -24,11 +24,11 @@ class Pace:
         self._violated_at: datetime | None = None
         self._refused = 0
 
-    def judge(self, now: datetime) -> Verdict:
+    def judge(self, now: datetime) -> RateDecision:
         """What becomes of a message that comes now."""
         if self._window.spend(now):
-            return Verdict.WITHIN
+            return RateDecision.WITHIN
         self._violated_at = self._violated_at or now
         self._refused += 1
         is_repeated = now - self._violated_at >= SECOND or self._refused > GATEWAY_LIMIT
-        return Verdict.LAST if is_repeated else Verdict.TOO_FAST
+        return RateDecision.LAST if is_repeated else RateDecision.TOO_FAST

@@ -9,19 +9,19 @@ from decimal import Decimal
 from core.clock import Clock
 from core.sim.gateway.connection import Connection
 from core.sim.gateway.faults import NOTHING, Faults
-from core.sim.gateway.log import Log
-from core.sim.gateway.options import GatewayOptions, Traffic
+from core.sim.gateway.log import MessageLog
+from core.sim.gateway.options import ByteCounts, GatewayOptions
 from core.sim.gateway.state import GatewayState
 from core.sim.venue.exchange import Exchange
 from core.sim.venue.script import FaultScript
 from core.sim.venue.world import Change, World
 
 LOOPBACK = "127.0.0.1"
-CUT_OFF = 1100
-BACK = (1101, 1102)
+CONNECTION_LOST = 1100
+CONNECTION_RESTORED = (1101, 1102)
 
 
-class Gateway:
+class SimulatedGateway:
     """Speaks the protocol of an IB gateway at server version 178 to any number of clients, over one exchange.
 
     Orders, fills, ids and the script live here: stopping and starting again is a restart that keeps them.
@@ -39,7 +39,7 @@ class Gateway:
         self._made = 0
 
     @classmethod
-    def of(cls, world: World, clock: Clock, options: GatewayOptions | None = None) -> Gateway:
+    def of(cls, world: World, clock: Clock, options: GatewayOptions | None = None) -> SimulatedGateway:
         """A gateway to this world."""
         chosen = options or GatewayOptions()
         exchange = Exchange(world, chosen.hours_around(world.as_of), trading_client=chosen.trading_client)
@@ -50,7 +50,7 @@ class Gateway:
         return self._state.faults
 
     @property
-    def log(self) -> Log:
+    def log(self) -> MessageLog:
         return self._state.log
 
     @property
@@ -83,13 +83,13 @@ class Gateway:
         """Stop, and start on the same port; with `ids_roll_back` order ids that were used are given out again."""
         await self.stop()
         if ids_roll_back:
-            self._state.registry.roll_back()
+            self._state.order_ids.roll_back()
         self._state.note("restarted", "ids roll back" if ids_roll_back else "")
         await self.start(self.port or 0)
 
     def reach(self, point: str) -> None:
         """Let what the script holds for this point of a run happen."""
-        changes, breaks = self._state.rehearsal.at_point(point)
+        changes, breaks = self._state.scripted_faults.at_point(point)
         for change in changes:
             self.move(change)
         if breaks:
@@ -100,7 +100,7 @@ class Gateway:
         """The world moves now."""
         self._state.move(change)
 
-    def links(self) -> Mapping[int, Traffic]:
+    def links(self) -> Mapping[int, ByteCounts]:
         """The open connections by the port on the client's side."""
         return {
             connection.peer_port: connection.traffic
@@ -108,26 +108,26 @@ class Gateway:
             if connection.peer_port and not connection.is_over
         }
 
-    def say(self, code: int, text: str = "") -> None:
+    def broadcast(self, code: int, text: str = "") -> None:
         """A system message to every client. From 1100 until 1101 or 1102 nothing of the venue's reaches one."""
-        if code in (CUT_OFF, *BACK):
-            self._state.is_cut_off = code == CUT_OFF
+        if code in (CONNECTION_LOST, *CONNECTION_RESTORED):
+            self._state.is_disconnected = code == CONNECTION_LOST
         for session in list(self._state.sessions.values()):
-            session.complain(NOTHING, code, text)
+            session.send_error(NOTHING, code, text)
 
     def cancel(self, order_ref: str) -> None:
         """The broker itself cancels the working orders with this reference."""
         self._state.catch_up()
-        for ticket in list(self.exchange.tickets.values()):
-            if ticket.terms.order_ref == order_ref and ticket.is_open:
-                self._state.hear(self.exchange.cancel(ticket.perm_id))
+        for order in list(self.exchange.orders.values()):
+            if order.terms.order_ref == order_ref and order.is_open:
+                self._state.dispatch(self.exchange.cancel(order.perm_id))
 
     def correct(self, exec_id: str, shares: Decimal, price: Decimal) -> None:
         """The broker corrects an execution; whose it is hears of its next revision."""
         self._state.catch_up()
-        self._state.hear(self.exchange.correct(exec_id, shares, price))
+        self._state.dispatch(self.exchange.correct(exec_id, shares, price))
 
-    def has_room(self) -> bool:
+    def has_capacity(self) -> bool:
         return len(self._connections) <= self._options.bounds.connections
 
     def left(self, connection: Connection) -> None:

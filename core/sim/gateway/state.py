@@ -9,13 +9,13 @@ from typing import Protocol
 
 from core.clock import Clock, Timer
 from core.model import CommissionReport, Fill, MarketDataType, Symbol
-from core.sim.gateway.account_view import AccountView, statement_of
+from core.sim.gateway.account_view import AccountView, account_view_of
 from core.sim.gateway.faults import NOTHING, About, Faults
-from core.sim.gateway.log import Entry, Log, Way
+from core.sim.gateway.log import Direction, LogEntry, MessageLog
 from core.sim.gateway.options import GatewayOptions
 from core.sim.gateway.order_ids import OrderIds
 from core.sim.gateway.order_messages import OrderMessages
-from core.sim.gateway.rehearsal import Rehearsal
+from core.sim.gateway.scripted_faults import ScriptedFaults
 from core.sim.venue.exchange import Exchange
 from core.sim.venue.orders import Report
 from core.sim.venue.script import FaultScript
@@ -23,15 +23,15 @@ from core.sim.venue.world import Change
 from core.sim.wire.contracts import rule_id_of
 from core.sim.wire.frames import Fields
 
-NOBODY = -1
+NO_CLIENT = -1
 
 
 class MessageSink(Protocol):
     """The connection that a session speaks through."""
 
-    def say(self, fields: Fields, about: About = NOTHING) -> None: ...
+    def send(self, fields: Fields, about: About = NOTHING) -> None: ...
 
-    def complain(self, about: About, code: int, text: str = "") -> None: ...
+    def send_error(self, about: About, code: int, text: str = "") -> None: ...
 
     def finish(self, why: str) -> None:
         """Close the connection after what was said."""
@@ -43,7 +43,7 @@ class MessageSink(Protocol):
 
 
 @dataclass(slots=True)
-class ClientConnection:
+class MarketDataLine:
     """A market-data line; `refresh` tells the quote as it is now."""
 
     symbol: Symbol
@@ -70,15 +70,15 @@ class ClientSession:
     client: int
     sink: MessageSink
     data_type: MarketDataType = MarketDataType.LIVE
-    lines: dict[int, ClientConnection] = field(default_factory=dict)
+    lines: dict[int, MarketDataLine] = field(default_factory=dict)
     watchers: dict[tuple[str, int], Watcher] = field(default_factory=dict)
     quote_age: timedelta = timedelta(0)
 
-    def say(self, fields: Fields, about: About = NOTHING) -> None:
-        self.sink.say(fields, about)
+    def send(self, fields: Fields, about: About = NOTHING) -> None:
+        self.sink.send(fields, about)
 
-    def complain(self, about: About, code: int, text: str = "") -> None:
-        self.sink.complain(about, code, text)
+    def send_error(self, about: About, code: int, text: str = "") -> None:
+        self.sink.send_error(about, code, text)
 
 
 class GatewayState:
@@ -89,35 +89,35 @@ class GatewayState:
         self.account = exchange.world.account.id
         self.clock = clock
         self.options = options
-        self.registry = OrderIds()
-        self.teller = OrderMessages(exchange, self.registry)
-        self.rehearsal = Rehearsal(script, options.on_kill_switch)
+        self.order_ids = OrderIds()
+        self.order_messages = OrderMessages(exchange, self.order_ids)
+        self.scripted_faults = ScriptedFaults(script, options.on_kill_switch)
         self.faults = Faults()
-        self.log = Log(options.on_log)
+        self.log = MessageLog(options.on_log)
         self.sessions: dict[int, ClientSession] = {}
         self.errors: list[Exception] = []
-        self.is_cut_off = False
+        self.is_disconnected = False
         self.by_con_id = {contract.con_id: contract for contract in exchange.contracts.values()}
         self.rules = {rule_id_of(contract.ticks): contract.ticks for contract in exchange.contracts.values()}
         self._timer: Timer | None = None
         self._wakes_at: datetime | None = None
-        for ticket in exchange.tickets.values():
-            if ticket.client_id:
-                self.registry.enter(ticket.client_id, self.registry.next_id(ticket.client_id), ticket.perm_id)
+        for order in exchange.orders.values():
+            if order.client_id:
+                self.order_ids.enter(order.client_id, self.order_ids.next_id(order.client_id), order.perm_id)
 
     def now(self) -> datetime:
         return self.clock.now()
 
     def catch_up(self) -> None:
         """Let everything happen that was due until now, and wake again when the next thing is."""
-        self.hear(self.exchange.advance_to(self.clock.now()))
+        self.dispatch(self.exchange.advance_to(self.clock.now()))
 
-    def hear(self, reports: Sequence[Report]) -> None:
+    def dispatch(self, reports: Sequence[Report]) -> None:
         """Tell whom it concerns what the exchange reports."""
-        for told in self.teller.tell(reports):
-            session = self.sessions.get(told.client)
+        for message in self.order_messages.send(reports):
+            session = self.sessions.get(message.client)
             if session:
-                session.say(told.fields, told.about)
+                session.send(message.fields, message.about)
         if any(isinstance(report.event, Fill | CommissionReport) for report in reports):
             self.account_moved()
         self._arm()
@@ -130,24 +130,24 @@ class GatewayState:
             for line in list(session.lines.values()):
                 if line.symbol in change.quotes:
                     line.refresh()
-        self.hear(reports)
+        self.dispatch(reports)
         self.account_moved()
 
     def account_moved(self) -> None:
         """Whoever watches the account is told what it is now."""
         watchers = [watcher for session in self.sessions.values() for watcher in session.watchers.values()]
         if watchers:
-            statement = self.statement()
+            account_view = self.account_view()
             for watcher in watchers:
-                watcher(statement)
+                watcher(account_view)
 
-    def statement(self) -> AccountView:
+    def account_view(self) -> AccountView:
         """The account as it is now."""
-        return statement_of(self.exchange)
+        return account_view_of(self.exchange)
 
-    def note(self, what: str, *details: str, connection: int = NOBODY, client: int = NOBODY) -> None:
+    def note(self, what: str, *details: str, connection: int = NO_CLIENT, client: int = NO_CLIENT) -> None:
         """A line in the log that is no message."""
-        self.log.add(Entry(self.clock.now(), connection, client, Way.NOTE, what, details))
+        self.log.add(LogEntry(self.clock.now(), connection, client, Direction.NOTE, what, details))
 
     def fail(self, error: Exception) -> None:
         """Keep an error of the gateway's own, for `check`."""

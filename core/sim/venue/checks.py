@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from core.model import Currency, Order, RejectReason, SecurityType, Side
 from core.money import WHOLE_SHARE, ZERO, floor_to
 from core.sim.venue.margin import Situation, needed, price_of, promised
-from core.sim.venue.orders import Refusal, Terms, VenueOrder
+from core.sim.venue.orders import Refusal, VenueOrder, VenueTerms
 
 TEXTS: Mapping[int, tuple[str, RejectReason]] = {
     100: ("Max rate of messages per second has been exceeded", RejectReason.PACING),
@@ -53,13 +53,13 @@ def refusal_of(code: int, detail: str = "") -> Refusal:
     return Refusal(code, f"{text} - reason: {detail}" if detail else text, reject_reason)
 
 
-def refuse_change(order: Order, ticket: VenueOrder) -> Refusal | None:
+def refuse_change(order: Order, placed: VenueOrder) -> Refusal | None:
     """Why an order cannot become this one: another contract or side, or no more shares than have filled."""
-    terms = ticket.terms
+    terms = placed.terms
     if (order.contract.symbol, order.side) != (terms.contract.symbol, terms.side):
         return refusal_of(105)
-    if ZERO < order.quantity <= ticket.filled:
-        return refusal_of(201, f"{ticket.filled} of the order have filled already")
+    if ZERO < order.quantity <= placed.filled:
+        return refusal_of(201, f"{placed.filled} of the order have filled already")
     return None
 
 
@@ -76,7 +76,7 @@ def refuse_form(order: Order, account_id: str) -> Refusal | None:
     return None
 
 
-def refuse_effect(terms: Terms, situation: Situation) -> Refusal | None:
+def refuse_effect(terms: VenueTerms, situation: Situation) -> Refusal | None:
     """Why the account may not trade this: currency or shares it does not have, margin it would not meet."""
     if terms.contract.security_type is SecurityType.CASH:
         return _refuse_conversion(terms, situation)
@@ -91,7 +91,7 @@ def _is_on_tick(order: Order) -> bool:
     return price > 0 and price == floor_to(price, ticks[-1])
 
 
-def _refuse_conversion(terms: Terms, situation: Situation) -> Refusal | None:
+def _refuse_conversion(terms: VenueTerms, situation: Situation) -> Refusal | None:
     first = Currency(terms.contract.symbol.partition(".")[0])
     sold, amount = first, terms.quantity
     if terms.side is Side.BUY:
@@ -102,15 +102,15 @@ def _refuse_conversion(terms: Terms, situation: Situation) -> Refusal | None:
     return _margin(f"{sold} {amount:.2f} are needed and {there:.2f} are there")
 
 
-def _refuse_short(terms: Terms, situation: Situation) -> Refusal | None:
-    pending = sum((ticket.open_quantity for ticket in _others(terms, situation)), ZERO)
+def _refuse_short(terms: VenueTerms, situation: Situation) -> Refusal | None:
+    pending = sum((order.open_quantity for order in _others(terms, situation)), ZERO)
     held = situation.ledger.held(terms.contract.symbol)
     if terms.quantity + pending <= held:
         return None
     return refusal_of(201, f"{held} shares are held, {pending} of them in working orders; nothing is lent")
 
 
-def _refuse_margin(terms: Terms, situation: Situation) -> Refusal | None:
+def _refuse_margin(terms: VenueTerms, situation: Situation) -> Refusal | None:
     wanted = needed(terms, situation)
     available = situation.ledger.figures(situation.quotes).excess_liquidity - promised(situation)
     if wanted <= available:
@@ -119,7 +119,7 @@ def _refuse_margin(terms: Terms, situation: Situation) -> Refusal | None:
     return _margin(f"the initial margin of {currency} {wanted:.2f} exceeds the available funds of {available:.2f}")
 
 
-def _others(terms: Terms, situation: Situation) -> list[VenueOrder]:
+def _others(terms: VenueTerms, situation: Situation) -> list[VenueOrder]:
     symbol = terms.contract.symbol
     return [one for one in situation.working if one.terms.contract.symbol == symbol and one.terms.side is Side.SELL]
 

@@ -36,15 +36,15 @@ from core.sim.venue.matching import in_parts, market_price, scripted_part, scrip
 from core.sim.venue.orders import (
     Refusal,
     Report,
-    Terms,
     VenueOrder,
-    audit_ticket,
+    VenueTerms,
+    audit_order,
     corrected,
     find_execution,
     terms_before,
     terms_of,
 )
-from core.sim.venue.sessions import GATEWAY_ZONE, ClientSession, HoursOf, Sessions
+from core.sim.venue.sessions import GATEWAY_ZONE, HoursOf, Sessions, TradingSession
 from core.sim.venue.timers import Timers
 from core.sim.venue.views import show_account, show_quote
 from core.sim.venue.world import Change, FillScript, SimOrder, SimQuote, World
@@ -62,7 +62,7 @@ class Exchange:
         self.now = world.as_of.astimezone(UTC)
         self.ledger = Ledger(world)
         self.quotes: dict[Symbol, SimQuote] = dict(world.quotes)
-        self.tickets: dict[int, VenueOrder] = {}
+        self.orders: dict[int, VenueOrder] = {}
         self._timers = Timers()
         self._sessions = Sessions(hours_of)
         self.contracts = list_contracts(world, self._sessions, self.now.astimezone(NEW_YORK).date())
@@ -74,22 +74,22 @@ class Exchange:
 
         The same reference twice is two orders: the broker has no memory for references.
         """
-        ticket = self._arrived(order, client_id)
-        if ticket is None:
+        placed = self._arrived(order, client_id)
+        if placed is None:
             return ()
-        refusal = self._unknown(order) or refusal or self._refusal(order, ticket)
+        refusal = self._unknown(order) or refusal or self._refusal(order, placed)
         if refusal and refusal.code in STOPPED_BY_PRESETS:
-            return (_report(ticket, ticket.keep_back(self.now, refusal)),)
-        return self._reject(ticket, refusal) if refusal else self._accept(ticket)
+            return (_report(placed, placed.keep_back(self.now, refusal)),)
+        return self._reject(placed, refusal) if refusal else self._accept(placed)
 
     def hold(self, order: Order, *, client_id: int) -> tuple[Report, ...]:
         """Keep an order that its sender has not released; only what is wrong with its form is said now."""
-        ticket = self._arrived(order, client_id)
-        if ticket is None:
+        placed = self._arrived(order, client_id)
+        if placed is None:
             return ()
-        ticket.is_held, ticket.state = True, OrderState.SENT
+        placed.is_held, placed.state = True, OrderState.SENT
         refusal = self._unknown(order) or refuse_form(self._listed(order), self.world.account.id)
-        return self._reject(ticket, refusal) if refusal else (_report(ticket, ticket.update(self.now)),)
+        return self._reject(placed, refusal) if refusal else (_report(placed, placed.update(self.now)),)
 
     def modify(self, perm_id: int, order: Order, *, is_held: bool = False) -> tuple[Report, ...]:
         """Let an open order have this size, type and limit from now on; one that was held is released.
@@ -97,47 +97,47 @@ class Exchange:
         What is refused leaves a working order as it was, and says so with a code. Reference, hours and script stay.
         With `is_held` a held order stays held, and a working one as it was.
         """
-        ticket = self.tickets[perm_id]
-        if not ticket.is_open:
-            refusal: Refusal | None = refusal_of(104, f"the order is {ticket.state.label} already")
+        placed = self.orders[perm_id]
+        if not placed.is_open:
+            refusal: Refusal | None = refusal_of(104, f"the order is {placed.state.label} already")
         else:
-            refusal = refuse_change(order, ticket) or self._refusal(order, ticket, is_held=is_held)
-        if refusal and ticket.is_held:
-            return self._reject(ticket, refusal)
-        if refusal or (is_held and not ticket.is_held):
-            return (_report(ticket, ticket.update(self.now, refusal)),)
-        old = ticket.terms
-        ticket.terms = replace(terms_of(order, old.contract), order_ref=old.order_ref, outside_rth=old.outside_rth)
-        if ticket.is_held and not is_held:
-            ticket.is_held, ticket.state = False, OrderState.WORKING
-            return self._accept(ticket)
-        changed = _report(ticket, ticket.update(self.now))
-        return changed, *(() if ticket.script or ticket.is_held else self._match(ticket))
+            refusal = refuse_change(order, placed) or self._refusal(order, placed, is_held=is_held)
+        if refusal and placed.is_held:
+            return self._reject(placed, refusal)
+        if refusal or (is_held and not placed.is_held):
+            return (_report(placed, placed.update(self.now, refusal)),)
+        old = placed.terms
+        placed.terms = replace(terms_of(order, old.contract), order_ref=old.order_ref, outside_rth=old.outside_rth)
+        if placed.is_held and not is_held:
+            placed.is_held, placed.state = False, OrderState.WORKING
+            return self._accept(placed)
+        changed = _report(placed, placed.update(self.now))
+        return changed, *(() if placed.script or placed.is_held else self._match(placed))
 
     def what_if(self, order: Order) -> MarginEffect | Refusal | None:
         """What the order would do to the margin, or why it would be refused, or no answer; nothing changes."""
         contract = self._listed(order).contract
         script = self.world.fills.get(contract.symbol, FillScript())
-        ticket = VenueOrder(0, BY_HAND, terms_of(order, contract), replace(script, reject=script.what_if_reject))
+        placed = VenueOrder(0, BY_HAND, terms_of(order, contract), replace(script, reject=script.what_if_reject))
         if script.what_if_silent:
             return None
-        refusal = self._unknown(order) or self._refusal(order, ticket)
-        return refusal or margin_effect(ticket.terms, self._situation(ticket))
+        refusal = self._unknown(order) or self._refusal(order, placed)
+        return refusal or margin_effect(placed.terms, self._situation(placed))
 
     def cancel(self, perm_id: int) -> tuple[Report, ...]:
         """What a cancel does: it is confirmed at once, and of an order that has ended the end is told again (10148)."""
-        ticket = self.tickets[perm_id]
-        if not ticket.is_open:
-            reason = f"the order that needs to be cancelled is {ticket.state.label} already"
-            return (_report(ticket, replace(ticket.update(self.now), code=10148, reason=reason)),)
-        ticket.state = OrderState.CANCELLING
-        asked = _report(ticket, ticket.update(self.now))
-        ticket.code, ticket.reason = 202, "Order Canceled"
-        return asked, self._end(ticket, OrderState.CANCELLED)
+        placed = self.orders[perm_id]
+        if not placed.is_open:
+            reason = f"the order that needs to be cancelled is {placed.state.label} already"
+            return (_report(placed, replace(placed.update(self.now), code=10148, reason=reason)),)
+        placed.state = OrderState.CANCELLING
+        asked = _report(placed, placed.update(self.now))
+        placed.code, placed.reason = 202, "Order Canceled"
+        return asked, self._end(placed, OrderState.CANCELLED)
 
     def cancel_all(self) -> tuple[Report, ...]:
         """Every open order of every client ends, in order of arrival."""
-        return tuple(report for ticket in self._timers for report in self.cancel(ticket.perm_id))
+        return tuple(report for placed in self._timers for report in self.cancel(placed.perm_id))
 
     def correct(self, exec_id: str, shares: Decimal, price: Decimal) -> tuple[Report, ...]:
         """An execution becomes its next revision, and the books what they would be had it always been that.
@@ -145,18 +145,18 @@ class Exchange:
         FILLED stays the word for all of an order: one that ended with more or with less becomes FILLED or CANCELLED.
         Raises KeyError for an unknown execution, ValueError for shares that its order cannot have had.
         """
-        ticket, number = find_execution(self.tickets.values(), exec_id)
-        old = ticket.fills[number]
-        if not ZERO < shares <= ticket.open_quantity + old.shares:
-            raise ValueError(f"{exec_id} cannot have been {shares} shares of {ticket.terms.quantity}")
+        placed, number = find_execution(self.orders.values(), exec_id)
+        old = placed.fills[number]
+        if not ZERO < shares <= placed.open_quantity + old.shares:
+            raise ValueError(f"{exec_id} cannot have been {shares} shares of {placed.terms.quantity}")
         new = corrected(old, shares, price)
-        self.ledger.correct(ticket.terms.contract, old, new)
-        ticket.filled += shares - old.shares
-        ticket.fills[number], ticket.limits[number] = new, None
+        self.ledger.correct(placed.terms.contract, old, new)
+        placed.filled += shares - old.shares
+        placed.fills[number], placed.limits[number] = new, None
         told = replace(new, commission=None, commission_currency=None)
         paid = CommissionReport(new.exec_id, old.commission or ZERO, USD)
-        reports = _report(ticket, told), _report(ticket, paid)
-        return reports if shares == old.shares else (*reports, self._end(ticket, ticket.state_by_count))
+        reports = _report(placed, told), _report(placed, paid)
+        return reports if shares == old.shares else (*reports, self._end(placed, placed.state_by_count))
 
     def next_event_at(self) -> datetime | None:
         """When time alone will make something happen next."""
@@ -167,8 +167,8 @@ class Exchange:
         reports: list[Report] = []
         while (due := self.next_event_at()) is not None and due <= at:
             self.now = max(self.now, due)
-            for ticket in self._timers.take_due(self.now):
-                reports += self._wake(ticket)
+            for placed in self._timers.take_due(self.now):
+                reports += self._wake(placed)
         self.now = max(self.now, at)
         return tuple(reports)
 
@@ -182,9 +182,9 @@ class Exchange:
         for currency, amount in change.cash.items():
             self.ledger.set_cash(currency, amount)
         reports: list[Report] = []
-        for ticket in self._timers:
-            if ticket.is_working and not ticket.script and ticket.terms.contract.symbol in change.quotes:
-                reports += self._match(ticket)
+        for placed in self._timers:
+            if placed.is_working and not placed.script and placed.terms.contract.symbol in change.quotes:
+                reports += self._match(placed)
         return tuple(reports)
 
     def quote(self, symbol: Symbol, *, is_snapshot: bool = False) -> Quote:
@@ -198,7 +198,7 @@ class Exchange:
 
     def working(self) -> tuple[WorkingOrder, ...]:
         """Working orders of all clients, in order of arrival."""
-        return tuple(ticket.as_working() for ticket in self._timers if ticket.is_working)
+        return tuple(placed.as_working() for placed in self._timers if placed.is_working)
 
     def open_to(self, client_id: int) -> tuple[VenueOrder, ...]:
         """What this client sees of all clients' open orders, in order of arrival: held ones are its own."""
@@ -206,33 +206,33 @@ class Exchange:
 
     def completed(self) -> tuple[CompletedOrder, ...]:
         """Orders that ended, in order of arrival."""
-        return tuple(ticket.as_completed() for ticket in self.tickets.values() if not ticket.is_open)
+        return tuple(placed.as_completed() for placed in self.orders.values() if not placed.is_open)
 
     def executions(self) -> tuple[Fill, ...]:
         """Fills of all clients with their commissions, in order of time."""
-        fills = [fill for ticket in self.tickets.values() for fill in ticket.fills]
+        fills = [fill for placed in self.orders.values() for fill in placed.fills]
         return tuple(sorted(fills, key=lambda fill: (fill.at, fill.exec_id)))
 
     def audit(self) -> None:
         """Raises ArithmeticError unless books, fills and orders agree to the last digit."""
         self.ledger.audit()
-        for ticket in self.tickets.values():
-            audit_ticket(ticket)
+        for placed in self.orders.values():
+            audit_order(placed)
 
     def _next_id(self) -> int:
-        return FIRST_PERM_ID + len(self.tickets)
+        return FIRST_PERM_ID + len(self.orders)
 
-    def _open(self, ticket: VenueOrder) -> VenueOrder:
-        self.tickets[ticket.perm_id] = ticket
-        self._timers.note(ticket)
-        return ticket
+    def _open(self, placed: VenueOrder) -> VenueOrder:
+        self.orders[placed.perm_id] = placed
+        self._timers.note(placed)
+        return placed
 
     def _seed(self, order: SimOrder, client_id: int) -> None:
         terms = terms_before(order, self.contracts[order.symbol])
-        ticket = VenueOrder(self._next_id(), client_id, terms, filled=order.filled, filled_before=order.filled)
+        placed = VenueOrder(self._next_id(), client_id, terms, filled=order.filled, filled_before=order.filled)
         session = self._session(terms)
-        ticket.expires = session[1] if session else None
-        self._open(ticket)
+        placed.expires = session[1] if session else None
+        self._open(placed)
 
     def _arrived(self, order: Order, client_id: int) -> VenueOrder | None:
         """The order as it lies here now; None for one that the script loses."""
@@ -252,56 +252,56 @@ class Exchange:
         is_elsewhere = is_pair and order.contract.exchange not in CURRENCY_VENUES
         return refusal_of(200) if listed is None or is_elsewhere else None
 
-    def _refusal(self, order: Order, ticket: VenueOrder, *, is_held: bool = False) -> Refusal | None:
+    def _refusal(self, order: Order, placed: VenueOrder, *, is_held: bool = False) -> Refusal | None:
         """Why the ticket may not be this order; of one that is held only the form is looked at."""
         listed = self._listed(order)
         form = refuse_form(listed, self.world.account.id)
         if is_held:
             return form
-        if ticket.script and ticket.script.reject is not None:
-            return refusal_of(ticket.script.reject)
-        wanted = replace(terms_of(listed, listed.contract), quantity=order.quantity - ticket.filled)
-        return form or refuse_effect(wanted, self._situation(ticket))
+        if placed.script and placed.script.reject is not None:
+            return refusal_of(placed.script.reject)
+        wanted = replace(terms_of(listed, listed.contract), quantity=order.quantity - placed.filled)
+        return form or refuse_effect(wanted, self._situation(placed))
 
     def _situation(self, besides: VenueOrder) -> Situation:
         working = [one for one in self._timers if one.is_working and one is not besides]
         return Situation(self.world, self.ledger, self.quotes, working)
 
-    def _session(self, terms: Terms) -> ClientSession | None:
+    def _session(self, terms: VenueTerms) -> TradingSession | None:
         is_fx = terms.contract.security_type is SecurityType.CASH
         return self._sessions.session(self.now, is_fx=is_fx, is_extended=terms.outside_rth)
 
-    def _accept(self, ticket: VenueOrder) -> tuple[Report, ...]:
-        reports = [_report(ticket, ticket.update(self.now))]
-        session = self._session(ticket.terms)
+    def _accept(self, placed: VenueOrder) -> tuple[Report, ...]:
+        reports = [_report(placed, placed.update(self.now))]
+        session = self._session(placed.terms)
         if session is None or session[0] > self.now:
-            text = _held_until(ticket.terms, session)
-            reports.append(_report(ticket, Notice(text, self.now, 399, ticket.terms.order_ref)))
+            text = _held_until(placed.terms, session)
+            reports.append(_report(placed, Notice(text, self.now, 399, placed.terms.order_ref)))
         if session is None:
             return tuple(reports)
-        delay = ticket.script.delay_seconds if ticket.script else ZERO
-        ticket.due = max(session[0], self.now) + timedelta(seconds=float(delay))
-        ticket.expires = session[1]
-        if ticket.due <= self.now:
-            return (*reports, *self._wake(ticket))
-        self._timers.note(ticket)
+        delay = placed.script.delay_seconds if placed.script else ZERO
+        placed.due = max(session[0], self.now) + timedelta(seconds=float(delay))
+        placed.expires = session[1]
+        if placed.due <= self.now:
+            return (*reports, *self._wake(placed))
+        self._timers.note(placed)
         return tuple(reports)
 
-    def _reject(self, ticket: VenueOrder, refusal: Refusal) -> tuple[Report, ...]:
-        ticket.code, ticket.reason, ticket.reject_reason = refusal.code, refusal.text, refusal.reject_reason
-        return (self._end(ticket, OrderState.REJECTED),)
+    def _reject(self, placed: VenueOrder, refusal: Refusal) -> tuple[Report, ...]:
+        placed.code, placed.reason, placed.reject_reason = refusal.code, refusal.text, refusal.reject_reason
+        return (self._end(placed, OrderState.REJECTED),)
 
-    def _wake(self, ticket: VenueOrder) -> tuple[Report, ...]:
-        if ticket.expires is not None and ticket.expires <= self.now:
-            ticket.reason = "the day of the order is over"
-            return (self._end(ticket, OrderState.EXPIRED),)
-        ticket.due = None
-        self._timers.note(ticket)
-        return self._match(ticket)
+    def _wake(self, placed: VenueOrder) -> tuple[Report, ...]:
+        if placed.expires is not None and placed.expires <= self.now:
+            placed.reason = "the day of the order is over"
+            return (self._end(placed, OrderState.EXPIRED),)
+        placed.due = None
+        self._timers.note(placed)
+        return self._match(placed)
 
-    def _match(self, ticket: VenueOrder) -> tuple[Report, ...]:
-        terms, script = ticket.terms, ticket.script
-        if ticket.due is not None:
+    def _match(self, placed: VenueOrder) -> tuple[Report, ...]:
+        terms, script = placed.terms, placed.script
+        if placed.due is not None:
             return ()
         quote = self.quotes.get(terms.contract.symbol, SimQuote())
         if script:
@@ -309,40 +309,40 @@ class Exchange:
             parts = in_parts(scripted_part(terms.quantity, script), script)
         else:
             price = market_price(terms.side, terms.limit_price, quote)
-            parts = (ticket.open_quantity,)
+            parts = (placed.open_quantity,)
         if price is None:
             return ()
-        return tuple(report for shares in parts if shares for report in self._fill(ticket, shares, price))
+        return tuple(report for shares in parts if shares for report in self._fill(placed, shares, price))
 
-    def _fill(self, ticket: VenueOrder, shares: Decimal, price: Decimal) -> tuple[Report, ...]:
-        terms = ticket.terms
-        fill = ticket.next_fill(shares, price, self.now)
-        cost = ZERO if ticket.fills else self.world.commission
+    def _fill(self, placed: VenueOrder, shares: Decimal, price: Decimal) -> tuple[Report, ...]:
+        terms = placed.terms
+        fill = placed.next_fill(shares, price, self.now)
+        cost = ZERO if placed.fills else self.world.commission
         self.ledger.fill(terms.contract, terms.side, shares, price)
         self.ledger.charge(cost)
-        ticket.filled += shares
-        ticket.fills.append(replace(fill, commission=cost, commission_currency=USD))
-        ticket.limits.append(terms.limit_price)
+        placed.filled += shares
+        placed.fills.append(replace(fill, commission=cost, commission_currency=USD))
+        placed.limits.append(terms.limit_price)
         reports = (
-            _report(ticket, fill),
-            _report(ticket, CommissionReport(fill.exec_id, cost, USD)),
+            _report(placed, fill),
+            _report(placed, CommissionReport(fill.exec_id, cost, USD)),
         )
-        if ticket.open_quantity:
-            return (*reports, _report(ticket, ticket.update(self.now)))
-        return (*reports, self._end(ticket, OrderState.FILLED))
+        if placed.open_quantity:
+            return (*reports, _report(placed, placed.update(self.now)))
+        return (*reports, self._end(placed, OrderState.FILLED))
 
-    def _end(self, ticket: VenueOrder, state: OrderState) -> Report:
-        ticket.state = state
-        self._timers.note(ticket)
-        return _report(ticket, ticket.update(self.now))
+    def _end(self, placed: VenueOrder, state: OrderState) -> Report:
+        placed.state = state
+        self._timers.note(placed)
+        return _report(placed, placed.update(self.now))
 
 
-def _held_until(terms: Terms, session: ClientSession | None) -> str:
+def _held_until(terms: VenueTerms, session: TradingSession | None) -> str:
     """What the broker says of an order that waits for its market to open."""
     opens = f"{session[0].astimezone(NEW_YORK):%Y-%m-%d %H:%M:%S} {GATEWAY_ZONE}" if session else "its market opens"
     what = f"{terms.side} {terms.quantity.normalize():f} {terms.contract.symbol} {terms.contract.primary_exchange}"
     return f"Order Message: {what} Warning: Your order will not be placed at the exchange until {opens}."
 
 
-def _report(ticket: VenueOrder, event: BrokerEvent) -> Report:
-    return Report(ticket.perm_id, ticket.client_id, event)
+def _report(placed: VenueOrder, event: BrokerEvent) -> Report:
+    return Report(placed.perm_id, placed.client_id, event)

@@ -10,7 +10,7 @@ from core.model import USD, Currency, MarginChange, MarginEffect, SecurityType, 
 from core.money import CENT, ZERO, floor_to
 from core.sim.venue.ledger import Ledger
 from core.sim.venue.matching import mark, touch
-from core.sim.venue.orders import Terms, VenueOrder
+from core.sim.venue.orders import VenueOrder, VenueTerms
 from core.sim.venue.world import SimQuote, World
 
 
@@ -24,7 +24,7 @@ class Situation:
     working: Sequence[VenueOrder]
 
 
-def margin_effect(terms: Terms, situation: Situation) -> MarginEffect:
+def margin_effect(terms: VenueTerms, situation: Situation) -> MarginEffect:
     """What the order would do, to the cent: the initial margin counts buys that still work, the maintenance margin not.
 
     Equity with loan is what makes it less the margin the excess liquidity; an order only takes its fee from it.
@@ -48,26 +48,26 @@ def margin_effect(terms: Terms, situation: Situation) -> MarginEffect:
 def promised(situation: Situation) -> Decimal:
     """The margin that buys at work will take, in the base currency."""
     rates = situation.ledger.rates(situation.quotes)
-    buys = [ticket for ticket in situation.working if _is_share_buy(ticket.terms)]
-    return sum((_need(ticket.terms, ticket.open_quantity, rates, situation) for ticket in buys), ZERO)
+    buys = [order for order in situation.working if _is_share_buy(order.terms)]
+    return sum((_need(order.terms, order.open_quantity, rates, situation) for order in buys), ZERO)
 
 
-def needed(terms: Terms, situation: Situation) -> Decimal:
+def needed(terms: VenueTerms, situation: Situation) -> Decimal:
     """The margin that a buy takes, in the base currency."""
     return _need(terms, terms.quantity, situation.ledger.rates(situation.quotes), situation)
 
 
-def price_of(terms: Terms, situation: Situation) -> Decimal:
+def price_of(terms: VenueTerms, situation: Situation) -> Decimal:
     """The price at which an order is reckoned: its limit, else the touch, else the mark."""
     quote = situation.quotes.get(terms.contract.symbol, SimQuote())
     return terms.limit_price or touch(terms.side, quote) or mark(quote) or ZERO
 
 
-def _need(terms: Terms, quantity: Decimal, rates: Mapping[Currency, Decimal], situation: Situation) -> Decimal:
+def _need(terms: VenueTerms, quantity: Decimal, rates: Mapping[Currency, Decimal], situation: Situation) -> Decimal:
     return quantity * price_of(terms, situation) * rates[terms.contract.currency] * situation.world.margin_rate
 
 
-def _margin_taken(terms: Terms, situation: Situation) -> Decimal:
+def _margin_taken(terms: VenueTerms, situation: Situation) -> Decimal:
     if terms.contract.security_type is SecurityType.CASH:
         return ZERO
     if terms.side is Side.BUY:
@@ -82,5 +82,5 @@ def _to_the_cent(before: Decimal, change: Decimal) -> MarginChange:
     return MarginChange(floor_to(before, CENT), floor_to(change, CENT))
 
 
-def _is_share_buy(terms: Terms) -> bool:
+def _is_share_buy(terms: VenueTerms) -> bool:
     return terms.side is Side.BUY and terms.contract.security_type is not SecurityType.CASH

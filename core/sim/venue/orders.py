@@ -47,7 +47,7 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class VenueTerms:
     """What was ordered."""
 
     order_ref: OrderRef
@@ -69,7 +69,7 @@ class VenueOrder:
 
     perm_id: int
     client_id: int
-    terms: Terms
+    terms: VenueTerms
     script: FillScript | None = None
     state: OrderState = OrderState.WORKING
     filled: Decimal = ZERO
@@ -166,9 +166,9 @@ class VenueOrder:
         )
 
 
-def terms_of(order: Order, contract: Contract) -> Terms:
+def terms_of(order: Order, contract: Contract) -> VenueTerms:
     """The terms of an order that arrives, on the exchange's own contract."""
-    return Terms(
+    return VenueTerms(
         order_ref=order.ref,
         contract=contract,
         side=order.side,
@@ -179,9 +179,9 @@ def terms_of(order: Order, contract: Contract) -> Terms:
     )
 
 
-def terms_before(order: SimOrder, contract: Contract) -> Terms:
+def terms_before(order: SimOrder, contract: Contract) -> VenueTerms:
     """The terms of an order that worked before the world began."""
-    return Terms(
+    return VenueTerms(
         order_ref=order.order_ref,
         contract=contract,
         side=order.side,
@@ -196,22 +196,22 @@ def corrected(fill: Fill, shares: Decimal, price: Decimal) -> Fill:
     return replace(fill, exec_id=next_exec_id(fill.exec_id), shares=shares, price=price)
 
 
-def find_execution(tickets: Iterable[VenueOrder], exec_id: str) -> tuple[VenueOrder, int]:
+def find_execution(orders: Iterable[VenueOrder], exec_id: str) -> tuple[VenueOrder, int]:
     """Whose fill it is and which of them, whatever the revision. Raises KeyError."""
-    for ticket in tickets:
-        for number, fill in enumerate(ticket.fills):
+    for order in orders:
+        for number, fill in enumerate(order.fills):
             if is_same_execution(fill.exec_id, exec_id):
-                return ticket, number
+                return order, number
     raise KeyError(exec_id)
 
 
-def audit_ticket(ticket: VenueOrder) -> None:
+def audit_order(order: VenueOrder) -> None:
     """Raises ArithmeticError unless its count, its state and its limits agree with its fills."""
-    filled = sum((fill.shares for fill in ticket.fills), ticket.filled_before)
-    if filled != ticket.filled or filled > ticket.terms.quantity:
-        raise ArithmeticError(f"order {ticket.perm_id}: {filled} in fills, {ticket.filled} counted")
-    if ticket.fills and ticket.state is not ticket.state_by_count:
-        raise ArithmeticError(f"order {ticket.perm_id}: {ticket.state.label} with {ticket.open_quantity} open")
-    for fill, limit in zip(ticket.fills, ticket.limits, strict=True):
+    filled = sum((fill.shares for fill in order.fills), order.filled_before)
+    if filled != order.filled or filled > order.terms.quantity:
+        raise ArithmeticError(f"order {order.perm_id}: {filled} in fills, {order.filled} counted")
+    if order.fills and order.state is not order.state_by_count:
+        raise ArithmeticError(f"order {order.perm_id}: {order.state.label} with {order.open_quantity} open")
+    for fill, limit in zip(order.fills, order.limits, strict=True):
         if limit and not within(fill.side, fill.price, limit):
-            raise ArithmeticError(f"order {ticket.perm_id} filled beyond its limit of {limit}")
+            raise ArithmeticError(f"order {order.perm_id} filled beyond its limit of {limit}")

@@ -25,14 +25,14 @@ class FaultScript:
             self._left[fault.at, fault.kind] += fault.times
         self._changes = list(world.changes)
 
-    def strike(self, at: str) -> tuple[FaultKind, ...]:
+    def trigger(self, at: str) -> tuple[FaultKind, ...]:
         """The kinds of fault that happen at this point now; each then has one time less left."""
-        struck = tuple(kind for kind in FaultKind if self._left[at, kind] > 0)
-        for kind in struck:
+        triggered = tuple(kind for kind in FaultKind if self._left[at, kind] > 0)
+        for kind in triggered:
             self._left[at, kind] -= 1
-        return struck
+        return triggered
 
-    def keep_down(self, at: str) -> None:
+    def refuse_reconnects(self, at: str) -> None:
         """Let what is left of a disconnect at `at` refuse the next connections instead."""
         self._left[Point.CONNECT, FaultKind.DISCONNECT] += self._left.pop((at, FaultKind.DISCONNECT), 0)
 
@@ -45,7 +45,7 @@ class FaultScript:
         return ()
 
 
-def refusal_by(struck: Sequence[FaultKind]) -> Refusal | None:
+def refusal_by(triggered: Sequence[FaultKind]) -> Refusal | None:
     """How an order is refused that meets these faults; None when none of them refuses one."""
-    codes = [REFUSALS[kind] for kind in struck if kind in REFUSALS]
+    codes = [REFUSALS[kind] for kind in triggered if kind in REFUSALS]
     return refusal_of(codes[0]) if codes else None

@@ -22,7 +22,7 @@ GATEWAY_ZONE = "US/Eastern"  # of a gateway in New York; ib_async loses a fill w
 HoursOf = Callable[[date], str]
 """The regular hours of a day in New York as `0930-1600`, or `CLOSED`."""
 
-ClientSession = tuple[datetime, datetime]
+TradingSession = tuple[datetime, datetime]
 
 
 def weekday_hours(around: datetime) -> HoursOf:  # noqa: ARG001 - stands where xnys_hours may stand
@@ -65,7 +65,7 @@ class Sessions:
         """The currency week in the same form; a session begins the evening before."""
         return self._text(first, _fx)
 
-    def session(self, at: datetime, *, is_fx: bool, is_extended: bool) -> ClientSession | None:
+    def session(self, at: datetime, *, is_fx: bool, is_extended: bool) -> TradingSession | None:
         """The session that `at` lies in, else the next one within two weeks, in UTC; None without one."""
         first = at.astimezone(NEW_YORK).date()
         for day in _days(first, DAYS_SEARCHED):
@@ -74,7 +74,7 @@ class Sessions:
                 return found[0].astimezone(UTC), found[1].astimezone(UTC)
         return None
 
-    def _stock(self, day: date, *, is_extended: bool) -> ClientSession | None:
+    def _stock(self, day: date, *, is_extended: bool) -> TradingSession | None:
         regular = self._hours_of(day)
         if regular == CLOSED:
             return None
@@ -83,11 +83,11 @@ class Sessions:
             opening, closing = "0400", "2000" if closing >= "1600" else "1700"
         return _at(day, opening), _at(day, closing)
 
-    def _text(self, first: date, session_of: Callable[[date], ClientSession | None]) -> str:
+    def _text(self, first: date, session_of: Callable[[date], TradingSession | None]) -> str:
         return ";".join(_entry(day, session_of(day)) for day in _days(first, DAYS_SHOWN))
 
 
-def _fx(day: date) -> ClientSession | None:
+def _fx(day: date) -> TradingSession | None:
     if day.weekday() in (SATURDAY, SUNDAY):
         return None
     return _at(day - DAY, "1715"), _at(day, "1700")
@@ -101,7 +101,7 @@ def _days(first: date, count: int) -> Iterator[date]:
     return (first + DAY * number for number in range(count))
 
 
-def _entry(day: date, session: ClientSession | None) -> str:
+def _entry(day: date, session: TradingSession | None) -> str:
     if session is None:
         return f"{day:%Y%m%d}:{CLOSED}"
     return f"{session[0]:%Y%m%d:%H%M}-{session[1]:%Y%m%d:%H%M}"

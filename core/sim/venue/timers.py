@@ -22,14 +22,14 @@ class Timers:
     def __iter__(self) -> Iterator[VenueOrder]:
         return iter(tuple(self._open.values()))
 
-    def note(self, ticket: VenueOrder) -> None:
+    def note(self, order: VenueOrder) -> None:
         """Take in what the order now is: new, changed or ended."""
-        if not ticket.is_open:
-            self._open.pop(ticket.perm_id, None)
+        if not order.is_open:
+            self._open.pop(order.perm_id, None)
             return
-        self._open[ticket.perm_id] = ticket
-        if ticket.wakes_at is not None:
-            heappush(self._alarms, (ticket.wakes_at, ticket.perm_id))
+        self._open[order.perm_id] = order
+        if order.wakes_at is not None:
+            heappush(self._alarms, (order.wakes_at, order.perm_id))
 
     def next_at(self) -> datetime | None:
         """When the next order wakes, None when none will."""
@@ -45,5 +45,5 @@ class Timers:
         return tuple(self._open[perm_id] for perm_id in sorted(due))
 
     def _is_true(self, at: datetime, perm_id: int) -> bool:
-        ticket = self._open.get(perm_id)
-        return ticket is not None and ticket.wakes_at == at
+        order = self._open.get(perm_id)
+        return order is not None and order.wakes_at == at

@@ -6,7 +6,7 @@ total: whatever the bytes, there come out messages or a WireError. ::
     WireError
     ├── FrameTooLong       a length above what anybody sends
     ├── FrameMalformed     no fields in it, or the last one without its end
-    ├── GreetingMalformed  the first words of a client are not the protocol's
+    ├── HandshakeMalformed  the first words of a client are not the protocol's
     ├── FieldMissing       a message ends too early
     └── FieldMalformed     a field is not what must stand there
 """
@@ -26,8 +26,8 @@ Fields = tuple[str, ...]
 
 SERVER_VERSION = 178
 FRAME_LIMIT = 0x10000
-GREETING = b"API\0"
-GREETING_LIMIT = 256
+API_PREFIX = b"API\0"
+HANDSHAKE_LIMIT = 256
 
 UNSET_FLOAT = "1.7976931348623157E308"
 UNSET_INTEGER = "2147483647"
@@ -56,7 +56,7 @@ class FrameMalformed(WireError):
     """A frame that holds no fields, or whose last field has no end."""
 
 
-class GreetingMalformed(WireError):
+class HandshakeMalformed(WireError):
     """First bytes that no client of the protocol sends."""
 
 
@@ -131,7 +131,7 @@ class Unframer:
 
 
 @dataclass(frozen=True, slots=True)
-class Greeting:
+class Handshake:
     """The protocol versions that a client offers, and its connect options."""
 
     lowest: int
@@ -139,25 +139,25 @@ class Greeting:
     options: str = ""
 
 
-def read_greeting(received: bytes) -> tuple[Greeting, bytes] | None:
-    """The greeting that a client's bytes begin with and the bytes after it; None while it is incomplete.
+def read_handshake(received: bytes) -> tuple[Handshake, bytes] | None:
+    """The handshake that a client's bytes begin with and the bytes after it; None while it is incomplete.
 
-    Raises GreetingMalformed as soon as no further byte could make it one.
+    Raises HandshakeMalformed as soon as no further byte could make it one.
     """
-    if not GREETING.startswith(received[:4]):
-        raise GreetingMalformed(f"a client begins with {GREETING!r}, not {received[:4]!r}")
+    if not API_PREFIX.startswith(received[:4]):
+        raise HandshakeMalformed(f"a client begins with {API_PREFIX!r}, not {received[:4]!r}")
     if len(received) < 8:
         return None
     length = int.from_bytes(received[4:8], "big")
-    if length > GREETING_LIMIT:
-        raise GreetingMalformed(f"a greeting of {length} bytes")
+    if length > HANDSHAKE_LIMIT:
+        raise HandshakeMalformed(f"a handshake of {length} bytes")
     if len(received) < 8 + length:
         return None
     offered, rest = received[8 : 8 + length], received[8 + length :]
     match = _VERSIONS.fullmatch(offered)
     if match is None:
-        raise GreetingMalformed(f"versions are offered as v100..178, not {offered!r}")
-    return Greeting(int(match[1]), int(match[2]), (match[3] or b"").decode("ascii")), rest
+        raise HandshakeMalformed(f"versions are offered as v100..178, not {offered!r}")
+    return Handshake(int(match[1]), int(match[2]), (match[3] or b"").decode("ascii")), rest
 
 
 class Cursor:

@@ -61,7 +61,7 @@ class OrderFields:
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
+class CompletionFields:
     """How an order ended: `text` as `Filled Size: 10` or `Cancelled by Trader`; `is_filled` if all of it did."""
 
     filled: Decimal
@@ -92,7 +92,7 @@ def open_order_end() -> Fields:
     return "53", "1"
 
 
-def completed_order(order: OrderFields, ending: Ending) -> Fields:
+def completed_order(order: OrderFields, ending: CompletionFields) -> Fields:
     """An order that ended (101), without its id and client: 100 fields without hedge and algo."""
     terms = order.terms
     return (
@@ -173,7 +173,7 @@ def _cleared(order: OrderFields) -> str:
     return f"{order.perm_id}.0/{order.terms.account}/100" if order.perm_id else ""
 
 
-def _asked(terms: OrderTerms, ending: Ending) -> OrderTerms:
+def _asked(terms: OrderTerms, ending: CompletionFields) -> OrderTerms:
     """Of an order that has filled the quantity is told as 0."""
     return replace(terms, quantity=Decimal(0)) if ending.is_filled else terms
 

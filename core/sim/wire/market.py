@@ -21,7 +21,7 @@ DATA_TYPES = {
 BBO_EXCHANGE = "9c0001"
 
 
-class Tick(IntEnum):
+class TickType(IntEnum):
     """Kinds of ticks; a delayed one has another number (`tick_id`)."""
 
     BID_SIZE = 0
@@ -41,18 +41,18 @@ class Tick(IntEnum):
 
 
 DELAYED_TICKS = {
-    Tick.BID: 66,
-    Tick.ASK: 67,
-    Tick.LAST: 68,
-    Tick.BID_SIZE: 69,
-    Tick.ASK_SIZE: 70,
-    Tick.LAST_SIZE: 71,
-    Tick.HIGH: 72,
-    Tick.LOW: 73,
-    Tick.VOLUME: 74,
-    Tick.CLOSE: 75,
-    Tick.OPEN: 76,
-    Tick.LAST_TIMESTAMP: 88,
+    TickType.BID: 66,
+    TickType.ASK: 67,
+    TickType.LAST: 68,
+    TickType.BID_SIZE: 69,
+    TickType.ASK_SIZE: 70,
+    TickType.LAST_SIZE: 71,
+    TickType.HIGH: 72,
+    TickType.LOW: 73,
+    TickType.VOLUME: 74,
+    TickType.CLOSE: 75,
+    TickType.OPEN: 76,
+    TickType.LAST_TIMESTAMP: 88,
 }
 
 
@@ -70,7 +70,7 @@ class Bar:
     count: int
 
 
-def tick_id(tick: Tick, data_type: MarketDataType = MarketDataType.LIVE) -> int:
+def tick_id(tick: TickType, data_type: MarketDataType = MarketDataType.LIVE) -> int:
     """The number of a tick; frozen data has the live ones, delayed data its own."""
     is_delayed = data_type in (MarketDataType.DELAYED, MarketDataType.DELAYED_FROZEN)
     return DELAYED_TICKS.get(tick, int(tick)) if is_delayed else int(tick)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from core.sim.wire import requests as ask
+from core.sim.wire import requests
 from core.sim.wire.contracts import ContractFields, read_contract
 from core.sim.wire.frames import Cursor, Fields
 from core.sim.wire.placing import BAG, read_place_order
@@ -13,22 +13,22 @@ MARKET_DATA_LEG_FIELDS = 4
 DELTA_NEUTRAL_CONTRACT_FIELDS = 3
 
 
-def parse_request(fields: Fields) -> ask.Request:
+def parse_request(fields: Fields) -> requests.Request:
     """The request that the fields of a message are, `Unknown` for an id that is not known. Raises WireError."""
     cursor = Cursor(fields)
     msg_id = cursor.identifier()
     reader = _READERS.get(msg_id)
     if reader is None:
-        return ask.Unknown(msg_id, cursor.rest())
+        return requests.UnknownRequest(msg_id, cursor.rest())
     request = reader(cursor)
     cursor.finish()
     return request
 
 
-def _versioned(read: Callable[[Cursor], ask.Request]) -> Callable[[Cursor], ask.Request]:
+def _versioned(read: Callable[[Cursor], requests.Request]) -> Callable[[Cursor], requests.Request]:
     """A reader that passes over the version of its message first; it has told nothing for years."""
 
-    def reader(cursor: Cursor) -> ask.Request:
+    def reader(cursor: Cursor) -> requests.Request:
         cursor.skip()
         return read(cursor)
 
@@ -40,18 +40,18 @@ def _legs(cursor: Cursor, contract: ContractFields) -> None:
         cursor.skip(cursor.count() * MARKET_DATA_LEG_FIELDS)
 
 
-def _market_data(cursor: Cursor) -> ask.Request:
+def _market_data(cursor: Cursor) -> requests.Request:
     req_id, contract = cursor.identifier(), read_contract(cursor)
     _legs(cursor, contract)
     if cursor.flag():
         cursor.skip(DELTA_NEUTRAL_CONTRACT_FIELDS)
     ticks, is_snapshot, is_regulatory = cursor.text(), cursor.flag(), cursor.flag()
     cursor.skip()  # options
-    return ask.AskMarketData(req_id, contract, ticks, is_snapshot, is_regulatory)
+    return requests.RequestMarketData(req_id, contract, ticks, is_snapshot, is_regulatory)
 
 
-def _contract(cursor: Cursor) -> ask.Request:
-    request = ask.AskContract(
+def _contract(cursor: Cursor) -> requests.Request:
+    request = requests.RequestContractDetails(
         req_id=cursor.identifier(),
         contract=read_contract(cursor),
         includes_expired=cursor.flag(),
@@ -62,7 +62,7 @@ def _contract(cursor: Cursor) -> ask.Request:
     return request
 
 
-def _history(cursor: Cursor) -> ask.Request:
+def _history(cursor: Cursor) -> requests.Request:
     req_id, contract = cursor.identifier(), read_contract(cursor)
     cursor.skip()  # include expired
     end, bar_size, duration = cursor.text(), cursor.text(), cursor.text()
@@ -71,17 +71,19 @@ def _history(cursor: Cursor) -> ask.Request:
     _legs(cursor, contract)
     is_kept_up_to_date = cursor.flag()
     cursor.skip()  # options
-    return ask.AskHistory(req_id, contract, end, bar_size, duration, is_regular_hours, what, is_kept_up_to_date)
+    return requests.RequestHistory(
+        req_id, contract, end, bar_size, duration, is_regular_hours, what, is_kept_up_to_date
+    )
 
 
-def _cancel_order(cursor: Cursor) -> ask.Request:
+def _cancel_order(cursor: Cursor) -> requests.Request:
     order_id = cursor.identifier()
     cursor.skip()  # the time of a manual cancel
-    return ask.CancelOrder(order_id)
+    return requests.CancelOrder(order_id)
 
 
-def _executions(cursor: Cursor) -> ask.Request:
-    return ask.AskExecutions(
+def _executions(cursor: Cursor) -> requests.Request:
+    return requests.RequestExecutions(
         req_id=cursor.identifier(),
         client_id=cursor.integer() or 0,
         account=cursor.text(),
@@ -93,58 +95,58 @@ def _executions(cursor: Cursor) -> ask.Request:
     )
 
 
-def _ids(cursor: Cursor) -> ask.Request:
+def _ids(cursor: Cursor) -> requests.Request:
     cursor.skip()  # how many
-    return ask.AskIds()
+    return requests.RequestIds()
 
 
-def _account_multi(cursor: Cursor) -> ask.Request:
-    return ask.AskAccountMulti(cursor.identifier(), cursor.text(), cursor.text(), cursor.flag())
+def _account_multi(cursor: Cursor) -> requests.Request:
+    return requests.RequestAccountUpdatesMulti(cursor.identifier(), cursor.text(), cursor.text(), cursor.flag())
 
 
-def _summary(cursor: Cursor) -> ask.Request:
+def _summary(cursor: Cursor) -> requests.Request:
     req_id, group, tags = cursor.identifier(), cursor.text(), cursor.text()
-    return ask.AskSummary(req_id, group, tuple(tag for tag in tags.split(",") if tag))
+    return requests.RequestAccountSummary(req_id, group, tuple(tag for tag in tags.split(",") if tag))
 
 
-def _profit_single(cursor: Cursor) -> ask.Request:
-    return ask.AskProfitSingle(cursor.identifier(), cursor.text(), cursor.text(), cursor.integer() or 0)
+def _profit_single(cursor: Cursor) -> requests.Request:
+    return requests.RequestPnlSingle(cursor.identifier(), cursor.text(), cursor.text(), cursor.integer() or 0)
 
 
-_VERSIONED: Mapping[int, Callable[[Cursor], ask.Request]] = {
+_VERSIONED: Mapping[int, Callable[[Cursor], requests.Request]] = {
     1: _market_data,
-    2: lambda cursor: ask.CancelMarketData(cursor.identifier()),
+    2: lambda cursor: requests.CancelMarketData(cursor.identifier()),
     4: _cancel_order,
-    5: lambda _: ask.AskOpenOrders(),
-    6: lambda cursor: ask.AskAccount(cursor.flag(), cursor.text()),
+    5: lambda _: requests.RequestOpenOrders(),
+    6: lambda cursor: requests.RequestAccountUpdates(cursor.flag(), cursor.text()),
     7: _executions,
     8: _ids,
     9: _contract,
-    14: lambda cursor: ask.SetLogLevel(cursor.identifier()),
-    15: lambda cursor: ask.BindOpenOrders(cursor.flag()),
-    16: lambda _: ask.AskAllOpenOrders(),
-    17: lambda _: ask.AskManagedAccounts(),
-    25: lambda cursor: ask.CancelHistory(cursor.identifier()),
-    49: lambda _: ask.AskTime(),
-    58: lambda _: ask.CancelEverything(),
-    59: lambda cursor: ask.SetMarketDataType(cursor.identifier()),
-    61: lambda _: ask.AskPositions(),
+    14: lambda cursor: requests.SetLogLevel(cursor.identifier()),
+    15: lambda cursor: requests.AutoOpenOrders(cursor.flag()),
+    16: lambda _: requests.RequestAllOpenOrders(),
+    17: lambda _: requests.RequestManagedAccounts(),
+    25: lambda cursor: requests.CancelHistory(cursor.identifier()),
+    49: lambda _: requests.RequestCurrentTime(),
+    58: lambda _: requests.GlobalCancel(),
+    59: lambda cursor: requests.SetMarketDataType(cursor.identifier()),
+    61: lambda _: requests.RequestPositions(),
     62: _summary,
-    63: lambda cursor: ask.CancelSummary(cursor.identifier()),
-    64: lambda _: ask.CancelPositions(),
-    71: lambda cursor: ask.StartApi(cursor.identifier(), cursor.text()),
+    63: lambda cursor: requests.CancelAccountSummary(cursor.identifier()),
+    64: lambda _: requests.CancelPositions(),
+    71: lambda cursor: requests.StartApi(cursor.identifier(), cursor.text()),
     76: _account_multi,
-    77: lambda cursor: ask.CancelAccountMulti(cursor.identifier()),
+    77: lambda cursor: requests.CancelAccountUpdatesMulti(cursor.identifier()),
 }
 
-_READERS: Mapping[int, Callable[[Cursor], ask.Request]] = {
+_READERS: Mapping[int, Callable[[Cursor], requests.Request]] = {
     3: read_place_order,
     20: _history,
-    91: lambda cursor: ask.AskMarketRule(cursor.identifier()),
-    92: lambda cursor: ask.AskProfit(cursor.identifier(), cursor.text(), cursor.text()),
-    93: lambda cursor: ask.CancelProfit(cursor.identifier()),
+    91: lambda cursor: requests.RequestMarketRule(cursor.identifier()),
+    92: lambda cursor: requests.RequestPnl(cursor.identifier(), cursor.text(), cursor.text()),
+    93: lambda cursor: requests.CancelPnl(cursor.identifier()),
     94: _profit_single,
-    95: lambda cursor: ask.CancelProfitSingle(cursor.identifier()),
-    99: lambda cursor: ask.AskCompletedOrders(cursor.flag()),
+    95: lambda cursor: requests.CancelPnlSingle(cursor.identifier()),
+    99: lambda cursor: requests.RequestCompletedOrders(cursor.flag()),
     **{msg_id: _versioned(read) for msg_id, read in _VERSIONED.items()},
 }

@@ -18,7 +18,7 @@ class StartApi:
 
 
 @dataclass(frozen=True, slots=True)
-class AskMarketData:
+class RequestMarketData:
     """Quotes of a contract, as a stream or once (`is_snapshot`)."""
 
     req_id: int
@@ -41,7 +41,7 @@ class SetMarketDataType:
 
 
 @dataclass(frozen=True, slots=True)
-class AskHistory:
+class RequestHistory:
     """Bars of the past."""
 
     req_id: int
@@ -60,7 +60,7 @@ class CancelHistory:
 
 
 @dataclass(frozen=True, slots=True)
-class AskContract:
+class RequestContractDetails:
     """The details of every contract that matches."""
 
     req_id: int
@@ -71,7 +71,7 @@ class AskContract:
 
 
 @dataclass(frozen=True, slots=True)
-class AskMarketRule:
+class RequestMarketRule:
     rule_id: int
 
 
@@ -81,34 +81,34 @@ class CancelOrder:
 
 
 @dataclass(frozen=True, slots=True)
-class CancelEverything:
+class GlobalCancel:
     """Every order of the account, whoever sent it."""
 
 
 @dataclass(frozen=True, slots=True)
-class AskOpenOrders:
+class RequestOpenOrders:
     """The working orders of this client."""
 
 
 @dataclass(frozen=True, slots=True)
-class AskAllOpenOrders:
+class RequestAllOpenOrders:
     """The working orders of everybody."""
 
 
 @dataclass(frozen=True, slots=True)
-class BindOpenOrders:
+class AutoOpenOrders:
     """Whether orders placed by hand shall be this client's."""
 
     binds: bool
 
 
 @dataclass(frozen=True, slots=True)
-class AskCompletedOrders:
+class RequestCompletedOrders:
     api_only: bool
 
 
 @dataclass(frozen=True, slots=True)
-class AskExecutions:
+class RequestExecutions:
     """Fills of the day that match the filter; empty and a client id of 0 match all."""
 
     req_id: int
@@ -122,12 +122,12 @@ class AskExecutions:
 
 
 @dataclass(frozen=True, slots=True)
-class AskIds:
+class RequestIds:
     """The next order id; how many are asked for has no meaning any more."""
 
 
 @dataclass(frozen=True, slots=True)
-class AskAccount:
+class RequestAccountUpdates:
     """The account's values and holdings, now and whenever they change, until `is_subscribed` is no."""
 
     is_subscribed: bool
@@ -135,7 +135,7 @@ class AskAccount:
 
 
 @dataclass(frozen=True, slots=True)
-class AskAccountMulti:
+class RequestAccountUpdatesMulti:
     """The account's values, for a request by number."""
 
     req_id: int
@@ -145,24 +145,24 @@ class AskAccountMulti:
 
 
 @dataclass(frozen=True, slots=True)
-class CancelAccountMulti:
+class CancelAccountUpdatesMulti:
     req_id: int
 
 
 @dataclass(frozen=True, slots=True)
-class AskSummary:
+class RequestAccountSummary:
     req_id: int
     group: str
     tags: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class CancelSummary:
+class CancelAccountSummary:
     req_id: int
 
 
 @dataclass(frozen=True, slots=True)
-class AskPositions:
+class RequestPositions:
     """All holdings, now and whenever they change."""
 
 
@@ -172,19 +172,19 @@ class CancelPositions:
 
 
 @dataclass(frozen=True, slots=True)
-class AskProfit:
+class RequestPnl:
     req_id: int
     account: str
     model_code: str
 
 
 @dataclass(frozen=True, slots=True)
-class CancelProfit:
+class CancelPnl:
     req_id: int
 
 
 @dataclass(frozen=True, slots=True)
-class AskProfitSingle:
+class RequestPnlSingle:
     req_id: int
     account: str
     model_code: str
@@ -192,17 +192,17 @@ class AskProfitSingle:
 
 
 @dataclass(frozen=True, slots=True)
-class CancelProfitSingle:
+class CancelPnlSingle:
     req_id: int
 
 
 @dataclass(frozen=True, slots=True)
-class AskManagedAccounts:
+class RequestManagedAccounts:
     """The accounts of the user, again."""
 
 
 @dataclass(frozen=True, slots=True)
-class AskTime:
+class RequestCurrentTime:
     """The time at the broker."""
 
 
@@ -212,7 +212,7 @@ class SetLogLevel:
 
 
 @dataclass(frozen=True, slots=True)
-class Unknown:
+class UnknownRequest:
     """A message of a kind that is not known, with its fields after the id; it is ignored and logged."""
 
     msg_id: int
@@ -221,35 +221,35 @@ class Unknown:
 
 Request = (
     StartApi
-    | AskMarketData
+    | RequestMarketData
     | CancelMarketData
     | SetMarketDataType
-    | AskHistory
+    | RequestHistory
     | CancelHistory
-    | AskContract
-    | AskMarketRule
+    | RequestContractDetails
+    | RequestMarketRule
     | PlaceOrder
     | CancelOrder
-    | CancelEverything
-    | AskOpenOrders
-    | AskAllOpenOrders
-    | BindOpenOrders
-    | AskCompletedOrders
-    | AskExecutions
-    | AskIds
-    | AskAccount
-    | AskAccountMulti
-    | CancelAccountMulti
-    | AskSummary
-    | CancelSummary
-    | AskPositions
+    | GlobalCancel
+    | RequestOpenOrders
+    | RequestAllOpenOrders
+    | AutoOpenOrders
+    | RequestCompletedOrders
+    | RequestExecutions
+    | RequestIds
+    | RequestAccountUpdates
+    | RequestAccountUpdatesMulti
+    | CancelAccountUpdatesMulti
+    | RequestAccountSummary
+    | CancelAccountSummary
+    | RequestPositions
     | CancelPositions
-    | AskProfit
-    | CancelProfit
-    | AskProfitSingle
-    | CancelProfitSingle
-    | AskManagedAccounts
-    | AskTime
+    | RequestPnl
+    | CancelPnl
+    | RequestPnlSingle
+    | CancelPnlSingle
+    | RequestManagedAccounts
+    | RequestCurrentTime
     | SetLogLevel
-    | Unknown
+    | UnknownRequest
 )

@@ -11,8 +11,8 @@ from core.sim.wire.frames import SERVER_VERSION, Fields, epoch
 SYSTEM = -1
 
 
-def handshake(at: datetime, version: int = SERVER_VERSION) -> Fields:
-    """The server's greeting: the version spoken from here on, and since when the session is open."""
+def server_version(at: datetime, version: int = SERVER_VERSION) -> Fields:
+    """The server's handshake: the version spoken from here on, and since when the session is open."""
     return str(version), f"{at.astimezone(NEW_YORK):%Y%m%d %H:%M:%S %Z}"
 
 

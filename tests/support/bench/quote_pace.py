@@ -16,13 +16,13 @@ from worlds import account, quoted, world
 from core.broker.ib import LiveIB, LiveOptions
 from core.clock import RunningClock
 from core.model import Symbol
-from core.sim.gateway import Gateway, GatewayOptions
-from core.sim.gateway.log import Entry, Way
+from core.sim.gateway import GatewayOptions, SimulatedGateway
+from core.sim.gateway.log import Direction, LogEntry
 
 SYMBOLS = tuple(Symbol(f"S{number:03d}") for number in range(500))
 LOOPBACK = "127.0.0.1"
 CLIENT = 42
-GREETINGS = ("greeting", "startApi")
+FIRST_MESSAGES = ("handshake", "startApi")
 QUOTE_MESSAGES = ("reqMktData", "cancelMktData")
 MESSAGES_PER_SECOND = 45
 LATENCIES_MS = (0, 20, 100)
@@ -66,7 +66,7 @@ async def read_quotes(latency_seconds: float, symbols: Sequence[Symbol] = SYMBOL
     """The pace of one reading of these symbols' quotes; raises unless every one of them came."""
     quotes = {symbol: quoted("100.00", "100.02", "100.01") for symbol in symbols}
     a_world = world(as_of=datetime.now(UTC), account=account(positions=()), quotes=quotes)
-    gateway = Gateway.of(a_world, RunningClock(), GatewayOptions(latency_seconds=latency_seconds))
+    gateway = SimulatedGateway.of(a_world, RunningClock(), GatewayOptions(latency_seconds=latency_seconds))
     port = await gateway.start()
     broker = LiveIB(LiveOptions(LOOPBACK, port, CLIENT, a_world.account.id, messages_per_second=MESSAGES_PER_SECOND))
     try:
@@ -79,7 +79,7 @@ async def read_quotes(latency_seconds: float, symbols: Sequence[Symbol] = SYMBOL
     return pace
 
 
-async def _read(broker: LiveIB, gateway: Gateway, symbols: Sequence[Symbol]) -> Pace:
+async def _read(broker: LiveIB, gateway: SimulatedGateway, symbols: Sequence[Symbol]) -> Pace:
     contracts = await broker.resolve(symbols, {})
     read_from, started = len(gateway.log), datetime.now(UTC)
     taken = await broker.quotes(tuple(contracts.values()))
@@ -88,8 +88,10 @@ async def _read(broker: LiveIB, gateway: Gateway, symbols: Sequence[Symbol]) -> 
         raise AssertionError("every symbol has a bid")
     await broker.open_orders()  # once this is answered the last cancels have arrived
     entries = list(gateway.log)
-    arrived = [entry.at for entry in entries if entry.way is Way.IN and entry.message not in GREETINGS]
-    asked = [entry for entry in entries[read_from:] if entry.way is Way.IN and entry.message in QUOTE_MESSAGES]
+    arrived = [entry.at for entry in entries if entry.direction is Direction.IN and entry.message not in FIRST_MESSAGES]
+    asked = [
+        entry for entry in entries[read_from:] if entry.direction is Direction.IN and entry.message in QUOTE_MESSAGES
+    ]
     return Pace(len(asked), seconds, _most_within_a_second(arrived), _most_lines(entries))
 
 
@@ -102,7 +104,7 @@ def _most_within_a_second(times: Sequence[datetime]) -> int:
     return most
 
 
-def _most_lines(entries: Sequence[Entry]) -> int:
+def _most_lines(entries: Sequence[LogEntry]) -> int:
     most, lines = 0, set()
     for entry in entries:
         if entry.message == "reqMktData":

@@ -88,7 +88,7 @@ def the_report_says_what_the_exchange_has(played: Played) -> None:
 
 def no_reference_is_used_twice(played: Played) -> None:
     refs = Counter(order.ref for _, order in played.sent)
-    arrived = Counter(ticket.terms.order_ref for ticket in ours(played))
+    arrived = Counter(placed.terms.order_ref for placed in ours(played))
     assert all(count == 1 for count in (*refs.values(), *arrived.values())), refs | arrived
     assert set(arrived) <= set(refs)
 
@@ -96,10 +96,10 @@ def no_reference_is_used_twice(played: Played) -> None:
 def no_line_goes_beyond_what_was_approved(played: Played) -> None:
     """All attempts at a line together: what filled and what may still fill."""
     done: dict[tuple[Stage, Symbol], Decimal] = defaultdict(lambda: ZERO)
-    for ticket in ours(played):
-        parsed = parse_ref(ticket.terms.order_ref)
-        assert parsed, ticket.terms.order_ref
-        done[parsed.stage, ticket.terms.contract.symbol] += committed(ticket)
+    for placed in ours(played):
+        parsed = parse_ref(placed.terms.order_ref)
+        assert parsed, placed.terms.order_ref
+        done[parsed.stage, placed.terms.contract.symbol] += committed(placed)
     allowed = approved_quantities(approved_plan(played))
     for line, quantity in done.items():
         assert quantity <= allowed.get(line, ZERO), f"{line}: {quantity} at the exchange, {allowed.get(line)} approved"
@@ -157,30 +157,30 @@ def nothing_is_sent_after_the_kill_switch(played: Played) -> None:
 def nothing_of_ours_is_left_working(played: Played) -> None:
     """Unless the run ends with 41, and then the report names it."""
     text = json.dumps(report(played))
-    for ticket in ours(played):
-        if ticket.is_working:
-            ref = ticket.terms.order_ref
+    for placed in ours(played):
+        if placed.is_working:
+            ref = placed.terms.order_ref
             assert played.outcome.exit_code is ExitCode.UNKNOWN, f"{ref} still works"
             assert ref in text, f"{ref} still works and the report does not name it"
 
 
 def orders_of_an_earlier_run_are_gone_before_anything_is_sent(played: Played) -> None:
     if played.sent:
-        left = [ticket.terms.order_ref for ticket in leftovers(played) if ticket.is_working]
+        left = [placed.terms.order_ref for placed in leftovers(played) if placed.is_working]
         assert not left, f"left working beside the new orders: {left}"
 
 
 def orders_of_others_are_left_alone(played: Played) -> None:
-    for ticket in played.venue.tickets.values():
-        if ticket.client_id == BY_HAND:
-            assert ticket.code != 202, f"order {ticket.perm_id} of somebody else was cancelled"
-            assert ticket.terms.order_ref not in played.cancels
+    for placed in played.venue.orders.values():
+        if placed.client_id == BY_HAND:
+            assert placed.code != 202, f"order {placed.perm_id} of somebody else was cancelled"
+            assert placed.terms.order_ref not in played.cancels
 
 
 def the_journal_knows_every_fill(played: Played) -> None:
     if played.outcome.exit_code is ExitCode.UNKNOWN:
         return
-    at_exchange = {_fill(fill) for ticket in ours(played) for fill in ticket.fills}
+    at_exchange = {_fill(fill) for placed in ours(played) for fill in placed.fills}
     on_record = {_fill(fill) for record in played.outcome.orders for fill in record.fills}
     assert on_record == at_exchange
 
@@ -188,7 +188,7 @@ def the_journal_knows_every_fill(played: Played) -> None:
 def the_report_lists_every_order_as_it_ended(played: Played) -> None:
     """One that the exchange has never seen has no end, and is not said to have one."""
     listed = {order["order_ref"]: order for order in report(played)["orders"]}
-    arrived = {ticket.terms.order_ref: ticket for ticket in ours(played)}
+    arrived = {placed.terms.order_ref: placed for placed in ours(played)}
     sent = {order.ref for _, order in played.sent}
     refused_by_the_gateway = {each.order.ref for each in played.outcome.orders if kept_back(each.code)}
     assert sent <= set(listed), f"not in the report: {sent - set(listed)}"
@@ -208,9 +208,9 @@ def the_report_lists_every_order_as_it_ended(played: Played) -> None:
 def code_0_means_that_every_order_filled(played: Played) -> None:
     if played.outcome.exit_code is ExitCode.DONE:
         # an attempt that timed out is followed by another for the rest
-        followed = {_before(ticket.terms.order_ref) for ticket in ours(played)}
-        last = [ticket for ticket in ours(played) if ticket.terms.order_ref not in followed]
-        short = [ticket.terms.order_ref for ticket in last if ticket.filled < ticket.terms.quantity]
+        followed = {_before(placed.terms.order_ref) for placed in ours(played)}
+        last = [placed for placed in ours(played) if placed.terms.order_ref not in followed]
+        short = [placed.terms.order_ref for placed in last if placed.filled < placed.terms.quantity]
         assert not short, f"not filled, but the run is called done: {short}"
         assert len(ours(played)) == len(played.sent), "an order that was sent never arrived"
 
@@ -221,8 +221,8 @@ def done_means_that_every_line_of_the_plan_is_accounted_for(played: Played) -> N
     if played.outcome.reason != "done" or plan is None:
         return
     filled: dict[Symbol, Decimal] = {}
-    for ticket in ours(played):
-        filled[ticket.terms.contract.symbol] = filled.get(ticket.terms.contract.symbol, ZERO) + ticket.filled
+    for placed in ours(played):
+        filled[placed.terms.contract.symbol] = filled.get(placed.terms.contract.symbol, ZERO) + placed.filled
     said = " ".join((*played.outcome.warnings, *(f"{s}: {why}" for s, why in played.outcome.not_sent.items() if why)))
     silent = [
         s for (_, s), wanted in approved_quantities(plan).items() if filled.get(s, ZERO) < wanted and s not in said
@@ -251,7 +251,7 @@ def a_no_or_no_answer_ends_the_run_with_its_own_code(played: Played) -> None:
 def no_order_is_called_unknown_that_the_broker_could_tell_of(played: Played) -> None:
     """An order that never arrived is unknown, and any while the line stays cut; a short cut is got over."""
     if played.outcome.exit_code is ExitCode.UNKNOWN:
-        never_arrived = {order.ref for _, order in played.sent} - {ticket.terms.order_ref for ticket in ours(played)}
+        never_arrived = {order.ref for _, order in played.sent} - {placed.terms.order_ref for placed in ours(played)}
         cuts = (FaultKind.DISCONNECT, FaultKind.PACING)
         times = sum(fault.times for fault in played.venue.world.faults if fault.kind in cuts)
         assert never_arrived or times >= played.settings.ibkr.read_attempts, f"the line was cut {times} times only"
@@ -262,7 +262,7 @@ def the_broker_is_called_silent_on_an_order_only_where_it_said_nothing(played: P
     text = " ".join((played.outcome.reason, *map(str, played.outcome.errors), *played.outcome.warnings))
     cut = any(fault.kind is FaultKind.DISCONNECT for fault in played.venue.world.faults)
     heard_of = [
-        ticket.terms.order_ref for ticket in ours(played) if f"silent on order {ticket.terms.order_ref}" in text
+        placed.terms.order_ref for placed in ours(played) if f"silent on order {placed.terms.order_ref}" in text
     ]
     assert cut or not heard_of, f"called silent, though it spoke: {heard_of}"
 
@@ -361,17 +361,17 @@ def report(played: Played) -> dict:
 def ours(played: Played) -> list[VenueOrder]:
     """The orders of this run that have reached the exchange."""
     refs = {order.ref for _, order in played.sent}
-    return [ticket for ticket in played.venue.tickets.values() if ticket.terms.order_ref in refs]
+    return [placed for placed in played.venue.orders.values() if placed.terms.order_ref in refs]
 
 
 def leftovers(played: Played) -> list[VenueOrder]:
     """Orders of an earlier run of ours."""
     refs: set[OrderRef] = {order.order_ref for order in played.venue.world.account.open_orders if order.is_ours}
-    return [ticket for ticket in played.venue.tickets.values() if ticket.terms.order_ref in refs]
+    return [placed for placed in played.venue.orders.values() if placed.terms.order_ref in refs]
 
 
-def committed(ticket: VenueOrder) -> Decimal:
-    return ticket.terms.quantity if ticket.is_working else ticket.filled
+def committed(placed: VenueOrder) -> Decimal:
+    return placed.terms.quantity if placed.is_working else placed.filled
 
 
 def approved_plan(played: Played) -> Plan | None:

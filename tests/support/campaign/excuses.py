@@ -65,8 +65,8 @@ def _now(played: Played) -> tuple[PlanInputs, PlanRules]:
 def cost_of(played: Played, plan: Plan) -> Decimal:
     """USD of NetLiq that the run may have taken or given: fills away from the plan's prices, and commissions."""
     cost = ZERO
-    for ticket in ours(played):
-        for fill in ticket.fills:
+    for placed in ours(played):
+        for fill in placed.fills:
             if fill.symbol == USD_CAD:
                 lost = fill.shares * (ONE - fill.price * (plan.valuation.usd_per_cad or ZERO))
             else:

@@ -198,8 +198,8 @@ def money_for_buys(plan: Plan, commission: Decimal) -> Decimal:
 
 def filled_by_symbol(played: Played) -> defaultdict[tuple[Side, Symbol], Decimal]:
     filled: defaultdict[tuple[Side, Symbol], Decimal] = defaultdict(lambda: ZERO)
-    for ticket in ours(played):
-        filled[ticket.terms.side, ticket.terms.contract.symbol] += ticket.filled
+    for placed in ours(played):
+        filled[placed.terms.side, placed.terms.contract.symbol] += placed.filled
     return filled
 
 

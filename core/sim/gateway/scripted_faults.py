@@ -21,7 +21,7 @@ class ReadFault:
     code: int = 0
 
 
-class Rehearsal:
+class ScriptedFaults:
     """The script, and what it holds ready for the next read or order."""
 
     def __init__(self, script: FaultScript, on_kill_switch: Callable[[], None]) -> None:
@@ -31,37 +31,37 @@ class Rehearsal:
 
     def at_connect(self) -> ReadFault:
         """What becomes of a new connection; the rest waits for a read."""
-        struck = self._strike(Point.CONNECT)
-        self._armed += [kind for kind in struck if kind not in CONNECTING]
-        return _read_fault([kind for kind in struck if kind in CONNECTING])
+        triggered = self._trigger(Point.CONNECT)
+        self._armed += [kind for kind in triggered if kind not in CONNECTING]
+        return _read_fault([kind for kind in triggered if kind in CONNECTING])
 
     def at_read(self, point: Point) -> ReadFault:
         """What becomes of a read at this point; only if nothing does, the rest waits."""
-        struck = self._strike(point) + self.take(FaultKind.PACING, FaultKind.CONTRACT_NOT_FOUND)
-        fault = _read_fault(struck)
+        triggered = self._trigger(point) + self.take(FaultKind.PACING, FaultKind.CONTRACT_NOT_FOUND)
+        fault = _read_fault(triggered)
         if fault == ReadFault():
-            self._armed += struck
+            self._armed += triggered
         return fault
 
     def at_order(self, symbol: Symbol) -> tuple[Refusal | None, bool]:
         """Why an order is refused, if it is, and whether the line breaks once it has arrived."""
         point = f"{ORDER_POINT}{symbol}"
-        struck = self._strike(point) + self.take(FaultKind.FRACTIONAL_REFUSED)
-        breaks = FaultKind.DISCONNECT in struck
+        triggered = self._trigger(point) + self.take(FaultKind.FRACTIONAL_REFUSED)
+        breaks = FaultKind.DISCONNECT in triggered
         if breaks:
-            self._script.keep_down(point)
+            self._script.refuse_reconnects(point)
         else:
-            self._armed += [kind for kind in struck if kind is FaultKind.STALE]
-        return refusal_by(struck), breaks
+            self._armed += [kind for kind in triggered if kind is FaultKind.STALE]
+        return refusal_by(triggered), breaks
 
     def at_point(self, point: str) -> tuple[tuple[Change, ...], bool]:
         """How the world moves at a point of the run, and whether the line breaks."""
         changes = self._script.changes(point)
-        struck = self._strike(point)
-        breaks = FaultKind.DISCONNECT in struck
+        triggered = self._trigger(point)
+        breaks = FaultKind.DISCONNECT in triggered
         if breaks:
-            self._script.keep_down(point)
-        self._armed += [kind for kind in struck if kind is not FaultKind.DISCONNECT]
+            self._script.refuse_reconnects(point)
+        self._armed += [kind for kind in triggered if kind is not FaultKind.DISCONNECT]
         return changes, breaks
 
     def take(self, *kinds: FaultKind) -> tuple[FaultKind, ...]:
@@ -71,15 +71,15 @@ class Rehearsal:
             self._armed.remove(kind)
         return taken
 
-    def _strike(self, point: str) -> tuple[FaultKind, ...]:
-        struck = self._script.strike(point)
-        if FaultKind.KILL_SWITCH in struck:
+    def _trigger(self, point: str) -> tuple[FaultKind, ...]:
+        triggered = self._script.trigger(point)
+        if FaultKind.KILL_SWITCH in triggered:
             self._on_kill_switch()
-        return tuple(kind for kind in struck if kind is not FaultKind.KILL_SWITCH)
+        return tuple(kind for kind in triggered if kind is not FaultKind.KILL_SWITCH)
 
 
-def _read_fault(struck: Sequence[FaultKind]) -> ReadFault:
-    if FaultKind.DISCONNECT in struck:
+def _read_fault(triggered: Sequence[FaultKind]) -> ReadFault:
+    if FaultKind.DISCONNECT in triggered:
         return ReadFault(breaks=True)
-    codes = [REFUSALS[kind] for kind in (FaultKind.PACING, FaultKind.CONTRACT_NOT_FOUND) if kind in struck]
+    codes = [REFUSALS[kind] for kind in (FaultKind.PACING, FaultKind.CONTRACT_NOT_FOUND) if kind in triggered]
     return ReadFault(code=codes[0]) if codes else ReadFault()
