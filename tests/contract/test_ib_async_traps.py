@@ -18,7 +18,7 @@ from worlds import world
 from core.broker.ib.client import disable_ib_async_logging
 from core.broker.ib.wrapper import GatewayWrapper
 from core.sim.gateway.faults import Omit, Refuse
-from core.sim.wire.frames import UNSET_FLOAT
+from core.sim.wire.fields import UNSET_FLOAT
 
 CLIENT, NEXT_ID, ACCOUNT = 7, 10, "DU1234567"
 SHARE = Stock("VTI", "SMART", "USD", conId=1)

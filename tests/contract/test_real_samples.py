@@ -19,7 +19,7 @@ from core.broker.ib.wrapper import ExactDecoder, GatewayTimes, GatewayWrapper
 from core.model import USD_CAD, MarketDataType, OrderRef, Side
 from core.money import D
 from core.sim.gateway.log import Direction
-from core.sim.wire.frames import SERVER_VERSION
+from core.sim.wire.session import SERVER_VERSION
 
 pytestmark = pytest.mark.skipif(not FILE.exists(), reason=WHY_NOT)
 SAMPLES = read_samples()

@@ -14,10 +14,20 @@ from ib_async.objects import BarData, CommissionReport, PriceIncrement
 from ib_async.util import UNSET_DOUBLE
 from tws_client import TwsClient
 
-from core.model import CAD, USD, USD_CAD, Contract, MarketDataType, SecurityType, Symbol, TickBand
+from core.model import (
+    CAD,
+    USD,
+    USD_CAD,
+    Contract,
+    MarginChange,
+    MarginEffect,
+    MarketDataType,
+    SecurityType,
+    Symbol,
+    TickBand,
+)
 from core.sim.wire import account, contracts, listings, market, names, orders, session
 from core.sim.wire.contracts import ContractFields
-from core.sim.wire.listings import MarginChange, Preview
 from core.sim.wire.market import TickType
 from core.sim.wire.placing import OrderTerms
 
@@ -231,22 +241,17 @@ def test_an_open_order_is_understood_to_its_last_field():
     assert state.initMarginChange == "1.7976931348623157E308"
 
 
-def test_a_preview_tells_margins_before_by_how_much_and_after():
-    preview = Preview(
-        MarginChange(D(100), D(25)),
-        MarginChange(D(80), D("-20.5")),
-        MarginChange(D(500), D(0)),
-        D("1.05"),
-        "USD",
-        "Odd lot",
+def test_a_what_if_order_shows_margins_before_by_how_much_and_after():
+    effect = MarginEffect(
+        USD, MarginChange(D(100), D(25)), MarginChange(D(80), D("-20.5")), MarginChange(D(500), D(0)), D("1.05"), USD
     )
-    fields = listings.open_order(replace(ORDER, terms=replace(TERMS, what_if=True), preview=preview))
+    fields = listings.open_order(replace(ORDER, terms=replace(TERMS, what_if=True), effect=effect))
     _, (_, _, order, state) = heard(fields)
     assert order.whatIf is True
     assert (state.initMarginBefore, state.initMarginChange, state.initMarginAfter) == ("100", "25", "125")
     assert (state.maintMarginBefore, state.maintMarginChange, state.maintMarginAfter) == ("80", "-20.5", "59.5")
     assert (state.equityWithLoanBefore, state.equityWithLoanChange, state.equityWithLoanAfter) == ("500", "0", "500")
-    assert (state.commission, state.commissionCurrency, state.warningText) == (1.05, "USD", "Odd lot")
+    assert (state.commission, state.commissionCurrency, state.warningText) == (1.05, "USD", "")
 
 
 def test_a_completed_order_is_understood_to_its_last_field():

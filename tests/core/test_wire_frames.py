@@ -12,19 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.sim.wire import frames as wire
-from core.sim.wire.frames import (
-    Cursor,
-    FieldMalformed,
-    FieldMissing,
-    FrameMalformed,
-    FrameTooLong,
-    Handshake,
-    HandshakeMalformed,
-    Unframer,
-    WireError,
-    frame,
-    read_handshake,
-)
+from core.sim.wire.fields import Cursor, FieldMalformed, FieldMissing, WireError
+from core.sim.wire.frames import FrameMalformed, FrameTooLong, Unframer, frame
+from core.sim.wire.session import Handshake, HandshakeMalformed, read_handshake
 
 UNSET = ["", "1.7976931348623157e+308", "1.7976931348623157E308", "2147483647", "9223372036854775807"]
 FIELDS = st.lists(st.text(st.characters(min_codepoint=1, max_codepoint=126)), min_size=1, max_size=9).map(tuple)

@@ -24,7 +24,8 @@ from tws_client import TwsClient
 
 from core.sim.wire import names, requests
 from core.sim.wire.contracts import ContractFields
-from core.sim.wire.frames import FieldMalformed, FieldMissing, Unframer, WireError, frame
+from core.sim.wire.fields import FieldMalformed, FieldMissing, WireError
+from core.sim.wire.frames import Unframer, frame
 from core.sim.wire.parsing import parse_request
 from core.sim.wire.placing import OrderTerms, PlaceOrder
 

@@ -16,7 +16,8 @@ from worlds import ACCOUNT, weekdays, world
 from core.clock import AutojumpClock, RunningClock
 from core.sim.gateway import GatewayOptions, SimulatedGateway
 from core.sim.gateway.error_texts import FARM_NOTICES
-from core.sim.wire.frames import Fields, Unframer, frame
+from core.sim.wire.fields import Fields
+from core.sim.wire.frames import Unframer, frame
 from core.sim.wire.names import answer_name
 
 DEADLINE = 30

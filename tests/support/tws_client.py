@@ -8,7 +8,9 @@ from typing import Any
 
 from ib_async.client import Client
 
-from core.sim.wire.frames import SERVER_VERSION, Fields, Unframer, frame
+from core.sim.wire.fields import Fields
+from core.sim.wire.frames import Unframer, frame
+from core.sim.wire.session import SERVER_VERSION
 
 
 class TwsClient:

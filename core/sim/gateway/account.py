@@ -12,7 +12,7 @@ from core.sim.venue.world import Point
 from core.sim.wire import account as wire_account
 from core.sim.wire import requests
 from core.sim.wire.account import HoldingFields, ProfitFields, ValueFields
-from core.sim.wire.frames import Fields
+from core.sim.wire.fields import Fields
 
 LEDGER = "$LEDGER"
 UPDATES = ("updates", 0)

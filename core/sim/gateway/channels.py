@@ -15,7 +15,8 @@ from core.clock import Clock, Timer
 from core.sim.gateway.error_texts import text_of
 from core.sim.gateway.faults import NOTHING, About, Envelope, Faults
 from core.sim.wire import session as wire_session
-from core.sim.wire.frames import Fields, frame
+from core.sim.wire.fields import Fields
+from core.sim.wire.frames import frame
 from core.sim.wire.names import answer_name
 
 HELD = 1000

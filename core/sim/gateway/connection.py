@@ -3,28 +3,57 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime
+from enum import Enum, auto
 from typing import Protocol
 
+from core.pacing import GATEWAY_LIMIT, SECOND, MessageWindow
 from core.sim.gateway.channels import Inbox, Outbox
 from core.sim.gateway.error_texts import FARM_NOTICES, text_of
 from core.sim.gateway.faults import NOTHING, About, Envelope
 from core.sim.gateway.handlers import handle, refuse_too_fast, subject_of
 from core.sim.gateway.lists import list_own_orders
 from core.sim.gateway.log import Direction, LogEntry
-from core.sim.gateway.options import ByteCounts
-from core.sim.gateway.rate_limit import ClientRateLimit, RateDecision
-from core.sim.gateway.state import NO_CLIENT, ClientSession, GatewayState
+from core.sim.gateway.state import NO_CLIENT, ByteCounts, ClientSession, GatewayState
 from core.sim.wire import session as wire_session
-from core.sim.wire.frames import SERVER_VERSION, Fields, Handshake, Unframer, WireError, read_handshake
+from core.sim.wire.fields import Fields, WireError
+from core.sim.wire.frames import Unframer
 from core.sim.wire.names import answer_name, request_name
 from core.sim.wire.parsing import parse_request
 from core.sim.wire.requests import StartApi
+from core.sim.wire.session import SERVER_VERSION, Handshake, read_handshake
 
 HANDSHAKE = "handshake"
 SERVER_VERSION_MESSAGE = "serverVersion"
 LOGGED_FIELD = 200
 LOGGED_FIELDS = 250
 LOCAL = frozenset({"managedAccounts", "nextValidId", "currentTime"})
+
+
+class RateDecision(Enum):
+    """What becomes of a message: it is taken, answered with error 100, or the client's last."""
+
+    WITHIN = auto()
+    TOO_FAST = auto()
+    LAST = auto()
+
+
+class ClientRateLimit:
+    """A burst above the limit is one violation, as long as it is short; a second violation ends the connection."""
+
+    def __init__(self) -> None:
+        self._window = MessageWindow(GATEWAY_LIMIT)
+        self._violated_at: datetime | None = None
+        self._refused = 0
+
+    def judge(self, now: datetime) -> RateDecision:
+        """What becomes of a message that comes now."""
+        if self._window.spend(now):
+            return RateDecision.WITHIN
+        self._violated_at = self._violated_at or now
+        self._refused += 1
+        is_repeated = now - self._violated_at >= SECOND or self._refused > GATEWAY_LIMIT
+        return RateDecision.LAST if is_repeated else RateDecision.TOO_FAST
 
 
 class ConnectionRegistry(Protocol):

@@ -12,7 +12,7 @@ from core.sim.venue.orders import VenueOrder
 from core.sim.wire import listings, requests
 from core.sim.wire import orders as wire_orders
 from core.sim.wire.contracts import contract_fields_of
-from core.sim.wire.frames import venue_time
+from core.sim.wire.fields import venue_time
 
 SIDES = {Side.BUY: ("BUY", "BOT"), Side.SELL: ("SELL", "SLD")}
 

@@ -13,7 +13,7 @@ from core.sim.gateway.faults import About
 from core.sim.gateway.state import ClientSession, GatewayState, MarketDataLine
 from core.sim.venue.world import FaultKind, Point, SimQuote
 from core.sim.wire import market as wire_market
-from core.sim.wire.frames import Fields
+from core.sim.wire.fields import Fields
 from core.sim.wire.market import TickType, tick_id
 from core.sim.wire.requests import CancelHistory, CancelMarketData, RequestHistory, RequestMarketData, SetMarketDataType
 

@@ -9,7 +9,6 @@ from core.model import (
     AccountId,
     Contract,
     Currency,
-    MarginEffect,
     Order,
     OrderRef,
     OrderState,
@@ -139,19 +138,9 @@ def _preview(state: GatewayState, session: ClientSession, request: PlaceOrder) -
         contract=contract_fields_of(contract),
         terms=request.terms,
         status="PreSubmitted",
-        preview=_effect(found),
+        effect=found,
     )
     session.send(listings.open_order(shown), about)
-
-
-def _effect(effect: MarginEffect) -> listings.Preview:
-    return listings.Preview(
-        initial=listings.MarginChange(effect.initial_margin.before, effect.initial_margin.change),
-        maintenance=listings.MarginChange(effect.maintenance_margin.before, effect.maintenance_margin.change),
-        equity=listings.MarginChange(effect.equity_with_loan.before, effect.equity_with_loan.change),
-        commission=effect.commission,
-        commission_currency=effect.commission_currency or "",
-    )
 
 
 def _unreadable(request: PlaceOrder) -> tuple[int, str]:

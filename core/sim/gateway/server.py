@@ -10,8 +10,7 @@ from core.clock import Clock
 from core.sim.gateway.connection import Connection
 from core.sim.gateway.faults import NOTHING, Faults
 from core.sim.gateway.log import MessageLog
-from core.sim.gateway.options import ByteCounts, GatewayOptions
-from core.sim.gateway.state import GatewayState
+from core.sim.gateway.state import ByteCounts, GatewayOptions, GatewayState
 from core.sim.venue.exchange import Exchange
 from core.sim.venue.script import FaultScript
 from core.sim.venue.world import Change, World

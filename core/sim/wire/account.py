@@ -7,7 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from core.sim.wire.contracts import ContractFields
-from core.sim.wire.frames import Fields, number, number_or_unset, time_of_day
+from core.sim.wire.fields import Fields, number, number_or_unset, time_of_day
 
 
 @dataclass(frozen=True, slots=True)

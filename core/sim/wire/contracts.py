@@ -9,7 +9,7 @@ from zlib import crc32
 
 from core.model import USD, Contract, SecurityType, TickBand
 from core.sim.venue.sessions import GATEWAY_ZONE
-from core.sim.wire.frames import Cursor, Fields, number
+from core.sim.wire.fields import Cursor, Fields, number
 
 ONE = Decimal(1)
 FRACTION = Decimal("0.0001")

@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
+from core.model import MarginEffect
 from core.sim.wire.contracts import ContractFields
-from core.sim.wire.frames import UNSET_FLOAT, UNSET_INTEGER, Fields, flag, number, number_or_unset, venue_time
+from core.sim.wire.fields import UNSET_FLOAT, UNSET_INTEGER, Fields, flag, number, number_or_unset, venue_time
 from core.sim.wire.orders import order_contract
 from core.sim.wire.placing import PEG_BENCH, OrderTerms
 
@@ -19,30 +20,6 @@ NO_TYPE = "None"  # a gateway's own word for no order type; being no empty text,
 NO_RIGHT = "?"
 REDUCED = "3"  # how the rest of a group is treated, be there a group or not
 SHAREHOLDER = "Not an insider or substantial shareholder"
-
-
-@dataclass(frozen=True, slots=True)
-class MarginChange:
-    """A margin figure without the order, by how much the order changes it, and with the order."""
-
-    before: Decimal
-    change: Decimal
-
-    @property
-    def after(self) -> Decimal:
-        return self.before + self.change
-
-
-@dataclass(frozen=True, slots=True)
-class Preview:
-    """What an order would do, told only to who asked what if."""
-
-    initial: MarginChange
-    maintenance: MarginChange
-    equity: MarginChange
-    commission: Decimal | None = None
-    commission_currency: str = ""
-    warning: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +34,7 @@ class OrderFields:
     status: str
     commission: Decimal | None = None
     commission_currency: str = ""
-    preview: Preview | None = None
+    effect: MarginEffect | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +48,7 @@ class CompletionFields:
 
 
 def open_order(order: OrderFields) -> Fields:
-    """An order and its state (5), or with a preview what it would do: 135 fields without hedge and algo."""
+    """An order and its state (5), of a what-if order its `effect` too: 135 fields without hedge and algo."""
     terms = order.terms
     return (
         *("5", str(order.order_id), *order_contract(order.contract, NO_RIGHT), *_terms(terms)),
@@ -201,15 +178,15 @@ def _pegs() -> Fields:
 
 def _state(order: OrderFields) -> Fields:
     """Status, nine margins, commission with its bounds and currency, and a warning."""
-    preview = order.preview
-    if preview is None:
+    effect = order.effect
+    if effect is None:
         costs = number(order.commission), "", "", order.commission_currency, ""
         return (order.status, *(UNSET_FLOAT,) * 9, *costs)
-    figures = preview.initial, preview.maintenance, preview.equity
+    figures = effect.initial_margin, effect.maintenance_margin, effect.equity_with_loan
     return (
         *(order.status, *(number(figure.before) for figure in figures)),
         *(number(figure.change) for figure in figures),
         *(number(figure.after) for figure in figures),
-        *(number_or_unset(preview.commission), UNSET_FLOAT, UNSET_FLOAT),
-        *(preview.commission_currency, preview.warning),
+        *(number_or_unset(effect.commission), UNSET_FLOAT, UNSET_FLOAT),
+        *(effect.commission_currency or "", ""),
     )

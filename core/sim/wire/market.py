@@ -9,7 +9,7 @@ from decimal import Decimal
 from enum import IntEnum
 
 from core.model import MarketDataType
-from core.sim.wire.frames import Fields, epoch_rounded_up, number
+from core.sim.wire.fields import Fields, epoch_rounded_up, number
 
 NO_SIDE = Decimal(-1)
 DATA_TYPES = {

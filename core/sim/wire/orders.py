@@ -7,7 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from core.sim.wire.contracts import ContractFields
-from core.sim.wire.frames import UNSET_FLOAT, Fields, number, number_or_unset, venue_time
+from core.sim.wire.fields import UNSET_FLOAT, Fields, number, number_or_unset, venue_time
 
 ZERO = Decimal(0)
 NO_REQUEST = -1

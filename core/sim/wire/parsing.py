@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from core.sim.wire import requests
 from core.sim.wire.contracts import ContractFields, read_contract
-from core.sim.wire.frames import Cursor, Fields
+from core.sim.wire.fields import Cursor, Fields
 from core.sim.wire.placing import BAG, read_place_order
 
 MARKET_DATA_LEG_FIELDS = 4

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from core.sim.wire.contracts import ContractFields, read_contract
-from core.sim.wire.frames import INFINITY, Cursor, FieldMalformed
+from core.sim.wire.fields import INFINITY, Cursor, FieldMalformed
 
 BAG = "BAG"
 LEG_FIELDS = 8

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from core.sim.wire.contracts import ContractFields
-from core.sim.wire.frames import Fields
+from core.sim.wire.fields import Fields
 from core.sim.wire.placing import PlaceOrder
 
 

@@ -1,14 +1,55 @@
-"""Answers about the session itself: the handshake, its accounts and ids, the time, and errors."""
+"""The session itself: the handshake both ways, the accounts and ids of a client, the time, and errors."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime
 
 from core.model import NEW_YORK
-from core.sim.wire.frames import SERVER_VERSION, Fields, epoch
+from core.sim.wire.fields import Fields, WireError, epoch
 
-SYSTEM = -1
+SERVER_VERSION = 178
+API_PREFIX = b"API\0"
+HANDSHAKE_LIMIT = 256
+SYSTEM = -1  # the id of an error that is about no request: connectivity, data farms
+
+_VERSIONS = re.compile(rb"v([0-9]{1,5})\.\.([0-9]{1,5})(?: ([\x20-\x7e]*))?")
+
+
+class HandshakeMalformed(WireError):
+    """First bytes that no client of the protocol sends."""
+
+
+@dataclass(frozen=True, slots=True)
+class Handshake:
+    """The protocol versions that a client offers, and its connect options."""
+
+    lowest: int
+    highest: int
+    options: str = ""
+
+
+def read_handshake(received: bytes) -> tuple[Handshake, bytes] | None:
+    """The handshake that a client's bytes begin with and the bytes after it; None while it is incomplete.
+
+    Raises HandshakeMalformed as soon as no further byte could make it one.
+    """
+    if not API_PREFIX.startswith(received[:4]):
+        raise HandshakeMalformed(f"a client begins with {API_PREFIX!r}, not {received[:4]!r}")
+    if len(received) < 8:
+        return None
+    length = int.from_bytes(received[4:8], "big")
+    if length > HANDSHAKE_LIMIT:
+        raise HandshakeMalformed(f"a handshake of {length} bytes")
+    if len(received) < 8 + length:
+        return None
+    offered, rest = received[8 : 8 + length], received[8 + length :]
+    match = _VERSIONS.fullmatch(offered)
+    if match is None:
+        raise HandshakeMalformed(f"versions are offered as v100..178, not {offered!r}")
+    return Handshake(int(match[1]), int(match[2]), (match[3] or b"").decode("ascii")), rest
 
 
 def server_version(at: datetime, version: int = SERVER_VERSION) -> Fields:
