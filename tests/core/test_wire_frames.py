@@ -11,10 +11,10 @@ from fuzzing import fuzzed, mutations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.sim.wire import frames as wire
+from core.sim.wire import fields
 from core.sim.wire.fields import Cursor, FieldMalformed, FieldMissing, WireError
 from core.sim.wire.frames import FrameMalformed, FrameTooLong, Unframer, frame
-from core.sim.wire.session import Handshake, HandshakeMalformed, read_handshake
+from core.sim.wire.session import HANDSHAKE_LIMIT, Handshake, HandshakeMalformed, read_handshake
 
 UNSET = ["", "1.7976931348623157e+308", "1.7976931348623157E308", "2147483647", "9223372036854775807"]
 FIELDS = st.lists(st.text(st.characters(min_codepoint=1, max_codepoint=126)), min_size=1, max_size=9).map(tuple)
@@ -123,7 +123,7 @@ def test_any_first_bytes_are_a_handshake_or_a_wire_error_or_wait_for_few_more(re
         found = read_handshake(received)
     except WireError:
         return
-    assert found is not None or len(received) < 8 + wire.HANDSHAKE_LIMIT
+    assert found is not None or len(received) < 8 + HANDSHAKE_LIMIT
 
 
 @pytest.mark.parametrize("spelling", UNSET)
@@ -139,7 +139,7 @@ def test_every_spelling_of_not_set_is_none(spelling):
 
 @pytest.mark.parametrize("spelling", ["Infinite", "Infinity"])
 def test_infinity_is_an_offset_and_no_price(spelling):
-    assert Cursor((spelling,)).offset() == wire.INFINITY
+    assert Cursor((spelling,)).offset() == fields.INFINITY
     with pytest.raises(FieldMalformed):
         Cursor((spelling,)).decimal()
 
@@ -225,7 +225,7 @@ def test_a_cursor_ends_where_the_fields_end():
 
 @given(st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**10), max_value=10**10, places=9))
 def test_a_number_is_sent_exactly_and_without_exponent(value):
-    text = wire.number(value)
+    text = fields.number(value)
     assert set(text) <= set("-0123456789.")
     assert Cursor((text,)).decimal() == value
 
@@ -235,24 +235,24 @@ def test_a_number_is_sent_exactly_and_without_exponent(value):
     [(Decimal("1E+2"), "100"), (Decimal("-0.0"), "0"), (Decimal("1.50"), "1.50"), (7, "7"), (0, "0"), (None, "")],
 )
 def test_numbers_have_one_plain_spelling(value, text):
-    assert wire.number(value) == text
+    assert fields.number(value) == text
 
 
 @pytest.mark.parametrize("value", ["NaN", "Infinity"])
 def test_what_is_no_number_is_not_sent(value):
     with pytest.raises(FieldMalformed):
-        wire.number(Decimal(value))
+        fields.number(Decimal(value))
 
 
 def test_a_number_that_is_not_set_has_a_sentinel():
-    assert wire.number_or_unset(None) == "1.7976931348623157E308"
-    assert wire.number_or_unset(Decimal("2.5")) == "2.5"
+    assert fields.number_or_unset(None) == "1.7976931348623157E308"
+    assert fields.number_or_unset(Decimal("2.5")) == "2.5"
 
 
 def test_times_are_the_venues():
     at = datetime(2026, 4, 13, 19, 27, 4, 1, tzinfo=UTC)
-    assert wire.venue_time(at) == "20260413 15:27:04 US/Eastern"
-    assert wire.time_of_day(at) == "15:27"
-    assert wire.epoch(at) == "1776108424"
-    assert wire.epoch_rounded_up(at) == "1776108425"
-    assert wire.epoch_rounded_up(at - timedelta(microseconds=1)) == "1776108424"
+    assert fields.venue_time(at) == "20260413 15:27:04 US/Eastern"
+    assert fields.time_of_day(at) == "15:27"
+    assert fields.epoch(at) == "1776108424"
+    assert fields.epoch_rounded_up(at) == "1776108425"
+    assert fields.epoch_rounded_up(at - timedelta(microseconds=1)) == "1776108424"
