@@ -31,10 +31,10 @@ async def ask_broker_beforehand(run: Run, plan: Plan, now: PlanInputs) -> Plan:
     waits = waits_for_money(plan)
     refuse_unfunded(answers, [order for order in orders if order.stage is not Stage.BUY or not waits])
     for error in answers.unfunded.values():
-        run.log_step("preflight", f"asked again right before the buys: {error.message}")
+        run.log_step("what_if", f"asked again right before the buys: {error.message}")
     if not waits:
         _log_margin(run, check_combined_margin(answers, LOOK_AT_MONEY))
-    run.log_step("preflight", f"the broker would take {len(answers.effects)} of {counted(len(orders), 'order')}")
+    run.log_step("what_if", f"the broker would take {len(answers.effects)} of {counted(len(orders), 'order')}")
     return _without(run, plan, answers)
 
 

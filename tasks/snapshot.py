@@ -31,11 +31,11 @@ async def check_account(run: Run) -> None:
 
 
 async def take_snapshot(run: Run) -> AccountSnapshot:
-    """The account, complete, with our own leftover orders cancelled first in modes that trade.
+    """The account, complete, with orders that an earlier run of ours left working cancelled first in modes that trade.
 
     The first one is what the report shows of a run that ends without a plan.
 
-    Raises BrokerError; OrderStateUnknown when a leftover's cancel is not confirmed.
+    Raises BrokerError; OrderStateUnknown when a cancel is not confirmed.
     """
     snapshot = await read_account(run)
     for warning in snapshot.warnings:
@@ -65,10 +65,12 @@ async def read_account(run: Run) -> AccountSnapshot:
 @step("Cancel orders of an earlier run")
 async def cancel_earlier_orders(run: Run, snapshot: AccountSnapshot) -> bool:
     """Whether there were working orders of ours; all are cancelled now. Raises OrderStateUnknown, BrokerError."""
-    cancelled = await cancel_orphaned_orders(run.executor, snapshot)
+    cancelled = await cancel_orphaned_orders(
+        run.executor.tracker, snapshot, seconds=run.executor.rules.shutdown_seconds
+    )
     if cancelled:
         run.cancelled.extend(cancelled)
-        run.log_step("leftovers", f"cancelled {counted(len(cancelled), 'working order')} of an earlier run")
+        run.log_step("orphaned", f"cancelled {counted(len(cancelled), 'working order')} of an earlier run")
     return bool(cancelled)
 
 
@@ -79,21 +81,22 @@ async def review_account(run: Run) -> None:
     Orders of this run that work all the same are ended, and the run fails for them.
     """
     after = await run.reader.take_snapshot()
+    refs = {record.order.ref for record in run.journal.orders(run.id)}
     survived = await cancel_still_working(
-        run.executor, after, {record.order.ref for record in run.journal.orders(run.id)}
+        run.executor.tracker, after, refs, seconds=run.executor.rules.shutdown_seconds
     )
     if survived:
         run.fail(survived)
         after = await run.reader.take_snapshot()
-    for alarm in await run.executor.drain():
-        run.fail(alarm)
+    for failure in await run.executor.drain():
+        run.fail(failure)
     run.after = after
     plan, before = run.plan, run.before
     if plan is None or before is None:
         return
     if unexplained_changes(before, after, _fills(run)):
-        for alarm in await run.executor.fetch_missed_fills():
-            run.fail(alarm)
+        for failure in await run.executor.fetch_missed_fills():
+            run.fail(failure)
     for change in unexplained_changes(before, after, _fills(run)):
         run.warn(change)
     quotes = await take_quotes(run, plan.contracts)

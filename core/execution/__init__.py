@@ -1,11 +1,10 @@
 """Sending orders and seeing them end: the desk, what precedes a plan, and what is compared after it."""
 
 from core.execution.attempts import Attempts
-from core.execution.duration import longest_trading
+from core.execution.checks import check_foreign_orders, longest_trading, unexplained_changes
 from core.execution.executor import OrderExecutor
-from core.execution.orphaned_orders import cancel_orphaned_orders, cancel_still_working, check_foreign_orders
-from core.execution.position_check import unexplained_changes
 from core.execution.preflight import ask_what_if, check_combined_margin, refuse_permanent, refuse_unfunded
+from core.execution.reconcile import cancel_orphaned_orders, cancel_still_working
 from core.execution.stage import Reprice
 from core.execution.stage_result import StageResult
 

@@ -1,4 +1,4 @@
-"""The desk: the only place that sends orders. One stage at a time, one order at a time, each watched to its end."""
+"""The only place that sends orders: one stage at a time, one order at a time, each followed to its end."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from core.broker.port import Broker
 from core.errors import ConnectionLost, OrderStateUnknown, OutputFailed, RebalanceError
-from core.execution.cancel import cancel_or_mark_unknown, cancel_without_journal
+from core.execution.reconcile import cancel_or_mark_unknown, cancel_without_journal, reconcile
 from core.execution.stage import Guard, Reprice, StageContext, StageExecution
 from core.execution.stage_result import StageResult, incomplete_error
 from core.execution.tracker import LOOK_AT_ACCOUNT, OrderTracker
@@ -34,10 +34,10 @@ class OrderExecutor:
         self._context = StageContext(self.tracker, rules, guard, [])
 
     async def run_stage(self, orders: Sequence[Order], reprice: Reprice | None = None) -> StageResult:
-        """Send `orders` and return when each has ended by the broker's word, or nobody can tell.
+        """Send `orders` and return when the broker has reported the end of each, or it is unknown.
 
-        Each is sent when the broker has acknowledged the one before, at most `max_open_orders` at work. What
-        has not filled in time is cancelled; when that is confirmed, `reprice` may give the rest a new
+        Each is sent when the broker has acknowledged the one before, at most `max_open_orders` working at a time. What
+        has not filled in time is cancelled; when that is confirmed, `reprice` may give the remainder a new
         order. Failures are in the result, not raised.
         """
         stage = StageExecution(self._context, orders, reprice)
@@ -53,19 +53,19 @@ class OrderExecutor:
         return stage.result()
 
     async def drain(self) -> tuple[RebalanceError, ...]:
-        """Take in what the broker has said since the last stage; the alarms that this raised, none as a rule."""
+        """Process the events since the last stage; the failures that they are, as a rule none."""
         seen = len(self.tracker.failures)
         while not self.tracker.disconnected and await self.tracker.next_event(0) is not None:
             pass
         return tuple(self.tracker.failures[seen:])
 
     async def fetch_missed_fills(self) -> tuple[RebalanceError, ...]:
-        """Take in what the broker's lists say of our orders, for an account that our fills do not explain; the alarms.
+        """Reconcile our orders, for an account that our fills do not explain; the failures that this found.
 
-        One that an error had ended may have filled all the same, and been told of while the connection was away.
+        An order that an error had ended may have filled all the same, reported while there was no connection.
         """
         seen = len(self.tracker.failures)
-        await self.tracker.reconcile(self._context.refs)
+        await reconcile(self.tracker, self._context.refs)
         return tuple(self.tracker.failures[seen:])
 
     async def cancel_all(self) -> tuple[RebalanceError, ...]:
@@ -89,7 +89,7 @@ class OrderExecutor:
         )
 
     async def _cancel_without_journal(self) -> tuple[RebalanceError, ...]:
-        """End our orders though the journal cannot be written; what it says of them is put right by recovery."""
+        """End our orders though the journal cannot be written; recovery corrects what it holds of them."""
         self.tracker.is_journaling = False
         unconfirmed = await cancel_without_journal(
             self.tracker, self._context.refs, seconds=self.rules.shutdown_seconds
@@ -97,7 +97,12 @@ class OrderExecutor:
         if not unconfirmed:
             return ()
         refs = ", ".join(sorted(unconfirmed))
-        return (OrderStateUnknown(f"not on record, and no confirmed end of: {refs}", next_step=LOOK_AT_ACCOUNT),)
+        return (
+            OrderStateUnknown(
+                f"the journal cannot be written, and cancellation could not be confirmed of: {refs}",
+                next_step=LOOK_AT_ACCOUNT,
+            ),
+        )
 
 
 def _has_remainder(record: OrderRecord) -> bool:

@@ -1,7 +1,7 @@
-"""Before orders leave: what would the broker say to each, and would the account bear the buys together?
+"""Before orders are sent: would the broker take each, and has the account the margin for all the buys together?
 
-Only asked, nothing is placed. What the broker refuses for another reason than money it would refuse later as well, and
-then after the sells; a refusal for want of money may be of money that the sells are still to bring.
+What-if orders answer that; nothing is placed. An order that the broker refuses for another reason than money it would
+refuse later as well, and then after the sells. A refusal for insufficient funds may be cured by the sells' proceeds.
 """
 
 from __future__ import annotations
@@ -44,14 +44,14 @@ class MarginAfter:
 
     @property
     def shortage(self) -> Decimal:
-        """By how much it is not enough, 0 when it is; each answer is rounded, so a cent of each is none."""
+        """By how much it falls short, 0 when it does not; each answer is rounded, so a cent of each is tolerated."""
         short = -min(self.available_funds, self.excess_liquidity)
         return short if short > CENT * self.buys else ZERO
 
 
 @dataclass(frozen=True, slots=True)
 class WhatIfAnswers:
-    """What the broker answered to the what-if of each order; each order is in one of the three."""
+    """The broker's answer to the what-if of each order; each order is in one of the three."""
 
     effects: Mapping[Order, MarginEffect] = field(default_factory=dict)
     refusals: Mapping[Order, BrokerError] = field(default_factory=dict)
@@ -59,17 +59,17 @@ class WhatIfAnswers:
 
     @property
     def unfunded(self) -> Mapping[Order, FundsInsufficient]:
-        """The refusals for want of money."""
+        """The refusals for insufficient funds."""
         return {order: error for order, error in self.refusals.items() if isinstance(error, FundsInsufficient)}
 
     @property
     def permanent(self) -> Mapping[Order, BrokerError]:
-        """The refusals that no money cures: permission, contract, size, presets, fractions."""
+        """The refusals for other reasons: permission, contract, size, presets, fractions."""
         return {order: error for order, error in self.refusals.items() if order not in self.unfunded}
 
 
 async def ask_what_if(reader: Reader, orders: Sequence[Order]) -> WhatIfAnswers:
-    """What the broker would say to each of the orders, asked once each, within the message budget.
+    """The broker's answer to a what-if of each order, one request each, within the message budget.
 
     Raises as a read does when the connection is lost or the message limit is met.
     """
@@ -87,17 +87,17 @@ async def ask_what_if(reader: Reader, orders: Sequence[Order]) -> WhatIfAnswers:
 
 
 def refuse_permanent(answers: WhatIfAnswers) -> None:
-    """Raise what the broker refuses whatever money comes: the first refusal, every one of them in its faults."""
+    """Raise the refusals that no proceeds cure: the first, with all of them in its faults."""
     _refuse(answers.permanent, NOTHING_SENT)
 
 
 def refuse_unfunded(answers: WhatIfAnswers, orders: Sequence[Order]) -> None:
-    """Raise what the broker refuses of `orders` for want of money that is to be there already."""
+    """Raise the refusals of `orders` for insufficient funds, where the funds are to be there already."""
     _refuse({order: error for order, error in answers.unfunded.items() if order in orders}, LOOK_AT_MONEY)
 
 
 def check_combined_margin(answers: WhatIfAnswers, next_step: str = NO_BUY) -> MarginAfter | None:
-    """What the buys that were asked about would leave of the margin; None when the broker reckoned with none.
+    """The margin that the accepted buys would leave together; None when the broker accepted none.
 
     Raises FundsInsufficient when a single one is too much already or all together are.
     """
@@ -107,7 +107,7 @@ def check_combined_margin(answers: WhatIfAnswers, next_step: str = NO_BUY) -> Ma
     left = _left_after(list(answers.effects.values()))
     if left.shortage:
         raise FundsInsufficient(
-            f"by the broker's reckoning {counted(left.buys, 'buy')} would exceed the account's margin "
+            f"by the broker's calculation {counted(left.buys, 'buy')} would exceed the account's margin "
             f"by {left.shortage:,.2f} {left.currency}",
             next_step=next_step,
         )

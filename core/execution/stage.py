@@ -1,8 +1,8 @@
-"""One stage under way: which orders wait, which are at the broker, and what each of those is waiting for.
+"""One stage under way: which orders are queued, which are at the broker, and what each of those is waiting for.
 
-An order is first to be acknowledged, then to fill in its time, then, when it is cancelled or said to have
-ended, to have the broker's last word and all its fills here. Each wait has a deadline on the venue's
-clock. Silence past the first or the last one sends us to the witnesses, and never sends anything again.
+An order first waits to be acknowledged, then to fill within its time, then, when it is cancelled or reported to have
+ended, for its final state with all its fills. Each wait has a deadline on the venue's clock. When nothing is reported
+by the first or the last deadline, the broker's lists are read; an order is never sent again for that.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from core.errors import (
     RebalanceError,
     SafetyRefused,
 )
-from core.execution.cancel import cancel_or_mark_unknown, request_cancel
+from core.execution.reconcile import cancel_or_mark_unknown, reconcile, request_cancel
 from core.execution.stage_result import STOPS_SENDING, StageResult, incomplete_error, rejection_error, unsettled_text
 from core.execution.tracker import LOOK_AT_ACCOUNT, OrderTracker
 from core.model import ExecutionRules, Order, OrderRecord, OrderRef, OrderState, Stage
@@ -33,7 +33,7 @@ Guard = Callable[[Order | None], None]
 """Raises what forbids to send this order now, or, with None, what forbids to let orders work on."""
 
 Reprice = Callable[[OrderRecord], Awaitable[Order | None]]
-"""A new order for the unfilled rest of one whose cancel is confirmed, or None to leave it."""
+"""A new order for the unfilled remainder of one whose cancel is confirmed, or None to leave it."""
 
 
 class _Wait(Enum):
@@ -65,7 +65,7 @@ class StageContext:
 
 
 class StageExecution:
-    """The orders of one stage from the first send to the last word."""
+    """The orders of one stage, from the first one sent to the last one ended."""
 
     def __init__(self, context: StageContext, orders: Sequence[Order], reprice: Reprice | None) -> None:
         self._tracker = context.tracker
@@ -86,7 +86,7 @@ class StageExecution:
         self._stopped_by: RebalanceError | None = None
 
     async def run(self) -> None:
-        """Send and watch until every order has ended, or what happened forbids to go on. Raises OutputFailed."""
+        """Send and follow the orders until each has ended, or a failure forbids to go on. Raises OutputFailed."""
         while not self._must_abort():
             await self._advance_all()
             if self._may_send():
@@ -122,7 +122,7 @@ class StageExecution:
         )
 
     def _must_abort(self) -> bool:
-        """Whether an alarm, a lost connection or the guard ends the stage now."""
+        """Whether a failure, a lost connection or the guard ends the stage now."""
         self._collect_failures()
         if self._tracker.disconnected and not self._is_aborted:
             self.fail(self._tracker.disconnected)
@@ -151,7 +151,7 @@ class StageExecution:
         return bool(self._queue) and has_slot and is_clear
 
     async def _send_next(self) -> None:
-        """Send the next order, unless the broker has said something that was not heard yet: that comes first."""
+        """Send the next order, unless an event is waiting to be processed: it may be a reason not to send."""
         if await self._tracker.next_event(0) is None and not self._tracker.disconnected:
             await self._send(self._queue.popleft())
 
@@ -186,16 +186,16 @@ class StageExecution:
             await self._advance(sent)
 
     async def _advance(self, sent: _SentOrder) -> None:
-        """Move a ticket on by what is on record, and see to it when it is overdue."""
+        """Move an order on to its next wait by what is on record, and act when its deadline has passed."""
         record = self._tracker.record(sent.ref)
         if record.state is OrderState.UNKNOWN:
-            return  # its alarm ends the stage, and it is cancelled with the others
+            return  # its failure ends the stage, and it is cancelled with the others
         if record.is_settled:
             del self._open[sent.ref]
             await self._close(sent, record)
             return
         if record.is_kept_back and record.state is not OrderState.CANCELLING:
-            await self._cancel(sent, "is kept back by the gateway and is cancelled")
+            await self._cancel(sent, "is held back by the gateway and is cancelled")
             return
         if sent.wait is _Wait.ACKNOWLEDGEMENT and record.state.value >= OrderState.WORKING.value:
             sent.wait, sent.deadline = _Wait.FILLS, self._fill_deadline(record)
@@ -218,8 +218,8 @@ class StageExecution:
         await request_cancel(self._tracker, sent.ref)
 
     async def _reconcile_overdue(self, sent: _SentOrder) -> None:
-        """Ask the witnesses about an order the broker is silent on; the stage ends unless they settle it."""
-        if await self._tracker.reconcile(self._open) is None:
+        """Read the broker's lists for an order that nothing was reported of; the stage ends unless they settle it."""
+        if await reconcile(self._tracker, self._open) is None:
             return
         record = self._tracker.record(sent.ref)
         is_acknowledged = sent.wait is _Wait.ACKNOWLEDGEMENT and record.state.value >= OrderState.WORKING.value
@@ -229,12 +229,12 @@ class StageExecution:
             )
 
     async def _close(self, sent: _SentOrder, record: OrderRecord) -> None:
-        """Take the end of an order in: all filled, a rest to price anew, or a failure."""
+        """Deal with the end of an order: all filled, a remainder to price and send again, or a failure."""
         next_order = await self._repriced(record) if sent.has_timed_out else None
         if next_order is None:
             self._record_failure(record)
             return
-        self._tracker.log_event("repriced", f"{next_order.ref} for the rest of {record.order.ref}")
+        self._tracker.log_event("repriced", f"{next_order.ref} for the remainder of {record.order.ref}")
         self._remainders[next_order.ref] = record
         self._queue.appendleft(next_order)
 
@@ -253,7 +253,7 @@ class StageExecution:
         if next_order is not None and not _is_next_attempt(next_order, record):
             self.fail(
                 SafetyRefused(
-                    f"{next_order.ref} is no new attempt at the rest of {record.order.ref}",
+                    f"{next_order.ref} is not a next attempt at the remainder of {record.order.ref}",
                     next_step="nothing of it was sent; report this",
                 )
             )
@@ -261,7 +261,7 @@ class StageExecution:
         return next_order
 
     def _record_failure(self, record: OrderRecord) -> None:
-        """Keep the failure that an ended order is; an unknown one has raised its alarm already."""
+        """Keep the failure that an ended order is; an unknown one is among the tracker's failures already."""
         if record.state is OrderState.REJECTED:
             refused = rejection_error(record)
             self._errors.append(refused)
@@ -272,7 +272,7 @@ class StageExecution:
             self._errors.append(incomplete_error(record))
 
     def _finish(self) -> None:
-        """Judge what the winding down ended, the rests that nobody took up again, and each line as a whole."""
+        """Keep the failures of orders that the abort ended, of remainders not sent again, and of whole lines."""
         for ref in self._open:
             self._record_failure(self._tracker.record(ref))
         self._open.clear()
@@ -283,14 +283,14 @@ class StageExecution:
         self._check_lines()
 
     def _forgive_disconnect(self, at_work: Sequence[OrderRef]) -> None:
-        """A connection that was lost is a warning alone where no order was left, or the lists show that all filled."""
+        """Make a lost connection a mere warning where no order was left to send and all that worked has filled."""
         lost = self._stopped_by
         is_all_filled = all(self._tracker.record(ref).state is OrderState.FILLED for ref in at_work)
         if not isinstance(lost, ConnectionLost) or self._queue or not is_all_filled:
             return
         self._errors.remove(lost)
         self._stopped_by, self._is_aborted = None, False
-        self._warnings.append(f"the connection was lost, and what worked then has filled: {lost.message}")
+        self._warnings.append(f"the connection was lost, and the orders working then have filled: {lost.message}")
 
     def _check_lines(self) -> None:
         """Fail over a line that filled more than was wanted, as a late fill beside a new attempt can make it."""
@@ -309,7 +309,7 @@ class StageExecution:
                 )
 
     async def _drain(self) -> None:
-        """Take in what was said already, and give fees still missing a moment; they may come later, or never."""
+        """Process the events that are waiting, and give missing commissions a moment; they may come later, or never."""
         until = self._in(self._rules.commission_seconds)
         while not self._tracker.disconnected:
             wait = (until - self._tracker.broker.now()).total_seconds() if self._lacks_commissions() else 0.0
@@ -334,7 +334,7 @@ class StageExecution:
 
 
 def _is_next_attempt(next_order: Order, record: OrderRecord) -> bool:
-    """Whether `anew` is the next attempt at the same line, for no more than its rest."""
+    """Whether `next_order` is the next attempt at the same line, for no more than its remainder."""
     order = record.order
     is_next = (next_order.stage, next_order.line, next_order.attempt) == (order.stage, order.line, order.attempt + 1)
     is_same = (next_order.contract.con_id, next_order.side) == (order.contract.con_id, order.side)

@@ -1,4 +1,4 @@
-"""How a stage went: what is on record of its orders, what failed, and whether the run may go on."""
+"""How a stage ended: what is on record of its orders, what failed, and whether the run may go on."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class StageResult:
 
     `stopped_by` is why the run may send nothing more: the kill switch, a lost connection, an unknown order,
     a refused margin and the like. A rejected or partly filled order alone does not stop the next stage,
-    which is sized by what really filled. `warnings` are what a person should know although nothing failed by it.
+    which is sized by what has filled. `warnings` are what a person should know although nothing failed.
     """
 
     records: tuple[OrderRecord, ...]
@@ -59,29 +59,28 @@ def rejection_error(record: OrderRecord) -> BrokerError:
 
 
 def incomplete_error(record: OrderRecord, *, why: str = "") -> OrderIncomplete:
-    """The failure that an order with an unfilled rest is; the rest is confirmed to be gone."""
+    """The failure that an order with an unfilled remainder is; that it will not fill any more is confirmed."""
     return OrderIncomplete(
         f"{order_text(record)} filled {record.filled:,f} and ended {record.state.label}{why or _because(record)}",
-        next_step="the rest is left as drift; run again for a new plan",
+        next_step="the remainder is left as drift; run again for a new plan",
     )
 
 
 def unsettled_text(record: OrderRecord, seconds: float) -> str:
-    """That nothing more came of an order in time; the broker is called silent only where it said nothing at all."""
-    if record.notices:
-        return (
-            f"the broker did not settle {order_text(record)} within {seconds:g} s, and said: {messages_about(record)}"
-        )
-    return f"the broker was silent on {order_text(record)} for {seconds:g} s"
+    """The message for an order that nothing more was reported of in time, with what the broker did send about it."""
+    if not record.notices:
+        return f"the broker did not report on {order_text(record)} for {seconds:g} s"
+    messages = messages_about(record)
+    return f"the broker did not settle {order_text(record)} within {seconds:g} s; its messages: {messages}"
 
 
 def messages_about(record: OrderRecord) -> str:
-    """What the broker said of the order besides its states, in its own words."""
+    """The broker's messages about the order, in its own text."""
     return "; ".join(record.notices)
 
 
 def order_text(record: OrderRecord) -> str:
-    """The order in words: its reference, side, quantity and symbol."""
+    """The order for a message: its reference, side, quantity and symbol."""
     order = record.order
     return f"order {order.ref} ({order.side} {order.quantity:,f} {order.contract.symbol})"
 

@@ -1,7 +1,8 @@
-"""Taking the broker's news in: each event goes onto the journal first, then onto the timeline, then may be an alarm.
+"""Following our orders: each broker event goes onto the journal first, then onto the timeline, then may be a failure.
 
-A fill after the end of its order, a corrected execution, an order that contradicts itself: each is an
-error that stops a stage. A lost connection leaves everything in flight unsure until the witnesses were heard.
+A fill after the end of its order, a corrected execution, an order whose reports contradict each other: each is a
+failure that stops a stage. After a lost connection the state of every working order is uncertain until the broker's
+lists were read (`core.execution.reconcile`).
 """
 
 from __future__ import annotations
@@ -11,9 +12,8 @@ from datetime import datetime
 
 from core.broker import error_codes as codes
 from core.broker.port import Broker
-from core.errors import TRANSIENT, BrokerError, ConnectionLost, OrderIncomplete, OrderStateUnknown, RebalanceError
+from core.errors import ConnectionLost, OrderIncomplete, OrderStateUnknown, RebalanceError
 from core.execution.reader import Reader
-from core.execution.reconcile import Evidence, events_in, read_evidence
 from core.execution.stage_result import order_text
 from core.journal.store import Journal
 from core.model import (
@@ -36,10 +36,11 @@ LOOK_AT_ACCOUNT = "look at the account in TWS before the next run"
 
 
 class OrderTracker:
-    """The ear of a desk.
+    """Processes the broker's events for one executor, and knows what is certain of its orders.
 
-    `cut` is the failure that makes everything in flight unsure, None while all is well. `alarms` are what
-    must stop a stage, in order of time. `ended` are the references of all orders, whoever's, whose end was told.
+    `disconnected` is the failure that makes the state of every working order uncertain, None while the connection is
+    sound. `failures` are what must stop a stage, in order of time. `ended` are the references of all orders, of any
+    client, whose end was reported. While `is_journaling` is off (the journal cannot be written) events only count here.
     """
 
     def __init__(
@@ -53,7 +54,7 @@ class OrderTracker:
         self.ended: set[OrderRef] = set()
         self.is_journaling = True
         self._on_event = on_event
-        self._reconciled_at: datetime = broker.now()
+        self._connected_at: datetime = broker.now()
 
     def log_event(self, kind: str, detail: str) -> None:
         """Put a line on the timeline."""
@@ -71,7 +72,7 @@ class OrderTracker:
         return [record for record in map(self.record, refs) if not record.is_settled]
 
     async def next_event(self, seconds: float) -> BrokerEvent | None:
-        """The next event, taken in; None when `seconds` passed without one or the connection went."""
+        """The next event, processed; None when `seconds` passed without one or the connection went."""
         try:
             event = await self.broker.next_event(max(seconds, 0.0))
         except ConnectionLost as error:
@@ -82,7 +83,7 @@ class OrderTracker:
         return event
 
     def process(self, event: BrokerEvent) -> None:
-        """Take one event in. Raises OutputFailed when it cannot be put on record."""
+        """Process one event. Raises OutputFailed when it cannot be put on record."""
         match event:
             case OrderUpdate() | Fill():
                 self._process_order_event(event)
@@ -99,46 +100,27 @@ class OrderTracker:
                 self.log_event("notice", f"{event.order_ref or ''} {event.words}".strip())
 
     def mark_disconnected(self, error: ConnectionLost) -> None:
-        """Note that the connection went; what is in flight is unsure from now on."""
+        """Note that the connection went; the state of what is working is uncertain from now on."""
         if self.disconnected is None:
             self.disconnected = error
             self.log_event("connection", error.message)
 
     def mark_unknown(self, ref: OrderRef, reason: str) -> None:
-        """Close an order as UNKNOWN and raise the alarm; nothing if it has ended with all its fills."""
+        """Close an order as UNKNOWN, a failure; nothing if it has ended with all its fills."""
         before = self.record(ref)
         self.journal.unknown(ref, reason=reason)
         self._report_state_change(before, self.record(ref))
 
-    async def reconcile(self, refs: Iterable[OrderRef]) -> Evidence | None:
-        """What the broker's lists say, taken in for our orders `refs`; None when they cannot be read, tries used up.
-
-        Connects again if need be. Afterwards nothing is unsure that the lists could settle.
-        """
-        try:
-            evidence = await self.reader.read("reconciling orders", lambda: read_evidence(self.broker))
-        except TRANSIENT as error:
-            self.mark_disconnected(_as_connection_lost(error))
-            return None
-        self.disconnected = None
-        self._reconciled_at = self.broker.now()
-        for ref in refs:
-            for found in events_in(evidence, self.record(ref), self._reconciled_at):
-                if isinstance(found, str):
-                    self.mark_unknown(ref, found)
-                else:
-                    self.process(found)
-        self.log_event(
-            "reconciled",
-            f"{len(evidence.working)} working, {len(evidence.completed)} ended, {len(evidence.fills)} fills",
-        )
-        return evidence
-
     async def start(self) -> None:
-        """Connect if need be and start sure: nothing of ours is in flight. Raises ConnectionLost."""
+        """Connect if need be, with nothing of ours in flight. Raises ConnectionLost."""
         await self.reader.connect()
+        self.mark_connected()
+
+    def mark_connected(self) -> datetime:
+        """Note that the connection is sound, and what happened to it before this moment is dealt with; the moment."""
         self.disconnected = None
-        self._reconciled_at = self.broker.now()
+        self._connected_at = self.broker.now()
+        return self._connected_at
 
     def _process_order_event(self, event: OrderUpdate | Fill) -> None:
         if isinstance(event, OrderUpdate) and event.state.is_final:
@@ -148,18 +130,20 @@ class OrderTracker:
         before = self.journal.order(event.order_ref)
         self.journal.record(event)
         if before is None:
-            self.log_event("stranger", f"{event.order_ref or 'an order entered by hand'}: {_describe_event(event)}")
+            self.log_event(
+                "foreign_order", f"{event.order_ref or 'an order entered by hand'}: {_describe_event(event)}"
+            )
             return
         after = self.record(event.order_ref)
         self._report_state_change(before, after)
         if isinstance(event, Fill) and after.fills != before.fills:
             self._check_fill(event, before, after)
         elif isinstance(event, OrderUpdate) and _works_after_rejection(before, event):
-            message = f"{order_text(before)} was refused ({before.code}), yet the broker calls it {event.state.label}"
-            self._fail(message)
+            state = event.state.label
+            self._fail(f"{order_text(before)} was rejected ({before.code}), yet the broker reports it as {state}")
 
     def _process_notice(self, notice: Notice) -> None:
-        """What is said of an order of ours goes on record, and before whoever watches, in the broker's own words."""
+        """Put a message about an order of ours on record and on the timeline, in the broker's own text."""
         if self.is_journaling:
             self.journal.record(notice)
         self.log_event("message", f"{notice.order_ref}: {notice.words}")
@@ -173,7 +157,7 @@ class OrderTracker:
             self.failures.append(_unknown(after))
 
     def _check_fill(self, fill: Fill, before: OrderRecord, after: OrderRecord) -> None:
-        """Tell of a fill that changed the record, and raise the alarm when it came late or corrects another."""
+        """Report a fill that changed the record; it is a failure when it came late or corrects another."""
         ref = after.order.ref
         known = fill_of_execution(before.fills, fill.exec_id)
         if known is not None and known.exec_id == fill.exec_id:
@@ -186,11 +170,11 @@ class OrderTracker:
             self._fail(f"{order_text(after)} filled {fill.shares:,f} after its end was confirmed")
 
     def _fail(self, message: str) -> None:
-        self.log_event("alarm", message)
+        self.log_event("failure", message)
         self.failures.append(OrderIncomplete(message, next_step=LOOK_AT_ACCOUNT))
 
     def _process_connection_change(self, event: ConnectionChange) -> None:
-        if not event.is_up and event.at > self._reconciled_at:
+        if not event.is_up and event.at > self._connected_at:
             self.mark_disconnected(
                 ConnectionLost(event.reason or "the connection to the broker went", next_step=LOOK_AT_ACCOUNT)
             )
@@ -199,7 +183,11 @@ class OrderTracker:
 
 
 def _works_after_rejection(before: OrderRecord, update: OrderUpdate) -> bool:
-    """Whether an order works that an error code alone has ended, one that may have been wrong of it."""
+    """Whether an order works that an error code alone had ended.
+
+    201 is final: the gateway sends it for a rejected order only. Other codes may come beside an order that was accepted
+    all the same, which its perm id, given by the exchange side, then proves.
+    """
     is_unseen = before.state is OrderState.REJECTED and not before.perm_id
     return is_unseen and before.code != codes.REJECTED and update.state in AT_WORK and bool(update.perm_id)
 
@@ -209,10 +197,6 @@ def _unknown(record: OrderRecord) -> OrderStateUnknown:
         f"{order_text(record)}: {record.reason}",
         next_step="look the order up in TWS, and cancel it there if it still works, before you start a new run",
     )
-
-
-def _as_connection_lost(error: BrokerError) -> ConnectionLost:
-    return error if isinstance(error, ConnectionLost) else ConnectionLost(error.message, next_step=error.next_step)
 
 
 def _describe_event(event: OrderUpdate | Fill) -> str:

@@ -101,7 +101,7 @@ async def test_a_warning_stands_beside_the_order_it_is_of_and_stops_nothing(said
 
 async def test_the_broker_is_called_silent_only_where_it_said_nothing():
     dialog = Notice("a dialog waits in TWS", NOW, 4711, buy().ref)
-    for said, words in ((), "was silent on"), ((dialog,), "and said: a dialog waits in TWS (4711)"):
+    for said, words in ((), "did not report on"), ((dialog,), "its messages: a dialog waits in TWS (4711)"):
         at_work = await trading(buy())
         at_work.broker.swallowed = frozenset({VTI})
         at_work.broker.on_call = tells_when_the_order_leaves(at_work, said)

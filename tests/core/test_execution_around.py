@@ -39,6 +39,14 @@ async def with_orders(*orders):
     return at_work, await at_work.broker.snapshot()
 
 
+async def cancelled_orphans(at_work, before):
+    return await cancel_orphaned_orders(at_work.executor.tracker, before, seconds=30)
+
+
+async def still_working(at_work, after, refs):
+    return await cancel_still_working(at_work.executor.tracker, after, refs, seconds=30)
+
+
 def states(at_work) -> list[OrderState]:
     return [placed.state for placed in at_work.at_broker()]
 
@@ -48,28 +56,28 @@ def states(at_work) -> list[OrderState]:
 
 async def test_our_orders_of_an_earlier_run_are_cancelled_and_told():
     at_work, before = await with_orders(OURS, BY_HAND)
-    cancelled = await cancel_orphaned_orders(at_work.executor, before)
+    cancelled = await cancelled_orphans(at_work, before)
     assert [(order.order_ref, order.symbol, order.filled) for order in cancelled] == [("RB-EARLIER-B1-1", VTI, D(4))]
     assert states(at_work) == [OrderState.CANCELLED, OrderState.WORKING]
 
 
 async def test_without_orders_of_ours_nothing_is_asked_for():
     at_work, before = await with_orders(BY_HAND)
-    assert await cancel_orphaned_orders(at_work.executor, before) == ()
+    assert await cancelled_orphans(at_work, before) == ()
     assert at_work.broker.calls == 0
 
 
 async def test_a_leftover_that_has_ended_since_the_snapshot_counts_as_ended():
     at_work, before = await with_orders(OURS)
     at_work.broker.exchange.cancel(at_work.at_broker()[0].perm_id)
-    assert len(await cancel_orphaned_orders(at_work.executor, before)) == 1
+    assert len(await cancelled_orphans(at_work, before)) == 1
     assert not any(str(entry.what).startswith("cancel ") for entry in at_work.broker.log)
 
 
 async def test_a_leftover_whose_end_was_told_needs_no_place_in_the_lists():
     at_work, before = await with_orders(OURS)
     at_work.broker.exchange.completed = lambda: ()
-    assert len(await cancel_orphaned_orders(at_work.executor, before)) == 1
+    assert len(await cancelled_orphans(at_work, before)) == 1
 
 
 async def test_a_leftover_that_only_vanishes_is_not_cancelled_for_certain():
@@ -77,15 +85,15 @@ async def test_a_leftover_that_only_vanishes_is_not_cancelled_for_certain():
     at_work.broker.exchange.completed = lambda: ()
     at_work.broker.bend = lambda event: ()
     with pytest.raises(OrderStateUnknown, match="RB-EARLIER-B1-1"):
-        await cancel_orphaned_orders(at_work.executor, before)
+        await cancelled_orphans(at_work, before)
 
 
 async def test_a_leftover_that_cannot_be_cancelled_stops_the_run_in_time():
     at_work, before = await with_orders(OURS)
     at_work.broker.deaf_to_cancels = True
     start = at_work.broker.now()
-    with pytest.raises(OrderStateUnknown, match="could not be cancelled for certain"):
-        await cancel_orphaned_orders(at_work.executor, before)
+    with pytest.raises(OrderStateUnknown, match="could not be confirmed"):
+        await cancelled_orphans(at_work, before)
     assert at_work.broker.now() - start < timedelta(seconds=32)
 
 
@@ -93,15 +101,15 @@ async def test_a_leftover_that_cannot_be_cancelled_stops_the_run_in_time():
 async def test_a_line_that_breaks_while_cancelling_leftovers_is_opened_again(call):
     at_work, before = await with_orders(OURS)
     at_work.broker.drop_at = call
-    assert len(await cancel_orphaned_orders(at_work.executor, before)) == 1
+    assert len(await cancelled_orphans(at_work, before)) == 1
     assert states(at_work) == [OrderState.CANCELLED]
 
 
 async def test_an_order_that_works_at_the_end_of_its_run_is_cancelled_and_told():
     at_work, after = await with_orders(OURS, BY_HAND)
-    survived = await cancel_still_working(at_work.executor, after, {OURS.order_ref})
+    survived = await still_working(at_work, after, {OURS.order_ref})
     assert isinstance(survived, OrderStateUnknown)
-    assert survived.message == "still at work at the end of the run: RB-EARLIER-B1-1"
+    assert survived.message == "still working at the end of the run: RB-EARLIER-B1-1"
     assert survived.next_step.startswith("the broker has cancelled them now")
     assert states(at_work) == [OrderState.CANCELLED, OrderState.WORKING]
 
@@ -109,14 +117,14 @@ async def test_an_order_that_works_at_the_end_of_its_run_is_cancelled_and_told()
 async def test_an_order_that_works_at_the_end_of_its_run_and_cannot_be_cancelled_is_left_to_a_person():
     at_work, after = await with_orders(OURS)
     at_work.broker.deaf_to_cancels = True
-    survived = await cancel_still_working(at_work.executor, after, {OURS.order_ref})
+    survived = await still_working(at_work, after, {OURS.order_ref})
     assert survived is not None
     assert survived.next_step.startswith("cancel RB-EARLIER-B1-1 in TWS")
 
 
 async def test_orders_of_other_runs_and_other_people_are_none_of_this_runs_survivors():
     at_work, after = await with_orders(OURS, BY_HAND)
-    assert await cancel_still_working(at_work.executor, after, {OrderRef("RB-ABCDEFGHIJ23-B1-1")}) is None
+    assert await still_working(at_work, after, {OrderRef("RB-ABCDEFGHIJ23-B1-1")}) is None
     assert states(at_work) == [OrderState.WORKING, OrderState.WORKING]
 
 
@@ -133,14 +141,14 @@ async def test_leftovers_are_not_cancelled_on_a_line_that_stays_down():
     await at_work.broker.disconnect()
     at_work.broker.refusals = 99
     with pytest.raises(OrderStateUnknown):
-        await cancel_orphaned_orders(at_work.executor, before)
+        await cancelled_orphans(at_work, before)
 
 
 # --- other people's orders ---
 
 
 def test_somebody_elses_order_in_a_symbol_of_the_plan_refuses_the_run():
-    with pytest.raises(AccountBusy, match="symbols of the plan: BUY 6 VTI, BUY 6 BND"):
+    with pytest.raises(AccountBusy, match="working in the plan's symbols: BUY 6 VTI, BUY 6 BND"):
         check_foreign_orders(
             snapshot(working_orders=(working(), working("BND", "other-tool"))), {VTI, BND}, ForeignOrders.REFUSE
         )
@@ -149,7 +157,11 @@ def test_somebody_elses_order_in_a_symbol_of_the_plan_refuses_the_run():
 @pytest.mark.parametrize(
     ("order", "setting", "warnings"),
     [
-        (working(), ForeignOrders.IGNORE, ("somebody else's order works beside ours: BUY 6 VTI",)),
+        (
+            working(),
+            ForeignOrders.IGNORE,
+            ("an order not placed by this tool is working in a symbol of the plan: BUY 6 VTI",),
+        ),
         (working("AAPL"), ForeignOrders.REFUSE, ()),
         (working("VTI", "RB-EARLIER-B1-1"), ForeignOrders.REFUSE, ()),
     ],

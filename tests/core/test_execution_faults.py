@@ -195,7 +195,7 @@ async def test_an_order_refused_unseen_that_the_broker_then_calls_working_stops_
     at_work = await trading(*orders, execution=rules(max_open_orders=1))
     at_work.broker.bend = refused_first
     result = await at_work.run(*orders)
-    told = f"order {THREE[1].ref} (BUY 10 BND) was refused ({code}), yet the broker calls it Working"
+    told = f"order {THREE[1].ref} (BUY 10 BND) was rejected ({code}), yet the broker reports it as Working"
     assert (told in [error.message for error in result.errors], result.stops) == (stops, stops)
     assert result.unsent == (orders[1:] if stops else ())
 
@@ -309,7 +309,7 @@ async def test_news_of_strangers_and_notices_are_only_told():
     at_work = await trading(buy())
     at_work.broker.bend = chatter
     assert (await at_work.run(buy())).errors == ()
-    assert set(at_work.said("stranger")) == {
+    assert set(at_work.said("foreign_order")) == {
         "an order entered by hand: SELL 3 VTI at 100.00",
         "RB-EARLIER-B1-1: Cancelled gone",
     }

@@ -59,7 +59,7 @@ async def test_a_line_that_broke_while_the_last_order_worked_is_a_warning_when_t
     assert (result.errors, result.stops, result.unsent) == ((), False, ())
     assert {record.state for record in result.records} == {OrderState.FILLED}
     (warning,) = result.warnings
-    assert warning.startswith("the connection was lost, and what worked then has filled: ")
+    assert warning.startswith("the connection was lost, and the orders working then have filled: ")
     assert len(at_work.said("reconciled")) == 1
 
 
@@ -238,7 +238,7 @@ async def test_without_journal_and_without_a_confirmed_cancel_the_orders_are_unk
     journal.fails_at = 3
     result = await at_work.run(resting())
     assert kinds(result) == [OutputFailed, OrderStateUnknown]
-    assert "no confirmed end of: RB-ABCDEFGHIJ23-B1-1" in result.errors[1].message
+    assert "cancellation could not be confirmed of: RB-ABCDEFGHIJ23-B1-1" in result.errors[1].message
 
 
 async def test_without_journal_and_without_a_line_the_orders_are_unknown():

@@ -132,17 +132,18 @@ AT_WORK = (
 
 REFUSED_AND_AT_WORK = (
     Row("a buy is refused and works all the same", on("openOrder", ErrorBefore(321), "BND"), 41,
-        ("still at work", "-B2-1", "has cancelled"), case=SLOW, also=(nothing_works,)),
+        ("still working", "-B2-1", "has cancelled"), case=SLOW, also=(nothing_works,)),
     Row("a buy is rejected and works all the same", on("orderStatus", ErrorAfter(201), "BND"), 41,
-        ("still at work", "-B2-1", "has cancelled"), case=SLOW, also=(nothing_works,)),
+        ("still working", "-B2-1", "has cancelled"), case=SLOW, also=(nothing_works,)),
     Row("a buy is refused, works all the same and would fill", on("openOrder", ErrorBefore(321), "BND"), 41,
-        ("still at work", "-B2-1", "has cancelled"),
-        also=(nothing_works, has_alarm("-B2-1 (BUY 918 BND) was refused (321), yet the broker calls it Working"))),
+        ("still working", "-B2-1", "has cancelled"),
+        also=(
+            nothing_works, has_alarm("-B2-1 (BUY 918 BND) was rejected (321), yet the broker reports it as Working"))),
     Row("a sell is rejected and works all the same", on("orderStatus", ErrorAfter(201), "VTI"), 27, ("VTI", "(201)"),
         also=(nothing_works,)),
     Row("a buy is rejected, works all the same and cannot be cancelled", all_of(
         on("orderStatus", ErrorAfter(201), "BND"), on("cancelOrder", Omit(), times=ALWAYS)), 41,
-        ("still at work", "-B2-1", "in TWS"),
+        ("still working", "-B2-1", "in TWS"),
         case=filling(BND, fill_fraction=D("0.5"))),
 )  # fmt: skip
 

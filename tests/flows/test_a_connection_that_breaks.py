@@ -32,4 +32,4 @@ async def test_a_line_that_breaks_while_the_last_order_of_a_stage_works_fails_no
     outcome = await rehearsal.run()
     assert (outcome.exit_code, outcome.reason) == (0, "done")
     assert [record.state for record in outcome.orders] == [OrderState.FILLED] * 2
-    assert any("the connection was lost, and what worked then has filled" in text for text in outcome.warnings)
+    assert any("the connection was lost, and the orders working then have filled" in text for text in outcome.warnings)

@@ -262,7 +262,7 @@ def the_broker_is_called_silent_on_an_order_only_where_it_said_nothing(played: P
     text = " ".join((played.outcome.reason, *map(str, played.outcome.errors), *played.outcome.warnings))
     cut = any(fault.kind is FaultKind.DISCONNECT for fault in played.venue.world.faults)
     heard_of = [
-        placed.terms.order_ref for placed in ours(played) if f"silent on order {placed.terms.order_ref}" in text
+        placed.terms.order_ref for placed in ours(played) if f"did not report on order {placed.terms.order_ref}" in text
     ]
     assert cut or not heard_of, f"called silent, though it spoke: {heard_of}"
 
@@ -271,7 +271,7 @@ def silence_is_said_only_of_an_order_that_the_broker_said_nothing_of(played: Pla
     notices = [each.what for each in played.broker.log if isinstance(each.what, Notice)]
     # that an order is not there to be cancelled was said later, when we had called it silent
     spoken_of = {notice.order_ref for notice in notices if notice.order_ref and notice.code != 10147}
-    silent = [error.message for error in played.outcome.errors if "was silent on" in error.message]
+    silent = [error.message for error in played.outcome.errors if "did not report on" in error.message]
     wrong = [text for text in silent if any(ref in text for ref in spoken_of)]
     assert not wrong, f"called silent, though the broker spoke: {wrong}"
 

@@ -1,0 +1,83 @@
+"""Checks around trading: is the account free to trade, is there time for it, and do our fills explain the result?"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable
+from datetime import timedelta
+from decimal import Decimal
+from math import ceil
+
+from core.errors import AccountBusy
+from core.model import (
+    USD_CAD,
+    AccountSnapshot,
+    ExecutionRules,
+    Fill,
+    ForeignOrders,
+    Plan,
+    SecurityType,
+    Side,
+    Symbol,
+)
+from core.model.refs import belongs_to_us
+from core.money import ZERO
+
+
+def check_foreign_orders(
+    snapshot: AccountSnapshot, symbols: Collection[Symbol], setting: ForeignOrders
+) -> tuple[str, ...]:
+    """A warning for each working order in one of the plan's `symbols` that this tool did not place.
+
+    Raises AccountBusy naming them all when the setting is to refuse.
+    """
+    foreign = [
+        order for order in snapshot.working_orders if order.symbol in symbols and not belongs_to_us(order.order_ref)
+    ]
+    texts = tuple(f"{order.side} {order.quantity - order.filled:f} {order.symbol}" for order in foreign)
+    if texts and setting is ForeignOrders.REFUSE:
+        raise AccountBusy(
+            f"orders not placed by this tool are working in the plan's symbols: {', '.join(texts)}",
+            next_step="cancel them or let them end, or set execution.foreign_orders = ignore",
+        )
+    return tuple(f"an order not placed by this tool is working in a symbol of the plan: {text}" for text in texts)
+
+
+def longest_trading(plan: Plan, rules: ExecutionRules) -> timedelta:
+    """The sum of all time-outs of the plan's stages, as if every attempt at every order used up its own.
+
+    Seven sells of which five may work at once wait twice for three attempts of a minute: 6 min. What the broker
+    needs to acknowledge and to confirm comes on top; `close_margin_minutes` leaves room for that.
+    """
+    tries = (1 + rules.reprice_attempts) * rules.order_timeout_seconds
+    rounds = sum(ceil(len(lines) / rules.max_open_orders) for lines in (plan.sells, plan.buys))
+    conversion = rules.fx_timeout_seconds if plan.fx and plan.fx.quantity else 0.0
+    return timedelta(seconds=rounds * tries + conversion)
+
+
+def unexplained_changes(before: AccountSnapshot, after: AccountSnapshot, fills: Iterable[Fill]) -> tuple[str, ...]:
+    """A warning for each position that is not what it was plus our fills, by symbol.
+
+    10 VTI and a fill of 5 must be 15: with 18, somebody or something else bought 3. Currency fills move
+    cash, which fees and interest move too, and are left out.
+    """
+    expected = _held(before)
+    for fill in fills:
+        if fill.symbol == USD_CAD:
+            continue
+        expected[fill.symbol] += fill.shares if fill.side is Side.BUY else -fill.shares
+    there = _held(after)
+    symbols = sorted({*expected, *there})
+    return tuple(
+        f"{symbol}: our fills make it {expected[symbol]:f} shares, the account shows {there[symbol]:f}"
+        for symbol in symbols
+        if expected[symbol] != there[symbol]
+    )
+
+
+def _held(snapshot: AccountSnapshot) -> defaultdict[Symbol, Decimal]:
+    held: defaultdict[Symbol, Decimal] = defaultdict(lambda: ZERO)
+    for position in snapshot.positions:
+        if position.contract.security_type is not SecurityType.CASH:
+            held[position.contract.symbol] += position.quantity
+    return held
