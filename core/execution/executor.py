@@ -10,7 +10,7 @@ from core.execution.reconcile import cancel_or_mark_unknown, cancel_without_jour
 from core.execution.stage import Guard, Reprice, StageContext, StageExecution
 from core.execution.stage_result import StageResult, incomplete_error
 from core.execution.tracker import LOOK_AT_ACCOUNT, OrderTracker
-from core.journal.store import Journal
+from core.journal import Journal
 from core.model import ExecutionRules, Order, OrderRecord, OrderState, RunEvent
 
 

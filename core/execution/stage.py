@@ -197,7 +197,7 @@ class StageExecution:
         if record.is_kept_back and record.state is not OrderState.CANCELLING:
             await self._cancel(sent, "is held back by the gateway and is cancelled")
             return
-        if sent.wait is _Wait.ACKNOWLEDGEMENT and record.state.value >= OrderState.WORKING.value:
+        if sent.wait is _Wait.ACKNOWLEDGEMENT and record.state.is_acknowledged:
             sent.wait, sent.deadline = _Wait.FILLS, self._fill_deadline(record)
         if sent.wait is _Wait.FILLS and (record.state.is_final or record.reported_filled >= record.order.quantity):
             sent.wait, sent.deadline = _Wait.TERMINAL, self._in(self._rules.acknowledge_seconds)
@@ -222,7 +222,7 @@ class StageExecution:
         if await reconcile(self._tracker, self._open) is None:
             return
         record = self._tracker.record(sent.ref)
-        is_acknowledged = sent.wait is _Wait.ACKNOWLEDGEMENT and record.state.value >= OrderState.WORKING.value
+        is_acknowledged = sent.wait is _Wait.ACKNOWLEDGEMENT and record.state.is_acknowledged
         if not (record.is_settled or is_acknowledged):
             self.fail(
                 OrderIncomplete(unsettled_text(record, self._rules.acknowledge_seconds), next_step=LOOK_AT_ACCOUNT)

@@ -15,7 +15,7 @@ from core.broker.port import Broker
 from core.errors import ConnectionLost, OrderIncomplete, OrderStateUnknown, RebalanceError
 from core.execution.reader import Reader
 from core.execution.stage_result import order_text
-from core.journal.store import Journal
+from core.journal import Journal
 from core.model import (
     BrokerEvent,
     CommissionReport,
@@ -97,7 +97,7 @@ class OrderTracker:
             case Notice(order_ref=ref) if ref is not None and self.journal.order(ref) is not None:
                 self._process_notice(event)
             case _:
-                self.log_event("notice", f"{event.order_ref or ''} {event.words}".strip())
+                self.log_event("notice", f"{event.order_ref or ''} {event.in_full}".strip())
 
     def mark_disconnected(self, error: ConnectionLost) -> None:
         """Note that the connection went; the state of what is working is uncertain from now on."""
@@ -146,7 +146,7 @@ class OrderTracker:
         """Put a message about an order of ours on record and on the timeline, in the broker's own text."""
         if self.is_journaling:
             self.journal.record(notice)
-        self.log_event("message", f"{notice.order_ref}: {notice.words}")
+        self.log_event("message", f"{notice.order_ref}: {notice.in_full}")
 
     def _report_state_change(self, before: OrderRecord, after: OrderRecord) -> None:
         if after.state is before.state:

@@ -1,41 +1,33 @@
-"""What a person has approved, line by line, and whether one more order still lies within it.
+"""Who may answer, approve and intend: pure rules over what is on record, each with the refusal it raises.
 
-A line is a symbol in a stage. Every attempt at it counts: what its orders have filled, may still fill,
+A line is a symbol in a stage, on one side. Every attempt at it counts: what its orders have filled, may still fill,
 and the new order together never exceed the approved quantity; a new attempt needs the one before it ended.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from decimal import Decimal
 
 from core.errors import SafetyRefused
+from core.journal.entries import LineKey, RunState
 from core.journal.transitions import committed
 from core.masking import mask_account
-from core.model import USD_CAD, Order, OrderRecord, OrderState, Plan, RunId, RunRecord, Side, Stage, Symbol, TradeLine
+from core.model import USD_CAD, Approval, Order, OrderState, Plan, RunId, RunRecord, Side, Stage
 from core.model.refs import parse_ref
 
-Lines = Mapping[tuple[Stage, Symbol], "ApprovedLine"]
+
+def approved_lines(plan: Plan) -> Mapping[LineKey, Decimal]:
+    """The most that may be traded of each line of `plan`: shares, or USD of the conversion if there is one."""
+    fx = {(Stage.FX, USD_CAD, Side.BUY): plan.fx.quantity} if plan.fx and plan.fx.quantity else {}
+    sells = {(Stage.SELL, line.symbol, Side.SELL): line.quantity for line in plan.sells}
+    buys = {(Stage.BUY, line.symbol, Side.BUY): line.quantity for line in plan.buys}
+    return {**fx, **sells, **buys}
 
 
-@dataclass(frozen=True, slots=True)
-class ApprovedLine:
-    """The side, and the most shares (USD for USD.CAD) that may ever be traded on it."""
-
-    side: Side
-    quantity: Decimal
-
-
-def approved_lines(plan: Plan) -> Lines:
-    """The lines of `plan` by stage and symbol, the currency conversion included when there is one."""
-    lines = {
-        **_by_symbol(Stage.SELL, Side.SELL, plan.sells),
-        **_by_symbol(Stage.BUY, Side.BUY, plan.buys),
-    }
-    if plan.fx is not None and plan.fx.quantity:
-        lines[Stage.FX, USD_CAD] = ApprovedLine(Side.BUY, plan.fx.quantity)
-    return lines
+def line_of(order: Order) -> LineKey:
+    """The line that the order is an attempt at."""
+    return order.stage, order.contract.symbol, order.side
 
 
 def run_of(order: Order) -> RunId:
@@ -46,8 +38,30 @@ def run_of(order: Order) -> RunId:
     return parsed.run_id
 
 
-def check_belongs(order: Order, run: RunRecord) -> None:
-    """Raise SafetyRefused unless `run` is under way, may send orders, and trades the order's account."""
+def check_answer(state: RunState, approval: Approval) -> None:
+    """Raise SafetyRefused unless the answer is to the question asked last, and the first to it."""
+    if state.question is None or state.question != approval.plan_hash:
+        raise _no_consent("this answer is for a plan that was not asked about, or was answered before")
+
+
+def check_approval(state: RunState, plan: Plan) -> None:
+    """Raise SafetyRefused unless the last answer was a yes to exactly this plan and was not used before."""
+    if state.consent is None or state.consent != plan.hash:
+        raise _no_consent("this plan was not approved, or its approval was used before")
+
+
+def check_intent(state: RunState, order: Order) -> None:
+    """Raise SafetyRefused unless the run may send `order`, which is new, and stays within the approved line."""
+    if order.ref in state.orders:
+        raise SafetyRefused(
+            f"order reference {order.ref} was used before",
+            next_step="recover the run it belongs to; nothing is sent twice",
+        )
+    _check_belongs(order, state.record)
+    _check_within(order, state)
+
+
+def _check_belongs(order: Order, run: RunRecord) -> None:
     if run.ended_at is not None:
         raise _refused(order, f"run {run.run_id} has ended")
     if not run.mode.sends_orders:
@@ -56,32 +70,27 @@ def check_belongs(order: Order, run: RunRecord) -> None:
         raise _refused(order, f"account {mask_account(order.account_id)} is not the run's")
 
 
-def check_within(order: Order, lines: Lines, earlier: Sequence[OrderRecord]) -> None:
-    """Raise SafetyRefused unless `order` and the `earlier` orders of the run stay within the approved line."""
-    symbol = order.contract.symbol
-    line = lines.get((order.stage, symbol))
-    if line is None or line.side is not order.side:
+def _check_within(order: Order, state: RunState) -> None:
+    symbol, line = order.contract.symbol, line_of(order)
+    approved = state.lines.get(line)
+    if approved is None:
         raise _refused(order, f"no {order.side} of {symbol} in stage {order.stage} was approved")
     if order.quantity <= 0:
-        raise _refused(order, f"a quantity of {order.quantity:f} is no order")
-    attempts = [record for record in earlier if _line_of(record.order) == (order.stage, symbol)]
+        raise _refused(order, f"quantity must be positive, not {order.quantity:f}")
+    attempts = [record for record in state.orders.values() if line_of(record.order) == line]
     for record in attempts:
+        # UNKNOWN is final, yet what it stands for may still fill at the broker
         if record.state is OrderState.UNKNOWN or not record.is_settled:
             raise _refused(order, f"{record.order.ref} of the same line is {record.state.label}, not ended")
     spent = committed(attempts)
-    if spent + order.quantity > line.quantity:
+    if spent + order.quantity > approved:
         raise _refused(
-            order,
-            f"{order.side} {order.quantity:f} {symbol} on top of {spent:f} exceeds the approved {line.quantity:f}",
+            order, f"{order.side} {order.quantity:f} {symbol} on top of {spent:f} exceeds the approved {approved:f}"
         )
 
 
-def _line_of(order: Order) -> tuple[Stage, Symbol]:
-    return order.stage, order.contract.symbol
-
-
-def _by_symbol(stage: Stage, side: Side, lines: Sequence[TradeLine]) -> dict[tuple[Stage, Symbol], ApprovedLine]:
-    return {(stage, line.symbol): ApprovedLine(side, line.quantity) for line in lines}
+def _no_consent(why: str) -> SafetyRefused:
+    return SafetyRefused(why, next_step="nothing was sent; start a new run and approve its plan")
 
 
 def _refused(order: Order, why: str) -> SafetyRefused:

@@ -1,25 +1,122 @@
-"""How the record of one order changes: a pure function from what is on record and what is said to the new record.
+"""How the record of one order changes: one table, state × event → state, and nothing else decides.
 
-States only go forward (the order of `OrderState`), whatever the order in which news arrives. Fills are
-counted by the root of their execution id, the highest revision of each, and they outrank every word: an
-order is FILLED when its fills add up to its quantity and not before, and a fill that arrives after the
-end still counts. What contradicts itself (more filled than ordered, two orders under one reference,
-news of an order that never left) makes the order UNKNOWN, which only a person can lift.
+The states, and what each means:
+
+    INTENT      on record, not sent. Committed before anything else happens to the order.
+    SENDING     on record that the very next thing is the wire. From here on the order may be at the broker.
+    SENT        the gateway has it and has not passed it on, or has said nothing better yet.
+    WORKING     the broker works it, or part of it has filled: it may fill at any moment.
+    CANCELLING  its cancel is requested and not confirmed: it may still fill. A report that it works changes nothing.
+    FILLED      its executions add up to its quantity.
+    CANCELLED, REJECTED, EXPIRED    the broker's own end of it, with or without fills.
+    NOT_SENT    closed at INTENT: it never left, which the journal alone proves.
+    ABSENT      proved never to have reached the broker; only recovery will prove that, so no arrow leads here yet.
+    UNKNOWN     nobody can tell what became of it, or what is reported contradicts itself. A person has to look.
+
+Why the table looks as it does:
+
+*   States only go forward: following the arrows one never comes back. Reports are repeated, and overtake each other
+    (an execution can precede the acknowledgement, a Submitted can follow a Cancelled), so a report that is behind
+    the state has no arrow and changes nothing. So neither the order in which reports arrive nor their repetition
+    matters, but for which of two different ends comes first, and for a correction that takes a fill back.
+*   The report "filled" alone is no fill. The broker's count runs ahead of its executions, and money, remainders and
+    commissions are taken from executions; so this report is WORKING, and only ALL_FILLED, which is our own count,
+    leads to FILLED.
+*   An end is not the end of fills. A fill can cross a cancel on its way, and the broker can execute what an error code
+    alone has called refused (a code is not its last report: 10349 has been seen on orders that filled). So the ends
+    have an arrow to FILLED when all of it fills after all, and fills always count. What does not fill stays
+    REJECTED though a later report calls it working: the stage that receives it stops with an error, and a state
+    that went back would let a new attempt at the line be sent beside it.
+*   FILLED stays FILLED when a correction takes shares back: the broker has ended the order, and nothing more comes.
+*   NOT_SENT and ABSENT say that the broker cannot have the order. Any report or fill proves that wrong: UNKNOWN.
+*   Nothing leaves UNKNOWN. Whatever is reported later may be as wrong as what led there, and a state that mended
+    itself would let trading go on with an account that nobody has looked at. Fills are still counted. Recovery, with
+    a person's finding, is the only thing that may close it.
+*   SEND and SKIP are ours and have an arrow from INTENT only. Anywhere else they are refused, so nothing is sent twice.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
+from enum import StrEnum, auto
 
 from core.errors import SafetyRefused
 from core.model import CommissionReport, Fill, Notice, Order, OrderRecord, OrderState, OrderUpdate
 from core.model.executions import fill_of_execution, latest_fills
 from core.money import ZERO
 
-NEVER_LEFT = (OrderState.NOT_SENT, OrderState.ABSENT)
+
+class OrderEvent(StrEnum):
+    """What can happen to an order: what we do (the first four), what is reported, what its fills add up to."""
+
+    SEND = auto()
+    SKIP = auto()
+    CANCEL = auto()
+    GIVE_UP = auto()
+    REPORTED_SENT = auto()
+    REPORTED_WORKING = auto()
+    REPORTED_CANCELLING = auto()
+    REPORTED_CANCELLED = auto()
+    REPORTED_REJECTED = auto()
+    REPORTED_EXPIRED = auto()
+    PART_FILLED = auto()
+    ALL_FILLED = auto()
+    CONTRADICTION = auto()
+
+
+_S, _E = OrderState, OrderEvent
+_FAILED = {_E.GIVE_UP: _S.UNKNOWN, _E.CONTRADICTION: _S.UNKNOWN}
+_ENDED = _FAILED | {_E.ALL_FILLED: _S.FILLED}
+_ENDS = _ENDED | {
+    _E.REPORTED_CANCELLED: _S.CANCELLED,
+    _E.REPORTED_REJECTED: _S.REJECTED,
+    _E.REPORTED_EXPIRED: _S.EXPIRED,
+}
+_CANCELS = _ENDS | {_E.CANCEL: _S.CANCELLING, _E.REPORTED_CANCELLING: _S.CANCELLING}
+_WORKS = _CANCELS | {_E.REPORTED_WORKING: _S.WORKING, _E.PART_FILLED: _S.WORKING}
+_LEAVES = _WORKS | {_E.REPORTED_SENT: _S.SENT}
+_OURS = (_E.SEND, _E.SKIP, _E.CANCEL, _E.GIVE_UP)
+_NEVER_LEFT: dict[OrderEvent, OrderState] = {event: _S.UNKNOWN for event in OrderEvent if event not in _OURS}
+
+TABLE: Mapping[OrderState, Mapping[OrderEvent, OrderState]] = {
+    # a report at INTENT is of an order that left before its SENDING was on record: it counts as if it had been
+    _S.INTENT: _LEAVES | {_E.SEND: _S.SENDING, _E.SKIP: _S.NOT_SENT},
+    _S.SENDING: _LEAVES,
+    _S.SENT: _WORKS,
+    _S.WORKING: _CANCELS,
+    _S.CANCELLING: _ENDS,
+    _S.FILLED: _FAILED,
+    _S.CANCELLED: _ENDED,
+    _S.REJECTED: _ENDED,
+    _S.EXPIRED: _ENDED,
+    _S.NOT_SENT: _NEVER_LEFT,
+    _S.ABSENT: _NEVER_LEFT,
+    _S.UNKNOWN: {},
+}
+
+_REPORTED = {
+    _S.SENT: _E.REPORTED_SENT,
+    _S.WORKING: _E.REPORTED_WORKING,
+    _S.CANCELLING: _E.REPORTED_CANCELLING,
+    _S.FILLED: _E.REPORTED_WORKING,
+    _S.CANCELLED: _E.REPORTED_CANCELLED,
+    _S.REJECTED: _E.REPORTED_REJECTED,
+    _S.EXPIRED: _E.REPORTED_EXPIRED,
+}
+
+
+def next_state(state: OrderState, event: OrderEvent) -> OrderState:
+    """Where `event` leads from `state`; the same state where the table has no arrow.
+
+    >>> next_state(OrderState.CANCELLED, OrderEvent.REPORTED_WORKING).name
+    'CANCELLED'
+    >>> next_state(OrderState.CANCELLED, OrderEvent.ALL_FILLED).name
+    'FILLED'
+    """
+    return TABLE[state].get(event, state)
 
 
 def intended(order: Order, *, at: datetime) -> OrderRecord:
@@ -29,80 +126,85 @@ def intended(order: Order, *, at: datetime) -> OrderRecord:
 
 def sending(record: OrderRecord, *, at: datetime) -> OrderRecord:
     """`record` at SENDING. Raises SafetyRefused unless it is at INTENT, so that nothing is ever sent twice."""
-    _demand_intent(record, "sent")
-    return replace(record, state=OrderState.SENDING, sent_at=at)
+    return replace(record, state=_own_step(record, OrderEvent.SEND, "sent"), sent_at=at)
 
 
 def not_sent(record: OrderRecord, *, reason: str) -> OrderRecord:
     """`record` at NOT_SENT. Raises SafetyRefused unless it is at INTENT: a later one may have left."""
-    _demand_intent(record, "closed as not sent")
-    return replace(record, state=OrderState.NOT_SENT, reason=reason)
+    return replace(record, state=_own_step(record, OrderEvent.SKIP, "closed as not sent"), reason=reason)
 
 
 def cancelling(record: OrderRecord) -> OrderRecord:
     """`record` at CANCELLING; unchanged when it has ended."""
-    return replace(record, state=_later(record.state, OrderState.CANCELLING))
+    return replace(record, state=next_state(record.state, OrderEvent.CANCEL))
+
+
+def unknown(record: OrderRecord, *, reason: str) -> OrderRecord:
+    """`record` at UNKNOWN; unchanged when the broker has ended the order and all its fills are here."""
+    return record if record.is_settled else _given_up(record, OrderEvent.GIVE_UP, reason)
 
 
 def noted(record: OrderRecord, notice: Notice) -> OrderRecord:
-    """`record` with what the broker said of it besides.
+    """`record` with a message of the broker's about it, which changes no state.
 
     A notice by which the gateway keeps the order back gives its reason: the end of the order will be a refusal.
     """
-    if notice.words not in record.notices:
-        record = replace(record, notices=(*record.notices, notice.words))
+    if notice.in_full not in record.notices:
+        record = replace(record, notices=(*record.notices, notice.in_full))
     if notice.reject_reason is None or record.state.is_final or record.is_kept_back:
         return record
     return replace(record, reject_reason=notice.reject_reason, reason=" ".join(notice.text.split()), code=notice.code)
 
 
-def unknown(record: OrderRecord, *, reason: str) -> OrderRecord:
-    """`record` at UNKNOWN; unchanged when the broker has ended the order and all its fills are here."""
-    if record.is_settled:
-        return record
-    return replace(record, state=OrderState.UNKNOWN, reason=reason)
-
-
 def updated(record: OrderRecord, update: OrderUpdate) -> OrderRecord:
-    """`record` after the broker's word; repeated and late news change nothing that is further on.
+    """`record` after the broker's report; a repeated or late one changes nothing that is further on.
 
-    The word FILLED alone is no fill: the order stays open until the fills are here. The cancel of an order that was
-    kept back is its refusal, for the reason that it was kept back for.
+    The reason and the code are those of the report that changed the state. The cancel of an order that was kept back
+    is its refusal, for the reason that it was kept back for, and only an outright refusal gives a better one. Raises
+    ValueError for a state that no broker reports.
     """
     if record.perm_id and update.perm_id and record.perm_id != update.perm_id:
+        # a re-sent order id has once left two orders alive under one reference (nautilus_trader #4564)
         return _contradicted(record, f"two orders at the broker, {record.perm_id} and {update.perm_id}")
-    if record.state in NEVER_LEFT:
+    state = next_state(record.state, _event_of(record, update))
+    if state is OrderState.UNKNOWN and record.state is not OrderState.UNKNOWN:
         return _contradicted(
             record, f"was closed as {record.state.label}, yet the broker calls it {update.state.label}"
         )
-    state = _later(record.state, _meant(record, update.state))
-    is_news = _gives_the_reason(record, update) and (state is not record.state or not record.reason)
-    return _weighed(
-        replace(
-            record,
-            state=state,
-            reason=(is_news and update.reason) or record.reason,
-            code=(is_news and update.code) or record.code,
-            reject_reason=record.reject_reason or update.reject_reason,
-            perm_id=record.perm_id or update.perm_id,
-            reported_filled=max(record.reported_filled, update.filled),
-        )
+    gives_reason = not record.is_kept_back or update.state is OrderState.REJECTED
+    is_news = gives_reason and (state is not record.state or not record.reason)
+    return replace(
+        record,
+        state=state,
+        reason=(is_news and update.reason) or record.reason,
+        code=(is_news and update.code) or record.code,
+        reject_reason=record.reject_reason or update.reject_reason,
+        perm_id=record.perm_id or update.perm_id,
+        reported_filled=max(record.reported_filled, update.filled),
     )
 
 
 def filled(record: OrderRecord, fill: Fill) -> OrderRecord:
-    """`record` with `fill` counted once; a higher revision of a known execution replaces it, a lower one is late."""
+    """`record` with `fill` counted once; a higher revision of a known execution replaces it, a lower one is late.
+
+    60 shares (`….01`) corrected to 50 (`….02`) are 50 and not 110, and the broker's count goes down by 10 with them.
+    """
     order = record.order
     if (fill.symbol, fill.side) != (order.contract.symbol, order.side):
         return _contradicted(record, f"execution {fill.exec_id} is a {fill.side} of {fill.symbol}")
-    if record.state in NEVER_LEFT:
-        record = _contradicted(record, f"closed as {record.state.label}, yet execution {fill.exec_id} filled it")
     fills = latest_fills((*record.fills, fill))
     added = sum((each.shares for each in fills), ZERO) - record.filled
+    # only a correction changes the broker's count: a new execution is in it already, or will be with its next report
     is_correction = fill_of_execution(record.fills, fill.exec_id) is not None
     counted = record.reported_filled + (added if is_correction else ZERO)
-    state = _later(record.state, OrderState.WORKING)
-    return _weighed(replace(record, fills=fills, state=state, reported_filled=counted))
+    after = replace(record, fills=fills, reported_filled=counted)
+    if after.filled > order.quantity:
+        return _contradicted(after, f"filled {after.filled:f} of {order.quantity:f}")
+    is_complete = after.filled == order.quantity
+    state = next_state(record.state, OrderEvent.ALL_FILLED if is_complete else OrderEvent.PART_FILLED)
+    if state is OrderState.UNKNOWN and record.state is not OrderState.UNKNOWN:
+        return _contradicted(after, f"closed as {record.state.label}, yet execution {fill.exec_id} filled it")
+    return replace(after, state=state)
 
 
 def charged(record: OrderRecord, report: CommissionReport) -> OrderRecord:
@@ -127,39 +229,26 @@ def _committed(record: OrderRecord) -> Decimal:
     return done if is_closed else max(done, record.order.quantity)
 
 
-def _weighed(record: OrderRecord) -> OrderRecord:
-    """`record` with the state that its fills prove."""
-    if record.filled > record.order.quantity:
-        return _contradicted(record, f"filled {record.filled:f} of {record.order.quantity:f}")
-    if record.filled == record.order.quantity and record.state is not OrderState.UNKNOWN:
-        return replace(record, state=OrderState.FILLED)
-    return record
-
-
-def _meant(record: OrderRecord, said: OrderState) -> OrderState:
-    """The state that the broker's word stands for."""
-    if said is OrderState.FILLED:
-        return OrderState.WORKING
-    is_refusal = record.is_kept_back and said in (OrderState.CANCELLED, OrderState.EXPIRED)
-    return OrderState.REJECTED if is_refusal else said
-
-
-def _gives_the_reason(record: OrderRecord, update: OrderUpdate) -> bool:
-    """Of an order that was kept back the reason is known, and only an outright refusal has a better one."""
-    return not record.is_kept_back or update.state is OrderState.REJECTED
+def _event_of(record: OrderRecord, update: OrderUpdate) -> OrderEvent:
+    event = _REPORTED.get(update.state)
+    if event is None:
+        raise ValueError(f"no broker reports an order as {update.state.label}")
+    is_cancel = event in (OrderEvent.REPORTED_CANCELLED, OrderEvent.REPORTED_EXPIRED)
+    return OrderEvent.REPORTED_REJECTED if record.is_kept_back and is_cancel else event
 
 
 def _contradicted(record: OrderRecord, reason: str) -> OrderRecord:
-    return replace(record, state=OrderState.UNKNOWN, reason=reason)
+    return _given_up(record, OrderEvent.CONTRADICTION, reason)
 
 
-def _later(current: OrderState, said: OrderState) -> OrderState:
-    return said if not current.is_final and said.value > current.value else current
+def _given_up(record: OrderRecord, event: OrderEvent, reason: str) -> OrderRecord:
+    return replace(record, state=next_state(record.state, event), reason=reason)
 
 
-def _demand_intent(record: OrderRecord, done: str) -> None:
-    if record.state is not OrderState.INTENT:
+def _own_step(record: OrderRecord, event: OrderEvent, done: str) -> OrderState:
+    if event not in TABLE[record.state]:
         raise SafetyRefused(
             f"order {record.order.ref} cannot be {done}: it is {record.state.label} already",
             next_step="recover the run; nothing is sent twice",
         )
+    return TABLE[record.state][event]

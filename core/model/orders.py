@@ -98,8 +98,8 @@ class Notice:
     reject_reason: RejectReason | None = None
 
     @property
-    def words(self) -> str:
-        """The broker's own words on one line, with its code."""
+    def in_full(self) -> str:
+        """The broker's text on one line, with its code."""
         text = " ".join(self.text.split())
         return text if self.code is None else f"{text} ({self.code})"
 

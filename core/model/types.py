@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from enum import Enum, StrEnum
+from enum import StrEnum, auto
 from typing import NewType
 
 Symbol = NewType("Symbol", str)
@@ -177,30 +177,34 @@ class LimitedBy(StrEnum):
     ROUNDING = "rounding"
 
 
-class OrderState(Enum):
+class OrderState(StrEnum):
     """States of an order in the journal, in the only direction they may go: forward.
 
     The last seven are final. NOT_SENT is INTENT that never became SENDING, ABSENT is proved never to
-    have reached the broker, UNKNOWN needs a person.
+    have reached the broker, UNKNOWN needs a person. `core.journal.transitions` says what leads from one to another.
     """
 
-    PLANNED = 0
-    INTENT = 1
-    SENDING = 2
-    SENT = 3
-    WORKING = 4
-    CANCELLING = 5
-    FILLED = 10
-    CANCELLED = 11
-    REJECTED = 12
-    EXPIRED = 13
-    NOT_SENT = 14
-    ABSENT = 15
-    UNKNOWN = 16
+    INTENT = auto()
+    SENDING = auto()
+    SENT = auto()
+    WORKING = auto()
+    CANCELLING = auto()
+    FILLED = auto()
+    CANCELLED = auto()
+    REJECTED = auto()
+    EXPIRED = auto()
+    NOT_SENT = auto()
+    ABSENT = auto()
+    UNKNOWN = auto()
+
+    @property
+    def is_acknowledged(self) -> bool:
+        """Whether the order is past INTENT, SENDING and SENT: the broker has taken it up, or it has ended."""
+        return self not in (OrderState.INTENT, OrderState.SENDING, OrderState.SENT)
 
     @property
     def is_final(self) -> bool:
-        return self.value >= OrderState.FILLED.value
+        return self.is_acknowledged and self not in (OrderState.WORKING, OrderState.CANCELLING)
 
     @property
     def label(self) -> str:

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from core.broker.port import Broker
 from core.errors import ApprovalExpired, RebalanceError, UsageError, leading
-from core.journal.memory import MemoryJournal
+from core.journal import Journal, MemoryStore
 from core.masking import VISIBLE
 from core.model import Ending, ModelWeight, RunResult, Targets
 from core.report import write_reports
@@ -147,7 +147,7 @@ async def run_scenario(
         broker=broker,
         folder=folder,
         name=scenario.name,
-        journal=MemoryJournal(),
+        journal=Journal(MemoryStore()),
         ended=ended,
     )
     request = Request(

@@ -14,7 +14,7 @@ from core.broker.port import Broker, Rehearsed
 from core.errors import MarketClosed, PacingExceeded, RebalanceError, RunCancelled
 from core.execution import OrderExecutor
 from core.execution.reader import Reader
-from core.journal.store import Journal
+from core.journal import Journal
 from core.market.hours import closed_reason
 from core.model import (
     AccountSnapshot,

@@ -11,8 +11,7 @@ from pathlib import Path
 
 from core.broker.port import Broker
 from core.errors import RebalanceError
-from core.journal.memory import MemoryJournal
-from core.journal.store import Journal
+from core.journal import Journal, MemoryStore
 from core.model import AccountId, Mode, Plan, RunResult
 from core.model.refs import run_id_of
 from core.report import report_folder
@@ -26,7 +25,7 @@ from tasks.app.run import Run
 from tasks.app.sources import Source
 from tasks.app.unexpected import unexpected
 
-JOURNAL = MemoryJournal()
+JOURNAL = Journal(MemoryStore())
 
 BrokerFactory = Callable[[Settings], Broker]
 

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
-from journals import FACTORIES
+from journals import STORES
 
-from core.journal.store import Journal
+from core.journal import Journal, Store
 
 
-@pytest.fixture(params=FACTORIES, ids=lambda factory: factory.__name__)
-def journal(request: pytest.FixtureRequest) -> Journal:
-    return request.param()
+@pytest.fixture(params=STORES)
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    return STORES[request.param](tmp_path)
+
+
+@pytest.fixture
+def journal(store: Store) -> Journal:
+    return Journal(store)

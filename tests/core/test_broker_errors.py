@@ -94,9 +94,9 @@ async def test_a_warning_stands_beside_the_order_it_is_of_and_stops_nothing(said
     at_work.broker.bend = words_after(OrderUpdate, replace(said, order_ref=buy().ref))
     result = await at_work.run(buy())
     assert (result.errors, result.records[0].state) == ((), OrderState.FILLED)
-    assert result.records[0].notices == (said.words,)
-    assert at_work.said("message") == [f"{buy().ref}: {said.words}"]
-    assert "\n" not in said.words
+    assert result.records[0].notices == (said.in_full,)
+    assert at_work.said("message") == [f"{buy().ref}: {said.in_full}"]
+    assert "\n" not in said.in_full
 
 
 async def test_the_broker_is_called_silent_only_where_it_said_nothing():

@@ -22,7 +22,7 @@ from core.errors import (
     OutputFailed,
     leading,
 )
-from core.journal.memory import MemoryJournal
+from core.journal import Journal, MemoryStore
 from core.model import ConnectionChange, OrderState, OrderUpdate, Symbol
 from core.money import D
 from core.sim.venue.world import Fault, FaultKind
@@ -190,40 +190,24 @@ def test_whatever_the_line_does_the_journal_tells_what_the_venue_did(moves, drop
 # --- the journal fails ---
 
 
-class Brittle(MemoryJournal):
-    """A journal whose disk is full from its write number `fails_at` on."""
+class Brittle(MemoryStore):
+    """A store whose disk is full from the append number `fails_at` on, counted from when that is set."""
 
     fails_at = 0
-    writes = 0
 
-    def _count(self) -> None:
-        self.writes += 1
-        if self.fails_at and self.writes >= self.fails_at:
+    def append(self, run_id, position, entry):
+        if self.fails_at == 1:
             raise OutputFailed("the journal cannot be written: disk full", next_step="free space, then recover")
-
-    def intend(self, order, *, at):
-        self._count()
-        super().intend(order, at=at)
-
-    def sending(self, ref, *, at):
-        self._count()
-        super().sending(ref, at=at)
-
-    def cancelling(self, ref):
-        self._count()
-        super().cancelling(ref)
-
-    def record(self, event):
-        self._count()
-        super().record(event)
+        self.fails_at -= bool(self.fails_at)
+        super().append(run_id, position, entry)
 
 
 @pytest.mark.parametrize("fails_at", range(1, 12))
 async def test_when_the_journal_cannot_be_written_nothing_is_sent_and_what_works_is_cancelled(fails_at):
     orders = (resting(), resting("BND", 2), buy("BIL", 3))
-    journal = Brittle()
-    at_work = await trading(*orders, journal=journal)
-    journal.fails_at = fails_at
+    store = Brittle()
+    at_work = await trading(*orders, journal=Journal(store))
+    store.fails_at = fails_at
     result = await at_work.run(*orders)
     assert (kinds(result)[0], result.stops) == (OutputFailed, True)
     assert leading(result.errors).exit_code == 50
@@ -232,19 +216,19 @@ async def test_when_the_journal_cannot_be_written_nothing_is_sent_and_what_works
 
 
 async def test_without_journal_and_without_a_confirmed_cancel_the_orders_are_unknown():
-    journal = Brittle()
-    at_work = await trading(resting(), journal=journal)
+    store = Brittle()
+    at_work = await trading(resting(), journal=Journal(store))
     at_work.broker.deaf_to_cancels = True
-    journal.fails_at = 3
+    store.fails_at = 3
     result = await at_work.run(resting())
     assert kinds(result) == [OutputFailed, OrderStateUnknown]
     assert "cancellation could not be confirmed of: RB-ABCDEFGHIJ23-B1-1" in result.errors[1].message
 
 
 async def test_without_journal_and_without_a_line_the_orders_are_unknown():
-    journal = Brittle()
-    at_work = await trading(resting(), journal=journal)
-    journal.fails_at = 3
+    store = Brittle()
+    at_work = await trading(resting(), journal=Journal(store))
+    store.fails_at = 3
     at_work.broker.drop_at, at_work.broker.refusals = 4, 99
     assert kinds(await at_work.run(resting())) == [OutputFailed, OrderStateUnknown]
 
@@ -252,9 +236,9 @@ async def test_without_journal_and_without_a_line_the_orders_are_unknown():
 # --- the end of a run ---
 
 
-async def interrupted(journal=None):
+async def interrupted(store=None):
     """A desk whose task was cancelled while its one order worked."""
-    at_work = await trading(resting(), journal=journal)
+    at_work = await trading(resting(), journal=Journal(store or MemoryStore()))
     task = asyncio.create_task(at_work.run(resting()))
     at_work.broker.on_call = lambda number: task.cancel() if number == 3 else None
     with pytest.raises(asyncio.CancelledError):
@@ -309,9 +293,9 @@ async def test_the_end_of_a_run_takes_no_longer_than_it_may():
 
 
 async def test_the_end_of_a_run_cancels_even_off_the_record():
-    journal = Brittle()
-    at_work = await interrupted(journal)
-    journal.fails_at = 1
+    store = Brittle()
+    at_work = await interrupted(store)
+    store.fails_at = 1
     assert [type(error) for error in await at_work.executor.cancel_all()] == [OutputFailed]
     assert [placed.state for placed in at_work.at_broker()] == [OrderState.CANCELLED]
 

@@ -20,8 +20,7 @@ from journals import (
 )
 
 from core.errors import AccountBusy, ExitCode, SafetyRefused, UsageError
-from core.journal.memory import MemoryJournal
-from core.journal.store import Journal
+from core.journal import Journal, MemoryStore
 from core.model import (
     AccountId,
     BrokerEvent,
@@ -81,7 +80,7 @@ def test_an_unknown_run_is_named(journal: Journal) -> None:
 
 
 def test_two_journals_share_nothing() -> None:
-    first, second = MemoryJournal(), MemoryJournal()
+    first, second = Journal(MemoryStore()), Journal(MemoryStore())
     first.start_run(run_record())
     with first.lock(ACCOUNT, RUN), second.lock(ACCOUNT, RUN):
         second.start_run(run_record())
@@ -166,7 +165,8 @@ def test_an_intended_order_is_on_record_before_it_is_sent(journal: Journal) -> N
     ("wrong", "why"),
     [
         ({"quantity": D("10.0001")}, "exceeds the approved 10"),
-        ({"quantity": D(0)}, "no order"),
+        ({"quantity": D(0)}, "quantity must be positive, not 0"),
+        ({"quantity": D(-1)}, "quantity must be positive, not -1"),
         ({"symbol": "BND"}, "no BUY of BND"),
         ({"side": Side.SELL}, "no SELL of VTI"),
         ({"stage": Stage.SELL, "side": Side.SELL}, "no SELL of VTI in stage SELL"),

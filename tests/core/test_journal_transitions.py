@@ -6,8 +6,6 @@ from datetime import timedelta
 
 import pytest
 from builders import NOW, fill
-from hypothesis import given
-from hypothesis import strategies as st
 from journals import (
     REF,
     RUN,
@@ -21,8 +19,7 @@ from journals import (
 )
 
 from core.errors import SafetyRefused
-from core.journal.memory import MemoryJournal
-from core.journal.store import Journal
+from core.journal import Journal
 from core.model import (
     USD,
     BrokerEvent,
@@ -215,42 +212,3 @@ def test_a_repeated_fill_brings_the_commission_that_the_first_lacked(journal: Jo
 def test_a_repeated_fill_keeps_the_commission_that_is_known(journal: Journal) -> None:
     record = told(journal, part("4"), part("4", commission=None, commission_currency=None))
     assert (record.filled, record.fills[0].commission, record.fills[0].commission_currency) == (D(4), D("1.00"), USD)
-
-
-EVENTS = st.one_of(
-    st.builds(
-        lambda shares, number, revision: part(str(shares), number, revision),
-        st.integers(1, 6),
-        st.integers(1, 3),
-        st.integers(1, 2),
-    ),
-    st.builds(
-        lambda state, filled: update(state, str(filled)),
-        st.sampled_from(
-            [OrderState.SENT, OrderState.WORKING, OrderState.CANCELLING, OrderState.CANCELLED, OrderState.FILLED]
-        ),
-        st.integers(0, 10),
-    ),
-)
-
-
-@given(events=st.lists(EVENTS, max_size=12))
-def test_whatever_the_broker_says_states_never_go_back_and_fills_are_the_truth(events: list[BrokerEvent]) -> None:
-    journal = approved_journal(MemoryJournal())
-    sent(journal)
-    for event in events:
-        before = record_of(journal)
-        journal.record(event)
-        after = record_of(journal)
-        assert after.state is before.state or after.state.value > before.state.value or after.state is OrderState.FILLED
-        assert after.filled <= D(10) or after.state is OrderState.UNKNOWN
-
-
-@given(fills=st.lists(st.tuples(st.integers(1, 3), st.integers(1, 3)), max_size=8), data=st.data())
-def test_fills_add_up_to_the_latest_revisions_in_whatever_order_they_arrive(
-    fills: list[tuple[int, int]], data: st.DataObject
-) -> None:
-    news = [part(str(revision), number, revision) for number, revision in fills]
-    shuffled = data.draw(st.permutations(news + news[: len(news) // 2]))
-    latest = {number: max(revision for other, revision in fills if other == number) for number, _ in fills}
-    assert told(MemoryJournal(), *shuffled).filled == sum(latest.values())

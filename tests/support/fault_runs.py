@@ -18,7 +18,7 @@ from campaign.playing import Case, Played, Venue, play_out
 from core.broker.ib import LiveOptions
 from core.broker.simulated import SimulatedIB
 from core.clock import AutojumpClock
-from core.journal.memory import MemoryJournal
+from core.journal import Journal, MemoryStore
 from core.model import AccountId, Order, OrderRef, OrderType, Side
 from core.model.refs import parse_ref
 from core.safety import write_kill_switch
@@ -281,7 +281,7 @@ class PlayedOverGateway(Played):
 
 async def rehearse(case: Case, folder: Path, spoil: Spoil = nothing) -> PlayedOverGateway:
     """The case from the models to the report over a gateway that is spoilt like this; one that hangs fails."""
-    played = PlayedOverGateway(case, folder, MemoryJournal(), [], spoil=spoil)
+    played = PlayedOverGateway(case, folder, Journal(MemoryStore()), [], spoil=spoil)
     async with asyncio.timeout(LONGEST):
         await play_out(played)
         for scene in played.scenes:

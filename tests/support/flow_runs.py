@@ -23,7 +23,7 @@ from worlds import VTI, account, held, quoted, world
 
 from core.broker.fake import FakeIB
 from core.errors import RebalanceError
-from core.journal.memory import MemoryJournal
+from core.journal import Journal, MemoryStore
 from core.model import USD, BrokerKind, Mode, Order, RunResult, Symbol
 from core.money import D
 from core.settings import settings_from
@@ -86,7 +86,7 @@ class Rehearsal:
     kind: type[FakeIB] = FakeIB
     source: Given | None = None
     mode: Mode = Mode.PAPER
-    journal: MemoryJournal = field(default_factory=MemoryJournal)
+    journal: Journal = field(default_factory=lambda: Journal(MemoryStore()))
     brokers: list[FakeIB] = field(default_factory=list)
     outcomes: list[RunResult] = field(default_factory=list)
     paths: tuple[Path, ...] = ()

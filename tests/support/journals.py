@@ -1,13 +1,13 @@
-"""Every journal there is, and what a journal is told, with sensible defaults."""
+"""Every store that a journal can have, and what a journal records, with sensible defaults."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 from builders import NOW, fill, order_record, plan
 
-from core.journal.memory import MemoryJournal
-from core.journal.store import Journal
+from core.journal import Journal, MemoryStore, Store
 from core.model import (
     AccountId,
     Approval,
@@ -30,7 +30,8 @@ RUN = RunId("ABCDEFGHIJ23")
 ACCOUNT = AccountId("DU1234567")
 REF = OrderRef("RB-ABCDEFGHIJ23-B1-1")
 
-FACTORIES: tuple[Callable[[], Journal], ...] = (MemoryJournal,)
+STORES: dict[str, Callable[[Path], Store]] = {"memory": lambda _folder: MemoryStore()}
+"""Makes a store of each kind; one that keeps files has a folder for them."""
 
 
 def run_record(**changes: object) -> RunRecord:

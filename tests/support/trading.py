@@ -14,7 +14,7 @@ from worlds import order, quoted, world
 from core.broker.fake import FakeIB
 from core.errors import ConnectionLost, KillSwitchOn
 from core.execution import OrderExecutor, StageResult
-from core.journal.memory import MemoryJournal
+from core.journal import Journal, MemoryStore
 from core.model import (
     USD_CAD,
     AccountId,
@@ -156,7 +156,7 @@ class Trading:
     """A desk, what it works with, and what it has told. `stop_at` throws the kill switch at that call of the guard."""
 
     broker: Line
-    journal: MemoryJournal
+    journal: Journal
     executor: OrderExecutor
     events: list[RunEvent]
     guard: Guard
@@ -199,7 +199,7 @@ async def trading(*orders: Order, execution: ExecutionRules | None = None, journ
     """A desk connected to a world (with these changes), whose approved plan is just these orders."""
     broker = Line.of(four_funds(**changes))
     await broker.connect()
-    book = journal or MemoryJournal()
+    book = journal or Journal(MemoryStore())
     approve(book, orders)
     events: list[RunEvent] = []
     guard = Guard()
@@ -215,7 +215,7 @@ def four_funds(**changes):
     return replace(base, quotes=more | {s: q for s, q in base.quotes.items() if s not in more})
 
 
-def approve(journal: MemoryJournal, orders: Sequence[Order]) -> None:
+def approve(journal: Journal, orders: Sequence[Order]) -> None:
     """Start the run and approve a plan of just these orders."""
     lines = [
         trade_line(one.contract.symbol, side=one.side, number=one.line, quantity=one.quantity)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from core.broker.fake import FakeIB, FakeOptions
 from core.errors import ApprovalExpired, RebalanceError
-from core.journal.memory import MemoryJournal
+from core.journal import Journal, MemoryStore
 from core.masking import VISIBLE
 from core.model import BrokerKind, Currency, Order, OrderRef, Plan, Quote, RunResult, Symbol
 from core.money import ZERO
@@ -145,7 +145,7 @@ class Played:
 
     case: Case
     folder: Path
-    journal: MemoryJournal
+    journal: Journal
     asked: list[Asked]
     brokers: list[FakeIB] = field(default_factory=list)
     outcomes: list[RunResult] = field(default_factory=list)
@@ -210,7 +210,7 @@ class Played:
 
 async def play(case: Case, folder: Path) -> Played:
     """The case from the models to the report, in memory."""
-    played = Played(case, folder, MemoryJournal(), [])
+    played = Played(case, folder, Journal(MemoryStore()), [])
     await play_out(played)
     return played
 

@@ -1,0 +1,210 @@
+"""What is put on record of a run, entry by entry, and what the entries add up to.
+
+A run is the sequence of its entries, and nothing else: whoever replays them has the run with its approvals, its orders
+and their fills exactly as they stood. So a store needs to know nothing of orders, and a record cannot disagree with
+its own history.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from decimal import Decimal
+
+from core.errors import ExitCode
+from core.journal import transitions
+from core.model import (
+    Approval,
+    BrokerEvent,
+    CommissionReport,
+    Fill,
+    Notice,
+    Order,
+    OrderRecord,
+    OrderRef,
+    OrderUpdate,
+    RunRecord,
+    Side,
+    Stage,
+    Symbol,
+)
+
+LineKey = tuple[Stage, Symbol, Side]
+"""What a person approves a quantity of."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunStarted:
+    """The first entry of every run."""
+
+    run: RunRecord
+
+
+@dataclass(frozen=True, slots=True)
+class PlanAsked:
+    """The plan of this hash was put to whoever may approve it; an earlier question, and a yes not used, are void."""
+
+    plan_hash: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PlanAnswered:
+    """The answer, which closes the question."""
+
+    approval: Approval
+
+
+@dataclass(frozen=True, slots=True)
+class LinesApproved:
+    """The yes was used: `lines` are the most shares (USD of the conversion) that may ever be traded of each."""
+
+    plan_hash: str
+    lines: tuple[tuple[LineKey, Decimal], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OrderIntended:
+    """INTENT."""
+
+    order: Order
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class OrderSending:
+    """SENDING: the last entry before the order leaves."""
+
+    ref: OrderRef
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class OrderNotSent:
+    """An intended order was closed without being sent."""
+
+    ref: OrderRef
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class OrderCancelling:
+    """A cancel is about to be requested."""
+
+    ref: OrderRef
+
+
+@dataclass(frozen=True, slots=True)
+class OrderUnknown:
+    """Nobody can tell what became of the order."""
+
+    ref: OrderRef
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class OrderReported:
+    """What the broker reported of an order of the run: an update, a fill, a commission or a notice."""
+
+    ref: OrderRef
+    event: BrokerEvent
+
+
+@dataclass(frozen=True, slots=True)
+class RunEnded:
+    """The last entry of a run that a process could end in order."""
+
+    at: datetime
+    exit_code: ExitCode
+    reason: str
+
+
+RunEntry = RunStarted | PlanAsked | PlanAnswered | LinesApproved | RunEnded
+OrderEntry = OrderIntended | OrderSending | OrderNotSent | OrderCancelling | OrderUnknown | OrderReported
+Entry = RunEntry | OrderEntry
+
+
+@dataclass(frozen=True, slots=True)
+class RunState:
+    """A run as its entries leave it.
+
+    `question` is the hash of the plan that waits for an answer, `consent` that of a yes that waits to be used, None
+    where there is none. `orders` stand in the order in which they were intended.
+    """
+
+    record: RunRecord
+    question: str | None = None
+    consent: str | None = None
+    lines: Mapping[LineKey, Decimal] = field(default_factory=dict)
+    orders: Mapping[OrderRef, OrderRecord] = field(default_factory=dict)
+
+
+def replayed(entries: Iterable[Entry]) -> RunState | None:
+    """What the entries add up to; None where there are none. Raises ValueError where they are no history of a run."""
+    state: RunState | None = None
+    for entry in entries:
+        state = applied(state, entry)
+    return state
+
+
+def applied(state: RunState | None, entry: Entry) -> RunState:
+    """`state` after one more entry, which judges nothing: whether it may be made is for `core.journal.rules`.
+
+    Raises ValueError for an entry before the first, SafetyRefused for an order that is sent twice.
+    """
+    if isinstance(entry, RunStarted):
+        return RunState(entry.run)
+    if state is None:
+        raise ValueError(f"a run begins with its start, not with {type(entry).__name__}")
+    if isinstance(entry, OrderEntry):
+        record = _order_after(state, entry)
+        return replace(state, orders={**state.orders, record.order.ref: record})
+    return _run_after(state, entry)
+
+
+def _run_after(state: RunState, entry: PlanAsked | PlanAnswered | LinesApproved | RunEnded) -> RunState:
+    record = state.record
+    match entry:
+        case PlanAsked():
+            return replace(state, question=entry.plan_hash, consent=None)
+        case PlanAnswered(approval):
+            consent = approval.plan_hash if approval.approved else None
+            asked = replace(record, approvals=(*record.approvals, approval))
+            return replace(state, record=asked, question=None, consent=consent)
+        case LinesApproved():
+            return replace(state, lines=dict(entry.lines), consent=None)
+        case RunEnded():
+            ended = replace(record, ended_at=entry.at, exit_code=entry.exit_code, reason=entry.reason)
+            return replace(state, record=ended)
+
+
+def _order_after(state: RunState, entry: OrderEntry) -> OrderRecord:
+    if isinstance(entry, OrderIntended):
+        return transitions.intended(entry.order, at=entry.at)
+    record = state.orders[entry.ref]
+    match entry:
+        case OrderSending():
+            return transitions.sending(record, at=entry.at)
+        case OrderNotSent():
+            return transitions.not_sent(record, reason=entry.reason)
+        case OrderCancelling():
+            return transitions.cancelling(record)
+        case OrderUnknown():
+            return transitions.unknown(record, reason=entry.reason)
+        case OrderReported():
+            return _reported(record, entry.event)
+
+
+def _reported(record: OrderRecord, event: BrokerEvent) -> OrderRecord:
+    match event:
+        case OrderUpdate():
+            return transitions.updated(record, event)
+        case Fill():
+            return transitions.filled(record, event)
+        case CommissionReport():
+            return transitions.charged(record, event)
+        case Notice():
+            return transitions.noted(record, event)
+        case _:
+            return record  # a connection that changes is no matter of an order

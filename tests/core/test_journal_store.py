@@ -1,0 +1,207 @@
+"""What every store promises a journal, and that a journal opened again knows what the first one recorded."""
+
+from __future__ import annotations
+
+import pytest
+from builders import NOW, plan
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from journals import REF, RUN, approve, approved_journal, order, part, record_of, run_record, sent, update
+
+from core.errors import AccountBusy, ExitCode, OutputFailed, SafetyRefused
+from core.journal import Journal, MemoryStore, Store
+from core.journal.entries import OrderCancelling, OrderEntry, PlanAsked, RunStarted, replayed
+from core.model import USD, BrokerEvent, CommissionReport, Notice, OrderState, RejectReason, RunId
+from core.money import D
+
+OTHER = RunId("OTHER")
+
+# --- append and load ---
+
+
+def test_the_entries_of_a_run_are_loaded_in_the_order_they_were_appended(store: Store) -> None:
+    entries = [RunStarted(run_record()), PlanAsked("one", NOW), PlanAsked("two", NOW)]
+    for position, entry in enumerate(entries):
+        store.append(RUN, position, entry)
+    assert list(store.load(RUN)) == entries
+
+
+def test_a_run_that_was_never_started_has_no_entries(store: Store) -> None:
+    store.append(OTHER, 0, RunStarted(run_record(run_id=OTHER)))
+    assert not store.load(RUN)
+
+
+@pytest.mark.parametrize("position", [0, 2])
+def test_an_entry_at_any_position_but_the_next_is_refused(store: Store, position: int) -> None:
+    store.append(RUN, 0, RunStarted(run_record()))
+    with pytest.raises(AccountBusy, match="another process writes to the journal of run ABCDEFGHIJ23"):
+        store.append(RUN, position, PlanAsked("one", NOW))
+    assert len(store.load(RUN)) == 1
+
+
+# --- a journal opened again ---
+
+
+def test_a_run_is_not_started_again_after_its_process_died(store: Store) -> None:
+    Journal(store).start_run(run_record())
+    with pytest.raises(AccountBusy, match="started before"):
+        Journal(store).start_run(run_record())
+
+
+def test_an_approval_that_was_used_is_used_for_every_process(store: Store) -> None:
+    approved_journal(Journal(store))
+    with pytest.raises(SafetyRefused, match="used before"):
+        Journal(store).approve_lines(plan())
+
+
+def test_an_order_that_may_have_left_is_not_sent_by_another_process(store: Store) -> None:
+    sent(approved_journal(Journal(store)))
+    again = Journal(store)
+    with pytest.raises(SafetyRefused, match="was used before"):
+        again.intend(order(), at=NOW)
+    with pytest.raises(SafetyRefused, match="is Sending already"):
+        again.sending(REF, at=NOW)
+
+
+def test_of_two_that_write_to_one_run_the_second_is_refused(store: Store) -> None:
+    first = approved_journal(Journal(store))
+    second = Journal(store)
+    assert second.run(RUN) == first.run(RUN)
+    first.intend(order(quantity=D(6)), at=NOW)
+    with pytest.raises(AccountBusy, match="another process writes"):
+        second.intend(order(quantity=D(6)), at=NOW)
+    assert Journal(store).orders(RUN) == first.orders(RUN)
+
+
+def test_runs_do_not_share_their_entries(store: Store) -> None:
+    journal = approved_journal(Journal(store))
+    journal.start_run(run_record(run_id=OTHER))
+    journal.end_run(OTHER, at=NOW, exit_code=ExitCode.DONE, reason="done")
+    again = Journal(store)
+    assert (again.run(OTHER).reason, again.run(RUN).ended_at) == ("done", None)
+
+
+def test_a_commission_finds_the_execution_that_an_earlier_process_recorded(store: Store) -> None:
+    journal = approved_journal(Journal(store))
+    sent(journal)
+    journal.record(part("4", commission=None, commission_currency=None))
+    again = Journal(store)
+    assert again.order(REF) is not None
+    again.record(CommissionReport("0000e0d5.01.01", D("1.25"), USD))
+    assert record_of(Journal(store)).fills[0].commission == D("1.25")
+
+
+EVENTS = st.one_of(
+    st.builds(
+        lambda shares, number, revision: part(str(shares), number, revision),
+        st.integers(1, 6),
+        st.integers(1, 3),
+        st.integers(1, 2),
+    ),
+    st.builds(
+        lambda state, filled, perm_id: update(state, str(filled), perm_id=perm_id, reason="why", code=201),
+        st.sampled_from(
+            [
+                OrderState.SENT,
+                OrderState.WORKING,
+                OrderState.CANCELLING,
+                OrderState.CANCELLED,
+                OrderState.REJECTED,
+                OrderState.EXPIRED,
+                OrderState.FILLED,
+            ]
+        ),
+        st.integers(0, 10),
+        st.sampled_from([0, 7, 7, 7, 8]),
+    ),
+    st.builds(
+        lambda number, cents: CommissionReport(f"0000e0d5.{number:02d}.01", D(cents) / 100, USD),
+        st.integers(1, 3),
+        st.integers(0, 500),
+    ),
+    st.sampled_from(
+        [
+            Notice("held in TWS", NOW, 383, REF, RejectReason.REJECTED),
+            Notice("price capped", NOW, 2161, REF),
+            Notice("not about an order", NOW, 2104),
+        ]
+    ),
+    st.sampled_from(["cancelling", "unknown"]),
+)
+
+
+def play(journal: Journal, event: BrokerEvent | str) -> None:
+    if event == "cancelling":
+        journal.cancelling(REF)
+    elif event == "unknown":
+        journal.unknown(REF, reason="nothing was reported")
+    elif not isinstance(event, str):
+        journal.record(event)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(events=st.lists(EVENTS, max_size=12))
+def test_what_is_replayed_is_what_was_recorded(events: list[BrokerEvent | str]) -> None:
+    store = MemoryStore()
+    journal = approved_journal(Journal(store))
+    sent(journal)
+    for event in events:
+        play(journal, event)
+        assert Journal(store).orders(RUN) == journal.orders(RUN)
+    assert Journal(store).run(RUN) == journal.run(RUN)
+
+
+@given(events=st.lists(EVENTS, max_size=8))
+def test_an_event_that_changes_nothing_is_not_written(events: list[BrokerEvent | str]) -> None:
+    store = MemoryStore()
+    journal = approved_journal(Journal(store))
+    sent(journal)
+    for event in events:
+        before, length = journal.orders(RUN), len(store.load(RUN))
+        play(journal, event)
+        changes = [entry for entry in store.load(RUN)[length:] if isinstance(entry, OrderEntry)]
+        assert bool(changes) is (journal.orders(RUN) != before)
+
+
+# --- faults ---
+
+
+class FullStore(MemoryStore):
+    """A store whose disk is full."""
+
+    is_full = False
+
+    def append(self, run_id, position, entry):
+        if self.is_full:
+            raise OutputFailed("the journal cannot be written: disk full", next_step="free space, then recover")
+        super().append(run_id, position, entry)
+
+
+def test_what_could_not_be_written_has_not_happened() -> None:
+    store = FullStore()
+    journal = approved_journal(Journal(store))
+    store.is_full = True
+    with pytest.raises(OutputFailed):
+        journal.intend(order(), at=NOW)
+    assert journal.orders(RUN) == ()
+    store.is_full = False
+    journal.intend(order(), at=NOW)
+    assert record_of(journal).state is OrderState.INTENT
+
+
+def test_a_yes_whose_use_could_not_be_written_may_be_used() -> None:
+    store = FullStore()
+    journal = Journal(store)
+    journal.start_run(run_record())
+    journal.ask(RUN, "other", at=NOW)
+    store.is_full = True
+    with pytest.raises(OutputFailed):
+        journal.ask(RUN, plan().hash, at=NOW)
+    store.is_full = False
+    approve(journal, plan())
+
+
+@pytest.mark.parametrize("entries", [[PlanAsked("one", NOW)], [OrderCancelling(REF)]])
+def test_entries_that_do_not_begin_with_the_start_are_no_run(entries) -> None:
+    with pytest.raises(ValueError, match="a run begins with its start"):
+        replayed(entries)
