@@ -36,7 +36,7 @@ from tasks.quotes import resolve_contracts, take_quotes
 from tasks.report import report_plan
 from tasks.sells import price_sells, sell
 from tasks.snapshot import check_account, review_account, take_snapshot
-from tasks.stage import begin, check_kill_switch
+from tasks.stage import check_kill_switch, start_stage
 
 MOST_PLANS = 3
 
@@ -184,12 +184,12 @@ async def trade(run: Run, plan: Plan, now: PlanInputs, deadline: Deadline) -> No
         plan = await ask_broker_beforehand(run, plan, now)
     await convert_currency(run, plan, now)
     await show_progress(run, Milestone.CONVERTED)
-    begin(run, Stage.SELL)
+    start_stage(run, Stage.SELL)
     if plan.sells:
         plan = await approved_for_stage(run, await price_sells(run, plan), deadline, Stage.SELL)
         await sell(run, plan)
     await show_progress(run, Milestone.SOLD)
-    begin(run, Stage.BUY)
+    start_stage(run, Stage.BUY)
     if plan.buys:
         plan = await size_buys(run, plan, await observe(run, now.targets))
         plan = await approved_for_stage(run, plan, deadline, Stage.BUY)

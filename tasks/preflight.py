@@ -1,31 +1,36 @@
-"""Pre-flight: what the broker would say to every line, before the first order that cannot be taken back."""
+"""Pre-flight: would the broker take every order of the plan? Asked before the first one that cannot be taken back."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import chain
 
-from core.execution import ask_what_if, check_combined_margin, refuse_permanent, refuse_unfunded
+from core.execution import (
+    ask_what_if,
+    check_combined_margin,
+    conversion_order,
+    refuse_permanent,
+    refuse_unfunded,
+    stage_orders,
+)
 from core.execution.preflight import LOOK_AT_MONEY, MarginAfter, WhatIfAnswers
 from core.model import CAD, USD_CAD, Order, Plan, Stage
 from core.money import ZERO
 from core.planning import PlanInputs
-from core.planning.funding import affordable
 from core.planning.inputs import fx_market_of
 from core.text import counted
 from tasks.app.run import Run
 from tasks.app.step import reading_step
-from tasks.fx import conversion
-from tasks.stage import order_of
 
 
 @reading_step("Ask the broker beforehand")
 async def ask_broker_beforehand(run: Run, plan: Plan, now: PlanInputs) -> Plan:
-    """The plan without the lines that the broker does not answer about.
+    """The plan without the lines that the broker gave no answer for.
 
-    Raises what it refuses for good of any line, and what it refuses for want of money that is there already: of
-    currency and sells, and of the buys when these wait for no sell and no conversion. Nothing was sent then.
+    Raises a refusal that no proceeds cure, of any line, and one for insufficient funds of what is paid with money that
+    is there: currency, sells, and the buys when these wait for no sell and no conversion. Nothing was sent then.
     """
-    orders = _orders(run, plan, now)
+    orders = _first_orders(run, plan, now)
     answers = await ask_what_if(run.reader, orders)
     refuse_permanent(answers)
     waits = waits_for_money(plan)
@@ -40,12 +45,12 @@ async def ask_broker_beforehand(run: Run, plan: Plan, now: PlanInputs) -> Plan:
 
 @reading_step("Ask about the buys together")
 async def ask_about_buys(run: Run, plan: Plan) -> Plan:
-    """The plan without the buys that the broker does not answer about, now that the money for them is there.
+    """The plan without the buys that the broker gave no answer for, now that the money for them is there.
 
-    Raises FundsInsufficient when the account does not bear them together; what is refused for another reason is left
-    to the order itself, which tells of it.
+    Raises FundsInsufficient when the account has not the margin for all together; a refusal for another reason is a
+    warning, and is reported again when the order is sent.
     """
-    answers = await ask_what_if(run.reader, [order_of(run, plan, Stage.BUY, line) for line in plan.buys])
+    answers = await ask_what_if(run.reader, stage_orders(plan, Stage.BUY, run.settings))
     for error in answers.permanent.values():
         run.warn(error.message)
     _log_margin(run, check_combined_margin(answers))
@@ -57,23 +62,18 @@ def waits_for_money(plan: Plan) -> bool:
     return bool(plan.sells or (plan.fx and plan.fx.quantity))
 
 
-def _orders(run: Run, plan: Plan, now: PlanInputs) -> list[Order]:
-    """The first order of every line, as it would be sent at the prices of the plan."""
-    sells = [order_of(run, plan, Stage.SELL, line) for line in plan.sells]
-    return [*_conversion(run, plan, now), *sells, *(order_of(run, plan, Stage.BUY, line) for line in plan.buys)]
-
-
-def _conversion(run: Run, plan: Plan, now: PlanInputs) -> tuple[Order, ...]:
-    """The conversion, for no more than the CAD cash pays for; none where nothing would be sent."""
-    if plan.fx is None or now.fx_closed:
-        return ()
-    market = fx_market_of(now, run.rules)
-    quantity = affordable(plan.fx.quantity, now.snapshot.cash.get(CAD, ZERO), market)
-    return (conversion(run, plan, quantity, market),) if quantity else ()
+def _first_orders(run: Run, plan: Plan, now: PlanInputs) -> list[Order]:
+    """The first order of every line at the prices of the plan; no conversion while its market is closed."""
+    conversion = None
+    if not now.fx_closed:
+        cad_cash = now.snapshot.cash.get(CAD, ZERO)
+        conversion = conversion_order(plan, cad_cash, fx_market_of(now, run.rules), run.rules, run.settings)
+    shares = (stage_orders(plan, stage, run.settings) for stage in (Stage.SELL, Stage.BUY))
+    return [*([conversion] if conversion else []), *chain.from_iterable(shares)]
 
 
 def _without(run: Run, plan: Plan, answers: WhatIfAnswers) -> Plan:
-    """The plan without what the broker did not answer about; each line of that is a failure that names it."""
+    """The plan without the lines that the broker gave no answer for; each of them is a failure."""
     for order, error in answers.unanswered.items():
         symbol = order.contract.symbol
         run.unsent[symbol] = error.message

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from core.execution import stage_orders
 from core.market.limits import limit_for
 from core.model import Plan, Side, Stage
 from core.planning.invalidation import out_of_reach
 from tasks.app.run import Run
 from tasks.app.step import step
 from tasks.quotes import take_quotes
-from tasks.stage import attempts_for, exclude, order_of, pricing, send
+from tasks.stage import attempts_for, exclude, pricing, send
 
 
 @step("Price the sells")
@@ -29,5 +30,4 @@ async def price_sells(run: Run, plan: Plan) -> Plan:
 @step("Sell")
 async def sell(run: Run, plan: Plan) -> None:
     """Send the plan's sells and see them end. Raises what `send` raises."""
-    orders = [order_of(run, plan, Stage.SELL, line) for line in plan.sells]
-    await send(run, Stage.SELL, orders, attempts_for(run, plan.sells))
+    await send(run, Stage.SELL, stage_orders(plan, Stage.SELL, run.settings), attempts_for(run, plan.sells))

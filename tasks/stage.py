@@ -1,4 +1,4 @@
-"""What the three stages have in common: the moment before, the orders, and whether the next may start."""
+"""What the three stages have in common: the checks before each, sending, and whether the next may start."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from decimal import Decimal
 from core.errors import KillSwitchOn, PlanKeptChanging
 from core.execution import Attempts
 from core.market.limits import Pricing
-from core.model import Limit, Order, OrderRecord, Plan, Side, Stage, Symbol, TradeLine
-from core.model.refs import order_ref
+from core.model import Order, OrderRecord, Plan, Stage, Symbol, TradeLine
 from core.money import ZERO
 from core.planning.invalidation import without_lines
 from core.text import counted
@@ -32,7 +31,7 @@ def check_kill_switch(run: Run) -> None:
         run.refuse_or_warn(error)
 
 
-def begin(run: Run, stage: Stage) -> None:
+def start_stage(run: Run, stage: Stage) -> None:
     """Refuse to start a stage under the kill switch or in a blackout. Raises KillSwitchOn, MarketClosed."""
     run.reach(POINT_BEFORE[stage])
     run.guard()
@@ -40,9 +39,9 @@ def begin(run: Run, stage: Stage) -> None:
 
 
 async def send(run: Run, stage: Stage, orders: Sequence[Order], attempts: Attempts | None = None) -> None:
-    """Send the orders of a stage and see each to its end; nothing without orders.
+    """Send the orders of a stage and follow each to its end; nothing without orders.
 
-    What went wrong with single orders is kept for the report; without `attempts` each is tried once.
+    Failures of single orders are kept for the report; without `attempts` each order is tried once.
     Raises StageStopped when nothing more may be sent.
     """
     if not orders:
@@ -50,7 +49,7 @@ async def send(run: Run, stage: Stage, orders: Sequence[Order], attempts: Attemp
     run.log_step(stage.lower(), f"sending {counted(len(orders), 'order')}")
 
     async def next_attempt(record: OrderRecord) -> Order | None:
-        return await _tried_again(run, attempts, record) if attempts else None
+        return await _next_attempt(run, attempts, record) if attempts else None
 
     run.is_sending = True
     try:
@@ -90,25 +89,6 @@ def exclude(run: Run, plan: Plan, reasons: Mapping[Symbol, str]) -> Plan:
     return without_lines(plan, reasons)
 
 
-def order_of(run: Run, plan: Plan, stage: Stage, line: TradeLine) -> Order:
-    """The first order of a line, at the line's limit."""
-    limit = _priced(line)
-    return Order(
-        ref=order_ref(run.id, stage, line.number, 1),
-        account_id=plan.account_id,
-        contract=plan.contracts[line.symbol],
-        stage=stage,
-        line=line.number,
-        attempt=1,
-        side=Side.SELL if stage is Stage.SELL else Side.BUY,
-        quantity=line.quantity,
-        order_type=limit.order_type,
-        limit_price=limit.limit_price,
-        outside_rth=not run.settings.rebalance.prefer_rth,
-        mid=limit.mid,
-    )
-
-
 def attempts_for(run: Run, lines: Sequence[TradeLine], money: Decimal | None = None) -> Attempts:
     """What further attempts at these lines keep to; `money` is what there is for buys before the first of them."""
     return Attempts(
@@ -120,20 +100,14 @@ def attempts_for(run: Run, lines: Sequence[TradeLine], money: Decimal | None = N
     )
 
 
-async def _tried_again(run: Run, attempts: Attempts, record: OrderRecord) -> Order:
-    """The confirmed-cancelled rest of an order as a new one, at a fresh price. Raises what `next_order` raises."""
-    contract, rest = record.order.contract, record.order.quantity - record.filled
+async def _next_attempt(run: Run, attempts: Attempts, record: OrderRecord) -> Order:
+    """A new order for the remainder of a cancelled one, at a fresh price. Raises what `next_order` raises."""
+    contract, remainder = record.order.contract, record.order.quantity - record.filled
     symbol = contract.symbol
     quotes = await take_quotes(run, {symbol: contract})
     order = attempts.next_order(record, quotes[symbol], pricing(run), run.journal.orders(run.id))
-    if order.quantity < rest:
-        less = f"only {order.quantity:,f} of the last {rest:,f} are tried again: another commission had to be paid"
+    if order.quantity < remainder:
+        less = f"only {order.quantity:,f} of the last {remainder:,f} are sent again: another commission had to be paid"
         run.reduced[symbol] = less
         run.warn(f"{symbol}: {less}")
     return order
-
-
-def _priced(line: TradeLine) -> Limit:
-    if line.limit is None:
-        raise ValueError(f"{line.symbol} is not traded and has no limit")
-    return line.limit

@@ -1,8 +1,8 @@
-"""Sending orders and seeing them end: the desk, what precedes a plan, and what is compared after it."""
+"""Building orders, sending them, following each to its end, and reconciling with the broker's lists."""
 
-from core.execution.attempts import Attempts
 from core.execution.checks import check_foreign_orders, longest_trading, unexplained_changes
 from core.execution.executor import OrderExecutor
+from core.execution.orders import Attempts, conversion_order, stage_orders
 from core.execution.preflight import ask_what_if, check_combined_margin, refuse_permanent, refuse_unfunded
 from core.execution.reconcile import cancel_orphaned_orders, cancel_still_working
 from core.execution.stage import Reprice
@@ -18,8 +18,10 @@ __all__ = [
     "cancel_still_working",
     "check_combined_margin",
     "check_foreign_orders",
+    "conversion_order",
     "longest_trading",
     "refuse_permanent",
     "refuse_unfunded",
+    "stage_orders",
     "unexplained_changes",
 ]

@@ -99,7 +99,9 @@ def unsold():
 
 def test_a_sell_follows_the_market_down_as_far_as_the_approval_holds():
     assert again(unsold(), SELLS, quote(bid=D("99.47"), ask=D("99.48"))).limit_price == D("99.47")
-    with pytest.raises(PlanKeptChanging, match=r"VTI: the rest of 10 is not sold: it would now go at 99\.46 at worst"):
+    with pytest.raises(
+        PlanKeptChanging, match=r"VTI: the remainder of 10 is not sold: it would now go at 99\.46 at worst"
+    ):
         again(unsold(), SELLS, quote(bid=D("99.46"), ask=D("99.47")))
 
 
@@ -124,7 +126,7 @@ def test_a_commission_in_another_currency_takes_no_dollars():
 
 
 def test_where_nothing_is_left_for_a_share_and_its_commission_the_rest_stays():
-    with pytest.raises(OrderIncomplete, match="VTI: the rest of 5 is not tried again"):
+    with pytest.raises(OrderIncomplete, match="VTI: the remainder of 5 is not sent again"):
         again(ended(fill("5", "100.04")), attempts(money="602.20"))
 
 

@@ -131,7 +131,7 @@ async def test_a_sell_whose_price_falls_away_while_it_is_worked_is_not_tried_aga
     outcome = await rehearsal.run()
     assert [order.attempt for order in rehearsal.sent() if order.side is Side.SELL] == [1]
     assert outcome.exit_code is ExitCode.PLAN_CHANGING
-    assert "VTI: the rest of" in outcome.reason
+    assert "VTI: the remainder of" in outcome.reason
     assert "is not sold: it would now go at 80.00" in outcome.reason
 
 

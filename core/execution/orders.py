@@ -1,4 +1,9 @@
-"""The next attempt at a line whose order has not filled in time: freshly priced, within what was sized and paid for."""
+"""The only place that builds an order: the first one of a line, a conversion, and the next attempt at a line.
+
+An order is a line of the plan plus how it is sent; its reference names run, stage, line and attempt. The next attempt
+is for the unfilled remainder of an order whose cancel is confirmed: freshly priced, and within what the line was sized
+at and what is left to pay it with.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +14,61 @@ from decimal import Decimal
 from core.errors import OrderIncomplete, PlanKeptChanging
 from core.journal.rules import run_of
 from core.market.limits import Pricing, limit_for
-from core.model import USD, Limit, Order, OrderRecord, OrderState, OrderType, Quote, Side, TradeLine
+from core.model import (
+    USD,
+    USD_CAD,
+    Limit,
+    Order,
+    OrderRecord,
+    OrderState,
+    OrderType,
+    Plan,
+    PlanRules,
+    Quote,
+    Side,
+    Stage,
+    TradeLine,
+)
 from core.model.refs import order_ref
 from core.money import FRACTION_OF_SHARE, WHOLE_SHARE, ZERO, floor_to
+from core.planning.funding import FxMarket, affordable, fx_limit
 from core.planning.invalidation import worse_than_approved
+from core.settings import Settings
+
+
+def stage_orders(plan: Plan, stage: Stage, settings: Settings) -> list[Order]:
+    """The first order of every line of a stage, SELL or BUY, at the line's limit and in the plan's order."""
+    return [_first_order(plan, stage, line, settings) for line in (plan.sells if stage is Stage.SELL else plan.buys)]
+
+
+def conversion_order(
+    plan: Plan, cad_cash: Decimal, market: FxMarket, rules: PlanRules, settings: Settings
+) -> Order | None:
+    """BUY USD.CAD for the plan's USD, at most what `cad_cash` pays for at the market's worst rate; None for nothing.
+
+    With 1,000 CAD and a worst rate of 1.4050, 711 of 900 planned USD are bought. The limit of a limit order is that
+    worst rate, rounded down to the pair's tick.
+    """
+    if plan.fx is None:
+        return None
+    quantity = affordable(plan.fx.quantity, cad_cash, market)
+    if not quantity:
+        return None
+    return Order(
+        ref=order_ref(plan.run_id, Stage.FX, 1, 1),
+        account_id=plan.account_id,
+        # quotes come from the pair's own venue, orders go to the one of the settings
+        contract=replace(plan.contracts[USD_CAD], exchange=settings.fx.route),
+        stage=Stage.FX,
+        line=1,
+        attempt=1,
+        side=Side.BUY,
+        quantity=quantity,
+        order_type=rules.funding.order_type,
+        limit_price=fx_limit(market, rules.funding),
+        outside_rth=not settings.rebalance.prefer_rth,
+        mid=market.mid,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,13 +88,13 @@ class Attempts:
     max_move_bps: Decimal
 
     def next_order(self, ended: OrderRecord, quote: Quote, pricing: Pricing, records: Iterable[OrderRecord]) -> Order:
-        """The order for the rest of one whose cancel is confirmed; of a buy as much as is paid for without borrowing.
+        """The order for the remainder of one whose cancel is confirmed; of a buy as much as cash pays for.
 
         `records` are the run's orders. Raises MarketDataMissing without a usable market, PlanKeptChanging for a sell
         whose price has gone, OrderIncomplete where not even the commission of one more share is there.
         """
         order, line = ended.order, self.lines[ended.order.line]
-        sized = _priced(line)
+        sized = _limit_of(line)
         limit = limit_for(order.side, order.contract, quote, line.price, replace(pricing, attempt=order.attempt))
         quantity = order.quantity - ended.filled
         if order.side is Side.BUY:
@@ -47,7 +103,7 @@ class Attempts:
             quantity = self._affordable(quantity, price, ended, tuple(records))
         elif worse := worse_than_approved(Side.SELL, sized.worst_price, limit.worst_price, self.max_move_bps):
             raise PlanKeptChanging(
-                f"{line.symbol}: the rest of {quantity:,f} is not sold: {worse}",
+                f"{line.symbol}: the remainder of {quantity:,f} is not sold: {worse}",
                 next_step="run again for a new plan",
             )
         attempt = order.attempt + 1
@@ -64,7 +120,7 @@ class Attempts:
     def _affordable(
         self, remainder: Decimal, price: Decimal, ended: OrderRecord, records: tuple[OrderRecord, ...]
     ) -> Decimal:
-        """Shares of the rest that are paid for at `price`, with all that the stage has spent and may still spend."""
+        """Shares of the remainder that cash pays for at `price`, after what the stage has spent and may still spend."""
         if self.money is None:
             return remainder
         tried = {number: self._orders_of(number, ended, records) for number in self.lines}
@@ -76,9 +132,9 @@ class Attempts:
         paid = min(remainder, floor_to(left / price, step))
         if paid <= 0:
             raise OrderIncomplete(
-                f"{ended.order.contract.symbol}: the rest of {remainder:,f} is not tried again, for without borrowing"
+                f"{ended.order.contract.symbol}: the remainder of {remainder:,f} is not sent again: without borrowing"
                 " nothing is left for the commission of another order",
-                next_step="the rest is left as drift; run again for a new plan",
+                next_step="the remainder is left as drift; run again for a new plan",
             )
         return paid
 
@@ -88,21 +144,39 @@ class Attempts:
         return [each for each in records if (each.order.stage, each.order.line) == (ended.order.stage, number)]
 
     def _spent(self, orders: Iterable[OrderRecord]) -> Decimal:
-        """USD paid for the fills of these orders and their commissions; one not known is taken for the usual."""
+        """USD paid for the fills of these orders and their commissions; an unknown one counts as the usual."""
         return sum((_cost(order) + _fees(order, self.commission) for order in orders), ZERO)
 
     def _reserved(self, line: TradeLine, orders: Sequence[OrderRecord]) -> Decimal:
-        """USD that a line may still take at its worst price: its order works, waits, or will be tried again."""
+        """USD that a line may still take at its worst price: its order works, is queued, or will be tried again."""
         last = orders[-1] if orders else None
         remainder = line.quantity if last is None else last.order.quantity - last.filled
         is_abandoned = last is not None and last.state.is_final and not self._may_try_again(last)
         if not remainder or is_abandoned:
             return ZERO
         is_charged = last is not None and not last.state.is_final and bool(last.fills)
-        return remainder * _priced(line).worst_price + (ZERO if is_charged else self.commission)
+        return remainder * _limit_of(line).worst_price + (ZERO if is_charged else self.commission)
 
     def _may_try_again(self, last: OrderRecord) -> bool:
         return last.state is OrderState.CANCELLED and last.order.attempt <= self.reprice_attempts
+
+
+def _first_order(plan: Plan, stage: Stage, line: TradeLine, settings: Settings) -> Order:
+    limit = _limit_of(line)
+    return Order(
+        ref=order_ref(plan.run_id, stage, line.number, 1),
+        account_id=plan.account_id,
+        contract=plan.contracts[line.symbol],
+        stage=stage,
+        line=line.number,
+        attempt=1,
+        side=Side.SELL if stage is Stage.SELL else Side.BUY,
+        quantity=line.quantity,
+        order_type=limit.order_type,
+        limit_price=limit.limit_price,
+        outside_rth=not settings.rebalance.prefer_rth,
+        mid=limit.mid,
+    )
 
 
 def _cost(record: OrderRecord) -> Decimal:
@@ -128,7 +202,7 @@ def _capped(fresh: Limit, sized: Limit) -> Limit:
     return replace(sized, order_type=OrderType.LMT, limit_price=sized.worst_price, mid=fresh.mid)
 
 
-def _priced(line: TradeLine) -> Limit:
+def _limit_of(line: TradeLine) -> Limit:
     if line.limit is None:
         raise ValueError(f"{line.symbol} is not traded and has no limit")
     return line.limit
