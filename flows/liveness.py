@@ -31,7 +31,7 @@ from prefect.context import FlowRunContext
 from prefect.exceptions import PrefectException
 
 from core.errors import ExitCode
-from core.model import Ending
+from core.model import RunEnding
 from flows.states import labelled_ending
 from tasks.app.notify import gone_note, notify, webhook
 from tasks.app.process import Process
@@ -132,7 +132,7 @@ def crashed_state(run: FlowRun, state: State[Any], what: str = "the process of t
     """The state that ends a run whose process did not come to end it: Cancelled if that was under way, else Crashed."""
     if state.is_cancelling():
         message = f"exit {ExitCode.APPROVAL_REJECTED:d}: cancelled; {what}; {_next_step(run)}"
-        return State(type=StateType.CANCELLED, name=Ending.CANCELLED.value, message=message)
+        return State(type=StateType.CANCELLED, name=RunEnding.CANCELLED.value, message=message)
     message = f"exit {ExitCode.UNFORESEEN:d}: {what}; {_next_step(run)}"
     return State(type=StateType.CRASHED, name="Crashed", message=message)
 

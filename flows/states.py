@@ -9,19 +9,19 @@ from prefect.client.schemas.objects import FlowRun, StateType
 
 from core.errors import leading
 from core.masking import mask_accounts
-from core.model import Ending, RunResult
+from core.model import RunEnding, RunResult
 from core.report import result
 
 ENDING_LABEL = "rebalance.ending"
 TYPES = {
-    Ending.COMPLETED: StateType.COMPLETED,
-    Ending.NO_TRADES: StateType.COMPLETED,
-    Ending.REFUSED: StateType.FAILED,
-    Ending.FAILED: StateType.FAILED,
-    Ending.EXPIRED: StateType.FAILED,
-    Ending.CANCELLED: StateType.CANCELLED,
-    Ending.REJECTED: StateType.CANCELLED,
-    Ending.SKIPPED: StateType.CANCELLED,
+    RunEnding.COMPLETED: StateType.COMPLETED,
+    RunEnding.NO_TRADES: StateType.COMPLETED,
+    RunEnding.REFUSED: StateType.FAILED,
+    RunEnding.FAILED: StateType.FAILED,
+    RunEnding.EXPIRED: StateType.FAILED,
+    RunEnding.CANCELLED: StateType.CANCELLED,
+    RunEnding.REJECTED: StateType.CANCELLED,
+    RunEnding.SKIPPED: StateType.CANCELLED,
 }
 
 
@@ -46,7 +46,7 @@ def ending_label(state: State[Any]) -> dict[str, str]:
 def labelled_ending(run: FlowRun) -> State[Any] | None:
     """The state that the run gave itself in the end; None when it has not."""
     name, _, message = str(run.labels.get(ENDING_LABEL, "")).partition(": ")
-    ending = next((each for each in Ending if each.value == name), None)
+    ending = next((each for each in RunEnding if each.value == name), None)
     return State(type=TYPES[ending], name=name, message=message) if ending else None
 
 

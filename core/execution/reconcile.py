@@ -73,7 +73,7 @@ def events_in(evidence: Evidence, record: OrderRecord, at: datetime) -> Iterator
     An order that the gateway held back, and that was cancelled, is rejected when no list knows it.
     """
     order = record.order
-    if record.is_kept_back and record.state is OrderState.CANCELLING and order.ref not in evidence.refs():
+    if record.is_held and record.state is OrderState.CANCELLING and order.ref not in evidence.refs():
         yield OrderUpdate(
             order.ref,
             OrderState.REJECTED,

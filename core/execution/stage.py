@@ -194,7 +194,7 @@ class StageExecution:
             del self._open[sent.ref]
             await self._close(sent, record)
             return
-        if record.is_kept_back and record.state is not OrderState.CANCELLING:
+        if record.is_held and record.state is not OrderState.CANCELLING:
             await self._cancel(sent, "is held back by the gateway and is cancelled")
             return
         if sent.wait is _Wait.ACKNOWLEDGEMENT and record.state.is_acknowledged:

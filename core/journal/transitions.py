@@ -151,7 +151,7 @@ def noted(record: OrderRecord, notice: Notice) -> OrderRecord:
     """
     if notice.in_full not in record.notices:
         record = replace(record, notices=(*record.notices, notice.in_full))
-    if notice.reject_reason is None or record.state.is_final or record.is_kept_back:
+    if notice.reject_reason is None or record.state.is_final or record.is_held:
         return record
     return replace(record, reject_reason=notice.reject_reason, reason=" ".join(notice.text.split()), code=notice.code)
 
@@ -171,7 +171,7 @@ def updated(record: OrderRecord, update: OrderUpdate) -> OrderRecord:
         return _contradicted(
             record, f"was closed as {record.state.label}, yet the broker calls it {update.state.label}"
         )
-    gives_reason = not record.is_kept_back or update.state is OrderState.REJECTED
+    gives_reason = not record.is_held or update.state is OrderState.REJECTED
     is_news = gives_reason and (state is not record.state or not record.reason)
     return replace(
         record,
@@ -234,7 +234,7 @@ def _event_of(record: OrderRecord, update: OrderUpdate) -> OrderEvent:
     if event is None:
         raise ValueError(f"no broker reports an order as {update.state.label}")
     is_cancel = event in (OrderEvent.REPORTED_CANCELLED, OrderEvent.REPORTED_EXPIRED)
-    return OrderEvent.REPORTED_REJECTED if record.is_kept_back and is_cancel else event
+    return OrderEvent.REPORTED_REJECTED if record.is_held and is_cancel else event
 
 
 def _contradicted(record: OrderRecord, reason: str) -> OrderRecord:

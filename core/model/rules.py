@@ -9,7 +9,6 @@ from decimal import Decimal
 
 from core.model.types import (
     ConvertMode,
-    Direction,
     EscalateAction,
     LimitStyle,
     MarketDataType,
@@ -18,6 +17,7 @@ from core.model.types import (
     PriceSource,
     StaleAction,
     Symbol,
+    TradeDirection,
     TriggerMode,
     Untargeted,
 )
@@ -67,7 +67,7 @@ class TriggerRules:
     mode: TriggerMode
     per_holding_band_bps: Decimal
     portfolio_total_band_bps: Decimal
-    direction: Direction
+    direction: TradeDirection
     idle_cash_pct: Decimal | None = None
 
 

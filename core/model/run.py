@@ -49,7 +49,7 @@ class OrderRecord:
     notices: tuple[str, ...] = ()
 
     @property
-    def is_kept_back(self) -> bool:
+    def is_held(self) -> bool:
         """Whether the gateway has said why it does not send the order on, and it has not ended yet."""
         return self.reject_reason is not None and not self.state.is_final
 
@@ -140,7 +140,7 @@ class RunEvent:
     detail: str
 
 
-class Ending(StrEnum):
+class RunEnding(StrEnum):
     """How a run ended, in a word: the name of its Prefect state, and `state` in result.json.
 
     SKIPPED is a run that had no turn (account busy, market closed, started late); REFUSED one that a rule, a
@@ -157,10 +157,10 @@ class Ending(StrEnum):
     SKIPPED = "Skipped"
 
 
-_BY_A_PERSON: dict[type[RebalanceError], Ending] = {
-    RunCancelled: Ending.CANCELLED,
-    ApprovalRejected: Ending.REJECTED,
-    ApprovalExpired: Ending.EXPIRED,
+_BY_A_PERSON: dict[type[RebalanceError], RunEnding] = {
+    RunCancelled: RunEnding.CANCELLED,
+    ApprovalRejected: RunEnding.REJECTED,
+    ApprovalExpired: RunEnding.EXPIRED,
 }
 _NO_TURN = (AccountBusy, MarketClosed, StartedLate)
 _BREAKDOWN = (*TRANSIENT, OutputFailed)
@@ -253,13 +253,13 @@ class RunResult:
         return "completed" if self.plan is not None and self.plan.trades else "no_trades"
 
     @property
-    def ending(self) -> Ending:
+    def ending(self) -> RunEnding:
         if not self.errors:
-            return Ending.COMPLETED if self.status == "completed" else Ending.NO_TRADES
+            return RunEnding.COMPLETED if self.status == "completed" else RunEnding.NO_TRADES
         error = leading(self.errors)
         by_a_person = _BY_A_PERSON.get(type(error))
         if by_a_person:
             return by_a_person
         if self.was_sent or isinstance(error, _BREAKDOWN) or error.exit_code is ExitCode.UNFORESEEN:
-            return Ending.FAILED
-        return Ending.SKIPPED if isinstance(error, _NO_TURN) else Ending.REFUSED
+            return RunEnding.FAILED
+        return RunEnding.SKIPPED if isinstance(error, _NO_TURN) else RunEnding.REFUSED

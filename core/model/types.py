@@ -117,7 +117,7 @@ class TriggerMode(StrEnum):
     TOTAL_DRIFT = "total_drift"
 
 
-class Direction(StrEnum):
+class TradeDirection(StrEnum):
     BOTH = "both"
     BUY_ONLY = "buy_only"
     SELL_ONLY = "sell_only"

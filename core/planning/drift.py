@@ -11,7 +11,7 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import NamedTuple
 
-from core.model import Direction, DriftLine, LimitedBy, Symbol, Targets, TriggerMode, TriggerRules, Valuation
+from core.model import DriftLine, LimitedBy, Symbol, Targets, TradeDirection, TriggerMode, TriggerRules, Valuation
 from core.money import BPS, HUNDRED, ZERO, plain
 
 NO_TARGET = ZERO
@@ -100,10 +100,14 @@ class _Verdicts:
             inside, outside = f"but {drift} is inside its band of {band}", f"{drift}, {outside}"
         self._inside = _barred(LimitedBy.BAND, inside)
         barred = _barred(LimitedBy.DIRECTION, f"but direction = {rules.direction.value}")
-        self._buy = barred if rules.direction is Direction.SELL_ONLY else _trades(f"{outside}: buy up to the target")
-        self._sell = barred if rules.direction is Direction.BUY_ONLY else _trades(f"{outside}: sell down to the target")
+        self._buy = (
+            barred if rules.direction is TradeDirection.SELL_ONLY else _trades(f"{outside}: buy up to the target")
+        )
+        self._sell = (
+            barred if rules.direction is TradeDirection.BUY_ONLY else _trades(f"{outside}: sell down to the target")
+        )
         self._exit = (
-            barred if rules.direction is Direction.BUY_ONLY else _trades("target 0: sell all, whatever the band")
+            barred if rules.direction is TradeDirection.BUY_ONLY else _trades("target 0: sell all, whatever the band")
         )
 
     def of(self, wanted: Decimal) -> _Verdict:

@@ -19,7 +19,6 @@ from core.model.types import (
     CAD,
     USD,
     ConvertMode,
-    Direction,
     EscalateAction,
     ForeignOrders,
     LimitStyle,
@@ -27,6 +26,7 @@ from core.model.types import (
     OrderType,
     PriceSource,
     StaleAction,
+    TradeDirection,
     TriggerMode,
     Untargeted,
 )
@@ -118,7 +118,9 @@ class RebalanceSection(Section):
         Decimal(25), ge=0, le=100, description="margin assumed for a bought ETF until the broker says"
     )
     prefer_rth: Switch = Field(default=True, description="trade in regular hours only")
-    direction: Annotated[Direction, OneOf(tuple(Direction))] = Field(Direction.BOTH, description="what may be traded")
+    direction: Annotated[TradeDirection, OneOf(tuple(TradeDirection))] = Field(
+        TradeDirection.BOTH, description="what may be traded"
+    )
     untargeted: Annotated[Untargeted, OneOf(tuple(Untargeted))] = Field(
         Untargeted.SELL, description="what happens to a held USD ETF without a target"
     )

@@ -16,7 +16,7 @@ from core.broker.port import Broker
 from core.errors import ApprovalExpired, RebalanceError, UsageError, leading
 from core.journal import Journal, MemoryStore
 from core.masking import VISIBLE
-from core.model import Ending, ModelWeight, RunResult, Targets
+from core.model import ModelWeight, RunEnding, RunResult, Targets
 from core.report import write_reports
 from core.scenario import Confirm, Scenario, read_scenario
 from core.settings import Settings, settings_from
@@ -113,14 +113,14 @@ async def _run_all(scenarios: Sequence[Scenario], out: Path, venue: Venue) -> li
     outcomes: list[RunResult] = []
     for scenario in scenarios:
         outcomes.append(await run_scenario(scenario, out / scenario.path.stem, rebalance, venue))
-        if outcomes[-1].ending is Ending.CANCELLED:
+        if outcomes[-1].ending is RunEnding.CANCELLED:
             break  # whoever stopped this one wants no other
     return outcomes
 
 
 def _check_stopped(outcomes: Sequence[RunResult]) -> None:
     """Raise what stopped the last scenario, and so those that were to follow."""
-    if outcomes[-1].ending is Ending.CANCELLED:
+    if outcomes[-1].ending is RunEnding.CANCELLED:
         raise leading(outcomes[-1].errors)
 
 

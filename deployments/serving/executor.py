@@ -32,7 +32,7 @@ from prefect.exceptions import ObjectNotFound, PrefectException
 from prefect.states import Pending
 
 from core.errors import ExitCode, StartedLate
-from core.model import Ending
+from core.model import RunEnding
 from flows.admission import too_late
 from flows.liveness import crashed_state, end_crashed_runs
 from tasks.app.notify import gone_note, notify, webhook
@@ -165,7 +165,7 @@ class Executor:
         if run.start_time is None and (state.is_cancelling() or self._is_stopping):
             why = "cancelled" if state.is_cancelling() else "what executes the runs was stopped"
             message = f"exit {ExitCode.APPROVAL_REJECTED:d}: {why} before this run had begun"
-            return State(type=StateType.CANCELLED, name=Ending.CANCELLED.value, message=message)
+            return State(type=StateType.CANCELLED, name=RunEnding.CANCELLED.value, message=message)
         return crashed_state(run, state, f"its process ended with {returncode} and no word")
 
     async def _sweep(self, client: PrefectClient) -> None:
@@ -179,7 +179,7 @@ class Executor:
 
 def _skipped(refusal: StartedLate) -> State[Any]:
     message = f"exit {refusal.exit_code:d}: {refusal}"
-    return State(type=StateType.CANCELLED, name=Ending.SKIPPED.value, message=message)
+    return State(type=StateType.CANCELLED, name=RunEnding.SKIPPED.value, message=message)
 
 
 def _terminate(process: Process) -> None:

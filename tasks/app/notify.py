@@ -24,7 +24,7 @@ from prefect.utilities.urls import url_for
 from pydantic import SecretStr
 
 from core.masking import VISIBLE, mask_accounts
-from core.model import Ending, Plan, RunResult
+from core.model import Plan, RunEnding, RunResult
 from core.report import plan_summary
 from core.settings import webhook_from
 from tasks.app.progress import log
@@ -84,7 +84,7 @@ def waiting_note(plan: Plan, page: str | None) -> Note:
 
 def ended_note(outcome: RunResult, page: str | None) -> Note | None:
     """How a run ended; None for one that was skipped."""
-    if outcome.ending is Ending.SKIPPED:
+    if outcome.ending is RunEnding.SKIPPED:
         return None
     account = f" …{outcome.account_id[-VISIBLE:]}" if outcome.account_id else ""
     reason = mask_accounts(f"exit {outcome.exit_code:d}: {outcome.reason}", outcome.account_id)

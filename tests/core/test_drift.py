@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from planning_builders import account, at, case, held, plan_rules, trigger_rules
 
-from core.model import USD, Direction, LimitedBy, TriggerMode
+from core.model import USD, LimitedBy, TradeDirection, TriggerMode
 from core.money import BPS, D
 from core.planning.drift import measure
 from core.planning.valuation import value_account
@@ -88,7 +88,11 @@ def test_under_total_drift_a_symbol_inside_its_own_band_trades_too():
 
 @pytest.mark.parametrize(
     ("direction", "sells", "buys"),
-    [(Direction.BOTH, True, True), (Direction.BUY_ONLY, False, True), (Direction.SELL_ONLY, True, False)],
+    [
+        (TradeDirection.BOTH, True, True),
+        (TradeDirection.BUY_ONLY, False, True),
+        (TradeDirection.SELL_ONLY, True, False),
+    ],
 )
 def test_direction_removes_the_other_side(direction, sells, buys):
     found = lines({"A": "0.60", "B": "0.40"}, account_with(700), direction=direction)
@@ -98,7 +102,7 @@ def test_direction_removes_the_other_side(direction, sells, buys):
 
 
 def test_a_symbol_inside_its_band_is_not_blamed_on_the_direction():
-    found = lines({"A": "0.60", "B": "0.40"}, account_with(602), direction=Direction.BUY_ONLY)
+    found = lines({"A": "0.60", "B": "0.40"}, account_with(602), direction=TradeDirection.BUY_ONLY)
     assert found["A"].limited_by is LimitedBy.BAND
 
 
@@ -138,7 +142,7 @@ def test_a_target_written_as_0_is_sold_whatever_the_band():
 def test_a_target_written_as_0_is_sold_inside_the_total_band_too_but_not_when_only_buys_are_allowed():
     own = account(held("A", "999"), held("B", "1"))
     assert lines({"A": "1", "B": "0"}, own, mode=TriggerMode.TOTAL_DRIFT)["B"].triggered
-    found = lines({"A": "1", "B": "0"}, own, direction=Direction.BUY_ONLY)["B"]
+    found = lines({"A": "1", "B": "0"}, own, direction=TradeDirection.BUY_ONLY)["B"]
     assert (found.triggered, found.limited_by) == (False, LimitedBy.DIRECTION)
 
 

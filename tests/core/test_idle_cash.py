@@ -16,7 +16,7 @@ from planning_builders import (
     valuation_rules,
 )
 
-from core.model import CAD, USD, Direction, LimitedBy, Side
+from core.model import CAD, USD, LimitedBy, Side, TradeDirection
 from core.money import D
 
 THREE = {"A": "0.5", "B": "0.3", "C": "0.2"}
@@ -71,7 +71,7 @@ def test_the_cash_buffer_is_not_idle():
 
 
 def test_idle_cash_is_not_invested_where_only_sells_are_allowed():
-    rules = trigger_rules(idle_cash_pct=D("0.1"), direction=Direction.SELL_ONLY, per_holding_band_bps=D(10))
+    rules = trigger_rules(idle_cash_pct=D("0.1"), direction=TradeDirection.SELL_ONLY, per_holding_band_bps=D(10))
     plan = planned(case(THREE, with_deposit()), trigger=rules)
     assert traded(plan) == []
     assert {line.limited_by for line in plan.lines} == {LimitedBy.DIRECTION}

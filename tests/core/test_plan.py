@@ -25,9 +25,9 @@ from core.errors import SafetyRefused
 from core.model import (
     CAD,
     USD,
-    Direction,
     LimitedBy,
     Side,
+    TradeDirection,
 )
 from core.money import D
 
@@ -80,7 +80,7 @@ def test_a_line_says_where_it_stands_before_and_after():
 
 def test_direction_sell_only_sells_and_does_not_buy():
     inputs = case(BALANCED, account(held("A", "700"), held("B", "300")))
-    plan = planned(inputs, trigger=trigger_rules(direction=Direction.SELL_ONLY))
+    plan = planned(inputs, trigger=trigger_rules(direction=TradeDirection.SELL_ONLY))
     assert traded(plan) == [(Side.SELL, "A", D(100))]
     assert lines(plan)["B"].limited_by is LimitedBy.DIRECTION
 

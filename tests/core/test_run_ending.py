@@ -11,25 +11,25 @@ from hypothesis import strategies as st
 from report_samples import sample_outcome
 
 from core import errors
-from core.model import Ending, Mode, OrderState, Symbol
+from core.model import Mode, OrderState, RunEnding, Symbol
 from core.money import D
 
 NOTHING_SENT = [
-    (errors.RunCancelled, Ending.CANCELLED),
-    (errors.ApprovalRejected, Ending.REJECTED),
-    (errors.ApprovalExpired, Ending.EXPIRED),
-    (errors.AccountBusy, Ending.SKIPPED),
-    (errors.MarketClosed, Ending.SKIPPED),
-    (errors.StartedLate, Ending.SKIPPED),
-    (errors.SafetyRefused, Ending.REFUSED),
-    (errors.KillSwitchOn, Ending.REFUSED),
-    (errors.PlanKeptChanging, Ending.REFUSED),
-    (errors.SettingsInvalid, Ending.REFUSED),
-    (errors.DataRefused, Ending.REFUSED),
-    (errors.FundsInsufficient, Ending.REFUSED),
-    (errors.ConnectionLost, Ending.FAILED),
-    (errors.OutputFailed, Ending.FAILED),
-    (errors.RebalanceError, Ending.FAILED),
+    (errors.RunCancelled, RunEnding.CANCELLED),
+    (errors.ApprovalRejected, RunEnding.REJECTED),
+    (errors.ApprovalExpired, RunEnding.EXPIRED),
+    (errors.AccountBusy, RunEnding.SKIPPED),
+    (errors.MarketClosed, RunEnding.SKIPPED),
+    (errors.StartedLate, RunEnding.SKIPPED),
+    (errors.SafetyRefused, RunEnding.REFUSED),
+    (errors.KillSwitchOn, RunEnding.REFUSED),
+    (errors.PlanKeptChanging, RunEnding.REFUSED),
+    (errors.SettingsInvalid, RunEnding.REFUSED),
+    (errors.DataRefused, RunEnding.REFUSED),
+    (errors.FundsInsufficient, RunEnding.REFUSED),
+    (errors.ConnectionLost, RunEnding.FAILED),
+    (errors.OutputFailed, RunEnding.FAILED),
+    (errors.RebalanceError, RunEnding.FAILED),
 ]
 
 
@@ -42,7 +42,7 @@ def test_a_run_that_sent_nothing_is_named_by_what_stopped_it(error, ending):
 def test_a_run_that_sent_orders_has_failed_whatever_stopped_it(error):
     run = replace(sample_outcome(), errors=(error("why"),))
     assert run.was_sent
-    assert run.ending is Ending.FAILED
+    assert run.ending is RunEnding.FAILED
 
 
 @pytest.mark.parametrize(("error", "ending"), NOTHING_SENT[:3], ids=lambda value: getattr(value, "__name__", value))
@@ -51,13 +51,13 @@ def test_a_persons_word_names_the_ending_even_after_orders(error, ending):
 
 
 def test_without_a_failure_it_is_completed_or_had_nothing_to_trade():
-    assert outcome(plan=plan(trade_line())).ending is Ending.COMPLETED
-    assert outcome(plan=plan(still_line())).ending is Ending.NO_TRADES
+    assert outcome(plan=plan(trade_line())).ending is RunEnding.COMPLETED
+    assert outcome(plan=plan(still_line())).ending is RunEnding.NO_TRADES
 
 
 def test_the_failure_that_gives_the_exit_code_gives_the_name():
     run = outcome(errors=(errors.MarketClosed("first"), errors.OutputFailed("second")))
-    assert (run.exit_code, run.ending) == (50, Ending.FAILED)
+    assert (run.exit_code, run.ending) == (50, RunEnding.FAILED)
 
 
 PLANNED = 10

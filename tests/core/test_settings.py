@@ -12,7 +12,6 @@ from core.model import (
     CAD,
     USD,
     ConvertMode,
-    Direction,
     EscalateAction,
     ForeignOrders,
     LimitStyle,
@@ -21,6 +20,7 @@ from core.model import (
     OrderType,
     PriceSource,
     StaleAction,
+    TradeDirection,
     TriggerMode,
     Untargeted,
 )
@@ -47,7 +47,7 @@ DEFAULTS = {
     "rebalance.maintenance_buffer_pct": Decimal(10),
     "rebalance.maintenance_margin_pct": Decimal(25),
     "rebalance.prefer_rth": True,
-    "rebalance.direction": Direction.BOTH,
+    "rebalance.direction": TradeDirection.BOTH,
     "rebalance.untargeted": Untargeted.SELL,
     "rebalance.max_order_usd": None,
     "rebalance.max_turnover_pct": None,
@@ -314,7 +314,7 @@ def test_plan_rules_carry_what_the_settings_say():
         }
     ).plan_rules(Mode.PAPER)
     assert rules.sizing.max_order_usd == 9000
-    assert rules.trigger.direction is Direction.BUY_ONLY
+    assert rules.trigger.direction is TradeDirection.BUY_ONLY
     assert rules.limits.order_type is OrderType.MKT
     assert (rules.funding.enabled, rules.funding.order_type) == (True, OrderType.LMT)
     assert rules.plan_lifetime == timedelta(seconds=60)

@@ -11,7 +11,7 @@ from prefect.context import FlowRunContext
 from prefect.logging.handlers import PrefectConsoleHandler
 
 from core.broker.fake import FakeIB
-from core.model import Ending, OrderState, Symbol
+from core.model import OrderState, RunEnding, Symbol
 from core.money import D
 from core.sim.venue.world import FillScript
 from tasks.app.artifacts import _send
@@ -101,7 +101,7 @@ async def test_whatever_breaks_out_of_the_trading_is_a_failure_and_its_orders_ar
     slowly = {"fills": {VTI: FillScript(delay_seconds=D(5))}}
     rehearsal = rehearsed(tmp_path, changes=slowly, kind=Broken)
     outcome = await rehearsal.run()
-    assert (outcome.exit_code, outcome.ending) == (70, Ending.FAILED)
+    assert (outcome.exit_code, outcome.ending) == (70, RunEnding.FAILED)
     assert outcome.reason.startswith("unexpected: BreaksOff: the ground opened (test_nobody_watches.py:")
     assert [(record.order.contract.symbol, record.state) for record in outcome.orders] == [(VTI, OrderState.CANCELLED)]
     assert outcome.not_sent.keys() == {BND}

@@ -9,7 +9,7 @@ from worlds import account, held, scripted
 from core.broker.errors import lost, would_refuse
 from core.broker.fake import FakeIB
 from core.errors import ExitCode, NoAnswer
-from core.model import USD, Ending, Mode, Order, RejectReason, Side
+from core.model import USD, Mode, Order, RejectReason, RunEnding, Side
 from core.money import D
 
 EACH_STAGE = {"approval": {"each_stage": "true"}}
@@ -46,7 +46,7 @@ async def test_every_line_is_asked_about_before_the_first_order_and_the_buys_aga
 async def test_what_no_money_cures_ends_the_run_before_anything_is_sent(tmp_path, code, exit_code):
     rehearsal = rehearse(tmp_path, changes={"fills": scripted("BND", what_if_reject=code)})
     outcome = await rehearsal.run()
-    assert (outcome.exit_code, outcome.ending, rehearsal.sent()) == (exit_code, Ending.REFUSED, [])
+    assert (outcome.exit_code, outcome.ending, rehearsal.sent()) == (exit_code, RunEnding.REFUSED, [])
     assert "the broker would refuse to BUY 412 BND" in outcome.reason
     assert f"({code})" in outcome.reason
 

@@ -13,7 +13,7 @@ from worlds import VTI
 
 from core.broker.fake import FakeIB
 from core.errors import RunCancelled
-from core.model import Ending, OrderState
+from core.model import OrderState, RunEnding
 from core.money import D
 from core.sim.venue.world import FillScript
 from flows.rebalance import rebalance
@@ -52,7 +52,7 @@ async def test_a_signal_inside_a_step_leaves_a_report_that_says_so(tmp_path):
     result = json.loads(rehearsal.report("result.json"))
     assert (result["exit_code"], result["status"], result["state"]) == (32, "aborted", "Cancelled")
     assert result["reason"].startswith("the run was stopped because its terminal was closed")
-    assert (outcome.exit_code, outcome.ending, outcome.orders) == (32, Ending.CANCELLED, ())
+    assert (outcome.exit_code, outcome.ending, outcome.orders) == (32, RunEnding.CANCELLED, ())
 
 
 @dataclass(slots=True)
@@ -116,7 +116,7 @@ async def test_a_signal_when_everything_is_done_is_a_cancel_all_the_same(tmp_pat
     rehearsal = Rehearsal(tmp_path, reported(tmp_path), approver=SaysYes(), kind=StoppedAtTheEnd)
     outcome = await rehearsal.run()
     assert [record.state for record in outcome.orders] == [OrderState.FILLED] * 2
-    assert (outcome.exit_code, outcome.ending) == (32, Ending.CANCELLED)
+    assert (outcome.exit_code, outcome.ending) == (32, RunEnding.CANCELLED)
 
 
 async def test_whoever_cancels_the_task_of_the_flow_gets_a_report_too(tmp_path):

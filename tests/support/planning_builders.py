@@ -19,7 +19,6 @@ from core.model import (
     Contract,
     ConvertMode,
     Currency,
-    Direction,
     FundingRules,
     Mode,
     OrderType,
@@ -33,6 +32,7 @@ from core.model import (
     SizingRules,
     Symbol,
     Targets,
+    TradeDirection,
     TradeLine,
     TriggerMode,
     TriggerRules,
@@ -67,7 +67,7 @@ def trigger_rules(**changes: object) -> TriggerRules:
         "mode": TriggerMode.PER_HOLDING,
         "per_holding_band_bps": D(50),
         "portfolio_total_band_bps": D(100),
-        "direction": Direction.BOTH,
+        "direction": TradeDirection.BOTH,
     }
     return TriggerRules(**(values | changes))  # type: ignore[arg-type]  # a builder takes any field
 
