@@ -1,7 +1,7 @@
-"""Clocks that everybody at one venue shares: who needs the time, and who waits, asks the clock.
+"""Clocks shared by all parties at one venue: the time, and every wait for it, come from the clock.
 
-A running clock follows the computer's, from any moment and at any speed. A jumping clock stands still while anybody
-works and jumps when all wait, so that a rehearsal over a real socket takes no longer than its work.
+A running clock follows the computer's, from any moment and at any speed. An autojump clock stands still while anybody
+works and jumps to the next timer when all wait, so that a rehearsal over a real socket takes no longer than its work.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 # An answer passes a socket, a future and some tasks, each a round of the loop, before somebody waits again.
 QUIET_ROUNDS = 25
-# Bytes may be under way for ever when one side is gone; real seconds after which that counts as quiet.
+# Bytes may be under way for ever when one side has stopped; real seconds after which that counts as quiet.
 STUCK_SECONDS = 2.0
 
 
@@ -36,7 +36,7 @@ class Clock(Protocol):
     def now(self) -> datetime: ...
 
     def call_at(self, at: datetime, callback: Callable[[], None]) -> Timer:
-        """Have `callback` called at that time, by nobody's waiting; a time that is past means soon."""
+        """Have `callback` called at that time, whether anybody waits or not; a time in the past means at once."""
         ...
 
     async def sleep(self, seconds: float) -> None:
@@ -52,19 +52,19 @@ class RunningClock:
     """The computer's clock, or one that left `start` when it was made and runs `speed` times as fast."""
 
     def __init__(self, start: datetime | None = None, speed: float = 1.0) -> None:
-        self._is_the_walls = start is None and speed == 1.0
+        self._is_wall_clock = start is None and speed == 1.0
         self._start = (start or datetime.now(UTC)).astimezone(UTC)
         self._speed = speed
         self._began = time.monotonic()
         self._shift = timedelta(0)
 
     def now(self) -> datetime:
-        if self._is_the_walls:
+        if self._is_wall_clock:
             return datetime.now(UTC) + self._shift
         return self._start + timedelta(seconds=(time.monotonic() - self._began) * self._speed) + self._shift
 
     def set(self, to: datetime) -> None:
-        """Let it be `to` now; who waits already waits as long as before."""
+        """Set the time to `to`; waits that have begun last as long as before."""
         self._shift += to - self.now()
 
     def call_at(self, at: datetime, callback: Callable[[], None]) -> Timer:
@@ -75,14 +75,14 @@ class RunningClock:
         await asyncio.sleep(max(seconds, 0.0) / self._speed)
 
     async def within(self, seconds: float, awaitable: Awaitable[T]) -> T:
-        # not wait_for: it loses a cancel that comes in the same moment as the answer, and the run would trade on
+        # not wait_for: it loses a cancel that comes in the same moment as the answer, and the run would go on trading
         async with asyncio.timeout(max(seconds, 0.0) / self._speed):
             return await awaitable
 
 
 @dataclass(order=True, slots=True)
-class _Entry:
-    """A timer in the order of its time, then of its making; somebody waits for it if it `drives`."""
+class _JumpTimer:
+    """A timer, ordered by time, then by number; it `drives` the clock if somebody waits for it."""
 
     at: datetime
     number: int
@@ -98,14 +98,14 @@ class AutojumpClock:
     """A clock that moves only while somebody waits for it and nothing is under way.
 
     `is_quiet` says that no bytes are between the two sides of any connection. A wait by `sleep` or `within` drives
-    the clock: it jumps from timer to timer, whoever set them, and each jump waits until what the timer set off has
-    come to rest. `call_at` alone moves nothing, as a real market does not hurry because an order is due.
+    the clock: it jumps from timer to timer, whoever set them, and each jump waits until all that the timer set
+    off is done. `call_at` alone moves nothing, as a real market does not hurry because an order is due.
     """
 
     def __init__(self, start: datetime, is_quiet: Callable[[], bool] = lambda: True) -> None:
         self.is_quiet = is_quiet
         self._now = start.astimezone(UTC)
-        self._timers: list[_Entry] = []
+        self._timers: list[_JumpTimer] = []
         self._made = 0
         self._driver: asyncio.Task[None] | None = None
 
@@ -133,7 +133,7 @@ class AutojumpClock:
                 return task.result()
         finally:
             timer.cancel()
-            await _put_away(task)
+            await discard(task)
         raise TimeoutError(f"{seconds:g} s passed")
 
     def _wait_until(self, seconds: float, woken: asyncio.Future[None]) -> Timer:
@@ -143,16 +143,16 @@ class AutojumpClock:
             self._driver = asyncio.ensure_future(self._drive())
         return timer
 
-    def _set(self, at: datetime, callback: Callable[[], None], *, drives: bool) -> _Entry:
+    def _set(self, at: datetime, callback: Callable[[], None], *, drives: bool) -> _JumpTimer:
         self._made += 1
-        entry = _Entry(max(at, self._now), self._made, callback, drives)
+        entry = _JumpTimer(max(at, self._now), self._made, callback, drives)
         heapq.heappush(self._timers, entry)
         return entry
 
     async def _drive(self) -> None:
         """Jump from timer to timer for as long as somebody waits for one."""
         while self._is_driven():
-            await self._come_to_rest()
+            await self._wait_until_quiet()
             if self._is_driven():
                 self._jump()
 
@@ -167,10 +167,10 @@ class AutojumpClock:
         self._now = max(self._now, entry.at)
         try:
             entry.callback()
-        except Exception as error:  # noqa: BLE001 - told as the event loop tells it of its own timers, and time goes on
+        except Exception as error:  # noqa: BLE001 - reported as the event loop reports its own timers', and time goes on
             asyncio.get_running_loop().call_exception_handler({"message": "in a timer", "exception": error})
 
-    async def _come_to_rest(self) -> None:
+    async def _wait_until_quiet(self) -> None:
         quiet, stuck_at = 0, time.monotonic() + STUCK_SECONDS
         while quiet < QUIET_ROUNDS:
             is_quiet = self.is_quiet() or time.monotonic() > stuck_at
@@ -178,8 +178,8 @@ class AutojumpClock:
             await asyncio.sleep(0)
 
 
-async def _put_away(task: asyncio.Future[Any]) -> None:
-    """End a task that nobody waits for any more, and hear it out."""
+async def discard(task: asyncio.Future[Any]) -> None:
+    """Cancel a task that nobody waits for any more, and take its error, which asyncio would report as unhandled."""
     if not task.done():
         task.cancel()
         await asyncio.wait((task,))

@@ -19,151 +19,157 @@ ORDERING = "interactivebrokers.github.io/tws-api/automated_considerations.html"
 FORUMS = "reported by users of the API, not on IBKR's pages"
 
 
-class Kind(Enum):
-    """What a code asks for."""
+class ErrorKind(Enum):
+    """What a code calls for."""
 
     INFORMATION = auto()  # nothing
     CONNECTIVITY = auto()  # what is in flight is to be reconciled
     RETRY = auto()  # a read may be tried again
     FATAL = auto()  # no use in going on
     ORDER = auto()  # one order is concerned
-    AMBIGUOUS = auto()  # an order may live or not: the broker's own lists say
+    AMBIGUOUS = auto()  # an order may work or not: only the broker's lists can tell
 
 
 class Ends(Enum):
     """Which order a code ends when it comes with the order's id."""
 
     NONE = auto()
-    UNACKNOWLEDGED = auto()  # one that the broker has not called accepted yet: it is refused
+    UNACKNOWLEDGED = auto()  # one that the broker has not acknowledged: it is refused
     ANY = auto()
 
 
 @dataclass(frozen=True, slots=True)
-class Code:
-    """One code of the broker. `failure` is why an order that it ends has ended."""
+class ErrorCode:
+    """One code of the broker; `reject_reason` is why an order that it ends has ended."""
 
     number: int
-    kind: Kind
+    kind: ErrorKind
     meaning: str
     source: str = TWS_API
     ends: Ends = Ends.NONE
     reject_reason: RejectReason | None = None
 
     def refuses(self, *, is_acknowledged: bool) -> bool:
-        """Whether the code ends an order that the broker has, or has not yet, called accepted."""
+        """Whether the code ends an order that the broker has, or has not yet, acknowledged."""
         return self.ends is Ends.ANY or (self.ends is Ends.UNACKNOWLEDGED and not is_acknowledged)
 
 
 def _refusing(
-    number: int, meaning: str, reject_reason: RejectReason = RejectReason.REJECTED, *, kind: Kind = Kind.ORDER
-) -> Code:
-    return Code(number, kind, meaning, ends=Ends.UNACKNOWLEDGED, reject_reason=reject_reason)
+    number: int, meaning: str, reject_reason: RejectReason = RejectReason.REJECTED, *, kind: ErrorKind = ErrorKind.ORDER
+) -> ErrorCode:
+    return ErrorCode(number, kind, meaning, ends=Ends.UNACKNOWLEDGED, reject_reason=reject_reason)
 
 
-def _held_by_presets(number: int, what: str) -> Code:
-    """TWS asks a person whether the order is meant: it may be kept untransmitted, or be sent on after all."""
-    return Code(number, Kind.AMBIGUOUS, f"by the order presets a person is asked: {what}", FORUMS)
+def _held_by_presets(number: int, what: str) -> ErrorCode:
+    """TWS asks a person to confirm the order: it may stay untransmitted, or be transmitted after all."""
+    return ErrorCode(number, ErrorKind.AMBIGUOUS, f"by the order presets a person is asked: {what}", FORUMS)
 
 
 _LISTED = (
-    _refusing(100, "more than 50 messages in a second", RejectReason.PACING, kind=Kind.AMBIGUOUS),
-    Code(101, Kind.RETRY, "more market-data lines than the account has"),
-    Code(102, Kind.INFORMATION, "duplicate ticker id"),
-    Code(103, Kind.AMBIGUOUS, "duplicate order id: an earlier order may work under it"),
-    Code(104, Kind.AMBIGUOUS, "a filled order cannot be modified"),
-    Code(105, Kind.AMBIGUOUS, "a modification does not match the order"),
-    Code(106, Kind.AMBIGUOUS, "the order cannot be transmitted"),
-    Code(107, Kind.AMBIGUOUS, "an incomplete order cannot be transmitted"),
+    _refusing(100, "more than 50 messages in a second", RejectReason.PACING, kind=ErrorKind.AMBIGUOUS),
+    ErrorCode(101, ErrorKind.RETRY, "more market-data lines than the account has"),
+    ErrorCode(102, ErrorKind.INFORMATION, "duplicate ticker id"),
+    ErrorCode(103, ErrorKind.AMBIGUOUS, "duplicate order id: an earlier order may work under it"),
+    ErrorCode(104, ErrorKind.AMBIGUOUS, "a filled order cannot be modified"),
+    ErrorCode(105, ErrorKind.AMBIGUOUS, "a modification does not match the order"),
+    ErrorCode(106, ErrorKind.AMBIGUOUS, "the order cannot be transmitted"),
+    ErrorCode(107, ErrorKind.AMBIGUOUS, "an incomplete order cannot be transmitted"),
     _refusing(109, "the price is outside the limits of the order presets"),
     _refusing(110, "the price is not on the contract's tick"),
     _refusing(111, "time in force and order type do not go together"),
     _refusing(113, "the time in force must be DAY for this order"),
-    Code(135, Kind.AMBIGUOUS, "no order has this id"),
-    Code(161, Kind.AMBIGUOUS, "the order is in no state to be cancelled: it may have filled"),
-    Code(162, Kind.RETRY, "historical data service"),
+    ErrorCode(135, ErrorKind.AMBIGUOUS, "no order has this id"),
+    ErrorCode(161, ErrorKind.AMBIGUOUS, "the order is in no state to be cancelled: it may have filled"),
+    ErrorCode(162, ErrorKind.RETRY, "historical data service"),
     _held_by_presets(163, "the price is too far from the market"),
-    Code(165, Kind.RETRY, "historical data service"),
+    ErrorCode(165, ErrorKind.RETRY, "historical data service"),
     _refusing(200, "no contract, or several, for the request", RejectReason.CONTRACT),
-    Code(201, Kind.ORDER, "the order is rejected", ends=Ends.ANY, reject_reason=RejectReason.REJECTED),
-    Code(202, Kind.ORDER, "the order is cancelled, its status says when", ORDERING),
+    ErrorCode(201, ErrorKind.ORDER, "the order is rejected", ends=Ends.ANY, reject_reason=RejectReason.REJECTED),
+    ErrorCode(202, ErrorKind.ORDER, "the order is cancelled, its status says when", ORDERING),
     _refusing(203, "the security may not be traded by this account"),
-    Code(300, Kind.INFORMATION, "unknown ticker id"),
-    *(Code(number, Kind.INFORMATION, "market depth") for number in range(309, 318)),
-    _refusing(320, "the server could not read the request", kind=Kind.AMBIGUOUS),
-    _refusing(321, "the request is not valid, or the gateway is read-only", kind=Kind.AMBIGUOUS),
-    Code(322, Kind.RETRY, "too many account summaries at once"),
-    Code(326, Kind.FATAL, "the client id is in use: another run may be alive"),
-    Code(329, Kind.AMBIGUOUS, "the order cannot be modified"),
-    Code(354, Kind.FATAL, "market data is not subscribed; of an order: TWS does not trade blindly, and holds it"),
-    Code(366, Kind.RETRY, "no such historical data request"),
+    ErrorCode(300, ErrorKind.INFORMATION, "unknown ticker id"),
+    *(ErrorCode(number, ErrorKind.INFORMATION, "market depth") for number in range(309, 318)),
+    _refusing(320, "the server could not read the request", kind=ErrorKind.AMBIGUOUS),
+    _refusing(321, "the request is not valid, or the gateway is read-only", kind=ErrorKind.AMBIGUOUS),
+    ErrorCode(322, ErrorKind.RETRY, "too many account summaries at once"),
+    ErrorCode(326, ErrorKind.FATAL, "the client id is in use: another run may be alive"),
+    ErrorCode(329, ErrorKind.AMBIGUOUS, "the order cannot be modified"),
+    ErrorCode(
+        354, ErrorKind.FATAL, "market data is not subscribed; of an order: TWS does not trade blindly, and holds it"
+    ),
+    ErrorCode(366, ErrorKind.RETRY, "no such historical data request"),
     _held_by_presets(382, "the size is above the limit"),
     _held_by_presets(383, "the size is above the limit"),
-    Code(399, Kind.INFORMATION, "a message about an order that works, as held until the market opens"),
-    Code(404, Kind.ORDER, "shares are being located for a short sale, the order is held"),
-    Code(420, Kind.RETRY, "market data request refused for now"),
+    ErrorCode(399, ErrorKind.INFORMATION, "a message about an order that works, as held until the market opens"),
+    ErrorCode(404, ErrorKind.ORDER, "shares are being located for a short sale, the order is held"),
+    ErrorCode(420, ErrorKind.RETRY, "market data request refused for now"),
     _refusing(434, "the order size is zero"),
     _held_by_presets(451, "the total value is above the limit"),
     _refusing(460, "no permission to trade this"),
-    Code(463, Kind.AMBIGUOUS, "the market price of the order is to be entered", API_GUIDE),
-    Code(492, Kind.INFORMATION, "market scanner", API_GUIDE),
-    *(Code(number, Kind.CONNECTIVITY, "no connection to the gateway") for number in (501, 502, 504, 507)),
-    Code(503, Kind.FATAL, "the gateway is too old"),
-    Code(512, Kind.AMBIGUOUS, "the order could not be sent"),
-    Code(1100, Kind.CONNECTIVITY, "the gateway lost IBKR"),
-    Code(1101, Kind.CONNECTIVITY, "the gateway found IBKR again, market data is to be asked for anew"),
-    Code(1102, Kind.CONNECTIVITY, "the gateway found IBKR again"),
-    Code(1300, Kind.CONNECTIVITY, "the gateway moves to another port"),
-    Code(2103, Kind.CONNECTIVITY, "a market-data farm is lost: quotes stand still"),
-    Code(2104, Kind.INFORMATION, "a market-data farm is connected"),
-    Code(2105, Kind.CONNECTIVITY, "a historical-data farm is lost"),
-    Code(2106, Kind.INFORMATION, "a historical-data farm is connected"),
-    Code(2107, Kind.INFORMATION, "a historical-data farm sleeps"),
-    Code(2108, Kind.INFORMATION, "a market-data farm sleeps"),
-    Code(2109, Kind.INFORMATION, "outside regular hours is ignored, the order works"),
-    Code(2110, Kind.CONNECTIVITY, "the gateway lost IBKR and will find it again by itself"),
-    Code(2119, Kind.INFORMATION, "a market-data farm is connecting"),
-    Code(2148, Kind.FATAL, "margin deficiency: IBKR may liquidate", FORUMS),
-    Code(2157, Kind.CONNECTIVITY, "a security-definition farm is lost"),
-    Code(2158, Kind.INFORMATION, "a security-definition farm is connected"),
-    Code(10089, Kind.FATAL, "market data needs a subscription for the API"),
-    Code(10090, Kind.FATAL, "part of the market data is not subscribed"),
-    Code(10091, Kind.FATAL, "part of the market data needs a subscription for the API"),
-    Code(10147, Kind.AMBIGUOUS, "the order to be cancelled is not found", API_GUIDE),
-    Code(10148, Kind.AMBIGUOUS, "the order to be cancelled has ended: it may have filled", API_GUIDE),
-    Code(10167, Kind.INFORMATION, "delayed data is shown instead", API_GUIDE),
-    Code(10168, Kind.FATAL, "market data is not subscribed, delayed data is not asked for", API_GUIDE),
-    Code(10186, Kind.FATAL, "market data is not subscribed, delayed data is not there", API_GUIDE),
-    Code(10197, Kind.FATAL, "another session of this user takes the market data", API_GUIDE),
-    Code(10052, Kind.AMBIGUOUS, "the time in force is not valid", FORUMS),
-    Code(10243, Kind.ORDER, "fractions of a share are not taken", FORUMS, Ends.UNACKNOWLEDGED, RejectReason.FRACTION),
+    ErrorCode(463, ErrorKind.AMBIGUOUS, "the market price of the order is to be entered", API_GUIDE),
+    ErrorCode(492, ErrorKind.INFORMATION, "market scanner", API_GUIDE),
+    *(ErrorCode(number, ErrorKind.CONNECTIVITY, "no connection to the gateway") for number in (501, 502, 504, 507)),
+    ErrorCode(503, ErrorKind.FATAL, "the gateway is too old"),
+    ErrorCode(512, ErrorKind.AMBIGUOUS, "the order could not be sent"),
+    ErrorCode(1100, ErrorKind.CONNECTIVITY, "the gateway lost IBKR"),
+    ErrorCode(1101, ErrorKind.CONNECTIVITY, "the gateway found IBKR again, market data is to be asked for anew"),
+    ErrorCode(1102, ErrorKind.CONNECTIVITY, "the gateway found IBKR again"),
+    ErrorCode(1300, ErrorKind.CONNECTIVITY, "the gateway moves to another port"),
+    ErrorCode(2103, ErrorKind.CONNECTIVITY, "a market-data farm is lost: quotes stand still"),
+    ErrorCode(2104, ErrorKind.INFORMATION, "a market-data farm is connected"),
+    ErrorCode(2105, ErrorKind.CONNECTIVITY, "a historical-data farm is lost"),
+    ErrorCode(2106, ErrorKind.INFORMATION, "a historical-data farm is connected"),
+    ErrorCode(2107, ErrorKind.INFORMATION, "a historical-data farm sleeps"),
+    ErrorCode(2108, ErrorKind.INFORMATION, "a market-data farm sleeps"),
+    ErrorCode(2109, ErrorKind.INFORMATION, "outside regular hours is ignored, the order works"),
+    ErrorCode(2110, ErrorKind.CONNECTIVITY, "the gateway lost IBKR and will find it again by itself"),
+    ErrorCode(2119, ErrorKind.INFORMATION, "a market-data farm is connecting"),
+    ErrorCode(2148, ErrorKind.FATAL, "margin deficiency: IBKR may liquidate", FORUMS),
+    ErrorCode(2157, ErrorKind.CONNECTIVITY, "a security-definition farm is lost"),
+    ErrorCode(2158, ErrorKind.INFORMATION, "a security-definition farm is connected"),
+    ErrorCode(10089, ErrorKind.FATAL, "market data needs a subscription for the API"),
+    ErrorCode(10090, ErrorKind.FATAL, "part of the market data is not subscribed"),
+    ErrorCode(10091, ErrorKind.FATAL, "part of the market data needs a subscription for the API"),
+    ErrorCode(10147, ErrorKind.AMBIGUOUS, "the order to be cancelled is not found", API_GUIDE),
+    ErrorCode(10148, ErrorKind.AMBIGUOUS, "the order to be cancelled has ended: it may have filled", API_GUIDE),
+    ErrorCode(10167, ErrorKind.INFORMATION, "delayed data is shown instead", API_GUIDE),
+    ErrorCode(10168, ErrorKind.FATAL, "market data is not subscribed, delayed data is not asked for", API_GUIDE),
+    ErrorCode(10186, ErrorKind.FATAL, "market data is not subscribed, delayed data is not there", API_GUIDE),
+    ErrorCode(10197, ErrorKind.FATAL, "another session of this user takes the market data", API_GUIDE),
+    ErrorCode(10052, ErrorKind.AMBIGUOUS, "the time in force is not valid", FORUMS),
+    ErrorCode(
+        10243, ErrorKind.ORDER, "fractions of a share are not taken", FORUMS, Ends.UNACKNOWLEDGED, RejectReason.FRACTION
+    ),
     _held_by_presets(10311, "the order is routed directly"),
     _held_by_presets(10329, "the order is routed directly"),
-    Code(10349, Kind.INFORMATION, "the presets set the time in force, the order works", FORUMS),
+    ErrorCode(10349, ErrorKind.INFORMATION, "the presets set the time in force, the order works", FORUMS),
 )
 
-CODES: Mapping[int, Code] = {code.number: code for code in _LISTED}
+CODES: Mapping[int, ErrorCode] = {code.number: code for code in _LISTED}
 
 CANCELLED = 202
+NO_CONTRACT = 200
 CLIENT_ID_IN_USE = 326
 TOO_FAST = 100
 TOO_MANY_LINES = 101
 NOT_VALID = 321
 REJECTED = 201
 MARGIN_DEFICIENCY = 2148
-LINK_LOST = frozenset({1100, 2110})
-FARM_LOST = 2103
-FARMS_UP = frozenset({2104, 2106, 2107, 2108, 2158})
-FARMS_DOWN = frozenset({2103, 2105, 2157})
+CONNECTIVITY_LOST = frozenset({1100, 2110})
+MARKET_DATA_FARM_BROKEN = 2103
+FARMS_CONNECTED = frozenset({2104, 2106, 2107, 2108, 2158})
+FARMS_BROKEN = frozenset({2103, 2105, 2157})
 PORT_MOVED = 1300
-LINK_BACK = frozenset({1101, 1102})
-NOTHING_TO_CANCEL = frozenset({161, 10148})
+CONNECTIVITY_RESTORED = frozenset({1101, 1102})
 NOT_FOUND = 10147
-# TWS may keep an order with one of these without sending it on, and without calling it ended
-KEPT_BACK = frozenset({163, 354, 382, 383, 451, 10052, 10311, 10329})
+NOT_CANCELLABLE = 10148
+NOTHING_TO_CANCEL = frozenset({161, NOT_CANCELLABLE})
+# order precautions: TWS may hold an order with one of these, neither transmitted nor reported as ended
+HOLDS_ORDER = frozenset({163, 354, 382, 383, 451, 10052, 10311, 10329})
 NO_MARKET_DATA = frozenset({354, 10089, 10090, 10091, 10168, 10186, 10197})
 WARNINGS = range(2100, 2200)
 
-# the words by which IBKR's margin desk and its cash accounts say no under code 201
+# code 201 covers every rejection: only its text tells that margin or cash is short
 _MONEY = re.compile(
     r"margin|insufficient|sufficient|available funds|settled cash|cash available"
     r"|equity with loan|buying power|are needed",
@@ -172,23 +178,23 @@ _MONEY = re.compile(
 _CLOSED = re.compile(r"exchange is closed", re.IGNORECASE)
 
 
-def meaning_of(number: int) -> Code:
-    """What stands in the table; else a warning for 2100 to 2199, and ambiguous for everything else.
+def meaning_of(number: int) -> ErrorCode:
+    """The entry of the table; else a warning for 2100 to 2199, and ambiguous for everything else.
 
     >>> meaning_of(4711).kind.name, meaning_of(4711).refuses(is_acknowledged=False)
     ('AMBIGUOUS', False)
     """
-    kind = Kind.INFORMATION if number in WARNINGS else Kind.AMBIGUOUS
-    return CODES.get(number) or Code(number, kind, "not in the table", "")
+    kind = ErrorKind.INFORMATION if number in WARNINGS else ErrorKind.AMBIGUOUS
+    return CODES.get(number) or ErrorCode(number, kind, "not in the table", "")
 
 
-def kept_back(number: int | None) -> RejectReason | None:
-    """Why the gateway keeps an order to itself that this code came with; None for a code that stops no order."""
-    return RejectReason.REJECTED if number in KEPT_BACK else None
+def hold_reason(number: int | None) -> RejectReason | None:
+    """Why the gateway holds the order that this code came with; None for a code that holds none."""
+    return RejectReason.REJECTED if number in HOLDS_ORDER else None
 
 
 def reject_reason_of(number: int, text: str) -> RejectReason:
-    """Why the broker ended an order with this code: 201 is money, a closed exchange or a rejection by its words."""
+    """Why the broker ended an order with this code; by its text 201 is money, a closed exchange or a rejection."""
     if number == REJECTED and _CLOSED.search(text):
         return RejectReason.CLOSED
     if number == REJECTED and _MONEY.search(text):

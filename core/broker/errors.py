@@ -1,4 +1,4 @@
-"""Failures in the same words, whatever broker met them."""
+"""The errors of a broker, in the same text whichever broker meets them."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from core.errors import (
 from core.model import USD, USD_CAD, Contract, Order, RejectReason, SecurityType, Symbol
 from core.pacing import GATEWAY_LIMIT
 
+CHECK_LOG_IN = "check the gateway and its log-in, then start the run again"
 REFUSED = "the gateway refused the connection"
 NOT_CONNECTED = "there is no connection to the broker"
 BROKE_WHILE_SENDING = "the connection broke while an order was being sent; it may have arrived"
@@ -35,28 +36,28 @@ ERRORS: Mapping[RejectReason, type[BrokerError]] = {
 
 
 def broke_while_sending(why: str = "") -> str:
-    """What is said when the connection went while an order was under way; `why` is its cause, where that is known."""
+    """The text where the connection broke while an order was being sent; `why` is the cause, where it is known."""
     return f"{BROKE_WHILE_SENDING}: {why}" if why else BROKE_WHILE_SENDING
 
 
 def broke_while_reading(what: str, why: str = "") -> str:
-    """What is said when the line went, for this cause, before `what` (the snapshot, the quotes) was complete."""
+    """The text where the connection broke, for this cause, before `what` (the snapshot, the quotes) was complete."""
     return f"the connection broke while reading the {what}" + (f": {why}" if why else "")
 
 
-def is_unknown(symbol: Symbol) -> str:
-    """That the broker does not know the symbol, and how it would write one of a class of shares."""
+def unknown_symbol(symbol: Symbol) -> str:
+    """The text where the broker does not know the symbol, with IBKR's notation for one of a class of shares."""
     by_class = symbol.replace(".", " ").replace("-", " ")
     return f"{symbol} is unknown" + (f" (IBKR writes {by_class})" if by_class != symbol else "")
 
 
-def is_named(contract: Contract, symbol: Symbol) -> str:
-    """What is said where the broker calls the contract otherwise, under which name holdings and fills would come."""
+def other_name(contract: Contract, symbol: Symbol) -> str:
+    """The text where the broker has another name for the contract, under which fills would come; empty where not."""
     return "" if contract.symbol == symbol else f"{symbol} is {contract.symbol} at the broker"
 
 
 def not_tradable(contract: Contract) -> str:
-    """Why the contract is none that may be traded here; empty for an ETF in USD and for USD.CAD."""
+    """Why the contract may not be traded here; empty for an ETF in USD and for USD.CAD."""
     is_etf = contract.security_type is SecurityType.ETF and contract.currency == USD
     if is_etf or contract.symbol == USD_CAD:
         return ""
@@ -67,15 +68,12 @@ def not_listed_in_us(symbol: Symbol, where: str) -> str:
     return f"{symbol} is not an ETF listed in the US ({where})"
 
 
-CHECK_LOG_IN = "check the gateway and its log-in, then start the run again"
-
-
 def lost(message: str, *, next_step: str = CHECK_LOG_IN) -> ConnectionLost:
     return ConnectionLost(message, next_step=next_step)
 
 
 def refused_at(host: str, port: int) -> ConnectionRefused:
-    """Nobody listens at the address of the gateway."""
+    """Nothing listens at the address of the gateway."""
     return ConnectionRefused(
         f"{host}:{port} refused the connection",
         next_step=f"log in to TWS or IB Gateway on that computer; there, under Configure > API > Settings, tick "
@@ -84,7 +82,7 @@ def refused_at(host: str, port: int) -> ConnectionRefused:
 
 
 def closed_at(host: str, port: int) -> ConnectionClosed:
-    """The gateway took the connection and closed it without a word."""
+    """The gateway accepted the connection and closed it without sending anything."""
     return ConnectionClosed(
         f"the gateway at {host}:{port} closed the connection before it was ready",
         next_step="in TWS or IB Gateway, under Configure > API > Settings, let Trusted IPs name this computer; "
@@ -93,7 +91,7 @@ def closed_at(host: str, port: int) -> ConnectionClosed:
 
 
 def unreachable(host: str, port: int, why: str) -> ConnectionLost:
-    """The address cannot be found, or no way leads there."""
+    """The address cannot be resolved, or there is no route to it."""
     return ConnectionLost(
         f"{host}:{port} cannot be reached: {why}",
         next_step="correct [ibkr] host, or look at the network",
@@ -101,9 +99,9 @@ def unreachable(host: str, port: int, why: str) -> ConnectionLost:
 
 
 def not_ready(where: str, what: str) -> ConnectionLost:
-    """The gateway took the connection, and then `what` did not come in time."""
+    """The gateway accepted the connection, and then `what` did not arrive in time."""
     return ConnectionLost(
-        f"the gateway at {where} took the connection {what}",
+        f"the gateway at {where} accepted the connection {what}",
         next_step="finish its log-in, and answer the question whether to accept the connection if TWS shows one; "
         "then start the run again",
     )
@@ -115,10 +113,10 @@ def is_read_only(text: str) -> bool:
 
 
 def api_is_read_only(what: str) -> SafetyRefused:
-    """Read-Only API is ticked at the gateway, so that it refuses `what`."""
+    """Read-Only API is ticked at the gateway, so it refuses `what`."""
     return SafetyRefused(
         f"the gateway refuses {what}: its API is in Read-Only mode",
-        next_step="to trade, take the tick off Read-Only API in TWS or IB Gateway under Configure > API > Settings; "
+        next_step="to trade, untick Read-Only API in TWS or IB Gateway under Configure > API > Settings; "
         "--dry-run and `rebalance plan` need no more",
     )
 
@@ -147,11 +145,11 @@ def unanswered(order: Order, seconds: float) -> NoAnswer:
     )
 
 
-def would_refuse(order: Order, code: int, text: str, failure: RejectReason) -> BrokerError:
-    """The answer to a what-if of an order that the broker would not take; `code` and `text` are the broker's."""
-    if failure is RejectReason.PACING:
+def would_refuse(order: Order, code: int, text: str, reason: RejectReason) -> BrokerError:
+    """The error for a what-if order that the broker would refuse; `code` and `text` are the broker's."""
+    if reason is RejectReason.PACING:
         return too_fast()
-    return ERRORS[failure](
+    return ERRORS[reason](
         f"the broker would refuse to {order.side} {order.quantity:f} {order.contract.symbol}: {text} ({code})",
         next_step="read the broker's reason, change the settings or the account, then run again",
     )

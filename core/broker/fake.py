@@ -18,13 +18,13 @@ from core.broker.errors import (
     NOT_FOUND_TO_CANCEL,
     REFUSED,
     broke_while_reading,
-    is_named,
-    is_unknown,
     lost,
     not_tradable,
+    other_name,
     too_fast,
     unanswered,
     unknown,
+    unknown_symbol,
     would_refuse,
 )
 from core.model import (
@@ -59,7 +59,7 @@ STALE_BY = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Traffic:
+class LoggedMessage:
     """One thing that was sent to the broker or received from it."""
 
     at: datetime
@@ -94,11 +94,11 @@ class FakeIB:
 
     def __init__(self, exchange: Exchange, script: FaultScript, options: FakeOptions | None = None) -> None:
         self.exchange = exchange
-        self.log: list[Traffic] = []
+        self.log: list[LoggedMessage] = []
         self._script = script
         self._options = options or FakeOptions()
         self._is_connected = False
-        self._ended_before: set[int] = set()  # of these a gateway tells a new connection nothing but in its lists
+        self._ended_before: set[int] = set()  # a gateway sends a new connection nothing about these
         self._data_type = MarketDataType.LIVE
         self._queue: deque[BrokerEvent] = deque()
         self._armed: list[FaultKind] = []
@@ -147,11 +147,11 @@ class FakeIB:
             raise too_fast()
         self._is_connected = True
         self._ended_before = {one.perm_id for one in self.exchange.orders.values() if not one.is_open}
-        self._say("connect")
+        self._log_sent("connect")
 
     async def disconnect(self) -> None:
         if self._is_connected:
-            self._say("disconnect")
+            self._log_sent("disconnect")
             self._drop()
 
     async def accounts(self) -> tuple[AccountId, ...]:
@@ -180,7 +180,7 @@ class FakeIB:
         if not symbols:
             return {}
         self._fail_read(Point.QUOTES, symbols)
-        faults = [is_unknown(symbol) for symbol in symbols if symbol not in self.exchange.contracts]
+        faults = [unknown_symbol(symbol) for symbol in symbols if symbol not in self.exchange.contracts]
         if faults:
             raise unknown(faults)
         age = STALE_BY if self._taken(FaultKind.STALE) else timedelta(0)
@@ -256,8 +256,8 @@ class FakeIB:
     def _why_not(self, symbol: Symbol, overrides: Mapping[Symbol, str]) -> str:
         contract = self._found(symbol, overrides.get(symbol, ""))
         if contract is None:
-            return is_unknown(symbol)
-        return is_named(contract, symbol) or not_tradable(contract)
+            return unknown_symbol(symbol)
+        return other_name(contract, symbol) or not_tradable(contract)
 
     def _found(self, symbol: Symbol, override: str) -> Contract | None:
         """What the broker knows by the symbol, or by the conId in its place."""
@@ -272,7 +272,7 @@ class FakeIB:
         """One message out, at our own pace; ConnectionLost without a connection, PacingExceeded above the limit."""
         self._require_connection()
         is_within_limit = self._spend()
-        self._say(what)
+        self._log_sent(what)
         if not is_within_limit:
             raise too_fast()
 
@@ -291,7 +291,7 @@ class FakeIB:
         if FaultKind.PACING in triggered:
             raise too_fast()
         if FaultKind.CONTRACT_NOT_FOUND in triggered:
-            raise unknown([is_unknown(symbol) for symbol in symbols[:1]] or [refusal_of(200).text])
+            raise unknown([unknown_symbol(symbol) for symbol in symbols[:1]] or [refusal_of(200).text])
         self._armed += triggered
 
     def _trigger(self, point: str) -> tuple[FaultKind, ...]:
@@ -331,11 +331,11 @@ class FakeIB:
             self._log(event, is_sent=False)
             self._queue.append(event)
 
-    def _say(self, what: str) -> None:
+    def _log_sent(self, what: str) -> None:
         self._log(what, is_sent=True)
 
     def _log(self, what: Order | BrokerEvent | str, *, is_sent: bool) -> None:
-        self.log.append(Traffic(self.now(), is_sent, what))
+        self.log.append(LoggedMessage(self.now(), is_sent, what))
 
 
 def _routed(contract: Contract, override: str) -> Contract:

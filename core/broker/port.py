@@ -1,4 +1,4 @@
-"""The one door to a broker: what the product asks of it, and what it may answer.
+"""The broker port: what the product asks of a broker, and what it may answer.
 
 Every read is complete or raises; a failed read is never an empty answer. Time is the broker's:
 `now`, `sleep` and the time-outs of `next_event` run on the venue's clock, which is virtual for the
@@ -42,7 +42,7 @@ class Broker(Protocol):
 
     @property
     def port(self) -> int | None:
-        """TCP port of the gateway, by which a paper port is told from a live one; None without one."""
+        """TCP port of the gateway, which distinguishes a paper account from a live one; None without one."""
         ...
 
     @property
@@ -50,9 +50,9 @@ class Broker(Protocol):
 
     @property
     def clock_gap(self) -> timedelta:
-        """How far the venue's clock is ahead of this computer's, by which `now` goes; zero in a rehearsal.
+        """How far the venue's clock, which `now` follows, is ahead of this computer's; zero in a rehearsal.
 
-        Known once connected; a gap of some seconds is none.
+        Known once connected; a gap of a few seconds counts as zero.
         """
         ...
 
@@ -69,7 +69,7 @@ class Broker(Protocol):
         ...
 
     async def disconnect(self) -> None:
-        """Close the connection, if there is one; orders stay where they are."""
+        """Close the connection, if there is one; orders stay at the broker."""
         ...
 
     async def accounts(self) -> tuple[AccountId, ...]:
@@ -96,22 +96,22 @@ class Broker(Protocol):
         ...
 
     async def market_data_type(self, wanted: MarketDataType) -> None:
-        """Ask for this kind of market data from now on; each quote says which kind it is."""
+        """Ask for this type of market data from now on; each quote states the type it has."""
         ...
 
     async def place(self, order: Order) -> None:
         """Send the order, once. Returns when it has left; what becomes of it arrives as events.
 
-        ConnectionLost here says nothing about the order: it may have arrived.
+        After ConnectionLost the order may have arrived or not.
         """
         ...
 
     async def what_if(self, order: Order) -> MarginEffect:
         """What the order would do to margin and equity, in the account's base currency; nothing is placed.
 
-        Orders that were asked about before do not count. Raises as the order would be refused: FundsInsufficient
-        for want of margin or cash, else OrderRejected, FractionRefused or ContractNotFound. A read besides, but for
-        silence, which is of this order alone: NoAnswer.
+        Earlier what-if orders do not count. Raises why the order would be refused: FundsInsufficient where margin or
+        cash is short, else OrderRejected, FractionRefused or ContractNotFound; NoAnswer where the broker does not
+        answer, which concerns this order alone; and otherwise what every read raises.
         """
         ...
 
@@ -146,20 +146,20 @@ class GatewayInfo:
 
 @runtime_checkable
 class GatewayBroker(Protocol):
-    """A broker that is a gateway; one in memory is none."""
+    """A broker behind a gateway, which the one in memory is not."""
 
     async def info(self) -> GatewayInfo:
-        """What is known of it once connected. Raises ConnectionLost."""
+        """What is known of the gateway once connected. Raises ConnectionLost."""
         ...
 
 
 @runtime_checkable
 class Rehearsed(Protocol):
-    """A broker with a script; a real one has none, and a run that meets one says nothing to it."""
+    """A broker with a script of what happens at which point of a run; a real broker is none."""
 
     def reach(self, point: str) -> None:
-        """The run is at `approval` (just answered), `before_fx`, `before_sells` or `before_buys`.
+        """Let happen what the script holds for this point of the run.
 
-        What the script holds for that point happens now.
+        Points are `approval` (just answered), `before_fx`, `before_sells` and `before_buys`.
         """
         ...

@@ -1,4 +1,4 @@
-"""The one gate that every message to the gateway passes: in order, and never more in a second than allowed."""
+"""The rate limiter that every message to the gateway passes: in order, and never more in a second than allowed."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from datetime import datetime, timedelta
 from core.clock import Clock
 from core.pacing import SECOND, MessageWindow
 
-# how late a waker may come and catch up; without it each wait's overshoot would cost throughput
+# by how much a wait may overshoot and be made up for; without it every overshoot would cost throughput
 CATCH_UP = timedelta(milliseconds=25)
-# what leaves 50 times in a second can arrive 51 times within one
+# the gateway counts arrivals: what leaves 50 times in a second can arrive 51 times within one (error 100)
 SAFE_RATE = 48
-# nothing that we sent can make the next message wait for longer
+# no more than what was sent in the last second can make a message wait: a longer wait means a clock put back
 LONGEST_WAIT = timedelta(seconds=10)
 
 
-class Pace:
-    """Turns to send one message each, first come, first served, `messages_per_second` at most and never above 48.
+class RateLimiter:
+    """Lets one message after the other pass, first come, first served: `messages_per_second`, and 48 at most.
 
-    They are spread over the second: a second's worth sent at once could arrive, after one slow moment of the gateway,
-    within the same second as the next.
+    Messages are spread over the second: a burst of a whole second's worth could arrive, after one slow moment of the
+    gateway, within the same second as the next burst.
     """
 
     def __init__(self, clock: Clock, messages_per_second: int) -> None:
@@ -31,28 +31,28 @@ class Pace:
         self._next: datetime | None = None
         self._queue = asyncio.Lock()
 
-    async def turn(self) -> None:
-        """Return when one more message may leave; it counts as sent."""
+    async def acquire(self) -> None:
+        """Return when one more message may leave; it is counted as sent."""
         async with self._queue:
             while (wait := self._free_at() - self._clock.now()) > timedelta(0):
                 if wait > LONGEST_WAIT:
-                    self.begin_again()  # the computer's time was put back
+                    self.reset()  # the computer's clock was put back
                     continue
                 await self._clock.sleep(wait.total_seconds())
-            self.spend()
+            self.count()
 
-    def begin_again(self) -> None:
-        """Wait a second before the next message: the clock was set, and what left within the last one is unsure."""
+    def reset(self) -> None:
+        """Let the next message wait a second: the clock was set, so what left within the last second is unknown."""
         self._next = None
         self._window = MessageWindow(self._limit)
-        self.spend(self._limit)
+        self.count(self._limit)
 
-    def spend(self, messages: int = 1) -> None:
+    def count(self, messages: int = 1) -> None:
         """Count messages that leave now."""
         now = self._clock.now()
         for _ in range(messages):
             due = self._next
-            # after a rest there is nothing to catch up with
+            # after a pause there is nothing to make up for
             self._next = (now if due is None or now - due > CATCH_UP else due) + self._gap
             self._window.spend(max(now, self._window.free_at(now)))
 

@@ -1,6 +1,6 @@
-"""SimulatedIB: the real client over a real socket to a gateway of its own in this process, on a clock that jumps.
+"""SimulatedIB: the real client over a real socket to a gateway of its own in this process, on an autojump clock.
 
-What a rehearsal goes through is what a real gateway would see; waiting takes no time, as on the in-memory broker.
+A rehearsal sends what a real gateway would receive; waiting takes no time, as with the in-memory broker.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ LOOPBACK = "127.0.0.1"
 
 
 class SimulatedIB(LiveIB):
-    """A LiveIB whose `gateway` listens while it is connected; orders, fills and ids stay there in between."""
+    """A LiveIB whose `gateway` listens while it is connected; the gateway keeps orders, fills and ids in between."""
 
     kind = BrokerKind.SIMULATED
 
@@ -36,7 +36,7 @@ class SimulatedIB(LiveIB):
 
     @property
     def port(self) -> int | None:
-        """None: it is no place of its own, but a free one, and another each time."""
+        """None: the gateway listens on any free port, another one each time."""
         return None
 
     def reach(self, point: str) -> None:
@@ -45,30 +45,30 @@ class SimulatedIB(LiveIB):
 
     @property
     def is_connected(self) -> bool:
-        """False from the moment the gateway has hung up, whether or not the client has heard of it."""
-        link = self.link()
-        return super().is_connected and link is not None and link.port in self.gateway.links()
+        """False as soon as the gateway has closed the connection, whether or not the client has noticed."""
+        traffic = self.socket_traffic()
+        return super().is_connected and traffic is not None and traffic.port in self.gateway.links()
 
     async def connect(self) -> None:
-        await self._clock.sleep(0)  # what is under way arrives first, be it the end of the last connection
+        await self._clock.sleep(0)  # what is under way arrives first, which may be the end of the last connection
         if not self.gateway.is_listening:
             self._options = replace(self._options, host=LOOPBACK, port=await self.gateway.start())
         try:
             await super().connect()
         except ConnectionClosed:
-            # the script's doing: there is no address, and there are no settings, for a person to look at
+            # the script refuses it: there is no address and no setting that a person could check
             raise lost(REFUSED) from None
 
     async def disconnect(self) -> None:
         await super().disconnect()
-        await self._clock.sleep(0)  # what was sent last arrives, as it would at a gateway that stays
+        await self._clock.sleep(0)  # what was sent last still arrives, as at a gateway that goes on running
         await self.gateway.stop()
 
     def _is_quiet(self) -> bool:
-        """Whether both sides have read all that the other wrote, and agree on which connections there are."""
-        link, links = self.link(), self.gateway.links()
-        if link is None:
+        """Whether both sides have read all that the other wrote, and agree on which connections are open."""
+        ours, links = self.socket_traffic(), self.gateway.links()
+        if ours is None:
             return not links
-        return {link.port: (link.sent, link.received)} == {
-            port: (traffic.read, traffic.written) for port, traffic in links.items()
+        return {ours.port: (ours.sent, ours.received)} == {
+            port: (theirs.read, theirs.written) for port, theirs in links.items()
         }

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from datetime import datetime
 
-from core.broker import error_codes as codes
+from core.broker import error_codes
 from core.broker.port import Broker
 from core.errors import ConnectionLost, OrderIncomplete, OrderStateUnknown, RebalanceError
 from core.execution.reader import Reader
@@ -92,7 +92,7 @@ class OrderTracker:
                     self.journal.record(event)
             case ConnectionChange():
                 self._process_connection_change(event)
-            case Notice(code=codes.MARGIN_DEFICIENCY):
+            case Notice(code=error_codes.MARGIN_DEFICIENCY):
                 self._fail(f"the broker warns of the account's margin: {event.text}")
             case Notice(order_ref=ref) if ref is not None and self.journal.order(ref) is not None:
                 self._process_notice(event)
@@ -189,7 +189,7 @@ def _works_after_rejection(before: OrderRecord, update: OrderUpdate) -> bool:
     all the same, which its perm id, given by the exchange side, then proves.
     """
     is_unseen = before.state is OrderState.REJECTED and not before.perm_id
-    return is_unseen and before.code != codes.REJECTED and update.state in AT_WORK and bool(update.perm_id)
+    return is_unseen and before.code != error_codes.REJECTED and update.state in AT_WORK and bool(update.perm_id)
 
 
 def _unknown(record: OrderRecord) -> OrderStateUnknown:

@@ -57,7 +57,7 @@ class _Hours:
 def closed_reason(contract: Contract, now: datetime) -> str | None:
     """Why `contract` may not trade at `now` (aware) in regular hours; None when it may.
 
-    Open needs both witnesses: the broker's `liquid_hours`, read in the contract's time zone, and the New
+    Open needs both sources: the broker's `liquid_hours`, read in the contract's time zone, and the New
     York Stock Exchange's calendar with its holidays and early closes. Hours that cannot be read, do not
     cover today, or contradict the calendar are reasons too.
     """
@@ -127,10 +127,10 @@ def _not_open(hours: _Hours, now: datetime) -> str | None:
     if broker_open and exchange_open:
         return None
     if broker_open == exchange_open:
-        return f"the market is closed, {_exchange_words(session)}{_next_words(hours, now)}"
+        return f"the market is closed, {_exchange_text(session)}{_next_open_text(hours, now)}"
     return (
-        f"the broker's hours say {_word(is_open=broker_open)}, "
-        f"the exchange calendar says {_word(is_open=exchange_open)} ({_exchange_words(session)})"
+        f"the broker's hours say {_open_text(is_open=broker_open)}, "
+        f"the exchange calendar says {_open_text(is_open=exchange_open)} ({_exchange_text(session)})"
     )
 
 
@@ -231,17 +231,17 @@ def exchange_sessions(around: date) -> Mapping[date, Session]:
     return {day.date(): (opens.to_pydatetime(), closes.to_pydatetime()) for day, opens, closes in sessions}
 
 
-def _exchange_words(session: Session | None) -> str:
+def _exchange_text(session: Session | None) -> str:
     if session is None:
         return "a day without trading"
     start, end = (moment.astimezone(NEW_YORK) for moment in session)
     return f"regular hours today {start:%H:%M} to {end:%H:%M} New York"
 
 
-def _next_words(hours: _Hours, now: datetime) -> str:
+def _next_open_text(hours: _Hours, now: datetime) -> str:
     start = hours.next_start(now)
     return f"; it opens {start.astimezone(NEW_YORK):%A %Y-%m-%d %H:%M} New York" if start else ""
 
 
-def _word(*, is_open: bool) -> str:
+def _open_text(*, is_open: bool) -> str:
     return "open" if is_open else "closed"

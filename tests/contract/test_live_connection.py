@@ -45,7 +45,7 @@ async def test_a_client_id_in_use_is_said_at_once_and_no_other_is_tried():
     async with venue_of(world()) as venue:
         await venue.connected()
         before, twin = venue.clock.now(), venue.client()
-        with pytest.raises(ConnectionLost, match=r"client 42 already: another run may be alive"):
+        with pytest.raises(ConnectionLost, match=r"already has a client 42: another run may be alive"):
             await twin.connect()
         assert venue.clock.now() - before < timedelta(seconds=1)
         assert not twin.is_connected
@@ -61,10 +61,10 @@ async def test_nobody_behind_the_port_is_said_with_the_address_and_what_to_tick(
 
 
 async def test_a_gateway_that_hangs_up_at_once_is_asked_to_trust_this_computer():
-    async def hang_up(_, writer):
+    async def disconnect(_, writer):
         writer.close()
 
-    server = await asyncio.start_server(hang_up, "127.0.0.1", 0)
+    server = await asyncio.start_server(disconnect, "127.0.0.1", 0)
     async with server, asyncio.timeout(10):
         port = server.sockets[0].getsockname()[1]
         with pytest.raises(ConnectionLost, match=f"the gateway at 127.0.0.1:{port} closed the connection") as raised:
@@ -81,9 +81,9 @@ async def test_a_host_that_nobody_knows_is_named():
 @pytest.mark.parametrize(
     ("message", "words"),
     [
-        ("greeting", "did not get ready within 15 s"),
-        ("startApi", "did not get ready within 15 s"),
-        ("managedAccounts", "did not get ready within 15 s"),
+        ("handshake", "was not ready within 15 s"),
+        ("startApi", "was not ready within 15 s"),
+        ("managedAccounts", "was not ready within 15 s"),
         ("openOrderEnd", "did not list our open orders and positions within 15 s"),
         ("positionEnd", "did not list our open orders and positions within 15 s"),
     ],
@@ -225,7 +225,7 @@ async def test_a_line_that_is_dead_without_having_ended_is_noticed():
         client = await venue.connected()
         venue.gateway.faults.on("reqCurrentTime", HalfOpen())
         before = venue.clock.now()
-        with pytest.raises(ConnectionLost, match="the gateway is silent"):
+        with pytest.raises(ConnectionLost, match="the gateway does not respond"):
             await client.next_event(120)
         assert timedelta(seconds=29) <= venue.clock.now() - before < timedelta(seconds=32)
         assert not client.is_connected
@@ -395,7 +395,7 @@ async def test_a_gateway_that_stammers_is_waited_for_and_what_it_said_is_in_no_l
     frames = frame(("178", "20260302 15:30:00 EST")), frame((f"nonsense {ACCOUNT}", "1"))
     async with speaker(*frames) as port, asyncio.timeout(10):
         client = plain_client(port, connect_timeout_seconds=0.3)
-        with pytest.raises(ConnectionLost, match="did not get ready"):
+        with pytest.raises(ConnectionLost, match="was not ready"):
             await client.connect()
     assert ACCOUNT not in caplog.text
 

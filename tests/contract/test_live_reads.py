@@ -178,7 +178,7 @@ async def test_a_warning_to_a_contract_request_ends_it(code):
             with pytest.raises(ConnectionLost, match="did not answer"):
                 await client.resolve([VTI], {})
         else:
-            with pytest.raises(ConnectionLost, match=f"refused to tell a contract: .*{code}"):
+            with pytest.raises(ConnectionLost, match=f"refused to report a contract: .*{code}"):
                 await client.resolve([VTI], {})
             assert venue.clock.now() - before < timedelta(seconds=1)
 
@@ -228,7 +228,7 @@ async def test_what_was_asked_when_the_run_was_stopped_is_no_answer_to_what_is_a
         await venue.clock.sleep(1)
         asking.cancel()
         await asyncio.wait((asking,))
-        with pytest.raises(ConnectionLost, match="left unfinished"):
+        with pytest.raises(ConnectionLost, match="left an answer unfinished"):
             await client.open_orders()
         await client.connect()
         assert [one.order_ref for one in await client.open_orders()] == [earlier().order_ref]
@@ -410,7 +410,7 @@ async def test_a_read_that_the_gateway_refuses_is_lost_with_its_words(message):
         client = await venue.connected()
         venue.gateway.faults.on(message, Refuse(321, "Error validating request: it is not valid."))
         before = venue.clock.now()
-        with pytest.raises(ConnectionLost, match=r"refused to tell the snapshot: .*it is not valid\. \(321\)"):
+        with pytest.raises(ConnectionLost, match=r"refused to report the snapshot: .*it is not valid\. \(321\)"):
             await client.snapshot()
         assert venue.clock.now() - before < timedelta(seconds=2)
 
@@ -549,7 +549,7 @@ async def test_a_late_error_of_another_request_refuses_no_list(about, is_told):
         late = Late(About(about), 200)
         venue.gateway.faults.on("openOrderEnd", late)
         if is_told is None:
-            with pytest.raises(ConnectionLost, match="refused to tell the open orders"):
+            with pytest.raises(ConnectionLost, match="refused to report the open orders"):
                 await client.open_orders()
         else:
             assert await client.open_orders() == is_told

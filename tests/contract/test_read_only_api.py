@@ -26,7 +26,7 @@ async def test_who_only_reads_reads_all_but_the_lists_of_orders():
         assert [one.order_ref for one in snapshot.working_orders] == [earlier().order_ref]
         assert (await client.quotes([listed()]))[VTI].bid is not None
         assert await client.executions() == ()
-        with pytest.raises(SafetyRefused, match="refuses to tell the completed orders: its API is in Read-Only mode"):
+        with pytest.raises(SafetyRefused, match="refuses to report the completed orders: its API is in Read-Only mode"):
             await client.completed_orders()
         assert client.is_connected
 
@@ -55,7 +55,7 @@ async def test_who_means_to_trade_is_told_at_once_what_to_untick():
         started = venue.clock.now()
         with pytest.raises(SafetyRefused, match="refuses orders: its API is in Read-Only mode") as raised:
             await venue.connected()
-        assert "off Read-Only API" in raised.value.next_step
+        assert "untick Read-Only API" in raised.value.next_step
         assert venue.clock.now() - started < timedelta(seconds=1)
         assert raised.value.exit_code == 30
 

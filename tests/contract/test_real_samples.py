@@ -14,7 +14,7 @@ from live import venue_of
 from real_samples import FILE, WHY_NOT, read_samples
 from worlds import VTI, account, earlier, held, order, quoted, world
 
-from core.broker.ib import messages as heard
+from core.broker.ib import messages
 from core.broker.ib.wrapper import ExactDecoder, GatewayTimes, GatewayWrapper
 from core.model import USD_CAD, MarketDataType, OrderRef, Side
 from core.money import D
@@ -29,55 +29,55 @@ NOTHING_FOLLOWS = {
 UNSET = "1.7976931348623157E308"
 
 
-def words_of(fields):
-    """What the adapter makes of a message."""
-    words = []
-    ear = GatewayWrapper(IB(), words.append)
-    decoder = ExactDecoder(ear, words.append, lambda: NOW)
+def messages_of(fields):
+    """The messages that the adapter emits for these fields."""
+    received = []
+    wrapper = GatewayWrapper(IB(), received.append)
+    decoder = ExactDecoder(wrapper, received.append, lambda: NOW)
     decoder.serverVersion = SERVER_VERSION
-    decoder.times.greet("20260302 15:30:00 EST")
+    decoder.times.set_offset("20260302 15:30:00 EST")
     decoder.interpret(list(fields))
-    return words
+    return received
 
 
 def number(text):
     return None if text in ("", UNSET) else D(text)
 
 
-def contract(word):
-    return word.named.con_id, word.named.symbol, word.named.security_type, word.named.currency
+def contract(row):
+    return row.contract.con_id, row.contract.symbol, row.contract.security_type, row.contract.currency
 
 
-def of_error(word, f):
-    assert (word.id, word.code, word.text) == (int(f[2]), int(f[3]), " ".join(f[4].split()))
+def of_error(row, f):
+    assert (row.id, row.code, row.text) == (int(f[2]), int(f[3]), " ".join(f[4].split()))
 
 
-def of_details(word, f):
+def of_details(row, f):
     pairs = int(f[30])
     after = f[31 + 2 * pairs :]
-    assert contract(word) == (int(f[12]), f[2], f[3], f[8])
-    assert (word.named.exchange, word.named.primary_exchange) == (f[7], f[20])
-    assert (word.min_tick, word.size_increment) == (D(f[13]), D(after[7]))
-    assert (word.exchanges, word.rules) == (tuple(f[16].split(",")), tuple(after[3].split(",")))
-    assert (word.time_zone, word.trading_hours, word.liquid_hours, word.stock_type) == (*f[25:28], after[5])
+    assert contract(row) == (int(f[12]), f[2], f[3], f[8])
+    assert (row.contract.exchange, row.contract.primary_exchange) == (f[7], f[20])
+    assert (row.min_tick, row.size_increment) == (D(f[13]), D(after[7]))
+    assert (row.exchanges, row.rules) == (tuple(f[16].split(",")), tuple(after[3].split(",")))
+    assert (row.time_zone, row.trading_hours, row.liquid_hours, row.stock_type) == (*f[25:28], after[5])
 
 
-def of_position(word, f):
-    assert (*contract(word), word.quantity, word.account) == (int(f[3]), f[4], f[5], f[11], D(f[14]), f[2])
+def of_position(row, f):
+    assert (*contract(row), row.quantity, row.account) == (int(f[3]), f[4], f[5], f[11], D(f[14]), f[2])
 
 
-def of_value(word, f):
-    assert (word.tag, word.text, word.currency, word.account) == f[2:6]
+def of_value(row, f):
+    assert (row.tag, row.text, row.currency, row.account) == f[2:6]
 
 
-def of_holding(word, f):
-    assert contract(word) == (int(f[2]), f[3], f[4], f[10])
-    assert (word.quantity, word.price, word.value, word.average_cost) == tuple(map(number, f[13:17]))
+def of_holding(row, f):
+    assert contract(row) == (int(f[2]), f[3], f[4], f[10])
+    assert (row.quantity, row.price, row.value, row.average_cost) == tuple(map(number, f[13:17]))
 
 
-def of_status(word, f):
-    assert (word.order_id, word.status, word.filled) == (int(f[1]), f[2], D(f[3]))
-    assert (word.perm_id, word.client_id) == (int(f[6]), int(f[9]))
+def of_status(row, f):
+    assert (row.order_id, row.status, row.filled) == (int(f[1]), f[2], D(f[3]))
+    assert (row.perm_id, row.client_id) == (int(f[6]), int(f[9]))
 
 
 TIMES = {
@@ -87,57 +87,78 @@ TIMES = {
 }
 
 
-def of_execution(word, f):
-    assert (word.request_id, word.order_id, *contract(word)) == (int(f[1]), int(f[2]), int(f[3]), f[4], f[5], f[11])
-    assert (word.exec_id, word.account, word.side) == (f[14], f[16], {"BOT": Side.BUY, "SLD": Side.SELL}[f[18]])
-    assert (word.shares, word.price, word.order_ref) == (D(f[19]), D(f[20]), f[26])
-    assert word.at == datetime.fromisoformat(TIMES[f[15]]).replace(tzinfo=UTC)
+def of_execution(row, f):
+    assert (row.request_id, row.order_id, *contract(row)) == (
+        int(f[1]),
+        int(f[2]),
+        int(f[3]),
+        f[4],
+        f[5],
+        f[11],
+    )
+    assert (row.exec_id, row.account, row.side) == (
+        f[14],
+        f[16],
+        {"BOT": Side.BUY, "SLD": Side.SELL}[f[18]],
+    )
+    assert (row.shares, row.price, row.order_ref) == (D(f[19]), D(f[20]), f[26])
+    assert row.at == datetime.fromisoformat(TIMES[f[15]]).replace(tzinfo=UTC)
 
 
-def of_commission(word, f):
-    assert (word.exec_id, word.commission, word.currency) == (f[2], D(f[3]), f[4])
+def of_commission(row, f):
+    assert (row.exec_id, row.commission, row.currency) == (f[2], D(f[3]), f[4])
 
 
-def of_completed(word, f):
-    assert contract(word) == (int(f[1]), f[2], f[3], f[9])
-    assert (word.perm_id, word.status, word.filled) == (int(f[23]), f[76], D(f[86]))
-    assert word.quantity == (D(f[13]) or word.filled)
-    assert word.completed_status == f[94].strip()
+def of_completed(row, f):
+    assert contract(row) == (int(f[1]), f[2], f[3], f[9])
+    assert (row.perm_id, row.status, row.filled) == (int(f[23]), f[76], D(f[86]))
+    assert row.quantity == (D(f[13]) or row.filled)
+    assert row.completed_status == f[94].strip()
 
 
-def of_open(word, f):
-    assert (word.order_id, *contract(word), word.account) == (int(f[1]), int(f[2]), f[3], f[4], f[10], f[20])
-    assert (word.side.value, word.quantity, word.order_type, word.limit_price) == (f[13], D(f[14]), f[15], None)
-    assert (word.order_ref, word.client_id, word.perm_id, word.status) == (f[23], int(f[24]), int(f[25]), f[93])
+def of_open(row, f):
+    assert (row.order_id, *contract(row), row.account) == (int(f[1]), int(f[2]), f[3], f[4], f[10], f[20])
+    assert (row.side.value, row.quantity, row.order_type, row.limit_price) == (
+        f[13],
+        D(f[14]),
+        f[15],
+        None,
+    )
+    assert (row.order_ref, row.client_id, row.perm_id, row.status) == (
+        f[23],
+        int(f[24]),
+        int(f[25]),
+        f[93],
+    )
 
 
-def of_tick(word, f):
+def of_tick(row, f):
     price, size = (D(f[4]), D(f[5])) if f[0] == "1" else (None, D(f[4]))
-    assert (word.request_id, word.kind, word.price, word.size) == (int(f[2]), int(f[3]), price, size)
+    assert (row.request_id, row.kind, row.price, row.size) == (int(f[2]), int(f[3]), price, size)
 
 
-def of_stamp(word, f):
-    assert word.at == datetime.fromtimestamp(int(f[4]), UTC)
+def of_stamp(row, f):
+    assert row.at == datetime.fromtimestamp(int(f[4]), UTC)
 
 
-def of_end(word, _f):
-    assert isinstance(word, heard.End)
+def of_end(row, _f):
+    assert isinstance(row, messages.EndOfAnswer)
 
 
 CHECKS = {
-    "managedAccounts": lambda word, f: _is(word.ids, tuple(f[2].split(","))),
+    "managedAccounts": lambda row, f: _is(row.ids, tuple(f[2].split(","))),
     "errMsg": of_error,
     "contractData": of_details,
-    "marketRule": lambda word, f: _is([(b.low_edge, b.increment) for b in word.bands], [(D(f[3]), D(f[4]))]),
+    "marketRule": lambda row, f: _is([(b.low_edge, b.increment) for b in row.bands], [(D(f[3]), D(f[4]))]),
     "position": of_position,
     "accountValue": of_value,
     "portfolioValue": of_holding,
-    "currentTime": lambda word, f: _is(word.at, datetime.fromtimestamp(int(f[2]), UTC)),
+    "currentTime": lambda row, f: _is(row.at, datetime.fromtimestamp(int(f[2]), UTC)),
     "tickPrice": of_tick,
     "tickSize": of_tick,
-    "tickGeneric": lambda word, f: _is(word.is_halted, D(f[4]) > 0),
+    "tickGeneric": lambda row, f: _is(row.is_halted, D(f[4]) > 0),
     "tickString": of_stamp,
-    "marketDataType": lambda word, f: _is((word.request_id, word.number), (int(f[2]), int(f[3]))),
+    "marketDataType": lambda row, f: _is((row.request_id, row.number), (int(f[2]), int(f[3]))),
     "orderStatus": of_status,
     "execDetails": of_execution,
     "commissionReport": of_commission,
@@ -156,20 +177,20 @@ def _is(found, expected):
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.name)
-def test_a_genuine_message_reaches_the_adapters_values_rightly(sample):
-    words = words_of(sample.fields)
+def test_a_genuine_message_is_read_into_the_right_values(sample):
+    received = messages_of(sample.fields)
     if sample.kind in NOTHING_FOLLOWS:
-        assert words == [] or sample.kind == "handshake"
+        assert received == [] or sample.kind == "handshake"
         return
-    (word,) = words
-    CHECKS[sample.kind](word, sample.fields)
+    (message,) = received
+    CHECKS[sample.kind](message, sample.fields)
 
 
 @pytest.mark.parametrize("sample", [one for one in SAMPLES if one.kind == "handshake"], ids=lambda sample: sample.name)
-def test_the_gateways_own_zone_shows_in_any_genuine_handshake(sample):
+def test_the_gateways_own_zone_follows_from_any_genuine_handshake(sample):
     there = datetime.strptime(sample.fields[1][:17], "%Y%m%d %H:%M:%S").replace(tzinfo=UTC)
     times = GatewayTimes(lambda: there)
-    times.greet(sample.fields[1])
+    times.set_offset(sample.fields[1])
     assert times.utc(sample.fields[1][:17]) == there
 
 
@@ -184,7 +205,7 @@ OURS = {
     "portfolioValue": "updatePortfolio",
     "acctUpdateTime": "updateAccountTime",
 }
-# what one message says and another of the kind does not: names that are numbers, futures and options, industries, hands
+# what one message of a kind holds and another does not: names that are numbers, futures and options, industries, hands
 MAY_DIFFER = {
     "contractDetails": {20, 22, 23, 24},
     "position": {4, 6, 8, 9, 10},
@@ -217,16 +238,16 @@ def _kind(text):
 
 
 @pytest.fixture(scope="module")
-def told():
+def log():
     """All that the simulated gateway sends a client that reads, trades, cancels and looks at its lists."""
     return [entry for entry in asyncio.run(_a_day()) if entry.direction is Direction.OUT]
 
 
 @pytest.fixture(scope="module")
-def sent(told):
+def sent(log):
     """The same, by name."""
     found = defaultdict(list)
-    for entry in told:
+    for entry in log:
         found[entry.message].append(entry.fields)
     return found
 
@@ -259,7 +280,7 @@ def test_the_simulated_gateways_own_message_has_the_shape_of_the_genuine_one(sam
     assert shape(sample.fields, differing) in [shape(fields, differing) for fields in sent[name]]
 
 
-def test_the_simulated_account_is_told_in_as_many_rows_as_a_genuine_one(sent):
+def test_the_simulated_account_has_as_many_rows_as_a_genuine_one(sent):
     tags = {(fields[2], fields[4]) for fields in sent["updateAccountValue"]}
     assert len(tags) > 150
     for sample in SAMPLES:
@@ -277,9 +298,9 @@ def sequence(messages):
 
 
 @pytest.mark.parametrize(("version", "number"), [(225, 2), (206, 1)], ids=["a pair, live", "a share, delayed"])
-def test_a_snapshot_comes_in_the_order_of_a_genuine_one(version, number, told):
+def test_a_snapshot_comes_in_the_order_of_a_genuine_one(version, number, log):
     genuine = sequence(one.fields for one in SAMPLES if one.version == version and one.fields[0] in REQUEST)
-    data = [entry.fields for entry in told if entry.fields[0] in REQUEST]
+    data = [entry.fields for entry in log if entry.fields[0] in REQUEST]
     snapshots = list(dict.fromkeys(fields[2] for fields in data if fields[0] == "57"))
     ours = {request: sequence(one for one in data if one[REQUEST[one[0]]] == request) for request in snapshots}
     found = [one for one in list(ours.values())[number] if one in genuine]

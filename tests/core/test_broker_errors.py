@@ -10,7 +10,7 @@ from builders import NOW
 from trading import buy, rules, trading
 from worlds import scripted
 
-from core.broker.error_codes import KEPT_BACK, kept_back
+from core.broker.error_codes import HOLDS_ORDER, hold_reason
 from core.errors import OrderIncomplete, OrderRejected, OrderStateUnknown
 from core.model import Notice, OrderState, OrderUpdate, RejectReason, Symbol
 from core.sim.venue.checks import STOPPED_BY_PRESETS, refusal_of
@@ -32,12 +32,12 @@ def words_after(kind, *notices):
 
 
 def test_the_gateways_own_table_of_what_presets_stop_is_the_adapters():
-    assert STOPPED_BY_PRESETS == KEPT_BACK
-    assert {kept_back(code) for code in KEPT_BACK} == {RejectReason.REJECTED}
-    assert [kept_back(code) for code in (399, 2161, 201, None)] == [None] * 4
+    assert STOPPED_BY_PRESETS == HOLDS_ORDER
+    assert {hold_reason(code) for code in HOLDS_ORDER} == {RejectReason.REJECTED}
+    assert [hold_reason(code) for code in (399, 2161, 201, None)] == [None] * 4
 
 
-@pytest.mark.parametrize("code", sorted(KEPT_BACK))
+@pytest.mark.parametrize("code", sorted(HOLDS_ORDER))
 async def test_an_order_that_the_presets_stop_is_cancelled_at_once_and_refused_in_their_words(code):
     first, second = buy(), buy("BND", 2)
     at_work = await trading(first, second, fills=scripted(reject=code))

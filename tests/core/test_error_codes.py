@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.broker.error_codes import CODES, Ends, Kind, meaning_of, reject_reason_of
+from core.broker.error_codes import CODES, Ends, ErrorKind, meaning_of, reject_reason_of
 from core.model import RejectReason
 from core.sim.gateway.error_texts import TEXTS
 
@@ -25,12 +25,12 @@ def test_every_code_that_the_simulated_gateway_says_is_known():
 @pytest.mark.parametrize(
     ("kind", "numbers"),
     [
-        (Kind.INFORMATION, (102, 300, 309, 317, 399, 2104, 2106, 2107, 2108, 2109, 2119, 2158, 10167, 10349)),
-        (Kind.CONNECTIVITY, (501, 502, 504, 507, 1100, 1101, 1102, 1300, 2103, 2105, 2110, 2157)),
-        (Kind.RETRY, (101, 162, 165, 322, 366, 420)),
-        (Kind.FATAL, (326, 354, 503, 2148, 10089, 10090, 10197)),
-        (Kind.ORDER, (109, 110, 111, 113, 200, 201, 202, 203, 404, 434, 460, 10243)),
-        (Kind.AMBIGUOUS, (100, 103, 104, 105, 106, 107, 135, 161, 320, 321, 329, 512, 10147, 10148)),
+        (ErrorKind.INFORMATION, (102, 300, 309, 317, 399, 2104, 2106, 2107, 2108, 2109, 2119, 2158, 10167, 10349)),
+        (ErrorKind.CONNECTIVITY, (501, 502, 504, 507, 1100, 1101, 1102, 1300, 2103, 2105, 2110, 2157)),
+        (ErrorKind.RETRY, (101, 162, 165, 322, 366, 420)),
+        (ErrorKind.FATAL, (326, 354, 503, 2148, 10089, 10090, 10197)),
+        (ErrorKind.ORDER, (109, 110, 111, 113, 200, 201, 202, 203, 404, 434, 460, 10243)),
+        (ErrorKind.AMBIGUOUS, (100, 103, 104, 105, 106, 107, 135, 161, 320, 321, 329, 512, 10147, 10148)),
     ],
 )
 def test_what_a_code_asks_for(kind, numbers):
@@ -56,12 +56,12 @@ def test_a_rejection_ends_an_order_that_works_too(number):
 @given(st.integers(min_value=-1, max_value=100_000).filter(lambda number: number not in CODES), st.booleans())
 def test_a_code_that_nobody_knows_never_ends_an_order(number, is_acknowledged):
     assert not meaning_of(number).refuses(is_acknowledged=is_acknowledged)
-    assert meaning_of(number).kind in (Kind.AMBIGUOUS, Kind.INFORMATION)
+    assert meaning_of(number).kind in (ErrorKind.AMBIGUOUS, ErrorKind.INFORMATION)
 
 
 @pytest.mark.parametrize(("number", "kind"), [(2100, "INFORMATION"), (2199, "INFORMATION"), (2200, "AMBIGUOUS")])
 def test_codes_from_2100_to_2199_are_warnings(number, kind):
-    assert meaning_of(number).kind is Kind[kind]
+    assert meaning_of(number).kind is ErrorKind[kind]
 
 
 @pytest.mark.parametrize(

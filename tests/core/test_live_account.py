@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from core.broker.ib.account import disagreements, held, ledger_of
-from core.broker.ib.messages import HoldingRow, Named, PositionRow, ValueRow
+from core.broker.ib.messages import AccountValueRow, ContractRow, PortfolioRow, PositionRow
 from core.errors import ConnectionLost
 from core.model import CAD, USD
 from core.money import D
 
 ACCOUNT = "DU1234567"
-TOLD = {
+REPORTED = {
     ("NetLiquidation", "CAD"): "141002.50",
     ("ExcessLiquidity", "CAD"): "100000",
     ("BuyingPower", "CAD"): "400000",
@@ -27,22 +27,26 @@ TOLD = {
 
 
 def rows(**changes):
-    """The rows, with some left out (None) or told otherwise: `NetLiquidation_CAD="1"`."""
-    told = TOLD | {tuple(key.split("_")): text for key, text in changes.items()}
-    return [ValueRow(ACCOUNT, tag, text, currency) for (tag, currency), text in told.items() if text is not None]
+    """The rows, with some left out (None) or reported otherwise: `NetLiquidation_CAD="1"`."""
+    reported = REPORTED | {tuple(key.split("_")): text for key, text in changes.items()}
+    return [
+        AccountValueRow(ACCOUNT, tag, text, currency) for (tag, currency), text in reported.items() if text is not None
+    ]
 
 
 def holding(quantity, con_id=1, symbol="VTI"):
-    return HoldingRow(ACCOUNT, Named(con_id, symbol, "STK", USD), D(quantity), D(100), D(100) * D(quantity), D(90))
+    return PortfolioRow(
+        ACCOUNT, ContractRow(con_id, symbol, "STK", USD), D(quantity), D(100), D(100) * D(quantity), D(90)
+    )
 
 
 def currency(quantity):
-    """Money shown as a position, which is the ledger's to tell."""
-    return HoldingRow(ACCOUNT, Named(3, "USD", "CASH", CAD), D(quantity), D("1.36"), D(680), D("1.35"))
+    """Money shown as a position, whose quantity comes from the ledger."""
+    return PortfolioRow(ACCOUNT, ContractRow(3, "USD", "CASH", CAD), D(quantity), D("1.36"), D(680), D("1.35"))
 
 
 def position(quantity, con_id=1, symbol="VTI"):
-    return PositionRow(ACCOUNT, Named(con_id, symbol, "STK", USD), D(quantity))
+    return PositionRow(ACCOUNT, ContractRow(con_id, symbol, "STK", USD), D(quantity))
 
 
 def test_figures_are_in_the_base_currency_and_the_sum_over_currencies_is_no_currency():
@@ -53,8 +57,8 @@ def test_figures_are_in_the_base_currency_and_the_sum_over_currencies_is_no_curr
     assert ledger.rates == {CAD: D(1), USD: D("1.36")}
 
 
-def test_the_last_word_on_a_figure_counts():
-    assert ledger_of([*rows(), ValueRow(ACCOUNT, "CashBalance", "7", "CAD")]).cash[CAD] == D(7)
+def test_the_latest_row_of_a_figure_counts():
+    assert ledger_of([*rows(), AccountValueRow(ACCOUNT, "CashBalance", "7", "CAD")]).cash[CAD] == D(7)
 
 
 @pytest.mark.parametrize(
@@ -78,11 +82,11 @@ def test_what_is_missing_is_named(changes, named):
 
 def test_the_last_row_of_each_holding_counts_and_an_empty_one_is_none():
     listed = held([holding(5), holding(3, 2, "BND"), holding(7), holding(0, 3, "IJR")])
-    assert [(row.named.symbol, row.quantity) for row in listed] == [("BND", D(3)), ("VTI", D(7))]
+    assert [(row.contract.symbol, row.quantity) for row in listed] == [("BND", D(3)), ("VTI", D(7))]
 
 
 @pytest.mark.parametrize(
-    ("holdings", "positions", "told"),
+    ("holdings", "positions", "expected"),
     [
         ([holding(5)], [position("5.0")], []),
         ([holding(5)], [position(7)], ["VTI: 5 and 7"]),
@@ -92,5 +96,5 @@ def test_the_last_row_of_each_holding_counts_and_an_empty_one_is_none():
         ([currency(500)], [], []),
     ],
 )
-def test_two_lists_that_disagree_are_named_with_both_quantities(holdings, positions, told):
-    assert disagreements(holdings, positions) == told
+def test_two_lists_that_disagree_are_named_with_both_quantities(holdings, positions, expected):
+    assert disagreements(holdings, positions) == expected

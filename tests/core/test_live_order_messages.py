@@ -1,4 +1,4 @@
-"""What becomes of the broker's words on an order of ours: which end it, which are told, and which are old news."""
+"""What the broker's messages on an order of ours become: which end it, which are emitted, which bring nothing new."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.broker.error_codes import CODES, Ends
-from core.broker.ib.messages import ErrorMessage, Named, OrderRow, StatusRow
+from core.broker.ib.messages import ContractRow, ErrorMessage, OpenOrderRow, OrderStatusRow
 from core.broker.ib.orders import OwnOrders
 from core.clock import AutojumpClock
 from core.model import USD, Notice, OrderRef, OrderState, OrderUpdate, RejectReason, Side
@@ -19,68 +19,68 @@ from core.money import D
 
 CLIENT, ID, PERM = 42, 7, 1001
 REF = OrderRef("RB-AAAAAAAAAAAA-B1-1")
-VTI = Named(1, "VTI", "STK", USD)
+VTI = ContractRow(1, "VTI", "STK", USD)
 
 
-class Desk:
-    """Our orders, one of which has just left; `told` is what was delivered."""
+class OrdersUnderTest:
+    """Our orders, one of which was just sent; `events` is what they emitted."""
 
     def __init__(self, *, sent=True):
         self.clock = AutojumpClock(NOW)
-        self.told = []
-        self.orders = OwnOrders(self.clock, CLIENT, self.told.append)
+        self.events = []
+        self.orders = OwnOrders(self.clock, CLIENT, self.events.append)
         if sent:
-            self.order = self.orders.expect(ID, REF)
+            self.order = self.orders.register(ID, REF)
 
     def status(self, status, filled=0, *, perm_id=PERM, client=CLIENT, order_id=ID):
-        self.orders.hear_status(StatusRow(order_id, client, perm_id, status, D(filled)))
+        self.orders.on_order_status(OrderStatusRow(order_id, client, perm_id, status, D(filled)))
 
-    def shown(self, status, *, client=CLIENT, ref=REF, perm_id=PERM):
-        row = OrderRow(ID, client, perm_id, ref, "DU1234567", VTI, Side.BUY, D(10), "LMT", D(5), status)
-        self.orders.hear_order(row)
+    def open_order(self, status, *, client=CLIENT, ref=REF, perm_id=PERM):
+        row = OpenOrderRow(ID, client, perm_id, ref, "DU1234567", VTI, Side.BUY, D(10), "LMT", D(5), status)
+        self.orders.on_open_order(row)
 
     def error(self, code, text="text", order_id=ID):
-        return self.orders.hear_error(ErrorMessage(order_id, code, text))
+        return self.orders.on_error(ErrorMessage(order_id, code, text))
 
     @property
     def states(self):
-        return [event.state for event in self.told if isinstance(event, OrderUpdate)]
+        return [event.state for event in self.events if isinstance(event, OrderUpdate)]
 
     @property
     def notices(self):
-        return [event for event in self.told if isinstance(event, Notice)]
+        return [event for event in self.events if isinstance(event, Notice)]
 
 
-async def settled(desk, seconds=2.0):
-    """The desk after so many seconds."""
-    await desk.clock.sleep(seconds)
-    return desk
+async def settled(connection, seconds=2.0):
+    """Our orders after so many seconds."""
+    await connection.clock.sleep(seconds)
+    return connection
 
 
-def test_the_first_word_of_acceptance_is_told_once():
-    desk = Desk()
-    desk.shown("Submitted")
-    desk.status("Submitted")
-    desk.status("Submitted")
-    (update,) = desk.told
+def test_the_first_acknowledgement_is_emitted_once():
+    connection = OrdersUnderTest()
+    connection.open_order("Submitted")
+    connection.status("Submitted")
+    connection.status("Submitted")
+    (update,) = connection.events
     assert (update.state, update.filled, update.perm_id, update.at) == (OrderState.WORKING, D(0), PERM, NOW)
 
 
-def test_a_fill_under_the_number_of_an_order_shows_that_it_arrived_only_if_it_bears_its_reference():
-    desk = Desk()
-    desk.orders.hear_execution(ID, OrderRef("RB-BBBBBBBBBBBB-B1-1"))
-    assert not desk.order.is_heard_of.is_set()
-    desk.orders.hear_execution(ID, REF)
-    assert desk.order.is_heard_of.is_set()
+def test_a_fill_with_the_id_of_an_order_shows_that_it_arrived_only_if_it_carries_its_reference():
+    connection = OrdersUnderTest()
+    connection.orders.on_execution(ID, OrderRef("RB-BBBBBBBBBBBB-B1-1"))
+    assert not connection.order.is_answered.is_set()
+    connection.orders.on_execution(ID, REF)
+    assert connection.order.is_answered.is_set()
 
 
 @pytest.mark.parametrize("status", ["PendingSubmit", "ApiPending", "ApiUpdate", "ValidationError", "Brandnew"])
-def test_what_says_nothing_of_acceptance_is_not_told(status):
-    desk = Desk()
-    desk.shown(status)
-    desk.status(status)
-    assert desk.told == []
-    assert not desk.order.is_acknowledged
+def test_a_status_that_acknowledges_nothing_is_not_emitted(status):
+    connection = OrdersUnderTest()
+    connection.open_order(status)
+    connection.status(status)
+    assert connection.events == []
+    assert not connection.order.is_acknowledged
 
 
 @pytest.mark.parametrize(
@@ -95,133 +95,135 @@ def test_what_says_nothing_of_acceptance_is_not_told(status):
         ([("Filled", 10)], [OrderState.FILLED]),
     ],
 )  # fmt: skip
-def test_repeated_and_old_statuses_are_no_news(statuses, states):
-    desk = Desk()
+def test_repeated_and_old_statuses_are_not_emitted(statuses, states):
+    connection = OrdersUnderTest()
     for status, filled in statuses:
-        desk.status(status, filled)
-    assert desk.states == states
+        connection.status(status, filled)
+    assert connection.states == states
 
 
-def test_the_count_of_what_filled_never_goes_back_while_an_order_works():
-    desk = Desk()
-    desk.status("Submitted", 5)
-    desk.status("PendingCancel", 3)
-    assert [(one.state, one.filled) for one in desk.told] == [
+def test_the_filled_quantity_never_decreases_while_an_order_works():
+    connection = OrdersUnderTest()
+    connection.status("Submitted", 5)
+    connection.status("PendingCancel", 3)
+    assert [(one.state, one.filled) for one in connection.events] == [
         (OrderState.WORKING, D(5)),
         (OrderState.CANCELLING, D(5)),
     ]
 
 
-async def test_a_cancel_waits_for_its_reason_and_is_told_with_it():
-    desk = Desk()
-    desk.status("Submitted")
-    desk.status("Cancelled", 3)
-    assert desk.states == [OrderState.WORKING]
-    desk.error(202, "Order Canceled - reason:too far through the market")
-    desk.status("Cancelled", 3)
-    last = (await settled(desk)).told[-1]
-    assert desk.states == [OrderState.WORKING, OrderState.CANCELLED]
+async def test_a_cancel_waits_for_its_reason_and_is_emitted_with_it():
+    connection = OrdersUnderTest()
+    connection.status("Submitted")
+    connection.status("Cancelled", 3)
+    assert connection.states == [OrderState.WORKING]
+    connection.error(202, "Order Canceled - reason:too far through the market")
+    connection.status("Cancelled", 3)
+    last = (await settled(connection)).events[-1]
+    assert connection.states == [OrderState.WORKING, OrderState.CANCELLED]
     assert (last.filled, last.reason, last.code) == (D(3), "too far through the market", 202)
 
 
-async def test_a_cancel_without_a_reason_is_told_after_half_a_second():
-    desk = Desk()
-    desk.status("Cancelled")
-    await settled(desk)
-    (update,) = desk.told
+async def test_a_cancel_without_a_reason_is_emitted_after_half_a_second():
+    connection = OrdersUnderTest()
+    connection.status("Cancelled")
+    await settled(connection)
+    (update,) = connection.events
     assert (update.state, update.code, update.at - NOW) == (OrderState.CANCELLED, None, timedelta(seconds=0.5))
 
 
 async def test_the_reason_alone_cancels_nothing():
-    desk = Desk()
-    desk.error(202, "Order Canceled - reason:")
-    assert (await settled(desk)).told == []
-    desk.status("Cancelled")
-    assert [(one.state, one.reason, one.code) for one in desk.told] == [(OrderState.CANCELLED, "Order Canceled", 202)]
+    connection = OrdersUnderTest()
+    connection.error(202, "Order Canceled - reason:")
+    assert (await settled(connection)).events == []
+    connection.status("Cancelled")
+    assert [(one.state, one.reason, one.code) for one in connection.events] == [
+        (OrderState.CANCELLED, "Order Canceled", 202)
+    ]
 
 
 async def test_the_end_of_the_day_is_no_cancel():
-    desk = Desk()
-    desk.status("Cancelled")
-    desk.error(202, "Order Canceled - reason:The day of the order is over")
-    (update,) = (await settled(desk)).told
+    connection = OrdersUnderTest()
+    connection.status("Cancelled")
+    connection.error(202, "Order Canceled - reason:The day of the order is over")
+    (update,) = (await settled(connection)).events
     assert (update.state, update.reason, update.code) == (OrderState.EXPIRED, "the day of the order is over", None)
 
 
 def test_a_refusal_with_its_code_ends_a_new_order_and_inactive_adds_nothing():
-    desk = Desk()
-    desk.error(201, "Order rejected - reason: margin")
-    desk.status("Inactive")
-    (update,) = desk.told
+    connection = OrdersUnderTest()
+    connection.error(201, "Order rejected - reason: margin")
+    connection.status("Inactive")
+    (update,) = connection.events
     assert (update.state, update.code, update.reject_reason) == (OrderState.REJECTED, 201, RejectReason.MARGIN)
 
 
-async def test_inactive_without_a_code_is_no_end_but_keeps_the_order_back():
-    desk = Desk()
-    desk.status("Inactive")
-    desk.status("Inactive")
-    assert desk.states == [OrderState.WORKING]
-    assert desk.notices == []
-    await settled(desk)
-    assert [(one.order_ref, one.reject_reason, one.code) for one in desk.notices] == [
+async def test_inactive_without_a_code_is_no_end_but_reports_the_order_as_held():
+    connection = OrdersUnderTest()
+    connection.status("Inactive")
+    connection.status("Inactive")
+    assert connection.states == [OrderState.WORKING]
+    assert connection.notices == []
+    await settled(connection)
+    assert [(one.order_ref, one.reject_reason, one.code) for one in connection.notices] == [
         (REF, RejectReason.REJECTED, None)
     ]
-    desk.status("Submitted", 2)
-    desk.status("Filled", 10)
-    assert desk.states[-1] is OrderState.FILLED
+    connection.status("Submitted", 2)
+    connection.status("Filled", 10)
+    assert connection.states[-1] is OrderState.FILLED
 
 
 @pytest.mark.parametrize("after", ["Submitted", "PreSubmitted"])
-async def test_an_order_that_comes_back_from_inactive_at_once_is_kept_back_by_nobody(after):
-    desk = Desk()
-    desk.status("Inactive")
-    desk.status(after)
-    assert (await settled(desk)).notices == []
+async def test_an_order_that_comes_back_from_inactive_at_once_is_not_held(after):
+    connection = OrdersUnderTest()
+    connection.status("Inactive")
+    connection.status(after)
+    assert (await settled(connection)).notices == []
 
 
 async def test_inactive_before_its_code_is_refused_with_the_code():
-    desk = Desk()
-    desk.status("Inactive")
-    desk.error(201, "Order rejected - reason: margin")
-    assert (await settled(desk)).notices == []
-    assert desk.states == [OrderState.WORKING, OrderState.REJECTED]
+    connection = OrdersUnderTest()
+    connection.status("Inactive")
+    connection.error(201, "Order rejected - reason: margin")
+    assert (await settled(connection)).notices == []
+    assert connection.states == [OrderState.WORKING, OrderState.REJECTED]
 
 
 @given(st.integers(0, 20_000).filter(lambda code: code not in CODES or CODES[code].ends is Ends.NONE), st.booleans())
 def test_no_other_code_ends_an_order(code, is_acknowledged):
-    desk = Desk()
+    connection = OrdersUnderTest()
     if is_acknowledged:
-        desk.status("Submitted")
-    assert desk.error(code)
-    assert not any(state.is_final for state in desk.states)
+        connection.status("Submitted")
+    assert connection.error(code)
+    assert not any(state.is_final for state in connection.states)
 
 
 @pytest.mark.parametrize("code", [109, 110, 200, 321, 434, 10243])
-def test_a_code_that_would_refuse_a_new_order_is_only_told_of_one_that_works(code):
-    desk = Desk()
-    desk.status("Submitted")
-    desk.error(code, "what the broker said")
-    assert desk.states == [OrderState.WORKING]
-    assert [(notice.code, notice.text, notice.order_ref) for notice in desk.notices] == [
-        (code, "what the broker said", REF)
+def test_a_code_that_would_refuse_a_new_order_is_only_a_notice_for_one_that_works(code):
+    connection = OrdersUnderTest()
+    connection.status("Submitted")
+    connection.error(code, "the broker's text")
+    assert connection.states == [OrderState.WORKING]
+    assert [(notice.code, notice.text, notice.order_ref) for notice in connection.notices] == [
+        (code, "the broker's text", REF)
     ]
 
 
 @pytest.mark.parametrize("code", [399, 2109, 10147, 4711])
 def test_a_warning_after_the_fill_leaves_it_filled(code):
-    desk = Desk()
-    desk.status("Filled", 10)
-    desk.error(code)
-    assert desk.states == [OrderState.FILLED]
-    assert len(desk.notices) == 1
+    connection = OrdersUnderTest()
+    connection.status("Filled", 10)
+    connection.error(code)
+    assert connection.states == [OrderState.FILLED]
+    assert len(connection.notices) == 1
 
 
 @pytest.mark.parametrize("code", [161, 10148])
-def test_an_order_that_ended_before_its_cancel_has_its_end_told_again(code):
-    desk = Desk()
-    desk.status("Filled", 10)
-    desk.error(code, "it is filled")
-    assert [(one.state, one.filled, one.code) for one in desk.told] == [
+def test_an_order_that_ended_before_its_cancel_has_its_end_emitted_again(code):
+    connection = OrdersUnderTest()
+    connection.status("Filled", 10)
+    connection.error(code, "it is filled")
+    assert [(one.state, one.filled, one.code) for one in connection.events] == [
         (OrderState.FILLED, D(10), None),
         (OrderState.FILLED, D(10), code),
     ]
@@ -229,92 +231,92 @@ def test_an_order_that_ended_before_its_cancel_has_its_end_told_again(code):
 
 @pytest.mark.parametrize("code", [161, 10148])
 def test_that_it_cannot_be_cancelled_ends_no_order_that_works(code):
-    desk = Desk()
-    desk.status("Submitted")
-    desk.error(code)
-    assert desk.states == [OrderState.WORKING]
+    connection = OrdersUnderTest()
+    connection.status("Submitted")
+    connection.error(code)
+    assert connection.states == [OrderState.WORKING]
 
 
-def test_an_order_from_before_this_connection_is_taken_over_in_silence():
-    desk = Desk(sent=False)
-    desk.shown("Submitted")
-    desk.status("Submitted", 4)
-    assert desk.told == []
-    assert [(one.order_id, one.filled) for one in desk.orders.of(REF)] == [(ID, D(4))]
-    desk.status("Submitted", 6)
-    assert [one.filled for one in desk.told] == [D(6)]
+def test_an_order_from_before_this_connection_is_adopted_without_an_event():
+    connection = OrdersUnderTest(sent=False)
+    connection.open_order("Submitted")
+    connection.status("Submitted", 4)
+    assert connection.events == []
+    assert [(one.order_id, one.filled) for one in connection.orders.with_ref(REF)] == [(ID, D(4))]
+    connection.status("Submitted", 6)
+    assert [one.filled for one in connection.events] == [D(6)]
 
 
-def test_the_status_of_another_clients_order_under_our_number_is_none_of_ours():
-    desk = Desk()
-    desk.status("Filled", 10, client=CLIENT + 1)
-    assert desk.told == []
-    assert not desk.order.is_heard_of.is_set()
+def test_the_status_of_another_clients_order_with_our_id_is_ignored():
+    connection = OrdersUnderTest()
+    connection.status("Filled", 10, client=CLIENT + 1)
+    assert connection.events == []
+    assert not connection.order.is_answered.is_set()
 
 
-def test_an_order_of_another_client_is_none_of_ours():
-    desk = Desk(sent=False)
-    desk.shown("Submitted", client=1)
-    desk.status("Filled", 10, client=1)
-    assert desk.told == []
-    assert desk.orders.of(REF) == []
-    assert not desk.error(201)
+def test_an_order_of_another_client_is_ignored():
+    connection = OrdersUnderTest(sent=False)
+    connection.open_order("Submitted", client=1)
+    connection.status("Filled", 10, client=1)
+    assert connection.events == []
+    assert connection.orders.with_ref(REF) == []
+    assert not connection.error(201)
 
 
-def test_a_second_order_under_the_same_id_is_always_told():
-    desk = Desk()
-    desk.status("Submitted")
-    desk.status("Submitted", perm_id=PERM + 1)
-    assert [one.perm_id for one in desk.told] == [PERM, PERM + 1]
+def test_a_second_order_under_the_same_id_is_always_emitted():
+    connection = OrdersUnderTest()
+    connection.status("Submitted")
+    connection.status("Submitted", perm_id=PERM + 1)
+    assert [one.perm_id for one in connection.events] == [PERM, PERM + 1]
 
 
-def test_an_order_that_a_code_refused_is_alive_by_the_list_of_open_orders_alone():
-    desk = Desk()
-    desk.error(321)
-    desk.shown("Submitted")
-    assert desk.states == [OrderState.REJECTED, OrderState.WORKING]
-    assert [one.state for one in desk.orders.of(REF)] == [OrderState.WORKING]
+def test_an_order_that_a_code_refused_works_again_only_by_the_list_of_open_orders():
+    connection = OrdersUnderTest()
+    connection.error(321)
+    connection.open_order("Submitted")
+    assert connection.states == [OrderState.REJECTED, OrderState.WORKING]
+    assert [one.state for one in connection.orders.with_ref(REF)] == [OrderState.WORKING]
 
 
-def test_an_order_whose_id_was_given_out_again_says_nothing_of_the_new_one():
-    desk = Desk()
-    desk.shown("Submitted", ref=OrderRef("RB-BBBBBBBBBBBB-B1-1"), perm_id=PERM - 1)
-    assert not desk.order.is_acknowledged
-    desk.status("Filled", 10, perm_id=PERM - 1)
-    assert desk.told == []
-    desk.shown("Submitted")
-    desk.status("Submitted", 4)
-    assert [(one.state, one.perm_id, one.filled) for one in desk.told] == [
+def test_messages_of_an_order_whose_id_was_given_out_again_are_not_the_new_ones():
+    connection = OrdersUnderTest()
+    connection.open_order("Submitted", ref=OrderRef("RB-BBBBBBBBBBBB-B1-1"), perm_id=PERM - 1)
+    assert not connection.order.is_acknowledged
+    connection.status("Filled", 10, perm_id=PERM - 1)
+    assert connection.events == []
+    connection.open_order("Submitted")
+    connection.status("Submitted", 4)
+    assert [(one.state, one.perm_id, one.filled) for one in connection.events] == [
         (OrderState.WORKING, PERM, D(0)),
         (OrderState.WORKING, PERM, D(4)),
     ]
 
 
-async def test_a_cancel_said_twice_while_its_reason_is_awaited_counts_the_most_that_filled():
-    desk = Desk()
-    desk.status("Submitted")
-    desk.status("Cancelled", 0)
-    desk.status("Cancelled", 5)
-    await settled(desk)
-    assert [(one.state, one.filled) for one in desk.told] == [
+async def test_of_two_cancelled_statuses_before_the_reason_the_larger_filled_quantity_counts():
+    connection = OrdersUnderTest()
+    connection.status("Submitted")
+    connection.status("Cancelled", 0)
+    connection.status("Cancelled", 5)
+    await settled(connection)
+    assert [(one.state, one.filled) for one in connection.events] == [
         (OrderState.WORKING, D(0)),
         (OrderState.CANCELLED, D(5)),
     ]
 
 
 def test_of_several_orders_under_a_reference_those_that_may_fill_are_found():
-    desk = Desk()
-    desk.orders.expect(ID + 1, REF)
-    desk.orders.expect(ID + 2, REF)
-    desk.error(201)
-    assert [order.order_id for order in desk.orders.of(REF)] == [ID + 1, ID + 2]
-    desk.error(201, order_id=ID + 1)
-    desk.error(201, order_id=ID + 2)
-    assert [order.order_id for order in desk.orders.of(REF)] == [ID + 2]
+    connection = OrdersUnderTest()
+    connection.orders.register(ID + 1, REF)
+    connection.orders.register(ID + 2, REF)
+    connection.error(201)
+    assert [order.order_id for order in connection.orders.with_ref(REF)] == [ID + 1, ID + 2]
+    connection.error(201, order_id=ID + 1)
+    connection.error(201, order_id=ID + 2)
+    assert [order.order_id for order in connection.orders.with_ref(REF)] == [ID + 2]
 
 
 STATUSES = ("PendingSubmit", "PreSubmitted", "Submitted", "PendingCancel", "Inactive", "Cancelled", "Filled")
-WORDS = st.lists(
+MESSAGES = st.lists(
     st.one_of(
         st.tuples(st.just("status"), st.sampled_from(STATUSES), st.integers(0, 10)),
         st.tuples(st.just("error"), st.sampled_from(sorted(CODES)), st.just(0)),
@@ -323,32 +325,32 @@ WORDS = st.lists(
 )
 
 
-@given(WORDS)
-def test_whatever_is_said_an_order_ends_only_by_a_status_or_by_a_code_that_ends_it(words):
-    desk = Desk()
-    for kind, what, filled in words:
-        before = len(desk.states)
-        desk.status(what, filled) if kind == "status" else desk.error(what)
-        ended = [state for state in desk.states[before:] if state.is_final]
+@given(MESSAGES)
+def test_whatever_arrives_an_order_ends_only_by_a_status_or_by_a_code_that_ends_it(messages):
+    connection = OrdersUnderTest()
+    for kind, what, filled in messages:
+        before = len(connection.states)
+        connection.status(what, filled) if kind == "status" else connection.error(what)
+        ended = [state for state in connection.states[before:] if state.is_final]
         may_end = what in ("Cancelled", "Filled") if kind == "status" else CODES[what].ends is not Ends.NONE
         assert not ended or may_end or what in (161, 202, 10148)
-    assert all(isinstance(event.filled, Decimal) for event in desk.told if isinstance(event, OrderUpdate))
+    assert all(isinstance(event.filled, Decimal) for event in connection.events if isinstance(event, OrderUpdate))
 
 
-@given(WORDS)
-def test_the_same_words_again_tell_nothing_but_notices(words):
-    desk = Desk()
-    desk.status("Filled", 10)
-    before = len(desk.states)
-    for kind, what, _ in words:
+@given(MESSAGES)
+def test_repeated_messages_emit_nothing_but_notices(messages):
+    connection = OrdersUnderTest()
+    connection.status("Filled", 10)
+    before = len(connection.states)
+    for kind, what, _ in messages:
         if kind == "status" and what != "Cancelled":
-            desk.status(what, 10)
+            connection.status(what, 10)
         elif kind == "error" and what not in (161, 10148):
-            desk.error(what)
-    assert len(desk.states) == before
+            connection.error(what)
+    assert len(connection.states) == before
 
 
-def test_an_order_that_had_ended_before_is_not_taken_over():
-    desk = Desk(sent=False)
-    desk.shown("Filled")
-    assert desk.orders.of(REF) == []
+def test_an_order_that_had_ended_before_is_not_adopted():
+    connection = OrdersUnderTest(sent=False)
+    connection.open_order("Filled")
+    assert connection.orders.with_ref(REF) == []

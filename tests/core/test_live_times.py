@@ -12,9 +12,9 @@ NOON = datetime(2026, 3, 2, 12, 0, 3, tzinfo=UTC)
 EVENING_IN_SHANGHAI = "20260302 20:00:01 中国标准时间"
 
 
-def times(greeting="20260302 13:00:02 Central European Standard Time"):
+def times(first_message="20260302 13:00:02 Central European Standard Time"):
     found = GatewayTimes(lambda: NOON)
-    found.greet(greeting)
+    found.set_offset(first_message)
     return found
 
 
@@ -35,7 +35,7 @@ def test_a_time_is_utc_or_in_the_zone_it_names_or_in_the_gateways_own(text, at):
 
 
 @pytest.mark.parametrize(
-    ("greeting", "at"),
+    ("first_message", "at"),
     [
         ("20260302 07:00:05 EST", "17:30:00"),
         (EVENING_IN_SHANGHAI, "04:30:00"),
@@ -43,8 +43,8 @@ def test_a_time_is_utc_or_in_the_zone_it_names_or_in_the_gateways_own(text, at):
         ("20260302 12:00:00", "12:30:00"),
     ],
 )
-def test_the_gateways_own_zone_shows_in_its_greeting(greeting, at):
-    assert f"{times(greeting).utc('20260302 12:30:00'):%H:%M:%S}" == at
+def test_the_gateways_own_zone_follows_from_its_first_message(first_message, at):
+    assert f"{times(first_message).utc('20260302 12:30:00'):%H:%M:%S}" == at
 
 
 @pytest.mark.parametrize("text", ["", "20260302", "12:30", "1752606307", "20260302 12:30:00x", "20261340 12:30:00"])
@@ -53,14 +53,14 @@ def test_what_is_no_time_is_not_taken_for_one(text):
         times().utc(text)
 
 
-@pytest.mark.parametrize("greeting", ["", "soon"])
-def test_without_a_greeting_a_time_in_an_unknown_zone_is_none(greeting):
+@pytest.mark.parametrize("first_message", ["", "soon"])
+def test_without_a_first_message_a_time_in_an_unknown_zone_is_none(first_message):
     with pytest.raises(ValueError, match="zone"):
-        times(greeting).utc("20260302 12:30:00")
+        times(first_message).utc("20260302 12:30:00")
 
 
-def test_a_computer_whose_clock_was_wrong_at_the_greeting_finds_the_zone_all_the_same():
+def test_the_zone_is_found_by_a_computer_whose_clock_was_wrong_at_first():
     found = GatewayTimes(lambda: NOON - timedelta(minutes=40))
-    found.greet("20260302 07:00:02 Eastern Standard Time")
-    found.clock_was_set(timedelta(minutes=40))
+    found.set_offset("20260302 07:00:02 Eastern Standard Time")
+    found.adjust(timedelta(minutes=40))
     assert found.utc("20260302 12:30:00") == datetime(2026, 3, 2, 17, 30, tzinfo=UTC)

@@ -35,11 +35,12 @@ class Venue:
 
     def is_quiet(self):
         """Whether no bytes are between a client and the gateway."""
-        links = [link for client in self.clients if (link := client.link())]
-        traffic = self.gateway.links()
+        ours = [traffic for client in self.clients if (traffic := client.socket_traffic())]
+        theirs = self.gateway.links()
         return all(
-            (other := traffic.get(link.port)) is not None and (other.read, other.written) == (link.sent, link.received)
-            for link in links
+            (other := theirs.get(traffic.port)) is not None
+            and (other.read, other.written) == (traffic.sent, traffic.received)
+            for traffic in ours
         )
 
 
@@ -54,7 +55,7 @@ async def opened(world, options=None, clock=None):
 
 
 async def closed(venue):
-    """The venue is gone; raises what the gateway did wrong."""
+    """Close the venue; raises the errors that happened inside the gateway."""
     for client in venue.clients:
         await client.disconnect()
     await venue.gateway.stop()
@@ -72,5 +73,5 @@ async def venue_of(world, options=None, clock=None):
 
 
 def sent(venue, *names):
-    """What the gateway got of these messages, in order."""
+    """The messages with these names that the gateway received, in order."""
     return [entry.message for entry in venue.gateway.log if entry.direction is Direction.IN and entry.message in names]

@@ -1,4 +1,8 @@
-"""The account as one value, from the rows of one download; what is not complete is an error."""
+"""The account, its orders and executions, read over one session: complete, or an error that names what is missing.
+
+The snapshot is one download of the account's values and portfolio, checked against the list of positions: right after
+a fill either of the two may lag behind the other.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +12,11 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from core.broker.error_codes import NO_CONTRACT
 from core.broker.errors import api_is_read_only, is_read_only, lost, unknown
-from core.broker.ib import messages as heard
-from core.broker.ib.contracts import NO_CONTRACT, ContractCache
-from core.broker.ib.messages import HoldingRow, PositionRow, ValueRow
+from core.broker.ib import messages
+from core.broker.ib.contracts import ContractCache
+from core.broker.ib.messages import AccountValueRow, PortfolioRow, PositionRow
 from core.broker.ib.orders import completed_order, working_orders
 from core.broker.ib.requests import RequestRefused
 from core.broker.ib.session import GatewaySession
@@ -19,7 +24,7 @@ from core.errors import RebalanceError, SafetyRefused
 from core.model import AccountId, AccountSnapshot, CompletedOrder, Contract, Currency, Fill, Position, WorkingOrder
 from core.money import ZERO, D, Money
 
-BASE = "BASE"  # the broker's row of sums over all currencies
+BASE = "BASE"  # stands in place of a currency in the rows that are summed over all currencies
 NET_LIQ = "NetLiquidation"
 EXCESS = "ExcessLiquidity"
 BUYING_POWER = "BuyingPower"
@@ -53,16 +58,16 @@ class AccountLedger:
 class Holdings:
     """What is held, and the contract of each by conId."""
 
-    rows: tuple[HoldingRow, ...]
+    rows: tuple[PortfolioRow, ...]
     contracts: Mapping[int, Contract]
 
 
 class AccountReader:
-    """MarketReader one account over `session`. Each raises ConnectionLost or PacingExceeded."""
+    """Reads one account over `session`. Every read raises ConnectionLost or PacingExceeded."""
 
-    def __init__(self, session: GatewaySession, catalogue: ContractCache) -> None:
+    def __init__(self, session: GatewaySession, contracts: ContractCache) -> None:
         self._session = session
-        self._catalogue = catalogue
+        self._contracts = contracts
         self._account = session.options.account_id
 
     async def snapshot(self) -> AccountSnapshot:
@@ -71,36 +76,36 @@ class AccountReader:
         ledger_rows, holdings = await self._agreed()
         at = session.clock.now()
         ledger = ledger_of(ledger_rows)
-        contracts = await self._catalogue.of_holdings(session, [row.named for row in holdings], SNAPSHOT)
+        contracts = await self._contracts.of_holdings(session, [row.contract for row in holdings], SNAPSHOT)
         working, warnings = await self._working()
         found = compose(self._account, ledger, Holdings(holdings, contracts), working, at)
         return replace(found, warnings=warnings)
 
     async def base_currency(self) -> Currency:
-        """The currency that the account is reckoned in."""
+        """The account's base currency."""
         values, _ = await self._ready()
         return ledger_of(values).base
 
-    async def open_orders(self, what: str = heard.OPEN_ORDERS) -> tuple[WorkingOrder, ...]:
-        """Working orders of all clients, as listed."""
-        rows = await self._ask(heard.OPEN_ORDERS, self._session.line.ask_open_orders, what)
+    async def open_orders(self, what: str = messages.OPEN_ORDERS) -> tuple[WorkingOrder, ...]:
+        """Working orders of all clients, as listed. Raises SafetyRefused where the API is in Read-Only mode."""
+        rows = await self._request(messages.OPEN_ORDERS, self._session.client.request_open_orders, what)
         return working_orders(rows, self._account)
 
     async def completed_orders(self) -> tuple[CompletedOrder, ...]:
         """Orders that ended today, as listed."""
-        what = heard.COMPLETED_ORDERS
-        rows = await self._ask(what, self._session.line.ask_completed_orders, what)
+        what = messages.COMPLETED_ORDERS
+        rows = await self._request(what, self._session.client.request_completed_orders, what)
         return tuple(completed_order(row) for row in rows if row.account == self._account)
 
     async def executions(self) -> tuple[Fill, ...]:
         """Today's executions of all clients, in order of time."""
-        line, account = self._session.line, self._account
-        request = self._session.next_id()
-        rows = await self._ask(request, lambda: line.ask_executions(request, account), EXECUTIONS)
-        return self._session.dispatcher.fills.listed(rows)
+        client, account = self._session.client, self._account
+        request_id = self._session.next_id()
+        rows = await self._request(request_id, lambda: client.request_executions(request_id, account), EXECUTIONS)
+        return self._session.dispatcher.fills.latest_of(rows)
 
     async def _working(self) -> tuple[tuple[WorkingOrder, ...], tuple[str, ...]]:
-        """Working orders, and a warning instead where a client that only reads is not told of them."""
+        """Working orders; a warning in their place where a read-only client may not list them."""
         try:
             return await self.open_orders(SNAPSHOT), ()
         except SafetyRefused:
@@ -108,19 +113,19 @@ class AccountReader:
                 raise
             return (), (UNLISTED,)
 
-    async def _agreed(self) -> tuple[list[heard.ValueRow], tuple[heard.HoldingRow, ...]]:
-        """Figures and holdings, once the portfolio and the list of positions tell the same quantities."""
-        told: list[str] = []
+    async def _agreed(self) -> tuple[list[AccountValueRow], tuple[PortfolioRow, ...]]:
+        """Figures and holdings, once the portfolio and the list of positions agree on the quantities."""
+        differences: list[str] = []
         for _ in range(AGREE_TRIES):
             values, holdings = await self._ready()
-            told = disagreements(holdings, await self._positions())
-            if not told:
+            differences = disagreements(holdings, await self._positions())
+            if not differences:
                 return values, holdings
             await self._session.clock.sleep(AGREE_SECONDS)
-        raise lost(f"the account's portfolio and its positions disagree on {'; '.join(told)}")
+        raise lost(f"the account's portfolio and its positions disagree on {'; '.join(differences)}")
 
-    async def _ready(self) -> tuple[list[heard.ValueRow], tuple[heard.HoldingRow, ...]]:
-        """Figures and holdings, once the broker calls the account ready."""
+    async def _ready(self) -> tuple[list[AccountValueRow], tuple[PortfolioRow, ...]]:
+        """Figures and holdings, once the broker reports the account as ready: its server resets every night."""
         for _ in range(READY_TRIES):
             values, holdings = await self._download()
             if is_ready(values):
@@ -128,68 +133,68 @@ class AccountReader:
             await self._session.clock.sleep(READY_SECONDS)
         raise lost(NOT_READY, next_step="wait some minutes, then run again")
 
-    async def _download(self) -> tuple[list[heard.ValueRow], tuple[heard.HoldingRow, ...]]:
+    async def _download(self) -> tuple[list[AccountValueRow], tuple[PortfolioRow, ...]]:
         session, account = self._session, self._account
         try:
-            rows = await self._ask(heard.ACCOUNT, lambda: session.line.ask_account(account), SNAPSHOT)
+            rows = await self._request(messages.ACCOUNT, lambda: session.client.request_account(account), SNAPSHOT)
         finally:
-            # one account at a time may be subscribed, over all clients
+            # a gateway keeps one account subscription, whichever client asked for it
             if session.is_up:
-                await session.send(lambda: session.line.stop_account(account))
+                await session.send(lambda: session.client.cancel_account(account))
         mine = [row for row in rows if row.account == account]
-        values = [row for row in mine if isinstance(row, heard.ValueRow)]
-        return values, held(row for row in mine if isinstance(row, heard.HoldingRow))
+        values = [row for row in mine if isinstance(row, AccountValueRow)]
+        return values, held(row for row in mine if isinstance(row, PortfolioRow))
 
-    async def _positions(self) -> list[heard.PositionRow]:
+    async def _positions(self) -> list[PositionRow]:
         session = self._session
-        rows: list[heard.PositionRow] = await self._ask(heard.POSITIONS, session.line.ask_positions, SNAPSHOT)
-        await session.send(session.line.stop_positions)
+        rows: list[PositionRow] = await self._request(messages.POSITIONS, session.client.request_positions, SNAPSHOT)
+        await session.send(session.client.cancel_positions)
         return [row for row in rows if row.account == self._account]
 
-    async def _ask(self, key: heard.Key, message: Callable[[], None], what: str) -> list[Any]:
+    async def _request(self, key: messages.Key, transmit: Callable[[], None], what: str) -> list[Any]:
         try:
-            return await self._session.ask(key, message, what)
+            return await self._session.request(key, transmit, what)
         except RequestRefused as refusal:
             raise _refused(what, refusal) from None
 
 
-def is_ready(rows: Iterable[ValueRow]) -> bool:
-    """Whether the broker's figures are of use; while its server resets, they are anything."""
+def is_ready(rows: Iterable[AccountValueRow]) -> bool:
+    """Whether the broker's figures may be used; while its server resets they may be anything."""
     return {row.tag: row.text for row in rows}.get(READY, "").lower() != "false"
 
 
-def ledger_of(rows: Iterable[ValueRow]) -> AccountLedger:
+def ledger_of(rows: Iterable[AccountValueRow]) -> AccountLedger:
     """The account's figures, the newest of each. Raises ConnectionLost naming what is missing."""
     values = {(row.tag, row.currency): number for row in rows if (number := _number(row.text)) is not None}
     bases = [currency for tag, currency in values if tag == NET_LIQ and currency not in ("", BASE)]
     if len(bases) != 1:
-        raise lost(f"the gateway did not tell {NET_LIQ} in one currency")
+        raise lost(f"the gateway did not report {NET_LIQ} in one currency")
     base = Currency(bases[0])
     cash, rates = _by_currency(values, CASH), _by_currency(values, RATE)
     missing = [tag for tag in TOTALS if (tag, base) not in values]
     missing += [f"{CASH} of {currency}" for currency in sorted({base} - set(cash))]
     missing += [f"{RATE} of {currency}" for currency in sorted(set(cash) - set(rates))]
     if missing:
-        raise lost(f"the gateway did not tell {', '.join(missing)}")
+        raise lost(f"the gateway did not report {', '.join(missing)}")
     return AccountLedger(base, {tag: values[tag, base] for tag in TOTALS}, cash, rates)
 
 
-def held(rows: Iterable[HoldingRow]) -> tuple[HoldingRow, ...]:
+def held(rows: Iterable[PortfolioRow]) -> tuple[PortfolioRow, ...]:
     """The newest row of each holding that is not empty, alphabetical."""
-    newest = {row.named.con_id: row for row in rows}
-    return tuple(sorted((row for row in newest.values() if row.quantity), key=lambda row: row.named.as_symbol))
+    newest = {row.contract.con_id: row for row in rows}
+    return tuple(sorted((row for row in newest.values() if row.quantity), key=lambda row: row.contract.as_symbol))
 
 
-def disagreements(holdings: Iterable[HoldingRow], positions: Iterable[PositionRow]) -> list[str]:
-    """Where the two lists of what is held tell different quantities: `VTI: 10 and 13`. Currencies are the ledger's."""
+def disagreements(holdings: Iterable[PortfolioRow], positions: Iterable[PositionRow]) -> list[str]:
+    """Where portfolio and positions differ in quantity: `VTI: 10 and 13`. Currencies are left to the ledger."""
     first, second = _quantities(holdings), _quantities(positions)
     both = ((key[0], first.get(key, ZERO), second.get(key, ZERO)) for key in sorted({*first, *second}))
     return [f"{symbol}: {one:f} and {other:f}" for symbol, one, other in both if one != other]
 
 
-def _quantities(rows: Iterable[HoldingRow | PositionRow]) -> dict[tuple[str, int], Decimal]:
-    named = ((row.named, row.quantity) for row in rows if row.named.security_type != "CASH")
-    return {(each.as_symbol, each.con_id): quantity for each, quantity in named}
+def _quantities(rows: Iterable[PortfolioRow | PositionRow]) -> dict[tuple[str, int], Decimal]:
+    each_held = ((row.contract, row.quantity) for row in rows if row.contract.security_type != "CASH")
+    return {(each.as_symbol, each.con_id): quantity for each, quantity in each_held}
 
 
 def compose(
@@ -205,13 +210,13 @@ def compose(
         maintenance_margin=Money(ledger.totals[MAINTENANCE], ledger.base),
         cash=ledger.cash,
         rates=ledger.rates,
-        positions=tuple(_position(row, holdings.contracts[row.named.con_id]) for row in holdings.rows),
+        positions=tuple(_position(row, holdings.contracts[row.contract.con_id]) for row in holdings.rows),
         working_orders=working,
         taken_at=at,
     )
 
 
-def _position(row: HoldingRow, contract: Contract) -> Position:
+def _position(row: PortfolioRow, contract: Contract) -> Position:
     return Position(contract, row.quantity, row.average_cost, row.price, row.value)
 
 
@@ -229,7 +234,7 @@ def _number(text: str) -> Decimal | None:
 
 def _refused(what: str, refusal: RequestRefused) -> RebalanceError:
     if is_read_only(refusal.text):
-        return api_is_read_only(f"to tell the {what}")
+        return api_is_read_only(f"to report the {what}")
     if refusal.code == NO_CONTRACT and what == SNAPSHOT:
         return unknown([refusal.text])
-    return lost(f"the gateway refused to tell the {what}: {refusal}")
+    return lost(f"the gateway refused to report the {what}: {refusal}")

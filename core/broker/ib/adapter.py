@@ -1,4 +1,8 @@
-"""LiveIB: a gateway of IBKR behind the broker port."""
+"""LiveIB: a gateway of IBKR behind the broker port.
+
+One session at a time: when the connection closes, the session stays closed and `connect` makes another one. What
+outlives it, as the contracts met so far and the rate limiter, is kept here.
+"""
 
 from __future__ import annotations
 
@@ -10,16 +14,16 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from core.broker.errors import NOT_CONNECTED, broke_while_sending, lost, unanswered
-from core.broker.ib import messages as heard
+from core.broker.ib import messages
 from core.broker.ib.account import AccountReader
-from core.broker.ib.client import Link
+from core.broker.ib.client import SocketTraffic
 from core.broker.ib.contracts import ContractCache
 from core.broker.ib.orders import OwnOrder, effect_of, refusal_of
-from core.broker.ib.quotes import NUMBERS, QuoteReader
+from core.broker.ib.quotes import NUMBER_OF_TYPE, QuoteReader
 from core.broker.ib.requests import RequestRefused
 from core.broker.ib.session import GatewaySession, LiveOptions
 from core.broker.port import GatewayInfo
-from core.broker.rate_limit import Pace
+from core.broker.rate_limit import RateLimiter
 from core.clock import Clock, RunningClock
 from core.errors import SafetyRefused
 from core.model import (
@@ -41,17 +45,16 @@ from core.model import (
 )
 from core.pacing import GATEWAY_LIMIT
 
-FIRST_MESSAGE_SECONDS = 1.0
-TIME_APART = timedelta(seconds=5)
-ONE_SECOND = timedelta(seconds=1)
-EFFECT = "effect of an order"
+REACTION_SECONDS = 1.0  # how long `place` waits for the first message about its order
+CLOCK_TOLERANCE = timedelta(seconds=5)
+ONE_SECOND = timedelta(seconds=1)  # the gateway's time has whole seconds
+WHAT_IF = "effect of an order"
 
 
 class LiveIB:
-    """A client of one gateway for one account. What its calls promise stands in `core.broker.port`.
+    """A client of one gateway for one account, as described in `core.broker.port`.
 
-    Every wait is on `clock`, the computer's when None is given, and under a time-out. One coroutine at a time may use
-    it.
+    Every wait is on `clock`, by default the computer's, and has a time-out. Only one coroutine at a time may use it.
     """
 
     kind = BrokerKind.IBKR
@@ -61,8 +64,8 @@ class LiveIB:
         self._own_clock = RunningClock() if clock is None else None
         self._clock: Clock = clock or self._own_clock or RunningClock()
         self._clock_gap = timedelta(0)
-        self._pace = Pace(self._clock, min(options.messages_per_second, GATEWAY_LIMIT))
-        self._catalogue = ContractCache()
+        self._limiter = RateLimiter(self._clock, min(options.messages_per_second, GATEWAY_LIMIT))
+        self._contracts = ContractCache()
         self._data_type = MarketDataType.LIVE
         self._base_currency: Currency | None = None
         self._session: GatewaySession | None = None
@@ -75,11 +78,11 @@ class LiveIB:
     def is_connected(self) -> bool:
         return self._session is not None and self._session.is_up
 
-    def link(self) -> Link | None:
+    def socket_traffic(self) -> SocketTraffic | None:
         """Our TCP port and the bytes that passed the open socket; None without one."""
-        return self._session.line.link() if self._session else None
+        return self._session.client.socket_traffic() if self._session else None
 
-    def go_to(self, port: int) -> None:
+    def use_port(self, port: int) -> None:
         """Have the next connection made to this port."""
         self._options = replace(self._options, port=port)
 
@@ -95,15 +98,15 @@ class LiveIB:
 
     async def connect(self) -> None:
         session = self._session
-        if session is not None and not session.dispatcher.is_gone:
-            await self._await_link(session)
+        if session is not None and not session.dispatcher.is_closed:
+            await self._await_connectivity(session)
             if session.is_up:
                 return
-        session = self._session = GatewaySession(self._options, self._clock, self._pace)
+        session = self._session = GatewaySession(self._options, self._clock, self._limiter)
         async with AsyncExitStack() as undo:
             undo.push_async_callback(self.disconnect)
             await session.open()
-            await self._greet(session)
+            await self._set_up(session)
             undo.pop_all()
 
     async def disconnect(self) -> None:
@@ -113,10 +116,10 @@ class LiveIB:
             await asyncio.sleep(0)
 
     async def accounts(self) -> tuple[AccountId, ...]:
-        return (await self._up()).dispatcher.accounts
+        return (await self._connected_session()).dispatcher.accounts
 
     async def info(self) -> GatewayInfo:
-        dispatcher = (await self._up()).dispatcher
+        dispatcher = (await self._connected_session()).dispatcher
         return GatewayInfo(dispatcher.version, dict(dispatcher.farms.is_up))
 
     async def snapshot(self) -> AccountSnapshot:
@@ -125,36 +128,36 @@ class LiveIB:
         return snapshot
 
     async def resolve(self, symbols: Sequence[Symbol], overrides: Mapping[Symbol, str]) -> Mapping[Symbol, Contract]:
-        return await self._catalogue.resolve(await self._up(), symbols, overrides)
+        return await self._contracts.resolve(await self._connected_session(), symbols, overrides)
 
     async def quotes(self, contracts: Sequence[Contract], *, is_snapshot: bool = False) -> Mapping[Symbol, Quote]:
-        return await QuoteReader(await self._up()).take(contracts, is_snapshot=is_snapshot)
+        return await QuoteReader(await self._connected_session()).read(contracts, is_snapshot=is_snapshot)
 
     async def market_data_type(self, wanted: MarketDataType) -> None:
-        session = await self._up()
-        await session.send(lambda: session.line.ask_data_type(NUMBERS[wanted]))
+        session = await self._connected_session()
+        await session.send(lambda: session.client.request_market_data_type(NUMBER_OF_TYPE[wanted]))
         self._data_type = wanted
 
     async def place(self, order: Order) -> None:
         self._require_trading(order)
-        session = await self._up()
+        session = await self._connected_session()
         sent = await session.send(lambda: _send(session, order))
         try:
-            await self._clock.within(FIRST_MESSAGE_SECONDS, sent.is_heard_of.wait())
+            await self._clock.within(REACTION_SECONDS, sent.is_answered.wait())
         except TimeoutError:
-            return
-        if session.dispatcher.is_gone:
-            raise lost(broke_while_sending(session.dispatcher.why_gone))
+            return  # sent all the same: what becomes of it arrives as events
+        if session.dispatcher.is_closed:
+            raise lost(broke_while_sending(session.dispatcher.close_reason))
 
     async def what_if(self, order: Order) -> MarginEffect:
-        self._require_trading(order)  # on the wire it is an order as any other
-        session = await self._up()
+        self._require_trading(order)  # on the wire a what-if is an order like any other
+        session = await self._connected_session()
         if self._base_currency is None:
             self._base_currency = await (await self._reader()).base_currency()
-        request = session.next_id()
+        request_id = session.next_id()
         try:
-            place = partial(session.line.place, request, order, is_what_if=True)
-            rows = await session.ask_for(self._options.request_timeout_seconds, request, place, EFFECT)
+            place = partial(session.client.place_order, request_id, order, is_what_if=True)
+            rows = await session.request_within(self._options.request_timeout_seconds, request_id, place, WHAT_IF)
         except RequestRefused as refusal:
             raise refusal_of(order, refusal) from None
         if rows is None:
@@ -162,29 +165,29 @@ class LiveIB:
         return effect_of(rows[0].effect, self._base_currency)
 
     async def cancel(self, ref: OrderRef) -> None:
-        session = await self._up()
+        session = await self._connected_session()
         own = session.dispatcher.orders
-        if not (found := own.of(ref)):
-            own.tell_not_found(ref)
+        if not (found := own.with_ref(ref)):
+            own.emit_not_found(ref)
         for order in found:
             if order.state.is_final:
-                own.tell_end_again(order)
+                own.emit_end_again(order)
             else:
-                await session.send(partial(session.line.cancel, order.order_id))
+                await session.send(partial(session.client.cancel_order, order.order_id))
 
     async def next_event(self, timeout_seconds: float) -> BrokerEvent | None:
         await asyncio.sleep(0)
         session = self._session
-        if session is None or session.dispatcher.is_gone:
+        if session is None or session.dispatcher.is_closed:
             raise lost(NOT_CONNECTED)
         deadline = self.now() + timedelta(seconds=timeout_seconds)
         while not session.dispatcher.events:
             session.require_up()
-            patience = await session.look_for_life()
+            next_check = await session.check_alive()
             left = (deadline - self.now()).total_seconds()
-            await session.await_news(max(min(left, patience), 0.0))
-            if session.dispatcher.is_gone:
-                raise lost(session.dispatcher.why_gone or NOT_CONNECTED)
+            await session.wait_for_activity(max(min(left, next_check), 0.0))
+            if session.dispatcher.is_closed:
+                raise lost(session.dispatcher.close_reason or NOT_CONNECTED)
             if self.now() >= deadline:
                 break
         return session.dispatcher.events.popleft() if session.dispatcher.events else None
@@ -199,17 +202,17 @@ class LiveIB:
         return await (await self._reader()).executions()
 
     def _require_trading(self, order: Order) -> None:
-        """Raises SafetyRefused on a client that only reads."""
+        """Raises SafetyRefused on a read-only client."""
         if self._options.is_read_only:
             raise SafetyRefused(
                 f"{order.ref} was not sent: this client of the gateway is read-only", next_step="trade with the other"
             )
 
     async def _reader(self) -> AccountReader:
-        return AccountReader(await self._up(), self._catalogue)
+        return AccountReader(await self._connected_session(), self._contracts)
 
-    async def _up(self) -> GatewaySession:
-        """The session, whole. What has arrived is heard first, be it that the line is gone. Raises ConnectionLost."""
+    async def _connected_session(self) -> GatewaySession:
+        """The session, once what has arrived is handled, which may be that it closed. Raises ConnectionLost."""
         if self._session is not None:
             await self._clock.sleep(0)
         session = self._session
@@ -218,40 +221,41 @@ class LiveIB:
         session.require_up()
         return session
 
-    async def _greet(self, session: GatewaySession) -> None:
-        """Leave nothing running that connecting began, and be again what was wanted before."""
-        await session.send(session.line.stop_positions)
+    async def _set_up(self, session: GatewaySession) -> None:
+        """End the subscription that connecting began, and ask again for the market data type that was chosen."""
+        await session.send(session.client.cancel_positions)
         if self._data_type is not MarketDataType.LIVE:
-            await session.send(lambda: session.line.ask_data_type(NUMBERS[self._data_type]))
+            await session.send(lambda: session.client.request_market_data_type(NUMBER_OF_TYPE[self._data_type]))
         if self._own_clock:
             await self._compare_clocks(session, self._own_clock)
 
     async def _compare_clocks(self, session: GatewaySession, clock: RunningClock) -> None:
-        """Go by the gateway's clock where it is not this computer's: quotes and trading hours are told in its time."""
-        rows: list[heard.TimeRow] = await session.ask(heard.TIME, session.line.ask_time, "time")
-        now, told = clock.now(), rows[0].at
-        # the gateway tells whole seconds
-        if max(told - now, now - told - ONE_SECOND) > TIME_APART:
-            clock.set(told)
-            self._pace.begin_again()
-            self._clock_gap += told - now
-            session.line.times.clock_was_set(told - now)
+        """Follow the gateway's clock where this computer's differs: quotes and hours are in the gateway's time."""
+        rows: list[messages.CurrentTimeRow] = await session.request(
+            messages.TIME, session.client.request_current_time, "time"
+        )
+        now, theirs = clock.now(), rows[0].at
+        if max(theirs - now, now - theirs - ONE_SECOND) > CLOCK_TOLERANCE:
+            clock.set(theirs)
+            self._limiter.reset()
+            self._clock_gap += theirs - now
+            session.client.times.adjust(theirs - now)
 
-    async def _await_link(self, session: GatewaySession) -> None:
-        """Return when the gateway has IBKR behind it again, or is itself gone. Raises ConnectionLost."""
+    async def _await_connectivity(self, session: GatewaySession) -> None:
+        """Return when the gateway is connected to IBKR again, or has itself closed. Raises ConnectionLost."""
         seconds = self._options.connect_timeout_seconds
         deadline = self.now() + timedelta(seconds=seconds)
-        while not session.is_up and not session.dispatcher.is_gone:
-            # a dead line would never tell that IBKR is back
-            patience = await session.look_for_life()
+        while not session.is_up and not session.dispatcher.is_closed:
+            # over a dead connection the message that IBKR is back would never arrive
+            next_check = await session.check_alive()
             left = (deadline - self.now()).total_seconds()
-            if left <= 0 and not session.dispatcher.is_gone:
+            if left <= 0 and not session.dispatcher.is_closed:
                 raise lost(f"the gateway is not connected to IBKR (waited {seconds:g} s)")
-            await session.await_news(max(min(left, patience), 0.0))
+            await session.wait_for_activity(max(min(left, next_check), 0.0))
 
 
 def _send(session: GatewaySession, order: Order) -> OwnOrder:
-    order_id = session.line.next_id()
-    sent = session.dispatcher.orders.expect(order_id, order.ref)
-    session.line.place(order_id, order)
+    order_id = session.client.next_id()
+    sent = session.dispatcher.orders.register(order_id, order.ref)
+    session.client.place_order(order_id, order)
     return sent

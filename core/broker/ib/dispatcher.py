@@ -1,4 +1,8 @@
-"""What a connection hears: each word goes to the request, the order or the quote it is of, or becomes an event."""
+"""Where every message of a connection goes: to the request, order or quote it belongs to, or out as an event.
+
+A message names the request or order it belongs to, or none. What belongs to none is the account's, all orders' or the
+connection's. Events wait in order of arrival for `next_event` of the broker port.
+"""
 
 from __future__ import annotations
 
@@ -11,65 +15,68 @@ from typing import Any, Protocol
 
 from core.broker.error_codes import (
     CLIENT_ID_IN_USE,
-    FARM_LOST,
-    FARMS_DOWN,
-    FARMS_UP,
-    LINK_BACK,
-    LINK_LOST,
+    CONNECTIVITY_LOST,
+    CONNECTIVITY_RESTORED,
+    FARMS_BROKEN,
+    FARMS_CONNECTED,
+    MARKET_DATA_FARM_BROKEN,
     NOT_VALID,
     PORT_MOVED,
     TOO_FAST,
     TOO_MANY_LINES,
-    Kind,
+    ErrorKind,
     meaning_of,
 )
 from core.broker.errors import NOT_CONNECTED, api_is_read_only, is_read_only, lost, too_fast
-from core.broker.ib import messages as heard
+from core.broker.ib import messages
 from core.broker.ib.fills import Fills
 from core.broker.ib.orders import OwnOrders
-from core.broker.ib.requests import ConnectionGone, RequestRefused, Requests
+from core.broker.ib.requests import PendingRequests, RequestInterrupted, RequestRefused
 from core.clock import Clock
 from core.errors import BrokerError, RebalanceError
 from core.model import USD_CAD, AccountId, BrokerEvent, ConnectionChange, Notice, Symbol
 
-# lists that a gateway with Read-Only API does not tell
-READ_ONLY_REFUSES = (heard.OPEN_ORDERS, heard.COMPLETED_ORDERS)
-# a tick that cannot be read is only a tick
+# lists that a gateway in Read-Only mode refuses (321)
+READ_ONLY_REFUSES = (messages.OPEN_ORDERS, messages.COMPLETED_ORDERS)
+# of ticks one may be lost: another follows, or the quote lacks a value and is not used
 MARKET_MESSAGES = frozenset({"1", "2", "45", "46", "57", "58", "81"})
-# orders, executions, the account, contracts, the session: what a run cannot do without
-NEEDED = frozenset(
+# by number orders, executions, the account, contracts and the session: none of these may be lost
+ESSENTIAL = frozenset(
     map(str, (3, 4, 5, 6, 7, 9, 10, 11, 15, 49, 52, 53, 54, 55, 59, 61, 62, 93, 101, 102)),
 )
 
 # `…is OK:usfarm.nj`, `…should be available upon demand.ushmds`
 _NAMED = re.compile(r"(?:.*:|.*\bupon demand\.)\s*(\S+)\s*")
-# what 1101 and 1102 say of all of them, as `The following farms are not connected: cashhmds.`
+# 1101 and 1102 list all of them: `The following farms are not connected: cashhmds.`
 _LISTED = re.compile(r"farms are (not )?connected: (.+?)\.(?= |$)")
-# a farm that is named like none of these may serve anything
+# a farm whose name starts like none of these may serve any symbol: its loss counts for all of them
 SHARES, CURRENCIES = "usfarm", "cashfarm"
 ELSEWHERE = ("usopt", "usbond", "usfut", "usfund", "secdef", "eufarm", "cafarm", "hfarm", "jfarm", "afarm", "sgfarm")
-PAST = "hmds"
+HISTORICAL = "hmds"
 
 
 class Farms:
-    """The data farms that the gateway speaks of: `is_up` by name, and since when market-data farms are broken."""
+    """The data farms that the gateway reports: whether each `is_up`, and since when market-data farms are broken.
+
+    A broken farm still answers a new subscription, with its last prices: only the loss tells that they are old.
+    """
 
     def __init__(self) -> None:
         self.is_up: dict[str, bool] = {}
         self._broken: dict[str, datetime] = {}
 
-    def hear(self, code: int, text: str, at: datetime) -> None:
-        """Take what the gateway says of one farm, or of all when it has found IBKR again."""
-        if code in LINK_BACK:
+    def handle(self, code: int, text: str, at: datetime) -> None:
+        """Note the report on one farm, or on all of them when the gateway is connected to IBKR again."""
+        if code in CONNECTIVITY_RESTORED:
             for name, is_up in _listed(text):
                 self._note(name, at, is_up=is_up, is_market_data=True)
-        elif code in FARMS_UP | FARMS_DOWN:
+        elif code in FARMS_CONNECTED | FARMS_BROKEN:
             found = _NAMED.fullmatch(text)
             name = found[1] if found else text
-            self._note(name, at, is_up=code in FARMS_UP, is_market_data=code == FARM_LOST)
+            self._note(name, at, is_up=code in FARMS_CONNECTED, is_market_data=code == MARKET_DATA_FARM_BROKEN)
 
     def lost_since(self, symbol: Symbol) -> datetime | None:
-        """Since when a farm that may serve the symbol is broken: of several the one that has been for longest."""
+        """Since when a farm that may serve the symbol is broken; of several the earliest."""
         return min((at for name, at in self._broken.items() if _may_serve(name, symbol)), default=None)
 
     def _note(self, name: str, at: datetime, *, is_up: bool, is_market_data: bool) -> None:
@@ -81,41 +88,42 @@ class Farms:
 
 
 class RequestListener(Protocol):
-    """Who waits for the ticks of one request."""
+    """Receives the ticks of one request."""
 
-    def hear(self, word: heard.MarketMessage) -> None: ...
+    def handle(self, message: messages.MarketMessage) -> None: ...
 
-    def end(self) -> None: ...
+    def complete(self) -> None: ...
 
     def fail(self, error: Exception) -> None: ...
 
 
 class Dispatcher:
-    """The ear of one connection of `client_id` on behalf of one account.
+    """Routes the messages of one connection of `client_id` on behalf of one account.
 
-    `refusal` is why the gateway did not let us in. `news` is set whenever somebody who waits should look.
+    `connect_error` is why connecting failed, if it did. `activity` is set by whatever a waiting caller must look at;
+    `interrupted` is done once the connection has failed or closed.
     """
 
     def __init__(self, clock: Clock, client_id: int, account_id: AccountId, *, is_trading: bool = True) -> None:
-        self.requests = Requests()
+        self.requests = PendingRequests()
         self.listeners: dict[int, RequestListener] = {}
-        self.orders = OwnOrders(clock, client_id, self.deliver)
-        self.fills = Fills(self.deliver)
+        self.orders = OwnOrders(clock, client_id, self.emit)
+        self.fills = Fills(self.emit)
         self.farms = Farms()
         self.accounts: tuple[AccountId, ...] = ()
         self.version = 0
         self.events: deque[BrokerEvent] = deque()
-        self.is_gone = False
-        self.is_link_up = True
-        self.why_gone = ""
-        self._link_lost = ""
+        self.is_closed = False
+        self.is_ibkr_connected = True
+        self.close_reason = ""
+        self._connectivity_text = ""
         self._skipped: set[str] = set()
-        self.refusal: RebalanceError | None = None
-        self.heard_at = clock.now()
-        self.words = 0
-        self.news = asyncio.Event()
-        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.on_end: Callable[[], None] = lambda: None
+        self.connect_error: RebalanceError | None = None
+        self.received_at = clock.now()
+        self.message_count = 0
+        self.activity = asyncio.Event()
+        self.interrupted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.on_closed: Callable[[], None] = lambda: None
         self._clock = clock
         self._client_id = client_id
         self._account_id = account_id
@@ -124,195 +132,209 @@ class Dispatcher:
 
     @property
     def is_up(self) -> bool:
-        """Whether the gateway is there, and IBKR behind it."""
-        return self.is_link_up and not self.is_gone
+        """Whether we are connected to the gateway, and the gateway to IBKR."""
+        return self.is_ibkr_connected and not self.is_closed
 
     @property
-    def why_down(self) -> str:
-        """What is said to who needs the connection while it is not whole."""
-        return NOT_CONNECTED if self.is_gone else self._link_lost
+    def down_reason(self) -> str:
+        """Why nothing can be sent while it is not up."""
+        return NOT_CONNECTED if self.is_closed else self._connectivity_text
 
-    def deliver(self, event: BrokerEvent) -> None:
-        """An event for whoever asks for the next one."""
-        if not self.is_gone:
+    def emit(self, event: BrokerEvent) -> None:
+        """Queue the event for whoever asks for the next one."""
+        if not self.is_closed:
             self.events.append(event)
-            self.news.set()
+            self.activity.set()
 
-    def end(self, why: str) -> None:
-        """The connection is gone: what waits hears of it, and what was not heard is not told any more."""
-        if self.is_gone:
+    def close(self, reason: str) -> None:
+        """End the connection: requests fail, and events that nobody has taken are dropped.
+
+        Dropped, because what they say of an order is asked for anew over the next connection.
+        """
+        if self.is_closed:
             return
-        self.is_gone, self.why_gone = True, why
+        self.is_closed, self.close_reason = True, reason
         self.events.clear()
-        self.orders.release()
-        self._fail_all(ConnectionGone())
-        self._wake()
-        self.on_end()
+        self.orders.stop()
+        self._fail_all(RequestInterrupted())
+        self._notify()
+        self.on_closed()
 
-    def hear(self, word: heard.Message) -> None:
-        """Take one word in."""
-        self.heard_at = self._clock.now()
-        self.words += 1
-        self._dispatch[type(word)](word)
+    def handle(self, message: messages.Message) -> None:
+        """Route one message."""
+        self.received_at = self._clock.now()
+        self.message_count += 1
+        self._dispatch[type(message)](message)
 
     def _table(self) -> Mapping[type, Callable[[Any], None]]:
         requests = self.requests
         return {
-            heard.Version: self._hear_version,
-            heard.Accounts: self._hear_accounts,
-            heard.ValueRow: lambda row: requests.add(heard.ACCOUNT, row),
-            heard.HoldingRow: lambda row: requests.add(heard.ACCOUNT, row),
-            heard.PositionRow: lambda row: requests.add(heard.POSITIONS, row),
-            heard.OrderRow: self._hear_order,
-            heard.StatusRow: self._hear_status,
-            heard.EndedRow: lambda row: requests.add(heard.COMPLETED_ORDERS, row),
-            heard.ExecutionRow: self._hear_execution,
-            heard.CommissionRow: self.fills.hear_cost,
-            heard.ErrorMessage: self._hear_error,
-            heard.DetailsRow: lambda row: requests.add(row.request_id, row),
-            heard.RuleRow: lambda row: self._answer(heard.rule_key(row.rule_id), row),
-            heard.TickValue: self._hear_market,
-            heard.Halt: self._hear_market,
-            heard.Stamp: self._hear_market,
-            heard.DataKind: self._hear_market,
-            heard.TimeRow: lambda row: self._answer(heard.TIME, row),
-            heard.End: self._hear_end,
-            heard.UnknownMessage: lambda word: self._skip(word.number, "which this client does not know"),
-            heard.Garbled: self._hear_garbled,
+            messages.ServerVersion: self._on_server_version,
+            messages.ManagedAccounts: self._on_managed_accounts,
+            messages.AccountValueRow: lambda row: requests.add(messages.ACCOUNT, row),
+            messages.PortfolioRow: lambda row: requests.add(messages.ACCOUNT, row),
+            messages.PositionRow: lambda row: requests.add(messages.POSITIONS, row),
+            messages.OpenOrderRow: self._on_open_order,
+            messages.OrderStatusRow: self._on_order_status,
+            messages.CompletedOrderRow: lambda row: requests.add(messages.COMPLETED_ORDERS, row),
+            messages.ExecutionRow: self._on_execution,
+            messages.CommissionRow: self.fills.on_commission,
+            messages.ErrorMessage: self._on_error,
+            messages.ContractDetailsRow: lambda row: requests.add(row.request_id, row),
+            messages.MarketRuleRow: lambda row: self._answer(messages.rule_key(row.rule_id), row),
+            messages.TickValue: self._on_tick,
+            messages.HaltTick: self._on_tick,
+            messages.LastTradeTick: self._on_tick,
+            messages.MarketDataTypeRow: self._on_tick,
+            messages.CurrentTimeRow: lambda row: self._answer(messages.TIME, row),
+            messages.EndOfAnswer: self._on_end,
+            messages.UnknownMessage: lambda message: self._skip(message.number, "which this client does not know"),
+            messages.UnreadableMessage: self._on_unreadable,
         }
 
-    def _answer(self, key: heard.Key, row: heard.Message) -> None:
+    def _answer(self, key: messages.Key, row: messages.Message) -> None:
         self.requests.add(key, row)
-        self.requests.end(key)
+        self.requests.complete(key)
 
-    def _hear_version(self, word: heard.Version) -> None:
-        self.version = word.number
-        if word.number > heard.NEWEST_VERSION:
-            told = f"the gateway speaks version {word.number} of its protocol, we up to {heard.NEWEST_VERSION}"
-            self._refuse(lost(told))
+    def _on_server_version(self, message: messages.ServerVersion) -> None:
+        self.version = message.number
+        if message.number > messages.NEWEST_VERSION:
+            self._fail_connect(
+                lost(
+                    f"the gateway uses version {message.number} of its protocol, "
+                    f"this client knows up to {messages.NEWEST_VERSION}"
+                )
+            )
 
-    def _hear_accounts(self, word: heard.Accounts) -> None:
-        self.accounts = word.ids
-        if not word.ids:
-            self._refuse(lost("the gateway manages no account"))
+    def _on_managed_accounts(self, message: messages.ManagedAccounts) -> None:
+        self.accounts = message.ids
+        if not message.ids:
+            self._fail_connect(lost("the gateway manages no account"))
 
-    def _hear_order(self, row: heard.OrderRow) -> None:
+    def _on_open_order(self, row: messages.OpenOrderRow) -> None:
         if row.effect is None:
-            self.requests.add(heard.OPEN_ORDERS, row)
-            self.orders.hear_order(row)
+            self.requests.add(messages.OPEN_ORDERS, row)
+            self.orders.on_open_order(row)
         elif row.effect.is_complete:
-            # a gateway may first tell the order without its effect
+            # a gateway may first send the what-if order without its effect, all values unset
             self._answer(row.order_id, row)
 
-    def _hear_status(self, row: heard.StatusRow) -> None:
-        self.requests.add(heard.OPEN_ORDERS, row)
-        self.orders.hear_status(row)
+    def _on_order_status(self, row: messages.OrderStatusRow) -> None:
+        self.requests.add(messages.OPEN_ORDERS, row)
+        self.orders.on_order_status(row)
 
-    def _hear_execution(self, row: heard.ExecutionRow) -> None:
-        if row.account != self._account_id or self.requests.is_given_up(row.request_id):
+    def _on_execution(self, row: messages.ExecutionRow) -> None:
+        if row.account != self._account_id or self.requests.is_abandoned(row.request_id):
             return
         if self.requests.is_under_way(row.request_id):
             self.requests.add(row.request_id, row)
         else:
-            self.orders.hear_execution(row.order_id, row.order_ref)
-            self.fills.hear_execution(row)
+            self.orders.on_execution(row.order_id, row.order_ref)
+            self.fills.on_execution(row)
 
-    def _hear_market(self, word: heard.MarketMessage) -> None:
-        listener = self.listeners.get(word.request_id)
+    def _on_tick(self, message: messages.MarketMessage) -> None:
+        listener = self.listeners.get(message.request_id)
         if listener:
-            listener.hear(word)
+            listener.handle(message)
 
-    def _hear_end(self, word: heard.End) -> None:
-        listener = self.listeners.get(word.of) if isinstance(word.of, int) else None
+    def _on_end(self, message: messages.EndOfAnswer) -> None:
+        listener = self.listeners.get(message.key) if isinstance(message.key, int) else None
         if listener:
-            listener.end()
-        self.requests.end(word.of)
+            listener.complete()
+        self.requests.complete(message.key)
 
-    def _hear_garbled(self, word: heard.Garbled) -> None:
-        """What could not be read may have been of an order: better start anew and ask."""
-        if word.number in NEEDED:
-            self.end(f"a message of the gateway ({word.number}) could not be read: {word.why}")
-        elif word.number not in MARKET_MESSAGES:
-            self._skip(word.number, f"which could not be read: {word.why}")
+    def _on_unreadable(self, message: messages.UnreadableMessage) -> None:
+        """Close the connection where the message may be about an order: the next one asks for everything anew."""
+        if message.number in ESSENTIAL:
+            self.close(f"a message of the gateway ({message.number}) could not be read: {message.reason}")
+        elif message.number not in MARKET_MESSAGES:
+            self._skip(message.number, f"which could not be read: {message.reason}")
 
     def _skip(self, number: str, why: str) -> None:
-        """Say once of each kind that a message was left out."""
+        """Report, once for each kind of message, that it was ignored."""
         if number not in self._skipped:
             self._skipped.add(number)
-            self.deliver(Notice(f"skipped a message of the gateway ({number[:20]}), {why}", self._clock.now()))
+            self.emit(Notice(f"skipped a message of the gateway ({number[:20]}), {why}", self._clock.now()))
 
-    def _hear_error(self, word: heard.ErrorMessage) -> None:
-        self.farms.hear(word.code, word.text, self._clock.now())
-        if word.code == PORT_MOVED:
-            self.end(word.text)
-        elif word.code in LINK_LOST:
-            self._lose_link(word)
-        elif word.code in LINK_BACK:
-            self._regain_link(word)
-        elif word.code == CLIENT_ID_IN_USE:
-            self._refuse(self._twin())
-        elif not self.orders.hear_error(word):
-            if word.code == NOT_VALID and is_read_only(word.text):
-                self._hear_read_only(word)
+    def _on_error(self, message: messages.ErrorMessage) -> None:
+        self.farms.handle(message.code, message.text, self._clock.now())
+        if message.code == PORT_MOVED:
+            self.close(message.text)
+        elif message.code in CONNECTIVITY_LOST:
+            self._on_connectivity_lost(message)
+        elif message.code in CONNECTIVITY_RESTORED:
+            self._on_connectivity_restored(message)
+        elif message.code == CLIENT_ID_IN_USE:
+            self._fail_connect(self._client_id_in_use())
+        elif not self.orders.on_error(message):
+            if message.code == NOT_VALID and is_read_only(message.text):
+                self._on_read_only(message)
             else:
-                self._hear_refusal(word)
+                self._on_request_error(message)
 
-    def _hear_read_only(self, word: heard.ErrorMessage) -> None:
-        """Read-Only API is ticked: lists of orders are not told, no order is taken, and seldom is it said by an id."""
-        error = RequestRefused(word.code, word.text)
-        asked = [key for key in (word.id, *READ_ONLY_REFUSES) if self.requests.is_under_way(key)]
-        for key in asked:
+    def _on_read_only(self, message: messages.ErrorMessage) -> None:
+        """Handle the refusal of a gateway in Read-Only mode, which lists no orders, takes none, and seldom names an id.
+
+        So it fails the lists of orders under way, else it is about an order that was sent, or about connecting.
+        """
+        error = RequestRefused(message.code, message.text)
+        refused = [key for key in (message.id, *READ_ONLY_REFUSES) if self.requests.is_under_way(key)]
+        for key in refused:
             self.requests.fail(key, error)
-        if asked:
+        if refused:
             return
         if self._is_trading:
-            self._refuse(api_is_read_only("orders"))
-            self.orders.refuse_sent(word)
-        self.deliver(Notice(word.text, self._clock.now(), word.code))
+            self._fail_connect(api_is_read_only("orders"))
+            self.orders.refuse_sent(message)
+        self.emit(Notice(message.text, self._clock.now(), message.code))
 
-    def _hear_refusal(self, word: heard.ErrorMessage) -> None:
-        """An error of no order: it ends the request it belongs to, or it is told."""
-        kind = meaning_of(word.code).kind
-        if kind is Kind.INFORMATION:
+    def _on_request_error(self, message: messages.ErrorMessage) -> None:
+        """Handle an error that is about no order: it fails the request it belongs to, else it becomes a notice."""
+        kind = meaning_of(message.code).kind
+        if kind is ErrorKind.INFORMATION:
             return
-        is_asked = self.requests.is_under_way(word.id) or word.id in self.listeners
+        is_expected = self.requests.is_under_way(message.id) or message.id in self.listeners
         error: Exception = (
-            too_fast() if word.code in (TOO_FAST, TOO_MANY_LINES) else RequestRefused(word.code, word.text)
+            too_fast() if message.code in (TOO_FAST, TOO_MANY_LINES) else RequestRefused(message.code, message.text)
         )
-        if is_asked:
-            self._fail(word.id, error)
-        elif word.code == TOO_FAST:
-            self._refuse(too_fast())
+        if is_expected:
+            self._fail(message.id, error)
+        elif message.code == TOO_FAST:
+            self._fail_connect(too_fast())
             self._fail_all(error)
-        elif word.id <= 0 and kind in (Kind.AMBIGUOUS, Kind.ORDER, Kind.RETRY) and self.requests.fail_named(error):
+        elif (
+            message.id <= 0
+            and kind in (ErrorKind.AMBIGUOUS, ErrorKind.ORDER, ErrorKind.RETRY)
+            and self.requests.fail_named(error)
+        ):
             return
         else:
-            self.deliver(Notice(word.text, self._clock.now(), word.code))
+            self.emit(Notice(message.text, self._clock.now(), message.code))
 
-    def _twin(self) -> BrokerError:
+    def _client_id_in_use(self) -> BrokerError:
         number = self._client_id
-        return lost(f"the gateway has a client {number} already: another run may be alive")
+        return lost(f"the gateway already has a client {number}: another run may be alive")
 
-    def _refuse(self, error: RebalanceError) -> None:
-        """Keep why a greeting failed, for whoever waits for it."""
-        self.refusal = self.refusal or error
-        self._wake()
+    def _fail_connect(self, error: RebalanceError) -> None:
+        """Keep why connecting failed, for whoever waits for the connection."""
+        self.connect_error = self.connect_error or error
+        self._notify()
 
-    def _lose_link(self, word: heard.ErrorMessage) -> None:
-        if self.is_link_up:
-            self.is_link_up, self._link_lost = False, word.text.rstrip(".")
-            self.deliver(ConnectionChange(is_up=False, at=self._clock.now(), reason=word.text))
-            self._fail_all(ConnectionGone())
+    def _on_connectivity_lost(self, message: messages.ErrorMessage) -> None:
+        if self.is_ibkr_connected:
+            self.is_ibkr_connected, self._connectivity_text = False, message.text.rstrip(".")
+            self.emit(ConnectionChange(is_up=False, at=self._clock.now(), reason=message.text))
+            self._fail_all(RequestInterrupted())
 
-    def _regain_link(self, word: heard.ErrorMessage) -> None:
-        if not self.is_link_up:
-            self.is_link_up = True
-            self.deliver(ConnectionChange(is_up=True, at=self._clock.now(), reason=word.text))
+    def _on_connectivity_restored(self, message: messages.ErrorMessage) -> None:
+        if not self.is_ibkr_connected:
+            self.is_ibkr_connected = True
+            self.emit(ConnectionChange(is_up=True, at=self._clock.now(), reason=message.text))
 
-    def _wake(self) -> None:
-        if not self.ended.done():
-            self.ended.set_result(None)
-        self.news.set()
+    def _notify(self) -> None:
+        if not self.interrupted.done():
+            self.interrupted.set_result(None)
+        self.activity.set()
 
     def _fail(self, key: int, error: Exception) -> None:
         self.requests.fail(key, error)
@@ -331,7 +353,7 @@ def _listed(text: str) -> Iterator[tuple[str, bool]]:
 
 
 def _may_serve(farm: str, symbol: Symbol) -> bool:
-    """Whether prices of the symbol may come from this farm, by its name: shares are on usfarm, usfarm.nj…"""
-    if farm.startswith(ELSEWHERE) or farm.endswith(PAST):
+    """Whether prices of the symbol may come from this farm, by its name: shares come from usfarm, usfarm.nj …"""
+    if farm.startswith(ELSEWHERE) or farm.endswith(HISTORICAL):
         return False
     return not farm.startswith(SHARES if symbol == USD_CAD else CURRENCIES)

@@ -1,4 +1,4 @@
-"""Executions and what they cost, joined in whatever order they come, each told once."""
+"""Executions and their commissions, joined in whatever order they arrive, each emitted once."""
 
 from __future__ import annotations
 
@@ -11,53 +11,53 @@ from core.model.executions import latest_fills, split_exec_id, supersedes
 
 
 class Fills:
-    """The executions of one account on this connection; `deliver` gets those that happen now and their costs.
+    """The executions of one account on this connection; `emit` gets those that happen now and their commissions.
 
-    An execution is its order's by the reference it carries: an order id may be given out again after the gateway
-    was restarted.
+    An execution belongs to the order whose reference it carries, not to its order id: a gateway that was restarted
+    may give the same id out again.
     """
 
-    def __init__(self, deliver: Callable[[BrokerEvent], None]) -> None:
-        self._deliver = deliver
+    def __init__(self, emit: Callable[[BrokerEvent], None]) -> None:
+        self._emit = emit
         self._newest: dict[str, Fill] = {}
-        self._told: set[str] = set()
-        self._costs: dict[str, CommissionRow] = {}
+        self._emitted: set[str] = set()
+        self._commissions: dict[str, CommissionRow] = {}
 
-    def hear_execution(self, row: ExecutionRow) -> None:
-        """Something filled, or was corrected; a repetition and an older revision are nothing new."""
+    def on_execution(self, row: ExecutionRow) -> None:
+        """Emit a fill or its correction; a repetition and an older revision are ignored."""
         fill = fill_of(row)
         root, _ = split_exec_id(fill.exec_id)
         if root in self._newest and not supersedes(fill, self._newest[root]):
             return
         self._newest[root] = fill
-        self._told.add(fill.exec_id)
-        self._deliver(fill)
-        if row.exec_id in self._costs:
-            self._tell_cost(self._costs[row.exec_id])
+        self._emitted.add(fill.exec_id)
+        self._emit(fill)
+        if row.exec_id in self._commissions:
+            self._emit_commission(self._commissions[row.exec_id])
 
-    def hear_cost(self, row: CommissionRow) -> None:
-        """A commission, which may come before its execution; told once, and again only if it changes."""
-        if row.commission is None or self._costs.get(row.exec_id) == row:
+    def on_commission(self, row: CommissionRow) -> None:
+        """Emit a commission, once its execution is known; again only if it changes."""
+        if row.commission is None or self._commissions.get(row.exec_id) == row:
             return
-        self._costs[row.exec_id] = row
-        if row.exec_id in self._told:
-            self._tell_cost(row)
+        self._commissions[row.exec_id] = row
+        if row.exec_id in self._emitted:
+            self._emit_commission(row)
 
-    def listed(self, rows: Iterable[ExecutionRow]) -> tuple[Fill, ...]:
-        """The newest revision of each execution with its cost as far as known, in order of time."""
+    def latest_of(self, rows: Iterable[ExecutionRow]) -> tuple[Fill, ...]:
+        """The newest revision of each listed execution, with its commission where known, in order of time."""
         fills = latest_fills(map(fill_of, rows))
-        self._told.update(fill.exec_id for fill in fills)
-        return tuple(map(self._with_cost, fills))
+        self._emitted.update(fill.exec_id for fill in fills)
+        return tuple(map(self._with_commission, fills))
 
-    def _with_cost(self, fill: Fill) -> Fill:
-        cost = self._costs.get(fill.exec_id)
-        return replace(fill, commission=cost.commission, commission_currency=cost.currency) if cost else fill
+    def _with_commission(self, fill: Fill) -> Fill:
+        row = self._commissions.get(fill.exec_id)
+        return replace(fill, commission=row.commission, commission_currency=row.currency) if row else fill
 
-    def _tell_cost(self, row: CommissionRow) -> None:
+    def _emit_commission(self, row: CommissionRow) -> None:
         if row.commission is not None:
-            self._deliver(CommissionReport(row.exec_id, row.commission, row.currency))
+            self._emit(CommissionReport(row.exec_id, row.commission, row.currency))
 
 
 def fill_of(row: ExecutionRow) -> Fill:
-    """The execution without its cost."""
-    return Fill(row.exec_id, row.order_ref, row.named.as_symbol, row.side, row.shares, row.price, row.at)
+    """The execution without its commission."""
+    return Fill(row.exec_id, row.order_ref, row.contract.as_symbol, row.side, row.shares, row.price, row.at)

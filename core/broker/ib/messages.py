@@ -1,7 +1,7 @@
-"""What the gateway says, word for word, before anybody makes sense of it: one value per message.
+"""What the gateway sends, one value per message, as it was received and not interpreted yet.
 
-Numbers are exact; None is a value that the gateway leaves unset. An id of a request or an order is the gateway's −1
-where a message belongs to none.
+Numbers are exact decimals; None is a value that the gateway leaves unset. The id of a request or an order is −1 where
+a message belongs to none. Names are those of the TWS API (EWrapper): `OpenOrderRow` is its openOrder callback.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from decimal import Decimal
 from core.model import AccountId, Currency, OrderRef, Side, Symbol, TickBand
 
 Key = int | str
-"""What an answer is an answer to: the id of a request, or the name of one that has no id."""
+"""Which request an answer belongs to: its id, or its name for the requests that have no id."""
 
-NEWEST_VERSION = 178  # beyond it ib_async would misread what comes
+NEWEST_VERSION = 178  # above it fields have moved, and ib_async would misread them
 
 ACCOUNT = "account"
 POSITIONS = "positions"
@@ -24,7 +24,7 @@ OPEN_ORDERS = "open orders"
 COMPLETED_ORDERS = "completed orders"
 TIME = "time"
 LISTS = frozenset({ACCOUNT, POSITIONS, OPEN_ORDERS, COMPLETED_ORDERS})
-"""Answers of many messages that do not say which request they answer."""
+"""Answers of many messages, none of which names its request."""
 
 
 def rule_key(rule_id: int) -> Key:
@@ -33,8 +33,8 @@ def rule_key(rule_id: int) -> Key:
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
-    """A contract as messages name it."""
+class ContractRow:
+    """A contract as it stands inside other messages."""
 
     con_id: int
     symbol: str
@@ -54,20 +54,20 @@ class Named:
 
 
 @dataclass(frozen=True, slots=True)
-class Version:
+class ServerVersion:
     """The version of the protocol that the gateway chose."""
 
     number: int
 
 
 @dataclass(frozen=True, slots=True)
-class Accounts:
+class ManagedAccounts:
     ids: tuple[AccountId, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class ValueRow:
-    """A figure of the account, as text."""
+class AccountValueRow:
+    """A figure of the account, as text: `NetLiquidation`, `100000.00`, `USD`."""
 
     account: str
     tag: str
@@ -76,11 +76,11 @@ class ValueRow:
 
 
 @dataclass(frozen=True, slots=True)
-class HoldingRow:
-    """A line of the account's portfolio; the price is the broker's mark."""
+class PortfolioRow:
+    """A position with its value (updatePortfolio); `price` is the broker's mark."""
 
     account: str
-    named: Named
+    contract: ContractRow
     quantity: Decimal
     price: Decimal | None
     value: Decimal | None
@@ -90,13 +90,13 @@ class HoldingRow:
 @dataclass(frozen=True, slots=True)
 class PositionRow:
     account: str
-    named: Named
+    contract: ContractRow
     quantity: Decimal
 
 
 @dataclass(frozen=True, slots=True)
-class Effect:
-    """What an order would do: for initMargin, maintMargin and equityWithLoan the figure before it and the change."""
+class WhatIfEffect:
+    """The answer to a what-if order: initMargin, maintMargin and equityWithLoan before it and their changes."""
 
     margins: Mapping[str, tuple[Decimal | None, Decimal | None]]
     commission: Decimal | None
@@ -108,25 +108,25 @@ class Effect:
 
 
 @dataclass(frozen=True, slots=True)
-class OrderRow:
-    """An order as it stands at the broker; one that was only asked about carries its effect."""
+class OpenOrderRow:
+    """An order as it stands at the broker; a what-if order carries its effect."""
 
     order_id: int
     client_id: int
     perm_id: int
     order_ref: OrderRef
     account: str
-    named: Named
+    contract: ContractRow
     side: Side
     quantity: Decimal
     order_type: str
     limit_price: Decimal | None
     status: str
-    effect: Effect | None = None
+    effect: WhatIfEffect | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class StatusRow:
+class OrderStatusRow:
     order_id: int
     client_id: int
     perm_id: int
@@ -135,13 +135,13 @@ class StatusRow:
 
 
 @dataclass(frozen=True, slots=True)
-class EndedRow:
-    """An order of today that has ended; it has lost its order id by then."""
+class CompletedOrderRow:
+    """An order of today that has ended (completedOrder), which no longer has an order id."""
 
     perm_id: int
     order_ref: OrderRef
     account: str
-    named: Named
+    contract: ContractRow
     side: Side
     quantity: Decimal
     filled: Decimal
@@ -156,7 +156,7 @@ class ExecutionRow:
     order_ref: OrderRef
     account: str
     exec_id: str
-    named: Named
+    contract: ContractRow
     side: Side
     shares: Decimal
     price: Decimal
@@ -165,7 +165,7 @@ class ExecutionRow:
 
 @dataclass(frozen=True, slots=True)
 class CommissionRow:
-    """`commission` is None while the broker does not know it."""
+    """`commission` is None while the broker is still computing it."""
 
     exec_id: str
     commission: Decimal | None
@@ -174,7 +174,7 @@ class CommissionRow:
 
 @dataclass(frozen=True, slots=True)
 class ErrorMessage:
-    """An error, a warning or plain news; of the request or order `id`, or of none (−1)."""
+    """An error, a warning or a mere notice, about the request or order `id`, or about none (−1)."""
 
     id: int
     code: int
@@ -182,11 +182,11 @@ class ErrorMessage:
 
 
 @dataclass(frozen=True, slots=True)
-class DetailsRow:
-    """What the broker knows of a contract; `rules` are the market rules parallel to `exchanges`."""
+class ContractDetailsRow:
+    """The details of a contract; `rules` are the market rule ids, in the order of `exchanges`."""
 
     request_id: int
-    named: Named
+    contract: ContractRow
     stock_type: str
     min_tick: Decimal | None
     size_increment: Decimal | None
@@ -198,14 +198,14 @@ class DetailsRow:
 
 
 @dataclass(frozen=True, slots=True)
-class RuleRow:
+class MarketRuleRow:
     rule_id: int
     bands: tuple[TickBand, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class TickValue:
-    """A price with its size, or a size alone, by the broker's number of its kind."""
+    """A price with its size, or a size alone; `kind` is the tick type (1 bid, 2 ask, 4 last …)."""
 
     request_id: int
     kind: int
@@ -214,13 +214,13 @@ class TickValue:
 
 
 @dataclass(frozen=True, slots=True)
-class Halt:
+class HaltTick:
     request_id: int
     is_halted: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Stamp:
+class LastTradeTick:
     """When the symbol last traded."""
 
     request_id: int
@@ -228,7 +228,7 @@ class Stamp:
 
 
 @dataclass(frozen=True, slots=True)
-class DataKind:
+class MarketDataTypeRow:
     """The market data type (1 to 4) of what follows."""
 
     request_id: int
@@ -236,15 +236,15 @@ class DataKind:
 
 
 @dataclass(frozen=True, slots=True)
-class TimeRow:
+class CurrentTimeRow:
     at: datetime
 
 
 @dataclass(frozen=True, slots=True)
-class End:
+class EndOfAnswer:
     """The answer to this request is complete."""
 
-    of: Key
+    key: Key
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,31 +255,31 @@ class UnknownMessage:
 
 
 @dataclass(frozen=True, slots=True)
-class Garbled:
+class UnreadableMessage:
     """A message with this number that could not be read."""
 
     number: str
-    why: str
+    reason: str
 
 
-MarketMessage = TickValue | Halt | Stamp | DataKind
+MarketMessage = TickValue | HaltTick | LastTradeTick | MarketDataTypeRow
 Message = (
-    Version
-    | Accounts
-    | ValueRow
-    | HoldingRow
+    ServerVersion
+    | ManagedAccounts
+    | AccountValueRow
+    | PortfolioRow
     | PositionRow
-    | OrderRow
-    | StatusRow
-    | EndedRow
+    | OpenOrderRow
+    | OrderStatusRow
+    | CompletedOrderRow
     | ExecutionRow
     | CommissionRow
     | ErrorMessage
-    | DetailsRow
-    | RuleRow
+    | ContractDetailsRow
+    | MarketRuleRow
     | MarketMessage
-    | TimeRow
-    | End
+    | CurrentTimeRow
+    | EndOfAnswer
     | UnknownMessage
-    | Garbled
+    | UnreadableMessage
 )

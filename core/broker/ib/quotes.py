@@ -1,4 +1,8 @@
-"""Quotes from market-data lines: many lines at once, each only for as long as it takes to hear its symbol out."""
+"""Quotes from streaming market data: many subscriptions at once, each only until its symbol's values have arrived.
+
+A new subscription first gets an image of the last values, whatever their age. So a quote is dated by the first sign
+that the market moves (a value that changes, a trade of just now), and by less only where there is none.
+"""
 
 from __future__ import annotations
 
@@ -9,23 +13,22 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import partial
 
-from core.broker.error_codes import NO_MARKET_DATA
-from core.broker.errors import broke_while_reading, is_unknown, lost, unknown
+from core.broker.error_codes import NO_CONTRACT, NO_MARKET_DATA
+from core.broker.errors import broke_while_reading, lost, unknown, unknown_symbol
 from core.broker.ib.dispatcher import Farms
-from core.broker.ib.messages import TIME, DataKind, Halt, MarketMessage, Stamp, TickValue
-from core.broker.ib.requests import ConnectionGone, RequestRefused
+from core.broker.ib.messages import TIME, HaltTick, LastTradeTick, MarketDataTypeRow, MarketMessage, TickValue
+from core.broker.ib.requests import RequestInterrupted, RequestRefused
 from core.broker.ib.session import GatewaySession
 from core.clock import Clock
 from core.errors import BrokerError, ConnectionLost, MarketDataMissing, PacingExceeded
 from core.model import Contract, MarketDataType, Quote, Symbol
 
-LINES = 95  # of the 100 that an account has; its TWS may need some
-SETTLE_SECONDS = 2.0
-DELAYED_SECONDS = 8.0  # bid and ask of delayed data may come that much later, or never
-LINGER_SECONDS = 0.05
-LIFE_AFTER = timedelta(milliseconds=5)
-FRESH = timedelta(seconds=1)
-NO_CONTRACT = 200
+LINES = 95  # market data lines, of the 100 that an account has (error 101 above them); its TWS may need some
+SETTLE_SECONDS = 2.0  # how long values of a stream are awaited
+DELAYED_SECONDS = 8.0  # bid and ask of delayed data (ticks 66, 67) may come that much later, or never
+FINAL_TICKS_SECONDS = 0.05  # once complete: sizes and corrections of the same image follow at once
+UPDATE_AFTER = timedelta(milliseconds=5)  # the first image arrives within less
+RECENT_TRADE = timedelta(seconds=1)
 QUOTES = "quotes"
 SUBSCRIBE = (
     "subscribe to the data for the API, log other sessions out, or look at delayed data with [ibkr] "
@@ -35,18 +38,18 @@ SUBSCRIBE = (
 BID, ASK, LAST, CLOSE = "bid", "ask", "last", "close"
 PRICES: Mapping[int, str] = {1: BID, 66: BID, 2: ASK, 67: ASK, 4: LAST, 68: LAST, 9: CLOSE, 75: CLOSE}
 SIZES: Mapping[int, str] = {0: BID, 69: BID, 3: ASK, 70: ASK}
-TYPES: Mapping[int, MarketDataType] = {
+TYPE_OF_NUMBER: Mapping[int, MarketDataType] = {
     1: MarketDataType.LIVE,
     2: MarketDataType.FROZEN,
     3: MarketDataType.DELAYED,
     4: MarketDataType.DELAYED_FROZEN,
 }
 DELAYED_TICKS = range(66, 77)
-NUMBERS: Mapping[MarketDataType, int] = {kind: number for number, kind in TYPES.items()}
+NUMBER_OF_TYPE: Mapping[MarketDataType, int] = {kind: number for number, kind in TYPE_OF_NUMBER.items()}
 
 
 class QuoteSubscription:
-    """What one line has told of its symbol so far; `done` ends with it, or with the error that came instead."""
+    """The values of one symbol so far; `done` when they are complete, or failed with the error that came instead."""
 
     def __init__(self, symbol: Symbol, clock: Clock, farms: Farms, *, is_snapshot: bool) -> None:
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -55,67 +58,67 @@ class QuoteSubscription:
         self._farms = farms
         self._is_snapshot = is_snapshot
         self._values: dict[str, Decimal | None] = {}
-        self._first: dict[int, tuple[datetime, Decimal | None, Decimal | None]] = {}
+        self._first_image: dict[int, tuple[datetime, Decimal | None, Decimal | None]] = {}
         self._awaited: tuple[str, ...] = (BID, ASK, LAST, CLOSE)
-        self._kind = MarketDataType.LIVE
-        self._is_delayed = False
+        self._reported_type = MarketDataType.LIVE
+        self._has_delayed_ticks = False
         self._is_halted = False
-        self._stamp: datetime | None = None
-        self._heard_at: datetime | None = None
-        self._told_of: datetime | None = None
-        self._alive_at: datetime | None = None
-        self.is_opened = False
+        self._last_trade_at: datetime | None = None
+        self._received_at: datetime | None = None
+        self._as_of: datetime | None = None
+        self._updated_at: datetime | None = None
+        self.has_answered = False
 
-    def hear(self, word: MarketMessage) -> None:
-        """Take a word of the line in."""
-        self.is_opened = True
-        match word:
-            case DataKind():
-                self._kind = TYPES.get(word.number, self._kind)
+    def handle(self, message: MarketMessage) -> None:
+        """Take a tick, or the kind of market data of the ticks that follow."""
+        self.has_answered = True
+        match message:
+            case MarketDataTypeRow():
+                self._reported_type = TYPE_OF_NUMBER.get(message.number, self._reported_type)
                 return
-            case Halt():
-                self._is_halted = word.is_halted
-            case Stamp():
-                self._hear_stamp(word.at)
+            case HaltTick():
+                self._is_halted = message.is_halted
+            case LastTradeTick():
+                self._on_last_trade(message.at)
             case TickValue():
-                self._hear_tick(word)
-        self._heard_at = self._clock.now()
-        # a broken farm still shows its last prices, as if they were of now
-        self._told_of = self._farms.lost_since(self._symbol) or self._heard_at
+                self._on_tick(message)
+        self._received_at = self._clock.now()
+        # a broken farm (2103) goes on answering with its last prices
+        self._as_of = self._farms.lost_since(self._symbol) or self._received_at
         is_complete = all(name in self._values for name in self._awaited)
-        if is_complete and self._alive_at and not self._is_snapshot:
-            self.end()
+        if is_complete and self._updated_at and not self._is_snapshot:
+            self.complete()
 
     def lacks_delayed_sides(self) -> bool:
-        """Whether bid and ask may still come, as of delayed data they do; nothing else of the line is then awaited."""
+        """Whether bid and ask may still come late, as they do in delayed data; from now on only they are awaited."""
         self._awaited = (BID, ASK)
         is_delayed = self._data_type() in (MarketDataType.DELAYED, MarketDataType.DELAYED_FROZEN)
         return is_delayed and not all(name in self._values for name in self._awaited)
 
-    def end(self) -> None:
-        """Everything has been said."""
+    def complete(self) -> None:
+        """All that is awaited has arrived."""
         if not self.done.done():
             self.done.set_result(None)
 
     def fail(self, error: Exception) -> None:
-        """Nothing more will be said."""
+        """No more ticks will arrive."""
         if not self.done.done():
             self.done.set_exception(error)
-            self.done.exception()  # its asker may have been told otherwise already
+            self.done.exception()  # the caller may have timed out already: no error may stay unretrieved
 
     def quote(self) -> Quote:
-        """The quote as told; its time is the last sign of life, else that of the last trade, else its arrival.
+        """The quote so far; `taken_at` is its last update, else its last trade, else its arrival.
 
-        Instead of its arrival it is the loss of a market-data farm, where one was broken as it came.
+        In place of the arrival it is the loss of a market-data farm, where one was broken at that time.
         """
-        heard_at = self._heard_at or self._clock.now()
-        taken_at = self._alive_at or (min(self._stamp, heard_at) if self._stamp else self._told_of or heard_at)
+        received_at = self._received_at or self._clock.now()
+        traded_at = min(self._last_trade_at, received_at) if self._last_trade_at else None
         return Quote(
             symbol=self._symbol,
             bid=self._values.get(BID),
             ask=self._values.get(ASK),
             last=self._values.get(LAST),
-            taken_at=taken_at,
+            taken_at=self._updated_at or traded_at or self._as_of or received_at,
             previous_close=self._values.get(CLOSE),
             data_type=self._data_type(),
             is_halted=self._is_halted,
@@ -123,22 +126,22 @@ class QuoteSubscription:
         )
 
     def _data_type(self) -> MarketDataType:
-        """As the line says; ticks that are delayed by their number are so without a word, too."""
-        is_called_prompt = self._kind in (MarketDataType.LIVE, MarketDataType.FROZEN)
-        return MarketDataType.DELAYED if self._is_delayed and is_called_prompt else self._kind
+        """As reported; ticks of a delayed type (66 to 76) are delayed even where the gateway reports live data."""
+        is_reported_prompt = self._reported_type in (MarketDataType.LIVE, MarketDataType.FROZEN)
+        return MarketDataType.DELAYED if self._has_delayed_ticks and is_reported_prompt else self._reported_type
 
-    def _hear_stamp(self, at: datetime) -> None:
-        self._stamp = at
-        if self._clock.now() - at <= FRESH:
-            self._alive_at = self._clock.now()
+    def _on_last_trade(self, at: datetime) -> None:
+        self._last_trade_at = at
+        if self._clock.now() - at <= RECENT_TRADE:
+            self._updated_at = self._clock.now()
 
-    def _hear_tick(self, tick: TickValue) -> None:
+    def _on_tick(self, tick: TickValue) -> None:
         now = self._clock.now()
-        first = self._first.setdefault(tick.kind, (now, tick.price, tick.size))
-        # the first image comes at once, and may repeat a size within it
-        if first[1:] != (tick.price, tick.size) or now - first[0] >= LIFE_AFTER:
-            self._alive_at = now
-        self._is_delayed |= tick.kind in DELAYED_TICKS
+        first = self._first_image.setdefault(tick.kind, (now, tick.price, tick.size))
+        # the first image arrives at once, and may repeat a size within it: that is no update
+        if first[1:] != (tick.price, tick.size) or now - first[0] >= UPDATE_AFTER:
+            self._updated_at = now
+        self._has_delayed_ticks |= tick.kind in DELAYED_TICKS
         if tick.kind in PRICES:
             self._values[PRICES[tick.kind]] = _price(tick)
         elif tick.kind in SIZES and tick.size == 0:
@@ -146,19 +149,19 @@ class QuoteSubscription:
 
 
 class QuoteReader:
-    """Asks for quotes over one session; the lines in use never exceed what an account has."""
+    """Reads quotes over one session; subscriptions never exceed the market data lines of an account."""
 
     def __init__(self, session: GatewaySession) -> None:
         self._session = session
         self._lines = asyncio.Semaphore(LINES)
-        self._has_silent = False
+        self._has_unanswered = False
 
-    async def take(self, contracts: Sequence[Contract], *, is_snapshot: bool) -> dict[Symbol, Quote]:
+    async def read(self, contracts: Sequence[Contract], *, is_snapshot: bool) -> dict[Symbol, Quote]:
         """A quote of each contract. Raises ConnectionLost, ContractNotFound, MarketDataMissing."""
-        self._has_silent = False
-        await self._close_lines()
-        asked = (self._take(contract, is_snapshot=is_snapshot) for contract in contracts)
-        answers = await asyncio.gather(*asked, return_exceptions=True)
+        self._has_unanswered = False
+        await self._cancel_all()
+        reads = (self._read_one(contract, is_snapshot=is_snapshot) for contract in contracts)
+        answers = await asyncio.gather(*reads, return_exceptions=True)
         failed = {
             contract.symbol: answer
             for contract, answer in zip(contracts, answers, strict=True)
@@ -166,78 +169,82 @@ class QuoteReader:
         }
         if failed:
             if self._session.is_up:
-                await self._close_lines()
-            raise _failure(failed, self._session.dispatcher.why_gone)
-        if self._has_silent:
-            # a symbol may have nothing to say, a dead line as well: this tells them apart
-            await self._session.ask(TIME, self._session.line.ask_time, QUOTES)
+                await self._cancel_all()
+            raise _error_of(failed, self._session.dispatcher.close_reason)
+        if self._has_unanswered:
+            # there may be no data of a symbol, or the connection may be dead: an answer rules that out
+            await self._session.request(TIME, self._session.client.request_current_time, QUOTES)
         return {answer.symbol: answer for answer in answers if isinstance(answer, Quote)}
 
-    async def _take(self, contract: Contract, *, is_snapshot: bool) -> Quote:
-        session, lines = self._session, self._session.open_lines
+    async def _read_one(self, contract: Contract, *, is_snapshot: bool) -> Quote:
+        session, open_ids = self._session, self._session.open_subscriptions
         async with self._lines:
-            request = session.next_id()
-            watch = QuoteSubscription(contract.symbol, session.clock, session.dispatcher.farms, is_snapshot=is_snapshot)
-            session.dispatcher.listeners[request] = watch
+            request_id = session.next_id()
+            subscription = QuoteSubscription(
+                contract.symbol, session.clock, session.dispatcher.farms, is_snapshot=is_snapshot
+            )
+            session.dispatcher.listeners[request_id] = subscription
             try:
-                await session.send(lambda: session.line.ask_quote(request, contract, is_snapshot=is_snapshot))
-                lines.add(request)
-                await self._drain(watch, is_snapshot=is_snapshot)
+                await session.send(
+                    lambda: session.client.request_market_data(request_id, contract, is_snapshot=is_snapshot)
+                )
+                open_ids.add(request_id)
+                await self._collect(subscription, is_snapshot=is_snapshot)
                 if is_snapshot:
-                    lines.discard(request)
+                    open_ids.discard(request_id)
                 else:
-                    await self._close_line(request)
+                    await self._cancel(request_id)
             except (RequestRefused, PacingExceeded):
-                if watch.is_opened:
-                    await self._close_line(request)
+                if subscription.has_answered:
+                    await self._cancel(request_id)
                 else:
-                    lines.discard(request)
+                    open_ids.discard(request_id)
                 raise
             finally:
-                del session.dispatcher.listeners[request]
-        self._has_silent |= not watch.is_opened
-        return watch.quote()
+                del session.dispatcher.listeners[request_id]
+        self._has_unanswered |= not subscription.has_answered
+        return subscription.quote()
 
-    async def _close_lines(self) -> None:
-        """Close lines that a link that went, a snapshot without an end or the end of a task has left open."""
-        for request in sorted(self._session.open_lines):
-            await self._close_line(request)
+    async def _cancel_all(self) -> None:
+        """Cancel what a lost connection, a snapshot without an end or a cancelled task has left subscribed."""
+        for request_id in sorted(self._session.open_subscriptions):
+            await self._cancel(request_id)
 
-    async def _close_line(self, request: int) -> None:
-        await self._session.send(partial(self._session.line.stop_quote, request))
-        self._session.open_lines.discard(request)
+    async def _cancel(self, request_id: int) -> None:
+        await self._session.send(partial(self._session.client.cancel_market_data, request_id))
+        self._session.open_subscriptions.discard(request_id)
 
-    async def _drain(self, watch: QuoteSubscription, *, is_snapshot: bool) -> None:
+    async def _collect(self, subscription: QuoteSubscription, *, is_snapshot: bool) -> None:
         clock = self._session.clock
         seconds = self._session.options.request_timeout_seconds if is_snapshot else SETTLE_SECONDS
         try:
-            await clock.within(seconds, asyncio.shield(watch.done))
-            await clock.sleep(0 if is_snapshot else LINGER_SECONDS)
+            await clock.within(seconds, asyncio.shield(subscription.done))
+            await clock.sleep(0 if is_snapshot else FINAL_TICKS_SECONDS)
         except TimeoutError:
             if is_snapshot:
                 raise lost(f"a snapshot did not end within {seconds:g} s while reading the {QUOTES}") from None
-            if watch.lacks_delayed_sides():
+            if subscription.lacks_delayed_sides():
                 with suppress(TimeoutError):
-                    await clock.within(DELAYED_SECONDS, asyncio.shield(watch.done))
+                    await clock.within(DELAYED_SECONDS, asyncio.shield(subscription.done))
 
 
 def _price(tick: TickValue) -> Decimal | None:
-    """The price of a tick; a side without a size is no side, a last trade needs none."""
+    """The price of a tick; bid and ask with size 0 are absent, a last trade needs no size."""
     if tick.price is None or tick.price <= 0:
         return None
     return None if tick.size == 0 and PRICES[tick.kind] in (BID, ASK) else tick.price
 
 
-def _failure(failed: Mapping[Symbol, BaseException], why_gone: str) -> BaseException:
-    """What to raise of all that failed: a lost line first, then pacing, then unknown contracts, then missing data."""
+def _error_of(failed: Mapping[Symbol, BaseException], close_reason: str) -> BaseException:
+    """The error to raise: a lost connection first, then pacing, then unknown contracts, then missing data."""
     errors = list(failed.values())
-    if any(isinstance(error, ConnectionGone) for error in errors):
-        return lost(broke_while_reading(QUOTES, why_gone))
+    if any(isinstance(error, RequestInterrupted) for error in errors):
+        return lost(broke_while_reading(QUOTES, close_reason))
     for error in sorted(errors, key=lambda error: not isinstance(error, ConnectionLost)):
         if not isinstance(error, RequestRefused):
             return error
     refused = {symbol: error for symbol, error in failed.items() if isinstance(error, RequestRefused)}
-    missing = [is_unknown(symbol) for symbol, error in refused.items() if error.code == NO_CONTRACT]
+    missing = [unknown_symbol(symbol) for symbol, error in refused.items() if error.code == NO_CONTRACT]
     return unknown(missing) if missing else _no_data(refused)
 
 
@@ -245,7 +252,7 @@ def _no_data(refused: Mapping[Symbol, RequestRefused]) -> BrokerError:
     symbols: dict[str, list[Symbol]] = {}
     for symbol, error in refused.items():
         symbols.setdefault(str(error), []).append(symbol)
-    told = [f"{', '.join(named)}: {words}" for words, named in symbols.items()]
+    faults = [f"{', '.join(concerned)}: {text}" for text, concerned in symbols.items()]
     is_subscription = any(error.code in NO_MARKET_DATA for error in refused.values())
     step = SUBSCRIBE if is_subscription else "read the broker's reason"
-    return MarketDataMissing(f"the broker gives no market data: {'; '.join(told)}", next_step=step, faults=told)
+    return MarketDataMissing(f"the broker gives no market data: {'; '.join(faults)}", next_step=step, faults=faults)

@@ -1,4 +1,4 @@
-"""What was asked and not answered yet."""
+"""Requests that were sent and are not answered in full yet."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import asyncio
 from core.broker.ib.messages import LISTS, Key, Message
 from core.errors import PacingExceeded
 
-# no contract, not readable, not valid
+# no such contract, request not readable, request not valid
 REFUSALS = (200, 320, 321)
 
 
 class RequestRefused(Exception):
-    """The broker answered a request with an error, by whose code its caller knows what that means."""
+    """The broker answered a request with an error; what its code means depends on the request."""
 
     def __init__(self, code: int, text: str) -> None:
         self.code = code
@@ -20,52 +20,56 @@ class RequestRefused(Exception):
         super().__init__(f"{text} ({code})")
 
 
-class ConnectionGone(Exception):
+class RequestInterrupted(Exception):
     """The connection ended before the answer was complete."""
 
 
-class Requests:
-    """The answers under way, each a list of words until its end comes."""
+class PendingRequests:
+    """The answers under way, each a list of messages until it is complete.
+
+    The API has no id for lists of the account, positions and orders: of those one may be under way at a time, and one
+    that did not end cannot be told from the next.
+    """
 
     def __init__(self) -> None:
         self._answers: dict[Key, asyncio.Future[list[Message]]] = {}
         self._rows: dict[Key, list[Message]] = {}
-        self._given_up: set[Key] = set()
+        self._abandoned: set[Key] = set()
         self._unfinished: set[Key] = set()
 
     def begin(self, key: Key) -> asyncio.Future[list[Message]]:
-        """The answer to come."""
+        """The answer to come, as a future list of messages."""
         self._rows[key] = []
         self._answers[key] = asyncio.get_running_loop().create_future()
         return self._answers[key]
 
     def forget(self, key: Key) -> None:
-        """Whatever comes still is no answer any more."""
+        """Nobody waits for this answer any more; messages of it that come late are ignored."""
         self._rows.pop(key, None)
         answer = self._answers.pop(key, None)
         if answer and key in LISTS and not _is_over(answer):
             self._unfinished.add(key)
         if answer and not answer.done():
             answer.cancel()
-        self._given_up.add(key)
+        self._abandoned.add(key)
 
     def is_under_way(self, key: Key) -> bool:
         return key in self._answers
 
-    def is_given_up(self, key: Key) -> bool:
-        """Whether it was asked for once, so that what comes is a late answer."""
-        return key in self._given_up and key not in self._answers
+    def is_abandoned(self, key: Key) -> bool:
+        """Whether it was requested once, so that what arrives is a late answer."""
+        return key in self._abandoned and key not in self._answers
 
     def is_unfinished(self, key: Key) -> bool:
-        """Whether what comes may still be the rest of an answer that was given up."""
+        """Whether messages may still arrive that belong to an answer given up before its end."""
         return key in self._unfinished
 
     def add(self, key: Key, row: Message) -> None:
-        """A part of the answer, if it was asked for."""
+        """Add a message to the answer, if it was requested."""
         if key in self._rows:
             self._rows[key].append(row)
 
-    def end(self, key: Key) -> None:
+    def complete(self, key: Key) -> None:
         """The answer is complete."""
         self._unfinished.discard(key)
         answer = self._answers.get(key)
@@ -73,27 +77,27 @@ class Requests:
             answer.set_result(list(self._rows[key]))
 
     def fail(self, key: Key, error: Exception) -> None:
-        """There will be no answer."""
+        """End the request without an answer."""
         answer = self._answers.get(key)
         if answer and not answer.done():
             answer.set_exception(error)
-            answer.exception()  # its asker may have given up in the same moment
+            answer.exception()  # the caller may have given up in the same moment: no error may stay unretrieved
 
     def fail_named(self, error: Exception) -> bool:
-        """There will be no answer to the requests that have no id; whether there were any."""
+        """End all requests that have no id without an answer; whether there were any."""
         names = [key for key in self._answers if isinstance(key, str)]
         for name in names:
             self.fail(name, error)
         return bool(names)
 
     def fail_all(self, error: Exception) -> None:
-        """There will be no answer to anything."""
+        """End all requests without an answer."""
         for key in self._answers:
             self.fail(key, error)
 
 
 def _is_over(answer: asyncio.Future[list[Message]]) -> bool:
-    """Whether nothing of it will come any more: it is complete, or its request was refused as such."""
+    """Whether no message of it will arrive any more: it is complete, or the request itself was refused."""
     if not answer.done() or answer.cancelled():
         return False
     error = answer.exception()

@@ -1,4 +1,10 @@
-"""Where ib_async's decoder calls: each message becomes one word, with exact numbers, and none is lost in silence."""
+"""What ib_async's decoder calls: each message becomes one value of `messages`, with exact numbers, and none is lost.
+
+Times of executions come in UTC, in a named zone, or in a zone of the gateway's own that nobody else need know:
+`20260611-13:31:08` is UTC; `20260413 15:27:04 US/Eastern` names its zone; `20230224  12:04:56` is in the gateway's
+own, as is a time whose zone only the gateway's computer knows (`Central European Standard Time`). The offset of the
+gateway's zone follows from its first message, which holds its local time.
+"""
 
 # ruff: noqa: N802, N803 - the names are ib_async's
 
@@ -22,44 +28,44 @@ from ib_async.decoder import Decoder
 from ib_async.objects import PriceIncrement
 from ib_async.util import UNSET_DOUBLE
 
-from core.broker.ib import messages as heard
+from core.broker.ib import messages
 from core.model import AccountId, Currency, OrderRef, OrderType, Side, TickBand
 from core.money import ZERO
 
 EXECUTION = "11"
 REQUEST_OF_EXECUTION, TIME_OF_EXECUTION = 1, 15
-UNASKED = "-1"
+UNSOLICITED = "-1"
 TOO_SHORT = ("values to unpack", "positional argument")
 HALT_TICKS = (49, 90)
-STAMP_TICKS = (45, 88)
+LAST_TRADE_TICKS = (45, 88)
 EFFECTS = ("initMargin", "maintMargin", "equityWithLoan")
 
 _TIME = re.compile(r"(\d{8})(-| +)(\d\d:\d\d:\d\d)(?: +(\S.*?))? *")
 QUARTER = timedelta(minutes=15)  # every zone is whole quarters of an hour from UTC
 UTC_MARK = "-"
 
-Hear = Callable[[heard.Message], None]
+Emit = Callable[[messages.Message], None]
 
 
 class GatewayTimes:
-    """MarketReader the times of one connection; `now` is the time of who reads them."""
+    """Reads the times of one connection; `now` is the time of the reader's clock."""
 
     def __init__(self, now: Callable[[], datetime]) -> None:
         self._now = now
         self._ahead: timedelta | None = None
 
-    def greet(self, text: str) -> None:
-        """Take the time of the greeting, from which follows how far the gateway's own zone is from UTC."""
+    def set_offset(self, text: str) -> None:
+        """Take the gateway's local time, as of now, from which follows the offset of its zone from UTC."""
         found = _TIME.match(text)
         self._ahead = _parsed(found).replace(tzinfo=UTC) - self._now() if found else None
 
-    def clock_was_set(self, gap: timedelta) -> None:
-        """The clock by which the greeting was compared has been put forward so far, as it was wrong."""
+    def adjust(self, gap: timedelta) -> None:
+        """Correct the offset: the clock it was measured with was wrong, and has been put forward by `gap`."""
         if self._ahead is not None:
             self._ahead -= gap
 
     def utc(self, text: str) -> datetime:
-        """The time, in UTC. Raises ValueError where it cannot be told."""
+        """The time, in UTC. Raises ValueError where it cannot be read, or its zone is unknown."""
         found = _TIME.fullmatch(text)
         if not found:
             raise ValueError(f"not a time: {text!r}")
@@ -74,7 +80,7 @@ class GatewayTimes:
 
 
 def _parsed(found: re.Match[str]) -> datetime:
-    return datetime.strptime(f"{found[1]} {found[3]}", "%Y%m%d %H:%M:%S")  # noqa: DTZ007 - its zone is told apart
+    return datetime.strptime(f"{found[1]} {found[3]}", "%Y%m%d %H:%M:%S")  # noqa: DTZ007 - its zone is read separately
 
 
 def _zone(name: str) -> ZoneInfo | None:
@@ -85,12 +91,12 @@ def _zone(name: str) -> ZoneInfo | None:
 
 
 class ExactDecoder(Decoder):
-    """ib_async's decoder, which loses a message that it cannot read or does not know; here that is reported."""
+    """ib_async's decoder, which only logs what it cannot read or does not know; here that is emitted, too."""
 
-    def __init__(self, wrapper: Wrapper, hear: Hear, now: Callable[[], datetime]) -> None:
+    def __init__(self, wrapper: Wrapper, emit: Emit, now: Callable[[], datetime]) -> None:
         super().__init__(wrapper, 0)
         self.times = GatewayTimes(now)
-        self._hear = hear
+        self._emit = emit
         self._now = now
         self._number = ""
         self._known = {str(number) for number in self.handlers}
@@ -99,145 +105,146 @@ class ExactDecoder(Decoder):
     def interpret(self, fields: list[str]) -> None:
         self._number = fields[0] if fields else ""
         if self._number not in self._known:
-            self._hear(heard.UnknownMessage(self._number))
+            self._emit(messages.UnknownMessage(self._number))
             return
         if self._number == EXECUTION and len(fields) > TIME_OF_EXECUTION:
-            fields[TIME_OF_EXECUTION] = self._legible_time(fields)
+            fields[TIME_OF_EXECUTION] = self._readable_time(fields)
         super().interpret(fields)  # type: ignore[no-untyped-call]
 
     def exception(self, _: str) -> None:
-        """ib_async reports here, within its except clause, what it gives up on."""
-        self._hear(heard.Garbled(self._number, _why(sys.exception())))
+        """ib_async calls this as its logger's, within its except clause, for a message that it could not read."""
+        self._emit(messages.UnreadableMessage(self._number, _why(sys.exception())))
 
-    def _legible_time(self, fields: list[str]) -> str:
+    def _readable_time(self, fields: list[str]) -> str:
         """The time of an execution as ib_async reads it, which takes UTC for local time and loses unknown zones.
 
-        What fills now has its own arrival for a time where none can be read; what is listed fails with its text.
+        Where none can be read, a fill that happens now gets the time of its arrival. A listed one keeps its text, with
+        which reading the list fails: it must not be dated today.
         """
         text = fields[TIME_OF_EXECUTION]
         try:
             at = self.times.utc(text)
         except ValueError:
-            if fields[REQUEST_OF_EXECUTION] != UNASKED:
+            if fields[REQUEST_OF_EXECUTION] != UNSOLICITED:
                 return text
             at = self._now()
         return f"{at:%Y%m%d %H:%M:%S} UTC"
 
 
 class GatewayWrapper(Wrapper):
-    """Where ib_async's decoder calls: each message it knows and we need becomes one word.
+    """Receives ib_async's callbacks and emits each as a message.
 
-    ib_async's own handling is passed on to only where `connectAsync` waits for it.
+    ib_async's own handling runs only where `connectAsync` waits for it.
     """
 
-    def __init__(self, ib: IB, hear: Hear) -> None:
+    def __init__(self, ib: IB, emit: Emit) -> None:
         super().__init__(ib)
-        self._hear = hear
+        self._emit = emit
 
     def connectAck(self) -> None:
-        self._hear(heard.Version(self.ib.client.serverVersion()))
+        self._emit(messages.ServerVersion(self.ib.client.serverVersion()))
 
     def managedAccounts(self, accountsList: str) -> None:
-        self._hear(heard.Accounts(tuple(AccountId(each) for each in accountsList.split(",") if each)))
+        self._emit(messages.ManagedAccounts(tuple(AccountId(each) for each in accountsList.split(",") if each)))
         super().managedAccounts(accountsList)
 
     def error(self, reqId: int, errorCode: int, errorString: str, advancedOrderRejectJson: str) -> None:  # noqa: ARG002
-        self._hear(heard.ErrorMessage(reqId, errorCode, " ".join(errorString.split())))
+        self._emit(messages.ErrorMessage(reqId, errorCode, " ".join(errorString.split())))
 
     def updateAccountValue(self, tag: str, val: str, currency: str, account: str) -> None:
-        self._hear(heard.ValueRow(account, tag, val, currency))
+        self._emit(messages.AccountValueRow(account, tag, val, currency))
 
     def updatePortfolio(self, *row: Any) -> None:
         contract, quantity, price, value, average_cost, _, _, account = row
         figures = [_exact(each) for each in (price, value, average_cost)]
-        self._hear(heard.HoldingRow(account, _named(contract), _number(quantity), *figures))
+        self._emit(messages.PortfolioRow(account, _contract_row(contract), _number(quantity), *figures))
 
     def accountDownloadEnd(self, _account: str) -> None:
-        self._hear(heard.End(heard.ACCOUNT))
+        self._emit(messages.EndOfAnswer(messages.ACCOUNT))
 
     def position(self, account: str, contract: Contract, posSize: float, avgCost: float) -> None:  # noqa: ARG002
-        self._hear(heard.PositionRow(account, _named(contract), _number(posSize)))
+        self._emit(messages.PositionRow(account, _contract_row(contract), _number(posSize)))
 
     def positionEnd(self) -> None:
-        self._hear(heard.End(heard.POSITIONS))
+        self._emit(messages.EndOfAnswer(messages.POSITIONS))
         super().positionEnd()  # type: ignore[no-untyped-call]
 
     def openOrder(self, orderId: int, contract: Contract, order: IbOrder, orderState: OrderState) -> None:
-        self._hear(_order_row(contract, order, orderState))
-        # an id that is in use, by whatever client, is not given out again
+        self._emit(_open_order_row(contract, order, orderState))
+        # ids used by any client are skipped: error 103 would follow
         self.ib.client.updateReqId(orderId + 1)  # type: ignore[no-untyped-call]
 
     def openOrderEnd(self) -> None:
-        self._hear(heard.End(heard.OPEN_ORDERS))
+        self._emit(messages.EndOfAnswer(messages.OPEN_ORDERS))
         super().openOrderEnd()  # type: ignore[no-untyped-call]
 
     def orderStatus(self, *row: Any) -> None:
         order_id, status, filled, _, _, perm_id, _, _, client_id, *_ = row
-        self._hear(heard.StatusRow(order_id, client_id, perm_id, status, _number(filled)))
+        self._emit(messages.OrderStatusRow(order_id, client_id, perm_id, status, _number(filled)))
 
     def completedOrder(self, contract: Contract, order: IbOrder, orderState: OrderState) -> None:
-        self._hear(_ended_row(contract, order, orderState))
+        self._emit(_completed_order_row(contract, order, orderState))
 
     def completedOrdersEnd(self) -> None:
-        self._hear(heard.End(heard.COMPLETED_ORDERS))
+        self._emit(messages.EndOfAnswer(messages.COMPLETED_ORDERS))
 
     def execDetails(self, reqId: int, contract: Contract, execution: IbExecution) -> None:
-        self._hear(_execution_row(reqId, contract, execution))
+        self._emit(_execution_row(reqId, contract, execution))
 
     def execDetailsEnd(self, reqId: int) -> None:
-        self._hear(heard.End(reqId))
+        self._emit(messages.EndOfAnswer(reqId))
 
     def commissionReport(self, commissionReport: IbCommissionReport) -> None:
         amount = _exact(commissionReport.commission)
-        # −1 stands for a commission that is still being reckoned
+        # −1 stands for a commission that is not known yet
         known = None if amount == -1 else amount
-        self._hear(heard.CommissionRow(commissionReport.execId, known, Currency(commissionReport.currency)))
+        self._emit(messages.CommissionRow(commissionReport.execId, known, Currency(commissionReport.currency)))
 
     def contractDetails(self, reqId: int, contractDetails: ContractDetails) -> None:
-        self._hear(_details_row(reqId, contractDetails))
+        self._emit(_details_row(reqId, contractDetails))
 
     def contractDetailsEnd(self, reqId: int) -> None:
-        self._hear(heard.End(reqId))
+        self._emit(messages.EndOfAnswer(reqId))
 
     def marketRule(self, marketRuleId: int, priceIncrements: list[PriceIncrement]) -> None:
         steps = sorted((_number(each.lowEdge), _number(each.increment)) for each in priceIncrements)
         bands = tuple(TickBand(low_edge, increment) for low_edge, increment in steps if increment > 0)
-        self._hear(heard.RuleRow(marketRuleId, bands))
+        self._emit(messages.MarketRuleRow(marketRuleId, bands))
 
     def marketDataType(self, reqId: int, marketDataId: int) -> None:
-        self._hear(heard.DataKind(reqId, marketDataId))
+        self._emit(messages.MarketDataTypeRow(reqId, marketDataId))
 
     def priceSizeTick(self, reqId: int, tickType: int, price: float, size: float) -> None:
-        self._hear(heard.TickValue(reqId, tickType, _exact(price), _exact(size)))
+        self._emit(messages.TickValue(reqId, tickType, _exact(price), _exact(size)))
 
     def tickSize(self, reqId: int, tickType: int, size: float) -> None:
-        self._hear(heard.TickValue(reqId, tickType, None, _exact(size)))
+        self._emit(messages.TickValue(reqId, tickType, None, _exact(size)))
 
     def tickGeneric(self, reqId: int, tickType: int, value: float) -> None:
         if tickType in HALT_TICKS:
-            self._hear(heard.Halt(reqId, value > 0))
+            self._emit(messages.HaltTick(reqId, value > 0))
 
     def tickString(self, reqId: int, tickType: int, value: str) -> None:
-        if tickType in STAMP_TICKS and value.isdecimal() and int(value):
-            self._hear(heard.Stamp(reqId, datetime.fromtimestamp(int(value), UTC)))
+        if tickType in LAST_TRADE_TICKS and value.isdecimal() and int(value):
+            self._emit(messages.LastTradeTick(reqId, datetime.fromtimestamp(int(value), UTC)))
 
     def tickSnapshotEnd(self, reqId: int) -> None:
-        self._hear(heard.End(reqId))
+        self._emit(messages.EndOfAnswer(reqId))
 
     def currentTime(self, time: int) -> None:
-        self._hear(heard.TimeRow(datetime.fromtimestamp(time, UTC)))
+        self._emit(messages.CurrentTimeRow(datetime.fromtimestamp(time, UTC)))
 
 
 def _why(error: BaseException | None) -> str:
-    """Why a message could not be read; what ib_async trips over in one that ends too soon says nothing to anybody."""
-    is_short = isinstance(error, IndexError | UnboundLocalError) or any(words in str(error) for words in TOO_SHORT)
+    """Why a message could not be read; the Python error that a message cut short causes would tell a person nothing."""
+    is_short = isinstance(error, IndexError | UnboundLocalError) or any(text in str(error) for text in TOO_SHORT)
     return "it has too few fields" if is_short else str(error)
 
 
 def _exact(number: Any) -> Decimal | None:
-    """The number that a float was read from, without a needless fraction; None for what stands for no number.
+    """The decimal that a float was read from, without a trailing .0; None for nan, infinity and the API's unset value.
 
-    100.05 is 100.05, 100.0 is 100.
+    repr gives the shortest text that reads back as the same float, which is what the gateway wrote: 100.05 is 100.05.
     """
     value = float(number)
     if not math.isfinite(value) or value == UNSET_DOUBLE:
@@ -253,8 +260,8 @@ def _number(number: Any) -> Decimal:
     return value
 
 
-def _named(contract: Contract) -> heard.Named:
-    return heard.Named(
+def _contract_row(contract: Contract) -> messages.ContractRow:
+    return messages.ContractRow(
         con_id=contract.conId,
         symbol=contract.symbol,
         security_type=contract.secType,
@@ -270,15 +277,15 @@ def _side(action: str) -> Side:
     return Side.BUY if action.startswith("B") else Side.SELL
 
 
-def _order_row(contract: Contract, order: IbOrder, state: OrderState) -> heard.OrderRow:
+def _open_order_row(contract: Contract, order: IbOrder, state: OrderState) -> messages.OpenOrderRow:
     limit = _exact(order.lmtPrice) if order.lmtPrice is not None else None
-    return heard.OrderRow(
+    return messages.OpenOrderRow(
         order_id=order.orderId,
         client_id=order.clientId,
         perm_id=order.permId,
         order_ref=OrderRef(order.orderRef),
         account=order.account,
-        named=_named(contract),
+        contract=_contract_row(contract),
         side=_side(order.action),
         quantity=_number(order.totalQuantity),
         order_type=order.orderType,
@@ -288,10 +295,12 @@ def _order_row(contract: Contract, order: IbOrder, state: OrderState) -> heard.O
     )
 
 
-def _effect(state: OrderState) -> heard.Effect:
+def _effect(state: OrderState) -> messages.WhatIfEffect:
     margins = {name: (_text(state, f"{name}Before"), _text(state, f"{name}Change")) for name in EFFECTS}
     commission = state.commission if state.commission != UNSET_DOUBLE else None
-    return heard.Effect(margins, None if commission is None else _exact(commission), Currency(state.commissionCurrency))
+    return messages.WhatIfEffect(
+        margins, None if commission is None else _exact(commission), Currency(state.commissionCurrency)
+    )
 
 
 def _text(state: OrderState, name: str) -> Decimal | None:
@@ -301,30 +310,30 @@ def _text(state: OrderState, name: str) -> Decimal | None:
     return None
 
 
-def _ended_row(contract: Contract, order: IbOrder, state: OrderState) -> heard.EndedRow:
-    return heard.EndedRow(
+def _completed_order_row(contract: Contract, order: IbOrder, state: OrderState) -> messages.CompletedOrderRow:
+    return messages.CompletedOrderRow(
         perm_id=order.permId,
         order_ref=OrderRef(order.orderRef),
         account=order.account,
-        named=_named(contract),
+        contract=_contract_row(contract),
         side=_side(order.action),
-        # of a filled order a gateway says that its quantity is 0
+        # a gateway reports quantity 0 for a filled order
         quantity=_exact(order.totalQuantity) or _exact(order.filledQuantity) or ZERO,
-        # what an ended order filled is said here alone
+        # filledQuantity is the only place that tells how much of a completed order filled
         filled=_exact(order.filledQuantity) or ZERO,
         status=state.status,
         completed_status=" ".join(state.completedStatus.split()),
     )
 
 
-def _execution_row(request: int, contract: Contract, execution: IbExecution) -> heard.ExecutionRow:
-    return heard.ExecutionRow(
+def _execution_row(request: int, contract: Contract, execution: IbExecution) -> messages.ExecutionRow:
+    return messages.ExecutionRow(
         request_id=request,
         order_id=execution.orderId,
         order_ref=OrderRef(execution.orderRef),
         account=execution.acctNumber,
         exec_id=execution.execId,
-        named=_named(contract),
+        contract=_contract_row(contract),
         side=_side(execution.side),
         shares=_number(execution.shares),
         price=_number(execution.price),
@@ -332,12 +341,12 @@ def _execution_row(request: int, contract: Contract, execution: IbExecution) -> 
     )
 
 
-def _details_row(request: int, details: ContractDetails) -> heard.DetailsRow:
+def _details_row(request: int, details: ContractDetails) -> messages.ContractDetailsRow:
     if details.contract is None:
         raise ValueError("contract details without a contract")
-    return heard.DetailsRow(
+    return messages.ContractDetailsRow(
         request_id=request,
-        named=_named(details.contract),
+        contract=_contract_row(details.contract),
         stock_type=details.stockType,
         min_tick=_exact(details.minTick),
         size_increment=_exact(details.sizeIncrement),

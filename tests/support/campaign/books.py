@@ -8,7 +8,7 @@ from collections.abc import Callable
 from decimal import Decimal
 
 from campaign.playing import Played
-from core.broker.error_codes import kept_back
+from core.broker.error_codes import hold_reason
 from core.errors import ExitCode, RebalanceError
 from core.market.quotes import price_of
 from core.model import CAD, USD, USD_CAD, Fill, Notice, OrderRef, OrderState, Plan, Side, Stage, Symbol
@@ -190,7 +190,7 @@ def the_report_lists_every_order_as_it_ended(played: Played) -> None:
     listed = {order["order_ref"]: order for order in report(played)["orders"]}
     arrived = {placed.terms.order_ref: placed for placed in ours(played)}
     sent = {order.ref for _, order in played.sent}
-    refused_by_the_gateway = {each.order.ref for each in played.outcome.orders if kept_back(each.code)}
+    refused_by_the_gateway = {each.order.ref for each in played.outcome.orders if hold_reason(each.code)}
     assert sent <= set(listed), f"not in the report: {sent - set(listed)}"
     for ref, order in listed.items():
         if ref not in sent:
