@@ -10,7 +10,7 @@ from core.execution import conversion_order
 from core.model import CAD, USD_CAD, FxLeg, Plan, Side, Stage
 from core.money import ZERO
 from core.planning import PlanInputs
-from core.planning.inputs import fx_market_of
+from core.planning.funding import fx_market
 from core.planning.invalidation import worse_than_approved
 from tasks.app.run import Run
 from tasks.app.step import step
@@ -37,7 +37,7 @@ async def convert_currency(run: Run, plan: Plan, now: PlanInputs) -> None:
         run.unsent[USD_CAD] = now.fx_closed
         return
     fresh = replace(now, quotes=await take_quotes(run, {USD_CAD: plan.contracts[USD_CAD]}), now=run.broker.now())
-    market = fx_market_of(fresh, run.rules)
+    market = fx_market(fresh.judge(run.rules), run.rules)
     if market.worst is None:
         raise MarketDataMissing(f"USD.CAD: {market.why_not}", next_step="run again when USD.CAD is quoted")
     if _is_void(run, leg, market.worst):

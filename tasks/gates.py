@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from core import frames
-from core.market.quotes import price_of
+from core.market.quotes import judge_all
 from core.model import AccountSnapshot, Contract, ModelWeight, Plan, Quote, Symbol
 from core.text import counted
 from expectations.account import AccountChecks, account_suite
@@ -48,8 +48,8 @@ async def gate_account(run: Run, snapshot: AccountSnapshot) -> None:
 async def gate_quotes(run: Run, contracts: Mapping[Symbol, Contract], quotes: Mapping[Symbol, Quote]) -> None:
     """Check the quotes and the prices that planning will take from them. Raises DataRefused."""
     now = run.broker.now()
-    found = {symbol: price_of(quote, run.rules.quotes, now) for symbol, quote in quotes.items()}
-    prices = {symbol: price for symbol, price in found.items() if price is not None}
+    verdicts = judge_all(quotes, run.rules.quotes, now)
+    prices = {symbol: verdict.price for symbol, verdict in verdicts.items() if verdict.price}
     frame = frames.quotes(quotes, prices, contracts.keys(), now)
     checks = QuoteChecks(stale_seconds=run.settings.limits.stale_quote_seconds)
     await _pass(run, "quotes", frame, lambda: quotes_suite(checks))

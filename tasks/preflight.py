@@ -17,7 +17,7 @@ from core.execution.preflight import LOOK_AT_MONEY, MarginAfter, WhatIfAnswers
 from core.model import CAD, USD_CAD, Order, Plan, Stage
 from core.money import ZERO
 from core.planning import PlanInputs
-from core.planning.inputs import fx_market_of
+from core.planning.funding import fx_market
 from core.text import counted
 from tasks.app.run import Run
 from tasks.app.step import reading_step
@@ -67,7 +67,9 @@ def _first_orders(run: Run, plan: Plan, now: PlanInputs) -> list[Order]:
     conversion = None
     if not now.fx_closed:
         cad_cash = now.snapshot.cash.get(CAD, ZERO)
-        conversion = conversion_order(plan, cad_cash, fx_market_of(now, run.rules), run.rules, run.settings)
+        conversion = conversion_order(
+            plan, cad_cash, fx_market(now.judge(run.rules), run.rules), run.rules, run.settings
+        )
     shares = (stage_orders(plan, stage, run.settings) for stage in (Stage.SELL, Stage.BUY))
     return [*([conversion] if conversion else []), *chain.from_iterable(shares)]
 

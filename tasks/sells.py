@@ -18,12 +18,13 @@ from tasks.stage import attempts_for, exclude, pricing, send
 async def price_sells(run: Run, plan: Plan) -> Plan:
     """The plan with limits for its sells from fresh quotes, less those out of reach. Raises MarketDataMissing."""
     quotes = await take_quotes(run, {line.symbol: plan.contracts[line.symbol] for line in plan.sells})
+    rules = pricing(run)
     limits = {
-        line.symbol: limit_for(Side.SELL, plan.contracts[line.symbol], quotes[line.symbol], line.price, pricing(run))
+        line.symbol: limit_for(Side.SELL, plan.contracts[line.symbol], rules.judge(quotes[line.symbol]), rules)
         for line in plan.sells
     }
     kept = exclude(run, plan, out_of_reach(plan.sells, limits, run.settings.approval.max_price_move_bps))
-    priced = {line.symbol: replace(line, limit=limits[line.symbol]) for line in kept.sells}
+    priced = {line.symbol: line._replace(limit=limits[line.symbol]) for line in kept.sells}
     return replace(kept, lines=tuple(priced.get(line.symbol, line) for line in kept.lines))
 
 

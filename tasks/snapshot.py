@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from core.execution import cancel_orphaned_orders, cancel_still_working, unexplained_changes
+from core.market.quotes import judge_all
 from core.masking import mask_account
 from core.model import AccountSnapshot, Fill
 from core.money import ZERO
@@ -100,7 +101,8 @@ async def review_account(run: Run) -> None:
     for change in unexplained_changes(before, after, _fills(run)):
         run.warn(change)
     quotes = await take_quotes(run, plan.contracts)
-    valuation = value_account(after, plan.targets, plan.contracts, quotes, run.rules, run.broker.now())
+    verdicts = judge_all(quotes, run.rules.quotes, run.broker.now())
+    valuation = value_account(after, plan.targets, plan.contracts, verdicts, run.rules.valuation)
     run.valuation_after = valuation
     # a symbol sold out that has no target has left the universe: nothing is held of it, nothing is wanted
     run.residual_drift_bps = {line.symbol: ZERO for line in plan.lines} | {

@@ -95,7 +95,7 @@ class Attempts:
         """
         order, line = ended.order, self.lines[ended.order.line]
         sized = _limit_of(line)
-        limit = limit_for(order.side, order.contract, quote, line.price, replace(pricing, attempt=order.attempt))
+        limit = limit_for(order.side, order.contract, pricing.judge(quote), replace(pricing, attempt=order.attempt))
         quantity = order.quantity - ended.filled
         if order.side is Side.BUY:
             limit = _capped(limit, sized)
@@ -198,8 +198,8 @@ def _capped(fresh: Limit, sized: Limit) -> Limit:
     else:
         is_within = price <= sized.worst_price
     if is_within:
-        return replace(fresh, worst_price=min(fresh.worst_price, sized.worst_price))
-    return replace(sized, order_type=OrderType.LMT, limit_price=sized.worst_price, mid=fresh.mid)
+        return fresh._replace(worst_price=min(fresh.worst_price, sized.worst_price))
+    return sized._replace(order_type=OrderType.LMT, limit_price=sized.worst_price, mid=fresh.mid)
 
 
 def _limit_of(line: TradeLine) -> Limit:

@@ -16,7 +16,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wai
 
 from core.broker.port import Broker
 from core.errors import TRANSIENT, BrokerError, ConnectionRefused, MarketDataMissing
-from core.market.quotes import completed, lacks_price, nbbo, needs_another_look
+from core.market.quotes import completed, judge
 from core.model import (
     USD_CAD,
     AccountId,
@@ -152,7 +152,8 @@ class Reader:
         quotes = await self._request(contracts)
         requested_twice = await self._request_again(quotes, contracts, rules)
         if rules.fallback_to_snapshot:
-            incomplete = [each for each in contracts if _is_incomplete(quotes[each.symbol], rules)]
+            now = self._broker.now()
+            incomplete = [each for each in contracts if judge(quotes[each.symbol], rules, now).needs_snapshot]
             for symbol, snapshot in (await self._request(incomplete, is_snapshot=True)).items():
                 quotes[symbol] = completed(quotes[symbol], snapshot, rules)
             # a snapshot may take longer than a quote stays fresh
@@ -179,7 +180,7 @@ class Reader:
     ) -> frozenset[Symbol]:
         """Put into `quotes` what a second request brings for those that need one; which they were."""
         now = self._broker.now()
-        unsatisfying = [each for each in contracts if needs_another_look(quotes[each.symbol], rules, now)]
+        unsatisfying = [each for each in contracts if judge(quotes[each.symbol], rules, now).needs_another_look]
         for symbol, again in (await self._request(unsatisfying)).items():
             quotes[symbol] = again if _has_prices(again) else quotes[symbol]
         return frozenset(each.symbol for each in unsatisfying)
@@ -193,10 +194,6 @@ class Reader:
 
 async def _nothing() -> None:
     """MarketReader nothing: being connected is all that is asked."""
-
-
-def _is_incomplete(quote: Quote, rules: QuoteRules) -> bool:
-    return lacks_price(quote, rules) or (nbbo(quote) is None and not quote.is_halted)
 
 
 def _has_prices(quote: Quote) -> bool:

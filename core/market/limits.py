@@ -5,15 +5,15 @@ Every price lies on the contract's tick grid; see `core.market.ticks`.
 An order that did not fill is sent again, up to `reprice_attempts` times, each time nearer to the far touch; what
 money is counted at is the limit of the last attempt.
 
-BUY and SELL mirror each other, and WAYS says all in which they differ. The passive side is the cheap one
+BUY and SELL mirror each other, and WAYS holds all in which they differ. The passive side is the cheap one
 for whoever trades (down for BUY, up for SELL), the costly side its opposite; the far touch is the ask for
 BUY and the bid for SELL.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from operator import add
@@ -21,7 +21,7 @@ from operator import sub as subtract
 from typing import NamedTuple
 
 from core.errors import MarketDataMissing
-from core.market.quotes import Nbbo, is_stale, nbbo, usable_sides, why_no_nbbo
+from core.market.quotes import Nbbo, Verdict, judge
 from core.market.ticks import Ticks, ceil_tick, floor_tick, nearest_tick
 from core.model import (
     Contract,
@@ -29,19 +29,21 @@ from core.model import (
     Limit,
     LimitRules,
     LimitStyle,
-    MarketDataType,
     OrderType,
-    Price,
     Quote,
     QuoteRules,
     Side,
     StaleAction,
 )
-from core.money import BPS, plain
+from core.money import BPS, ZERO, plain
 from core.text import age_text
 
 FAR_FROM_CLOSE = Decimal("0.10")
 HALF = Decimal("0.5")
+
+
+# members of an enum are looked up slowly (Python 3.11), and these for every symbol
+LMT, MKT = OrderType.LMT, OrderType.MKT
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,35 +59,14 @@ class Pricing:
     sends_orders: bool
     attempt: int = 0
 
+    def judge(self, quote: Quote) -> Verdict:
+        """The verdict on a quote by these rules."""
+        return judge(quote, self.quotes, self.now)
 
-def limit_for(side: Side, contract: Contract, quote: Quote, fallback: Price | None, pricing: Pricing) -> Limit:
-    """How to price an order: type, limit, worst price, and the rule in words with its numbers.
 
-    A limit order's worst price is the limit of its last attempt. An order that goes as MKT has the far touch moved by
-    `max_offset_bps` to the costly side: ask 100.01 and 10 bps give 100.12. `fallback` is the valuation
-    price; modes that send no orders fall back on it when a quote is no usable market. The warnings
-    stand in one line that starts with the symbol.
-
-    Raises MarketDataMissing naming the symbol. In modes that send orders: no usable NBBO (for MKT no far
-    touch), or a stale quote with `stale_action = refuse`. In every mode: no price at all, or none above 0
-    on the tick grid.
-    """
-    market, is_old = nbbo(quote), is_stale(quote, pricing.quotes, pricing.now)
-    way = WAYS[side]
-    if pricing.sends_orders and (is_old or not market):
-        _refuse(way, quote, pricing, is_old=is_old)
-    if market:
-        is_escalated = is_old and pricing.quotes.stale_action is StaleAction.ESCALATE
-        limit = _LimitCalculation(way, contract.ticks, market, pricing.limits, pricing.attempt, is_escalated).limit()
-    else:
-        limit = _estimate(way, contract.ticks, _base(way, quote, fallback), pricing.limits)
-    if limit.worst_price <= 0:
-        raise MarketDataMissing(
-            f"{quote.symbol}: {limit.how} leaves no price above 0 on the tick grid",
-            next_step="check the quote in TWS, or take the symbol out of the plan",
-        )
-    warnings = _warnings(quote, limit, pricing, is_old=is_old)
-    return replace(limit, warning=f"{quote.symbol}: {'; '.join(warnings)}") if warnings else limit
+def limit_for(side: Side, contract: Contract, verdict: Verdict, pricing: Pricing) -> Limit:
+    """How to price one order; who prices many on one side keeps a LimitCalculator, whose `limit` this is."""
+    return LimitCalculator(side, pricing).limit(contract.ticks, verdict)
 
 
 class _Way(NamedTuple):
@@ -103,13 +84,6 @@ class _Way(NamedTuple):
     far: int
     far_name: str
 
-    def moved(self, price: Decimal, rules: LimitRules) -> Decimal:
-        """`price` moved by `max_offset_bps` to the costly side."""
-        return self.costlier(price, price * rules.max_offset_bps / BPS)
-
-    def offset_words(self, rules: LimitRules) -> str:
-        return f"{self.sign} {_text(rules.max_offset_bps)} bps"
-
 
 WAYS = {
     Side.BUY: _Way(Side.BUY, floor_tick, ceil_tick, min, add, "+", 1, "ask"),
@@ -117,175 +91,188 @@ WAYS = {
 }
 
 
-class _LimitCalculation(NamedTuple):
-    """Prices one order in a usable market; `is_escalated` has a stale quote count as a wide spread."""
+class LimitCalculator:
+    """Prices orders of one side by one set of rules: what does not depend on the quote is worked out once.
 
-    way: _Way
-    ticks: Ticks
-    market: Nbbo
-    rules: LimitRules
-    attempt: int
-    is_escalated: bool
+    Every price is in the contract's currency per share and lies on its tick grid.
+    """
 
-    def limit(self) -> Limit:
-        """The limit by order type and style."""
-        if self.rules.order_type is OrderType.MKT:
-            return self.as_market("market order")
-        return STYLES[self.rules.style](self)
+    def __init__(self, side: Side, pricing: Pricing) -> None:
+        rules = pricing.limits
+        self._way, self._pricing, self._rules = WAYS[side], pricing, rules
+        self._offset_text = f"{self._way.sign} {_text(rules.max_offset_bps)} bps"
+        self._part, self._last_part = self._part_of(pricing.attempt), self._part_of(rules.reprice_attempts)
+        self._part_text = f" {self._way.sign} {_text(round(self._part, 4))} × spread "
+        self._is_last = pricing.attempt >= rules.reprice_attempts
+        styles = {
+            LimitStyle.OFF: self._at_touch,
+            LimitStyle.STATIC_BPS: self._static,
+            LimitStyle.SPREAD_AWARE: self._spread_aware,
+        }
+        self._style = styles[rules.style] if rules.order_type is LMT else self._market_order
 
-    def at_touch(self) -> Limit:
-        """The far touch."""
-        return self.at(self.touch, self.touch_words)
+    def limit(self, ticks: Ticks, verdict: Verdict) -> Limit:
+        """How to price an order: type, limit, worst price, and the rule in words with its numbers.
 
-    def static(self) -> Limit:
-        """Mid moved by `max_offset_bps`, at most at the far touch."""
-        return self.at(self._most, self._most_words(self._most))
+        A limit order's worst price is the limit of its last attempt. An order that goes as MKT has the far touch moved
+        by `max_offset_bps` to the costly side: ask 100.01 and 10 bps give 100.12. Modes that send no orders fall back
+        on the price that values the holding when a quote is no usable market. The warnings stand in one line that
+        starts with the symbol.
 
-    def spread_aware(self) -> Limit:
-        """Mid moved by a part of the spread that grows to the half of it with the last attempt; see `_moved`."""
-        market, rules = self.market, self.rules
-        if self.is_escalated:
-            return self.escalated("stale quote counts as wide")
-        if market.is_wide(rules.wide_spread_bps):
-            return self.escalated(f"spread {market.spread_bps:.1f} bps is wide (over {_text(rules.wide_spread_bps)})")
-        last, part = rules.reprice_attempts, self._part(self.attempt)
-        price, is_free = self._moved(part)
-        final = self._moved(self._part(last))[0] if last > self.attempt else price
-        how = self._moved_words(part) if is_free else self._most_words(price)
-        # a part above one half shrinks to it, so that the last attempt need not be the costliest
-        if self.way.passive_of(price, final) == final:
-            return self.at(price, how)
-        how = f"{how}; {_text(final)} in the last of {last + 1} attempts"
-        return Limit(OrderType.LMT, price, final, self.mid, how)
+        Raises MarketDataMissing naming the symbol. In modes that send orders: no usable NBBO (for MKT no far
+        touch), or a stale quote with `stale_action = refuse`. In every mode: no price at all, or none above 0
+        on the tick grid.
+        """
+        market = verdict.nbbo
+        if self._pricing.sends_orders and (market is None or verdict.is_stale):
+            self._refuse(verdict)
+        if market is None:
+            limit = self._estimate(ticks, verdict)
+        elif verdict.is_stale and self._pricing.quotes.stale_action is StaleAction.ESCALATE and self._is_aware:
+            limit = self._escalated(ticks, market, "stale quote counts as wide")
+        else:
+            limit = self._style(ticks, market)
+        if limit.worst_price <= ZERO:
+            raise MarketDataMissing(
+                f"{verdict.quote.symbol}: {limit.how} leaves no price above 0 on the tick grid",
+                next_step="check the quote in TWS, or take the symbol out of the plan",
+            )
+        warnings = _warnings(verdict, limit, self._pricing)
+        return limit._replace(warning=f"{verdict.quote.symbol}: {'; '.join(warnings)}") if warnings else limit
 
-    def _part(self, attempt: int) -> Decimal:
+    def _part_of(self, attempt: int) -> Decimal:
         """The part of the spread that an attempt goes from mid: by equal steps from the setting to one half."""
-        rules = self.rules
-        first = rules.buy_offset_frac if self.way.side is Side.BUY else rules.sell_offset_frac
+        rules = self._rules
+        first = rules.buy_offset_frac if self._way.side is Side.BUY else rules.sell_offset_frac
         return first + (HALF - first) * attempt / rules.reprice_attempts if attempt else first
 
-    def _moved(self, part: Decimal) -> tuple[Decimal, bool]:
-        """Mid moved by `part` of the spread, at most as far as `_most`; and whether it is nearer than that."""
-        way, mid, rules = self.way, self.mid, self.rules
-        wanted = nearest_tick(way.side, self.ticks, way.costlier(mid, part * self.market.spread))
-        most = way.moved(mid, rules)
-        if rules.use_ask_bid_cap:
-            most = way.passive_of(most, self.far)
-        # `wanted` lies on the grid, so that being within `most` it is also within the tick before
-        is_free = way.passive_of(wanted, most) == wanted
-        return (wanted if is_free else self._most), is_free
-
-    def _moved_words(self, part: Decimal) -> str:
-        return f"mid {_text(self.mid)} {self.way.sign} {_text(round(part, 4))} × spread {_text(self.market.spread)}"
-
     @property
-    def _most(self) -> Decimal:
-        """As far as any limit goes: `max_offset_bps` from mid, and to the far touch."""
-        return self.way.passive_of(self.bound, self.touch) if self.rules.use_ask_bid_cap else self.bound
+    def _is_aware(self) -> bool:
+        return self._rules.style is LimitStyle.SPREAD_AWARE and self._rules.order_type is LMT
 
-    def _most_words(self, price: Decimal) -> str:
-        return self.bound_words if price == self.bound else self.touch_words
+    def _market_order(self, ticks: Ticks, market: Nbbo) -> Limit:
+        return self._as_market(ticks, market, "market order")
 
-    def escalated(self, why: str) -> Limit:
-        """What `escalate_action` makes of a wide spread."""
-        action = self.rules.escalate_action
-        if action is EscalateAction.MARKET:
-            return self.as_market(f"{why}: market order")
-        if action is EscalateAction.CROSS:
-            return self.at(self.touch, f"{why}: crossed, {self.touch_words}")
-        # use_ask_bid_cap is about the other rules: keep means inside the NBBO
-        bound = self.bound
-        price = self.way.passive_of(bound, self.touch)
-        words = self.bound_words if price == bound else self.touch_words
-        return self.at(price, f"{why}: kept at {words}")
-
-    def at(self, price: Decimal, how: str) -> Limit:
-        return Limit(OrderType.LMT, price, price, self.mid, how)
-
-    def as_market(self, how: str) -> Limit:
-        worst = self.way.costly_tick(self.ticks, self.way.moved(self.far, self.rules))
-        words = f"{how}, counted at {self.touch_words} {self.way.offset_words(self.rules)}"
-        return Limit(OrderType.MKT, None, worst, self.mid, words)
-
-    @property
-    def mid(self) -> Decimal:
-        return self.market.mid
-
-    @property
-    def far(self) -> Decimal:
-        return self.market[self.way.far]
-
-    @property
-    def touch(self) -> Decimal:
+    def _at_touch(self, ticks: Ticks, market: Nbbo) -> Limit:
         """The far touch; a feed's touch between two ticks gives the tick inside the NBBO."""
-        return self.way.passive_tick(self.ticks, self.far)
+        far = market[self._way.far]
+        return self._at(self._way.passive_tick(ticks, far), market, self._touch_text(far))
 
-    @property
-    def touch_words(self) -> str:
-        return f"{self.way.far_name} {_text(self.far)}"
+    def _static(self, ticks: Ticks, market: Nbbo) -> Limit:
+        """Mid moved by `max_offset_bps`, at most at the far touch."""
+        return self._at(*self._most(ticks, market, is_capped=self._rules.use_ask_bid_cap))
 
-    @property
-    def bound(self) -> Decimal:
-        """As far from mid as `max_offset_bps` allows."""
-        return self.way.passive_tick(self.ticks, self.way.moved(self.mid, self.rules))
+    def _spread_aware(self, ticks: Ticks, market: Nbbo) -> Limit:
+        """Mid moved by a part of the spread that grows to the half of it with the last attempt.
 
-    @property
-    def bound_words(self) -> str:
-        return f"mid {_text(self.mid)} {self.way.offset_words(self.rules)}"
-
-
-STYLES: Mapping[LimitStyle, Callable[[_LimitCalculation], Limit]] = {
-    LimitStyle.OFF: _LimitCalculation.at_touch,
-    LimitStyle.STATIC_BPS: _LimitCalculation.static,
-    LimitStyle.SPREAD_AWARE: _LimitCalculation.spread_aware,
-}
-
-
-def _estimate(way: _Way, ticks: Ticks, base: tuple[Decimal, str], rules: LimitRules) -> Limit:
-    """A limit without a market, for modes that send no orders: `base` moved by `max_offset_bps` to the costly side."""
-    price, name = base
-    worst = way.costly_tick(ticks, way.moved(price, rules))
-    how = f"estimated, {name} {_text(price)} {way.offset_words(rules)}"
-    return Limit(rules.order_type, None if rules.order_type is OrderType.MKT else worst, worst, None, how)
-
-
-def _base(way: _Way, quote: Quote, fallback: Price | None) -> tuple[Decimal, str]:
-    """What an estimate starts from, and its name: the far touch if there is one, else the valuation price."""
-    far = usable_sides(quote)[way.far]
-    if far is not None:
-        return far, way.far_name
-    if fallback is None:
-        raise MarketDataMissing(
-            f"{quote.symbol}: no usable market ({why_no_nbbo(quote)}) and no other price",
-            next_step="check the symbol and the market data subscription, or run again when it is quoted",
-        )
-    return fallback.value, fallback.source.value
-
-
-def _refuse(way: _Way, quote: Quote, pricing: Pricing, *, is_old: bool) -> None:
-    """Raise MarketDataMissing for a quote that no order may be priced from."""
-    reason = why_no_nbbo(quote)
-    goes_anyway = pricing.limits.order_type is OrderType.MKT and usable_sides(quote)[way.far] is not None
-    if reason and not goes_anyway:
-        raise MarketDataMissing(
-            f"{quote.symbol}: no usable market, {reason}",
-            next_step="run again when bid and ask are quoted",
-        )
-    if is_old and pricing.quotes.stale_action is StaleAction.REFUSE:
-        raise MarketDataMissing(
-            f"{quote.symbol}: {_age_words(quote, pricing)}",
-            next_step="run again with fresh quotes, or set [limits] stale_action = escalate",
+        At most as far as `_static`. Bid 99.95, ask 100.05 and a part of a quarter: BUY at 100.025, on ticks of a
+        cent at 100.02, for a tie goes to the passive side.
+        """
+        mid, spread, rules = market.mid, market.spread, self._rules
+        if spread * BPS > rules.wide_spread_bps * mid:
+            text = f"spread {market.spread_bps:.1f} bps is wide (over {_text(rules.wide_spread_bps)})"
+            return self._escalated(ticks, market, text)
+        way = self._way
+        most = self._moved(mid)
+        if rules.use_ask_bid_cap:
+            most = way.passive_of(most, market[way.far])
+        price = nearest_tick(way.side, ticks, way.costlier(mid, self._part * spread))
+        # the price lies on the grid, so that being within `most` it is also within the tick before
+        if way.passive_of(price, most) == price:
+            how = f"mid {_text(mid)}{self._part_text}{_text(spread)}"
+        else:
+            price, _, how = self._most(ticks, market, is_capped=rules.use_ask_bid_cap)
+        if self._is_last:
+            return Limit(LMT, price, price, mid, how)
+        final = nearest_tick(way.side, ticks, way.costlier(mid, self._last_part * spread))
+        if way.passive_of(final, most) != final:
+            final = self._most(ticks, market, is_capped=rules.use_ask_bid_cap)[0]
+        # a part above one half shrinks to it, so that the last attempt need not be the costliest
+        if way.passive_of(price, final) == final:
+            return Limit(LMT, price, price, mid, how)
+        return Limit(
+            LMT, price, final, mid, f"{how}; {_text(final)} in the last of {rules.reprice_attempts + 1} attempts"
         )
 
+    def _escalated(self, ticks: Ticks, market: Nbbo, why: str) -> Limit:
+        """What `escalate_action` makes of a wide spread."""
+        action = self._rules.escalate_action
+        if action is EscalateAction.MARKET:
+            return self._as_market(ticks, market, f"{why}: market order")
+        if action is EscalateAction.CROSS:
+            crossed = self._at_touch(ticks, market)
+            return crossed._replace(how=f"{why}: crossed, {crossed.how}")
+        # use_ask_bid_cap is about the other rules: keep means inside the NBBO
+        kept = self._at(*self._most(ticks, market, is_capped=True))
+        return kept._replace(how=f"{why}: kept at {kept.how}")
 
-def _warnings(quote: Quote, limit: Limit, pricing: Pricing, *, is_old: bool) -> list[str]:
+    def _most(self, ticks: Ticks, market: Nbbo, *, is_capped: bool) -> tuple[Decimal, Nbbo, str]:
+        """As far as any limit goes: `max_offset_bps` from mid, and where it `is_capped` to the far touch; in words."""
+        way, mid, far = self._way, market.mid, market[self._way.far]
+        bound = way.passive_tick(ticks, self._moved(mid))
+        price = way.passive_of(bound, way.passive_tick(ticks, far)) if is_capped else bound
+        text = f"mid {_text(mid)} {self._offset_text}" if price == bound else self._touch_text(far)
+        return price, market, text
+
+    def _at(self, price: Decimal, market: Nbbo, how: str) -> Limit:
+        return Limit(LMT, price, price, market.mid, how)
+
+    def _as_market(self, ticks: Ticks, market: Nbbo, how: str) -> Limit:
+        far = market[self._way.far]
+        text = f"{how}, counted at {self._touch_text(far)} {self._offset_text}"
+        return Limit(MKT, None, self._beyond(ticks, far), market.mid, text)
+
+    def _estimate(self, ticks: Ticks, verdict: Verdict) -> Limit:
+        """A limit without a market, for modes that send no orders: the far touch if there is one, else the price.
+
+        Either is moved by `max_offset_bps` to the costly side.
+        """
+        base, name = verdict.sides[self._way.far], self._way.far_name
+        if base is None:
+            if verdict.price is None:
+                raise MarketDataMissing(
+                    f"{verdict.quote.symbol}: no usable market ({verdict.why_no_nbbo}) and no other price",
+                    next_step="check the symbol and the market data subscription, or run again when it is quoted",
+                )
+            base, name = verdict.price.value, verdict.price.source.value
+        worst, order_type = self._beyond(ticks, base), self._rules.order_type
+        how = f"estimated, {name} {_text(base)} {self._offset_text}"
+        return Limit(order_type, None if order_type is MKT else worst, worst, None, how)
+
+    def _beyond(self, ticks: Ticks, price: Decimal) -> Decimal:
+        """`price` moved by `max_offset_bps` to the costly side, and on to the next tick there."""
+        return self._way.costly_tick(ticks, self._moved(price))
+
+    def _moved(self, price: Decimal) -> Decimal:
+        """`price` moved by `max_offset_bps` to the costly side."""
+        return self._way.costlier(price, price * self._rules.max_offset_bps / BPS)
+
+    def _touch_text(self, far: Decimal) -> str:
+        return f"{self._way.far_name} {_text(far)}"
+
+    def _refuse(self, verdict: Verdict) -> None:
+        """Raise MarketDataMissing for a quote that no order may be priced from."""
+        goes_anyway = self._rules.order_type is MKT and verdict.sides[self._way.far] is not None
+        if verdict.why_no_nbbo and not goes_anyway:
+            raise MarketDataMissing(
+                f"{verdict.quote.symbol}: no usable market, {verdict.why_no_nbbo}",
+                next_step="run again when bid and ask are quoted",
+            )
+        if verdict.is_stale and self._pricing.quotes.stale_action is StaleAction.REFUSE:
+            raise MarketDataMissing(
+                f"{verdict.quote.symbol}: {_age_text(verdict.quote, self._pricing)}",
+                next_step="run again with fresh quotes, or set [limits] stale_action = escalate",
+            )
+
+
+def _warnings(verdict: Verdict, limit: Limit, pricing: Pricing) -> list[str]:
     """What a person should know of the quote before approving an order at about the mid, or without one the limit."""
-    warnings = []
+    warnings, quote = [], verdict.quote
     if limit.mid is None:
-        warnings.append(f"no usable market ({why_no_nbbo(quote)}), the limit is an estimate")
-    if is_old:
-        warnings.append(_age_words(quote, pricing))
-    if quote.data_type is not MarketDataType.LIVE:
+        warnings.append(f"no usable market ({verdict.why_no_nbbo}), the limit is an estimate")
+    if verdict.is_stale:
+        warnings.append(_age_text(quote, pricing))
+    if not verdict.is_live:
         warnings.append(f"{quote.data_type.value.replace('_', ' ')} quote, not live")
     close = quote.previous_close
     price = limit.worst_price if limit.mid is None else limit.mid
@@ -294,7 +281,7 @@ def _warnings(quote: Quote, limit: Limit, pricing: Pricing, *, is_old: bool) -> 
     return warnings
 
 
-def _age_words(quote: Quote, pricing: Pricing) -> str:
+def _age_text(quote: Quote, pricing: Pricing) -> str:
     age, limit = pricing.now - quote.taken_at, pricing.quotes.stale_after
     return f"stale quote, {age_text(age)} old (limit {limit.total_seconds():g} s)"
 

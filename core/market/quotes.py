@@ -1,4 +1,4 @@
-"""What a quote is worth: its best bid and offer, the price that values a holding, and whether it is too old.
+"""What a quote is good for at one moment: one verdict per quote, which everybody who values, prices or refuses reads.
 
 A value ≤ 0 is absent, like None. A crossed quote (bid above ask) and a halted symbol have no usable bid
 and ask, alone or together, but their last trade may still value a holding. A last trade outside a market that is
@@ -7,17 +7,24 @@ fresh and not wide is no price: an old print, or one from before a split.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from core.model import MarketDataType, Price, PriceSource, Quote, QuoteRules
+from core.model import MarketDataType, Price, PriceSource, Quote, QuoteRules, Symbol
 from core.money import BPS, ZERO
 from core.text import price_text
 
-Source = tuple[PriceSource, Callable[[Quote], Decimal | None]]
+# members of an enum are looked up slowly (Python 3.11), and these for every symbol
+LAST, MIDPOINT, BIDASK, SNAPSHOT = (
+    PriceSource.LAST,
+    PriceSource.MIDPOINT,
+    PriceSource.BIDASK,
+    PriceSource.SNAPSHOT,
+)
+LIVE = MarketDataType.LIVE
 
 
 class Nbbo(NamedTuple):
@@ -46,7 +53,57 @@ class Nbbo(NamedTuple):
         return self.spread * BPS > most_bps * self.mid
 
 
-def nbbo(quote: Quote) -> Nbbo | None:
+class Verdict(NamedTuple):
+    """What `quote` is good for at the moment of `judge`.
+
+    `price` values a holding, None when nothing in the quote can. `nbbo` is the best bid and offer where both may be
+    used, else None, and `why_no_nbbo` says why in words ("" where there is one). `is_stale` is strictly older than
+    `stale_after`: 10.0 s old is fresh at a limit of 10 s. `is_live` is data that is neither delayed nor frozen.
+    """
+
+    quote: Quote
+    price: Price | None
+    nbbo: Nbbo | None
+    why_no_nbbo: str
+    is_stale: bool
+    is_live: bool
+
+    @property
+    def sides(self) -> tuple[Decimal | None, Decimal | None]:
+        """Bid and ask as far as each may be used: both absent when crossed or halted."""
+        return usable_sides(self.quote)
+
+    @property
+    def needs_another_look(self) -> bool:
+        """Whether to ask for the quote once more before planning: stale, one-sided, or without a usable NBBO."""
+        return self.is_stale or self.nbbo is None
+
+    @property
+    def needs_snapshot(self) -> bool:
+        """Whether a snapshot may add what is lacking: a price, or the bid and offer of a symbol that is not halted."""
+        return self.price is None or (self.nbbo is None and not self.quote.is_halted)
+
+
+def judge(quote: Quote, rules: QuoteRules, now: datetime) -> Verdict:
+    """The verdict on a quote at `now`; a snapshot counts only where `rules.fallback_to_snapshot`.
+
+    Bid 100.00, ask 100.01 and a last trade of 108.00 give a price of 100.005, source midpoint: the market has left
+    that trade behind. Without the ask the price is 108.00, and `why_no_nbbo` is "no ask".
+    """
+    is_stale, is_live = now - quote.taken_at > rules.stale_after, quote.data_type is LIVE
+    if quote.is_snapshot and not rules.fallback_to_snapshot:
+        return Verdict(quote, None, None, "only a snapshot", is_stale, is_live)
+    market = _nbbo(quote)
+    why_not = "" if market else why_no_nbbo(quote)
+    return Verdict(quote, _price(quote, market, rules, is_stale=is_stale), market, why_not, is_stale, is_live)
+
+
+def judge_all(quotes: Mapping[Symbol, Quote], rules: QuoteRules, now: datetime) -> dict[Symbol, Verdict]:
+    """The verdict on each quote, in the order of `quotes`."""
+    return {symbol: judge(quote, rules, now) for symbol, quote in quotes.items()}
+
+
+def _nbbo(quote: Quote) -> Nbbo | None:
     """The best bid and offer, or None when a side is missing, bid > ask, or the symbol is halted.
 
     Locked (bid = ask) is usable.
@@ -57,8 +114,8 @@ def nbbo(quote: Quote) -> Nbbo | None:
     return Nbbo(bid, ask)
 
 
-def why_no_nbbo(quote: Quote) -> str | None:
-    """Why there is no usable bid and offer, in words; None when there is one."""
+def why_no_nbbo(quote: Quote) -> str:
+    """Why there is no usable bid and offer, in words; "" when there is one."""
     bid, ask = _present(quote.bid), _present(quote.ask)
     if quote.is_halted:
         return "trading is halted"
@@ -66,7 +123,7 @@ def why_no_nbbo(quote: Quote) -> str | None:
         return "no bid" if ask is not None else "no bid and no ask"
     if ask is None:
         return "no ask"
-    return f"crossed, bid {bid} above ask {ask}" if bid > ask else None
+    return f"crossed, bid {bid} above ask {ask}" if bid > ask else ""
 
 
 def usable_sides(quote: Quote) -> tuple[Decimal | None, Decimal | None]:
@@ -76,40 +133,24 @@ def usable_sides(quote: Quote) -> tuple[Decimal | None, Decimal | None]:
     return (None, None) if is_crossed or quote.is_halted else (bid, ask)
 
 
-def price_of(quote: Quote, rules: QuoteRules, now: datetime) -> Price | None:
+def _price(quote: Quote, market: Nbbo | None, rules: QuoteRules, *, is_stale: bool) -> Price | None:
     """The price that values a holding and where it came from, or None when there is none.
 
     The chain last → midpoint → bidask (the bid, else the ask) starts at `rules.price_source` and goes
     round once, past a last trade that the market contradicts. A snapshot is always valued by its last, else its mid,
-    else its bid or ask, with source SNAPSHOT, and only when `rules.fallback_to_snapshot`.
+    else its bid or ask, with source SNAPSHOT.
     """
-    if quote.is_snapshot and not rules.fallback_to_snapshot:
-        return None
     note = ""
     for source, value_of in CHAIN if quote.is_snapshot else CHAIN_FROM[rules.price_source]:
-        value = value_of(quote)
+        value = value_of(quote, market)
         if value is None:
             continue
-        if source is PriceSource.LAST and (contradiction := _why_no_last(quote, rules, now)):
-            note = contradiction
+        # a stale market contradicts nothing: the last trade may be the younger of the two
+        if source is LAST and market and not is_stale and (found := _contradiction(value, market, rules)):
+            note = found
             continue
         return _as_price(quote, source, value, note)
     return None
-
-
-def lacks_price(quote: Quote, rules: QuoteRules) -> bool:
-    """Whether nothing in `quote` can value a holding, at whatever time; a snapshot should be asked for then."""
-    return price_of(quote, rules, quote.taken_at) is None
-
-
-def is_stale(quote: Quote, rules: QuoteRules, now: datetime) -> bool:
-    """Whether `quote` is strictly older than `rules.stale_after`: 10.0 s old is fresh at a limit of 10 s."""
-    return now - quote.taken_at > rules.stale_after
-
-
-def needs_another_look(quote: Quote, rules: QuoteRules, now: datetime) -> bool:
-    """Whether to ask for `quote` once more before planning: stale, one-sided, or otherwise without a usable NBBO."""
-    return is_stale(quote, rules, now) or nbbo(quote) is None
 
 
 def completed(streamed: Quote, snapshot: Quote, rules: QuoteRules) -> Quote:
@@ -118,15 +159,16 @@ def completed(streamed: Quote, snapshot: Quote, rules: QuoteRules) -> Quote:
     Bid and ask come together from a snapshot that has both, with their time and their data type. From one that has
     not, a last trade or a side fills the gap, and the older of the two times counts.
     """
-    if lacks_price(streamed, rules):
-        return streamed if lacks_price(snapshot, rules) else snapshot
+    ours, theirs = judge(streamed, rules, streamed.taken_at), judge(snapshot, rules, snapshot.taken_at)
+    if ours.price is None:
+        return streamed if theirs.price is None else snapshot
     filled: dict[str, Any] = {}
-    if _last(streamed) is None and _last(snapshot) is not None:
+    if _present(streamed.last) is None and _present(snapshot.last) is not None:
         filled["last"] = snapshot.last
-    market = nbbo(snapshot) if nbbo(streamed) is None else None
+    market = theirs.nbbo if ours.nbbo is None else None
     if market:
         filled |= market._asdict()
-    elif nbbo(streamed) is None:
+    elif ours.nbbo is None:
         filled |= _missing_sides(streamed, snapshot)
     if not filled:
         return streamed
@@ -134,9 +176,7 @@ def completed(streamed: Quote, snapshot: Quote, rules: QuoteRules) -> Quote:
         streamed,
         **filled,
         taken_at=snapshot.taken_at if market else min(streamed.taken_at, snapshot.taken_at),
-        data_type=streamed.data_type
-        if snapshot.data_type is MarketDataType.LIVE and not market
-        else snapshot.data_type,
+        data_type=streamed.data_type if snapshot.data_type is LIVE and not market else snapshot.data_type,
         filled=frozenset(filled),
     )
 
@@ -149,12 +189,9 @@ def _missing_sides(streamed: Quote, snapshot: Quote) -> dict[str, Decimal]:
     return {name: theirs for name, ours, theirs in sides if ours is None and theirs is not None}
 
 
-def _why_no_last(quote: Quote, rules: QuoteRules, now: datetime) -> str:
+def _contradiction(last: Decimal, market: Nbbo, rules: QuoteRules) -> str:
     """Why the last trade is no price, with its numbers: a market that is fresh and not wide has left it behind."""
-    market, last = nbbo(quote), quote.last
-    if market is None or last is None or market.bid <= last <= market.ask:
-        return ""
-    if is_stale(quote, rules, now) or market.is_wide(rules.wide_spread_bps):
+    if market.bid <= last <= market.ask or market.is_wide(rules.wide_spread_bps):
         return ""
     return f"last {price_text(last)} outside {price_text(market.bid)}–{price_text(market.ask)}"
 
@@ -162,15 +199,15 @@ def _why_no_last(quote: Quote, rules: QuoteRules, now: datetime) -> str:
 def _as_price(quote: Quote, source: PriceSource, value: Decimal, note: str) -> Price:
     """The price with its source; one that a snapshot supplied says so, and which of the chain it is."""
     if quote.is_snapshot:
-        return Price(value, PriceSource.SNAPSHOT, f"{source}, {note}" if note else "")
+        return Price(value, SNAPSHOT, f"{source}, {note}" if note else "")
     if not quote.filled:
         return Price(value, source, note)
-    if source is PriceSource.BIDASK:
+    if source is BIDASK:
         names = {"ask" if usable_sides(quote)[0] is None else "bid"}
     else:
-        names = {"last"} if source is PriceSource.LAST else {"bid", "ask"}
+        names = {"last"} if source is LAST else {"bid", "ask"}
     if names & quote.filled:
-        return Price(value, PriceSource.SNAPSHOT, f"{source}, {note}" if note else source.value)
+        return Price(value, SNAPSHOT, f"{source}, {note}" if note else source.value)
     return Price(value, source, note)
 
 
@@ -178,23 +215,20 @@ def _present(value: Decimal | None) -> Decimal | None:
     return value if value is not None and value > ZERO else None
 
 
-def _last(quote: Quote) -> Decimal | None:
-    return _present(quote.last)
+def _last(quote: Quote, _market: Nbbo | None) -> Decimal | None:
+    last = quote.last
+    return last if last is not None and last > ZERO else None
 
 
-def _midpoint(quote: Quote) -> Decimal | None:
-    market = nbbo(quote)
+def _midpoint(_quote: Quote, market: Nbbo | None) -> Decimal | None:
     return market.mid if market else None
 
 
-def _bid_or_ask(quote: Quote) -> Decimal | None:
+def _bid_or_ask(quote: Quote, _market: Nbbo | None) -> Decimal | None:
     bid, ask = usable_sides(quote)
     return bid if bid is not None else ask
 
 
-CHAIN: tuple[Source, ...] = (
-    (PriceSource.LAST, _last),
-    (PriceSource.MIDPOINT, _midpoint),
-    (PriceSource.BIDASK, _bid_or_ask),
-)
+Source = tuple[PriceSource, Callable[[Quote, Nbbo | None], Decimal | None]]
+CHAIN: tuple[Source, ...] = ((LAST, _last), (MIDPOINT, _midpoint), (BIDASK, _bid_or_ask))
 CHAIN_FROM = {source: CHAIN[start:] + CHAIN[:start] for start, (source, _) in enumerate(CHAIN)}

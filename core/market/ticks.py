@@ -6,12 +6,15 @@ there, the price above 0.9999 is 1.00 and the next 1.01.
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import ROUND_HALF_DOWN, ROUND_HALF_UP, Decimal
 
 from core.model import Side, TickBand
 from core.money import ceil_to, floor_to
 
 Ticks = tuple[TickBand, ...]
+
+TIE = {Side.BUY: ROUND_HALF_DOWN, Side.SELL: ROUND_HALF_UP}
+"""How a tie is rounded, of prices above 0: to the passive side."""
 
 
 def increment_at(ticks: Ticks, price: Decimal) -> Decimal:
@@ -41,6 +44,10 @@ def ceil_tick(ticks: Ticks, price: Decimal) -> Decimal:
 
 def nearest_tick(side: Side, ticks: Ticks, price: Decimal) -> Decimal:
     """The price on the grid nearest to `price`; a tie goes to the passive side: 100.005 is BUY 100.00, SELL 100.01."""
+    low_edge, increment = ticks[-1].low_edge, ticks[-1].increment
+    if price >= low_edge + increment:
+        # in the highest band, and not next to its edge: both neighbours are multiples of one increment
+        return (price / increment).to_integral_value(TIE[side]) * increment
     below = floor_tick(ticks, price)
     if below == price:
         return below

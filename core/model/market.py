@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from core.model.types import Currency, MarketDataType, PriceSource, SecurityType, Symbol
@@ -63,8 +64,7 @@ class Quote:
     filled: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Price:
+class Price(NamedTuple):
     """A valuation price (contract currency per share) and where it came from; `note` says what was passed over."""
 
     value: Decimal

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import NamedTuple
 
 from core.model.market import Contract, Price
 from core.model.types import USD_CAD, AccountId, Currency, LimitedBy, Mode, ModelName, OrderType, RunId, Side, Symbol
@@ -70,8 +71,7 @@ class Valuation:
     warnings: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class DriftLine:
+class DriftLine(NamedTuple):
     """How far one symbol is from its target. Dollars are USD; `wanted` = target value − value, positive = buy.
 
     `drift_bps` = (current − target weight) × 10 000, positive = overweight.
@@ -90,8 +90,7 @@ class DriftLine:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Limit:
+class Limit(NamedTuple):
     """How an order is priced: `limit_price` is None for MKT; `worst_price` is what money is counted at.
 
     That is the limit of the last attempt; the first is sent at `limit_price`.
@@ -108,8 +107,7 @@ class Limit:
     warning: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class TradeLine:
+class TradeLine(NamedTuple):
     """One symbol of the plan, traded (`side` set, `quantity` > 0) or not (`side` None, `quantity` 0).
 
     `number` counts the lines of a stage from 1 (0 when not traded). `dollars` = quantity × price,

@@ -7,7 +7,6 @@ value, so that a drift of exactly the band never trades because of a rounded wei
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -72,7 +71,7 @@ def invest_idle_cash(
 def _invested(drift: DriftLine, words: str) -> DriftLine:
     if drift.wanted <= ZERO or drift.limited_by is not LimitedBy.BAND:
         return drift
-    return replace(drift, triggered=True, limited_by=None, reason=drift.reason + words)
+    return drift._replace(triggered=True, limited_by=None, reason=drift.reason + words)
 
 
 class _Verdict(NamedTuple):

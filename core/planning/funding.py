@@ -6,28 +6,30 @@ the worst price an order may fill at, so that what is planned stays affordable w
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
 from decimal import Decimal
 
 from core.errors import MarketDataMissing
-from core.market.quotes import is_stale, nbbo, price_of
+from core.market.quotes import Verdict
 from core.model import (
     CAD,
     USD,
+    USD_CAD,
     ConvertMode,
     FundingRules,
     FxLeg,
     LimitedBy,
     OrderType,
-    Quote,
-    QuoteRules,
+    PlanRules,
     SizingRules,
     StaleAction,
+    Symbol,
     Targets,
     Valuation,
 )
 from core.money import BPS, CENT, HUNDRED, ONE, ZERO, ceil_to, floor_to
+from core.planning.drafts import TradeDraft
 
 # half a pip, the price step of the FX venue; a contract without a market rule would say a cent
 FX_TICK = Decimal("0.00005")
@@ -127,26 +129,27 @@ class Headroom:
         return self.leverage < 0 or self.margin < 0
 
 
-def fx_market(
-    quote: Quote | None, funding: FundingRules, quotes: QuoteRules, now: datetime, *, sends_orders: bool
-) -> FxMarket:
-    """USD.CAD by its quote; without rates when it is missing, unusable, or too old to send an order on.
+def fx_market(verdicts: Mapping[Symbol, Verdict], rules: PlanRules) -> FxMarket:
+    """USD.CAD by its quote at that moment; without rates where it is missing, unusable, or too old to send an order on.
 
-    In modes that send no orders any price of the quote will do, with a warning.
+    Without rates also where conversion is switched off. In modes that send no orders any price of the quote will do,
+    with a warning.
     """
-    if quote is None:
+    if not rules.funding.enabled:
+        return FxMarket(why_not="conversion is switched off")
+    verdict, sends_orders = verdicts.get(USD_CAD), rules.sends_orders
+    if verdict is None:
         return FxMarket(why_not="no quote")
-    market = nbbo(quote) if quotes.fallback_to_snapshot or not quote.is_snapshot else None
-    is_old = is_stale(quote, quotes, now)
-    if sends_orders and is_old and quotes.stale_action is StaleAction.REFUSE:
+    market, price = verdict.nbbo, verdict.price
+    if sends_orders and verdict.is_stale and rules.quotes.stale_action is StaleAction.REFUSE:
         return FxMarket(why_not="the quote is stale")
-    warning = "USD.CAD: stale quote" if is_old else None
+    warning = "USD.CAD: stale quote" if verdict.is_stale else None
     if market:
-        return _rates(market.mid, market.ask, funding, warning)
-    price = None if sends_orders else price_of(quote, quotes, now)
-    if price is None:
+        return _rates(market.mid, market.ask, rules.funding, warning)
+    if price is None or sends_orders:
         return FxMarket(why_not="no usable bid and ask")
-    return _rates(price.value, price.value, funding, f"USD.CAD: no usable bid and ask, planned at {price.source.value}")
+    text = f"USD.CAD: no usable bid and ask, planned at {price.source.value}"
+    return _rates(price.value, price.value, rules.funding, text)
 
 
 def _rates(mid: Decimal, ask: Decimal, rules: FundingRules, warning: str | None) -> FxMarket:
@@ -193,8 +196,8 @@ def convert(need: FxNeed, market: FxMarket, closed: str | None, rules: FundingRu
             f"USD.CAD: {market.why_not}, and {shortfall:,.2f} USD must be converted",
             next_step="run again when USD.CAD is quoted, or set [fx] enabled = false",
         )
-    wished = ceil_to(shortfall + shortfall * rules.fx_buffer_bps / BPS, WHOLE_DOLLAR)
-    quantity = min(wished, convertible(need.cad_cash, market, rules))
+    wanted = ceil_to(shortfall + shortfall * rules.fx_buffer_bps / BPS, WHOLE_DOLLAR)
+    quantity = min(wanted, convertible(need.cad_cash, market, rules))
     if quantity < rules.min_fx_order_usd or not quantity:
         words = f"only {quantity:,f} USD could be converted, below min_fx_order_usd {rules.min_fx_order_usd:f}"
         return _no_conversion(shortfall, market, words, rules)
@@ -207,7 +210,7 @@ def convert(need: FxNeed, market: FxMarket, closed: str | None, rules: FundingRu
         planning_rate=market.planning,
         cad_needed=quantity * market.planning,
         shortfall=shortfall,
-        reason=_why_convert(shortfall, quantity, wished),
+        reason=_why_convert(shortfall, quantity, wanted),
         mid=market.mid,
         warning="; ".join(filter(None, (market.warning, _odd_lot(quantity) if odd else None))) or None,
     )
@@ -247,8 +250,8 @@ def _no_conversion(shortfall: Decimal, market: FxMarket, reason: str, rules: Fun
     )
 
 
-def _why_convert(shortfall: Decimal, quantity: Decimal, wished: Decimal) -> str:
-    limited = f"; limited from {wished:,f} USD by the CAD cash or max_fx_order_usd" if quantity < wished else ""
+def _why_convert(shortfall: Decimal, quantity: Decimal, wanted: Decimal) -> str:
+    limited = f"; limited from {wanted:,f} USD by the CAD cash or max_fx_order_usd" if quantity < wanted else ""
     return f"{shortfall:,.2f} USD short for the buys{limited}"
 
 
@@ -257,6 +260,14 @@ def _odd_lot(quantity: Decimal) -> str:
         f"USD.CAD: {quantity:,f} USD is below {ODD_LOT_USD:,} USD, an odd lot: the rate may be worse"
         " and the broker may warn (399)"
     )
+
+
+def proceeds_of(sells: Iterable[TradeDraft], commission: Decimal) -> Proceeds:
+    """What the sells bring at their worst prices, and what they cost."""
+    traded = [draft for draft in sells if draft.quantity]
+    worst = sum([draft.worst_dollars for draft in traded], ZERO)
+    value = sum([draft.dollars for draft in traded], ZERO)
+    return Proceeds(sells=worst, value=value, commissions=commission * len(traded))
 
 
 def free_cash(valuation: Valuation, proceeds: Proceeds) -> Decimal:
@@ -279,7 +290,7 @@ def spendable(valuation: Valuation, targets: Targets, rules: SizingRules) -> Dec
     return cash - targets.cash * valuation.investable if rules.allow_margin else cash
 
 
-def room(valuation: Valuation, proceeds: Proceeds, rules: SizingRules) -> Headroom:
+def headroom(valuation: Valuation, proceeds: Proceeds, rules: SizingRules) -> Headroom:
     """How far the account is from its limits of borrowing once the sells are done.
 
     Leverage: gross position value ≤ max_leverage × NetLiq. Margin: excess liquidity − maintenance_margin_pct
@@ -306,7 +317,7 @@ def budget_for(
         return Budget(max(ZERO, cash), LimitedBy.MONEY, costs.commission)
     if targets.cash:
         cash = valuation.cash.get(USD, ZERO) + proceeds.total - targets.cash * valuation.investable
-    left = room(valuation, proceeds, rules)
+    left = headroom(valuation, proceeds, rules)
     loss = proceeds.loss + proceeds.commissions + _fx_loss(valuation, proceeds)
     limits = (
         (cash, LimitedBy.LEVERAGE if targets.cash else LimitedBy.MONEY),

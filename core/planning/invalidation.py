@@ -1,18 +1,88 @@
-"""What moved in the world between a plan and its approval."""
+"""What voids an approval: all of it is decided here, flows and tasks only ask.
+
+An approval is for one plan, by its hash (`plan_hash`). It is void when the account is not the same any more
+(`account_changes`) or a traded price moved too far (`price_moves`). Of a valid approval a single line is left out
+when it would now go at a worse price than was approved (`worse_than_approved`).
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from datetime import datetime
 from decimal import Decimal
+from hashlib import sha256
 
 from core.errors import MarketDataMissing
-from core.market.quotes import price_of
-from core.model import USD_CAD, AccountSnapshot, Limit, Plan, PlanRules, Side, Symbol, TradeLine
+from core.model import (
+    USD_CAD,
+    AccountId,
+    AccountSnapshot,
+    Contract,
+    FxLeg,
+    Limit,
+    Mode,
+    Plan,
+    PlanRules,
+    RunId,
+    Side,
+    Symbol,
+    TradeLine,
+)
 from core.money import BPS, ZERO, plain
-from core.planning.inputs import PlanInputs, fx_market_of, pricing_rules_for
+from core.planning.drafts import TradingTerms
+from core.planning.funding import fx_market
+from core.planning.observing import PlanInputs
 from core.text import price_text
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalScope:
+    """What an approval is bound to besides the lines."""
+
+    run_id: RunId
+    account_id: AccountId
+    mode: Mode
+    expires_at: datetime
+
+
+def plan_hash(scope: ApprovalScope, lines: Iterable[tuple[TradeLine, Contract]], fx: FxLeg | None) -> str:
+    """SHA-256 in hex over run, account, mode, expiry, the conversion, and every line that trades.
+
+    A line counts with contract, side, maximum quantity, order type and prices. 1.0 and 1 are the same
+    number here, and the order of keys is fixed, so equal plans have equal hashes on every machine.
+    """
+    content = {
+        "run": scope.run_id,
+        "account": scope.account_id,
+        "mode": scope.mode.value,
+        "expires": scope.expires_at.isoformat(),
+        "fx": _fx(fx),
+        "lines": [_line(line, contract) for line, contract in lines if line.quantity],
+    }
+    return sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def _line(line: TradeLine, contract: Contract) -> list[str | int | None]:
+    limit = line.limit
+    head: list[str | int | None] = [line.number, line.symbol, contract.con_id, line.side, plain(line.quantity)]
+    if limit is None:
+        return [*head, None, None, None]
+    worst = plain(limit.worst_price)
+    first = worst if limit.limit_price is limit.worst_price else _text(limit.limit_price)
+    return [*head, limit.order_type, first, worst]
+
+
+def _fx(fx: FxLeg | None) -> list[str | None] | None:
+    if fx is None or not fx.quantity:
+        return None
+    return [_text(fx.quantity), fx.order_type.value, _text(fx.limit_price), _text(fx.worst_rate)]
+
+
+def _text(number: Decimal | None) -> str | None:
+    return None if number is None else plain(number)
 
 
 def account_changes(before: AccountSnapshot, now: AccountSnapshot) -> tuple[str, ...]:
@@ -37,13 +107,12 @@ def price_moves(plan: Plan, fresh: PlanInputs, rules: PlanRules, most_bps: Decim
 
     That is a traded symbol, or the rate of a planned conversion.
     """
-    moves = []
+    moves, verdicts = [], fresh.judge(rules)
     for line in (*plan.sells, *plan.buys):
-        price = price_of(fresh.quotes[line.symbol], rules.quotes, fresh.now)
+        price = verdicts[line.symbol].price
         moves.append(_move(line.symbol, line.price.value, price.value if price else None, most_bps))
     if plan.fx and plan.fx.quantity and plan.fx.mid:
-        market = fx_market_of(fresh, rules)
-        moves.append(_move(USD_CAD, plan.fx.mid, market.mid, most_bps))
+        moves.append(_move(USD_CAD, plan.fx.mid, fx_market(verdicts, rules).mid, most_bps))
     return tuple(filter(None, moves))
 
 
@@ -82,11 +151,10 @@ def dear_buys(plan: Plan, fresh: PlanInputs, rules: PlanRules, most_bps: Decimal
 
     One without a usable market has no limit here: whether it is still wanted is for the sizing to say.
     """
-    pricing = pricing_rules_for(fresh, rules)
-    limits = {}
+    terms, limits = TradingTerms.of(fresh, fresh.judge(rules), rules), {}
     for line in plan.buys:
         with suppress(MarketDataMissing):
-            limits[line.symbol] = pricing.limit(Side.BUY, line.symbol, line.price)
+            limits[line.symbol] = terms.limit(Side.BUY, line.symbol)
     return out_of_reach(plan.buys, limits, most_bps)
 
 
@@ -98,8 +166,8 @@ def without_lines(plan: Plan, reasons: Mapping[Symbol, str]) -> Plan:
 def _untraded(line: TradeLine, reason: str | None) -> TradeLine:
     if reason is None:
         return line
-    return replace(
-        line, side=None, quantity=ZERO, dollars=ZERO, limit=None, projected_drift_bps=line.drift_bps, reason=reason
+    return line._replace(
+        side=None, quantity=ZERO, dollars=ZERO, limit=None, projected_drift_bps=line.drift_bps, reason=reason
     )
 
 

@@ -1,4 +1,7 @@
-"""Looking at account and market in the order a plan needs; the flow and `rebalance plan` look by the same function."""
+"""What a plan is made from: account and market at one moment, read in the order a plan needs.
+
+The flow and `rebalance plan` observe by the same function.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,30 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from core.market.hours import fx_closed_reason
+from core.market.quotes import Verdict, judge_all
 from core.model import AccountSnapshot, Contract, Mode, PlanRules, Quote, RunId, Symbol, Targets
-from core.planning.inputs import PlanInputs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanInputs:
+    """Everything a plan depends on besides the rules.
+
+    `contracts` and `quotes` cover every target and every held USD ETF, and USD.CAD when conversion is
+    enabled. `fx_closed` is why the FX market is closed at `now`, None when it is open.
+    """
+
+    run_id: RunId
+    mode: Mode
+    targets: Targets
+    snapshot: AccountSnapshot
+    contracts: Mapping[Symbol, Contract]
+    quotes: Mapping[Symbol, Quote]
+    now: datetime
+    fx_closed: str | None = None
+
+    def judge(self, rules: PlanRules) -> dict[Symbol, Verdict]:
+        """The verdict on each quote at `now`."""
+        return judge_all(self.quotes, rules.quotes, self.now)
 
 
 @dataclass(frozen=True, slots=True)

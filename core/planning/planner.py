@@ -1,12 +1,16 @@
-"""The plan, put together: value, drift, sells, conversion, buys, totals, hash."""
+"""The plan, put together: value, drift, sells, conversion, buys, totals, hash; and its buys sized once more.
+
+Values go one way: PlanInputs → Verdict per quote → Valuation → DriftLine → TradeDraft → TradeLine → Plan.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from core.errors import FundsInsufficient
+from core.errors import FundsInsufficient, MarketDataMissing
+from core.market.quotes import Verdict
 from core.model import (
     CAD,
     USD,
@@ -15,14 +19,16 @@ from core.model import (
     DriftLine,
     FxLeg,
     LimitedBy,
+    Mode,
     Plan,
     PlanRules,
+    StaleAction,
     Symbol,
     TradeLine,
     Valuation,
 )
 from core.money import ZERO
-from core.planning.buys import WishList, size_wishes, wish_list
+from core.planning.drafts import TradeDraft, TradingTerms, number_lines, trade_line
 from core.planning.drift import invest_idle_cash, measure
 from core.planning.funding import (
     Budget,
@@ -34,22 +40,14 @@ from core.planning.funding import (
     budget_for,
     convert,
     convertible,
-    room,
+    fx_market,
+    headroom,
+    proceeds_of,
 )
-from core.planning.hash import ApprovalScope, plan_hash
-from core.planning.inputs import (
-    Draft,
-    PlanInputs,
-    PricingRules,
-    fx_market_of,
-    pricing_rules_for,
-    quote_warnings,
-    refuse_unfit_quotes,
-)
-from core.planning.lines import number_lines
-from core.planning.owner_notes import owner_notes
-from core.planning.sells import proceeds_of, size_sells
-from core.planning.totals import check_turnover, totals_of
+from core.planning.invalidation import ApprovalScope, plan_hash
+from core.planning.observing import PlanInputs
+from core.planning.sizing import buy_costs, cost_with_ample_money, draft_buys, size_buys, size_sells
+from core.planning.totals import check_turnover, owner_notes, totals_of
 from core.planning.valuation import value_account
 
 
@@ -59,9 +57,10 @@ class _Case:
 
     inputs: PlanInputs
     rules: PlanRules
+    verdicts: Mapping[Symbol, Verdict]
     valuation: Valuation
     drifts: tuple[DriftLine, ...]
-    pricing: PricingRules
+    terms: TradingTerms
     market: FxMarket
 
     @property
@@ -81,7 +80,7 @@ class _Case:
 class _Income:
     """What comes in before the buys. `may_buy` is False while the account breaks its limits of borrowing."""
 
-    sells: tuple[Draft, ...]
+    sells: tuple[TradeDraft, ...]
     fx: FxLeg | None
     proceeds: Proceeds
     may_buy: bool
@@ -96,20 +95,85 @@ def make_plan(inputs: PlanInputs, rules: PlanRules) -> Plan:
     after the sells, SafetyRefused above max_turnover_pct.
     """
     case = _open_case(inputs, rules)
-    listed = wish_list([drift for drift in case.drifts if drift.triggered and drift.wanted > 0], case.pricing)
-    income = _income(case, listed)
-    buys = size_wishes(listed, _budget(case, listed, income), rules.sizing)
-    untouched = [Draft(drift) for drift in case.drifts if not drift.triggered]
-    lines = number_lines(income.sells, (*buys, *listed.dropped), untouched, case.valuation)
-    return _finish(case, lines, income)
+    wanted = draft_buys([drift for drift in case.drifts if drift.triggered and drift.wanted > ZERO], case.terms)
+    income = _income(case, wanted)
+    buys = size_buys(wanted, _budget(case, wanted, income), rules.sizing)
+    untouched = [TradeDraft(drift) for drift in case.drifts if not drift.triggered]
+    return _finish(case, number_lines(income.sells, buys, untouched, case.valuation), income)
+
+
+def resize_buys(plan: Plan, fresh: PlanInputs, rules: PlanRules) -> tuple[TradeLine, ...]:
+    """The approved buys sized again after the sells, by actual cash, positions and limits; in the plan's order.
+
+    The targets are the plan's in dollars: what the sells lost of NetLiq is no reason to buy less. The approved
+    quantity is each line's upper bound, and a line keeps its number, also when nothing is left of it (then it
+    has no side). Nothing that was not approved is bought.
+    `fresh.quotes` covers the universe, as for the plan. Raises what make_plan raises of the account and
+    of the quotes of the buys.
+    """
+    approved = {line.symbol: line for line in plan.buys}
+    if not approved:
+        return ()
+    verdicts, sizing = fresh.judge(rules), rules.sizing
+    valuation = value_account(fresh.snapshot, plan.targets, fresh.contracts, verdicts, rules.valuation)
+    drifts = measure(plan.targets, valuation, rules.trigger)
+    investable = plan.valuation.investable
+    lacking = [_lacking_now(drift, approved[drift.symbol], investable) for drift in drifts if drift.symbol in approved]
+    quantities = {symbol: line.quantity for symbol, line in approved.items()}
+    wanted = draft_buys(lacking, TradingTerms.of(fresh, verdicts, rules), quantities)
+    if sizing.allow_margin and headroom(valuation, Proceeds(), sizing).is_broken:
+        budget = Budget(ZERO, LimitedBy.LEVERAGE, ZERO)
+    else:
+        # sells and conversion are done, their commissions paid
+        proceeds = Proceeds(worst_rate=fx_market(verdicts, rules).worst)
+        budget = budget_for(valuation, plan.targets, proceeds, buy_costs(wanted, sizing), sizing)
+    bought = size_buys(wanted, budget, replace(sizing, max_order_usd=None))
+    drafts = {draft.drift.symbol: draft for draft in bought}
+    return tuple([trade_line(drafts[symbol], line.number, valuation) for symbol, line in approved.items()])
+
+
+def _lacking_now(drift: DriftLine, approved: TradeLine, investable: Decimal) -> DriftLine:
+    """What an approved buy lacks of its target in the approved plan; the bands no longer keep it from trading."""
+    size = f"{'over' if drift.wanted < ZERO else 'under'}weight by {abs(drift.drift_bps):.2f} bps now"
+    wanted = drift.target * investable - drift.value
+    reason = f"approved for {approved.quantity:,f} shares, {size}"
+    return drift._replace(wanted=wanted, limited_by=None, reason=reason)
 
 
 def _open_case(inputs: PlanInputs, rules: PlanRules) -> _Case:
-    valuation = value_account(inputs.snapshot, inputs.targets, inputs.contracts, inputs.quotes, rules, inputs.now)
-    refuse_unfit_quotes(valuation.held, inputs, rules)
+    verdicts = inputs.judge(rules)
+    valuation = value_account(inputs.snapshot, inputs.targets, inputs.contracts, verdicts, rules.valuation)
+    _refuse_unfit_quotes([verdicts[symbol] for symbol in valuation.held], inputs.mode, rules)
     drifts = measure(inputs.targets, valuation, rules.trigger)
-    case = _Case(inputs, rules, valuation, drifts, pricing_rules_for(inputs, rules), fx_market_of(inputs, rules))
+    terms = TradingTerms.of(inputs, verdicts, rules)
+    case = _Case(inputs, rules, verdicts, valuation, drifts, terms, fx_market(verdicts, rules))
     return replace(case, drifts=invest_idle_cash(drifts, _idle_money(case), valuation, rules.trigger))
+
+
+def _refuse_unfit_quotes(universe: Iterable[Verdict], mode: Mode, rules: PlanRules) -> None:
+    """Raise MarketDataMissing naming every symbol whose quote may not even value a holding.
+
+    In modes that send orders with `stale_action = refuse` that is a stale one, in live one that is not
+    live: a symbol may be left untraded only because its price is old.
+    """
+    stale, late = _unfit(universe)
+    if stale and rules.sends_orders and rules.quotes.stale_action is StaleAction.REFUSE:
+        raise MarketDataMissing(
+            f"stale quotes, older than {rules.quotes.stale_after.total_seconds():g} s: {', '.join(stale)}",
+            next_step="run again with fresh quotes, or set [limits] stale_action = escalate",
+        )
+    if late and mode is Mode.LIVE:
+        raise MarketDataMissing(
+            f"quotes are not live: {', '.join(late)}",
+            next_step="subscribe to live market data, or rehearse in mode paper",
+        )
+
+
+def _unfit(verdicts: Iterable[Verdict]) -> tuple[list[Symbol], list[Symbol]]:
+    """(symbols with a stale quote, symbols with one that is not live)."""
+    poor = [verdict for verdict in verdicts if verdict.is_stale or not verdict.is_live]
+    stale = [verdict.quote.symbol for verdict in poor if verdict.is_stale]
+    return stale, [verdict.quote.symbol for verdict in poor if not verdict.is_live]
 
 
 def _idle_money(case: _Case) -> Decimal:
@@ -122,26 +186,26 @@ def _idle_money(case: _Case) -> Decimal:
     return budget_for(case.valuation, case.inputs.targets, money, BuyCosts(0, ZERO, ZERO), case.rules.sizing).money
 
 
-def _income(case: _Case, listed: WishList) -> _Income:
+def _income(case: _Case, wanted: tuple[TradeDraft, ...]) -> _Income:
     """Sells and conversion; the sells rounded up where a USD debit would otherwise stay that may not."""
-    sells = size_sells(case.drifts, case.pricing, rounds_up=False)
+    sells = size_sells(case.drifts, case.terms, rounds_up=False)
     may_buy = not _breaks_borrowing(case, sells)
-    wanted_cost = listed.unlimited_cost(case.rules.sizing) if may_buy and case.rules.funding.enabled else ZERO
+    wanted_cost = cost_with_ample_money(wanted, case.rules.sizing) if may_buy and case.rules.funding.enabled else ZERO
     income = _fund(case, sells, wanted_cost, may_buy=may_buy)
     if case.rules.sizing.allow_margin or case.usd >= 0 or case.usd + income.proceeds.total >= 0:
         return income
-    return _fund(case, size_sells(case.drifts, case.pricing, rounds_up=True), wanted_cost, may_buy=may_buy)
+    return _fund(case, size_sells(case.drifts, case.terms, rounds_up=True), wanted_cost, may_buy=may_buy)
 
 
-def _breaks_borrowing(case: _Case, sells: tuple[Draft, ...]) -> bool:
+def _breaks_borrowing(case: _Case, sells: tuple[TradeDraft, ...]) -> bool:
     """Whether the account already breaks a limit of borrowing, so that it may sell but not buy.
 
     Raises FundsInsufficient, saying by how much, when the planned sells do not mend it.
     """
     sizing = case.rules.sizing
-    if not sizing.allow_margin or not room(case.valuation, Proceeds(), sizing).is_broken:
+    if not sizing.allow_margin or not headroom(case.valuation, Proceeds(), sizing).is_broken:
         return False
-    after = room(case.valuation, proceeds_of(sells, case.commission), sizing)
+    after = headroom(case.valuation, proceeds_of(sells, case.commission), sizing)
     if not after.is_broken:
         return True
     faults = []
@@ -155,7 +219,7 @@ def _breaks_borrowing(case: _Case, sells: tuple[Draft, ...]) -> bool:
     )
 
 
-def _fund(case: _Case, sells: tuple[Draft, ...], wanted_cost: Decimal, *, may_buy: bool) -> _Income:
+def _fund(case: _Case, sells: tuple[TradeDraft, ...], wanted_cost: Decimal, *, may_buy: bool) -> _Income:
     """What the sells bring, and the conversion of what is then lacking for buys of `wanted_cost`."""
     rules = case.rules
     proceeds = proceeds_of(sells, case.commission)
@@ -178,11 +242,11 @@ def _fund(case: _Case, sells: tuple[Draft, ...], wanted_cost: Decimal, *, may_bu
     return _Income(sells, fx, proceeds, may_buy)
 
 
-def _budget(case: _Case, listed: WishList, income: _Income) -> Budget:
+def _budget(case: _Case, wanted: tuple[TradeDraft, ...], income: _Income) -> Budget:
     if not income.may_buy:
         return Budget(ZERO, LimitedBy.LEVERAGE, ZERO)
     sizing = case.rules.sizing
-    return budget_for(case.valuation, case.inputs.targets, income.proceeds, listed.costs(sizing), sizing)
+    return budget_for(case.valuation, case.inputs.targets, income.proceeds, buy_costs(wanted, sizing), sizing)
 
 
 def _finish(case: _Case, lines: tuple[TradeLine, ...], income: _Income) -> Plan:
@@ -190,7 +254,7 @@ def _finish(case: _Case, lines: tuple[TradeLine, ...], income: _Income) -> Plan:
     totals = totals_of(lines, valuation, income.proceeds, income.fx, case.commission)
     check_turnover(totals, valuation.net_liq, rules.sizing)
     expires_at = inputs.now + rules.plan_lifetime
-    bond = ApprovalScope(inputs.run_id, inputs.snapshot.account_id, inputs.mode, expires_at)
+    scope = ApprovalScope(inputs.run_id, inputs.snapshot.account_id, inputs.mode, expires_at)
     contracts = _contracts(case)
     return Plan(
         run_id=inputs.run_id,
@@ -205,7 +269,7 @@ def _finish(case: _Case, lines: tuple[TradeLine, ...], income: _Income) -> Plan:
         warnings=_warnings(case, lines, income.fx),
         created_at=inputs.now,
         expires_at=expires_at,
-        hash=plan_hash(bond, ((line, contracts[line.symbol]) for line in lines), income.fx),
+        hash=plan_hash(scope, ((line, contracts[line.symbol]) for line in lines), income.fx),
         notes=owner_notes(inputs.targets, valuation, lines, totals, rules),
     )
 
@@ -221,10 +285,11 @@ def _contracts(case: _Case) -> Mapping[Symbol, Contract]:
 
 def _warnings(case: _Case, lines: tuple[TradeLine, ...], fx: FxLeg | None) -> tuple[str, ...]:
     """What a person should know before approving: the account, the conversion, then line by line."""
-    untraded = [line.symbol for line in lines if not line.quantity]
+    stale, late = _unfit([case.verdicts[line.symbol] for line in lines if not line.quantity])
     return (
         *case.valuation.warnings,
         *((fx.warning,) if fx and fx.warning else ()),
-        *(line.limit.warning for line in lines if line.limit and line.limit.warning),
-        *quote_warnings(untraded, case.inputs, case.rules),
+        *[line.limit.warning for line in lines if line.limit and line.limit.warning],
+        *([f"valued by stale quotes: {', '.join(stale)}"] if stale else []),
+        *([f"valued by quotes that are not live: {', '.join(late)}"] if late else []),
     )

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
 
 from core.errors import DataRefused, MarketDataMissing
-from core.market.quotes import price_of
+from core.market.quotes import Verdict
 from core.model import (
     CAD,
     USD,
@@ -22,10 +21,8 @@ from core.model import (
     Contract,
     Currency,
     OutsideHolding,
-    PlanRules,
     Position,
     Price,
-    Quote,
     SecurityType,
     Symbol,
     Targets,
@@ -70,11 +67,10 @@ def value_account(
     snapshot: AccountSnapshot,
     targets: Targets,
     contracts: Mapping[Symbol, Contract],
-    quotes: Mapping[Symbol, Quote],
-    rules: PlanRules,
-    now: datetime,
+    verdicts: Mapping[Symbol, Verdict],
+    rules: ValuationRules,
 ) -> Valuation:
-    """The account as planning sees it at `now`, everything in USD.
+    """The account as planning sees it by the prices of `verdicts`, everything in USD.
 
     `contracts` covers every target and every holding that needs a quote. Raises DataRefused for a short ETF, a
     missing exchange rate, a NetLiq too far from the broker's, or nothing to invest; MarketDataMissing naming
@@ -82,20 +78,19 @@ def value_account(
     """
     _refuse_shorts(snapshot.positions)
     rates = snapshot.rates
-    holdings = _sort_out(snapshot.positions, targets, contracts, rules.valuation)
-    found = {symbol: price_of(quote, rules.quotes, now) for symbol, quote in quotes.items()}
-    prices = _prices(holdings.held, found)
-    amounts = [(each, _amount(each, found, contracts)) for each in holdings.outside]
+    holdings = _sort_out(snapshot.positions, targets, contracts, rules)
+    prices = _prices(holdings.held, verdicts)
+    amounts = [(each, _amount(each, verdicts, contracts)) for each in holdings.outside]
     _refuse_unpriced(holdings, prices, amounts)
     outside = tuple([_outside_holding(each, amount or ZERO, rates) for each, amount in amounts])
     cash = _cash(snapshot)
-    in_etfs = sum((shares * prices[symbol].value for symbol, shares in holdings.held.items()), ZERO)
+    in_etfs = sum([shares * prices[symbol].value for symbol, shares in holdings.held.items()], ZERO)
     in_outside = sum((holding.value for holding in outside), ZERO)
     in_cash = sum((in_usd(amount, currency, rates) for currency, amount in cash.items()), ZERO)
     net_liq = in_cash + in_etfs + in_outside
     broker_net_liq = _usd(snapshot.net_liq, rates)
-    marks = _mark_warnings(snapshot.positions, contracts, prices, rules.valuation.max_mark_gap_pct)
-    buffer = net_liq * rules.valuation.cash_buffer_pct / HUNDRED
+    marks = _mark_warnings(snapshot.positions, contracts, prices, rules.max_mark_gap_pct)
+    buffer = net_liq * rules.cash_buffer_pct / HUNDRED
     _refuse_empty(net_liq, buffer, in_outside)
     return Valuation(
         prices=prices,
@@ -115,7 +110,7 @@ def value_account(
         warnings=(
             *_worthless(amounts),
             *marks,
-            *_gap_warnings(net_liq, broker_net_liq, marks, rules.valuation.max_net_liq_gap_pct),
+            *_gap_warnings(net_liq, broker_net_liq, marks, rules.max_net_liq_gap_pct),
         ),
     )
 
@@ -220,13 +215,14 @@ def _why_outside(
     return "no target, and [rebalance] untargeted = hold" if rules.untargeted is Untargeted.HOLD else None
 
 
-def _prices(universe: Iterable[Symbol], found: Mapping[Symbol, Price | None]) -> Mapping[Symbol, Price]:
+def _prices(universe: Iterable[Symbol], verdicts: Mapping[Symbol, Verdict]) -> Mapping[Symbol, Price]:
     """The price of each symbol of the universe that has one."""
-    return {symbol: price for symbol in universe if (price := found.get(symbol)) is not None}
+    found = [(symbol, verdicts.get(symbol)) for symbol in universe]
+    return {symbol: verdict.price for symbol, verdict in found if verdict and verdict.price}
 
 
 def _amount(
-    holding: _Outside, found: Mapping[Symbol, Price | None], contracts: Mapping[Symbol, Contract]
+    holding: _Outside, verdicts: Mapping[Symbol, Verdict], contracts: Mapping[Symbol, Contract]
 ) -> Decimal | None:
     """What an outside holding is worth in its own currency, by the broker's mark, else by its quote, else None.
 
@@ -236,8 +232,9 @@ def _amount(
     if position.market_value or (position.market_value is not None and not holding.may_be_zero):
         return position.market_value
     quoted = contracts.get(position.contract.symbol)
-    price = found.get(position.contract.symbol) if quoted and quoted.con_id == position.contract.con_id else None
-    return position.quantity * price.value if price else None
+    is_quoted = quoted is not None and quoted.con_id == position.contract.con_id
+    verdict = verdicts.get(position.contract.symbol) if is_quoted else None
+    return position.quantity * verdict.price.value if verdict and verdict.price else None
 
 
 def _refuse_unpriced(

@@ -15,7 +15,9 @@ from core.planning.valuation import value_account
 
 def lines(weights, snapshot, *quotes, **rules):
     inputs = case(weights, snapshot, *quotes)
-    valuation = value_account(snapshot, inputs.targets, inputs.contracts, inputs.quotes, plan_rules(), inputs.now)
+    valuation = value_account(
+        snapshot, inputs.targets, inputs.contracts, inputs.judge(plan_rules()), plan_rules().valuation
+    )
     return {line.symbol: line for line in measure(inputs.targets, valuation, trigger_rules(**rules))}
 
 

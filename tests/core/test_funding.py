@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from planning_builders import account, at, case, funding_rules, held, plan_rules, sizing_rules, targets, valuation_rules
 
 from core.errors import MarketDataMissing
+from core.market.quotes import judge
 from core.model import CAD, USD, USD_CAD, ConvertMode, LimitedBy, OrderType, StaleAction
 from core.money import D, Money
 from core.planning.funding import (
@@ -25,7 +26,7 @@ from core.planning.funding import (
     convertible,
     free_cash,
     fx_market,
-    room,
+    headroom,
 )
 from core.planning.valuation import value_account
 
@@ -33,7 +34,9 @@ NO_COSTS = BuyCosts(0, D(0), D(0))
 
 
 def market(quote, *, sends_orders=True, rules=None, **changes):
-    return fx_market(quote, funding_rules(**changes), rules or quote_rules(), NOW, sends_orders=sends_orders)
+    quotes = {USD_CAD: judge(quote, rules or quote_rules(), NOW)} if quote else {}
+    planned = plan_rules(funding=funding_rules(**changes), quotes=rules or quote_rules(), sends_orders=sends_orders)
+    return fx_market(quotes, planned)
 
 
 def need(*, wanted_cost="0", usd="0", cad="0", sells="0", buffer="0"):
@@ -230,7 +233,7 @@ def test_a_conversion_covers_the_shortfall_or_takes_all_there_is(cost, cad, mid,
 def value(snapshot, weights=None, **rules):
     inputs = case(weights or {"A": "1"}, snapshot)
     planned = plan_rules(valuation=valuation_rules(**rules))
-    return value_account(snapshot, inputs.targets, inputs.contracts, inputs.quotes, planned, inputs.now)
+    return value_account(snapshot, inputs.targets, inputs.contracts, inputs.judge(planned), planned.valuation)
 
 
 @pytest.mark.parametrize(
@@ -359,7 +362,7 @@ def test_a_target_that_borrows_may_owe_its_cash_weight_and_keeps_no_buffer(usd, 
     own = account(held("A", str((10000 - int(usd)) // 20), "20"), cash={USD: usd})
     inputs = case({"A": "1.5", "CASH": "-0.5"}, own, at("A", "20"))
     planned = plan_rules(valuation=valuation_rules(cash_buffer_pct=D(1)))
-    found = value_account(own, inputs.targets, inputs.contracts, inputs.quotes, planned, inputs.now)
+    found = value_account(own, inputs.targets, inputs.contracts, inputs.judge(planned), planned.valuation)
     proceeds = Proceeds(sells=D(sells), value=D(sells))
     assert budget_for(found, levered(), proceeds, NO_COSTS, margin()).money == D(money)
 
@@ -374,16 +377,19 @@ def test_room_counts_what_sells_take_off_positions_and_off_the_margin():
     found = value(account(held("A", "200"), cash={USD: "-8000"}))
     rules = margin(max_leverage=D("1.5"), maintenance_margin_pct=D(25))
     # NetLiq 12 000, gross 20 000, excess 12 000 − 5 000
-    assert (room(found, Proceeds(), rules).leverage, room(found, Proceeds(), rules).margin) == (D(-2000), D(5800))
-    after = room(found, Proceeds(sells=D(2990), value=D(3000), commissions=D(2)), rules)
+    assert (headroom(found, Proceeds(), rules).leverage, headroom(found, Proceeds(), rules).margin) == (
+        D(-2000),
+        D(5800),
+    )
+    after = headroom(found, Proceeds(sells=D(2990), value=D(3000), commissions=D(2)), rules)
     assert (after.leverage, after.margin) == (D(1000), D("6547.50"))
-    assert room(found, Proceeds(), rules).is_broken
+    assert headroom(found, Proceeds(), rules).is_broken
     assert not after.is_broken
 
 
 def test_sells_that_reach_the_limit_exactly_mend_it():
     found = value(account(held("A", "200"), cash={USD: "-8000"}))
-    after = room(found, Proceeds(sells=D(1990), value=D(2000), commissions=D(2)), margin(max_leverage=D("1.5")))
+    after = headroom(found, Proceeds(sells=D(1990), value=D(2000), commissions=D(2)), margin(max_leverage=D("1.5")))
     assert (after.leverage, after.is_broken) == (D(0), False)
 
 

@@ -141,7 +141,7 @@ def limit(worst):
 
 
 def test_lines_out_of_reach_are_named_and_the_others_are_not():
-    buy, sold = trade_line("VTI", limit=limit("100")), replace(SOLD, limit=limit("72"))
+    buy, sold = trade_line("VTI", limit=limit("100")), SOLD._replace(limit=limit("72"))
     found = out_of_reach((buy, sold), {VTI: limit("100.20"), BND: limit("57.60")}, D(50))
     assert found == {BND: "it would now go at 57.60 at worst, 2000 bps beyond the 72.00 that was approved (at most 50)"}
 

@@ -34,7 +34,9 @@ def pricing(*, sends_orders=True, stale_action=StaleAction.REFUSE, **rules):
 def limit(side, bid, ask, *, tick="0.01", fallback=None, by=None, **quote_changes):
     sides = {"bid": bid and D(bid), "ask": ask and D(ask)}
     bands = ticks(tick) if isinstance(tick, str) else tick
-    return limit_for(side, contract(ticks=bands), quote(**sides, **quote_changes), fallback, by or pricing())
+    by = by or pricing()
+    verdict = by.judge(quote(**sides, **quote_changes))._replace(price=fallback)
+    return limit_for(side, contract(ticks=bands), verdict, by)
 
 
 # Spread-aware around a mid of 100 with a quarter of the spread, at most 10 bps: worked by hand.

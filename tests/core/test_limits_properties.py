@@ -158,9 +158,8 @@ def reference_at(side, case, attempt):
 def priced(side, case):
     """The limit, or None where no price above 0 is left."""
     try:
-        return limit_for(
-            side, contract(ticks=case.bands), quote(bid=case.bid, ask=case.ask, previous_close=None), None, case.by
-        )
+        verdict = case.by.judge(quote(bid=case.bid, ask=case.ask, previous_close=None))
+        return limit_for(side, contract(ticks=case.bands), verdict, case.by)
     except MarketDataMissing:
         return None
 

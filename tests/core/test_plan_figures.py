@@ -149,7 +149,7 @@ def test_two_outside_listings_of_one_ticker_stand_in_the_order_of_their_conids(t
     other = replace(one, quantity=D(2), contract=replace(one.contract, con_id=one.contract.con_id + 1))
     own = account(*((other, one) if turned else (one, other)), cash={USD: "1000"})
     inputs = case(ALL, own)
-    found = value_account(own, inputs.targets, inputs.contracts, inputs.quotes, plan_rules(), inputs.now)
+    found = value_account(own, inputs.targets, inputs.contracts, inputs.judge(plan_rules()), plan_rules().valuation)
     assert [holding.quantity for holding in found.outside] == [D(1), D(2)]
 
 

@@ -10,16 +10,7 @@ from builders import NOW, quote, quote_rules
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.market.quotes import (
-    completed,
-    is_stale,
-    lacks_price,
-    nbbo,
-    needs_another_look,
-    price_of,
-    usable_sides,
-    why_no_nbbo,
-)
+from core.market.quotes import completed, judge
 from core.model import Price, PriceSource
 from core.money import D
 
@@ -29,6 +20,18 @@ LAST, MIDPOINT, BIDASK, SNAPSHOT = (
     PriceSource.BIDASK,
     PriceSource.SNAPSHOT,
 )
+
+
+def nbbo(found):
+    return judge(found, quote_rules(), NOW).nbbo
+
+
+def price_of(found, rules, now):
+    return judge(found, rules, now).price
+
+
+def lacks_price(found, rules):
+    return judge(found, rules, NOW).price is None and judge(found, rules, NOW).needs_snapshot
 
 
 def of(bid=None, ask=None, last=None, **more):
@@ -63,11 +66,11 @@ def test_a_locked_market_is_usable():
 )
 def test_a_market_without_two_sound_sides_is_no_nbbo_and_says_why(unusable, why):
     assert nbbo(unusable) is None
-    assert why_no_nbbo(unusable) == why
+    assert judge(unusable, quote_rules(), NOW).why_no_nbbo == why
 
 
 def test_a_sound_market_needs_no_excuse():
-    assert why_no_nbbo(of(bid="10", ask="10")) is None
+    assert judge(of(bid="10", ask="10"), quote_rules(), NOW).why_no_nbbo == ""
 
 
 @pytest.mark.parametrize(
@@ -97,7 +100,7 @@ def test_the_chain_starts_at_the_chosen_source_and_goes_round_once(start, bid, a
 @pytest.mark.parametrize("broken", [of("101", "99", "100"), of("99", "101", "100", is_halted=True)])
 def test_a_crossed_or_halted_quote_is_valued_by_its_last_only(start, broken):
     assert price_of(broken, quote_rules(price_source=start), NOW) == Price(D(100), LAST)
-    assert usable_sides(broken) == (None, None)
+    assert judge(broken, quote_rules(), NOW).sides == (None, None)
 
 
 @pytest.mark.parametrize("start", [LAST, MIDPOINT, BIDASK])
@@ -223,17 +226,17 @@ def test_a_halted_symbol_gets_no_market_from_a_snapshot():
 )
 def test_a_quote_is_stale_only_when_strictly_older_than_the_limit(age_ms, stale):
     taken = NOW - timedelta(milliseconds=age_ms)
-    assert is_stale(quote(taken_at=taken), quote_rules(), NOW) is stale
-    assert needs_another_look(quote(taken_at=taken), quote_rules(), NOW) is stale
+    assert judge(quote(taken_at=taken), quote_rules(), NOW).is_stale is stale
+    assert judge(quote(taken_at=taken), quote_rules(), NOW).needs_another_look is stale
 
 
 @pytest.mark.parametrize("poor", [of(ask="10"), of(bid="10"), of("11", "10"), of("10", "11", is_halted=True), of()])
 def test_a_fresh_quote_without_a_usable_market_needs_another_look(poor):
-    assert needs_another_look(poor, quote_rules(), NOW)
+    assert judge(poor, quote_rules(), NOW).needs_another_look
 
 
 def test_a_fresh_two_sided_quote_does_not_need_another_look():
-    assert not needs_another_look(quote(last=None), quote_rules(), NOW)
+    assert not judge(quote(last=None), quote_rules(), NOW).needs_another_look
 
 
 maybe_price = st.none() | st.decimals("-1", "200", places=2)

@@ -12,11 +12,11 @@ import pytest
 from bench.whole_share_quality import KINDS, MONEY, MOST_RATIO, SYMBOLS, measure_cell
 from hypothesis import given
 from hypothesis import strategies as st
+from sizing_cases import BuyWant, SellWant, SizedBuy, SizedSell, size_buys, size_sell
 
 from core.model import LimitedBy, Symbol
 from core.money import ONE, ZERO, D
-from core.planning.sizing import BuyWant, SellWant, SizedBuy, SizedSell, size_buys, size_sell
-from core.planning.sizing.items import Basket, Item
+from core.planning.sizing.basket import Basket, Item
 from core.planning.sizing.scaling import largest_fit, scale
 
 FRACTION = D("0.0001")

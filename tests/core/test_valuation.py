@@ -19,9 +19,8 @@ EUR = Currency("EUR")
 
 
 def value(inputs, rules=None):
-    return value_account(
-        inputs.snapshot, inputs.targets, inputs.contracts, inputs.quotes, rules or plan_rules(), inputs.now
-    )
+    rules = rules or plan_rules()
+    return value_account(inputs.snapshot, inputs.targets, inputs.contracts, inputs.judge(rules), rules.valuation)
 
 
 def test_net_liq_is_cash_at_the_accounts_own_rate_and_shares_at_our_price():

@@ -1,75 +1,118 @@
 """Buy quantities: all lines together, because they share the money.
 
-The promise is kept at worst prices: if every order fills at its limit and pays its commission, the
-money is enough. Within it Σ|wanted − quantity × price| is made as small as a bounded search can.
+In: the drift lines that want more than nothing (USD), prices and worst prices (USD per share), and a budget (USD).
+Out: a draft for each, its quantity in shares. The promise is kept at worst prices: if every order fills at its limit
+and pays its commission, the money is enough. Within it Σ|wanted − quantity × price| is made as small as a bounded
+search can. Why not line by line: with 1 000 USD for wanted 600 + 600, the first would get all of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
-from operator import attrgetter
-from typing import NamedTuple
 
-from core.model import LimitedBy, Symbol
-from core.money import WHOLE_SHARE
-from core.planning.sizing.items import Basket, Item, units_down, units_up
+from core.model import DriftLine, LimitedBy, Side, SizingRules, Symbol
+from core.money import ONE, WHOLE_SHARE, ZERO, floor_to, nearest_to_low
+from core.planning.drafts import SYMBOL, TradeDraft, TradingTerms, note_for
+from core.planning.funding import Budget, BuyCosts
+from core.planning.sizing.basket import Basket, Item, units_down, units_up
 from core.planning.sizing.knapsack import spend
 from core.planning.sizing.scaling import scale
 
+BUY = Side.BUY
 
-class BuyWant(NamedTuple):
-    """What one line would buy.
 
-    `wanted` > 0 is USD; `price` and `worst_price` are USD per share, the second what money is counted
-    at. `step` is 1 or 0.0001 shares. `most` is an upper bound in shares (the largest order allowed, or
-    the approved quantity), None without one.
+def draft_buys(
+    drifts: Iterable[DriftLine], terms: TradingTerms, approved: Mapping[Symbol, Decimal] | None = None
+) -> tuple[TradeDraft, ...]:
+    """What `drifts` want to buy, before the money is looked at: drafts with a limit and without a quantity.
+
+    With `approved` quantities those are the upper bounds, else max_order_usd is. What is too small to trade whatever
+    the money has neither, and needs no quote to be priced.
     """
-
-    symbol: Symbol
-    wanted: Decimal
-    price: Decimal
-    worst_price: Decimal
-    step: Decimal = WHOLE_SHARE
-    most: Decimal | None = None
-
-
-class SizedBuy(NamedTuple):
-    """Shares to buy, 0 for none; `cut` is what made it smaller, None when only rounding did."""
-
-    symbol: Symbol
-    quantity: Decimal
-    limited_by: LimitedBy | None
+    rules, drafts = terms.sizing, []
+    for drift in drifts:
+        step = terms.step(drift.symbol)
+        shares = _wanted_shares(drift, step)
+        most = _most(drift, step, rules) if approved is None else approved[drift.symbol]
+        limited_by = _too_small(drift, shares, most, rules)
+        if limited_by:
+            note = note_for(limited_by, ZERO, shares, rules)
+            drafts.append(TradeDraft(drift, BUY, limited_by=limited_by, note=note))
+        else:
+            limit = terms.limit(BUY, drift.symbol)
+            drafts.append(TradeDraft(drift, BUY, ZERO, limit, None, "", ZERO, step, most))
+    return tuple(drafts)
 
 
-def size_buys(
-    wants: Sequence[BuyWant], money: Decimal, *, min_order_usd: Decimal, commission: Decimal
-) -> tuple[SizedBuy, ...]:
-    """Quantities in order of symbol, whatever the order of `wants`.
+def buy_costs(drafts: Iterable[TradeDraft], rules: SizingRules) -> BuyCosts:
+    """What the limits of borrowing need to know of these buys."""
+    slippages = [ONE - draft.drift.price.value / draft.limit.worst_price for draft in drafts if draft.limit]
+    return BuyCosts(len(slippages), max([ZERO, *slippages]), rules.commission_per_order_usd)
 
-    Σ(quantity × worst price + `commission`) over the lines that buy is never above `money` (USD). No line
-    is above the nearest whole share to wanted / price (a half share is not bought; fractions: 4 decimals,
+
+def cost_with_ample_money(drafts: Sequence[TradeDraft], rules: SizingRules) -> Decimal:
+    """USD for everything wanted, at worst prices and without commissions."""
+    prices = [(draft, draft.limit.worst_price) for draft in drafts if draft.limit]
+    ample = sum([2 * (_wanted_shares(draft.drift, draft.step) + ONE) * worst for draft, worst in prices], ZERO)
+    bought = size_buys(drafts, Budget(ample, LimitedBy.MONEY, ZERO), rules)
+    return sum([draft.worst_dollars for draft in bought], ZERO)
+
+
+def size_buys(drafts: Iterable[TradeDraft], budget: Budget, rules: SizingRules) -> tuple[TradeDraft, ...]:
+    """The drafts with their quantities in order of symbol, whatever the order of `drafts`; one without a limit stays.
+
+    Σ(quantity × worst price + commission) over the lines that buy is never above the money of the budget (USD). No
+    line is above the nearest whole share to wanted / price (a half share is not bought; fractions: 4 decimals,
     down) or above its `most`. Too little money scales all wanted dollars by one common factor, the largest
     at which the whole shares below fit, and what is left buys single shares. No line stays below
     `min_order_usd`: 1 000 USD for wanted 600 + 600 + 300 and a minimum of 400 drops the third before
     anything is scaled; of those that the scaling makes too small the one worth least is dropped first.
     """
-    ordered = sorted(wants, key=attrgetter("symbol"))
-    minimum = units_up(min_order_usd)
-    items = [_item(want, minimum) for want in ordered]
-    basket = Basket(items, units_down(money), minimum, units_up(commission))
-    return tuple(map(_sized, ordered, *_bought(basket)))
+    ordered = sorted(drafts, key=SYMBOL)
+    wanting = [draft for draft in ordered if draft.limit]
+    if not wanting:
+        return tuple(ordered)
+    minimum = units_up(rules.min_order_usd)
+    items = [_item(draft, minimum) for draft in wanting]
+    basket = Basket(items, units_down(budget.money), minimum, units_up(budget.commission))
+    sized = [
+        _sized(draft, item, steps, budget, rules) for draft, item, steps in zip(wanting, *_bought(basket), strict=True)
+    ]
+    return tuple(sorted((*sized, *(draft for draft in ordered if not draft.limit)), key=SYMBOL))
 
 
-def _item(want: BuyWant, minimum: int) -> Item:
-    price, goal = units_down(want.price * want.step), units_down(want.wanted)
+def _wanted_shares(drift: DriftLine, step: Decimal) -> Decimal:
+    """The nearest whole shares to the wanted dollars, whatever the money and the bounds; fractions down."""
+    shares = max(drift.wanted, ZERO) / drift.price.value
+    return nearest_to_low(shares, step) if step == WHOLE_SHARE else floor_to(shares, step)
+
+
+def _most(drift: DriftLine, step: Decimal, rules: SizingRules) -> Decimal | None:
+    return None if rules.max_order_usd is None else floor_to(rules.max_order_usd / drift.price.value, step)
+
+
+def _too_small(drift: DriftLine, shares: Decimal, most: Decimal | None, rules: SizingRules) -> LimitedBy | None:
+    """Why a buy cannot trade however much money there is; None when it can."""
+    if not shares:
+        return LimitedBy.MINIMUM if ZERO < drift.wanted < rules.min_order_usd else LimitedBy.ROUNDING
+    if most is not None and not most:
+        return LimitedBy.MAXIMUM
+    possible = shares if most is None else min(shares, most)
+    return LimitedBy.MINIMUM if possible * drift.price.value < rules.min_order_usd else None
+
+
+def _item(draft: TradeDraft, minimum: int) -> Item:
+    drift, step, limit = draft.drift, draft.step, draft.limit
+    price, goal = units_down(drift.price.value * step), units_down(drift.wanted)
+    worst = units_up((limit.worst_price if limit else drift.price.value) * step)
     floor, over = divmod(goal, price)
-    cap, limited_by = floor + (want.step == WHOLE_SHARE and 2 * over > price), None
-    if want.most is not None and (most := int(want.most / want.step)) < cap:
+    cap, limited_by = floor + (step == WHOLE_SHARE and 2 * over > price), None
+    if draft.most is not None and (most := int(draft.most / step)) < cap:
         cap, limited_by = most, LimitedBy.MAXIMUM
         goal, floor = min(goal, most * price), min(floor, most)
     least = max(1, -(-minimum // price))
-    item = Item(price, units_up(want.worst_price * want.step), goal, cap, floor, least, limited_by)
+    item = Item(price, worst, goal, cap, floor, least, limited_by)
     return item.dropped() if 0 < cap < least or goal < minimum > cap * price else item
 
 
@@ -85,5 +128,10 @@ def _bought(basket: Basket) -> tuple[Sequence[Item], Sequence[int]]:
     return basket.without(line for line in scaled.dropped if not steps[line]).items, steps
 
 
-def _sized(want: BuyWant, item: Item, steps: int) -> SizedBuy:
-    return SizedBuy(want.symbol, steps * want.step, LimitedBy.MONEY if steps < item.cap else item.limited_by)
+def _sized(draft: TradeDraft, item: Item, steps: int, budget: Budget, rules: SizingRules) -> TradeDraft:
+    quantity, limited_by, note = steps * draft.step, item.limited_by, ""
+    if steps < item.cap:
+        limited_by = budget.limited_by
+    if limited_by:
+        note = note_for(limited_by, quantity, _wanted_shares(draft.drift, draft.step), rules)
+    return TradeDraft(draft.drift, BUY, quantity, draft.limit, limited_by, note, ZERO, draft.step, draft.most)

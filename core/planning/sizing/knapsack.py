@@ -8,19 +8,25 @@ a hundredth of the optimum, most often within a few thousandths; with more, one 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from core.planning.sizing.greedy import by_worth, fill
-from core.planning.sizing.items import Basket
-from core.planning.sizing.moves import Away, Effort, Marginal, allowed_steps, moves_of, useful_lines
-from core.planning.sizing.search import best_moves
+from core.planning.sizing.basket import Basket
+from core.planning.sizing.search import (
+    Reach,
+    SearchEffort,
+    SpareMoney,
+    allowed_steps,
+    best_moves,
+    moves_of,
+    useful_lines,
+)
 
 ROUNDS = (
-    Effort(pairs=20_000, reach=4, dense=3, span=2),
-    Effort(pairs=20_000, reach=4, dense=3, span=2),
-    Effort(pairs=20_000, reach=4, dense=16, span=2),
-    Effort(pairs=20_000, reach=8, dense=16, span=8),
-    Effort(pairs=60_000, reach=20, dense=30, span=16),
+    SearchEffort(pairs=20_000, reach=4, dense=3, span=2),
+    SearchEffort(pairs=20_000, reach=4, dense=3, span=2),
+    SearchEffort(pairs=20_000, reach=4, dense=16, span=2),
+    SearchEffort(pairs=20_000, reach=8, dense=16, span=8),
+    SearchEffort(pairs=60_000, reach=20, dense=30, span=16),
 )
 SHORT_OF_MONEY = 20  # missing more than a 20th: the lines stay near their scaled sizes
 MOST_LINES = 120
@@ -36,19 +42,19 @@ def spend(basket: Basket, base: Sequence[int]) -> list[int]:
     rate = max(growing)
     lines = _at_the_margin(basket, steps, rate)
     for effort in ROUNDS:
-        margin = Marginal(basket.left(steps), rate)
-        away = _away(basket, effort)
+        spare = SpareMoney(basket.left(steps), rate)
+        reach = _reach(basket, effort)
         moves = (
-            moves_of(basket, margin, line, steps[line], allowed_steps(basket, line, base[line], away), effort.dense)
+            moves_of(basket, spare, line, steps[line], allowed_steps(basket, line, base[line], reach), effort.dense)
             for line in lines
         )
-        useful = useful_lines(basket, moves, margin, basket.drift(steps))
+        useful = useful_lines(basket, moves, spare, basket.drift(steps))
         if not useful:
             break
         keep = max(FEWEST_STATES, effort.pairs // sum(len(line.moves) for line in useful))
-        for line, q in best_moves(useful, margin, keep=keep, span=effort.span * basket.dearest):
+        for line, q in best_moves(useful, spare, keep=keep, span=effort.span * basket.dearest):
             steps[line] = q
-        steps = fill(basket, steps, lines)
+        steps = _fill(basket, steps, lines)
     return steps
 
 
@@ -59,22 +65,22 @@ def _start(basket: Basket, base: Sequence[int]) -> tuple[Sequence[int], list[int
     by theirs are the ones to give up steps. When it does not, every line goes without alike.
     """
     lines = range(len(basket.items))
-    scaled = base, fill(basket, base, lines)
+    scaled = base, _fill(basket, base, lines)
     if sum(item.floor * item.price for item in basket.items) > basket.money:
         return scaled
-    richest = by_worth(basket)
-    return min(scaled, (richest, fill(basket, richest, lines)), key=lambda start: basket.drift(start[1]))
+    richest = _by_worth(basket)
+    return min(scaled, (richest, _fill(basket, richest, lines)), key=lambda start: basket.drift(start[1]))
 
 
-def _away(basket: Basket, effort: Effort) -> Away:
+def _reach(basket: Basket, effort: SearchEffort) -> Reach:
     """How far a line may leave its scaled size: when little money is missing, by all of that.
 
     When much is missing, what a line gives up would go to others at hardly any less drift: one step is the most.
     """
     missing = -basket.left(item.floor for item in basket.items)
     if SHORT_OF_MONEY * missing > basket.money:
-        return Away(ROUNDS[0].reach * basket.dearest, most_down=1)
-    return Away(max(effort.reach * basket.dearest, missing))
+        return Reach(ROUNDS[0].reach * basket.dearest, most_down=1)
+    return Reach(max(effort.reach * basket.dearest, missing))
 
 
 def _at_the_margin(basket: Basket, steps: Sequence[int], rate: int) -> list[int]:
@@ -88,3 +94,36 @@ def _at_the_margin(basket: Basket, steps: Sequence[int], rate: int) -> list[int]
         return abs(item.worth_of_next(min(steps[line], item.cap - 1)) - rate), line
 
     return sorted(sorted(lines, key=distance)[:MOST_LINES])
+
+
+def _fill(basket: Basket, base: Sequence[int], lines: Iterable[int]) -> list[int]:
+    """`base` with more steps in `lines`, until none fits: at most one more each at first, then as many as fit.
+
+    A line of which nothing is bought gets no fewer steps than are worth the minimum order, so most often the others'
+    next steps go first.
+    """
+    steps, left = list(base), basket.left(base)
+    growing = [line for line in lines if steps[line] < basket.items[line].cap]
+    for most in (1, max((basket.items[line].cap for line in growing), default=0)):
+        growing = [line for line in growing if steps[line] < basket.items[line].cap]
+        growing.sort(key=lambda line: (-basket.items[line].worth_of_next(steps[line]), line))
+        for line in growing:
+            item, paid = basket.items[line], basket.cost_of(line, steps[line])
+            fits = (left + paid - basket.commission) // item.worst
+            wanted = min(steps[line] + most, item.cap, fits)
+            if wanted >= item.least:
+                steps[line] = max(steps[line], wanted)
+            left += paid - basket.cost_of(line, steps[line])
+    return steps
+
+
+def _by_worth(basket: Basket) -> list[int]:
+    """The whole steps below the goals, line by line, those first whose worst price is nearest to their price."""
+    items, left = basket.items, basket.money
+    steps = [0] * len(items)
+    for line in sorted(range(len(items)), key=lambda line: (-items[line].worth_of_next(0), line)):
+        fits = min(items[line].floor, max(0, left - basket.commission) // items[line].worst)
+        if fits >= items[line].least:
+            steps[line] = fits
+            left -= basket.cost_of(line, fits)
+    return steps

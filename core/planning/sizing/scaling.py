@@ -13,7 +13,7 @@ from itertools import groupby
 from operator import itemgetter
 from typing import NamedTuple
 
-from core.planning.sizing.items import Basket
+from core.planning.sizing.basket import Basket
 
 GRID_BITS = 64
 ONE_BY_ONE = 20_000  # lines × lines that are too small, up to which each is dropped by itself

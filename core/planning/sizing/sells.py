@@ -1,66 +1,76 @@
-"""Sell quantities: one line at a time, from what is held."""
+"""Sell quantities: one line at a time, from what is held.
+
+In: the drift lines that want less than nothing (USD), shares held, price (USD per share). Out: a draft for each, its
+quantity in shares, and its limit where it trades. Why one at a time: sells share no money, so that nothing is
+gained by looking at them together.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import Decimal
-from typing import NamedTuple
 
-from core.model import LimitedBy, Symbol
-from core.money import WHOLE_SHARE, ZERO, ceil_to, floor_to, nearest_to_low
+from core.model import DriftLine, LimitedBy, Side, SizingRules
+from core.money import ZERO, ceil_to, floor_to, nearest_to_low
+from core.planning.drafts import TradeDraft, TradingTerms, note_for
+
+SELL = Side.SELL
 
 
-class SellWant(NamedTuple):
-    """What one line would sell.
+def size_sells(drifts: Iterable[DriftLine], terms: TradingTerms, *, rounds_up: bool) -> tuple[TradeDraft, ...]:
+    """A draft for every symbol that is to be sold, also those of which nothing can be.
 
-    `wanted` > 0 is USD at `price` (USD per share); `held` shares. `is_exit` says that the target is 0.
-    `most_usd` is the largest order allowed, None without a limit. `step` is 1 or 0.0001 shares.
+    Only lines that trade are priced, so a missing quote stops nothing that would not trade.
     """
-
-    symbol: Symbol
-    wanted: Decimal
-    price: Decimal
-    held: Decimal
-    is_exit: bool
-    most_usd: Decimal | None = None
-    step: Decimal = WHOLE_SHARE
+    return tuple(
+        [_sell(drift, terms, rounds_up=rounds_up) for drift in drifts if drift.triggered and drift.wanted < ZERO]
+    )
 
 
-class SizedSell(NamedTuple):
-    """Shares to sell, 0 for none; `cut` is what made it smaller. `rest` < 1 step is what an exit cannot sell."""
+def _sell(drift: DriftLine, terms: TradingTerms, *, rounds_up: bool) -> TradeDraft:
+    step = terms.step(drift.symbol)
+    quantity, remainder, limited_by = sell_quantity(drift, step, terms.sizing, rounds_up=rounds_up)
+    limit, note = None, ""
+    if quantity:
+        limit = terms.limit(SELL, drift.symbol)
+    else:
+        limited_by = limited_by or LimitedBy.ROUNDING
+    if limited_by:
+        note = _note(limited_by, quantity, drift, step, terms.sizing)
+    return TradeDraft(drift, SELL, quantity, limit, limited_by, note, remainder, step)
 
-    symbol: Symbol
-    quantity: Decimal
-    remainder: Decimal
-    limited_by: LimitedBy | None
 
+def sell_quantity(
+    drift: DriftLine, step: Decimal, rules: SizingRules, *, rounds_up: bool
+) -> tuple[Decimal, Decimal, LimitedBy | None]:
+    """(shares to sell, shares that an exit cannot sell, what made it fewer than wanted).
 
-def size_sell(want: SellWant, *, rounds_up: bool, min_order_usd: Decimal) -> SizedSell:
-    """The quantity nearest to the wanted dollars, a tie toward fewer: 250 USD at 100.00 sells 2 shares.
-
-    `rounds_up` (a USD debit that may not stay) sells the next step above instead: 3 shares. Never more
-    than is held; an exit sells all of that, and is then exempt from `min_order_usd`, below which any
-    other line is dropped.
+    The quantity nearest to the wanted dollars, a tie toward fewer: 250 USD at 100.00 sells 2 shares, for two leave
+    50 USD too much and three sell what may be needed tomorrow. `rounds_up` (a USD debit that may not stay) sells the
+    next step above instead: 3 shares. Never more than is held; an exit (target 0) sells all of that, and is then
+    exempt from `min_order_usd`, below which any other line is dropped: a rest of a few dollars could otherwise never
+    be sold.
     """
-    sellable = floor_to(want.held, want.step)
-    remainder = want.held - sellable if want.is_exit else ZERO
-    quantity, limited_by = _within_limits(want, _nearest(want, rounds_up=rounds_up), sellable)
-    sells_all = want.is_exit and quantity == sellable
-    if quantity * want.price < min_order_usd and not sells_all:
-        return SizedSell(want.symbol, ZERO, remainder, LimitedBy.MINIMUM)
-    return SizedSell(want.symbol, quantity, remainder, limited_by)
-
-
-def _nearest(want: SellWant, *, rounds_up: bool) -> Decimal:
-    if want.is_exit:
-        return floor_to(want.held, want.step)
-    shares = want.wanted / want.price
-    return ceil_to(shares, want.step) if rounds_up else nearest_to_low(shares, want.step)
-
-
-def _within_limits(want: SellWant, quantity: Decimal, sellable: Decimal) -> tuple[Decimal, LimitedBy | None]:
-    limited_by = None
+    price, is_exit = drift.price.value, not drift.target
+    sellable = floor_to(drift.held, step)
+    remainder = drift.held - sellable if is_exit else ZERO
+    if is_exit:
+        quantity = sellable
+    else:
+        shares = -drift.wanted / price
+        quantity = ceil_to(shares, step) if rounds_up else nearest_to_low(shares, step)
+    limited_by, most_usd = None, rules.max_order_usd
     if quantity > sellable:
         quantity, limited_by = sellable, LimitedBy.HELD
-    if want.most_usd is not None and quantity * want.price > want.most_usd:
-        quantity, limited_by = floor_to(want.most_usd / want.price, want.step), LimitedBy.MAXIMUM
-    return quantity, limited_by
+    if most_usd is not None and quantity * price > most_usd:
+        quantity, limited_by = floor_to(most_usd / price, step), LimitedBy.MAXIMUM
+    sells_all = is_exit and quantity == sellable
+    if quantity * price < rules.min_order_usd and not sells_all:
+        return ZERO, remainder, LimitedBy.MINIMUM
+    return quantity, remainder, limited_by
+
+
+def _note(limited_by: LimitedBy, quantity: Decimal, drift: DriftLine, step: Decimal, rules: SizingRules) -> str:
+    if not floor_to(drift.held, step):
+        return "not traded: fractions of a share may not be traded"
+    return note_for(limited_by, quantity, nearest_to_low(-drift.wanted / drift.price.value, step), rules)

@@ -15,10 +15,10 @@ import numpy as np
 from bench.figures import Figure
 from scipy.optimize import Bounds, LinearConstraint, OptimizeResult, milp
 from scipy.sparse import eye_array, hstack, vstack
+from sizing_cases import BuyWant, SizedBuy, size_buys
 
 from core.model import Symbol
 from core.money import ONE, ZERO, D, nearest_to_low
-from core.planning.sizing import BuyWant, SizedBuy, size_buys
 
 SYMBOLS = (10, 30, 100)
 MONEY = (D(10_000), D(100_000), D(1_000_000))

@@ -39,7 +39,7 @@ def plan_again(played: Played) -> Plan:
 def value_again(played: Played) -> Valuation:
     """What the account is worth now, whether or not it keeps its limits."""
     seen, rules = _now(played)
-    return value_account(seen.snapshot, seen.targets, seen.contracts, seen.quotes, rules, seen.now)
+    return value_account(seen.snapshot, seen.targets, seen.contracts, seen.judge(rules), rules.valuation)
 
 
 def _now(played: Played) -> tuple[PlanInputs, PlanRules]:
