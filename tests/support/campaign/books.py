@@ -10,7 +10,7 @@ from decimal import Decimal
 from campaign.playing import Played
 from core.broker.error_codes import hold_reason
 from core.errors import ExitCode, RebalanceError
-from core.market.quotes import judge
+from core.market.quotes import judge as judge_quote
 from core.model import CAD, USD, USD_CAD, Fill, Notice, OrderRef, OrderState, Plan, Side, Stage, Symbol
 from core.model.refs import parse_ref
 from core.money import BPS, CENT, ZERO, D
@@ -130,7 +130,7 @@ def the_account_and_prices_of_the_yes_are_those_of_the_first_order(played: Playe
         assert first.held.get(symbol, ZERO) == shares, f"{symbol}: {shares} when approved, {first.held} at the order"
     for line in (*plan.sells, *plan.buys):
         rules = settings.plan_rules(played.case.scenario.mode).quotes
-        price = judge(first.prices[line.symbol], rules, first.at).price
+        price = judge_quote(first.prices[line.symbol], rules, first.at).price
         # what only a snapshot shows may not be compared here
         moved = abs(price.value - line.price.value) * BPS if price else ZERO
         most = settings.approval.max_price_move_bps * line.price.value
