@@ -37,6 +37,7 @@ A read may be tried again after ConnectionLost and PacingExceeded (`TRANSIENT`),
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Sequence
 from enum import IntEnum
 from typing import ClassVar
@@ -220,3 +221,12 @@ def leading(errors: Sequence[RebalanceError]) -> RebalanceError:
             if isinstance(error, first):
                 return error
     return errors[0]
+
+
+def unexpected(error: BaseException, next_step: str) -> RebalanceError:
+    """The failure with code 70 that stands for `error`, which nobody foresaw, with the file and line that raised it."""
+    where = ""
+    for frame in traceback.extract_tb(error.__traceback__)[-1:]:
+        where = f" ({frame.filename.rpartition('/')[2]}:{frame.lineno})"
+    text = " ".join(str(error).split())
+    return RebalanceError(f"unexpected: {type(error).__name__}: {text}{where}", next_step=next_step)

@@ -12,13 +12,12 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from core.errors import ExitCode, RebalanceError
+from core.errors import ExitCode, RebalanceError, unexpected
 from core.masking import mask_accounts
 from core.model.types import BrokerKind, Mode
 from deployments import options
 from deployments.help import GroupedApp, GroupedCommand
-from deployments.options import Venue
-from deployments.parameters import (
+from deployments.options import (
     ACCOUNT,
     ASKING,
     FIRST,
@@ -44,12 +43,12 @@ from deployments.parameters import (
     MinOrder,
     Note,
     RunName,
+    ScenarioBroker,
     Sets,
 )
 from deployments.streams import open_what_is_closed
 from deployments.terminal import show_failure
 from tasks.app.environment import set_defaults
-from tasks.app.unexpected import unexpected
 
 app = typer.Typer(
     name="rebalance",
@@ -176,11 +175,11 @@ def run(  # noqa: PLR0913 - one parameter per option of the command
     mode = options.one_mode({Mode.REPORT_ONLY: report_only, Mode.DRY_RUN: dry_run, Mode.PAPER: paper, Mode.LIVE: live})
     overrides = options.overrides(sets, per_holding_band_bps, min_order_usd)
 
-    from deployments.commands.run import Terms, run_flow
+    from deployments.commands.run import Interaction, run_flow
     from tasks.app.request import Request
 
     request = Request(csv, ini, mode, account, broker, market, overrides, confirm_live=yes or confirm_live)
-    sys.exit(run_flow(request, Terms(says_yes=yes, by_form=pause, as_json=as_json)))
+    sys.exit(run_flow(request, Interaction(yes=yes, by_form=pause, as_json=as_json)))
 
 
 @app.command(cls=GroupedCommand, rich_help_panel=RUNS)
@@ -210,8 +209,9 @@ def scenario(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="scenario files, or folders of them")],
     out: Annotated[Path, typer.Option("--out", help="gets one folder per scenario")],
     broker: Annotated[
-        Venue, typer.Option("--broker", help="in memory, or the real client over a socket to a simulated gateway")
-    ] = Venue.FAKE,
+        ScenarioBroker,
+        typer.Option("--broker", help="in memory, or the real client over a socket to a simulated gateway"),
+    ] = ScenarioBroker.FAKE,
 ) -> None:
     """Run scenario files offline through the flow; 0 when every one could be run."""
     from deployments.commands.scenario import run_scenarios
@@ -309,9 +309,9 @@ def status(
 @app.command(cls=GroupedCommand, rich_help_panel=SWITCH)
 def stop(ini: Ini) -> None:
     """Write the kill switch: nothing more is sent, working orders are cancelled."""
-    from deployments.commands.kill_switch import throw
+    from deployments.commands.kill_switch import engage
 
-    throw(ini)
+    engage(ini)
 
 
 @app.command(cls=GroupedCommand, rich_help_panel=SWITCH)

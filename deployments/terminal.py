@@ -16,8 +16,8 @@ from rich.text import Text
 from core.errors import RebalanceError, leading
 from core.masking import mask_accounts
 from core.model.types import Side
-from core.report import account_facts, order_notes, order_rows, plan_facts, result_facts
-from core.report.columns import ORDERS_SCREEN, PLAN_SCREEN, REASON, Column, OrderRow, by_drift, readings
+from core.report import account_facts, order_notes, plan_facts, result_facts, trade_rows
+from core.report.columns import ORDERS_SCREEN, PLAN_SCREEN, REASON, Column, TradeRow, by_drift, readings
 
 if TYPE_CHECKING:
     from loguru import Message
@@ -105,7 +105,7 @@ def show_plan(plan: Plan, to: Console) -> None:
 
 def show_result(outcome: RunResult, paths: Iterable[Path], to: Console) -> None:
     """What happened: every trade of the plan, the cash, where the reports are, and the result in the last line."""
-    rows = order_rows(outcome)
+    rows = trade_rows(outcome)
     if outcome.plan and not rows:
         show_plan(outcome.plan, to)
     if rows:
@@ -119,7 +119,7 @@ def show_result(outcome: RunResult, paths: Iterable[Path], to: Console) -> None:
     to.print(line, style=style, markup=False, soft_wrap=True)
 
 
-def _show_orders(outcome: RunResult, rows: Sequence[OrderRow], to: Console) -> None:
+def _show_orders(outcome: RunResult, rows: Sequence[TradeRow], to: Console) -> None:
     table = _table(ORDERS_SCREEN, to)
     for row, cells in zip(rows, readings(ORDERS_SCREEN, rows), strict=True):
         _add(table, row.side, cells)

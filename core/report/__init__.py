@@ -1,6 +1,6 @@
 """What a run reports: CSV, Markdown, result.json and pages, all from Plan and RunResult alone; `runlog` is its log."""
 
-from core.report.columns import TOTAL, order_rows
+from core.report.columns import TOTAL, trade_rows
 from core.report.documents import plan_json, result, result_json
 from core.report.facts import account_facts, plan_facts, result_facts
 from core.report.files import (
@@ -25,7 +25,6 @@ __all__ = [
     "account_facts",
     "approval_markdown",
     "order_notes",
-    "order_rows",
     "plan_facts",
     "plan_json",
     "plan_page",
@@ -41,6 +40,7 @@ __all__ = [
     "result_json",
     "result_page",
     "run_warnings",
+    "trade_rows",
     "verdict_table",
     "write_pre_trade",
     "write_reports",

@@ -252,7 +252,7 @@ OUTSIDE_TABLE: tuple[Column[OutsideHolding], ...] = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OrderRow:
+class TradeRow:
     """One order after trading, or a trade of the plan that never became one and why ("" where nobody knows).
 
     FX: shares in USD, price and notional in CAD. `slippage_bps` and `residual_bps` are None when not known.
@@ -287,17 +287,17 @@ class OrderRow:
         return f"{self.state}: {self.reason}" if self.reason else self.state
 
 
-def order_rows(result: RunResult) -> tuple[OrderRow, ...]:
+def trade_rows(result: RunResult) -> tuple[TradeRow, ...]:
     """A row for every order as they were sent, then one for every trade of the plan that was not; FX before all.
 
     A line tried twice has two rows.
     """
     residual = result.residual_drift_bps or {}
-    rows = (*(_order_row(record, residual) for record in result.orders), *unsent_rows(result))
+    rows = (*(_trade_row(record, residual) for record in result.orders), *unsent_rows(result))
     return tuple(sorted(rows, key=lambda row: row.symbol != USD_CAD))
 
 
-def unsent_rows(result: RunResult) -> tuple[OrderRow, ...]:
+def unsent_rows(result: RunResult) -> tuple[TradeRow, ...]:
     """The trades of the plan that never became an order, in the order they would have been sent."""
     plan, reasons = result.plan, result.not_sent
     if plan is None:
@@ -306,7 +306,7 @@ def unsent_rows(result: RunResult) -> tuple[OrderRow, ...]:
     fx = [(USD_CAD, Side.BUY, plan.fx.quantity)] if plan.fx else []
     trades = (*fx, *((line.symbol, line.side, line.quantity) for line in (*plan.sells, *plan.buys)))
     return tuple(
-        OrderRow(
+        TradeRow(
             symbol=symbol,
             side=side,
             ordered=quantity,
@@ -319,9 +319,9 @@ def unsent_rows(result: RunResult) -> tuple[OrderRow, ...]:
     )
 
 
-def _order_row(record: OrderRecord, residual: Mapping[Symbol, Decimal]) -> OrderRow:
+def _trade_row(record: OrderRecord, residual: Mapping[Symbol, Decimal]) -> TradeRow:
     order, average = record.order, record.average_price
-    return OrderRow(
+    return TradeRow(
         symbol=order.contract.symbol,
         side=order.side,
         ordered=order.quantity,
@@ -354,7 +354,7 @@ def slippage_bps(average: Decimal | None, mid: Decimal | None, *, is_buy: bool) 
     return (average - mid if is_buy else mid - average) / mid * BPS
 
 
-def _commission(row: OrderRow) -> str:
+def _commission(row: TradeRow) -> str:
     """The sum of the commissions, `1.00` in USD and `2.00 CAD` in another currency; empty while any is not known.
 
     Also empty without a fill: nobody reported that nothing was charged.
@@ -366,40 +366,40 @@ def _commission(row: OrderRow) -> str:
     )
 
 
-def _known_commission(row: OrderRow) -> str:
+def _known_commission(row: TradeRow) -> str:
     """An empty commission of an order that filled is one nobody knows yet."""
     text = _commission(row)
     return UNKNOWN if row.filled and not text else with_commas(text)
 
 
-def _filled_of(row: OrderRow) -> str:
+def _filled_of(row: TradeRow) -> str:
     filled, ordered = formats.shares(row.filled), formats.shares(row.ordered)
     return filled if filled == ordered else f"{filled} of {ordered}"
 
 
-TRADED_SYMBOL: Column[OrderRow] = left("symbol", lambda row: row.symbol)
-TRADED_SIDE: Column[OrderRow] = left("side", lambda row: row.side)
-ORDER: Column[OrderRow] = left("order", lambda row: f"{row.side} {row.symbol}")
-FILLED: Column[OrderRow] = right("filled_shares", lambda row: formats.shares(row.filled), title="filled")
-ORDERED: Column[OrderRow] = right("ordered_shares", lambda row: formats.shares(row.ordered), title="ordered")
-FILLED_OF: Column[OrderRow] = right("filled", _filled_of)
-AVERAGE: Column[OrderRow] = right("avg_price", lambda row: formats.price(row.average), title="average")
-PAID: Column[OrderRow] = right("notional", lambda row: formats.money(row.notional))
+ROW_SYMBOL: Column[TradeRow] = left("symbol", lambda row: row.symbol)
+ROW_SIDE: Column[TradeRow] = left("side", lambda row: row.side)
+ORDER: Column[TradeRow] = left("order", lambda row: f"{row.side} {row.symbol}")
+FILLED: Column[TradeRow] = right("filled_shares", lambda row: formats.shares(row.filled), title="filled")
+ORDERED: Column[TradeRow] = right("ordered_shares", lambda row: formats.shares(row.ordered), title="ordered")
+FILLED_OF: Column[TradeRow] = right("filled", _filled_of)
+AVERAGE: Column[TradeRow] = right("avg_price", lambda row: formats.price(row.average), title="average")
+PAID: Column[TradeRow] = right("notional", lambda row: formats.money(row.notional))
 # why a trade was not sent stands below the tables for people, once for all that it kept back
-STATUS: Column[OrderRow] = left("status", lambda row: row.status, reading=lambda row: row.state)
-STATE: Column[OrderRow] = left("status", lambda row: row.state)
-COMMISSION: Column[OrderRow] = right("commission", _commission, reading=_known_commission)
-SLIPPAGE: Column[OrderRow] = right("slippage_bps", lambda row: formats.bps(row.slippage_bps), title="slip bps")
-RESIDUAL: Column[OrderRow] = right(
+STATUS: Column[TradeRow] = left("status", lambda row: row.status, reading=lambda row: row.state)
+STATE: Column[TradeRow] = left("status", lambda row: row.state)
+COMMISSION: Column[TradeRow] = right("commission", _commission, reading=_known_commission)
+SLIPPAGE: Column[TradeRow] = right("slippage_bps", lambda row: formats.bps(row.slippage_bps), title="slip bps")
+RESIDUAL: Column[TradeRow] = right(
     "residual_drift_bps", lambda row: formats.bps(row.residual_bps), title="residual bps"
 )
 
 ORDERS_FILE = (
-    *(TRADED_SYMBOL, TRADED_SIDE, FILLED, AVERAGE, PAID, ORDERED),
+    *(ROW_SYMBOL, ROW_SIDE, FILLED, AVERAGE, PAID, ORDERED),
     *(STATUS, COMMISSION, SLIPPAGE, RESIDUAL),
 )
-ORDERS_SCREEN = (TRADED_SYMBOL, TRADED_SIDE, FILLED, ORDERED, AVERAGE, PAID, STATE, SLIPPAGE, RESIDUAL)
-ORDERS_RECORDS = (TRADED_SYMBOL, TRADED_SIDE, FILLED, ORDERED, AVERAGE, PAID, STATE)
+ORDERS_SCREEN = (ROW_SYMBOL, ROW_SIDE, FILLED, ORDERED, AVERAGE, PAID, STATE, SLIPPAGE, RESIDUAL)
+ORDERS_RECORDS = (ROW_SYMBOL, ROW_SIDE, FILLED, ORDERED, AVERAGE, PAID, STATE)
 PAGE_ORDERS = (ORDER, FILLED_OF, AVERAGE.titled("average"), STATE)
 PAGE_COSTS = (ORDER.titled(""), PAID, COMMISSION, SLIPPAGE)
 

@@ -25,8 +25,8 @@ from core.report.columns import (
     headings,
     lines_of,
     markdown_of,
-    order_rows,
     readings,
+    trade_rows,
 )
 from core.report.facts import (
     account_figures,
@@ -111,7 +111,7 @@ def plan_summary(plan: Plan) -> tuple[str, ...]:
 
 def result_page(outcome: RunResult) -> str:
     """The artifact; what did not happen is left out."""
-    rows = order_rows(outcome)
+    rows = trade_rows(outcome)
     text = document(
         _outcome(outcome),
         _listed("What went wrong", _errors(outcome.errors)),

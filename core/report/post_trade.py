@@ -19,12 +19,12 @@ from core.report import formats
 from core.report.columns import (
     NOT_SENT,
     ORDERS_FILE,
-    OrderRow,
+    TradeRow,
     by_drift,
     csv_of,
     drift_columns,
     markdown_of,
-    order_rows,
+    trade_rows,
     unsent_rows,
 )
 from core.report.facts import traded_text
@@ -34,7 +34,7 @@ from core.report.sections import approvals_section, gates_section, mode_text, ru
 
 def post_trade_csv(outcome: RunResult) -> str:
     """post_trade.csv: every order, and every trade of the plan that was not sent; the header alone without any."""
-    return csv_of(ORDERS_FILE, order_rows(outcome))
+    return csv_of(ORDERS_FILE, trade_rows(outcome))
 
 
 def post_trade_markdown(outcome: RunResult) -> str:
@@ -70,7 +70,7 @@ def order_notes(outcome: RunResult) -> tuple[str, ...]:
     )
 
 
-def _unsent(rows: Iterable[OrderRow]) -> Iterator[str]:
+def _unsent(rows: Iterable[TradeRow]) -> Iterator[str]:
     """A line for each reason, with all trades that it kept from being sent."""
     kept: dict[str, list[str]] = {}
     for row in rows:
@@ -105,7 +105,7 @@ def _errors(errors: tuple[RebalanceError, ...]) -> str:
 
 
 def _orders(outcome: RunResult) -> str:
-    rows = order_rows(outcome)
+    rows = trade_rows(outcome)
     if not rows and outcome.mode.sends_orders and outcome.plan:
         return "None was due."
     return markdown_of(ORDERS_FILE, rows)

@@ -34,7 +34,7 @@ COMMON = Symbol("SPY")
 SERVER_SECONDS = 5.0
 
 
-class State(StrEnum):
+class CheckState(StrEnum):
     """How a part was found; a warning keeps no run from starting."""
 
     OK = "OK"
@@ -43,7 +43,7 @@ class State(StrEnum):
     UNSEEN = "not looked at"
 
 
-STYLES = {State.OK: "green", State.WARNING: "yellow", State.FAILED: "bold red", State.UNSEEN: "dim"}
+STYLES = {CheckState.OK: "green", CheckState.WARNING: "yellow", CheckState.FAILED: "bold red", CheckState.UNSEEN: "dim"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +52,11 @@ class Finding:
 
     text: str
     next_step: str = ""
-    state: State = State.OK
+    state: CheckState = CheckState.OK
     exit_code: ExitCode = ExitCode.DONE
 
 
-UNSEEN = Finding("", state=State.UNSEEN)
+UNSEEN = Finding("", state=CheckState.UNSEEN)
 
 
 @dataclass(slots=True)
@@ -74,7 +74,7 @@ class Examination:
 def doctor(options: ConnectionOptions, *, as_json: bool) -> ExitCode:
     """Print what was found, as a table or as one JSON document; the exit code of the first failure, 0 without any."""
     findings = asyncio.run(examine(options))
-    code = next((each.exit_code for each in findings.values() if each.state is State.FAILED), ExitCode.DONE)
+    code = next((each.exit_code for each in findings.values() if each.state is CheckState.FAILED), ExitCode.DONE)
     if as_json:
         print(mask_accounts(_document(findings, code)))  # noqa: T201 - the document that --json promises
     else:
@@ -92,7 +92,7 @@ async def examine(options: ConnectionOptions) -> Mapping[str, Finding]:
     examination.findings[SETTINGS] = _settings(examination)
     try:
         for name, (needs, check) in CHECKS.items():
-            is_unseen = examination.findings[needs].state in (State.FAILED, State.UNSEEN)
+            is_unseen = examination.findings[needs].state in (CheckState.FAILED, CheckState.UNSEEN)
             examination.findings[name] = UNSEEN if is_unseen else await _guarded(check, examination)
     finally:
         await examination.broker.disconnect()
@@ -108,7 +108,7 @@ async def _guarded(check: Callable[..., Awaitable[Finding]], *of: Examination) -
 
 def _failed(error: RebalanceError) -> Finding:
     faults = [fault for fault in error.faults if fault not in error.message]
-    return Finding("\n".join((error.message, *faults)), error.next_step, State.FAILED, error.exit_code)
+    return Finding("\n".join((error.message, *faults)), error.next_step, CheckState.FAILED, error.exit_code)
 
 
 def _settings(of: Examination) -> Finding:
@@ -116,10 +116,10 @@ def _settings(of: Examination) -> Finding:
         return Finding(
             "no settings file is named: the defaults are used",
             "name it with --ini, or write one with `rebalance init`",
-            State.WARNING,
+            CheckState.WARNING,
         )
     if of.settings.warnings:
-        return Finding("; ".join(of.settings.warnings), f"correct {of.options.ini}", State.WARNING)
+        return Finding("; ".join(of.settings.warnings), f"correct {of.options.ini}", CheckState.WARNING)
     return Finding(f"{of.options.ini} is valid")
 
 
@@ -137,7 +137,7 @@ async def _version(of: Examination) -> Finding:
     version = f"API version {(await of.broker.info()).version}"
     behind = check_clock(Mode.DRY_RUN, of.broker.clock_gap)
     if behind:
-        return Finding(f"{version}; {behind}", "set both clocks by a time server; live is refused", State.WARNING)
+        return Finding(f"{version}; {behind}", "set both clocks by a time server; live is refused", CheckState.WARNING)
     return Finding(f"{version}; its clock agrees with this computer's")
 
 
@@ -172,7 +172,7 @@ async def _api(of: Examination) -> Finding:
         return Finding(
             "Read-Only API is ticked: it takes no orders",
             "to trade, take the tick off under Configure > API > Settings; for dry runs leave it",
-            State.WARNING,
+            CheckState.WARNING,
         )
     return Finding(
         "nothing says that Read-Only API is ticked; order precautions do not show before an order is sent",
@@ -202,9 +202,11 @@ async def _quote(of: Examination) -> Finding:
         )
     text = f"{contract.symbol} {shown}, {quote.data_type.value.replace('_', ' ')}"
     if quote.data_type is not MarketDataType.LIVE:
-        return Finding(text, "subscribe to live market data; live trading needs it", State.WARNING)
+        return Finding(text, "subscribe to live market data; live trading needs it", CheckState.WARNING)
     missing = why_no_nbbo(quote)
-    return Finding(f"{text}: {missing}", "normal outside trading hours", State.WARNING) if missing else Finding(text)
+    return (
+        Finding(f"{text}: {missing}", "normal outside trading hours", CheckState.WARNING) if missing else Finding(text)
+    )
 
 
 async def _some_contract(of: Examination) -> Contract:
@@ -230,7 +232,7 @@ async def _farms(of: Examination) -> Finding:
         return Finding(
             f"broken: {', '.join(lost)}",
             "wait, or log the gateway in again: prices of a broken farm stand still",
-            State.WARNING,
+            CheckState.WARNING,
         )
     return Finding(f"connected: {', '.join(sorted(farms))}" if farms else "the gateway names none")
 
@@ -241,7 +243,7 @@ async def _hours(of: Examination) -> Finding:
     closed = closed_reason(of.contract, of.broker.now())
     if closed:
         return Finding(
-            f"closed: {closed}", "orders are sent in regular trading hours; a dry run works now", State.WARNING
+            f"closed: {closed}", "orders are sent in regular trading hours; a dry run works now", CheckState.WARNING
         )
     return Finding("open: regular trading hours")
 
@@ -285,7 +287,7 @@ async def _server() -> Finding:
     service = read_service()
     if service is not None and service.api_url == server and not service.has_executor:
         text = f"{server} answers, but nothing executes its deployments"
-        return Finding(text, "start what does with `rebalance up`", State.WARNING)
+        return Finding(text, "start what does with `rebalance up`", CheckState.WARNING)
     return Finding(f"{without_password(server)} answers")
 
 

@@ -11,7 +11,7 @@ from core.safety import remove_kill_switch, write_kill_switch
 from core.settings import load_settings
 
 
-def throw(ini: Path) -> None:
+def engage(ini: Path) -> None:
     """Write the kill switch file that the settings name."""
     path = _path(ini)
     write_kill_switch(path, by=getuser(), at=datetime.now(UTC))

@@ -13,35 +13,77 @@ from pathlib import Path
 
 from loguru import logger
 
+from core.broker.errors import refused_at, unreachable
 from core.errors import ConnectionLost, ExitCode, RebalanceError, UsageError
-from core.model import Mode, Plan, RunResult
+from core.execution.reader import RetryPolicy
+from core.model import BrokerKind, Mode, Plan, RunResult
 from core.report import result_json
-from core.safety import check_mode
+from core.safety import check_kill_switch, check_mode
 from deployments.approvers import PreApproved, TerminalApprover
-from deployments.commands.precheck import precheck, require_gateway
 from deployments.serving.server import lasting_server, server_failures
 from deployments.streams import lasting_output
-from deployments.terminal import Progress, console, errors_console, show_plan, show_result
+from deployments.terminal import Progress, console, errors_console, show_plan, show_result, show_warnings
 from tasks.app.approvers import Approver
+from tasks.app.brokers import make_broker
 from tasks.app.request import Request
 from tasks.app.wiring import AppSession, session
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class Interaction:
     """How the command is to ask and to answer."""
 
-    says_yes: bool = False
+    yes: bool = False
     by_form: bool = False
     as_json: bool = False
 
 
-def approver_for(request: Request, terms: Terms) -> Approver | None:
+def precheck(request: Request) -> None:
+    """Refuse a run that its files or the safety rules do not allow.
+
+    Raises SettingsInvalid, PortfoliosInvalid, UsageError, SafetyRefused and KillSwitchOn as the run would.
+    """
+    source = request.files()
+    settings = source.settings()
+    check_mode(settings, request.mode, confirm_live=request.confirm_live, broker=request.broker)
+    broker = make_broker(request, settings)
+    source.targets(settings, source.rows(settings, broker.now()))
+    if request.mode.sends_orders:
+        check_kill_switch(settings.safety.kill_switch_file)
+
+
+def require_gateway(request: Request) -> None:
+    """Refuse a run at a gateway where nobody listens; nothing is asked for a rehearsal. Raises ConnectionLost."""
+    if request.broker is not BrokerKind.IBKR or request.mode is Mode.REPORT_ONLY:
+        return
+    ibkr = request.files().settings().ibkr
+    patience = RetryPolicy(ibkr.read_attempts, asyncio.sleep, on_retry=lambda text: show_warnings((text,)))
+    timeout = ibkr.connect_timeout_seconds
+    asyncio.run(patience.read("connecting", lambda: require_listener(ibkr.host, ibkr.port, timeout_seconds=timeout)))
+
+
+async def require_listener(host: str, port: int, *, timeout_seconds: float) -> None:
+    """Return when the address takes a connection, which is closed again. Raises ConnectionLost."""
+    try:
+        async with asyncio.timeout(timeout_seconds):
+            _, writer = await asyncio.open_connection(host, port)
+    except ConnectionRefusedError:
+        raise refused_at(host, port) from None
+    except TimeoutError:
+        raise unreachable(host, port, f"nobody answers within {timeout_seconds:g} s") from None
+    except OSError as error:
+        raise unreachable(host, port, error.strerror or str(error)) from None
+    writer.close()
+    with suppress(OSError):
+        await writer.wait_closed()
+
+
+def approver_for(request: Request, interaction: Interaction) -> Approver | None:
     """Who is asked in this run; None leaves the question to the form.
 
     Raises UsageError when nobody could answer, and what settings and safety rules refuse, before anything is started.
     """
-    if terms.by_form and terms.says_yes:
+    if interaction.by_form and interaction.yes:
         raise UsageError(
             "--pause asks and --yes has answered already",
             next_step="give --pause with --confirm-live" if request.mode is Mode.LIVE else "give one of them",
@@ -49,18 +91,18 @@ def approver_for(request: Request, terms: Terms) -> Approver | None:
     settings = request.files().settings()
     if not (request.mode.sends_orders and settings.safety.require_confirm):
         return None
-    if terms.by_form:
+    if interaction.by_form:
         if lasting_server() is None:
             raise UsageError(
                 "--pause needs a Prefect server that outlives the question",
                 next_step="start one with `rebalance up`, or name one with PREFECT_API_URL",
             )
         return None
-    if terms.says_yes and request.mode is Mode.PAPER:
+    if interaction.yes and request.mode is Mode.PAPER:
         return PreApproved()
     if sys.stdin.isatty():
         return TerminalApprover()
-    if terms.says_yes:
+    if interaction.yes:
         check_mode(settings, request.mode, confirm_live=request.confirm_live, broker=request.broker)
         raise UsageError(
             "nobody can approve: --yes approves in paper only, and there is no terminal and no --pause",
@@ -72,24 +114,24 @@ def approver_for(request: Request, terms: Terms) -> Approver | None:
     )
 
 
-def run_flow(request: Request, terms: Terms) -> ExitCode:
+def run_flow(request: Request, interaction: Interaction) -> ExitCode:
     """Run the flow to its end; its exit code, after its result was printed as far as somebody reads it.
 
     Raises what `precheck` and `approver_for` raise, before anything is started; ConnectionLost when the gateway is
     not there, or Prefect fails before the run could start.
     """
     precheck(request)
-    approver = approver_for(request, terms)
+    approver = approver_for(request, interaction)
     require_gateway(request)
     with lasting_output() as output:
-        code = _run_to_its_end(request, approver, terms)
+        code = _run_to_its_end(request, approver, interaction)
         output.flush()
         if output.lost:
             _say(f"warning: not all of the result could be printed ({output.lost}); the report has it")
     return code
 
 
-def _run_to_its_end(request: Request, approver: Approver | None, terms: Terms) -> ExitCode:
+def _run_to_its_end(request: Request, approver: Approver | None, interaction: Interaction) -> ExitCode:
     # only now: it takes longer than all refusals
     from prefect.exceptions import TerminationSignal
 
@@ -98,7 +140,7 @@ def _run_to_its_end(request: Request, approver: Approver | None, terms: Terms) -
     if lasting_server() is None:
         _say("starting Prefect's temporary server, which takes some seconds ...")
     try:
-        with session(_session(approver, terms, outcomes)), server_failures(), _terminated_as_interrupted():
+        with session(_session(approver, interaction, outcomes)), server_failures(), _terminated_as_interrupted():
             asyncio.run(_run(request))
     except (KeyboardInterrupt, TerminationSignal):
         # a run that has begun sees to signals itself
@@ -112,7 +154,7 @@ def _run_to_its_end(request: Request, approver: Approver | None, terms: Terms) -
     return outcomes[-1].exit_code
 
 
-def _session(approver: Approver | None, terms: Terms, outcomes: list[RunResult]) -> AppSession:
+def _session(approver: Approver | None, interaction: Interaction, outcomes: list[RunResult]) -> AppSession:
     """What this terminal brings to the run; how it ended is put into `outcomes`."""
 
     def asked(plan: Plan) -> None:
@@ -121,7 +163,7 @@ def _session(approver: Approver | None, terms: Terms, outcomes: list[RunResult])
 
     def ended(outcome: RunResult, paths: tuple[Path, ...]) -> None:
         outcomes.append(outcome)
-        if terms.as_json:
+        if interaction.as_json:
             print(result_json(outcome), end="")  # noqa: T201 - the document that --json promises
         else:
             show_result(outcome, paths, console())

@@ -23,7 +23,7 @@ from core.settings import Settings, settings_from
 from core.targets import blend, parse_portfolios, targets_from_weights
 from deployments import terminal
 from deployments.commands.run import show_progress
-from deployments.options import Venue
+from deployments.options import ScenarioBroker
 from deployments.streams import lasting_output
 from tasks.app.approvers import Answer, Question
 from tasks.app.brokers import WIRE_LOG, rehearsal
@@ -34,7 +34,7 @@ ENDINGS = (".yaml", ".yml")
 
 
 @dataclass(frozen=True, slots=True)
-class Script:
+class ScriptedApprover:
     """The scenario's approver: says what its `confirm` says, at once, or lets the time run out."""
 
     confirm: Confirm
@@ -71,7 +71,7 @@ class ScenarioSource:
         return blend(rows, settings.portfolio_rules())
 
 
-def run_scenarios(paths: Sequence[Path], out: Path, venue: Venue = Venue.FAKE) -> None:
+def run_scenarios(paths: Sequence[Path], out: Path, broker: ScenarioBroker = ScenarioBroker.FAKE) -> None:
     """Run every file and print how each ended.
 
     Raises UsageError for files that are missing or not understood, when all others have run; RunCancelled when
@@ -81,7 +81,7 @@ def run_scenarios(paths: Sequence[Path], out: Path, venue: Venue = Venue.FAKE) -
     if scenarios:
         with lasting_output():
             show_progress()
-            outcomes = asyncio.run(_run_all(scenarios, out, venue))
+            outcomes = asyncio.run(_run_all(scenarios, out, broker))
             terminal.console().print(_table(scenarios, outcomes))
         _check_stopped(outcomes)
     if unread:
@@ -107,12 +107,12 @@ def _could_not_run(unread: Sequence[UsageError]) -> UsageError:
     return UsageError(f"{len(unread)} scenarios could not be run", next_step=unread[0].next_step, faults=faults)
 
 
-async def _run_all(scenarios: Sequence[Scenario], out: Path, venue: Venue) -> list[RunResult]:
+async def _run_all(scenarios: Sequence[Scenario], out: Path, broker: ScenarioBroker) -> list[RunResult]:
     from flows.rebalance import rebalance
 
     outcomes: list[RunResult] = []
     for scenario in scenarios:
-        outcomes.append(await run_scenario(scenario, out / scenario.path.stem, rebalance, venue))
+        outcomes.append(await run_scenario(scenario, out / scenario.path.stem, rebalance, broker))
         if outcomes[-1].ending is RunEnding.CANCELLED:
             break  # whoever stopped this one wants no other
     return outcomes
@@ -125,7 +125,10 @@ def _check_stopped(outcomes: Sequence[RunResult]) -> None:
 
 
 async def run_scenario(
-    scenario: Scenario, folder: Path, flow: Callable[..., Awaitable[object]], venue: Venue = Venue.FAKE
+    scenario: Scenario,
+    folder: Path,
+    flow: Callable[..., Awaitable[object]],
+    broker: ScenarioBroker = ScenarioBroker.FAKE,
 ) -> RunResult:
     """How one scenario ended, with all its reports in `folder`; `flow` is the rebalance, or its bare function."""
     outcomes: list[RunResult] = []
@@ -136,15 +139,15 @@ async def run_scenario(
         if not paths:  # it failed before it could report by itself
             write_reports(outcome, folder)
 
-    def broker(settings: Settings) -> Broker:
-        return rehearsal(scenario.world, settings, venue.kind, wire_log=folder / WIRE_LOG)
+    def make(settings: Settings) -> Broker:
+        return rehearsal(scenario.world, settings, broker.kind, wire_log=folder / WIRE_LOG)
 
     for left in ("KILL_SWITCH", WIRE_LOG):  # of an earlier run of this script
         (folder / left).unlink(missing_ok=True)
     own = AppSession(
-        approver=Script(scenario.confirm),
+        approver=ScriptedApprover(scenario.confirm),
         source=source,
-        broker=broker,
+        broker=make,
         folder=folder,
         name=scenario.name,
         journal=Journal(MemoryStore()),
@@ -154,7 +157,7 @@ async def run_scenario(
         csv=scenario.path,
         ini=scenario.path,
         mode=scenario.mode,
-        broker=venue.kind,
+        broker=broker.kind,
         confirm_live=scenario.confirm_live,
     )
     with session(own), suppress(RebalanceError):  # the outcome says it all

@@ -11,7 +11,7 @@ from core.errors import UsageError
 from core.text import without_password
 from deployments.options import Defaults
 from deployments.serving.definitions import register
-from deployments.serving.executor import Executor
+from deployments.serving.executor import RunExecutor
 from deployments.serving.server import lasting_server, server_failures
 from deployments.terminal import errors_console
 
@@ -40,7 +40,7 @@ async def _serve(defaults: Defaults, server: str) -> None:
         async with get_client() as client:
             deployments = await register(client, defaults)
     _say(f"{READY}: {', '.join(deployments.values())} on {without_password(server)}")
-    await Executor(deployments, _say).run(stopped)
+    await RunExecutor(deployments, _say).run(stopped)
     _say("stopped")
 
 

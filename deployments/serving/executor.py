@@ -46,7 +46,7 @@ SEEN_WITHIN = timedelta(seconds=10)
 NO_ANSWER = (httpx.HTTPError, PrefectException, RuntimeError, OSError)
 
 
-class Executor:
+class RunExecutor:
     """Executes the runs of some deployments; `say` gets a line when something noteworthy happens."""
 
     def __init__(self, deployment_ids: Collection[UUID], say: Callable[[str], None]) -> None:

@@ -22,7 +22,7 @@ from prefect.context import FlowRunContext
 
 from core.masking import VISIBLE
 from core.model import Plan, RunResult
-from core.report import order_rows
+from core.report import trade_rows
 from core.report.columns import ORDERS_RECORDS, PLAN_RECORDS, by_drift, records_of
 from tasks.app.progress import log
 from tasks.app.run import Run
@@ -78,7 +78,7 @@ def planned_orders(plan: Plan) -> list[dict[str, str]]:
 
 def ended_orders(result: RunResult) -> list[dict[str, str]]:
     """What became of each order as rows of a table."""
-    return records_of(ORDERS_RECORDS, order_rows(result))
+    return records_of(ORDERS_RECORDS, trade_rows(result))
 
 
 async def _move(run: Run, percent: float | None, words: str) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from loguru import logger
 from prefect.exceptions import ExternalSignal
 
-from core.errors import AccountBusy, OrderIncomplete, OutputFailed, RebalanceError, RunCancelled
+from core.errors import AccountBusy, OrderIncomplete, OutputFailed, RebalanceError, RunCancelled, unexpected
 from core.model import RunRecord, RunResult
 from core.report.runlog import LogRules, open_run_log
 from tasks.app.brokers import WIRE_LOG
@@ -18,7 +18,6 @@ from tasks.app.logs import forwarded_to_prefect
 from tasks.app.notify import ended_note, notify, page
 from tasks.app.progress import show
 from tasks.app.run import Run
-from tasks.app.unexpected import unexpected
 from tasks.app.wiring import current_session
 from tasks.report import report_result
 from tasks.snapshot import review_account

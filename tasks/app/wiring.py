@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from core.broker.port import Broker
-from core.errors import RebalanceError
+from core.errors import RebalanceError, unexpected
 from core.journal import Journal, MemoryStore
 from core.model import AccountId, Mode, Plan, RunResult
 from core.model.refs import run_id_of
@@ -23,7 +23,6 @@ from tasks.app.progress import show
 from tasks.app.request import Request
 from tasks.app.run import Run
 from tasks.app.sources import Source
-from tasks.app.unexpected import unexpected
 
 JOURNAL = Journal(MemoryStore())
 

@@ -33,7 +33,6 @@ from core.report import (
     approval_markdown,
     columns,
     formats,
-    order_rows,
     plan_json,
     plan_page,
     post_trade_csv,
@@ -43,6 +42,7 @@ from core.report import (
     result,
     result_json,
     result_page,
+    trade_rows,
     verdict_table,
 )
 
@@ -560,7 +560,7 @@ def test_what_is_folded_away_is_one_block_of_harmless_html(text):
 
 def test_a_number_reads_alike_in_every_table_that_has_its_column():
     made, run = sample_plan(), sample_outcome()
-    line, order = made.buys[0], order_rows(run)[1]
+    line, order = made.buys[0], trade_rows(run)[1]
     for row, choices in (
         (line, (columns.PLAN_FILE, columns.PLAN_TABLE, columns.PLAN_RECORDS, columns.UNTARGETED_TABLE)),
         (order, (columns.ORDERS_FILE, columns.ORDERS_SCREEN, columns.ORDERS_RECORDS, columns.PAGE_ORDERS)),

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 from scenario_runs import rehearse
 
-from deployments.options import Venue
+from deployments.options import ScenarioBroker
 
 LIMIT = (
     "The order value estimate exceeds the Total Value Limit. Restriction is specified in Precautionary Settings (451)"
 )
 
 
-@pytest.mark.parametrize("venue", Venue)
+@pytest.mark.parametrize("venue", ScenarioBroker)
 def test_an_order_that_the_presets_stop_ends_27_in_their_words_and_the_others_trade(tmp_path, venue):
     run = rehearse("exit_27_rejected", tmp_path, ("BND: {reject: 201}", "BND: {reject: 451}"), venue=venue)
     assert run.result["exit_code"] == 27

@@ -14,7 +14,7 @@ from worlds import order
 
 from core.errors import ExitCode, RunCancelled
 from core.model import AccountId, Mode, RunId
-from deployments.commands.kill_switch import throw
+from deployments.commands.kill_switch import engage
 from flows.cancellation import _terminated
 from tasks.app.approvers import Answer
 from tasks.app.request import Request
@@ -97,7 +97,7 @@ def test_the_kill_switch_is_written_where_two_folders_are_missing(tmp_path, caps
     ini.write_text(
         f"[ibkr]\naccount_id = {ACCOUNT}\n[models]\nCORE = 1\n[safety]\nkill_switch_file = not/there/KILL_SWITCH\n"
     )
-    throw(ini)
+    engage(ini)
     path = tmp_path / "not" / "there" / "KILL_SWITCH"
     assert path.read_text().startswith("stopped by ")
     assert str(path) in capsys.readouterr().out

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from scenario_runs import SCENARIOS, Rehearsal
 
-from deployments.options import Venue
+from deployments.options import ScenarioBroker
 
 HANDFUL = (
     "e2e_fx_first",
@@ -50,5 +50,5 @@ def line_of(event: dict[str, str]) -> str:
 def test_a_scenario_has_the_same_result_in_memory_and_over_the_wire(name, tmp_path):
     path = SCENARIOS / f"{name}.yaml"
     in_memory = Rehearsal(path, tmp_path / "fake")
-    over_the_wire = Rehearsal(path, tmp_path / "gateway", Venue.GATEWAY)
+    over_the_wire = Rehearsal(path, tmp_path / "gateway", ScenarioBroker.GATEWAY)
     assert but_for_times_and_ids(over_the_wire) == but_for_times_and_ids(in_memory)

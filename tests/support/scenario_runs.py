@@ -10,7 +10,7 @@ from typing import Any
 
 from core.scenario import read_scenario
 from deployments.commands.scenario import run_scenario
-from deployments.options import Venue
+from deployments.options import ScenarioBroker
 from flows.rebalance import rebalance
 
 SCENARIOS = Path(__file__).parents[1] / "scenarios"
@@ -19,7 +19,7 @@ SCENARIOS = Path(__file__).parents[1] / "scenarios"
 class Rehearsal:
     """One rehearsed run and what it left behind."""
 
-    def __init__(self, scenario: Path, folder: Path, venue: Venue = Venue.FAKE) -> None:
+    def __init__(self, scenario: Path, folder: Path, venue: ScenarioBroker = ScenarioBroker.FAKE) -> None:
         self.folder = folder
         self.outcome = asyncio.run(run_scenario(read_scenario(scenario), folder, rebalance.fn, venue))
 
@@ -35,7 +35,9 @@ class Rehearsal:
             return list(csv.DictReader(file))
 
 
-def rehearse(name: str, folder: Path, *changes: tuple[str, str], venue: Venue = Venue.FAKE) -> Rehearsal:
+def rehearse(
+    name: str, folder: Path, *changes: tuple[str, str], venue: ScenarioBroker = ScenarioBroker.FAKE
+) -> Rehearsal:
     """The scenario of that name, with each (old, new) piece of its text replaced; every old piece must be there."""
     text = (SCENARIOS / f"{name}.yaml").read_text()
     for old, new in changes:
