@@ -46,21 +46,21 @@ class TerminalApprover:
         except TimeoutError:
             errors_console().print()
             raise ApprovalExpired(
-                "nobody answered in time", next_step="start the run again when somebody can approve it"
+                "nobody answered in time", next_step="run it again when somebody is there to approve it"
             ) from None
 
 
 async def _typed(question: Question) -> Answer:
-    word = await _word(question)
-    if word is None:
+    approve = await _yes_or_no(question)
+    if approve is None:
         return Answer(approve=False, approver=login(), account_suffix="", note="the input ended")
     suffix = question.plan.account_id[-VISIBLE:]
-    if word and question.plan.mode is Mode.LIVE:
+    if approve and question.plan.mode is Mode.LIVE:
         suffix = await _line(f"The account's last {VISIBLE} characters: ") or ""
-    return Answer(approve=word, approver=login(), account_suffix=suffix)
+    return Answer(approve=approve, approver=login(), account_suffix=suffix)
 
 
-async def _word(question: Question) -> bool | None:
+async def _yes_or_no(question: Question) -> bool | None:
     """Y or N, asked for until it is one of them; None when the input ended."""
     while True:
         line = await _line(f"{question.title}? [y/N] ")

@@ -80,11 +80,11 @@ def rebalance(
 @app.command(cls=GroupedCommand, rich_help_panel=FIRST)
 def init(  # noqa: PLR0913 - one parameter per option of the command
     folder: Annotated[
-        Path, typer.Argument(metavar="[DIR]", help="where they are written; made when it is not there")
+        Path, typer.Argument(metavar="[DIR]", help="where they are written; created if it is missing")
     ] = Path(),
     *,
     from_account: Annotated[
-        bool, typer.Option("--from-account", help="start from what the account holds, by the gateway")
+        bool, typer.Option("--from-account", help="start from what the account holds, as the gateway reports it")
     ] = False,
     ini: GatewayIni = None,
     account: Annotated[
@@ -95,7 +95,7 @@ def init(  # noqa: PLR0913 - one parameter per option of the command
     market: Market = None,
     sets: Sets = None,
 ) -> None:
-    """Write portfolios.csv and settings.ini with every key explained; never over files that are there."""
+    """Write portfolios.csv and settings.ini with every key explained; never overwrites a file."""
     overrides = options.overrides(sets)
 
     from deployments.commands.init import init as write
@@ -123,7 +123,7 @@ def doctor(
     sets: Sets = None,
     as_json: Json = False,
 ) -> None:
-    """Look at everything a run needs, from the gateway to the reports, and say what to do. Sends no order."""
+    """Check everything a run needs, from the gateway to the reports, and say what to do. Sends no order."""
     overrides = options.overrides(sets)
 
     from deployments.commands.doctor import doctor as examine
@@ -151,7 +151,9 @@ def run(  # noqa: PLR0913 - one parameter per option of the command
     yes: Annotated[
         bool,
         typer.Option(
-            "--yes", help="paper: approve; live: confirm the mode, the approval is still asked", rich_help_panel=ASKING
+            "--yes",
+            help="paper: approve; live: confirm the mode, the plan still needs approval",
+            rich_help_panel=ASKING,
         ),
     ] = False,
     pause: Annotated[
@@ -207,13 +209,13 @@ def plan(  # noqa: PLR0913 - one parameter per option of the command
 @app.command(cls=GroupedCommand, rich_help_panel=REHEARSALS)
 def scenario(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="scenario files, or folders of them")],
-    out: Annotated[Path, typer.Option("--out", help="gets one folder per scenario")],
+    out: Annotated[Path, typer.Option("--out", help="the folder for the results, one folder per scenario")],
     broker: Annotated[
         ScenarioBroker,
         typer.Option("--broker", help="in memory, or the real client over a socket to a simulated gateway"),
     ] = ScenarioBroker.FAKE,
 ) -> None:
-    """Run scenario files offline through the flow; 0 when every one could be run."""
+    """Run scenario files offline through the flow; exits with 0 when every one could be run."""
     from deployments.commands.scenario import run_scenarios
 
     run_scenarios(files, out, broker)
@@ -223,15 +225,19 @@ def scenario(
 def gateway(
     port: Annotated[int, typer.Option("--port", min=0, max=65_535, help="0: a free one")] = 0,
     scenario: Annotated[
-        Path | None, typer.Option("--scenario", help="its account and market (default: the demo's)")
+        Path | None, typer.Option("--scenario", help="take account and market from a scenario (default: the demo)")
     ] = None,
-    market: Annotated[Path | None, typer.Option("--market", help="account and quotes instead of a scenario")] = None,
-    log: Annotated[Path | None, typer.Option("--log", help="gets everything received and sent, as JSON lines")] = None,
+    market: Annotated[
+        Path | None, typer.Option("--market", help="take account and quotes from a market file instead")
+    ] = None,
+    log: Annotated[
+        Path | None, typer.Option("--log", help="write everything received and sent there, as JSON lines")
+    ] = None,
 ) -> None:
     """Serve a simulated IB Gateway on 127.0.0.1 until stopped; prints `ready 127.0.0.1:PORT` when it is."""
-    from deployments.commands.gateway import Served, serve_gateway
+    from deployments.commands.gateway import GatewayWorld, serve_gateway
 
-    serve_gateway(port, Served(scenario, market, log))
+    serve_gateway(port, GatewayWorld(scenario, market, log))
 
 
 @app.command(cls=GroupedCommand, rich_help_panel=RUNS)
@@ -243,7 +249,7 @@ def approve(
     ] = None,
     note: Note = "",
 ) -> None:
-    """Approve a run that waits, after showing its plan."""
+    """Approve a waiting run, after showing its plan."""
     from deployments.commands.approve import Decision, answer
 
     answer(run, Decision(approve=True, approver=approver, account_suffix=account_suffix, note=note))
@@ -251,7 +257,7 @@ def approve(
 
 @app.command(cls=GroupedCommand, rich_help_panel=RUNS)
 def reject(run: RunName, approver: ApproverName = None, note: Note = "") -> None:
-    """Reject a run that waits, after showing its plan."""
+    """Reject a waiting run, after showing its plan."""
     from deployments.commands.approve import Decision, answer
 
     answer(run, Decision(approve=False, approver=approver, note=note))
@@ -261,7 +267,7 @@ def reject(run: RunName, approver: ApproverName = None, note: Note = "") -> None
 def serve(
     csv: DefaultCsv = None, ini: DefaultIni = None, broker: DefaultBroker = None, market: DefaultMarket = None
 ) -> None:
-    """Serve the deployments in the foreground: execute runs that the page, a schedule or a program asks for."""
+    """Serve the deployments in the foreground: execute the runs that the page, a schedule or a program starts."""
     from deployments.commands.serve import serve as serve_deployments
 
     serve_deployments(options.Defaults(csv, ini, broker, market))
@@ -275,7 +281,7 @@ def up(
     broker: DefaultBroker = None,
     market: DefaultMarket = None,
 ) -> None:
-    """Start the lasting Prefect server, its page and what executes the deployments, in the background."""
+    """Start the lasting Prefect server, its page and the executor of the deployments, in the background."""
     from deployments.commands.up import up as start
 
     start(port, options.Defaults(csv, ini, broker, market))
@@ -297,7 +303,7 @@ def status(
         bool, typer.Option("--password", help="print user:password of the server's page and API")
     ] = False,
 ) -> None:
-    """Show the server, the schedules, what runs and what waits for approval."""
+    """Show the server, the schedules, the running and the waiting runs."""
     from deployments.commands.status import show_password, show_status
 
     if password:
@@ -308,7 +314,7 @@ def status(
 
 @app.command(cls=GroupedCommand, rich_help_panel=SWITCH)
 def stop(ini: Ini) -> None:
-    """Write the kill switch: nothing more is sent, working orders are cancelled."""
+    """Engage the kill switch: no more orders are sent, and working orders are cancelled."""
     from deployments.commands.kill_switch import engage
 
     engage(ini)
@@ -316,7 +322,7 @@ def stop(ini: Ini) -> None:
 
 @app.command(cls=GroupedCommand, rich_help_panel=SWITCH)
 def go(ini: Ini) -> None:
-    """Remove the kill switch."""
+    """Release the kill switch: orders may be sent again."""
     from deployments.commands.kill_switch import release
 
     release(ini)
@@ -332,15 +338,15 @@ def main() -> None:
         _fail(error)
     except KeyboardInterrupt:
         sys.exit(ExitCode.APPROVAL_REJECTED)
-    except Exception as error:  # noqa: BLE001 - whatever it is, it is told in a line, with its place, and the code is 70
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is one line, with its place in the code, and the code is 70
         _fail(unexpected(error, "report it"))
 
 
 def _fail(error: RebalanceError) -> NoReturn:
-    """Tell the failure and leave."""
+    """Print the failure and exit."""
     show_failure(error)
     if "--json" in sys.argv:
         document = {"exit_code": int(error.exit_code), "reason": str(error), "faults": list(error.faults)}
-        with suppress(OSError):  # what cannot take the document cannot take a complaint either
+        with suppress(OSError):  # what cannot take the document cannot take a warning either
             print(mask_accounts(json.dumps(document, indent=2, ensure_ascii=False)), flush=True)  # noqa: T201 - what --json promises
     sys.exit(error.exit_code)

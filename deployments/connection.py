@@ -14,7 +14,7 @@ from core.settings import Settings, load_settings, settings_from
 from tasks.app.brokers import make_broker
 from tasks.app.request import Request
 
-# until the gateway has said which accounts there are: a text without digits is none
+# until the gateway has reported its accounts: a text without digits is the id of none
 ANY_ACCOUNT = AccountId("UNKNOWN")
 ONE_MODEL = {"MAIN": "1"}
 
@@ -32,8 +32,8 @@ class ConnectionOptions:
     @property
     def rehearsal_options(self) -> str:
         """The options by which another command looks at the same simulated account; empty at the real gateway."""
-        words = [] if self.broker is BrokerKind.IBKR else ["--broker", self.broker.value]
-        return shlex.join([*words, *(["--market", str(self.market)] if self.market else [])])
+        options = [] if self.broker is BrokerKind.IBKR else ["--broker", self.broker.value]
+        return shlex.join([*options, *(["--market", str(self.market)] if self.market else [])])
 
     def settings(self) -> Settings:
         """The settings of the file, else of environment and defaults, for `ANY_ACCOUNT` where none is named.

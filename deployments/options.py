@@ -26,19 +26,19 @@ GatewayIni = Annotated[
     typer.Option(
         "--ini",
         envvar="REBALANCER_SETTINGS",
-        help="settings by which the gateway is reached (default: 127.0.0.1:4002)",
+        help="settings of the gateway connection (default: 127.0.0.1:4002)",
         rich_help_panel=FILES,
     ),
 ]
 Account = Annotated[
     str | None,
-    typer.Option("--account", metavar="ID", help="instead of [ibkr] account_id", rich_help_panel=ACCOUNT),
+    typer.Option("--account", metavar="ID", help="used instead of [ibkr] account_id", rich_help_panel=ACCOUNT),
 ]
 Broker = Annotated[
     BrokerKind,
     typer.Option(
         "--broker",
-        help="the real gateway, a simulated one of this process, or a market in memory",
+        help="the real gateway, a simulated one in this process, or a market in memory",
         rich_help_panel=ACCOUNT,
     ),
 ]
@@ -111,7 +111,7 @@ def one_mode(chosen: Mapping[Mode, bool]) -> Mode:
     modes = [mode for mode, is_chosen in chosen.items() if is_chosen]
     if len(modes) > 1:
         raise UsageError(
-            f"--{' and --'.join(mode.replace('_', '-') for mode in modes)} exclude each other",
+            f"--{' and --'.join(mode.replace('_', '-') for mode in modes)} cannot be combined",
             next_step="choose one mode",
         )
     return modes[0] if modes else Mode.DRY_RUN
@@ -125,7 +125,7 @@ def overrides(
     for text in sets or ():
         name, equals, value = text.partition("=")
         if not equals or name.count(".") != 1:
-            raise UsageError(f"--set {text} is not understood", next_step="write --set section.key=value")
+            raise UsageError(f"--set {text} cannot be read", next_step="write --set section.key=value")
         values[name.strip()] = value.strip()
     own = {"rebalance.per_holding_band_bps": per_holding_band_bps, "rebalance.min_order_usd": min_order_usd}
     return values | {name: value for name, value in own.items() if value is not None}
@@ -152,5 +152,5 @@ class Defaults:
 
 def _existing(path: Path) -> str:
     if not path.is_file():
-        raise UsageError(f"{path} is not there, or no file", next_step="name a file that the runs can read")
+        raise UsageError(f"{path} does not exist, or is not a file", next_step="name a file that the runs can read")
     return str(path.absolute())

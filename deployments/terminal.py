@@ -42,7 +42,7 @@ def errors_console() -> Console:
 
 
 def _width(stream: TextIO) -> int | None:
-    """A pipe is as wide as COLUMNS says, else 160; None lets a terminal say it itself."""
+    """A pipe is as wide as COLUMNS says, else 160; None leaves it to the terminal."""
     if stream.isatty():
         return None
     columns = os.environ.get("COLUMNS", "")
@@ -50,20 +50,25 @@ def _width(stream: TextIO) -> int | None:
 
 
 class Progress:
-    """A loguru sink: one line per step of a run, warnings yellow and failures red; no line is said twice."""
+    """A loguru sink: one line per step of a run, warnings yellow and failures red; no line is repeated."""
 
     def __init__(self) -> None:
         self._console = errors_console()
-        self._said: set[str] = set()
+        self._shown: set[str] = set()
 
     def __call__(self, message: Message) -> None:
         record = message.record
         label, style = LEVELS.get(record["level"].name, ("", ""))
         line = mask_accounts(f"{label}{record['message']}")
-        if line in self._said:
+        if line in self._shown:
             return
-        self._said.add(line)
+        self._shown.add(line)
         self._console.print(f"{record['time']:%H:%M:%S}  {line}", style=style, markup=False, soft_wrap=True)
+
+
+def print_progress(line: str) -> None:
+    """A line where progress goes."""
+    errors_console().print(line, markup=False, soft_wrap=True)
 
 
 def show_failure(error: RebalanceError) -> None:

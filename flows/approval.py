@@ -64,7 +64,7 @@ class FormApprover:
                 form = await _await_form(question)
         except TimeoutError:
             raise ApprovalExpired(
-                "nobody answered in time", next_step="start the run again when somebody can approve it"
+                "nobody answered in time", next_step="run it again when somebody is there to approve it"
             ) from None
         if form is None:
             return Answer(approve=False, approver="", account_suffix="", note="the form could not be read")
@@ -164,7 +164,7 @@ async def ask(run: Run, plan: Plan, deadline: Deadline, stage: Stage | None = No
         # a computer that slept has a clock of its own that stood still
         raise ApprovalExpired(
             f"the answer came after the plan's time, {plan.expires_at:%H:%M} UTC",
-            next_step="start the run again when somebody can approve it",
+            next_step="run it again when somebody is there to approve it",
         )
     run.log_step("approval", f"approved by {visible(answer.approver)}")
 

@@ -1,6 +1,6 @@
 """`rebalance approve` and `rebalance reject`: answer a run that waits, from the terminal, after showing its plan.
 
-An answer is a success only when the run's process has taken it, which it says in a label of the run.
+An answer is a success only when the run's process has taken it, which a label of the run reports.
 """
 
 from __future__ import annotations
@@ -55,10 +55,10 @@ def answer(run: str, decision: Decision) -> None:
     when the server does not answer.
     """
     if not run.strip():
-        raise UsageError("no run is named", next_step="name the run that waits: `rebalance status` lists them")
+        raise UsageError("no run was named", next_step="name the run that is waiting; `rebalance status` lists them")
     if not lasting_server():
         raise UsageError(
-            "no Prefect server is named", next_step="set PREFECT_API_URL to the server on which the run waits"
+            "no Prefect server is configured", next_step="set PREFECT_API_URL to the server on which the run is waiting"
         )
     with server_failures():
         asyncio.run(_answer(run, decision))
@@ -71,8 +71,8 @@ async def _answer(run: str, decision: Decision) -> None:
         console().print(Markdown(formats.unfolded(await _question(client, waiting))))
         await _resume(client, waiting, decision)
         await _check_taken(client, waiting)
-        word = "approved" if decision.approve else "rejected"
-        console().print(f"{word}: run {run_id_of(str(waiting.id))}", style="bold")
+        verdict = "approved" if decision.approve else "rejected"
+        console().print(f"{verdict}: run {run_id_of(str(waiting.id))}", style="bold")
 
 
 async def _waiting(client: PrefectClient, name: str) -> FlowRun:
@@ -94,12 +94,12 @@ def _not_waiting(run: FlowRun) -> RebalanceError:
     """Why a run cannot be answered that is not paused."""
     state = run.state
     what = (
-        f"run {run_id_of(str(run.id))} does not wait for an answer: it is {state.name if state else 'without a state'}"
+        f"run {run_id_of(str(run.id))} is not waiting for an answer: it is {state.name if state else 'without a state'}"
     )
     if state is not None and state.is_crashed():
-        return AccountBusy(f"{what}: {state.message}", next_step="nothing can come of an answer")
+        return AccountBusy(f"{what}: {state.message}", next_step="start a new run")
     message = f": {state.message}" if state is not None and state.message else ""
-    return UsageError(f"{what}{message}", next_step="`rebalance status` lists the runs that wait")
+    return UsageError(f"{what}{message}", next_step="`rebalance status` lists the runs that are waiting")
 
 
 def only_one(paused: Sequence[FlowRun], name: str) -> FlowRun:
@@ -108,8 +108,12 @@ def only_one(paused: Sequence[FlowRun], name: str) -> FlowRun:
     if len(found) == 1:
         return found[0]
     ids = ", ".join(run_id_of(str(each.id)) for each in paused) or "none"
-    what = f"{len(found)} waiting runs are named" if found else "no waiting run is named"
-    raise UsageError(f"{what} {visible(name)}", next_step=f"name one of those that wait: {ids}")
+    what = (
+        f"{len(found)} waiting runs have an id that begins with"
+        if found
+        else "no waiting run has an id that begins with"
+    )
+    raise UsageError(f"{what} {visible(name)}", next_step=f"name one of those that are waiting: {ids}")
 
 
 def _is_named(run: FlowRun, name: str) -> bool:
@@ -118,7 +122,7 @@ def _is_named(run: FlowRun, name: str) -> bool:
 
 async def _question(client: PrefectClient, run: FlowRun) -> str:
     if run.state is None:
-        raise UsageError(f"run {run.id} has no state", next_step="look at it on the Prefect page")
+        raise UsageError(f"run {run.id} has no state", next_step="look at it on its Prefect page")
     key = keyset_from_paused_state(run.state)["description"]
     return str(json.loads(await client.read_flow_run_input(run.id, key)))
 
@@ -143,7 +147,7 @@ async def _resume(client: PrefectClient, run: FlowRun, decision: Decision) -> No
     answered = await client.resume_flow_run(run.id, run_input=filled)
     if answered.status is not SetStateStatus.ACCEPT:
         reason = getattr(answered.details, "reason", None) or answered.status.value
-        raise UsageError(f"the answer was not taken: {reason}", next_step="correct it and answer again")
+        raise UsageError(f"the server did not accept the answer: {reason}", next_step="correct it and answer again")
 
 
 async def _check_taken(client: PrefectClient, run: FlowRun) -> None:
@@ -154,19 +158,19 @@ async def _check_taken(client: PrefectClient, run: FlowRun) -> None:
         now = await client.read_flow_run(run.id)
         taken = str(now.labels.get(ANSWER_LABEL, "")).partition(" ")
         if taken[0] == key:
-            return _check_word(taken[2])
+            return _check_label(taken[2])
         await _check_alive(client, now)
         await asyncio.sleep(LOOK_SECONDS)
     raise AccountBusy(
-        f"run {run_id_of(str(run.id))} has not taken the answer within {TAKEN_WITHIN:.0f} s, though its process lives",
-        next_step="look at its Prefect page; do not start another run of this account before it has ended",
+        f"run {run_id_of(str(run.id))} did not take the answer within {TAKEN_WITHIN:.0f} s, but is still running",
+        next_step="look at its Prefect page; do not start another run for this account before it has ended",
     )
 
 
-def _check_word(taken: str) -> None:
+def _check_label(taken: str) -> None:
     if taken.startswith(ASKED_AGAIN):
         raise UsageError(
-            f"the answer was not taken: {taken.removeprefix(ASKED_AGAIN)}",
+            f"the run did not accept the answer: {taken.removeprefix(ASKED_AGAIN)}",
             next_step="the run asks again; answer with the right --account-suffix",
         )
 
@@ -177,7 +181,5 @@ def _suffix(decision: Decision) -> str:
     if decision.account_suffix:
         return decision.account_suffix
     if not sys.stdin.isatty():
-        raise UsageError(
-            "the account is not named", next_step=f"add --account-suffix with its last {VISIBLE} characters"
-        )
+        raise UsageError("no account was named", next_step=f"add --account-suffix with its last {VISIBLE} characters")
     return Prompt.ask(f"The account's last {VISIBLE} characters", console=errors_console())

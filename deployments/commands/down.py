@@ -9,41 +9,41 @@ import psutil
 
 from core.errors import AccountBusy
 from core.text import counted
-from deployments.terminal import console, errors_console
+from deployments.terminal import console, print_progress
 from tasks.app.service import Service, forget_service, one_at_a_time, read_service
 
-# a run cancels its orders and waits for the broker's word on each
+# a run cancels its orders and waits until the broker has confirmed each
 RUNS_SECONDS = 300.0
 SERVER_SECONDS = 30.0
-SAY_SECONDS = 10.0
+PROGRESS_SECONDS = 10.0
 
 
 def down() -> None:
-    """Stop the runs of the deployments, then what executes them, then the server; return when all are gone.
+    """Stop the runs of the deployments, then their executor, then the server; return when all have ended.
 
     Raises AccountBusy when a run has not ended by then: it may still be cancelling orders.
     """
     with one_at_a_time():
         service = read_service()
         if service is None:
-            console().print("nothing is up", markup=False)
+            console().print("nothing is running", markup=False)
             return
         _stop_runs(service)
         _stop_server(service)
         forget_service()
-    console().print("down: nothing that `rebalance up` started runs any more", markup=False)
+    console().print("down: everything that `rebalance up` started has stopped", markup=False)
 
 
 def _stop_runs(service: Service) -> None:
     """The executor first, which stops its runs; then runs whose own executor died before them."""
     executor = service.find(service.executor)
     if executor is not None:
-        _say("stopping what executes the runs; runs cancel their orders first ...")
+        print_progress("stopping the executor; its runs cancel their orders first ...")
         _end([executor])
     server = service.server.pid if service.server else None
     orphans = [each for each in service.marked() if each.pid != server]
     if orphans:
-        _say(f"stopping {counted(len(orphans), 'process')} of runs that outlived what executed them ...")
+        print_progress(f"stopping {counted(len(orphans), 'run')} that outlived the executor ...")
         _end(orphans)
 
 
@@ -51,25 +51,25 @@ def _end(processes: Sequence[psutil.Process]) -> None:
     left, began = list(processes), time.monotonic()
     _signal(left)
     while left:
-        _, left = psutil.wait_procs(left, timeout=SAY_SECONDS)
+        _, left = psutil.wait_procs(left, timeout=PROGRESS_SECONDS)
         waited = time.monotonic() - began
         if left and waited > RUNS_SECONDS:
             raise AccountBusy(
-                f"runs are still ending after {waited:.0f} s (processes {', '.join(str(each.pid) for each in left)})",
-                next_step="see on the page and at the broker what they wait for, then `rebalance down` again",
+                f"runs have not ended within {waited:.0f} s (processes {', '.join(str(each.pid) for each in left)})",
+                next_step="see on the Prefect page and at the broker what they wait for, then `rebalance down` again",
             )
         if left:
-            _say(f"waiting for the runs to end ({waited:.0f} s) ...")
+            print_progress(f"waiting for the runs to end ({waited:.0f} s) ...")
 
 
 def _stop_server(service: Service) -> None:
     server = service.find(service.server)
     if server is None:
         return
-    _say("stopping the Prefect server ...")
+    print_progress("stopping the Prefect server ...")
     _signal([server])
     _, left = psutil.wait_procs([server], timeout=SERVER_SECONDS)
-    for each in left:  # it holds no order, and its database stands what ends it
+    for each in left:  # it holds no order, and its database survives being killed
         each.kill()
     psutil.wait_procs(left)
 
@@ -80,7 +80,3 @@ def _signal(processes: Sequence[psutil.Process]) -> None:
             each.terminate()
         except psutil.NoSuchProcess:
             continue
-
-
-def _say(line: str) -> None:
-    errors_console().print(line, markup=False, soft_wrap=True)

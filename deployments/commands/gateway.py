@@ -15,12 +15,12 @@ from core.scenario import read_market, read_scenario
 from core.sim.gateway import GatewayOptions, SimulatedGateway
 from core.sim.venue.sessions import xnys_hours
 from core.sim.venue.world import World
-from deployments import terminal
+from deployments.terminal import print_progress
 from tasks.app.brokers import DEMO_MARKET, WireLog
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
+class GatewayWorld:
     """Whose account and market: a scenario's, a market file's, or the demo's; and where the log goes, if anywhere."""
 
     scenario: Path | None = None
@@ -30,18 +30,20 @@ class Served:
     def world(self) -> World:
         """Raises UsageError for a file that is missing or not understood, and for two of them."""
         if self.scenario and self.market:
-            raise UsageError("--scenario and --market exclude each other", next_step="name one of them")
+            raise UsageError("--scenario and --market cannot be combined", next_step="name one of them")
         if self.scenario:
             return read_scenario(self.scenario).world
         return read_market(self.market or DEMO_MARKET, now=datetime.now(UTC))
 
 
-def serve_gateway(port: int, served: Served) -> None:
+def serve_gateway(port: int, served: GatewayWorld) -> None:
     """Serve until Ctrl-C or SIGTERM. Raises UsageError, also when the port is taken."""
     world = served.world()
     options = GatewayOptions(
         hours_around=xnys_hours,
-        on_kill_switch=lambda: _say("the script throws the kill switch; whose that is, is for the run to know"),
+        on_kill_switch=lambda: print_progress(
+            "the scenario engages a kill switch, which this gateway by itself does not have"
+        ),
         on_log=None if served.log is None else WireLog(served.log),
     )
     asyncio.run(_serve(SimulatedGateway.of(world, RunningClock(world.as_of), options), port))
@@ -56,17 +58,13 @@ async def _serve(gateway: SimulatedGateway, port: int) -> None:
         found = await gateway.start(port)
     except OSError as error:
         raise UsageError(
-            f"port {port} cannot be listened on: {os.strerror(error.errno or 0)}",
+            f"port {port} is not free: {os.strerror(error.errno or 0).lower()}",
             next_step="choose another --port, or 0 for a free one",
         ) from error
     print(f"ready 127.0.0.1:{found}", flush=True)  # noqa: T201 - what a program waits for
-    _say("a simulated IB Gateway; Ctrl-C stops it")
+    print_progress("a simulated IB Gateway; Ctrl-C stops it")
     try:
         await stopped.wait()
     finally:
         await gateway.stop()
     gateway.check()
-
-
-def _say(line: str) -> None:
-    terminal.errors_console().print(line, markup=False, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""The kill switch by hand."""
+"""`rebalance stop` and `rebalance go`: the kill switch, engaged and released by hand."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ def engage(ini: Path) -> None:
     """Write the kill switch file that the settings name."""
     path = _path(ini)
     write_kill_switch(path, by=getuser(), at=datetime.now(UTC))
-    print(f"stopped: {path} is there; nothing is sent until `rebalance go`")  # noqa: T201 - the command's answer
+    print(f"stopped: wrote {path}; no order is sent until `rebalance go`")  # noqa: T201 - the command's answer
 
 
 def release(ini: Path) -> None:
     """Remove the kill switch file."""
     path = _path(ini)
-    was_there = os.path.lexists(path)  # a link to nowhere stops as well, and is removed
+    was_there = os.path.lexists(path)  # a dangling link stops orders as well, and is removed
     remove_kill_switch(path)
-    print(f"{'removed' if was_there else 'not there'}: {path}; orders may be sent")  # noqa: T201 - the command's answer
+    print(f"{'removed' if was_there else 'there was no'} {path}; orders may be sent")  # noqa: T201 - the command's answer
 
 
 def _path(ini: Path) -> Path:

@@ -22,7 +22,15 @@ from core.safety import check_kill_switch, check_mode
 from deployments.approvers import PreApproved, TerminalApprover
 from deployments.serving.server import lasting_server, server_failures
 from deployments.streams import lasting_output
-from deployments.terminal import Progress, console, errors_console, show_plan, show_result, show_warnings
+from deployments.terminal import (
+    Progress,
+    console,
+    errors_console,
+    print_progress,
+    show_plan,
+    show_result,
+    show_warnings,
+)
 from tasks.app.approvers import Approver
 from tasks.app.brokers import make_broker
 from tasks.app.request import Request
@@ -85,7 +93,7 @@ def approver_for(request: Request, interaction: Interaction) -> Approver | None:
     """
     if interaction.by_form and interaction.yes:
         raise UsageError(
-            "--pause asks and --yes has answered already",
+            "--pause asks, but --yes has answered already",
             next_step="give --pause with --confirm-live" if request.mode is Mode.LIVE else "give one of them",
         )
     settings = request.files().settings()
@@ -94,8 +102,8 @@ def approver_for(request: Request, interaction: Interaction) -> Approver | None:
     if interaction.by_form:
         if lasting_server() is None:
             raise UsageError(
-                "--pause needs a Prefect server that outlives the question",
-                next_step="start one with `rebalance up`, or name one with PREFECT_API_URL",
+                "--pause needs a lasting Prefect server",
+                next_step="start one with `rebalance up`, or set PREFECT_API_URL",
             )
         return None
     if interaction.yes and request.mode is Mode.PAPER:
@@ -105,12 +113,12 @@ def approver_for(request: Request, interaction: Interaction) -> Approver | None:
     if interaction.yes:
         check_mode(settings, request.mode, confirm_live=request.confirm_live, broker=request.broker)
         raise UsageError(
-            "nobody can approve: --yes approves in paper only, and there is no terminal and no --pause",
-            next_step="run it in a terminal, or add --pause",
+            "nobody can approve the plan: --yes approves only in paper, and there is neither a terminal nor --pause",
+            next_step="run the command in a terminal, or add --pause",
         )
     raise UsageError(
-        "nobody can approve: there is no terminal, no --yes and no --pause",
-        next_step="run it in a terminal, or add --yes (paper) or --pause",
+        "nobody can approve the plan: there is no terminal, no --yes and no --pause",
+        next_step="run the command in a terminal, or add --yes (paper) or --pause",
     )
 
 
@@ -127,7 +135,7 @@ def run_flow(request: Request, interaction: Interaction) -> ExitCode:
         code = _run_to_its_end(request, approver, interaction)
         output.flush()
         if output.lost:
-            _say(f"warning: not all of the result could be printed ({output.lost}); the report has it")
+            print_progress(f"warning: not all of the result could be printed ({output.lost}); the report is complete")
     return code
 
 
@@ -138,19 +146,19 @@ def _run_to_its_end(request: Request, approver: Approver | None, interaction: In
     outcomes: list[RunResult] = []
     show_progress()
     if lasting_server() is None:
-        _say("starting Prefect's temporary server, which takes some seconds ...")
+        print_progress("starting Prefect's temporary server, which takes some seconds ...")
     try:
         with session(_session(approver, interaction, outcomes)), server_failures(), _terminated_as_interrupted():
             asyncio.run(_run(request))
     except (KeyboardInterrupt, TerminationSignal):
         # a run that has begun sees to signals itself
         if not outcomes:
-            _say("cancelled: stopped before the run began (exit 32)")
+            print_progress("cancelled: stopped before the run began (exit 32)")
             return ExitCode.APPROVAL_REJECTED
     except ConnectionLost as error:
         if not outcomes:
             raise
-        _say(f"warning: the run has ended, but its page may not show how: {error.message}")
+        print_progress(f"warning: the run has ended, but its page may not show how: {error.message}")
     return outcomes[-1].exit_code
 
 
@@ -176,7 +184,7 @@ def _terminated_as_interrupted() -> Iterator[None]:
     """SIGTERM and SIGHUP are Ctrl-C while the block runs, wherever the run itself does not see to them.
 
     Prefect, once it has ended its run, sends the process SIGTERM again for whoever handled it before; by default
-    that would end the process on the spot, whatever is still to be said.
+    that would end the process on the spot, whatever is still to be printed.
     """
     before = {each: signal.signal(each, signal.default_int_handler) for each in (signal.SIGTERM, signal.SIGHUP)}
     try:
@@ -194,16 +202,12 @@ async def _run(request: Request) -> None:
         return
     from flows.rebalance import rebalance
 
-    with suppress(RebalanceError):  # the outcome says it all
+    with suppress(RebalanceError):  # the outcome has it
         await rebalance(**request.parameters())
 
 
 def show_progress() -> None:
-    """Lines of runs go to the terminal by us alone: Prefect's own console lines would say everything twice."""
+    """Lines of runs go to the terminal by us alone: Prefect's own console lines would repeat everything."""
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
     logger.remove()
     logger.add(Progress(), level="INFO", format="{message}", filter=lambda record: "run_id" in record["extra"])
-
-
-def _say(line: str) -> None:
-    errors_console().print(line, markup=False, soft_wrap=True)

@@ -35,7 +35,7 @@ ENDINGS = (".yaml", ".yml")
 
 @dataclass(frozen=True, slots=True)
 class ScriptedApprover:
-    """The scenario's approver: says what its `confirm` says, at once, or lets the time run out."""
+    """The scenario's approver: answers what its `confirm` names, at once, or lets the time run out."""
 
     confirm: Confirm
     how: str = "script"
@@ -142,8 +142,8 @@ async def run_scenario(
     def make(settings: Settings) -> Broker:
         return rehearsal(scenario.world, settings, broker.kind, wire_log=folder / WIRE_LOG)
 
-    for left in ("KILL_SWITCH", WIRE_LOG):  # of an earlier run of this script
-        (folder / left).unlink(missing_ok=True)
+    for old in ("KILL_SWITCH", WIRE_LOG):  # of an earlier run of this script
+        (folder / old).unlink(missing_ok=True)
     own = AppSession(
         approver=ScriptedApprover(scenario.confirm),
         source=source,
@@ -160,7 +160,7 @@ async def run_scenario(
         broker=broker.kind,
         confirm_live=scenario.confirm_live,
     )
-    with session(own), suppress(RebalanceError):  # the outcome says it all
+    with session(own), suppress(RebalanceError):  # the outcome has it
         await flow(**request.parameters())
     return outcomes[-1]
 
@@ -172,7 +172,9 @@ def _files(paths: Sequence[Path]) -> Iterator[Path]:
             continue
         inside = sorted(each for each in path.iterdir() if each.suffix in ENDINGS)
         if not inside:
-            raise UsageError(f"{path} holds no scenario (*.yaml)", next_step="name a scenario file or their folder")
+            raise UsageError(
+                f"{path} contains no scenario (*.yaml)", next_step="name a scenario file, or a folder of them"
+            )
         yield from inside
 
 

@@ -13,7 +13,7 @@ from deployments.options import Defaults
 from deployments.serving.definitions import register
 from deployments.serving.executor import RunExecutor
 from deployments.serving.server import lasting_server, server_failures
-from deployments.terminal import errors_console
+from deployments.terminal import print_progress
 
 READY = "ready"
 
@@ -26,8 +26,8 @@ def serve(defaults: Defaults) -> None:
     server = lasting_server()
     if server is None:
         raise UsageError(
-            "there is no Prefect server to serve the deployments on",
-            next_step="start one with `rebalance up`, which serves them as well, or name one with PREFECT_API_URL",
+            "no Prefect server is configured to serve the deployments on",
+            next_step="start one with `rebalance up`, which serves them as well, or set PREFECT_API_URL",
         )
     asyncio.run(_serve(defaults, server))
 
@@ -39,10 +39,6 @@ async def _serve(defaults: Defaults, server: str) -> None:
     with server_failures():
         async with get_client() as client:
             deployments = await register(client, defaults)
-    _say(f"{READY}: {', '.join(deployments.values())} on {without_password(server)}")
-    await RunExecutor(deployments, _say).run(stopped)
-    _say("stopped")
-
-
-def _say(line: str) -> None:
-    errors_console().print(line, markup=False, soft_wrap=True)
+    print_progress(f"{READY}: {', '.join(deployments.values())} on {without_password(server)}")
+    await RunExecutor(deployments, print_progress).run(stopped)
+    print_progress("stopped")

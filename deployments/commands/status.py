@@ -1,4 +1,4 @@
-"""`rebalance status`: the server, what executes runs, the schedules, and every run that has not ended."""
+"""`rebalance status`: the server, the executor, the schedules, and every run that has not ended."""
 
 from __future__ import annotations
 
@@ -44,18 +44,20 @@ def show_password() -> None:
     """Print `user:password` of the server that `rebalance up` runs. Raises UsageError when it was never started."""
     kept = password()
     if not kept:
-        raise UsageError("there is no password yet", next_step="`rebalance up` makes one at its first start")
+        raise UsageError(
+            "no password has been set yet", next_step="start the server with `rebalance up`, which makes one"
+        )
     print(kept)  # noqa: T201 - what was asked for, and a program may read it
 
 
 def show_status(*, as_json: bool) -> ExitCode:
-    """Print what runs and what waits; 20 when nothing executes runs, else 0. Runs without a process are marked first.
+    """Print what runs and what waits; 20 without a running executor, else 0. Runs that lost their process end first.
 
-    Raises ConnectionLost when no server runs, or the one that is named does not answer.
+    Raises ConnectionLost when no server is running, or the one that is configured does not answer.
     """
     server = lasting_server()
     if server is None:
-        raise ConnectionLost("no Prefect server runs", next_step="start it with `rebalance up`")
+        raise ConnectionLost("no Prefect server is running", next_step="start it with `rebalance up`")
     service = read_service()
     own = service if service is not None and service.api_url == server else None
     with server_failures():
@@ -115,7 +117,7 @@ def _schedules(deployment: DeploymentResponse, coming: Sequence[FlowRun]) -> lis
     return [
         {
             "deployment": f"{FLOW_NAME}/{deployment.name}",
-            "schedule": _words(each.schedule),
+            "schedule": _schedule_text(each.schedule),
             "is_on": (is_on := each.active and not deployment.paused),
             "next": _time(following) if is_on and following else None,
         }
@@ -123,7 +125,7 @@ def _schedules(deployment: DeploymentResponse, coming: Sequence[FlowRun]) -> lis
     ]
 
 
-def _words(schedule: Any) -> str:
+def _schedule_text(schedule: Any) -> str:
     if isinstance(schedule, CronSchedule):
         return f"{schedule.cron} {schedule.timezone or 'UTC'}"
     return str(schedule)
@@ -169,33 +171,33 @@ def _print(found: Row) -> None:
 
 def _lines(found: Row) -> Iterator[str]:
     page = found["server"]["api"].removesuffix("/api")
-    yield f"server    {page}{_process_words(found['server'])}"
+    yield f"server    {page}{_process_text(found['server'])}"
     executor = found["executor"]
     if executor is not None:
-        words = _process_words(executor) if executor["is_alive"] else "  is gone; `rebalance up` starts it again"
-        yield f"executor{words}"
+        text = _process_text(executor) if executor["is_alive"] else "  has stopped; start it again with `rebalance up`"
+        yield f"executor{text}"
     for each in found["schedules"]:
         state = f"on, next {_short(each['next'])}" if each["is_on"] else "off"
         yield f"schedule  {each['deployment']}: {each['schedule']}: {state}"
     for each in found["waiting"]:
         waits = age_text(timedelta(seconds=each["waiting_seconds"]))
-        yield f"waiting   {_run_words(each)}: for approval, {waits} so far, until {_short(each['expires'])}"
+        yield f"waiting   {_run_text(each)}: for approval, {waits} so far, until {_short(each['expires'])}"
         yield f"          {each['answer']}   {each['page']}"
     for each in found["running"]:
-        yield f"running   {_run_words(each)} since {_short(each['since'])}   {each['page']}"
+        yield f"running   {_run_text(each)} since {_short(each['since'])}   {each['page']}"
     for each in found["ended"]:
-        yield f"ended     {_run_words(each)} at {_short(each['since'])}: {each['message'] or each['state']}"
+        yield f"ended     {_run_text(each)} at {_short(each['since'])}: {each['message'] or each['state']}"
     if not (found["waiting"] or found["running"]):
         yield "no run is waiting or running"
 
 
-def _process_words(process: Row) -> str:
+def _process_text(process: Row) -> str:
     return f"  process {process['pid']} since {_short(process['since'])}" if process["pid"] else ""
 
 
-def _run_words(run: Row) -> str:
+def _run_text(run: Row) -> str:
     return f"{run['run_id']} {run['name']} ({run['deployment'] or 'no deployment'}) {run['state']}"
 
 
 def _short(moment: str | None) -> str:
-    return f"{datetime.fromisoformat(moment):%Y-%m-%d %H:%M} UTC" if moment else "no time known"
+    return f"{datetime.fromisoformat(moment):%Y-%m-%d %H:%M} UTC" if moment else "unknown"

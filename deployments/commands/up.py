@@ -1,4 +1,4 @@
-"""`rebalance up`: the lasting Prefect server with its page, and what executes the deployments, in the background."""
+"""`rebalance up`: the lasting Prefect server with its page, and the executor of the deployments, in the background."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from core.model.refs import run_id_of
 from core.text import visible, without_password
 from deployments.options import Defaults
 from deployments.serving.server import page_of
-from deployments.terminal import console, errors_console
+from deployments.terminal import console, print_progress
 from tasks.app.environment import state_folder
 from tasks.app.process import Process
 from tasks.app.service import (
@@ -38,7 +38,7 @@ from tasks.app.service import (
 PORT = 4200
 START_SECONDS = 180.0
 LOOK_SECONDS = 0.3
-SAY_SECONDS = 10.0
+PROGRESS_SECONDS = 10.0
 DATABASE_URLS = ("PREFECT_SERVER_DATABASE_CONNECTION_URL", "PREFECT_API_DATABASE_CONNECTION_URL")
 DRIVERS = ("postgresql+asyncpg", "sqlite+aiosqlite")
 
@@ -47,7 +47,7 @@ def up(port: int | None, defaults: Defaults) -> None:
     """Start what does not run yet, register the deployments with `defaults`, and print where the page is.
 
     Raises UsageError for another port than that of what runs, for a file that is not there and for a database that
-    the server cannot use; ConnectionLost when the port is taken or a half does not start.
+    the server cannot use; ConnectionLost when the port is taken or the server or the executor does not start.
     """
     parameters = defaults.parameters()
     _check_database()
@@ -74,7 +74,8 @@ def _service(port: int | None) -> Service:
         return known
     if known.has_server or known.has_executor:
         raise UsageError(
-            f"it is up already, on port {known.port}", next_step="move it with `rebalance down` and then `rebalance up`"
+            f"the server is already running, on port {known.port}",
+            next_step="to move it, `rebalance down` and then `rebalance up --port N`",
         )
     return replace(known, port=port or PORT)
 
@@ -85,7 +86,7 @@ def _check_database() -> None:
         url = os.environ.get(name)
         if url and urlsplit(url).scheme not in DRIVERS:
             raise UsageError(
-                f"{name} is {visible(without_password(url))}, which names no driver that the server has",
+                f"{name} is {visible(without_password(url))}, whose driver the server does not have",
                 next_step="begin it with postgresql+asyncpg:// or sqlite+aiosqlite://",
             )
 
@@ -105,11 +106,11 @@ def _check_port(port: int) -> None:
 def _start_server(service: Service) -> Service:
     """The service with a server that answers."""
     _check_port(service.port)
-    _say(f"starting the Prefect server on {HOST}:{service.port} ...")
-    words = ("-m", "uvicorn", "--factory", "deployments.serving.server_app:application", "--host", HOST)
-    more = ("--port", str(service.port), "--no-access-log", "--timeout-graceful-shutdown", "5")
+    print_progress(f"starting the Prefect server on {HOST}:{service.port} ...")
+    program = ("-m", "uvicorn", "--factory", "deployments.serving.server_app:application", "--host", HOST)
+    options = ("--port", str(service.port), "--no-access-log", "--timeout-graceful-shutdown", "5")
     log = state_folder() / "server.log"
-    server = _start((*words, *more), _server_environment(service), log)
+    server = _start((*program, *options), _server_environment(service), log)
     service = replace(service, server=Process.of(server.pid))
     note_service(service)
     _wait("the Prefect server", server, log, lambda: _answers(service))
@@ -118,21 +119,21 @@ def _start_server(service: Service) -> Service:
 
 def _start_executor(service: Service, defaults: Defaults) -> Service:
     """The service with an executor that has registered the deployments."""
-    _say("starting what executes the runs ...")
+    print_progress("starting the executor of the runs ...")
     log = state_folder() / "executor.log"
-    words = ("-m", "deployments", "serve", *_words(defaults))
-    executor = _start(words, {**_environment(service), **service.client_environment()}, log)
+    program = ("-m", "deployments", "serve", *_options(defaults))
+    executor = _start(program, {**_environment(service), **service.client_environment()}, log)
     service = replace(service, executor=Process.of(executor.pid))
     note_service(service)
     from deployments.commands.serve import READY
 
-    _wait("what executes the runs", executor, log, lambda: log.read_text(errors="replace").find(READY) >= 0)
+    _wait("the executor", executor, log, lambda: log.read_text(errors="replace").find(READY) >= 0)
     return service
 
 
-def _words(defaults: Defaults) -> list[str]:
+def _options(defaults: Defaults) -> list[str]:
     """The defaults as options of `rebalance serve`."""
-    return [word for name, value in defaults.parameters().items() for word in (f"--{name}", value)]
+    return [part for name, value in defaults.parameters().items() for part in (f"--{name}", value)]
 
 
 def _environment(service: Service) -> dict[str, str]:
@@ -151,7 +152,7 @@ def _server_environment(service: Service) -> dict[str, str]:
     }
 
 
-def _start(words: Sequence[str], environment: Mapping[str, str], log: Path) -> subprocess.Popen[bytes]:
+def _start(program: Sequence[str], environment: Mapping[str, str], log: Path) -> subprocess.Popen[bytes]:
     """A process in a session of its own, which outlives this one; the log of the one before is kept as `.1`."""
     if log.exists():
         log.replace(log.with_suffix(".log.1"))
@@ -159,7 +160,7 @@ def _start(words: Sequence[str], environment: Mapping[str, str], log: Path) -> s
     with log.open("ab") as output:
         # -P: a folder of the operator's that is called `flows` is not ours
         return subprocess.Popen(  # noqa: S603 - our own programs
-            [sys.executable, "-P", *words],
+            [sys.executable, "-P", *program],
             env={**os.environ, **environment},
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -170,7 +171,7 @@ def _start(words: Sequence[str], environment: Mapping[str, str], log: Path) -> s
 
 def _wait(what: str, process: subprocess.Popen[bytes], log: Path, is_ready: Callable[[], bool]) -> None:
     """Return when it is ready. Raises ConnectionLost when it ended instead, or takes too long, and ends it."""
-    began = said = time.monotonic()
+    began = shown = time.monotonic()
     while not is_ready():
         now = time.monotonic()
         if process.poll() is not None:
@@ -179,9 +180,9 @@ def _wait(what: str, process: subprocess.Popen[bytes], log: Path, is_ready: Call
         if now - began > START_SECONDS:
             process.terminate()
             raise ConnectionLost(f"{what} was not ready within {START_SECONDS:.0f} s", next_step=f"see {log}")
-        if now - said > SAY_SECONDS:
-            _say(f"{what} is still starting ({now - began:.0f} s)")
-            said = now
+        if now - shown > PROGRESS_SECONDS:
+            print_progress(f"{what} is still starting ({now - began:.0f} s)")
+            shown = now
         time.sleep(LOOK_SECONDS)
 
 
@@ -212,7 +213,7 @@ async def _register(defaults: Defaults) -> None:
 
 
 async def _sweep() -> None:
-    """Say on the page, and here, which runs lost their process, perhaps when the computer went down."""
+    """Mark the runs that lost their process, perhaps when the computer went down, and print them."""
     from prefect.client.orchestration import get_client
 
     from deployments.serving.server import server_failures
@@ -221,7 +222,7 @@ async def _sweep() -> None:
     with server_failures():
         async with get_client() as client:
             for run in await end_crashed_runs(client):
-                _say(f"run {run_id_of(str(run.id))} lost its process and is marked so: {page_of(run)}")
+                print_progress(f"run {run_id_of(str(run.id))} lost its process and was marked Crashed: {page_of(run)}")
 
 
 def _print_where(service: Service, *, was_up: bool) -> None:
@@ -232,7 +233,3 @@ def _print_where(service: Service, *, was_up: bool) -> None:
         "`rebalance run` uses this server from now on; `rebalance status` shows what runs; `rebalance down` stops it",
     ):
         to.print(line, markup=False, soft_wrap=True)
-
-
-def _say(line: str) -> None:
-    errors_console().print(line, markup=False, soft_wrap=True)

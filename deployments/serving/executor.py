@@ -1,8 +1,9 @@
 """What executes the deployments: a process of its own for each run that is due, until the run has ended.
 
 Prefect's Runner would do, were it not for money: it ends itself, and with it every run, when the server is away for
-half a minute; a run that is cancelled gets 30 s to cancel its orders and is then killed; and what the run says of its
-end is overwritten. Here a run goes on without the server, takes the time it needs, and has the last word.
+half a minute; a run that is cancelled gets 30 s to cancel its orders and is then killed; and the end that the run
+reports is overwritten. Here a run goes on without the server, takes the time it needs, and its own report of its end
+stands.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from prefect.states import Pending
 
 from core.errors import ExitCode, StartedLate
 from core.model import RunEnding
+from core.text import counted
 from flows.admission import too_late
 from flows.liveness import crashed_state, end_crashed_runs
 from tasks.app.notify import gone_note, notify, webhook
@@ -47,13 +49,13 @@ NO_ANSWER = (httpx.HTTPError, PrefectException, RuntimeError, OSError)
 
 
 class RunExecutor:
-    """Executes the runs of some deployments; `say` gets a line when something noteworthy happens."""
+    """Executes the runs of some deployments; `report` receives a line when something noteworthy happens."""
 
-    def __init__(self, deployment_ids: Collection[UUID], say: Callable[[str], None]) -> None:
+    def __init__(self, deployment_ids: Collection[UUID], report: Callable[[str], None]) -> None:
         self._deployment_ids = list(deployment_ids)
-        self._say = say
+        self._report = report
         self._processes: dict[UUID, Process] = {}
-        self._told: set[UUID] = set()
+        self._terminated: set[UUID] = set()
         self._is_stopping = False
         self._is_answered = True
         self._swept_at = 0.0
@@ -74,7 +76,7 @@ class RunExecutor:
         """Ask every run to stop: it cancels its orders, reports, and ends."""
         running = [each for each in self._processes.values() if each.returncode is None]
         if running:
-            self._say(f"stopping {len(running)} runs; each cancels its orders and reports first ...")
+            self._report(f"stopping {counted(len(running), 'run')}, which first cancel their orders and report ...")
         for process in running:
             _terminate(process)
 
@@ -88,13 +90,13 @@ class RunExecutor:
                 await self._sweep(client)
         except NO_ANSWER as error:
             if self._is_answered:
-                self._say(f"the Prefect server does not answer; the runs go on: {_first_line(error)}")
+                self._report(f"the Prefect server does not answer; runs continue without it: {_first_line(error)}")
             self._is_answered = False
             if self._is_stopping:
                 self._forget_ended()
         else:
             if not self._is_answered:
-                self._say("the Prefect server answers again")
+                self._report("the Prefect server answers again")
             self._is_answered = True
 
     async def _start_due(self, client: PrefectClient) -> None:
@@ -124,26 +126,26 @@ class RunExecutor:
         )
 
     async def _stop_cancelled(self, client: PrefectClient) -> None:
-        """Tell each run once that it was cancelled on the page, unless it sees that by itself, as it should.
+        """Terminate each run once that was cancelled on the page, unless it notices that by itself, as it should.
 
         It has the time that its orders need to end.
         """
-        untold = self._processes.keys() - self._told
-        if not untold:
+        running = self._processes.keys() - self._terminated
+        if not running:
             return
         cancelling = FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.CANCELLING]))
         found = await client.read_flow_runs(
-            flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=list(untold)), state=cancelling),
+            flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=list(running)), state=cancelling),
             # the server refuses it as null
             sort=FlowRunSort.START_TIME_DESC,
         )
         for run in found:
             if run.state is not None and datetime.now(UTC) - run.state.timestamp > SEEN_WITHIN:
-                self._told.add(run.id)
+                self._terminated.add(run.id)
                 _terminate(self._processes[run.id])
 
     async def _close_ended(self, client: PrefectClient) -> None:
-        """See that the page says of every run whose process has ended that it has."""
+        """End on the page every run whose process has ended without doing so itself."""
         for run_id, process in list(self._processes.items()):
             if process.returncode is None:
                 continue
@@ -154,19 +156,19 @@ class RunExecutor:
                 if ending.is_crashed():
                     await notify(webhook(), gone_note(run, ending.message or ""))
             del self._processes[run_id]
-            self._told.discard(run_id)
+            self._terminated.discard(run_id)
 
     def _forget_ended(self) -> None:
-        """Without a server nothing can be said of them, and whoever stops us need not wait for it."""
+        """Without a server their pages cannot be updated, and whoever stops us need not wait for that."""
         self._processes = {run_id: each for run_id, each in self._processes.items() if each.returncode is None}
 
     def _ending(self, run: FlowRun, state: State[Any], returncode: int) -> State[Any]:
-        """How a run has ended whose process did not come to say so."""
+        """How a run has ended whose process could not report it."""
         if run.start_time is None and (state.is_cancelling() or self._is_stopping):
-            why = "cancelled" if state.is_cancelling() else "what executes the runs was stopped"
+            why = "cancelled" if state.is_cancelling() else "the executor was stopped"
             message = f"exit {ExitCode.APPROVAL_REJECTED:d}: {why} before this run had begun"
             return State(type=StateType.CANCELLED, name=RunEnding.CANCELLED.value, message=message)
-        return crashed_state(run, state, f"its process ended with {returncode} and no word")
+        return crashed_state(run, state, f"its process ended with code {returncode} and no report")
 
     async def _sweep(self, client: PrefectClient) -> None:
         """Every now and then: end the runs on the page whose process is gone, whoever started it."""
@@ -174,7 +176,7 @@ class RunExecutor:
             return
         self._swept_at = time.monotonic()
         for run in await end_crashed_runs(client):
-            self._say(f"the process of {run.name} ({run.id}) is gone; the run is marked so")
+            self._report(f"the process of {run.name} ({run.id}) is gone; the run was marked Crashed")
 
 
 def _skipped(refusal: StartedLate) -> State[Any]:

@@ -1,6 +1,6 @@
 """What a run leaves on the Prefect page: plan, orders, gates, result, and how far it has come.
 
-Each has one key per account, `plan-567`, so that its versions over time are one history. A server that does not take
+Each has one key per account, `plan-567`, so that its versions over time are one history. A server that refuses
 one costs a line in the log, never the run: its report is in files.
 """
 
@@ -34,11 +34,11 @@ LONGEST_SECONDS = 5.0
 
 
 class Milestone(Enum):
-    """How far a run has come: in percent, and in words."""
+    """How far a run has come: in percent, and as text."""
 
     STARTED = (5, "reading the account")
     PLANNED = (40, "planned")
-    APPROVED = (50, "approved, looking again")
+    APPROVED = (50, "approved, checking again")
     CONVERTED = (60, "selling")
     SOLD = (75, "buying")
     BOUGHT = (90, "checking the account")
@@ -61,8 +61,8 @@ async def publish_orders(run: Run, rows: Iterable[Mapping[str, str]], descriptio
 
 async def show_progress(run: Run, milestone: Milestone) -> None:
     """Move the run's progress bar to the milestone."""
-    percent, words = milestone.value
-    await _move(run, percent, words)
+    percent, text = milestone.value
+    await _move(run, percent, text)
 
 
 async def end_progress(run: Run, outcome: RunResult) -> None:
@@ -81,9 +81,9 @@ def ended_orders(result: RunResult) -> list[dict[str, str]]:
     return records_of(ORDERS_RECORDS, trade_rows(result))
 
 
-async def _move(run: Run, percent: float | None, words: str) -> None:
+async def _move(run: Run, percent: float | None, text: str) -> None:
     run.progress = run.progress if percent is None else percent
-    described = f"Run {run.id}: {words}"
+    described = f"Run {run.id}: {text}"
     if run.progress_id is None:
         create = partial(acreate_progress_artifact, key=_key(run, "progress"), description=described)
         run.progress_id = await _send("progress", partial(create, run.progress))
@@ -93,14 +93,14 @@ async def _move(run: Run, percent: float | None, words: str) -> None:
 
 
 async def _send(name: str, call: Callable[[], Awaitable[T]]) -> T | None:
-    """What the server answers; None when it does not take it, and outside a flow run."""
+    """What the server answers; None when it refuses, and outside a flow run."""
     if FlowRunContext.get() is None:
         return None
     try:
         async with asyncio.timeout(LONGEST_SECONDS):
             return await call()
     except Exception as error:  # noqa: BLE001 - whatever the page lacks, the run goes on
-        log("WARNING", "the Prefect page lacks {}: {}", name, str(error) or "the server takes too long")
+        log("WARNING", "the Prefect page does not show {}: {}", name, str(error) or "the server did not answer in time")
         return None
 
 

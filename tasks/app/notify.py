@@ -1,10 +1,10 @@
-"""Tell a person elsewhere that a run waits, or how it ended: a POST to `[notify] webhook_url`, if there is one.
+"""Notify a person elsewhere that a run is waiting, or how it ended: a POST to `[notify] webhook_url`, if set.
 
-Slack, Discord and ntfy understand it. It is never in the way: short, at most one line in the log when it fails, and
-nothing of a run depends on it. The address is a secret: it appears in no log and in no error.
+Slack, Discord and ntfy understand it. No run depends on it: it takes a few seconds at most, and a failure is one line
+in the log. The address is a secret: it appears in no log and in no error.
 
-A skipped run tells nobody. It has sent nothing and asks for nothing, and a schedule of many runs that finds the
-account busy or the market closed would be a storm; the page and `rebalance status` show it.
+A skipped run notifies nobody. It has sent nothing and asks for nothing, and a schedule of many runs that finds the
+account busy or the market closed would flood the channel; the page and `rebalance status` show it.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ from tasks.app.progress import log
 TIMEOUT_SECONDS = 5.0
 # Discord refuses more
 MOST_CHARACTERS = 2000
-CUT = " …"
+ELLIPSIS = " …"
 
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """What is told: a title of one line, and some lines of text."""
+    """A notification: a title of one line, and some lines of text."""
 
     title: str
     text: str
@@ -56,13 +56,13 @@ async def notify(url: SecretStr | None, note: Note | None) -> None:
         log("WARNING", "the notification was not sent: {}", type(error).__name__)
         return
     if status >= httpx.codes.MULTIPLE_CHOICES:
-        log("WARNING", "the notification was not taken: status {}", status)
+        log("WARNING", "the notification was refused: HTTP status {}", status)
 
 
 def webhook() -> SecretStr | None:
     """The address in the environment, for what has no settings: a run that could not start, one that crashed.
 
-    None without one, and when it is at fault.
+    None without one, and when it is not valid.
     """
     return webhook_from(os.environ)
 
@@ -74,7 +74,7 @@ def page() -> str | None:
 
 
 def waiting_note(plan: Plan, page: str | None) -> Note:
-    """That a run waits for approval: the plan in three lines, and where to answer."""
+    """That a run is waiting for approval: the plan in three lines, and where to answer."""
     places = [page or "", f"rebalance approve {plan.run_id}"]
     return Note(
         f"Rebalance {plan.mode.value} …{plan.account_id[-VISIBLE:]} waits for approval",
@@ -100,12 +100,12 @@ def gone_note(run: FlowRun, reason: str) -> Note:
 
 
 def request_of(address: str, note: Note) -> httpx.Request:
-    """The request that tells the note: text for ntfy, JSON for everybody else."""
+    """The request that sends the note: text for ntfy, JSON for everybody else."""
     if (urlsplit(address).hostname or "").startswith("ntfy"):
         title = note.title.replace("…", "...").encode("ascii", "ignore").decode()
         return httpx.Request("POST", address, content=_short(note.text).encode(), headers={"Title": title})
     text = _short(f"{note.title}\n{note.text}")
-    # Slack reads `text`, Discord `content`, and no name in it may call anybody
+    # Slack reads `text`, Discord `content`, and no name in it may ping anybody
     return httpx.Request("POST", address, json={"text": text, "content": text, "allowed_mentions": {"parse": []}})
 
 
@@ -116,7 +116,7 @@ async def _posted(address: str, note: Note) -> int:
 
 
 def _short(text: str) -> str:
-    return text if len(text) <= MOST_CHARACTERS else text[: MOST_CHARACTERS - len(CUT)] + CUT
+    return text if len(text) <= MOST_CHARACTERS else text[: MOST_CHARACTERS - len(ELLIPSIS)] + ELLIPSIS
 
 
 @contextmanager

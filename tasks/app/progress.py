@@ -1,4 +1,4 @@
-"""What shows how a run gets on never decides about trading: a sink or a screen that fails is no matter of the run."""
+"""Showing progress never decides about trading: a run goes on when a log sink or a screen fails."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ P = ParamSpec("P")
 
 
 def show(call: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
-    """Let somebody be shown something; a line in the log where that fails.
+    """Call what shows something to a person; a warning in the log when that fails.
 
     SystemExit is such a failure too: rich, for one, ends the process when nobody reads its output any more.
     """
     try:
         call(*args, **kwargs)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever it is, the run goes on
-        log("WARNING", "it could not be shown: {}: {}", type(error).__name__, error)
+        log("WARNING", "progress could not be shown: {}: {}", type(error).__name__, error)
 
 
 def log(level: str, text: str, *values: object, **extra: object) -> None:

@@ -74,9 +74,9 @@ def test_plan_asks_for_the_market_data_that_the_settings_name(rebalance):
 
 def test_go_removes_a_link_to_nowhere_and_says_so(rebalance, folder):
     (folder / "KILL_SWITCH").symlink_to(folder / "nowhere")
-    assert rebalance("go", "--ini", "settings.ini").out.startswith("removed: ")
+    assert rebalance("go", "--ini", "settings.ini").out.startswith("removed ")
     assert not (folder / "KILL_SWITCH").is_symlink()
-    assert rebalance("go", "--ini", "settings.ini").out.startswith("not there: ")
+    assert rebalance("go", "--ini", "settings.ini").out.startswith("there was no ")
 
 
 def test_a_class_of_shares_that_is_written_otherwise_at_the_broker_is_named(rebalance, folder):
@@ -159,10 +159,10 @@ def test_an_unknown_setting_is_refused_with_the_one_that_was_meant(rebalance):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--paper", "--live"), "--paper and --live exclude each other"),
+        (("--paper", "--live"), "--paper and --live cannot be combined"),
         (("--paper",), "add --yes (paper) or --pause"),
         (("--paper", "--pause"), "--pause needs a Prefect server"),
-        (("--paper", "--pause", "--yes"), "--pause asks and --yes has answered already"),
+        (("--paper", "--pause", "--yes"), "--pause asks, but --yes has answered already"),
         ((*LIVE, "--pause", "--yes"), "give --pause with --confirm-live"),
         ((*LIVE, "--pause", "--confirm-live"), "--pause needs a Prefect server"),
         (("--set", "min_order_usd"), "write --set section.key=value"),

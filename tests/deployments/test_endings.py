@@ -127,7 +127,7 @@ async def test_an_answer_to_a_process_that_was_killed_is_no_success_and_the_run_
     state = (await client.read_flow_run(run.id)).state
     assert (state.name, state.type) == ("Crashed", StateType.CRASHED)
     assert state.message.startswith("exit 70: the process of this run is gone")
-    with pytest.raises(AccountBusy, match="does not wait for an answer: it is Crashed: exit 70"):
+    with pytest.raises(AccountBusy, match="is not waiting for an answer: it is Crashed: exit 70"):
         await asyncio.to_thread(answer, str(run.id), yes)
 
 

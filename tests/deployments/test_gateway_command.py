@@ -96,7 +96,7 @@ def test_a_port_that_is_taken_is_said_so():
             [*COMMAND, "--port", str(port)], capture_output=True, text=True, timeout=DEADLINE, check=False
         )
     assert ended.returncode == 2
-    assert f"port {port} cannot be listened on: Address already in use" in ended.stderr
+    assert f"port {port} is not free: address already in use" in ended.stderr
     assert "Traceback" not in ended.stderr
 
 
@@ -105,7 +105,7 @@ def test_a_port_that_is_taken_is_said_so():
     [
         (("--scenario", "none.yaml"), "none.yaml"),
         (("--market", "none.yaml"), "none.yaml"),
-        (("--scenario", "a.yaml", "--market", "b.yaml"), "--scenario and --market exclude each other"),
+        (("--scenario", "a.yaml", "--market", "b.yaml"), "--scenario and --market cannot be combined"),
     ],
 )
 def test_a_file_that_cannot_be_served_is_named(words, said, tmp_path):

@@ -48,7 +48,7 @@ def test_up_twice_is_harmless_and_says_so(up):
 
 def test_up_on_another_port_is_refused_while_it_is_up(up):
     refused = up.rebalance("up", "--port", "1024", code=2)
-    assert f"it is up already, on port {up.port}" in refused.stderr
+    assert f"the server is already running, on port {up.port}" in refused.stderr
 
 
 def test_the_deployments_have_absolute_files_and_a_schedule_that_is_off(up):
@@ -163,8 +163,8 @@ def test_down_leaves_no_process_and_is_harmless_twice(up):
     up.rebalance("down")
     assert processes
     assert running(processes) == []
-    assert up.rebalance("down").stdout == "nothing is up\n"
-    assert "no Prefect server runs" in up.rebalance("status", code=20).stderr
+    assert up.rebalance("down").stdout == "nothing is running\n"
+    assert "no Prefect server is running" in up.rebalance("status", code=20).stderr
 
 
 def test_a_port_that_another_program_has_is_refused_with_what_to_do(home, tmp_path):

@@ -63,10 +63,10 @@ async def test_reject_ends_the_run_with_32_and_keeps_the_note(client, tmp_path):
 
 def test_a_name_that_fits_none_or_several_lists_those_that_wait():
     runs = [FlowRun(id=f"00000000-0000-4000-8000-00000000000{digit}", flow_id=uuid4()) for digit in "12"]
-    listed = " - name one of those that wait: " + ", ".join(run_id_of(str(run.id)) for run in runs)
-    with pytest.raises(UsageError, match=r"^no waiting run is named nonsense") as none:
+    listed = " - name one of those that are waiting: " + ", ".join(run_id_of(str(run.id)) for run in runs)
+    with pytest.raises(UsageError, match=r"^no waiting run has an id that begins with nonsense") as none:
         only_one(runs, "nonsense")
-    with pytest.raises(UsageError, match=r"^2 waiting runs are named 0000") as several:
+    with pytest.raises(UsageError, match=r"^2 waiting runs have an id that begins with 0000") as several:
         only_one(runs, "0000")
     assert str(none.value).endswith(listed)
     assert str(several.value).endswith(listed)
@@ -76,7 +76,7 @@ def test_a_name_that_fits_none_or_several_lists_those_that_wait():
 async def test_an_answer_that_the_server_does_not_take_leaves_the_run_waiting(client, tmp_path):
     run = Rehearsal(tmp_path).start()
     waiting = await run.question(client)
-    with pytest.raises(UsageError, match="the answer was not taken"):
+    with pytest.raises(UsageError, match="did not accept the answer"):
         await said(waiting.id, Decision(approve=True, approver="Ann", account_suffix=ACCOUNT))
     assert (await run.flow_run(client)).state.is_paused()
     await said(waiting.id, NO)
@@ -106,7 +106,7 @@ async def test_a_wrong_account_is_no_success(client, tmp_path):
 @pytest.mark.parametrize("name", ["", " ", "\t"], ids=["empty", "a blank", "a tab"])
 def test_a_run_must_be_named(name, prefect_server):
     for decision in (YES, NO):
-        with pytest.raises(UsageError, match="no run is named"):
+        with pytest.raises(UsageError, match="no run was named"):
             answer(name, decision)
 
 

@@ -68,7 +68,7 @@ async def test_a_page_that_takes_nothing_costs_a_line_in_the_log_whatever_is_wro
             assert await _send("the plan", taken_by_nobody) is None
     finally:
         logger.remove(number)
-    assert lines == ["the Prefect page lacks the plan: no such schema\n"]
+    assert lines == ["the Prefect page does not show the plan: no such schema\n"]
 
 
 def test_prefects_console_does_not_end_the_process_when_nobody_reads_it():

@@ -149,7 +149,7 @@ async def test_a_receiver_that_refuses_is_one_warning_without_the_address(heard)
         await notify(SecretStr(receiver.url), NOTE)
     assert len(receiver.bodies) == 1
     assert [line for line in heard if "notification" in line] == [
-        "WARNING the notification was not taken: status 404\n"
+        "WARNING the notification was refused: HTTP status 404\n"
     ]
     assert not [line for line in heard if "SECRET" in line]
 
