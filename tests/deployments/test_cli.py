@@ -161,10 +161,10 @@ def test_an_unknown_setting_is_refused_with_the_one_that_was_meant(rebalance):
     [
         (("--paper", "--live"), "--paper and --live cannot be combined"),
         (("--paper",), "add --yes (paper) or --pause"),
-        (("--paper", "--pause"), "--pause needs a Prefect server"),
+        (("--paper", "--pause"), "--pause needs a lasting Prefect server"),
         (("--paper", "--pause", "--yes"), "--pause asks, but --yes has answered already"),
         ((*LIVE, "--pause", "--yes"), "give --pause with --confirm-live"),
-        ((*LIVE, "--pause", "--confirm-live"), "--pause needs a Prefect server"),
+        ((*LIVE, "--pause", "--confirm-live"), "--pause needs a lasting Prefect server"),
         (("--set", "min_order_usd"), "write --set section.key=value"),
     ],
     ids=[
@@ -173,7 +173,7 @@ def test_an_unknown_setting_is_refused_with_the_one_that_was_meant(rebalance):
         "a form without a server",
         "a form that is answered already",
         "the same in live",
-        "live with its second word",
+        "live with its confirmation",
         "a setting without its section",
     ],
 )
@@ -192,7 +192,7 @@ def test_what_cannot_be_meant_is_refused_with_2_before_anything_is_started(rebal
         (
             ("--set", "safety.paper_only=false", "--account", "U1234567", "--broker", "ibkr"),
             2,
-            "--yes approves in paper only",
+            "--yes approves only in paper",
         ),
     ],
     ids=["paper_only", "the fake", "no terminal"],
