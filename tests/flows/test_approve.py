@@ -96,7 +96,9 @@ async def test_a_wrong_account_is_no_success(client, tmp_path):
     run = Rehearsal(tmp_path).start()
     waiting = await run.question(client)
     wrong = Decision(approve=True, approver="Ann", account_suffix="999")
-    with pytest.raises(UsageError, match=r"not accept the answer: the answer named another account than \*{6}567 - the run asks"):
+    with pytest.raises(
+        UsageError, match=r"not accept the answer: the answer named another account than \*{6}567 - the run asks"
+    ):
         await said(waiting.id, wrong)
     run.keys.append(waiting.state.state_details.pause_key)
     await said((await run.question(client)).id, NO)
