@@ -17,7 +17,7 @@ Why the table looks as it does:
 
 *   States only go forward: following the arrows one never comes back. Reports are repeated, and overtake each other
     (an execution can precede the acknowledgement, a Submitted can follow a Cancelled), so a report that is behind
-    the state has no arrow and changes nothing. So neither the order in which reports arrive nor their repetition
+    the state has no arrow and changes nothing. Hence neither the order in which reports arrive nor their repetition
     matters, but for which of two different ends comes first, and for a correction that takes a fill back.
 *   The report "filled" alone is no fill. The broker's count runs ahead of its executions, and money, remainders and
     commissions are taken from executions; so this report is WORKING, and only ALL_FILLED, which is our own count,
@@ -25,8 +25,8 @@ Why the table looks as it does:
 *   An end is not the end of fills. A fill can cross a cancel on its way, and the broker can execute what an error code
     alone has called refused (a code is not its last report: 10349 has been seen on orders that filled). So the ends
     have an arrow to FILLED when all of it fills after all, and fills always count. What does not fill stays
-    REJECTED though a later report calls it working: the stage that receives it stops with an error, and a state
-    that went back would let a new attempt at the line be sent beside it.
+    REJECTED though a later report calls it working: the order tracker, which knows the codes, raises an alarm for a
+    REJECTED without permId that comes back so, and the stage stops. A state that quietly went back would hide it.
 *   FILLED stays FILLED when a correction takes shares back: the broker has ended the order, and nothing more comes.
 *   NOT_SENT and ABSENT say that the broker cannot have the order. Any report or fill proves that wrong: UNKNOWN.
 *   Nothing leaves UNKNOWN. Whatever is reported later may be as wrong as what led there, and a state that mended
@@ -82,7 +82,7 @@ _OURS = (_E.SEND, _E.SKIP, _E.CANCEL, _E.GIVE_UP)
 _NEVER_LEFT: dict[OrderEvent, OrderState] = {event: _S.UNKNOWN for event in OrderEvent if event not in _OURS}
 
 TABLE: Mapping[OrderState, Mapping[OrderEvent, OrderState]] = {
-    # a report at INTENT is of an order that left before its SENDING was on record: it counts as if it had been
+    # no report can precede SENDING, which is on record before the wire; should one, it is evidence as at SENDING
     _S.INTENT: _LEAVES | {_E.SEND: _S.SENDING, _E.SKIP: _S.NOT_SENT},
     _S.SENDING: _LEAVES,
     _S.SENT: _WORKS,

@@ -1,4 +1,4 @@
-"""Frozen values used everywhere; no behaviour beyond what their own fields say."""
+"""Frozen values that every room uses; no behaviour beyond what follows from their own fields."""
 
 from core.model.account import AccountSnapshot, MarginChange, MarginEffect, Position, WorkingOrder
 from core.model.market import IDEALPRO, NEW_YORK, Contract, Price, Quote, TickBand

@@ -14,9 +14,11 @@ from core.money import Money
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Shares held (negative: short); prices and `market_value` in the contract's currency, the broker's own mark.
+    """Shares of one contract in the account.
 
-    None is a figure that the broker does not give, as right after its nightly reset.
+    `quantity` is in shares, negative for a short position. `average_cost` and `market_price` are per share and
+    `market_value` for all of them, each in the contract's currency and by the broker's own mark; None is a figure
+    that the broker does not give, as right after its nightly reset.
     """
 
     contract: Contract
@@ -28,7 +30,12 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class WorkingOrder:
-    """An order that may still fill at the broker, whoever sent it; `order_ref` is empty for a manual one."""
+    """An order that may still fill at the broker, whoever sent it.
+
+    `order_ref` is empty for one entered by hand. `quantity` and `filled` are in shares (in USD for USD.CAD),
+    `limit_price` is in the contract's currency, None for a market order. `perm_id` is the broker's own number of it,
+    0 where it gave none.
+    """
 
     order_ref: OrderRef
     symbol: Symbol
@@ -42,12 +49,12 @@ class WorkingOrder:
 
 @dataclass(frozen=True, slots=True)
 class AccountSnapshot:
-    """Everything the plan needs of an account; a part that could not be read is an error, not a gap here.
+    """Everything the plan needs of an account at `taken_at`; a part that could not be read is an error, not a gap here.
 
     `net_liq`, `excess_liquidity`, `buying_power` and `maintenance_margin` are in the account's base
-    currency. `cash` is the ledger's balance by currency. `rates` says what one unit of a currency is
-    worth in the base currency, by the account's own books (the base itself is 1). `warnings` say what
-    the broker keeps from a client that sends no orders.
+    currency. `cash` is the ledger's balance of each currency, in that currency. `rates` are what one unit of a
+    currency is worth in the base currency, by the account's own books (the base itself is 1). `warnings` name
+    what the broker does not show to a client that sends no orders.
     """
 
     account_id: AccountId
@@ -66,7 +73,7 @@ class AccountSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class MarginChange:
-    """A figure of the account before an order, and by how much the order would change it."""
+    """A figure of the account before an order, and by how much the order would change it, both in its base currency."""
 
     before: Decimal
     change: Decimal
@@ -78,10 +85,11 @@ class MarginChange:
 
 @dataclass(frozen=True, slots=True)
 class MarginEffect:
-    """What one order would do to the account by the broker's own reckoning, in the base `currency`, to the cent.
+    """What one order would do to the account by the broker's own calculation, in the base `currency`, to the cent.
 
     Equity with loan less the initial margin is what new orders may use (available funds), less the maintenance
-    margin what keeps the account from liquidation (excess liquidity). `commission` is None where the broker names none.
+    margin what keeps the account from liquidation (excess liquidity). `commission` is the broker's estimate in
+    `commission_currency`, None where it gives none.
     """
 
     currency: Currency

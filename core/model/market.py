@@ -1,4 +1,4 @@
-"""Contracts and quotes, as every broker adapter hands them over."""
+"""Contracts and quotes, as every broker adapter returns them."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class TickBand:
 
 @dataclass(frozen=True, slots=True)
 class Contract:
-    """What the broker says of one tradable thing.
+    """The broker's description of one tradable instrument.
 
-    `ticks` are ascending by low edge and never empty (market rule of `exchange`, else minTick, else 0.01).
-    `liquid_hours` (regular) and `trading_hours` are the broker's own text in `time_zone`;
-    `core.market.hours` reads them. `fractional` says that the broker takes quantities below one share.
+    `ticks` are ascending by low edge and never empty (market rule of `exchange`, else minTick, else 0.01), in
+    `currency`. `liquid_hours` (the regular session) and `trading_hours` are the broker's own text in `time_zone`, which
+    `core.market.hours` parses. `fractional` means that the broker takes quantities below one share.
     """
 
     symbol: Symbol
@@ -46,10 +46,11 @@ class Contract:
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """What the market said of a symbol at `taken_at`; None is an absent value, never a zero or −1.
+    """The market in a symbol at `taken_at`.
 
-    Prices are in the contract's currency (USD.CAD: CAD per USD). A snapshot answers one request instead of streaming;
-    `filled` are the prices (bid, ask, last) of a stream that a snapshot had to supply.
+    Prices are in the contract's currency (USD.CAD: CAD per USD); None is an absent value, never a zero or −1, which
+    the broker sends for it. `is_snapshot` marks the answer to one request, in place of a stream; `filled` are the
+    prices (bid, ask, last) of a stream that a snapshot had to supply.
     """
 
     symbol: Symbol
@@ -65,7 +66,7 @@ class Quote:
 
 
 class Price(NamedTuple):
-    """A valuation price (contract currency per share) and where it came from; `note` says what was passed over."""
+    """A valuation price (contract currency per share) and its source; `note` says which better source was unusable."""
 
     value: Decimal
     source: PriceSource

@@ -1,4 +1,4 @@
-"""Orders, fills and what the broker says of them."""
+"""Orders, fills and what the broker reports of them."""
 
 from __future__ import annotations
 
@@ -12,9 +12,12 @@ from core.model.types import AccountId, Currency, OrderRef, OrderState, OrderTyp
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """One order as it is sent: TIF DAY, and `ref` (RB-<run id>-<F|S|B><line>-<attempt>) is its only identity.
+    """One order as it is sent, always with TIF DAY.
 
-    `line` is the number of the plan's line within its stage; `mid` the NBBO mid when it was priced, for slippage.
+    `ref` (RB-<run id>-<F|S|B><line>-<attempt>) is its only identity: order ids are given out again after a gateway was
+    restarted. `line` is the number of the plan's line within its stage and `attempt` that of the order at the line,
+    both from 1. `quantity` is in shares (in USD for USD.CAD), never signed. `limit_price` is in the contract's
+    currency, None for a market order; `mid` is the NBBO mid when it was priced, against which slippage is measured.
     """
 
     ref: OrderRef
@@ -33,9 +36,10 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Fill:
-    """One execution. `exec_id` without its revision (after the last dot) identifies it; a higher revision replaces.
+    """One execution: all of an order or part of it, at one price.
 
-    `commission` is None until the broker reports it, and then never guessed.
+    `exec_id` identifies it, see `core.model.executions`. `shares` (USD for USD.CAD) are never signed, `price` is in the
+    contract's currency. `commission` is in `commission_currency`, None until the broker reports it, and never guessed.
     """
 
     exec_id: str
@@ -51,7 +55,7 @@ class Fill:
 
 @dataclass(frozen=True, slots=True)
 class CommissionReport:
-    """What a fill cost, which may come late or never."""
+    """The commission of one execution in `currency`; it may arrive before the execution, late, or never."""
 
     exec_id: str
     commission: Decimal
@@ -60,9 +64,11 @@ class CommissionReport:
 
 @dataclass(frozen=True, slots=True)
 class OrderUpdate:
-    """The broker's word on an order: `state` is SENT, WORKING, CANCELLING, FILLED, CANCELLED, REJECTED or EXPIRED.
+    """The broker's report on an order: `state` is SENT, WORKING, CANCELLING, FILLED, CANCELLED, REJECTED or EXPIRED.
 
-    `filled` is the broker's cumulative count; the fills are the truth. `reason` and `code` are its text and number.
+    `filled` is the broker's cumulative count in shares (USD for USD.CAD), which may run ahead of the executions: those
+    are what counts. `perm_id` is the broker's own number of the order, 0 where it gave none. `reason` and `code` are
+    its text and error code.
     """
 
     order_ref: OrderRef
@@ -77,7 +83,7 @@ class OrderUpdate:
 
 @dataclass(frozen=True, slots=True)
 class ConnectionChange:
-    """The link to the broker went (`is_up` False) or came back; after either, nothing is sure until reconciled."""
+    """The connection to the broker was lost (`is_up` False) or restored; after either, orders must be reconciled."""
 
     is_up: bool
     at: datetime
@@ -86,9 +92,9 @@ class ConnectionChange:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Something the broker says, of an order or in general, that ends no order: shown, logged, put on record.
+    """A message of the broker's, about an order or in general, that ends no order: it is shown, logged and recorded.
 
-    `failure` is set where the gateway keeps the order to itself: it was not sent on, and has not ended either.
+    `reject_reason` is set where the gateway holds the order: it was not passed on, and has not ended either.
     """
 
     text: str
@@ -109,7 +115,10 @@ BrokerEvent = OrderUpdate | Fill | CommissionReport | ConnectionChange | Notice
 
 @dataclass(frozen=True, slots=True)
 class CompletedOrder:
-    """An order of today that has ended, as the broker's completed-orders list shows it."""
+    """An order of today that has ended, as the broker's completed-orders list shows it.
+
+    `quantity` and `filled` are in shares (USD for USD.CAD); the list may not have the quantity that it was placed with.
+    """
 
     order_ref: OrderRef
     symbol: Symbol

@@ -29,11 +29,13 @@ from core.model.types import AccountId, BrokerKind, Mode, OrderState, RejectReas
 
 @dataclass(frozen=True, slots=True)
 class OrderRecord:
-    """An order and all that is known of it. `fills` are the latest revision of each execution, in order of time.
+    """An order and all that is known of it; `core.journal.transitions` alone changes it.
 
-    `reported_filled` is the broker's own cumulative count, which may run ahead of the fills that have arrived.
-    `failure` is why the broker ended it, or keeps it back, where it said so; `notices` are whatever else it said of
-    it, in its own words.
+    `created_at` is when it was intended, `sent_at` when it left, None for one that never did. `fills` are the latest
+    revision of each execution, in order of time; `reported_filled` is the broker's own cumulative count in shares (USD
+    for USD.CAD), which may run ahead of the fills that have arrived. `reason` and `code` are the broker's text and
+    error code for its state, or our reason for NOT_SENT and UNKNOWN. `reject_reason` is why the broker ended it or the
+    gateway holds it, where it gave a reason; `notices` are its other messages about the order, as it wrote them.
     """
 
     order: Order
@@ -50,7 +52,7 @@ class OrderRecord:
 
     @property
     def is_held(self) -> bool:
-        """Whether the gateway has said why it does not send the order on, and it has not ended yet."""
+        """Whether the gateway holds the order for a reason it gave, and the order has not ended yet."""
         return self.reject_reason is not None and not self.state.is_final
 
     @property
@@ -60,7 +62,7 @@ class OrderRecord:
 
     @property
     def open_quantity(self) -> Decimal:
-        """What may still fill."""
+        """Shares (USD for USD.CAD) that may still fill; 0 for an order that has ended."""
         return Decimal(0) if self.state.is_final else self.order.quantity - self.filled
 
     @property
@@ -70,7 +72,7 @@ class OrderRecord:
 
     @property
     def average_price(self) -> Decimal | None:
-        """Volume-weighted price of the fills; None without a fill."""
+        """Volume-weighted price of the fills, in the contract's currency; None without a fill."""
         if not self.filled:
             return None
         return sum((fill.shares * fill.price for fill in self.fills), Decimal(0)) / self.filled
@@ -78,7 +80,11 @@ class OrderRecord:
 
 @dataclass(frozen=True, slots=True)
 class Approval:
-    """An answer to one question about one plan; used once. `how` is form, terminal, `--yes`, script or settings."""
+    """A person's answer to the question about one plan; it is used once.
+
+    `plan_hash` is the plan that was asked about, `note` the approver's own. `how` is form, terminal, `--yes`, script or
+    settings.
+    """
 
     plan_hash: str
     approved: bool
@@ -90,7 +96,11 @@ class Approval:
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """One rebalance from start to end."""
+    """One rebalance from start to end.
+
+    `flow_run_id` is Prefect's, of which `run_id` is a hash. `ended_at`, `exit_code` and `reason` are empty while it is
+    under way, and for good where its process was killed. `approvals` are all answers, in order.
+    """
 
     run_id: RunId
     flow_run_id: str
@@ -119,7 +129,7 @@ class GateFault:
 
 @dataclass(frozen=True, slots=True)
 class GateVerdict:
-    """What a data gate said of one table."""
+    """The result of a data gate for one table of `rows` rows, after `checks` checks."""
 
     table: str
     rows: int
@@ -133,7 +143,7 @@ class GateVerdict:
 
 @dataclass(frozen=True, slots=True)
 class RunEvent:
-    """A step of the run, for the timeline."""
+    """A step of the run, one line of the timeline; `kind` is one word, `detail` the line's text."""
 
     at: datetime
     kind: str
@@ -162,7 +172,9 @@ _BY_A_PERSON: dict[type[RebalanceError], RunEnding] = {
     ApprovalRejected: RunEnding.REJECTED,
     ApprovalExpired: RunEnding.EXPIRED,
 }
+# what a run does not cause itself: the same run would have gone through at another time
 _NO_TURN = (AccountBusy, MarketClosed, StartedLate)
+# what broke under a run that was allowed to trade: nobody refused anything
 _BREAKDOWN = (*TRANSIENT, OutputFailed)
 
 
@@ -170,10 +182,12 @@ _BREAKDOWN = (*TRANSIENT, OutputFailed)
 class RunResult:
     """Everything a report is made from; nothing in a report is computed from anywhere else.
 
-    `plan` is None when the run ended before there was one; `after` and `valuation_after` when the
-    account was not read again. `errors` in order of time: the first cause first. `not_sent` says why of each
-    trade of the plan that never became an order, "" where nobody knows, and `reduced` why of those that became a
-    smaller one; both are empty in modes that send none.
+    `plan` is None when the run ended before there was one; `before`, `after` and `valuation_after` when the account was
+    not read. `residual_drift_bps` is what is left of each symbol's drift in basis points, positive for overweight.
+    `settings` are the effective ones by section and key, secrets masked. `not_sent` is the reason of each
+    trade of the plan that never became an order, "" where it is not known, and `reduced` that of each that became a
+    smaller one; both are empty in modes that send none. `cancelled` are orders of earlier runs that this one cancelled.
+    `errors` are in order of time: the first cause first.
     """
 
     run_id: RunId
@@ -242,7 +256,7 @@ class RunResult:
 
     @property
     def was_sent(self) -> bool:
-        """Whether any order left."""
+        """Whether any order left; one that may have left, as at SENDING, counts."""
         return any(record.sent_at for record in self.orders)
 
     @property

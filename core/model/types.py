@@ -61,7 +61,7 @@ class Mode(StrEnum):
 
 
 class BrokerKind(StrEnum):
-    """Where the account is: ibkr is the real gateway, simulated one of our own, fake the same market in memory."""
+    """Where the account is: ibkr is the real gateway, simulated our own one, fake the same market in memory."""
 
     IBKR = "ibkr"
     SIMULATED = "simulated"
@@ -69,6 +69,8 @@ class BrokerKind(StrEnum):
 
 
 class Side(StrEnum):
+    """As the broker writes it. Of USD.CAD, BUY buys US dollars and pays in Canadian ones."""
+
     BUY = "BUY"
     SELL = "SELL"
 
@@ -82,6 +84,8 @@ class Stage(StrEnum):
 
 
 class OrderType(StrEnum):
+    """Limit or market; nothing else is ever sent."""
+
     LMT = "LMT"
     MKT = "MKT"
 
@@ -96,6 +100,8 @@ class SecurityType(StrEnum):
 
 
 class MarketDataType(StrEnum):
+    """The kinds of quotes that the broker knows; a frozen one is the last before the market closed."""
+
     LIVE = "live"
     FROZEN = "frozen"
     DELAYED = "delayed"
@@ -113,11 +119,15 @@ class PriceSource(StrEnum):
 
 
 class TriggerMode(StrEnum):
+    """What makes a rebalance trade: each holding outside its own band, or the sum of all drifts."""
+
     PER_HOLDING = "per_holding"
     TOTAL_DRIFT = "total_drift"
 
 
 class TradeDirection(StrEnum):
+    """Which trades a rebalance may make."""
+
     BOTH = "both"
     BUY_ONLY = "buy_only"
     SELL_ONLY = "sell_only"
@@ -131,6 +141,8 @@ class Untargeted(StrEnum):
 
 
 class LimitStyle(StrEnum):
+    """How a limit price is made: from the spread, from a fixed distance to the price, or at the bid or ask as it is."""
+
     SPREAD_AWARE = "spread_aware"
     STATIC_BPS = "static_bps"
     OFF = "off"
@@ -153,6 +165,8 @@ class StaleAction(StrEnum):
 
 
 class ConvertMode(StrEnum):
+    """How much CAD becomes USD: what the buys lack, or what the cash buffer lacks, too."""
+
     JUST_IN_TIME = "just_in_time"
     ALWAYS_TOP_UP = "always_top_up"
 
@@ -180,8 +194,7 @@ class LimitedBy(StrEnum):
 class OrderState(StrEnum):
     """States of an order in the journal, in the only direction they may go: forward.
 
-    The last seven are final. NOT_SENT is INTENT that never became SENDING, ABSENT is proved never to
-    have reached the broker, UNKNOWN needs a person. `core.journal.transitions` says what leads from one to another.
+    The last seven are final. What each means and what leads from one to another is in `core.journal.transitions`.
     """
 
     INTENT = auto()
@@ -213,7 +226,7 @@ class OrderState(StrEnum):
 
 
 class RejectReason(StrEnum):
-    """Why the broker ended an order; the adapter reads it from the error code, callers from here."""
+    """Why the broker ended an order: what its error code means, so that only the adapter needs to know codes."""
 
     REJECTED = "rejected"
     MARGIN = "margin"

@@ -8,6 +8,7 @@ from journals import (
     ACCOUNT,
     REF,
     RUN,
+    after_reports,
     answer,
     approve,
     approved_journal,
@@ -15,7 +16,6 @@ from journals import (
     part,
     record_of,
     run_record,
-    told,
     update,
 )
 
@@ -215,13 +215,13 @@ def test_a_conversion_and_a_sell_are_approved_with_the_plan(journal: Journal) ->
 
 
 def test_a_new_attempt_may_take_what_the_fills_left(journal: Journal) -> None:
-    told(journal, part("4"), update(OrderState.CANCELLED, "4"))
+    after_reports(journal, part("4"), update(OrderState.CANCELLED, "4"))
     journal.intend(order(attempt=2, quantity=D(6)), at=NOW)
     assert len(journal.orders(RUN)) == 2
 
 
 @pytest.mark.parametrize(
-    ("said", "why"),
+    ("events", "why"),
     [
         ((part("4"), update(OrderState.CANCELLED, "4")), "on top of 4 exceeds the approved 10"),
         ((), "is Sending, not ended"),
@@ -231,8 +231,8 @@ def test_a_new_attempt_may_take_what_the_fills_left(journal: Journal) -> None:
     ],
 )
 def test_fills_and_open_and_new_never_exceed_the_approved_line(
-    journal: Journal, said: tuple[BrokerEvent, ...], why: str
+    journal: Journal, events: tuple[BrokerEvent, ...], why: str
 ) -> None:
-    told(journal, *said)
+    after_reports(journal, *events)
     with pytest.raises(SafetyRefused, match=why):
         journal.intend(order(attempt=2, quantity=D(7)), at=NOW)

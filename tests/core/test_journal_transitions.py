@@ -1,4 +1,4 @@
-"""What every journal makes of the broker's news: states only go forward, and fills are counted once."""
+"""What every journal makes of the broker's reports: states only go forward, and fills are counted once."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from builders import NOW, fill
 from journals import (
     REF,
     RUN,
+    after_reports,
     approved_journal,
     order,
     part,
     record_of,
     sent,
-    told,
     update,
 )
 
@@ -60,7 +60,7 @@ def test_an_order_that_was_never_intended_has_no_state(journal: Journal) -> None
 
 
 @pytest.mark.parametrize(
-    ("said", "state"),
+    ("events", "state"),
     [
         ((update(OrderState.SENT),), OrderState.SENT),
         ((update(OrderState.WORKING), update(OrderState.SENT)), OrderState.WORKING),
@@ -81,13 +81,13 @@ def test_an_order_that_was_never_intended_has_no_state(journal: Journal) -> None
     ],
 )
 def test_states_go_forward_and_the_fills_decide(
-    journal: Journal, said: tuple[BrokerEvent, ...], state: OrderState
+    journal: Journal, events: tuple[BrokerEvent, ...], state: OrderState
 ) -> None:
-    assert told(journal, *said).state is state
+    assert after_reports(journal, *events).state is state
 
 
-def test_the_reason_of_the_news_that_moved_the_state_is_kept(journal: Journal) -> None:
-    record = told(
+def test_the_reason_of_the_report_that_changed_the_state_is_kept(journal: Journal) -> None:
+    record = after_reports(
         journal,
         update(OrderState.REJECTED, reason="no margin", code=201, reject_reason=RejectReason.MARGIN),
         update(OrderState.CANCELLED, reason="cancelled", code=202),
@@ -96,13 +96,13 @@ def test_the_reason_of_the_news_that_moved_the_state_is_kept(journal: Journal) -
 
 
 def test_cancelling_an_order_that_has_ended_changes_nothing(journal: Journal) -> None:
-    before = told(journal, part("10"))
+    before = after_reports(journal, part("10"))
     journal.cancelling(REF)
     assert record_of(journal) == before
 
 
 def test_an_order_being_cancelled_still_fills(journal: Journal) -> None:
-    told(journal)
+    after_reports(journal)
     journal.cancelling(REF)
     assert record_of(journal).state is OrderState.CANCELLING
     journal.record(part("10"))
@@ -110,28 +110,28 @@ def test_an_order_being_cancelled_still_fills(journal: Journal) -> None:
 
 
 def test_an_order_of_unknown_fate_is_closed_for_a_person_and_keeps_counting_fills(journal: Journal) -> None:
-    told(journal)
-    journal.unknown(REF, reason="no word")
+    after_reports(journal)
+    journal.unknown(REF, reason="nothing was reported")
     journal.record(part("10"))
     record = record_of(journal)
-    assert (record.state, record.reason, record.filled) == (OrderState.UNKNOWN, "no word", D(10))
+    assert (record.state, record.reason, record.filled) == (OrderState.UNKNOWN, "nothing was reported", D(10))
 
 
 def test_an_order_that_ended_with_all_its_fills_cannot_become_unknown(journal: Journal) -> None:
-    before = told(journal, part("4"), update(OrderState.CANCELLED, "4"))
-    journal.unknown(REF, reason="no word")
+    before = after_reports(journal, part("4"), update(OrderState.CANCELLED, "4"))
+    journal.unknown(REF, reason="nothing was reported")
     assert record_of(journal) == before
 
 
 def test_an_end_whose_fills_are_not_all_here_is_not_settled(journal: Journal) -> None:
-    record = told(journal, update(OrderState.CANCELLED, "4"))
+    record = after_reports(journal, update(OrderState.CANCELLED, "4"))
     assert not record.is_settled
     journal.record(part("4"))
     assert record_of(journal).is_settled
 
 
 @pytest.mark.parametrize("event", [update(OrderState.WORKING), part("4")])
-def test_news_of_an_order_that_never_left_needs_a_person(journal: Journal, event: BrokerEvent) -> None:
+def test_a_report_on_an_order_that_never_left_needs_a_person(journal: Journal, event: BrokerEvent) -> None:
     approved_journal(journal)
     journal.intend(order(), at=NOW)
     journal.not_sent(REF, reason="kill switch")
@@ -161,38 +161,38 @@ def test_what_is_not_about_our_orders_changes_none(journal: Journal, event: Brok
 # --- fills ---
 
 
-def test_an_execution_told_twice_counts_once(journal: Journal) -> None:
-    record = told(journal, part("4"), part("4"))
+def test_an_execution_reported_twice_counts_once(journal: Journal) -> None:
+    record = after_reports(journal, part("4"), part("4"))
     assert record.filled == D(4)
 
 
 def test_a_correction_replaces_the_execution_it_corrects(journal: Journal) -> None:
-    record = told(journal, part("6"), update(OrderState.WORKING, "6"), part("5", revision=2))
+    record = after_reports(journal, part("6"), update(OrderState.WORKING, "6"), part("5", revision=2))
     assert (record.filled, record.reported_filled) == (D(5), D(5))
 
 
 def test_an_execution_that_was_corrected_before_is_not_put_back(journal: Journal) -> None:
-    record = told(journal, part("5", revision=2), part("6", revision=1))
+    record = after_reports(journal, part("5", revision=2), part("6", revision=1))
     assert record.filled == D(5)
 
 
 def test_a_correction_down_leaves_an_ended_order_ended_and_short(journal: Journal) -> None:
-    record = told(journal, part("10"), part("6", revision=2))
+    record = after_reports(journal, part("10"), part("6", revision=2))
     assert (record.state, record.filled, record.open_quantity) == (OrderState.FILLED, D(6), D(0))
 
 
 def test_execution_ids_without_a_revision_are_each_their_own(journal: Journal) -> None:
-    record = told(journal, fill("4", exec_id="a"), fill("3", exec_id="b"), fill("3", exec_id="b.x"))
+    record = after_reports(journal, fill("4", exec_id="a"), fill("3", exec_id="b"), fill("3", exec_id="b.x"))
     assert (record.filled, len(record.fills)) == (D(10), 3)
 
 
 def test_fills_stand_in_order_of_time_whenever_they_arrive(journal: Journal) -> None:
     late, early = part("4", 1, at=NOW + timedelta(seconds=9)), part("6", 2, at=NOW)
-    assert told(journal, late, early).fills == (early, late)
+    assert after_reports(journal, late, early).fills == (early, late)
 
 
-def test_a_commission_is_unknown_until_it_is_told(journal: Journal) -> None:
-    told(journal, part("4", commission=None, commission_currency=None))
+def test_a_commission_is_unknown_until_it_is_reported(journal: Journal) -> None:
+    after_reports(journal, part("4", commission=None, commission_currency=None))
     assert record_of(journal).fills[0].commission is None
     journal.record(CommissionReport("0000e0d5.01.01", D("1.25"), USD))
     assert (record_of(journal).fills[0].commission, record_of(journal).fills[0].commission_currency) == (D("1.25"), USD)
@@ -200,15 +200,15 @@ def test_a_commission_is_unknown_until_it_is_told(journal: Journal) -> None:
 
 def test_a_commission_that_comes_before_its_fill_is_kept_for_it(journal: Journal) -> None:
     early = CommissionReport("0000e0d5.01.01", D("1.25"), USD)
-    record = told(journal, early, part("4", commission=None, commission_currency=None))
+    record = after_reports(journal, early, part("4", commission=None, commission_currency=None))
     assert record.fills[0].commission == D("1.25")
 
 
 def test_a_repeated_fill_brings_the_commission_that_the_first_lacked(journal: Journal) -> None:
-    record = told(journal, part("4", commission=None, commission_currency=None), part("4"))
+    record = after_reports(journal, part("4", commission=None, commission_currency=None), part("4"))
     assert (record.filled, record.fills[0].commission) == (D(4), D("1.00"))
 
 
 def test_a_repeated_fill_keeps_the_commission_that_is_known(journal: Journal) -> None:
-    record = told(journal, part("4"), part("4", commission=None, commission_currency=None))
+    record = after_reports(journal, part("4"), part("4", commission=None, commission_currency=None))
     assert (record.filled, record.fills[0].commission, record.fills[0].commission_currency) == (D(4), D("1.00"), USD)

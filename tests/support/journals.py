@@ -94,8 +94,8 @@ def record_of(journal: Journal, ref: OrderRef = REF) -> OrderRecord:
     return found
 
 
-def told(journal: Journal, *events: BrokerEvent) -> OrderRecord:
-    """The record after an order for 10 VTI was sent and the broker said all this."""
+def after_reports(journal: Journal, *events: BrokerEvent) -> OrderRecord:
+    """The record after an order for 10 VTI was sent and the broker reported all this."""
     approved_journal(journal)
     sent(journal)
     for event in events:
