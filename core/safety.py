@@ -1,7 +1,7 @@
-"""What may never happen, whatever the plan says: orders in the wrong mode, account or port, or against the kill switch.
+"""What may never happen, whatever the plan is: orders in the wrong mode, account or port, or with the kill switch on.
 
-Nothing here is asked of the market; every refusal is one sentence with the account masked. Modes that
-send no orders are only held to the account.
+Nothing here depends on the market; every refusal is one sentence with the account masked. In modes that send no orders
+only the account is checked.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ LIVE_PORTS = frozenset({4001, 7496})
 def check_mode(settings: Settings, mode: Mode, *, confirm_live: bool, broker: BrokerKind) -> None:
     """Refuse, before anything is connected, a mode that settings or command do not allow.
 
-    `confirm_live` is the second word for live; it is no approval. Raises SafetyRefused; UsageError for
-    live on a broker that is not the real one.
+    `confirm_live` is the second confirmation for live; it does not replace the approval. Raises SafetyRefused, and
+    UsageError for live on a broker that is not the real one.
     """
     if not mode.sends_orders:
         return
@@ -59,34 +59,34 @@ def check_gateway(settings: Settings, mode: Mode, *, port: int | None, managed: 
 
 
 def check_clock(mode: Mode, gap: timedelta) -> str:
-    """What to say of a venue's clock that is `gap` ahead of this computer's; empty when they agree.
+    """The warning about a venue's clock that is `gap` ahead of this computer's; empty when they agree.
 
     Raises ConnectionLost in mode live: one of the two is wrong, and what a person approves has a time.
     """
     if not gap:
         return ""
-    way = "ahead of" if gap > timedelta(0) else "behind"
-    text = f"the gateway's clock is {age_text(abs(gap))} {way} this computer's"
+    direction = "ahead of" if gap > timedelta(0) else "behind"
+    text = f"the gateway's clock is {age_text(abs(gap))} {direction} this computer's"
     if mode is Mode.LIVE:
         raise ConnectionLost(text, next_step="set both clocks by a time server, then start the run again")
-    return f"{text}; the run goes by the gateway's"
+    return f"{text}; the run uses the gateway's"
 
 
 def check_kill_switch(path: Path) -> None:
-    """Raise KillSwitchOn when anything stands at `path`, or when that cannot be found out.
+    """Raise KillSwitchOn when anything is at `path`, or when that cannot be determined.
 
     A folder or a link to nowhere counts as well: whoever put it there meant to stop.
     """
     try:
-        is_on = _stands(path)
+        is_on = _exists(path)
     except (OSError, ValueError) as error:
         raise KillSwitchOn(
-            f"kill switch counts as on: {path} cannot be checked ({_why(error)})",
+            f"the kill switch counts as on: {path} cannot be checked ({_why(error)})",
             next_step="repair that place or correct [safety] kill_switch_file; nothing is sent until then",
         ) from None
     if is_on:
         raise KillSwitchOn(
-            f"kill switch is on: {path} is there",
+            f"the kill switch is on: {path} exists",
             next_step="find out who stopped trading and why; when it is safe again, remove it with: rebalance go",
         )
 
@@ -119,7 +119,7 @@ def remove_kill_switch(path: Path) -> bool:
 
 
 def _created(path: Path) -> int | None:
-    """A handle on the new file, or None when something stands there already. Raises OutputFailed."""
+    """A handle on the new file, or None when something is there already. Raises OutputFailed."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except (OSError, ValueError) as error:
@@ -141,7 +141,7 @@ def _check_live(settings: Settings, *, confirm_live: bool, broker: BrokerKind) -
         )
     if not confirm_live:
         raise SafetyRefused(
-            "mode live needs a second, explicit word",
+            "mode live needs a second, explicit confirmation",
             next_step="add --yes or --confirm-live in the terminal, or confirm_live to the run's parameters",
         )
     if not (settings.safety.require_confirm or settings.safety.live_without_approval):
@@ -178,8 +178,8 @@ def _check_port(port: int | None, mode: Mode) -> None:
         )
 
 
-def _stands(path: Path) -> bool:
-    """Whether anything, be it a broken link, stands at `path`. Raises OSError or ValueError when nobody can tell."""
+def _exists(path: Path) -> bool:
+    """Whether anything, be it a broken link, is at `path`. Raises OSError or ValueError when that is uncertain."""
     try:
         path.lstat()
     except FileNotFoundError:

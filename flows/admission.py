@@ -1,4 +1,4 @@
-"""Whether a run has its turn: it has come in time, and no other run has the account."""
+"""Whether a run may start: it is not late, and no other run has the account."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def check_in_time() -> None:
 
 
 def too_late(run: FlowRun) -> StartedLate | None:
-    """Why a scheduled run that starts now comes too late; None for one in time, and for one that somebody started.
+    """Why a scheduled run that starts now comes too late; None for one in time, and for one started by hand.
 
     Prefect starts all runs that were missed at once; the market that they were meant for is gone.
     """
@@ -61,10 +61,10 @@ def too_late(run: FlowRun) -> StartedLate | None:
 async def account_reserved(run: Run) -> AsyncIterator[None]:
     """Hold the account while the block runs, in modes that trade.
 
-    On this computer a lock decides, so of two that start at once exactly one goes on. Of other computers the runs of
-    the same Prefect server are looked at: each has put its label there before it looks, so never do both go on; when
-    they start within the same moment, it may be that neither does. Raises AccountBusy, ConnectionLost when the server
-    does not say, and OutputFailed. A rehearsal in a world of its own has its account to itself anyway.
+    On this computer a lock decides, so of two that start at once exactly one goes on. Runs on other computers are found
+    on the Prefect server they share: each has put its label there before it looks, so two never both go on; when they
+    start within the same moment, it may be that neither does. Raises AccountBusy, ConnectionLost when the server
+    does not answer, and OutputFailed. A rehearsal in a world of its own has its account to itself anyway.
     """
     if not run.mode.sends_orders or current_session().broker is not None:
         yield
@@ -82,7 +82,7 @@ async def account_reserved(run: Run) -> AsyncIterator[None]:
 
 
 async def _other_run(tag: str, key: str) -> FlowRun | None:
-    """The oldest run of this account that lives on another computer; None outside a flow run."""
+    """The oldest run of this account whose process is alive on another computer; None outside a flow run."""
     if FlowRunContext.get() is None:
         return None
     try:
@@ -90,8 +90,8 @@ async def _other_run(tag: str, key: str) -> FlowRun | None:
             unfinished = await _unfinished(client, tag)
     except httpx.HTTPError as error:
         raise ConnectionLost(
-            f"the Prefect server does not say whether another run has the account: {error}",
-            next_step="see to the server, then start the run again",
+            f"the Prefect server did not answer whether another run has the account: {error}",
+            next_step="check the server, then start the run again",
         ) from None
     return next((each for each in unfinished if each.labels.get(ACCOUNT_LABEL) == key and _lives_elsewhere(each)), None)
 

@@ -1,4 +1,4 @@
-"""A person's yes before the first order: the question, its form on the Prefect page, and what counts as a yes."""
+"""A person's approval before the first order: the question, its form on the Prefect page, and what counts as a yes."""
 
 from __future__ import annotations
 
@@ -39,8 +39,7 @@ SERVER_WAITS_LONGER = 60  # seconds
 class ApprovalForm(RunInput, extra="ignore"):
     """What the person fills in. Nothing is chosen beforehand; titles alone, so that the orders above stay in sight.
 
-    A note costs rows of the plan in the form, so that the page does not ask for one; whoever answers by the command
-    can add it.
+    A note field would push rows of the plan out of sight, so the page has none; `rebalance approve` can add a note.
     """
 
     answer: Literal["approve", "reject"] = Field(title="Answer")
@@ -52,12 +51,12 @@ class ApprovalForm(RunInput, extra="ignore"):
 
 
 class FormApprover:
-    """Pauses the flow run with a form; whoever resumes it answers."""
+    """Pauses the flow run with a form; the person who resumes it answers."""
 
     how = "form"
 
     async def ask(self, question: Question) -> Answer:
-        """The form's content; a form that is missing or cannot be read is a no. Raises ApprovalExpired."""
+        """The form's content; a form that is missing or cannot be read counts as a no. Raises ApprovalExpired."""
         _log_where_to_answer(question)
         try:
             async with asyncio.timeout(question.seconds_left):
@@ -72,18 +71,18 @@ class FormApprover:
 
 
 def _log_where_to_answer(question: Question) -> None:
-    """Name the page of the run, and the command that answers it from a terminal."""
+    """Log the page of the run, and the command that answers it from a terminal."""
     flow_run_id, run_id = current_flow_run_id(), question.plan.run_id
     page = url_for("flow-run", obj_id=flow_run_id) if flow_run_id else None
-    say = logger.bind(run_id=run_id).info
-    say("approval: run {} waits{}", run_id, f" on its page: {page}" if page else "")
-    say("approval: answer there, or with: rebalance approve {} --account-suffix {}", run_id, "X" * VISIBLE)
+    info = logger.bind(run_id=run_id).info
+    info("approval: run {} waits{}", run_id, f" on its page: {page}" if page else "")
+    info("approval: answer there, or with: rebalance approve {} --account-suffix {}", run_id, "X" * VISIBLE)
 
 
 async def _await_form(question: Question) -> ApprovalForm | None:
     """The form as it was filled in, however long that takes; None when it is missing or cannot be read.
 
-    A server that is away is waited for: the run itself lives, and so does its question.
+    While the server does not answer this waits for it: the run goes on, and its question stays open.
     """
     form = ApprovalForm.with_initial_data(description=question.markdown)
     wait = _pause
@@ -93,8 +92,8 @@ async def _await_form(question: Question) -> ApprovalForm | None:
         except (ValidationError, ObjectNotFound):
             return None
         except (httpx.HTTPError, RuntimeError) as error:
-            # a RuntimeError says that the run may not pause: somebody has set its state, and will stop it
-            logger.debug("the run waits, and the Prefect server does not let it: {}", error)
+            # a RuntimeError means that the run may not pause: its state was set from outside, which will stop it
+            logger.debug("the run cannot wait on the Prefect server, and tries again: {}", error)
             wait = _resume_pause
             await asyncio.sleep(POLL_SECONDS)
 
@@ -102,7 +101,7 @@ async def _await_form(question: Question) -> ApprovalForm | None:
 async def _pause(form: type[ApprovalForm], question: Question) -> ApprovalForm:
     return await apause_flow_run(
         wait_for_input=form,
-        # ours ends first, so that the run fails with our message instead of the server's
+        # our own time-out ends first, so that the run fails with our message instead of the server's
         timeout=int(question.seconds_left) + SERVER_WAITS_LONGER,
         poll_interval=POLL_SECONDS,
         key=question.key,
@@ -110,10 +109,10 @@ async def _pause(form: type[ApprovalForm], question: Question) -> ApprovalForm:
 
 
 async def _resume_pause(form: type[ApprovalForm], question: Question) -> ApprovalForm:
-    """Take the wait up again after the server was away: Prefect lets a question be put but once."""
+    """Go on waiting after the server did not answer: Prefect accepts each pause key only once."""
     flow_run_id = current_flow_run_id()
     if flow_run_id is None:
-        raise LookupError("a form has its place in a flow run")
+        raise LookupError("a form needs a flow run")
     keys = keyset_from_base_key(f"paused-{question.key}")
     async with get_client() as client:
         while True:
@@ -139,17 +138,17 @@ class Deadline:
 async def ask(run: Run, plan: Plan, deadline: Deadline, stage: Stage | None = None) -> None:
     """Return when the plan, or this stage of it, was approved. Raises ApprovalRejected and ApprovalExpired.
 
-    A yes with the wrong account suffix is asked again, three times in all, and the next form says so.
+    After a yes with the wrong account suffix the question is asked again, three times in all; the next form says so.
     """
     part = "plan" if stage is None else f"{stage.lower()}s"
     title = f"Approve the {part}"
     question_id = plan.hash if stage is None else f"{plan.hash}:{part}"
     markdown = approval_markdown(plan, tuple(run.warnings), part)
     if stage is not None:
-        # the page has the plan already, with more in sight than a form has room for
+        # the whole plan is on the page already, with more of it than fits into a form
         await publish(run, "plan", markdown, title)
     run.journal.ask(run.id, question_id, at=run.broker.now())
-    show(current_session().asked, plan)
+    show(current_session().on_question, plan)
     run.log_step("approval", f"{title}: waiting for an answer")
     if isinstance(run.approver, FormApprover):
         await notify(run.settings.notify.webhook_url, waiting_note(plan, page()))
@@ -161,18 +160,18 @@ async def ask(run: Run, plan: Plan, deadline: Deadline, stage: Stage | None = No
     if not approved:
         raise ApprovalRejected(_refusal(answer), next_step="nothing was sent for it; a new run makes a new plan")
     if run.broker.now() > plan.expires_at:
-        # a computer that slept has a clock of its own that stood still
+        # the monotonic clock of the deadline stands still while the computer sleeps
         raise ApprovalExpired(
-            f"the answer came after the plan's time, {plan.expires_at:%H:%M} UTC",
+            f"the answer came after the plan expired at {plan.expires_at:%H:%M} UTC",
             next_step="run it again when somebody is there to approve it",
         )
     run.log_step("approval", f"approved by {visible(answer.approver)}")
 
 
 async def _await_valid_answer(run: Run, question: Question, deadline: Deadline) -> Answer:
-    """The answer that counts: any but a yes that names another account, unless it is the last that is asked for.
+    """The answer that counts: any but a yes that names another account, unless the tries are used up.
 
-    What was taken is labelled, so that whoever answered from elsewhere sees it.
+    A label shows what became of each answer, so that `rebalance approve` can report it.
     """
     plan, markdown = question.plan, question.markdown
     for attempt in range(1, MOST_TRIES + 1):

@@ -1,7 +1,7 @@
-"""What may stop a run from outside: a signal to its process, or a state that somebody set on its Prefect page.
+"""What may stop a run from outside: a signal to its process, or a state that was set on its Prefect page.
 
 Both stop it in the same way: nothing more is sent, what works at the broker is cancelled, the report is written.
-Beside that the run labels itself, so that everybody can see that its process lives.
+Beside that the run labels itself with a heartbeat, which shows others that its process is alive.
 """
 
 from __future__ import annotations
@@ -48,13 +48,13 @@ _HOOKS: set[asyncio.Task[None]] = set()
 
 @asynccontextmanager
 async def stoppable(run: Run) -> AsyncIterator[None]:
-    """While the block runs, a signal and a state set from outside stop the run, and labels say that it lives.
+    """While the block runs, a signal or a state set from outside stops the run, and its heartbeat is written.
 
-    A run that was stopped puts its end at the server before signals are raised again wherever the process is.
+    A run that was stopped sets its final state at the server before the former signal handlers are put back.
     """
     flow_run_id = current_flow_run_id()
     run.labels |= process_label()
-    # at once: other computers see by it that this run has the account
+    # at once: other computers see from it that this run has the account
     await put_labels({**run.labels, **heartbeat_label()})
     watcher = asyncio.create_task(_watch(run, flow_run_id)) if flow_run_id else None
     helpers = [watcher] if watcher else []
@@ -75,9 +75,9 @@ async def stoppable(run: Run) -> AsyncIterator[None]:
 
 
 async def cancel_and_wait(*helpers: asyncio.Task[Any]) -> None:
-    """Cancel what still runs of our helpers, and wait until it has ended; how it ended is no matter any more.
+    """Cancel the helpers that still run, and wait until each has ended, whatever it ended with.
 
-    A cancel may get lost in a library's own time-out (`asyncio.wait_for` before Python 3.12), so it is said again.
+    A cancel may get lost in a library's own time-out (`asyncio.wait_for` before Python 3.12), so it is repeated.
     """
     running = set(helpers)
     while running:
@@ -90,7 +90,7 @@ async def cancel_and_wait(*helpers: asyncio.Task[Any]) -> None:
 
 
 async def _force_state(state: State[Any]) -> None:
-    """Put the state at the server, whatever is there: under a cancel Prefect itself takes none but Cancelled."""
+    """Set the state at the server, whatever is there: during a cancel Prefect itself accepts none but Cancelled."""
     flow_run_id = current_flow_run_id()
     if flow_run_id is None:
         return
@@ -104,7 +104,7 @@ async def _force_state(state: State[Any]) -> None:
 
 
 async def restore_after_cancellation(flow: object, flow_run: FlowRun, state: State[Any]) -> None:  # noqa: ARG001 - a hook's names
-    """A hook on cancellation: once Prefect's own runner has written its words over the run's end, put that back.
+    """A hook on cancellation: once Prefect's own runner has overwritten the run's final state, restore that.
 
     The runner calls it before it writes.
     """
@@ -122,7 +122,7 @@ async def _restore_ending(flow_run_id: UUID) -> None:
 
 
 def cancel_cause_from(state: State[Any] | None) -> RunCancelled | None:
-    """Why a run that finds itself in this state has to stop; None for a state of its own doing."""
+    """Why a run in this state has to stop; None for a state that it set itself."""
     if state is None or not (state.is_cancelling() or state.is_final()):
         return None
     if state.is_cancelling() or state.is_cancelled():
@@ -132,9 +132,9 @@ def cancel_cause_from(state: State[Any] | None) -> RunCancelled | None:
 
 @contextmanager
 def _signals_to(on_signal: Callable[[signal.Signals], None]) -> Iterator[None]:
-    """In the block the loop calls `on_signal`; Prefect and asyncio would raise wherever the process is just then.
+    """In the block the loop calls `on_signal`; Prefect's and asyncio's handlers would raise anywhere in the code.
 
-    Nothing changes off the main thread, where no signal arrives.
+    Off the main thread, where no signal arrives, nothing changes.
     """
     loop, before = asyncio.get_running_loop(), {}
     try:
@@ -153,7 +153,7 @@ def _signals_to(on_signal: Callable[[signal.Signals], None]) -> Iterator[None]:
 
 
 async def _terminated(run: Run, flow_run_id: UUID) -> None:
-    """Stop the run for SIGTERM: whoever runs a deployment sends it for a cancel on the page, too."""
+    """Stop the run for SIGTERM, which a deployment's runner also sends for a cancel on the page."""
     run.cancel_cause = run.cancel_cause or RunCancelled(SIGNALS[signal.SIGTERM], next_step=NEXT_STEP)
     try:
         async with asyncio.timeout(CANCEL_SECONDS), get_client() as client:
@@ -164,9 +164,9 @@ async def _terminated(run: Run, flow_run_id: UUID) -> None:
 
 
 async def _watch(run: Run, flow_run_id: UUID) -> None:
-    """Look at the run's state, and write its labels, every few seconds.
+    """Read the run's state, and write its labels, every few seconds.
 
-    What fails on the way to the server is left out, for the orders do not depend on it.
+    A request that fails is left out: the orders do not depend on the server.
     """
     next_heartbeat = time.monotonic() + HEARTBEAT_SECONDS
     async with get_client() as client:

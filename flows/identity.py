@@ -1,4 +1,4 @@
-"""How one run is told from others on the Prefect page: its name, its tags, and a label for its account."""
+"""What identifies a run on the Prefect page: its name, its tags, and a label for its account."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def run_name() -> str:
 async def tag_run(request: Request) -> None:
     """Tag the flow run with its mode, its broker and its masked account, beside the tags it has.
 
-    A run that sends orders also gets a label by which runs of the same account find each other. A server that does
-    not take them costs a line in the log. Nothing outside a flow run.
+    A run that sends orders also gets a label by which runs of the same account find each other. A server that refuses
+    them only causes a warning. Nothing outside a flow run.
     """
     context = FlowRunContext.get()
     if context is None or context.flow_run is None:
@@ -62,17 +62,17 @@ def account_tag(account: AccountId) -> str:
 
 @cache
 def account_key(account: AccountId) -> str:
-    """What stands for the whole account where its id may not be seen: the same on every computer.
+    """A hash of the whole account id, for where the id may not be shown: the same on every computer.
 
-    Some 30 ms for each id that somebody tries, since an id is a mere seven digits.
+    A slow one, some 30 ms, since there are only ten million ids of seven digits to try.
     """
     return hashlib.scrypt(account.encode(), salt=b"ibkr-rebalancer", n=2**13, r=8, p=1, dklen=16).hex()
 
 
 def _account(entered: dict[str, Any]) -> AccountId | None:
-    """The account of a run with these parameters; None when nobody can tell."""
+    """The account of a run with these parameters; None when the settings cannot be read."""
     try:
         source = current_session().source or Request.of(**entered).files()
         return source.settings().ibkr.account_id
-    except Exception:  # noqa: BLE001 - what is wrong is told where the run reads its settings for good
+    except Exception:  # noqa: BLE001 - what is wrong is reported when the run itself reads its settings
         return None

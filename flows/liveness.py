@@ -1,8 +1,8 @@
-"""Whether the process of a flow run still lives: what a run writes about itself, and what becomes of one that is gone.
+"""Whether the process of a flow run is still alive: the labels a run writes, and the end of one whose process is gone.
 
 A paused run of a process that was killed looks to Prefect like any other. So each run labels itself with its
-process, and with a beat every few seconds. On the same computer the operating system says whether the process
-lives, whatever the server missed meanwhile; of another computer only the beat can tell.
+process, and with a heartbeat every few seconds. On the same computer the operating system knows whether the process
+is alive, whatever the server missed meanwhile; for another computer there is only the heartbeat.
 """
 
 from __future__ import annotations
@@ -51,12 +51,12 @@ UNFINISHED = (StateType.PENDING, StateType.RUNNING, StateType.PAUSED, StateType.
 
 
 def process_label() -> dict[str, str]:
-    """The label that says in which process a flow run lives: this one."""
+    """The label with the process of a flow run: this one."""
     return {PROCESS_LABEL: str(Process.of())}
 
 
 def heartbeat_label() -> dict[str, str]:
-    """The label that says that the run's process is alive at this moment."""
+    """The label that shows that the run's process is alive at this moment."""
     return {HEARTBEAT_LABEL: datetime.now(UTC).isoformat(timespec="seconds")}
 
 
@@ -67,7 +67,7 @@ def current_flow_run_id() -> UUID | None:
 
 
 async def put_labels(labels: Mapping[str, str]) -> None:
-    """Label the flow run that we are in; nothing outside one. A server that does not answer costs a line in the log."""
+    """Label the flow run that we are in; nothing outside one. A failing server is only logged."""
     flow_run_id = current_flow_run_id()
     if flow_run_id is None:
         return
@@ -79,7 +79,7 @@ async def put_labels(labels: Mapping[str, str]) -> None:
 
 
 def is_alive(flow_run: FlowRun) -> bool:
-    """Whether the run's process lives, as far as anybody can tell: on another computer, by its last beat."""
+    """Whether the run's process is alive: on another computer, as far as its last heartbeat shows."""
     process = Process.parse(flow_run.labels.get(PROCESS_LABEL))
     if process is None:
         return not _is_old(flow_run)
@@ -87,10 +87,10 @@ def is_alive(flow_run: FlowRun) -> bool:
 
 
 async def end_crashed_runs(client: PrefectClient) -> list[FlowRun]:
-    """Mark each unfinished rebalance whose process is gone; these runs, as they were before.
+    """End each unfinished rebalance whose process is gone; these runs, as they were before.
 
-    Those of another computer are given one more beat: after an outage of the server none has arrived yet. A run that
-    was stopped gets its ending back where Prefect wrote over it. Raises httpx.HTTPError.
+    Those of another computer get the time of one more heartbeat: after an outage of the server none has arrived yet. A
+    run that was stopped gets its final state back where Prefect overwrote it. Raises httpx.HTTPError.
     """
     crashed = [run for run in await _unfinished(client) if not is_alive(run)]
     if any(not _is_of_this_computer(run) for run in crashed):
@@ -102,7 +102,7 @@ async def end_crashed_runs(client: PrefectClient) -> list[FlowRun]:
 
 
 async def restore_ending(client: PrefectClient, run: FlowRun) -> bool:
-    """Give a run that was stopped the name and message back with which it ended, where Prefect wrote its own over them.
+    """Restore the name and message with which a run that was stopped ended, where Prefect overwrote them.
 
     Whether there was anything to do. Raises httpx.HTTPError.
     """
@@ -114,9 +114,9 @@ async def restore_ending(client: PrefectClient, run: FlowRun) -> bool:
 
 
 async def end_crashed(client: PrefectClient, run: FlowRun) -> bool:
-    """End a run whose process is gone as it said itself, else Cancelled if a cancel was under way, else Crashed.
+    """End a run whose process is gone: as its label says, else Cancelled if a cancel was under way, else Crashed.
 
-    The webhook is told. False when its state has changed since `run` was read; then nothing was done. Raises
+    The webhook is notified. False when its state has changed since `run` was read; then nothing was done. Raises
     httpx.HTTPError.
     """
     now = await client.read_flow_run(run.id)
@@ -129,7 +129,7 @@ async def end_crashed(client: PrefectClient, run: FlowRun) -> bool:
 
 
 def crashed_state(run: FlowRun, state: State[Any], what: str = "the process of this run is gone") -> State[None]:
-    """The state that ends a run whose process did not come to end it: Cancelled if that was under way, else Crashed."""
+    """The state for a run whose process is gone: Cancelled if a cancel was under way, else Crashed."""
     if state.is_cancelling():
         message = f"exit {ExitCode.APPROVAL_REJECTED:d}: cancelled; {what}; {_next_step(run)}"
         return State(type=StateType.CANCELLED, name=RunEnding.CANCELLED.value, message=message)
@@ -139,12 +139,12 @@ def crashed_state(run: FlowRun, state: State[Any], what: str = "the process of t
 
 def _next_step(run: FlowRun) -> str:
     if APPROVED_LABEL in run.labels:
-        return "look into TWS for working orders before you start a new run"
+        return "check TWS for working orders before you start a new run"
     return "its plan was not approved yet, so nothing was sent; start a new run"
 
 
 async def _unfinished(client: PrefectClient) -> list[FlowRun]:
-    """Runs of our flow that have not ended. One that nobody has begun to run belongs to whoever will."""
+    """Runs of our flow that have not ended, without those that no process has started yet."""
     found = await _read(client, state=UNFINISHED)
     return [run for run in found if PROCESS_LABEL in run.labels or run.state_type is not StateType.PENDING]
 

@@ -1,4 +1,4 @@
-"""How the parameters of a flow look in the forms of the Prefect pages, and what its server refuses there."""
+"""How the parameters of a flow look in the forms of the Prefect pages."""
 
 import inspect
 from typing import Any, TypeVar

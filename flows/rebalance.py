@@ -75,7 +75,7 @@ async def rebalance(  # noqa: PLR0913, PLR0917 - a deployment's parameters are t
             in memory
         market: account and quotes for report_only, and for the simulated and fake brokers
         overrides: settings of this run alone, such as {"rebalance.min_order_usd": 0}
-        confirm_live: live needs this second word, beside the approval
+        confirm_live: live needs this second confirmation, beside the approval
     """
     flow_run_id, request = str(current_flow_run_id() or uuid4()), None
     try:
@@ -101,7 +101,7 @@ async def rebalance(  # noqa: PLR0913, PLR0917 - a deployment's parameters are t
 
 
 async def rebalance_account(run: Run) -> None:
-    """From the models to the last fill. Raises the failure that ends it; the report is `finishing`'s."""
+    """From the models to the last fill. Raises the failure that ends the run, for `reporting` to report."""
     check_in_time()
     async with account_reserved(run), account_locked(run):
         check_kill_switch(run)
@@ -143,7 +143,7 @@ async def planned(run: Run, observed: PlanInputs) -> Plan:
 
 
 async def approve_and_trade(run: Run, observed: PlanInputs, plan: Plan) -> None:
-    """Ask, look again, and trade only if the world is still the one that was approved; else plan and ask again."""
+    """Ask, read account and market again, and trade only if they are still as approved; else plan and ask again."""
     deadline = Deadline(run.settings.approval.timeout_seconds)
     for _ in range(MOST_PLANS):
         if not plan.trades:
@@ -162,7 +162,7 @@ async def approve_and_trade(run: Run, observed: PlanInputs, plan: Plan) -> None:
             run.warn(f"the approved plan is void: {'; '.join(changes)}")
             observed, plan = now, await planned(run, now)
     raise PlanKeptChanging(
-        f"the world moved after each of {MOST_PLANS} approvals",
+        f"account or market changed after each of {MOST_PLANS} approvals",
         next_step="run again in a calmer market, or raise [approval] max_price_move_bps",
     )
 
@@ -178,7 +178,7 @@ def moved_prices(run: Run, plan: Plan, now: PlanInputs) -> tuple[str, ...]:
 
 
 async def trade(run: Run, plan: Plan, now: PlanInputs, deadline: Deadline) -> None:
-    """The three stages, each only when the one before has ended by the broker's word."""
+    """The three stages, each only when the broker has reported the end of the one before."""
     run.journal.approve_lines(plan)
     if run.settings.execution.preflight:
         plan = await ask_broker_beforehand(run, plan, now)
@@ -199,10 +199,10 @@ async def trade(run: Run, plan: Plan, now: PlanInputs, deadline: Deadline) -> No
 
 
 async def approved_for_stage(run: Run, plan: Plan, deadline: Deadline, stage: Stage) -> Plan:
-    """The plan, after a second yes where the settings want one for each stage; the connection is closed meanwhile.
+    """The plan, after an approval of its own where the settings want one for each stage; disconnected meanwhile.
 
-    Raises PlanKeptChanging when account or prices are not what they were before the question: what was approved
-    first was for others, and a new run finds out what is needed now.
+    Raises PlanKeptChanging when account or prices are not what they were before the question: the first approval does
+    not cover them, and a new run plans for what is needed now.
     """
     lines = plan.sells if stage is Stage.SELL else plan.buys
     if not (lines and run.settings.approval.each_stage):
@@ -216,7 +216,7 @@ async def approved_for_stage(run: Run, plan: Plan, deadline: Deadline, stage: St
     changes = (*account_changes(before, now.snapshot), *moved_prices(run, replace(plan, lines=lines), now))
     if changes:
         raise PlanKeptChanging(
-            f"the world moved while the {stage.lower()}s waited for approval: {'; '.join(changes)}",
+            f"account or market changed while the {stage.lower()}s waited for approval: {'; '.join(changes)}",
             next_step="they were not sent; run again for a new plan",
         )
     return await (price_sells(run, plan) if stage is Stage.SELL else size_buys(run, plan, now))

@@ -39,12 +39,12 @@ def final_state(outcome: RunResult) -> State[Any]:
 
 
 def ending_label(state: State[Any]) -> dict[str, str]:
-    """The label in which a flow run keeps its end."""
+    """The label in which a flow run keeps its final state."""
     return {ENDING_LABEL: f"{state.name}: {state.message}"}
 
 
 def labelled_ending(run: FlowRun) -> State[Any] | None:
-    """The state that the run gave itself in the end; None when it has not."""
+    """The final state that the run gave itself; None when it has not ended itself."""
     name, _, message = str(run.labels.get(ENDING_LABEL, "")).partition(": ")
     ending = next((each for each in RunEnding if each.value == name), None)
     return State(type=TYPES[ending], name=name, message=message) if ending else None

@@ -1,4 +1,4 @@
-"""Stage 2: size the approved buys again by the cash that is really there, and buy."""
+"""Stage 2: size the approved buys again by the cash that the account has now, and buy."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from tasks.stage import attempts_for, exclude, send
 async def size_buys(run: Run, plan: Plan, now: PlanInputs) -> Plan:
     """The plan with its buys by actual cash, actual fills and fresh limits; never more of a line than was approved.
 
-    Those whose price has gone are left out, and their money is there for the others.
-    The cash of its valuation is the actual one.
+    Those whose price has moved too far are left out, and their money is there for the others. The cash of the plan's
+    valuation is the actual one.
     """
     plan = exclude(run, plan, dear_buys(plan, now, run.rules, run.settings.approval.max_price_move_bps))
     sized = {line.symbol: line for line in resize_buys(plan, now, run.rules)}
@@ -38,9 +38,9 @@ async def size_buys(run: Run, plan: Plan, now: PlanInputs) -> Plan:
 
 @step("Buy")
 async def buy(run: Run, plan: Plan) -> None:
-    """Send the plan's buys and see them end, if the broker says that the account bears them.
+    """Send the plan's buys and follow them to their end, if the account has the margin for them.
 
-    Raises FundsInsufficient when it does not, and what `send` raises.
+    Raises FundsInsufficient when it has not, and what `send` raises.
     """
     if run.settings.execution.preflight and waits_for_money(run.plan or plan):
         plan = await ask_about_buys(run, plan)

@@ -1,4 +1,4 @@
-"""The data gates between the steps: a table that does not hold stops the run before anything is built on it."""
+"""The data gates between the steps: a table that fails its checks stops the run before anything is built on it."""
 
 from __future__ import annotations
 
@@ -57,12 +57,12 @@ async def gate_quotes(run: Run, contracts: Mapping[Symbol, Contract], quotes: Ma
 
 @step("Gate: plan")
 async def gate_plan(run: Run, plan: Plan) -> None:
-    """Check what the plan promises, computed anew from its lines. Raises DataRefused."""
+    """Check the plan's totals and limits, computed anew from its lines. Raises DataRefused."""
     await _pass(run, "plan", frames.plan(plan), lambda: plan_suite(plan, run.rules.sizing))
 
 
 async def _pass(run: Run, table: str, frame: pd.DataFrame, suite: Callable[[], ExpectationSuite]) -> None:
-    """Let the run go on, with warnings, or raise what the gate refuses it for."""
+    """Keep the gate's verdict, and raise what it refuses the run for."""
     verdict = await asyncio.to_thread(lambda: run_gate(table, frame, suite()))
     run.gates[table] = verdict
     error = refusal(verdict)

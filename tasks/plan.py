@@ -1,4 +1,4 @@
-"""Plan the trades, and say what stands in their way."""
+"""Plan the trades, and check what forbids them."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from tasks.app.step import step
 async def plan_trades(run: Run, observed: PlanInputs) -> Plan:
     """The plan for what was observed.
 
-    Raises what planning raises; in modes that trade also AccountBusy for somebody else's working orders and
-    MarketClosed, which are warnings in the others.
+    Raises what planning raises; in modes that trade also AccountBusy for working orders not placed by this tool, and
+    MarketClosed. In the other modes these two are warnings.
     """
     plan = make_plan(observed, run.rules)
     run.plan, run.before = plan, observed.snapshot
@@ -35,7 +35,7 @@ async def plan_trades(run: Run, observed: PlanInputs) -> Plan:
 
 
 def check_working_orders(run: Run, plan: Plan, snapshot: AccountSnapshot) -> None:
-    """Refuse, or warn of, working orders that are not ours in a symbol of the plan."""
+    """Refuse, or warn of, working orders in a symbol of the plan that this tool did not place."""
     setting = run.settings.execution.foreign_orders if run.mode.sends_orders else ForeignOrders.IGNORE
     for warning in check_foreign_orders(snapshot, {line.symbol for line in plan.lines}, setting):
         run.warn(warning)
@@ -52,7 +52,7 @@ def check_hours(run: Run, plan: Plan) -> None:
 def check_close(run: Run, plan: Plan) -> None:
     """Refuse, or warn, when the regular session of a traded symbol may end before the stages do.
 
-    Sells that fill and buys that die at the bell would leave the money in cash overnight.
+    Sells that fill and buys that expire at the close would leave the money in cash overnight.
     """
     if not run.settings.rebalance.prefer_rth:
         return

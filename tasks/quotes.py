@@ -21,7 +21,7 @@ async def resolve_contracts(run: Run, targets: Targets, snapshot: AccountSnapsho
 
 @reading_step("Take quotes")
 async def take_quotes(run: Run, contracts: Mapping[Symbol, Contract]) -> Mapping[Symbol, Quote]:
-    """A quote of every contract, as fresh and as complete as asking twice could make it. Raises MarketDataMissing."""
+    """A quote of every contract, as fresh and complete as a second request can make it. Raises MarketDataMissing."""
     taken = await run.reader.take_quotes(
         tuple(contracts.values()), run.rules.quotes, refuse_not_live=run.mode is Mode.LIVE
     )

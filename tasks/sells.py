@@ -16,7 +16,7 @@ from tasks.stage import attempts_for, exclude, pricing, send
 
 @step("Price the sells")
 async def price_sells(run: Run, plan: Plan) -> Plan:
-    """The plan with limits for its sells from fresh quotes, less those out of reach. Raises MarketDataMissing."""
+    """The plan with limits for its sells from fresh quotes, without those out of reach. Raises MarketDataMissing."""
     quotes = await take_quotes(run, {line.symbol: plan.contracts[line.symbol] for line in plan.sells})
     rules = pricing(run)
     limits = {
@@ -30,5 +30,5 @@ async def price_sells(run: Run, plan: Plan) -> Plan:
 
 @step("Sell")
 async def sell(run: Run, plan: Plan) -> None:
-    """Send the plan's sells and see them end. Raises what `send` raises."""
+    """Send the plan's sells and follow them to their end. Raises what `send` raises."""
     await send(run, Stage.SELL, stage_orders(plan, Stage.SELL, run.settings), attempts_for(run, plan.sells))

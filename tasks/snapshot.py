@@ -1,4 +1,4 @@
-"""Read the account, and leave no order of an earlier run working in it."""
+"""Read the account: before planning, with orders of an earlier run cancelled, and after trading, to explain it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tasks.quotes import take_quotes
 
 @reading_step("Check the gateway")
 async def check_account(run: Run) -> None:
-    """Connect; refuse an account, a port or a clock that this mode may not trust.
+    """Connect; refuse an account, a port or a clock that this mode does not allow.
 
     Raises SafetyRefused, ConnectionLost.
     """
@@ -65,7 +65,7 @@ async def read_account(run: Run) -> AccountSnapshot:
 
 @step("Cancel orders of an earlier run")
 async def cancel_earlier_orders(run: Run, snapshot: AccountSnapshot) -> bool:
-    """Whether there were working orders of ours; all are cancelled now. Raises OrderStateUnknown, BrokerError."""
+    """Whether an earlier run had left orders working; all are cancelled now. Raises OrderStateUnknown, BrokerError."""
     cancelled = await cancel_orphaned_orders(
         run.executor.tracker, snapshot, seconds=run.executor.rules.shutdown_seconds
     )
@@ -79,7 +79,7 @@ async def cancel_earlier_orders(run: Run, snapshot: AccountSnapshot) -> bool:
 async def review_account(run: Run) -> None:
     """Read the account again: residual drift, cash, and whatever our fills do not explain, as red warnings.
 
-    Orders of this run that work all the same are ended, and the run fails for them.
+    Orders of this run that still work are cancelled, and the run fails for them.
     """
     after = await run.reader.take_snapshot()
     refs = {record.order.ref for record in run.journal.orders(run.id)}

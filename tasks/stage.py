@@ -20,7 +20,7 @@ POINT_BEFORE = {Stage.FX: "before_fx", Stage.SELL: "before_sells", Stage.BUY: "b
 
 
 class StageStopped(Exception):
-    """Nothing more may be sent in this run; the causes are on the run's list of errors already."""
+    """Nothing more may be sent in this run; the causes are among the run's errors already."""
 
 
 def check_kill_switch(run: Run) -> None:
@@ -71,7 +71,7 @@ async def send(run: Run, stage: Stage, orders: Sequence[Order], attempts: Attemp
 
 
 def pricing(run: Run) -> Pricing:
-    """The rules for limit prices at this moment."""
+    """What limit prices are made by at this moment."""
     return Pricing(run.rules.limits, run.rules.quotes, run.broker.now(), run.mode.sends_orders)
 
 
@@ -90,7 +90,7 @@ def exclude(run: Run, plan: Plan, reasons: Mapping[Symbol, str]) -> Plan:
 
 
 def attempts_for(run: Run, lines: Sequence[TradeLine], money: Decimal | None = None) -> Attempts:
-    """What further attempts at these lines keep to; `money` is what there is for buys before the first of them."""
+    """The limits of further attempts at these lines; `money` is what there is for buys before the first of them."""
     return Attempts(
         lines={line.number: line for line in lines},
         money=money,

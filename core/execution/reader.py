@@ -1,7 +1,7 @@
-"""Reading the account and the market over a broker, with patience: pacing or a lost line means another try.
+"""Reading the account and the market from a broker: after a lost connection or a pacing violation a read is repeated.
 
-Waiting between tries is venue time, so a rehearsal waits for nothing. Only reads are here; an order is
-never tried again.
+Waiting between tries is venue time, so a rehearsal takes no time over it. Only reads are here; sending an order is
+never repeated.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ T = TypeVar("T")
 
 FIRST_WAIT = 1.0
 LONGEST_WAIT = 30.0
-REFUSED_TRIES = 5  # 15 s in all: who does not listen by then is not merely starting
+REFUSED_TRIES = 5  # 15 s in all: a gateway that accepts no connection by then is not merely starting
 
 
 @dataclass(frozen=True, slots=True)
 class QuotesTaken:
-    """A quote of every contract that was asked for, and what a person should know about them (shown in red)."""
+    """A quote of every contract that was requested, and warnings about them (shown in red)."""
 
     quotes: Mapping[Symbol, Quote]
     warnings: tuple[str, ...] = ()
@@ -57,7 +57,7 @@ class RetryPolicy:
     on_retry: Callable[[str], None]
 
     async def read(self, what: str, call: Callable[[], Awaitable[T]]) -> T:
-        """What `call` answers. Out of tries, its last error is raised with `what` and the number of tries in it."""
+        """What `call` returns. Out of tries, its last error is raised with `what` and the number of tries in it."""
         retrying = AsyncRetrying(
             sleep=self.sleep,
             stop=lambda state: state.attempt_number >= self._tries(state),
@@ -81,9 +81,9 @@ class RetryPolicy:
 
 
 class Reader:
-    """MarketReader over `broker`, each tried up to `attempts` times; `on_retry` is told in words why it waits.
+    """Reads from `broker`, each tried up to `attempts` times; `on_retry` gets a message before each wait.
 
-    Only ConnectionLost (the line is opened again first) and PacingExceeded are tried again, after 1, 2,
+    Only ConnectionLost (the connection is opened again first) and PacingExceeded are tried again, after 1, 2,
     4 … seconds, at most 30; an address where nobody listens for 15 s at most. Out of tries, the last
     error is raised with the number of tries in it.
     """
@@ -95,7 +95,7 @@ class Reader:
 
     @contextmanager
     def single_attempt(self) -> Iterator[None]:
-        """While the block runs nothing is tried again: whoever reads has waited already."""
+        """While the block runs nothing is tried again: the caller has waited already."""
         attempts, self._attempts = self._attempts, 1
         try:
             yield
@@ -139,13 +139,13 @@ class Reader:
     async def take_quotes(
         self, contracts: Sequence[Contract], rules: QuoteRules, *, refuse_not_live: bool
     ) -> QuotesTaken:
-        """A quote of each contract, as fresh and as complete as asking again can make it.
+        """A quote of each contract, as fresh and as complete as a second request can make it.
 
-        A quote that is stale, one-sided or missing is asked for once more. What then has no price or no
-        usable bid and ask is asked for as a snapshot, if the rules allow that; a quote that grew stale over it
-        is asked for once more as well. A symbol without any value keeps its empty quote: whether it is needed is
-        for the plan to say. Quotes that are not live are a warning, or raise MarketDataMissing with `refuse_not_live`.
-        A gateway sends live data unless it is asked for another kind, anew on every connection.
+        A quote that is stale, one-sided or missing is requested once more. What then has no price or no
+        usable bid and ask is requested as a snapshot, if the rules allow that; a quote that grew stale over it
+        is requested once more as well. A symbol without any value keeps its empty quote: planning decides whether
+        that is needed. Quotes that are not live are a warning, or raise MarketDataMissing with `refuse_not_live`.
+        A gateway sends live data unless another kind is requested, anew on every connection (reqMarketDataType).
         """
         if rules.data_type is not MarketDataType.LIVE:
             await self.read("choosing the market data", lambda: self._broker.market_data_type(rules.data_type))
@@ -161,12 +161,12 @@ class Reader:
         return QuotesTaken(quotes, _check_live(quotes, refuse_not_live=refuse_not_live))
 
     async def what_if(self, order: Order) -> MarginEffect:
-        """What the order would do to the margin. Raises BrokerError as it would be refused; nothing is placed."""
+        """What the order would do to the margin. Raises the BrokerError it would be rejected with; places nothing."""
         what = f"asking what {order.side} {order.contract.symbol} would do to the margin"
         return await self.read(what, lambda: self._broker.what_if(order))
 
     async def read(self, what: str, call: Callable[[], Awaitable[T]]) -> T:
-        """What `call` answers, connected; `what` names it in the words for whoever waits. Raises as `call` does."""
+        """What `call` returns, connected; `what` names the read in messages. Raises as `call` does."""
         patience = RetryPolicy(self._attempts, self._broker.sleep, self._on_retry)
         return await patience.read(what, lambda: self._connected(call))
 
@@ -193,7 +193,7 @@ class Reader:
 
 
 async def _nothing() -> None:
-    """MarketReader nothing: being connected is all that is asked."""
+    """No request at all: being connected is all that is needed."""
 
 
 def _has_prices(quote: Quote) -> bool:

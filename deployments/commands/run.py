@@ -176,7 +176,7 @@ def _session(approver: Approver | None, interaction: Interaction, outcomes: list
         else:
             show_result(outcome, paths, console())
 
-    return AppSession(approver=approver, asked=asked, ended=ended)
+    return AppSession(approver=approver, on_question=asked, on_end=ended)
 
 
 @contextmanager

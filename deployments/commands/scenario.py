@@ -151,7 +151,7 @@ async def run_scenario(
         folder=folder,
         name=scenario.name,
         journal=Journal(MemoryStore()),
-        ended=ended,
+        on_end=ended,
     )
     request = Request(
         csv=scenario.path,

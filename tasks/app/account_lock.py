@@ -39,7 +39,7 @@ def busy(account: AccountId, run: str, started: str) -> AccountBusy:
     """The refusal of a run whose account another one has."""
     return AccountBusy(
         f"account {mask_account(account)} is busy with run {run} (started {started})",
-        next_step="answer or cancel that run, or start again when it has ended",
+        next_step="approve, reject or cancel that run, or start again when it has ended",
     )
 
 

@@ -1,4 +1,4 @@
-"""How a run asks a person: the question, the answer, and who puts the one and brings the other."""
+"""How a run asks a person for approval: the question, the answer, and the port that carries them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back; `account_suffix` must be the account's last 3 characters for a yes to count."""
+    """The answer; `account_suffix` must be the account's last 3 characters for a yes to count."""
 
     approve: bool
     approver: str
@@ -31,18 +31,18 @@ class Answer:
 
 
 class Approver(Protocol):
-    """Puts a question to whoever may answer it. `how` names the way in the journal and the report."""
+    """Puts a question to a person. `how` names the channel in the journal and the report."""
 
     @property
     def how(self) -> str: ...
 
     async def ask(self, question: Question) -> Answer:
-        """The answer. Raises ApprovalExpired after `question.seconds_left` of the asker's time without one."""
+        """The answer. Raises ApprovalExpired when there is none within `question.seconds_left`."""
         ...
 
 
 class AutoApprover:
-    """`[safety] require_confirm = false`: whoever wrote the settings has approved every plan."""
+    """`[safety] require_confirm = false`: the settings approve every plan."""
 
     how = "settings"
 

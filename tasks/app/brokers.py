@@ -1,4 +1,4 @@
-"""Which broker stands behind the port, and how it is told about us."""
+"""Which broker is behind the port, and the options it gets."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ WIRE_LOG = "gateway.jsonl"
 def make_broker(request: Request, settings: Settings, *, folder: Path | None = None) -> Broker:
     """The broker that the request names. A simulated gateway writes its log into `folder`.
 
-    Without a folder nothing will be traded, and a rehearsed broker does not know the holidays: they take longer to
-    load than the look at the plan takes. Raises UsageError for a market file that is missing or not understood.
+    Without a folder nothing will be traded, and a rehearsed broker does not know the holidays, since loading them takes
+    longer than planning. Raises UsageError for a market file that is missing or not understood.
     """
     if request.broker is BrokerKind.IBKR and request.mode is not Mode.REPORT_ONLY:
         return live(settings, request.mode)
@@ -46,7 +46,7 @@ def make_broker(request: Request, settings: Settings, *, folder: Path | None = N
 
 
 def live(settings: Settings, mode: Mode) -> LiveIB:
-    """The gateway that the settings name; what sends no orders comes as another, read-only client."""
+    """The gateway that the settings name; a mode that sends no orders connects as another, read-only client."""
     return LiveIB(client_options(settings, may_trade=mode.sends_orders))
 
 
@@ -55,7 +55,7 @@ def rehearsal(
 ) -> Broker:
     """The simulated world in memory, or behind a gateway in this process (`simulated`).
 
-    What passes between client and gateway is written to `wire_log` as JSON lines, with accounts masked.
+    The messages between client and gateway are written to `wire_log` as JSON lines, with accounts masked.
     """
     hours = xnys_hours if knows_holidays else weekday_hours
     if kind is BrokerKind.FAKE:
@@ -64,7 +64,7 @@ def rehearsal(
 
 
 def rehearsal_options(settings: Settings) -> FakeOptions:
-    """How a rehearsal's broker knows us, and how its script throws the kill switch."""
+    """A rehearsal's client id, pace and time-outs, and what its script calls to switch the kill switch on."""
     return FakeOptions(
         client_id=settings.ibkr.client_id,
         messages_per_second=settings.ibkr.max_messages_per_second,
@@ -76,7 +76,7 @@ def rehearsal_options(settings: Settings) -> FakeOptions:
 def gateway_options(
     settings: Settings, hours: Callable[[datetime], HoursOf] = xnys_hours, wire_log: Path | None = None
 ) -> GatewayOptions:
-    """How a simulated gateway knows us."""
+    """The options of a simulated gateway."""
     return GatewayOptions(
         trading_client=settings.ibkr.client_id,
         hours_around=hours,
@@ -88,7 +88,7 @@ def gateway_options(
 class WireLog:
     """A file, readable by its owner only, that gets every entry of a gateway's log as a JSON line, accounts masked.
 
-    It is an extra of a rehearsal: it ends where it cannot be written, and the run goes on.
+    It is an extra of a rehearsal: when it cannot be written it stops, and the run goes on.
     """
 
     def __init__(self, path: Path) -> None:
@@ -116,7 +116,7 @@ def _market(request: Request) -> Path:
 
 
 def client_options(settings: Settings, *, may_trade: bool) -> LiveOptions:
-    """How a gateway is reached; what may not trade is the next client, and read-only."""
+    """How a gateway is reached; a run that may not trade uses the next client id, read-only."""
     ibkr = settings.ibkr
     return LiveOptions(
         host=ibkr.host,

@@ -1,4 +1,4 @@
-"""What the product wants of the environment before Prefect and Great Expectations are imported."""
+"""The environment that Prefect and Great Expectations are to be imported with, and the product's own folder."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DEFAULTS = {
 
 
 def set_defaults() -> None:
-    """Telemetry off and a patient server start, unless the environment says otherwise."""
+    """Telemetry off and more time for the server to start, unless the environment sets these itself."""
     for name, value in DEFAULTS.items():
         os.environ.setdefault(name, value)
 

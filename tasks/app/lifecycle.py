@@ -1,4 +1,4 @@
-"""However a run ends: no order of ours is left working, the account is free again, and the report is written."""
+"""However a run ends: no order of ours is left working, the account is released, and the report is written."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ NEXT_STEP = "see its report for what was sent before"
 
 @asynccontextmanager
 async def reporting(run: Run) -> AsyncIterator[None]:
-    """Keep the block's failure on the run instead of raising it, and report however it ended.
+    """Keep the block's failure on the run instead of raising it, and report how it ended.
 
     A run that is stopped or cancelled is reported as well. Raises OutputFailed only before the block, when the
     run's log cannot be opened.
@@ -48,13 +48,13 @@ async def account_locked(run: Run) -> AsyncIterator[None]:
     """Hold the account while the block runs (in modes that trade), and leave no order of ours working in it.
 
     The block's failure is kept on the run. Raises AccountBusy, also for a flow run that was started before: its
-    orders are for recovery to look after.
+    orders are a matter of recovery.
     """
     lock = run.journal.lock(run.settings.ibkr.account_id, run.id) if run.mode.sends_orders else nullcontext()
     with lock:
         _record_start(run)
         try:
-            # kept before orders are cancelled, for it is the cause of that
+            # captured before orders are cancelled, since it is the cause of that
             with _failures_captured(run), _interruptible(run):
                 yield
         finally:
@@ -63,7 +63,7 @@ async def account_locked(run: Run) -> AsyncIterator[None]:
 
 @contextmanager
 def _failures_captured(run: Run) -> Iterator[None]:
-    """Put the block's failure on the run instead of raising it; being stopped is a failure like any other."""
+    """Put the block's failure on the run instead of raising it; a cancellation is a failure like any other."""
     try:
         yield
     except StageStopped:
@@ -81,7 +81,7 @@ def _failures_captured(run: Run) -> Iterator[None]:
 
 
 def _clear_cancellation() -> None:
-    """Let the task go on: it has an orderly end before it."""
+    """Let the task go on: its orders are still to be cancelled, and its report to be written."""
     task = asyncio.current_task()
     while task and task.cancelling():
         task.uncancel()
@@ -89,7 +89,7 @@ def _clear_cancellation() -> None:
 
 @contextmanager
 def _interruptible(run: Run) -> Iterator[None]:
-    """In the block a stop breaks off whatever is awaited; what ends a run, such as cancelling its orders, is not."""
+    """In the block a stop interrupts whatever is awaited; outside it, as while orders are cancelled, it does not."""
     run.check_not_cancelled()
     task = asyncio.current_task()
     run.interrupt = task.cancel if task else None
@@ -110,7 +110,7 @@ def _record_start(run: Run) -> None:
 
 
 async def _end_orders(run: Run) -> None:
-    """Cancel what still works, and read the account once more when orders were sent and nobody looked since."""
+    """Cancel what still works, and read the account when orders were sent and it was not read since."""
     if not any(record.sent_at for record in run.journal.orders(run.id)):
         return
     for error in await run.executor.cancel_all():
@@ -125,7 +125,7 @@ async def _end_orders(run: Run) -> None:
 
 
 async def _report_end(run: Run) -> None:
-    """Report, and tell whoever started the run. What cannot be written is one more failure."""
+    """Write the report, and notify whoever started the run. A file that cannot be written is one more failure."""
     if run.cancel_cause and not any(isinstance(error, RunCancelled) for error in run.errors):
         run.fail(run.cancel_cause)  # it came when everything was done
     _check_accounted_for(run)
@@ -139,17 +139,17 @@ async def _report_end(run: Run) -> None:
         run.fail(error)
         _record_end(run, run.result())
     result = run.result()
-    show(current_session().ended, result, paths)
+    show(current_session().on_end, result, paths)
     await notify(run.settings.notify.webhook_url, ended_note(result, page()))
 
 
 def _check_accounted_for(run: Run) -> None:
-    """Fail a run that would be called done although a trade of its plan lacks an order, fills or a reason."""
+    """Fail a run that would count as done although a trade of its plan lacks an order, fills or a reason."""
     missing = run.result().unaccounted
     if missing and not run.errors:
         run.fail(
             OrderIncomplete(
-                f"the run ended, and {', '.join(missing)} did not trade as planned for no reason on record",
+                f"the run ended, and {', '.join(missing)} did not trade as planned, with no reason on record",
                 next_step="look at the account in TWS, then run again for a new plan",
             )
         )

@@ -1,4 +1,4 @@
-"""Log lines of a run where its watchers look: on the Prefect page of the flow run, and once on the console."""
+"""Log lines of a run on the Prefect page of its flow run, and once on the console."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ FIRST_SINK = 0
 
 @contextmanager
 def forwarded_to_prefect(run_id: RunId, clean: Callable[[str], str]) -> Iterator[None]:
-    """Inside the block, what is logged in this run stands in its log at the server too, as `clean` lets it be seen.
+    """Inside the block, what this run logs goes to its log at the server too, cleaned by `clean`.
 
-    Prefect's console shows these lines as well, so loguru's own first sink shows them no longer. It is told to go on
-    where nobody reads it any more: rich would end the process for that, in the midst of trading.
+    Prefect's console shows these lines as well, so loguru's own first sink leaves them out. That console must survive a
+    closed pipe: rich would end the process for it, in the middle of trading.
     """
 
     def forward(message: Message) -> None:
@@ -61,16 +61,16 @@ def _prefect_consoles() -> Iterator[Console]:
 
 
 def _ignore() -> None:
-    """What nobody reads is dropped."""
+    """Drop what nobody reads."""
 
 
 def _leave_runs_to_prefect() -> None:
     if sys.stderr is None:
-        return  # closed by whoever started us: loguru has no first sink then, and the number is another's
+        return  # closed by the parent process: loguru has no first sink then, and the number is another's
     try:
         logger.remove(FIRST_SINK)
     except ValueError:
-        return  # whoever runs us has sinks of his own
+        return  # the caller has set up its own sinks
     logger.add(sys.stderr, filter=_is_of_no_run)
 
 
@@ -79,5 +79,5 @@ def _is_of_no_run(record: Record) -> bool:
 
 
 def _is_shown(record: logging.LogRecord) -> bool:
-    """False for Prefect's line about a step that returned a failure: we tell of it, and it ends in `NoneType: None`."""
+    """False for Prefect's line about a step that returned a failure: we log it, and it ends in `NoneType: None`."""
     return record.exc_info is None or record.exc_info[0] is not None

@@ -1,4 +1,4 @@
-"""Which process is meant, now and later: a number alone is given out again."""
+"""A process that can be recognized later: the operating system reuses a pid, so its start belongs to it."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Process:
             return None
 
     def runs(self) -> bool:
-        """Whether this very process runs on this computer; one that we may not look at does."""
+        """Whether this very process runs on this computer; one that we have no permission to inspect does."""
         try:
             return self.find() is not None
         except psutil.AccessDenied:

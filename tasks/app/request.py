@@ -1,4 +1,4 @@
-"""What a run is asked to do, by a page, a schedule, a command or a plain call; wrong values are refused here."""
+"""The parameters of a run, from a page, a schedule, a command or a plain call; wrong values are refused here."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tasks.app.sources import FileSource
 
 
 def _absolute(path: object) -> object:
-    """The path from the root: whoever reads it later may have another working directory."""
+    """The absolute path: another process that reads it later may have another working directory."""
     if not isinstance(path, str | Path):
         return path
     if not str(path).strip():
@@ -56,7 +56,7 @@ WANTED = {
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a run is asked to do; relative paths are the caller's."""
+    """The parameters of a run; relative paths are the caller's."""
 
     csv: FilePath
     ini: FilePath
@@ -83,7 +83,7 @@ class Request:
             ) from None
 
     def parameters(self) -> dict[str, Any]:
-        """The request as keyword arguments of the flow; files are absolute, for whoever reads them elsewhere."""
+        """The request as keyword arguments of the flow; paths are absolute, for another process."""
         values = {each.name: getattr(self, each.name) for each in fields(self)}
         return {name: value.absolute() if isinstance(value, Path) else value for name, value in values.items()}
 

@@ -1,4 +1,4 @@
-"""One rebalance under way: what it works with, and what it has gathered for its report."""
+"""One rebalance under way: its inputs and services, and what it has gathered for its report."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ SHOWN_AT_ONCE = frozenset(
 
 @dataclass(kw_only=True, eq=False)
 class Run:
-    """What the steps of one rebalance share. Values go from step to step as arguments; here is what outlives a step.
+    """What the steps of one rebalance share. Values go from step to step as arguments; this holds what outlives a step.
 
     `plan` is the newest one and `before` the account it was made from; `errors` are in order of time.
-    `labels` are what the flow run's labels say of it; `cancel_cause` is who cancelled it and how, and
-    `interrupt` what breaks off its story then. `is_on_record` says that the journal has started it; `is_reported`
-    turns false where a report would take the place of an earlier one. `unsent` says why single trades of the
+    `labels` are those of the flow run; `cancel_cause` is who cancelled the run and how, and
+    `interrupt` what stops its steps then. `is_on_record` means that the journal has started it; `is_reported`
+    is false where a report would overwrite an earlier one. `unsent` holds why single trades of the
     plan were left out, `reduced` why less of them was sent, `stopped_by` why no more was sent.
     """
 
@@ -100,18 +100,18 @@ class Run:
         )
 
     def log_step(self, kind: str, detail: str) -> None:
-        """Put a step of the run on the timeline, into the log and before whoever watches."""
+        """Put a step of the run on the timeline and into the log."""
         self.events.append(RunEvent(self.broker.now(), kind, detail))
         log("INFO", "{}: {}", kind, detail, run_id=self.id)
 
     def follow_clock(self, gap: timedelta) -> None:
-        """Put the start of the run into the venue's time, which is `gap` ahead; what was told already as well."""
+        """Put the start of the run into the venue's time, which is `gap` ahead, and the events so far as well."""
         shift, self._clock_gap = gap - self._clock_gap, gap
         self.started_at += shift
         self.events = [replace(event, at=event.at + shift) for event in self.events]
 
     def warn(self, text: str) -> None:
-        """Say something that a person should know, once."""
+        """Warn of something that a person should know, once."""
         if text not in self.warnings:
             self.warnings.append(text)
             log("WARNING", "{}", text, run_id=self.id)
@@ -129,22 +129,22 @@ class Run:
     def cancel(self, cause: RunCancelled) -> None:
         """Let nothing more be sent, and bring the run to its end; the first cause stands.
 
-        A stage that is sending is not broken off: it asks `guard` every second, and cancels its orders itself.
+        A stage that is sending is not interrupted: it checks `guard` every second, and cancels its orders itself.
         """
         self.cancel_cause = self.cancel_cause or cause
         if self.interrupt and not self.is_sending:
             self.interrupt()
 
     def refuse_or_warn(self, error: RebalanceError) -> None:
-        """Raise what only matters when orders go out; warn in the modes that send none, so that one can rehearse."""
+        """Raise what only matters when orders are sent; warn in the modes that send none, so that one can rehearse."""
         if self.mode.sends_orders:
             raise error
         self.warn(str(error))
 
     def guard(self, order: Order | None = None) -> None:
-        """Raise KillSwitchOn or RunCancelled where the run may not go on, and MarketClosed where `order` may not leave.
+        """Raise KillSwitchOn or RunCancelled where the run may not go on, MarketClosed where `order` may not be sent.
 
-        Asked before each stage and each order, and while orders work.
+        Checked before each stage and each order, and while orders work.
         """
         check_kill_switch(self.settings.safety.kill_switch_file)
         self.check_not_cancelled()
@@ -171,7 +171,7 @@ class Run:
             )
 
     def on_order_event(self, event: RunEvent) -> None:
-        """Put what the desk tells on the timeline; what a person waits for goes into the log at once, too."""
+        """Put an event of the executor on the timeline; what a person waits for is logged at level INFO."""
         self.events.append(event)
         level = "INFO" if event.kind in SHOWN_AT_ONCE else "DEBUG"
         log(level, "{}: {}", event.kind, event.detail, run_id=self.id)
@@ -179,7 +179,7 @@ class Run:
     def may_read_again(self, error: RebalanceError) -> bool:
         """Whether a step that only read may be tried again after this failure.
 
-        A lost connection once orders were sent is for reconciliation: nothing may happen before that.
+        After a connection is lost with orders sent, reconciling them comes first.
         """
         if self.cancel_cause:
             return False
@@ -191,7 +191,7 @@ class Run:
         return isinstance(self.broker, Rehearsed)
 
     def reach(self, point: str) -> None:
-        """Let a rehearsal's world move; nothing on a real broker."""
+        """Let a rehearsal's world act at a named point of the run; nothing on a real broker."""
         if isinstance(self.broker, Rehearsed):
             self.broker.reach(point)
 

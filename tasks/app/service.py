@@ -1,4 +1,4 @@
-"""What `rebalance up` started, as every later command finds it: processes, address and password, in one folder.
+"""What `rebalance up` started, for every later command: processes, address and password, in one folder.
 
 ::
 
@@ -92,7 +92,7 @@ def note_service(service: Service) -> None:
 
 
 def forget_service() -> None:
-    """Nothing of it runs any more."""
+    """Remove the note of it: nothing of it runs any more."""
     _file("service.json").unlink(missing_ok=True)
 
 
@@ -139,7 +139,7 @@ def use_lasting_server() -> None:
     service = read_service()
     if service is None or not service.has_server:
         return
-    # Prefect costs seconds, and only who has such a server needs it here
+    # importing Prefect takes seconds, and it is needed here only with such a server
     from prefect.context import refresh_global_settings_context  # noqa: PLC0415
     from prefect.settings import get_current_settings  # noqa: PLC0415
 

@@ -32,8 +32,8 @@ def step(name: str) -> Callable[[StepFunction[P, T]], StepFunction[P, T]]:
 
     Never retried (a step may send orders), never cached, awaited in the flow's own loop, which owns
     the broker connection. Prefect gets the bound call as one opaque argument: it would otherwise walk
-    through every value of a thousand-line plan in search of futures. A step that fails is a failed task with a
-    line; raised through Prefect, the failure would stand on the page as a traceback, account ids and all.
+    through every value of a thousand-line plan in search of futures. A step that fails is a failed task with
+    one line; raised through Prefect, the failure would be shown as a traceback, account ids included.
     """
     return _decorator(name, delays=())
 
@@ -41,8 +41,8 @@ def step(name: str) -> Callable[[StepFunction[P, T]], StepFunction[P, T]]:
 def reading_step(name: str) -> Callable[[StepFunction[P, T]], StepFunction[P, T]]:
     """A step that only reads: Prefect tries it again where `Run.may_read_again` allows it.
 
-    That comes on top of the reader's patience for each message, which is used up by then and not spent again: each
-    further try asks once. A rehearsal waits by its own clock.
+    That comes on top of the reader's own retries, which are used up by then and not repeated: each further try makes
+    one attempt. A rehearsal waits by its own clock.
     """
     return _decorator(name, delays=READ_DELAYS)
 
@@ -79,7 +79,7 @@ def _decorator(name: str, *, delays: tuple[float, ...]) -> Callable[[StepFunctio
 
 
 class _Call(Generic[T]):
-    """A call whose end is kept here instead of in Prefect; no dataclass, since Prefect would walk through one."""
+    """A call whose result is kept here instead of in Prefect; no dataclass, since Prefect would walk through one."""
 
     def __init__(self, run: Run, function: Callable[[], Awaitable[T]], delays: tuple[float, ...]) -> None:
         self._run = run
@@ -102,7 +102,7 @@ class _Call(Generic[T]):
         return None
 
     def may_try_again(self) -> bool:
-        """Whether the failed call may be made once more; whoever watches is told."""
+        """Whether the failed call may be repeated; a warning says so."""
         error = self._error
         if not (self._delays and isinstance(error, TRANSIENT) and self._run.may_read_again(error)):
             return False
@@ -110,7 +110,7 @@ class _Call(Generic[T]):
         return True
 
     def result(self, message: str | None) -> T:
-        """What the call returned. Raises what it raised; RuntimeError with Prefect's `message` if it was never made."""
+        """What the call returned. Raises what it raised; RuntimeError with Prefect's `message` if it never ran."""
         if self._error is not None:
             raise self._error
         if not self._results:
@@ -118,7 +118,7 @@ class _Call(Generic[T]):
         return self._results[0]
 
     async def _retry(self) -> T:
-        """Prefect has waited already, but for a rehearsal, whose time passes here."""
+        """Run it again; Prefect has waited already, except in a rehearsal, whose time passes here."""
         delay = self._delays.pop(0)
         if self._run.is_rehearsed:
             await self._run.broker.sleep(delay)

@@ -33,8 +33,8 @@ BrokerFactory = Callable[[Settings], Broker]
 class AppSession:
     """What a caller in this process brings to its runs instead of the defaults: a terminal, or a scenario.
 
-    `asked` is shown every plan before it is asked about, and `ended` told of every run that ended, with the files
-    of its report.
+    `on_question` gets every plan before its approval is requested, `on_end` every run that ended with the files of its
+    report.
     """
 
     approver: Approver | None = None
@@ -43,8 +43,8 @@ class AppSession:
     folder: Path | None = None
     name: str = ""
     journal: Journal = JOURNAL
-    asked: Callable[[Plan], None] = lambda _plan: None
-    ended: Callable[[RunResult, tuple[Path, ...]], None] = lambda _outcome, _paths: None
+    on_question: Callable[[Plan], None] = lambda _plan: None
+    on_end: Callable[[RunResult, tuple[Path, ...]], None] = lambda _result, _paths: None
 
 
 _SESSION: ContextVar[AppSession | None] = ContextVar("session", default=None)
@@ -67,7 +67,7 @@ def current_session() -> AppSession:
 def prepare(request: Request, flow_run_id: str, approver: Approver) -> Run:
     """A run that is ready to start; `approver` is asked unless the session brings its own.
 
-    Raises SettingsInvalid, UsageError and SafetyRefused; RebalanceError with code 70 for what nobody foresaw.
+    Raises SettingsInvalid, UsageError and SafetyRefused; RebalanceError with code 70 for an unexpected error.
     """
     try:
         return _prepared(request, flow_run_id, approver)
@@ -104,7 +104,7 @@ def _prepared(request: Request, flow_run_id: str, approver: Approver) -> Run:
 def failed_start(request: Request | None, flow_run_id: str, error: RebalanceError) -> RunResult:
     """The end of a run that failed before it had settings, and so has nothing but its failure to report.
 
-    It has no request either when its parameters were wrong. The session is told of it.
+    It has no request either when its parameters were wrong. The session's `on_end` gets it.
     """
     own = current_session()
     now = datetime.now(UTC)
@@ -119,5 +119,5 @@ def failed_start(request: Request | None, flow_run_id: str, error: RebalanceErro
         settings={},
         errors=(error,),
     )
-    show(own.ended, result, ())
+    show(own.on_end, result, ())
     return result

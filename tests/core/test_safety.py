@@ -62,7 +62,7 @@ def test_paper_runs_on_every_broker(broker):
             True,
             "mode live is refused, since [safety] paper_only is true",
         ),
-        (live(), Mode.LIVE, False, "mode live needs a second, explicit word"),
+        (live(), Mode.LIVE, False, "mode live needs a second, explicit confirmation"),
         (
             live(safety__require_confirm="false"),
             Mode.LIVE,
@@ -207,7 +207,7 @@ def test_whatever_stands_at_its_place_is_the_kill_switch(tmp_path, made):
     made(path)
     with pytest.raises(KillSwitchOn) as stop:
         check_kill_switch(path)
-    assert stop.value.message == f"kill switch is on: {path} is there"
+    assert stop.value.message == f"the kill switch is on: {path} exists"
     assert "rebalance go" in stop.value.next_step
     assert stop.value.exit_code is ExitCode.KILL_SWITCH
 
@@ -220,7 +220,7 @@ def test_a_kill_switch_that_cannot_be_looked_for_counts_as_on(tmp_path, place):
     as_file(tmp_path / "file")
     as_link_to_itself(tmp_path / "loop")
     as_broken_link(tmp_path / "broken")
-    with pytest.raises(KillSwitchOn, match=r"kill switch counts as on: .* cannot be checked \(.+\)"):
+    with pytest.raises(KillSwitchOn, match=r"the kill switch counts as on: .* cannot be checked \(.+\)"):
         check_kill_switch(tmp_path / place)
 
 
@@ -306,7 +306,7 @@ def test_clocks_that_agree_are_nothing_to_speak_of(mode):
 @pytest.mark.parametrize("mode", [mode for mode in Mode if mode is not Mode.LIVE])
 def test_without_real_money_the_gateways_clock_is_gone_by_and_said_so(mode):
     said = check_clock(mode, timedelta(hours=-44))
-    assert said == "the gateway's clock is 44 h behind this computer's; the run goes by the gateway's"
+    assert said == "the gateway's clock is 44 h behind this computer's; the run uses the gateway's"
 
 
 def test_real_money_is_not_traded_by_a_wrong_clock():

@@ -76,7 +76,7 @@ def rebalance(folder):
 REFUSALS = {
     ("--report-only",): (2, "name it with --market FILE"),
     ("--live", "--pause"): (30, "paper_only"),
-    ("--live", "--pause", "--set", "safety.paper_only=false"): (30, "needs a second, explicit word"),
+    ("--live", "--pause", "--set", "safety.paper_only=false"): (30, "needs a second, explicit confirmation"),
     ("--paper", "--yes", "--set", "ibkr.read_only=true"): (30, "read_only"),
     ("--broker", "fake", "--market", "nowhere.yaml"): (2, "nowhere.yaml: there is no such file"),
     ("--set", "ibkr.port=0"): (10, "[ibkr] port = 0"),

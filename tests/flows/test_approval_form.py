@@ -159,7 +159,7 @@ async def test_a_market_that_never_rests_is_given_up_after_three_plans(client, t
     for _ in prices:
         await run.answer(client, **YES)
     state = await run.ended()
-    assert state.message.startswith("exit 34: the world moved after each of 3 approvals")
+    assert state.message.startswith("exit 34: account or market changed after each of 3 approvals")
     assert rehearsal.sent() == []
 
 
@@ -204,5 +204,7 @@ async def test_holdings_that_changed_before_the_sells_were_approved_are_not_sold
     books.positions[Symbol("VTI")] = replace(books.positions[Symbol("VTI")], quantity=D(50))
     await run.answer(client, **YES)
     state = await run.ended()
-    assert state.message.startswith("exit 34: the world moved while the sells waited for approval: VTI: 300 shares")
+    assert state.message.startswith(
+        "exit 34: account or market changed while the sells waited for approval: VTI: 300 shares"
+    )
     assert rehearsal.sent() == []

@@ -69,7 +69,7 @@ def test_a_run_lives_while_its_process_does(run, lives):
 
 def test_after_an_approval_a_person_is_sent_to_look_for_working_orders():
     approved, waiting = a_run(NO_PROCESS, **{APPROVED_LABEL: "7f3a91c2"}), a_run(NO_PROCESS)
-    assert "look into TWS for working orders" in crashed_state(approved, approved.state).message
+    assert "check TWS for working orders" in crashed_state(approved, approved.state).message
     assert "nothing was sent; start a new run" in crashed_state(waiting, waiting.state).message
 
 

@@ -61,7 +61,7 @@ async def test_a_dry_run_under_the_kill_switch_is_a_rehearsal_with_a_warning(tmp
     (tmp_path / "KILL_SWITCH").touch()
     outcome = await rehearse(tmp_path, mode=Mode.DRY_RUN).run()
     assert outcome.exit_code is ExitCode.DONE
-    assert any(warning.startswith("kill switch is on") for warning in outcome.warnings)
+    assert any(warning.startswith("the kill switch is on") for warning in outcome.warnings)
 
 
 # --- hours ---

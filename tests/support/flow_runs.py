@@ -101,8 +101,8 @@ class Rehearsal:
             broker=self._connect,
             name="a rehearsal",
             journal=self.journal,
-            asked=self.shows,
-            ended=self._ended,
+            on_question=self.shows,
+            on_end=self._ended,
         )
         with session(own):
             yield

@@ -226,7 +226,7 @@ async def play_out(played: Played) -> None:
         folder=played.folder,
         name=scenario.name,
         journal=played.journal,
-        ended=played.ended,
+        on_end=played.ended,
     )
     request = Request(
         csv=scenario.path,
