@@ -93,8 +93,12 @@ class RebalanceError(Exception):
     @property
     def in_full(self) -> str:
         """The line with each single fault in it, for where there is no room for a list."""
-        missing = [fault for fault in self.faults if fault not in self.message]
-        return "; ".join([str(self), *missing])
+        return "; ".join([str(self), *self.unnamed_faults])
+
+    @property
+    def unnamed_faults(self) -> tuple[str, ...]:
+        """The faults that the message does not name already, for a list below it."""
+        return tuple(fault for fault in self.faults if fault not in self.message)
 
 
 class UsageError(RebalanceError):
@@ -221,6 +225,14 @@ def leading(errors: Sequence[RebalanceError]) -> RebalanceError:
             if isinstance(error, first):
                 return error
     return errors[0]
+
+
+def leading_first(errors: Sequence[RebalanceError]) -> tuple[RebalanceError, ...]:
+    """The failures with the `leading` one first, the others in order of time."""
+    if not errors:
+        return ()
+    first = leading(errors)
+    return (first, *(error for error in errors if error is not first))
 
 
 def unexpected(error: BaseException, next_step: str) -> RebalanceError:

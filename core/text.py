@@ -1,4 +1,4 @@
-"""Words that every fault message shares: how a value found is shown, and which name was probably meant."""
+"""Text that all messages share: how a value is shown, and which name was probably meant."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def price_text(price: Decimal) -> str:
 
 
 def age_text(age: timedelta) -> str:
-    """How old something is, as roughly as one would say it.
+    """How old something is, in the unit that reads best.
 
     >>> [age_text(timedelta(seconds=each)) for each in (10.5, 61, 158_401, 864_000)]
     ['10.5 s', '1 min', '44 h', '10 days']

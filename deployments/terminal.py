@@ -76,9 +76,8 @@ def show_failure(error: RebalanceError) -> None:
     to = errors_console()
     line = mask_accounts(f"exit {error.exit_code:d}: {error}")
     to.print(line, style="bold red", markup=False, highlight=False, soft_wrap=True)
-    for fault in error.faults:
-        if fault not in error.message:
-            to.print(f"  {mask_accounts(fault)}", markup=False, highlight=False, soft_wrap=True)
+    for fault in error.unnamed_faults:
+        to.print(f"  {mask_accounts(fault)}", markup=False, highlight=False, soft_wrap=True)
 
 
 def show_warnings(warnings: Iterable[str]) -> None:
@@ -137,7 +136,7 @@ def _show_orders(outcome: RunResult, rows: Sequence[TradeRow], to: Console) -> N
 
 def _show_faults(outcome: RunResult, to: Console) -> None:
     for error in outcome.errors:
-        for fault in (each for each in error.faults if each not in error.message):
+        for fault in error.unnamed_faults:
             to.print(f"  {mask_accounts(fault)}", style="red", markup=False, soft_wrap=True)
 
 
@@ -163,5 +162,5 @@ def _table(columns: Iterable[Column[Any]], to: Console) -> Table:
 
 
 def _add(table: Table, side: Side | None, cells: Iterable[str]) -> None:
-    """A row in the colour of its side; the word stands in it all the same."""
+    """A row in the colour of its side, which is in its text as well."""
     table.add_row(*map(Text, cells), style=None if side is None else COLOURS[side])

@@ -18,6 +18,7 @@ from core.model import (
     USD_CAD,
     Currency,
     Fill,
+    FxLeg,
     Limit,
     OrderRecord,
     OrderState,
@@ -143,7 +144,7 @@ def by_drift(lines: Iterable[TradeLine]) -> list[TradeLine]:
     return sorted(lines, key=lambda line: (-abs(line.drift_bps), line.symbol))
 
 
-def limit_text(limit: Limit | None) -> str:
+def limit_text(limit: Limit | FxLeg | None) -> str:
     """The limit price, or the order type of an order without one; empty when the line has none yet."""
     if limit is None:
         return ""
@@ -385,7 +386,7 @@ ORDERED: Column[TradeRow] = right("ordered_shares", lambda row: formats.shares(r
 FILLED_OF: Column[TradeRow] = right("filled", _filled_of)
 AVERAGE: Column[TradeRow] = right("avg_price", lambda row: formats.price(row.average), title="average")
 PAID: Column[TradeRow] = right("notional", lambda row: formats.money(row.notional))
-# why a trade was not sent stands below the tables for people, once for all that it kept back
+# why a trade was not sent stands below the tables for people, once for all of its trades
 STATUS: Column[TradeRow] = left("status", lambda row: row.status, reading=lambda row: row.state)
 STATE: Column[TradeRow] = left("status", lambda row: row.state)
 COMMISSION: Column[TradeRow] = right("commission", _commission, reading=_known_commission)

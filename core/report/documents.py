@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from core.errors import leading
+from core.errors import leading_first
 from core.masking import mask_account, mask_accounts
 from core.model import (
     AccountSnapshot,
@@ -73,7 +73,7 @@ def plan_json(plan: Plan) -> str:
 
 
 def planned(plan: Plan | None) -> dict[str, Any]:
-    """What result.json says of the plan; the same keys, empty or 0, when there is none."""
+    """What result.json has of the plan; the same keys, empty or 0, when there is none."""
     if plan is None:
         return {"targets": {}, "gross": 0.0, "net_liq": 0.0, "investable": 0.0, "plan": []}
     return {
@@ -86,7 +86,7 @@ def planned(plan: Plan | None) -> dict[str, Any]:
 
 
 def skipped(plan: Plan) -> list[dict[str, str]]:
-    """The lines that something kept from trading, their band or another limit; one on target has nothing to trade."""
+    """The lines that a band or another limit keeps from trading; a line on target has nothing to trade."""
     return [
         {"symbol": line.symbol, "reason": line.reason} for line in plan.lines if line.side is None and line.limited_by
     ]
@@ -202,7 +202,7 @@ def result_json(outcome: RunResult) -> str:
 
 
 def result(outcome: RunResult) -> dict[str, Any]:
-    """What result.json says, as plain values. Failures beside the one that gave the exit code stand in `warnings`."""
+    """What result.json has, as plain values. Failures beside the one that gave the exit code stand in `warnings`."""
     values: dict[str, Any] = json.loads(result_json(outcome))
     return values
 
@@ -300,7 +300,4 @@ def _event(event: RunEvent, outcome: RunResult) -> dict[str, Any]:
 
 
 def _other_failures(outcome: RunResult) -> list[str]:
-    if not outcome.errors:
-        return []
-    first = leading(outcome.errors)
-    return [f"also failed ({error.exit_code.value}): {error}" for error in outcome.errors if error is not first]
+    return [f"also failed ({error.exit_code.value}): {error}" for error in leading_first(outcome.errors)[1:]]

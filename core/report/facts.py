@@ -1,4 +1,4 @@
-"""What a person wants to know beside the table of a plan or of a result, as names and texts."""
+"""What a person wants to know beside the tables of a plan or of a result: figures and facts, as names with texts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from core.masking import mask_account
 from core.model import USD, Currency, FxLeg, OrderRecord, OrderState, Plan, RunResult, Side, Stage, TradeLine
 from core.money import ZERO
 from core.report import formats
-from core.report.columns import commissions
+from core.report.columns import commissions, limit_text
 from core.report.formats import in_currency, with_commas
 from core.report.sections import mode_text
 from core.text import counted
@@ -38,7 +38,7 @@ def plan_facts(plan: Plan) -> tuple[Fact, ...]:
         ("turnover", _turnover(plan) if plan.trades else ""),
         (
             "est. cost",
-            f"{in_currency(totals.spread_cost, USD)} of spread; commissions come on top" if plan.trades else "",
+            f"{in_currency(totals.spread_cost, USD)} of spread, plus commissions" if plan.trades else "",
         ),
         ("cash after", balances_text(totals.cash_after) if plan.trades else ""),
         ("drift", f"sum {_bps(totals.drift_before_bps)} bps now, {_bps(totals.drift_after_bps)} bps after"),
@@ -173,9 +173,8 @@ def totals_figures(plan: Plan) -> list[Fact]:
 
 def conversion_figures(leg: FxLeg) -> list[Fact]:
     """The purchase of USD with CAD: its rates in CAD per USD, and what it needs and is for."""
-    limit = formats.price(leg.limit_price) if leg.limit_price is not None else leg.order_type
     return [
-        ("limit (CAD per USD)", limit),
+        ("limit (CAD per USD)", limit_text(leg)),
         ("planning rate", formats.price(leg.planning_rate)),
         ("worst rate", formats.price(leg.worst_rate)),
         ("CAD needed", formats.amount(leg.cad_needed)),

@@ -24,7 +24,7 @@ _NEXT_STEP = "free or repair that place; what happened is in the lines of the ru
 
 @dataclass(frozen=True, slots=True)
 class ReportFile(Generic[Subject]):
-    """A file of the report: its name, what it tells (for lists of the files), and what writes its text."""
+    """A file of the report: its name, what it is about (for lists of the files), and what renders its text."""
 
     name: str
     about: str

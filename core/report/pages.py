@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from core.errors import RebalanceError, leading
+from core.errors import RebalanceError, leading_first
 from core.masking import VISIBLE, mask_accounts
 from core.model import Approval, FxLeg, Mode, OutsideHolding, Plan, RunResult, Side, TradeLine
 from core.money import ONE
@@ -23,6 +23,7 @@ from core.report.columns import (
     by_drift,
     drift_columns,
     headings,
+    limit_text,
     lines_of,
     markdown_of,
     readings,
@@ -73,13 +74,14 @@ def approval_markdown(plan: Plan, warnings: Iterable[str], part: str = "plan") -
 
     `part` is what is asked about: "plan", "sells" or "buys".
     """
-    asked = _Asked.about(plan, part)
-    told = plan_warnings(plan, warnings)
+    selection = _Selection.about(plan, part)
+    known = plan_warnings(plan, warnings)
+    first = _first(known)
     text = document(
-        small(html_list(_first(told)), html_lines(_summary(asked)), html_code(_order_lines(asked.largest))),
-        *_more(asked),
-        folded(f"All warnings ({len(told)})", html_list(told)) if _first(told) != told else "",
-        _why(asked),
+        small(html_list(first), html_lines(_summary(selection)), html_code(_order_lines(selection.largest))),
+        *_more(selection),
+        folded(f"All warnings ({len(known)})", html_list(known)) if first != known else "",
+        _why(selection),
         folded("Every symbol: weights in %, drift in bps", html_code(_weights(plan))),
         _background(plan),
     )
@@ -89,16 +91,16 @@ def approval_markdown(plan: Plan, warnings: Iterable[str], part: str = "plan") -
 def plan_page(report: PreTrade) -> str:
     """The artifact: the same, with every warning, order and symbol in sight."""
     plan = report.plan
-    asked = _Asked.about(plan, "plan")
+    selection = _Selection.about(plan, "plan")
     text = document(
-        "<br>".join(_summary(asked)),
+        "<br>".join(_summary(selection)),
         bullets(plan_warnings(plan, (*report.warnings, *gate_warnings(report.gates)))),
-        code(_order_lines(asked)),
+        code(_order_lines(selection)),
         bullets(plan.notes),
         "Every symbol: weights in %, drift in bps now and after the orders",
         code(_weights(plan)),
-        _why(asked),
-        folded("Why the others do not trade", html_list(_reasons_at_rest(plan))),
+        _why(selection),
+        folded("Why the others do not trade", html_list(_untraded_reasons(plan))),
         _background(plan),
     )
     return mask_accounts(text, plan.account_id)
@@ -106,7 +108,7 @@ def plan_page(report: PreTrade) -> str:
 
 def plan_summary(plan: Plan) -> tuple[str, ...]:
     """The three lines that stand above the form, as plain text."""
-    return tuple(line.replace("**", "") for line in _summary(_Asked.about(plan, "plan")))
+    return tuple(line.replace("**", "") for line in _summary(_Selection.about(plan, "plan")))
 
 
 def result_page(outcome: RunResult) -> str:
@@ -118,10 +120,10 @@ def result_page(outcome: RunResult) -> str:
         _listed("Warnings", run_warnings(outcome)),
         _listed("Notes", outcome.plan.notes if outcome.plan else ()),
         markdown_of(PAGE_ORDERS, rows),
-        _listed("Of the orders", order_notes(outcome)),
+        _listed("Order notes", order_notes(outcome)),
         _drifts(outcome),
         folded("Costs", html_code(lines_of(PAGE_COSTS, rows, PHONE_WIDTH)) if rows else ""),
-        folded("Answers to the plan", html_list(map(_answer, outcome.approvals))),
+        folded("Approvals", html_list(map(_answer, outcome.approvals))),
         folded("Data gates", html_list(gate_lines(outcome.gates))),
         folded("Settings", html_list(_settings(outcome))),
     )
@@ -129,7 +131,7 @@ def result_page(outcome: RunResult) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class _Selection:
     """What a question is about: `lines` are sells before buys, the largest first; `fx` only with the whole plan."""
 
     plan: Plan
@@ -138,19 +140,19 @@ class _Asked:
     fx: FxLeg | None
 
     @classmethod
-    def about(cls, plan: Plan, part: str) -> _Asked:
+    def about(cls, plan: Plan, part: str) -> _Selection:
         traded = [line for line in plan.lines if line.side in SIDES[part]]
         ordered = sorted(traded, key=lambda line: (line.side is Side.BUY, -line.dollars, line.symbol))
         is_converted = part == "plan" and plan.fx is not None and plan.fx.quantity
         return cls(plan, part, tuple(ordered), plan.fx if is_converted else None)
 
     @property
-    def largest(self) -> _Asked:
+    def largest(self) -> _Selection:
         """The same with its largest orders only, where there are many."""
         if len(self.lines) <= MOST_ORDERS:
             return self
-        kept = sorted(self.lines, key=lambda line: -line.dollars)[:LARGEST]
-        return _Asked(self.plan, self.part, tuple(line for line in self.lines if line in kept), self.fx)
+        shown = sorted(self.lines, key=lambda line: -line.dollars)[:LARGEST]
+        return _Selection(self.plan, self.part, tuple(line for line in self.lines if line in shown), self.fx)
 
     def rows(self, *, untargeted: bool) -> list[tuple[str, ...]]:
         """The orders as cells in the order they are sent; `untargeted` gives the sales of what has no target."""
@@ -165,59 +167,53 @@ def _first(warnings: tuple[str, ...]) -> tuple[str, ...]:
     return (*short, f"and {hidden} more, below the orders") if hidden else short
 
 
-def _summary(asked: _Asked) -> tuple[str, str, str]:
+def _summary(selection: _Selection) -> tuple[str, str, str]:
     """Mode and account; what is traded; what it moves, costs and leaves: three lines, with what is bold in `**`."""
-    plan, totals = asked.plan, asked.plan.totals
+    plan, totals = selection.plan, selection.plan.totals
     until = f" · until {plan.expires_at:%H:%M} UTC" if plan.mode.sends_orders else ""
-    only = "" if asked.part == "plan" else f"only the {asked.part}: "
+    only = "" if selection.part == "plan" else f"only the {selection.part}: "
     left = ", ".join(
         f"{formats.whole(amount)} {name}" for name, amount in sorted(totals.cash_after.items(), reverse=True)
     )
     cost = "under 1" if totals.spread_cost < ONE else f"≈ {formats.whole(totals.spread_cost)}"
     return (
         f"**{MODES[plan.mode]}** · account …{plan.account_id[-VISIBLE:]}{until}",
-        f"**{only}{_counts(asked)}**",
+        f"**{only}{_counts(selection)}**",
         f"turnover {totals.turnover_pct:.0f} %, cost {cost} USD, cash after {left}",
     )
 
 
-def _counts(asked: _Asked) -> str:
-    sells, buys = (sum(line.side is side for line in asked.lines) for side in (Side.SELL, Side.BUY))
-    untargeted = sum(line.untargeted for line in asked.lines)
-    words = (
+def _counts(selection: _Selection) -> str:
+    sells, buys = (sum(line.side is side for line in selection.lines) for side in (Side.SELL, Side.BUY))
+    untargeted = sum(line.untargeted for line in selection.lines)
+    parts = (
         f"sell {sells}{f' ({untargeted} without a target)' if untargeted else ''}" if sells else "",
         f"buy {buys}" if buys else "",
-        f"convert {formats.whole(asked.fx.quantity)} USD" if asked.fx else "",
+        f"convert {formats.whole(selection.fx.quantity)} USD" if selection.fx else "",
     )
-    return ", ".join(filter(None, words)) or "nothing to trade"
+    return ", ".join(filter(None, parts)) or "nothing to trade"
 
 
-def _more(asked: _Asked) -> tuple[str, ...]:
+def _more(selection: _Selection) -> tuple[str, ...]:
     """How many orders are not in sight, and all of them."""
-    hidden = len(asked.lines) - len(asked.largest.lines)
+    hidden = len(selection.lines) - len(selection.largest.lines)
     if not hidden:
         return ()
-    everything = folded(f"All {len(asked.lines)} orders", html_code(_order_lines(asked)))
+    everything = folded(f"All {len(selection.lines)} orders", html_code(_order_lines(selection)))
     return (f"**and {hidden} more**, none larger than these", everything)
 
 
-def _order_lines(asked: _Asked) -> list[str]:
+def _order_lines(selection: _Selection) -> list[str]:
     """The orders as lines; the sales of holdings without a target under a title of their own."""
-    targeted, apart = asked.rows(untargeted=False), asked.rows(untargeted=True)
+    targeted, apart = selection.rows(untargeted=False), selection.rows(untargeted=True)
     title = [("WITHOUT A TARGET",)] if apart else []
     return aligned([headings(PHONE_ORDERS), *targeted, *title, *apart], PHONE_WIDTH) if targeted or apart else []
 
 
 def _fx_row(leg: FxLeg) -> tuple[str, ...]:
     """The conversion as an order: its shares are USD, its prices CAD per USD."""
-    limit = formats.price(leg.limit_price) if leg.limit_price is not None else leg.order_type
-    return (
-        "FX   USD",
-        formats.grouped(leg.quantity),
-        limit,
-        formats.price(leg.worst_rate),
-        formats.whole(leg.quantity),
-    )
+    quantity, worst = formats.grouped(leg.quantity), formats.price(leg.worst_rate)
+    return ("FX   USD", quantity, limit_text(leg), worst, formats.whole(leg.quantity))
 
 
 def _weights(plan: Plan) -> list[str]:
@@ -225,12 +221,12 @@ def _weights(plan: Plan) -> list[str]:
     return lines_of(PHONE_WEIGHTS, by_drift(plan.lines), PHONE_WIDTH)
 
 
-def _why(asked: _Asked) -> str:
-    reasons = (f"{line.side} {line.symbol}: {order_reason(line)}" for line in asked.lines)
+def _why(selection: _Selection) -> str:
+    reasons = (f"{line.side} {line.symbol}: {order_reason(line)}" for line in selection.lines)
     return folded("Why each order, and how its limit was made", html_list(reasons))
 
 
-def _reasons_at_rest(plan: Plan) -> Iterable[str]:
+def _untraded_reasons(plan: Plan) -> Iterable[str]:
     return (f"{line.symbol}: {line.reason}" for line in by_drift(plan.lines) if line.side is None)
 
 
@@ -287,16 +283,15 @@ def _listed(title: str, lines: Iterable[str]) -> str:
 
 def _errors(errors: tuple[RebalanceError, ...]) -> Iterable[str]:
     """Every failure with what to do next, that of the exit code first, and its single faults."""
-    first = leading(errors) if errors else None
-    for error in sorted(errors, key=lambda each: each is not first):
+    for error in leading_first(errors):
         yield f"exit {error.exit_code:d}: {error}"
-        yield from (fault for fault in error.faults if fault not in error.message)
+        yield from error.unnamed_faults
 
 
 def _answer(answer: Approval) -> str:
-    word = "yes" if answer.approved else "no"
+    verdict = "yes" if answer.approved else "no"
     note = f": {answer.note}" if answer.note else ""
-    return f"{word} by {answer.approver} ({answer.how}, {formats.utc(answer.at)}){note}"
+    return f"{verdict} by {answer.approver} ({answer.how}, {formats.utc(answer.at)}){note}"
 
 
 def _drifts(outcome: RunResult) -> str:

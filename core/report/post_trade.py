@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
 
-from core.errors import RebalanceError, leading
+from core.errors import RebalanceError, leading_first
 from core.masking import mask_account, mask_accounts
 from core.model import (
     AccountSnapshot,
@@ -60,22 +60,22 @@ def post_trade_markdown(outcome: RunResult) -> str:
 
 
 def order_notes(outcome: RunResult) -> tuple[str, ...]:
-    """What was said of single orders, by the broker or by us, and why trades of the plan were not sent."""
+    """Notes on single orders, the broker's and ours, and why trades of the plan were not sent."""
     orders = outcome.orders
     return (
         *(f"{record.order.ref}: {record.state.label}, {record.reason}" for record in orders if record.reason),
-        *(f"{record.order.ref}: the broker said: {words}" for record in orders for words in record.notices),
+        *(f"{record.order.ref}: the broker reported: {text}" for record in orders for text in record.notices),
         *(_unreported(record) for record in orders if record.reported_filled > record.filled),
         *_unsent(unsent_rows(outcome)),
     )
 
 
 def _unsent(rows: Iterable[TradeRow]) -> Iterator[str]:
-    """A line for each reason, with all trades that it kept from being sent."""
-    kept: dict[str, list[str]] = {}
+    """A line for each reason, with all trades that were not sent for it."""
+    unsent: dict[str, list[str]] = {}
     for row in rows:
-        kept.setdefault(row.reason, []).append(row.trade)
-    for reason, names in kept.items():
+        unsent.setdefault(row.reason, []).append(row.trade)
+    for reason, names in unsent.items():
         yield f"{NOT_SENT}{f' ({reason})' if reason else ''}: {', '.join(names)}"
 
 
@@ -96,8 +96,7 @@ def _head(outcome: RunResult) -> str:
 def _errors(errors: tuple[RebalanceError, ...]) -> str:
     if not errors:
         return ""
-    first = leading(errors)
-    ordered = (first, *(error for error in errors if error is not first))
+    ordered = leading_first(errors)
     rows = [(str(error.exit_code.value), error.message, error.next_step) for error in ordered]
     faults = [fault for error in ordered for fault in error.faults]
     listed = (table(("code", "what happened", "what to do next"), rows, right=("code",)), bullets(faults))
@@ -107,7 +106,7 @@ def _errors(errors: tuple[RebalanceError, ...]) -> str:
 def _orders(outcome: RunResult) -> str:
     rows = trade_rows(outcome)
     if not rows and outcome.mode.sends_orders and outcome.plan:
-        return "None was due."
+        return "No order was due."
     return markdown_of(ORDERS_FILE, rows)
 
 

@@ -1,4 +1,4 @@
-"""The pre-trade report, as CSV and as Markdown: everything the plan says."""
+"""The pre-trade report, as CSV and as Markdown: all of the plan."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from core.report.sections import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreTrade:
-    """A plan with what was said of it: warnings of the run, verdicts of the gates, answers to the question."""
+    """A plan with what belongs to it: warnings of the run, verdicts of the gates, answers to the approval."""
 
     plan: Plan
     warnings: tuple[str, ...] = ()
@@ -47,7 +47,7 @@ def pre_trade_csv(plan: Plan) -> str:
 
 
 def pre_trade_markdown(report: PreTrade) -> str:
-    """pre_trade.md: everything the plan says, with what the gates and the approvers said of it."""
+    """pre_trade.md: all of the plan, with the verdicts of the gates and the answers of the approvers."""
     plan = report.plan
     untargeted = [line for line in plan.sells if line.untargeted]
     outside = sorted(plan.valuation.outside, key=lambda holding: holding.symbol)

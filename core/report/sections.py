@@ -1,4 +1,4 @@
-"""What both reports say alike: every warning once, what the gates said, and who answered."""
+"""The sections that both reports share: every warning once, the verdicts of the gates, and who answered."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def mode_text(mode: Mode) -> str:
 
 
 def plan_warnings(plan: Plan, more: Iterable[str] = ()) -> tuple[str, ...]:
-    """What a person must know before saying yes: `more` (of the gates, of the run), then the plan's own."""
+    """What a person must know before approving: `more` (of the gates, of the run), then the plan's own."""
     limits = (line.limit.warning for line in plan.lines if line.side and line.limit and line.limit.warning)
     fx = (plan.fx.warning,) if plan.fx and plan.fx.warning else ()
     return tuple(dict.fromkeys((*more, *plan.valuation.warnings, *plan.warnings, *limits, *fx)))
@@ -46,13 +46,13 @@ def run_warnings(outcome: RunResult) -> tuple[str, ...]:
 
 
 def rows_at_fault(fault: GateFault) -> str:
-    """The rows by name, at most ten; how many more there are is said."""
+    """The rows by name, at most ten; then how many more there are."""
     more = len(fault.rows) - _ROWS_SHOWN
     return ", ".join(fault.rows[:_ROWS_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
 def verdict_table(verdicts: Iterable[GateVerdict]) -> str:
-    """One Markdown line per gate: what it looked at, what it said, and the rows at fault."""
+    """One Markdown line per gate: what it looked at, its verdict, and the rows at fault."""
     rows = [
         (gate.table, str(gate.rows), str(gate.checks), _verdict(gate), "; ".join(map(_fault, gate.faults)))
         for gate in verdicts

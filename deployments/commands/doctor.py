@@ -107,8 +107,9 @@ async def _guarded(check: Callable[..., Awaitable[Finding]], *of: Examination) -
 
 
 def _failed(error: RebalanceError) -> Finding:
-    faults = [fault for fault in error.faults if fault not in error.message]
-    return Finding("\n".join((error.message, *faults)), error.next_step, CheckState.FAILED, error.exit_code)
+    return Finding(
+        "\n".join((error.message, *error.unnamed_faults)), error.next_step, CheckState.FAILED, error.exit_code
+    )
 
 
 def _settings(of: Examination) -> Finding:

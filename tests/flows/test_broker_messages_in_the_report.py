@@ -20,6 +20,6 @@ def test_an_order_that_the_presets_stop_ends_27_in_their_words_and_the_others_tr
     assert {order["symbol"]: order["status"] for order in run.result["orders"]} == {"VTI": "Filled", "BND": "Rejected"}
     assert "silent" not in run.result["reason"]
     (ref,) = (order["order_ref"] for order in run.result["orders"] if order["symbol"] == "BND")
-    assert f"{ref}: the broker said: {LIMIT}" in (run.folder / "post_trade.md").read_text()
+    assert f"{ref}: the broker reported: {LIMIT}" in (run.folder / "post_trade.md").read_text()
     assert f"message: {ref}: {LIMIT}" in (run.folder / "run.log").read_text()
     assert [event["detail"] for event in run.result["events"] if event["kind"] == "message"] == [f"{ref}: {LIMIT}"]
