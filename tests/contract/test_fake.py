@@ -45,7 +45,7 @@ async def opened(options=None, **changes):
     return broker
 
 
-def test_it_says_what_it_is():
+def test_it_is_a_rehearsal_without_a_port():
     broker = fake()
     assert (broker.kind, broker.port) == (BrokerKind.FAKE, None)
     assert isinstance(broker, Rehearsed)
@@ -64,7 +64,7 @@ async def test_the_world_moves_when_the_run_reaches_the_point_and_only_once():
     assert (fill.price, fill.order_ref) == (D("98.01"), "RB-EARLIER-B1-1")
 
 
-async def test_what_happens_to_somebody_elses_order_is_no_event_of_ours():
+async def test_what_happens_to_another_clients_order_is_no_event_of_ours():
     change = Change(Point.APPROVAL, {VTI: quoted("80.00", "80.01")})
     broker = await opened(changes=(change,), account=account(open_orders=(earlier(ref="by hand"),)))
     broker.reach("approval")
@@ -94,7 +94,7 @@ async def test_the_kill_switch_thrown_at_an_order_lets_that_order_through():
     assert states(await drain(broker))[-1] is OrderState.FILLED
 
 
-async def test_a_line_that_breaks_between_stages_is_lost_and_stays_down_as_long_as_scripted():
+async def test_a_connection_that_breaks_between_stages_stays_down_as_long_as_scripted():
     broker = await opened(faults=(Fault("before_sells", FaultKind.DISCONNECT, times=2),))
     broker.reach("before_sells")
     with pytest.raises(ConnectionLost):
@@ -157,7 +157,7 @@ async def test_pacing_at_connect_is_raised_there():
     await broker.connect()
 
 
-async def test_our_own_pace_costs_venue_time_and_never_meets_the_limit():
+async def test_our_own_rate_limit_costs_venue_time_and_stays_below_the_gateways():
     broker = await opened()
     before = broker.now()
     for _ in range(100):

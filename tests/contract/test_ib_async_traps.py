@@ -148,7 +148,7 @@ async def test_a_what_if_refused_with_a_warning_is_never_answered(ib, code):
     assert not asked.done()
 
 
-async def test_a_what_if_told_without_margins_is_not_answered_by_that(ib):
+async def test_a_what_if_without_margins_is_no_answer(ib):
     asked = ib.whatIfOrderAsync(SHARE, order())
     shown = Order(orderId=NEXT_ID, whatIf=True)
     ib.wrapper.openOrder(NEXT_ID, SHARE, shown, OrderState(status="PreSubmitted", initMarginChange=UNSET_FLOAT))
@@ -176,7 +176,7 @@ async def test_the_loss_of_the_connection_forgets_every_order(ib):
     assert ib.trades() == []
 
 
-async def test_the_return_of_the_link_makes_it_send_a_request_of_its_own(ib, monkeypatch):
+async def test_restored_connectivity_makes_it_send_a_request_of_its_own(ib, monkeypatch):
     asked = []
 
     async def ask():
@@ -221,7 +221,7 @@ def test_a_permid_written_as_a_fraction_loses_the_whole_message():
     assert decoded("99.0" if text == "99" else text for text in EXECUTION_FIELDS) == []
 
 
-async def test_connecting_goes_on_without_an_answer_unless_told_otherwise():
+async def test_connecting_goes_on_without_an_answer_unless_configured_otherwise():
     async with venue_of(world()) as venue:
         venue.gateway.faults.on("openOrderEnd", Omit(), times=None)
         lenient, strict = IB(), IB()
@@ -250,7 +250,7 @@ async def test_connecting_always_subscribes_to_the_positions():
 
 
 @pytest.mark.parametrize("name", sorted(name for name in vars(GatewayWrapper) if not name.startswith("_")))
-def test_every_word_that_we_listen_for_is_still_one_of_its_own(name):
+def test_every_callback_that_we_override_still_exists(name):
     theirs = inspect.signature(getattr(Wrapper, name))
     ours = inspect.signature(getattr(GatewayWrapper, name))
     takes_all = any(each.kind is each.VAR_POSITIONAL for each in ours.parameters.values())

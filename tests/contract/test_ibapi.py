@@ -47,7 +47,7 @@ def statuses(client, number):
 
 
 @pytest.mark.parametrize("fields", [(b"1", b"9"), (b"1", b"DU1", b"9"), (b"2", b"1", b"2104", b"ok", b"", b"9")])
-def test_the_witness_notices_a_field_too_many_and_one_too_few(fields):
+def test_the_official_client_notices_a_field_too_many_and_one_too_few(fields):
     number = {2: 62, 3: 15, 6: 4}[len(fields)]
     for wrong in (fields, fields[:-2]):
         witness = StrictDecoder(OfficialClient(), 178)
@@ -59,7 +59,7 @@ def test_the_witness_notices_a_field_too_many_and_one_too_few(fields):
     assert witness.faults == []
 
 
-def test_it_connects_and_is_told_its_accounts_and_its_first_order_id(connect):
+def test_it_connects_and_receives_its_accounts_and_its_first_order_id(connect):
     client = connect()
     assert client.serverVersion() == 178
     assert client.heard("managedAccounts") == [(str(ACCOUNT),)]
@@ -199,7 +199,7 @@ def test_an_order_fills_with_execution_and_commission(connect):
     assert state.status == "Submitted"
 
 
-def test_after_a_fill_the_account_is_told_anew(connect):
+def test_after_a_fill_the_account_is_sent_again(connect):
     client = connect()
     client.reqPositions()
     client.wait_for("positionEnd")
@@ -225,7 +225,7 @@ def test_a_resting_order_is_cancelled_by_its_id(connect):
     assert (code, text.startswith("Order Canceled - reason:")) == (202, True)
 
 
-def test_a_partly_filled_order_says_how_far_it_is(connect):
+def test_a_partly_filled_order_reports_its_filled_quantity(connect):
     client = connect(fills=scripted(fill_fraction=D("0.4")))
     number = client.place(etf(), limit_order("BUY", D(10), 100.05))
     client.wait_for("execDetails", -1)
@@ -245,7 +245,7 @@ def test_the_same_id_again_changes_the_order(connect):
     assert (changed.permId, changed.totalQuantity, changed.lmtPrice) == (first, D(4), 91.0)
 
 
-def test_what_if_tells_margin_and_commission_and_sends_nothing(connect):
+def test_what_if_reports_margin_and_commission_and_places_nothing(connect):
     client = connect(commission=D(1))
     number = client.place(etf(), limit_order("BUY", D(100), 100.05, whatIf=True))
     _, _, order, state = client.wait_for("openOrder", number)

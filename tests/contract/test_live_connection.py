@@ -41,7 +41,7 @@ def plain_client(port, **changes):
     return LiveIB(LiveOptions("127.0.0.1", port, **(options | changes)))
 
 
-async def test_a_client_id_in_use_is_said_at_once_and_no_other_is_tried():
+async def test_a_client_id_in_use_is_reported_at_once_and_no_other_is_tried():
     async with venue_of(world()) as venue:
         await venue.connected()
         before, twin = venue.clock.now(), venue.client()
@@ -52,7 +52,7 @@ async def test_a_client_id_in_use_is_said_at_once_and_no_other_is_tried():
         assert sent(venue, "startApi") == ["startApi"] * 2
 
 
-async def test_nobody_behind_the_port_is_said_with_the_address_and_what_to_tick():
+async def test_a_port_where_nothing_listens_is_reported_with_the_address_and_what_to_tick():
     async with venue_of(world()) as venue:
         await venue.gateway.stop()
         with pytest.raises(ConnectionRefused, match=r"^127\.0\.0\.1:[0-9]+ refused the connection") as raised:
@@ -60,7 +60,7 @@ async def test_nobody_behind_the_port_is_said_with_the_address_and_what_to_tick(
     assert "Enable ActiveX and Socket Clients" in raised.value.next_step
 
 
-async def test_a_gateway_that_hangs_up_at_once_is_asked_to_trust_this_computer():
+async def test_a_gateway_that_disconnects_at_once_should_trust_this_computer():
     async def disconnect(_, writer):
         writer.close()
 
@@ -72,7 +72,7 @@ async def test_a_gateway_that_hangs_up_at_once_is_asked_to_trust_this_computer()
     assert "Trusted IPs" in raised.value.next_step
 
 
-async def test_a_host_that_nobody_knows_is_named():
+async def test_an_unknown_host_is_named():
     client = LiveIB(LiveOptions("no-such-host.invalid", 4002, 42, ACCOUNT))
     with pytest.raises(ConnectionLost, match=r"^no-such-host\.invalid:4002 cannot be reached: "):
         await client.connect()
@@ -88,7 +88,7 @@ async def test_a_host_that_nobody_knows_is_named():
         ("positionEnd", "did not list our open orders and positions within 15 s"),
     ],
 )
-async def test_a_gateway_that_is_mute_is_waited_for_as_long_as_allowed(message, words):
+async def test_a_gateway_that_does_not_answer_is_awaited_as_long_as_allowed(message, words):
     async with venue_of(world()) as venue:
         venue.gateway.faults.on(message, Omit())
         client, before = venue.client(), venue.clock.now()
@@ -99,7 +99,7 @@ async def test_a_gateway_that_is_mute_is_waited_for_as_long_as_allowed(message, 
         assert client.is_connected
 
 
-async def test_a_gateway_without_an_account_is_none():
+async def test_a_gateway_without_an_account_is_refused():
     async with venue_of(world()) as venue:
         venue.gateway.faults.on("managedAccounts", ChangeFields({2: ""}))
         with pytest.raises(ConnectionLost, match="the gateway manages no account"):
@@ -113,7 +113,7 @@ async def test_a_gateway_without_an_account_is_none():
         ((frame(("200", "20260302 15:30:00 EST")),), "version 200 of its protocol"),
     ],
 )  # fmt: skip
-async def test_a_gateway_of_another_age_is_refused(frames, words):
+async def test_a_gateway_of_another_version_is_refused(frames, words):
     async with speaker(*frames) as port, asyncio.timeout(10):
         client = plain_client(port)
         with pytest.raises(ConnectionLost, match=words):
@@ -122,7 +122,7 @@ async def test_a_gateway_of_another_age_is_refused(frames, words):
 
 
 @pytest.mark.parametrize("code", [1100, 2110])
-async def test_while_ibkr_is_away_nothing_is_sent_and_connecting_waits_for_it(code):
+async def test_without_ibkr_nothing_is_sent_and_connecting_waits_for_it(code):
     async with venue_of(world()) as venue:
         client = await venue.connected()
         venue.gateway.broadcast(code)
@@ -141,7 +141,7 @@ async def test_while_ibkr_is_away_nothing_is_sent_and_connecting_waits_for_it(co
 
 
 @pytest.mark.parametrize("code", [1101, 1102])
-async def test_that_ibkr_went_is_told_before_that_it_came_back(code):
+async def test_lost_connectivity_is_reported_before_restored_connectivity(code):
     async with venue_of(world()) as venue:
         client = await venue.connected()
         venue.gateway.broadcast(1100)
@@ -150,7 +150,7 @@ async def test_that_ibkr_went_is_told_before_that_it_came_back(code):
         assert await client.open_orders() == ()
 
 
-async def test_ibkr_that_stays_away_is_not_waited_for_for_ever():
+async def test_ibkr_is_not_awaited_for_ever():
     async with venue_of(world()) as venue:
         client = await venue.connected()
         venue.gateway.broadcast(1100)
@@ -160,7 +160,7 @@ async def test_ibkr_that_stays_away_is_not_waited_for_for_ever():
 
 
 @pytest.mark.parametrize("code", [1100, 2110])
-async def test_a_line_that_dies_while_ibkr_is_away_gives_way_to_a_new_one(code):
+async def test_a_connection_that_dies_without_ibkr_is_replaced_by_a_new_one(code):
     async with venue_of(world()) as venue:
         client = await venue.connected()
         venue.gateway.faults.on("reqCurrentTime", HalfOpen())
@@ -177,7 +177,7 @@ async def test_a_line_that_dies_while_ibkr_is_away_gives_way_to_a_new_one(code):
         assert await client.open_orders() == ()
 
 
-async def test_a_gateway_that_tells_the_time_is_not_hung_up_on_though_ibkr_stays_away():
+async def test_a_gateway_that_reports_the_time_stays_connected_without_ibkr():
     async with venue_of(world()) as venue:
         client = await venue.connected()
         venue.gateway.broadcast(1100)
@@ -194,14 +194,14 @@ async def test_a_gateway_that_tells_the_time_is_not_hung_up_on_though_ibkr_stays
         assert sent(venue, "startApi") == ["startApi"]
 
 
-async def test_that_ibkr_is_back_though_it_never_went_is_no_news():
+async def test_restored_connectivity_that_was_never_lost_is_no_event():
     async with venue_of(world()) as venue:
         client = await venue.connected()
         venue.gateway.broadcast(1102)
         assert await drain(client) == []
 
 
-async def test_a_read_under_way_when_ibkr_goes_is_lost_at_once():
+async def test_a_read_under_way_fails_at_once_when_ibkr_is_lost():
     async with venue_of(world()) as venue:
         client = await venue.connected()
         venue.gateway.faults.on("completedOrdersEnd", Omit())
@@ -212,7 +212,7 @@ async def test_a_read_under_way_when_ibkr_goes_is_lost_at_once():
         assert venue.clock.now() - before < timedelta(seconds=2)
 
 
-async def test_a_gateway_that_answers_the_heartbeat_may_be_silent():
+async def test_a_gateway_that_answers_the_heartbeat_may_send_nothing_else():
     async with venue_of(world()) as venue:
         client = await venue.connected()
         assert await client.next_event(120) is None
@@ -220,7 +220,7 @@ async def test_a_gateway_that_answers_the_heartbeat_may_be_silent():
         assert 5 <= len(sent(venue, "reqCurrentTime")) <= 12
 
 
-async def test_a_line_that_is_dead_without_having_ended_is_noticed():
+async def test_a_connection_that_is_dead_without_having_closed_is_noticed():
     async with venue_of(world()) as venue:
         client = await venue.connected()
         venue.gateway.faults.on("reqCurrentTime", HalfOpen())
@@ -233,7 +233,7 @@ async def test_a_line_that_is_dead_without_having_ended_is_noticed():
         assert await client.open_orders() == ()
 
 
-async def test_silence_is_noticed_over_many_short_waits():
+async def test_a_gateway_that_sends_nothing_is_noticed_over_many_short_waits():
     async with venue_of(world()) as venue:
         client = await venue.connected()
         venue.gateway.faults.on("reqCurrentTime", HalfOpen())
@@ -245,7 +245,7 @@ async def test_silence_is_noticed_over_many_short_waits():
         assert 29 <= waited <= 32
 
 
-async def test_a_message_that_cannot_be_read_costs_the_line_as_it_may_be_of_an_order():
+async def test_a_message_that_cannot_be_read_closes_the_connection_as_it_may_be_of_an_order():
     async with venue_of(world()) as venue:
         client = await venue.connected()
         venue.gateway.faults.on("orderStatus", ChangeFields({6: "17000000.0"}))
@@ -256,7 +256,7 @@ async def test_a_message_that_cannot_be_read_costs_the_line_as_it_may_be_of_an_o
         assert [one.state for one in await client.completed_orders()] == [OrderState.FILLED]
 
 
-async def test_a_message_that_is_too_short_is_named_as_what_cost_the_line():
+async def test_a_message_that_is_too_short_is_named_as_the_reason_for_closing():
     async with venue_of(world()) as venue:
         client = await venue.connected()
         venue.gateway.faults.on("updateAccountValue", Truncate(3))
@@ -264,7 +264,7 @@ async def test_a_message_that_is_too_short_is_named_as_what_cost_the_line():
             await client.snapshot()
 
 
-async def test_a_message_of_a_kind_that_nobody_knows_is_skipped_and_told_of_once():
+async def test_a_message_of_an_unknown_kind_is_skipped_and_reported_once():
     async with venue_of(world()) as venue:
         client = await venue.connected()
         venue.gateway.faults.on("orderStatus", Duplicate({0: "9999"}), times=None)
@@ -356,7 +356,7 @@ async def test_the_kind_of_market_data_is_asked_for_again_after_a_reconnect():
         assert quote.data_type is MarketDataType.DELAYED
 
 
-async def test_a_client_that_only_reads_sends_no_order_and_does_not_ask_for_its_own():
+async def test_a_read_only_client_sends_no_order_and_does_not_request_its_own():
     async with venue_of(world()) as venue:
         client = await venue.connected(is_read_only=True, client_id=43)
         for call in (client.place(order()), client.what_if(order())):
@@ -391,7 +391,7 @@ async def test_after_ids_rolled_back_an_execution_is_its_own_orders():
         assert {fill.order_ref for fill in await client.executions()} == {"RB-OLD-B1-1", "RB-NEW-B1-1"}
 
 
-async def test_a_gateway_that_stammers_is_waited_for_and_what_it_said_is_in_no_log(caplog):
+async def test_a_slow_handshake_is_awaited_and_is_in_no_log(caplog):
     frames = frame(("178", "20260302 15:30:00 EST")), frame((f"nonsense {ACCOUNT}", "1"))
     async with speaker(*frames) as port, asyncio.timeout(10):
         client = plain_client(port, connect_timeout_seconds=0.3)
@@ -417,7 +417,7 @@ async def test_no_account_is_named_in_any_log(caplog):
 
 
 @pytest.mark.parametrize("apart", [timedelta(minutes=-2), timedelta(minutes=2)])
-async def test_a_gateway_in_another_time_sets_the_time_and_the_gap_is_known(apart):
+async def test_a_gateway_whose_clock_differs_sets_the_time_and_the_gap_is_known(apart):
     clock = RunningClock(datetime.now(UTC) + apart)
     async with venue_of(world(), clock=clock) as venue, asyncio.timeout(30):
         client = plain_client(venue.gateway.port)
@@ -428,7 +428,7 @@ async def test_a_gateway_in_another_time_sets_the_time_and_the_gap_is_known(apar
             await client.disconnect()
 
 
-async def test_a_gateway_in_our_time_is_as_good_as_any():
+async def test_a_gateway_whose_clock_agrees_changes_nothing():
     async with venue_of(world(), clock=RunningClock()) as venue, asyncio.timeout(30):
         client = plain_client(venue.gateway.port)
         await client.connect()
@@ -436,7 +436,7 @@ async def test_a_gateway_in_our_time_is_as_good_as_any():
         await client.disconnect()
 
 
-async def test_a_line_that_is_refused_again_and_again_leaves_no_task_behind():
+async def test_a_connection_refused_again_and_again_leaves_no_task_behind():
     async with venue_of(world()) as venue:
         venue.gateway.faults.on("startApi", Refuse(326), times=5)
         client = venue.client()
@@ -448,7 +448,7 @@ async def test_a_line_that_is_refused_again_and_again_leaves_no_task_behind():
         assert not [task for task in others if "dial" in repr(task) or "connectAsync" in repr(task)]
 
 
-async def test_a_gateway_that_moves_to_another_port_is_gone():
+async def test_a_gateway_that_moves_to_another_port_closes_the_connection():
     async with venue_of(world()) as venue:
         client = await venue.connected()
         venue.gateway.broadcast(1300, "Socket port has been reset and this connection is being dropped.")
@@ -459,7 +459,7 @@ async def test_a_gateway_that_moves_to_another_port_is_gone():
         assert client.is_connected
 
 
-async def test_a_late_answer_to_an_old_question_is_no_news():
+async def test_a_late_answer_to_an_old_request_is_no_event():
     async with venue_of(world()) as venue:
         client = await venue.connected()
         await client.place(order())

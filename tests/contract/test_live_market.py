@@ -34,7 +34,7 @@ def only(symbol):
     return Match(symbol=symbol)
 
 
-async def test_many_quotes_come_with_no_more_lines_than_an_account_has():
+async def test_many_quotes_take_no_more_market_data_lines_than_an_account_has():
     quotes = {symbol: quoted("100.00", "100.02", "100.01") for symbol in MANY}
     async with venue_of(world(quotes=quotes), GatewayOptions(latency_seconds=0.1)) as venue:
         client = await venue.connected()
@@ -53,7 +53,7 @@ async def test_many_quotes_come_with_no_more_lines_than_an_account_has():
         assert lines == 0
 
 
-async def test_a_quote_without_any_tick_is_one_of_nothing_after_a_moment():
+async def test_a_quote_without_any_tick_is_empty_after_a_moment():
     async with venue_of(world()) as venue:
         venue.gateway.faults.on("tickPrice", Omit(), times=None)
         client = await venue.connected()
@@ -73,7 +73,7 @@ async def test_data_that_is_not_given_is_missing_and_the_symbol_named(code):
         assert set(await client.quotes([listed(), listed("BND")])) == {VTI, BND}
 
 
-async def test_delayed_data_instead_of_live_is_only_news():
+async def test_delayed_data_instead_of_live_is_only_a_notice():
     async with venue_of(world(quotes={VTI: quoted("1", "2", data_type=MarketDataType.DELAYED)})) as venue:
         venue.gateway.faults.on("marketDataType", ErrorBefore(10167))
         client = await venue.connected()
@@ -90,7 +90,7 @@ async def test_too_many_lines_or_messages_are_pacing(code):
             await client.quotes([listed()])
 
 
-async def test_a_snapshot_that_takes_eleven_seconds_is_waited_for():
+async def test_a_snapshot_that_takes_eleven_seconds_is_awaited():
     values = Values(bid=D("72.00"), ask=D("72.02"))
     async with venue_of(world(quotes={VTI: SimQuote(snapshot=values)})) as venue:
         venue.gateway.faults.on("tickSnapshotEnd", Delay(11))
@@ -143,7 +143,7 @@ async def test_a_first_image_while_a_market_data_farm_is_down_is_as_old_as_its_l
     ],
     ids=["it is back", "a trade was just now", "a farm of the past", "a farm of definitions"],
 )
-async def test_a_quote_is_fresh_though_a_farm_was_lost_when(codes, omitted):
+async def test_a_quote_is_current_though_a_farm_was_lost_when(codes, omitted):
     async with venue_of(world()) as venue:
         client = await venue.connected()
         for code, text in codes.items():
@@ -153,7 +153,7 @@ async def test_a_quote_is_fresh_though_a_farm_was_lost_when(codes, omitted):
         assert venue.clock.now() - quote.taken_at < timedelta(seconds=3)
 
 
-async def test_a_farm_that_is_back_does_not_bring_back_another():
+async def test_a_farm_that_is_connected_again_does_not_clear_another():
     async with venue_of(world()) as venue:
         client = await venue.connected()
         venue.gateway.broadcast(2103, BROKEN + CASHFARM)
@@ -172,7 +172,7 @@ def delayed(**more):
     return world(quotes={VTI: quoted("100.00", "100.02", "100.01", data_type=MarketDataType.DELAYED, **more)})
 
 
-async def test_bid_and_ask_of_delayed_data_are_waited_for():
+async def test_bid_and_ask_of_delayed_data_are_awaited():
     async with venue_of(delayed()) as venue:
         client = await venue.connected()
         await client.market_data_type(MarketDataType.DELAYED)
@@ -194,7 +194,7 @@ async def test_delayed_data_whose_bid_and_ask_never_come_is_taken_without_them()
         assert venue.clock.now() - started < timedelta(seconds=11)
 
 
-async def test_what_goes_wrong_while_delayed_data_is_waited_for_is_told():
+async def test_an_error_while_delayed_data_is_awaited_is_raised():
     async with venue_of(delayed()) as venue:
         client = await venue.connected()
         venue.gateway.faults.on("marketDataType", ErrorAfter(10168, seconds=4))

@@ -72,7 +72,7 @@ USUAL = [(WORKING, 0), ("fill", 10), (FILLED, 10), ("paid", D("1.05"))]
         (order(side=Side.SELL, quantity="4", limit=None), ("SELL", "4", "MKT", "")),
     ],
 )
-async def test_an_order_says_everything_that_a_preset_could_fill_in(asked, expected):
+async def test_an_order_fills_every_field_that_a_preset_could_fill_in(asked, expected):
     async with venue_of(world()) as venue:
         await (await venue.connected()).place(asked)
         (fields,) = placed(venue)
@@ -93,11 +93,11 @@ async def test_an_order_says_everything_that_a_preset_could_fill_in(asked, expec
         pytest.param(lambda gateway: gateway.faults.on("commissionReport", Delay(2)), id="costs late"),
     ],
 )
-async def test_each_thing_is_told_once_and_in_order(spoil):
+async def test_each_event_is_emitted_once_and_in_order(spoil):
     assert in_short(await told(spoil)) == USUAL
 
 
-async def test_an_order_that_fills_at_once_may_never_be_called_accepted():
+async def test_an_order_that_fills_at_once_may_never_be_acknowledged():
     events = await told(lambda gateway: gateway.faults.on("orderStatus", Omit()))
     assert in_short(events) == USUAL  # the row of the order says it as well
 
@@ -121,7 +121,7 @@ async def test_what_comes_in_another_order_or_not_at_all(spoil, expected):
     assert in_short(await told(spoil)) == expected
 
 
-async def test_a_corrected_execution_is_told_as_its_next_revision():
+async def test_a_corrected_execution_is_emitted_as_its_next_revision():
     def correct(gateway):
         def now(_):
             (fill,) = gateway.exchange.executions()
@@ -136,7 +136,7 @@ async def test_a_corrected_execution_is_told_as_its_next_revision():
     assert fills[0].exec_id.rpartition(".")[0] == fills[1].exec_id.rpartition(".")[0]
 
 
-async def test_an_order_that_the_gateway_loses_is_waited_for_a_moment_and_not_sent_again():
+async def test_an_order_that_the_gateway_loses_is_awaited_for_a_moment_and_not_sent_again():
     async with venue_of(world()) as venue:
         client = await venue.connected()
         venue.gateway.faults.on("placeOrder", Omit())
@@ -148,7 +148,7 @@ async def test_an_order_that_the_gateway_loses_is_waited_for_a_moment_and_not_se
 
 
 @pytest.mark.parametrize("at", [0, None, 5])
-async def test_a_line_that_breaks_right_after_an_order_leaves_it_unsure(at):
+async def test_a_connection_that_breaks_right_after_an_order_leaves_its_state_unknown(at):
     async with venue_of(world()) as venue:
         client = await venue.connected()
         name, action = ("placeOrder", Drop(at=at)) if at != 5 else ("openOrder", Drop(at=at))
@@ -161,7 +161,7 @@ async def test_a_line_that_breaks_right_after_an_order_leaves_it_unsure(at):
         assert len(sent(venue, "placeOrder")) == 1
 
 
-async def test_an_order_for_a_gateway_that_is_gone_is_not_sent():
+async def test_an_order_for_a_closed_connection_is_not_sent():
     async with venue_of(world()) as venue:
         client = await venue.connected()
         await venue.gateway.stop()
@@ -172,7 +172,7 @@ async def test_an_order_for_a_gateway_that_is_gone_is_not_sent():
         assert await client.completed_orders() == await client.open_orders() == ()
 
 
-async def test_an_order_whose_turn_comes_when_the_link_has_gone_is_not_sent():
+async def test_an_order_that_the_rate_limit_delayed_until_ibkr_was_lost_is_not_sent():
     async with venue_of(world()) as venue:
         client = await venue.connected()
         await client.open_orders()
@@ -184,7 +184,7 @@ async def test_an_order_whose_turn_comes_when_the_link_has_gone_is_not_sent():
         assert sent(venue, "placeOrder") == []
 
 
-async def test_an_execution_of_another_account_at_the_same_gateway_is_none_of_ours():
+async def test_an_execution_of_another_account_at_the_same_gateway_is_ignored():
     async with venue_of(world(commission=D(1))) as venue:
         client = await venue.connected()
         venue.gateway.faults.on("execDetails", ChangeFields({ACCOUNT_OF_EXECUTION: "DU7654321"}), times=None)
@@ -214,7 +214,7 @@ async def test_a_cancel_is_sent_once_for_the_order_that_works():
         assert sent(venue, "cancelOrder") == ["cancelOrder"]
 
 
-async def test_a_fill_that_comes_before_the_cancel_is_heard_and_so_is_that_nothing_was_left_to_cancel():
+async def test_a_fill_before_the_cancel_is_emitted_and_so_is_that_nothing_was_left_to_cancel():
     async with venue_of(world(fills=scripted(delay_seconds=D(5)))) as venue:
         client = await venue.connected()
         await client.place(order())

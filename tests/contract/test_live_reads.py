@@ -71,7 +71,7 @@ def only(symbol):
 # contracts
 
 
-async def test_a_contract_is_asked_for_once_in_a_clients_life():
+async def test_a_contract_is_requested_once_in_a_clients_life():
     async with venue_of(world()) as venue:
         client = await venue.connected()
         for _ in range(2):
@@ -94,7 +94,7 @@ async def test_two_contracts_under_one_symbol_are_ambiguous():
         assert (await client.resolve([VTI], {}))[VTI].con_id == con_id_of(VTI)
 
 
-async def test_every_symbol_at_fault_is_named_with_what_it_is():
+async def test_every_symbol_at_fault_is_named_with_its_fault():
     async with venue_of(world(account=account(positions=(FOREIGN,)))) as venue:
         client = await venue.connected()
         with pytest.raises(ContractNotFound) as error:
@@ -107,7 +107,7 @@ async def test_every_symbol_at_fault_is_named_with_what_it_is():
     [(LONDON, "LSEETF, Europe/London"), (TORONTO, "TSE, US/Eastern"), (UNTOLD, "Europe/London")],
 )
 @pytest.mark.parametrize("overrides", [{}, {VTI: str(con_id_of(VTI))}])
-async def test_an_etf_in_usd_that_is_listed_elsewhere_is_none_of_ours_to_trade(told, where, overrides):
+async def test_an_etf_in_usd_that_is_listed_elsewhere_is_not_traded(told, where, overrides):
     async with venue_of(world()) as venue:
         venue.gateway.faults.on("contractDetails", ChangeFields(told), only("VTI"))
         client = await venue.connected()
@@ -117,7 +117,7 @@ async def test_an_etf_in_usd_that_is_listed_elsewhere_is_none_of_ours_to_trade(t
 
 
 @pytest.mark.parametrize("told", [NEW_YORK, NOTHING_TOLD])
-async def test_an_etf_of_the_us_is_ours_to_trade_however_its_listing_is_told(told):
+async def test_an_etf_of_the_us_is_traded_however_its_listing_is_reported(told):
     async with venue_of(world()) as venue:
         venue.gateway.faults.on("contractDetails", ChangeFields(told), only("VTI"))
         client = await venue.connected()
@@ -137,7 +137,7 @@ async def test_an_etf_in_usd_that_is_listed_elsewhere_is_held_as_any_share_and_s
     ("override", "words"),
     [(str(con_id_of(BND)), "VTI is BND at the broker"), ("123456789", "VTI is unknown")],
 )
-async def test_a_conid_that_is_not_of_the_symbol_is_not_taken_for_it(override, words):
+async def test_a_conid_of_another_symbol_is_refused(override, words):
     async with venue_of(world()) as venue:
         client = await venue.connected()
         with pytest.raises(ContractNotFound, match=words):
@@ -197,7 +197,7 @@ async def test_a_warning_to_a_contract_request_ends_it(code):
         ("execDetailsEnd", "executions", "while reading the executions"),
     ],
 )
-async def test_an_answer_without_its_end_is_none(message, call, words):
+async def test_an_answer_without_its_end_is_lost(message, call, words):
     async with venue_of(world()) as venue:
         client = await venue.connected()
         venue.gateway.faults.on(message, Omit())
@@ -207,7 +207,7 @@ async def test_an_answer_without_its_end_is_none(message, call, words):
         await getattr(client, call)()
 
 
-async def test_the_rest_of_an_answer_that_was_given_up_is_not_taken_for_the_next_one():
+async def test_the_remainder_of_an_abandoned_answer_is_not_taken_for_the_next_one():
     """The list of the first request comes slowly, and ends while the second is under way."""
     async with venue_of(world(account=account(open_orders=(earlier(),)))) as venue:
         client = await venue.connected()
@@ -220,7 +220,7 @@ async def test_the_rest_of_an_answer_that_was_given_up_is_not_taken_for_the_next
         assert [one.order_ref for one in await client.open_orders()] == [earlier().order_ref]
 
 
-async def test_what_was_asked_when_the_run_was_stopped_is_no_answer_to_what_is_asked_next():
+async def test_an_answer_to_a_request_before_the_run_was_stopped_is_not_taken_for_the_next_one():
     async with venue_of(world(account=account(open_orders=(earlier(),)))) as venue:
         client = await venue.connected()
         venue.gateway.faults.on("openOrderEnd", Delay(5))
@@ -267,7 +267,7 @@ async def test_a_figure_that_is_unset_after_the_reset_is_absent_for_that_holding
 NOT_READY = ChangeFields({3: "false"})
 
 
-async def test_an_account_that_is_not_ready_is_asked_for_again():
+async def test_an_account_that_is_not_ready_is_requested_again():
     async with venue_of(world()) as venue:
         client = await venue.connected()
         venue.gateway.faults.on("updateAccountValue", NOT_READY, skip=1)
@@ -276,7 +276,7 @@ async def test_an_account_that_is_not_ready_is_asked_for_again():
 
 
 @pytest.mark.parametrize("call", [lambda client: client.snapshot(), lambda client: client.what_if(order())])
-async def test_an_account_that_stays_unready_is_no_account(call):
+async def test_an_account_that_stays_unready_is_an_error(call):
     async with venue_of(world()) as venue:
         client = await venue.connected()
         venue.gateway.faults.on("updateAccountValue", Only("AccountReady", NOT_READY), times=None)
@@ -285,7 +285,7 @@ async def test_an_account_that_stays_unready_is_no_account(call):
         assert "wait some minutes" in raised.value.next_step
 
 
-async def test_what_a_former_download_told_is_not_in_the_next():
+async def test_rows_of_an_earlier_download_are_not_in_the_next():
     async with venue_of(world(account=account(positions=(held(), held("BND"))))) as venue:
         client = await venue.connected()
         assert len((await client.snapshot()).positions) == 2
@@ -304,7 +304,7 @@ async def test_holdings_and_positions_that_disagree_for_good_are_an_error():
         assert (await client.snapshot()).positions[0].quantity == D(10)
 
 
-async def test_another_accounts_rows_are_none_of_ours():
+async def test_another_accounts_rows_are_ignored():
     async with venue_of(world()) as venue:
         client = await venue.connected()
         before = await client.snapshot()
@@ -337,7 +337,7 @@ async def test_orders_that_other_clients_sent_are_seen_and_a_market_order_has_no
 # what-if
 
 
-async def test_what_an_order_would_do_is_told_in_the_accounts_currency_and_nothing_is_placed():
+async def test_a_what_if_is_in_the_accounts_currency_and_places_nothing():
     async with venue_of(world(account=account(base_currency=CAD, positions=()), commission=D("1.05"))) as venue:
         client = await venue.connected()
         effect = await client.what_if(order(quantity="100", limit="100.00"))
@@ -364,7 +364,7 @@ async def test_a_what_if_that_would_be_refused_raises_as_the_order_would_be(aske
             await client.what_if(asked)
 
 
-async def test_of_a_what_if_that_is_told_twice_the_one_with_its_margins_counts():
+async def test_of_a_what_if_answered_twice_the_one_with_its_margins_counts():
     async with venue_of(world()) as venue:
         client = await venue.connected()
         plain = await client.what_if(order())
@@ -380,7 +380,7 @@ async def test_a_fraction_that_would_be_refused():
 
 
 @pytest.mark.parametrize("fields", [{97: "1.7976931348623157E308"}, {97: ""}, {94: ""}])
-async def test_a_what_if_without_margins_is_waited_for_and_then_given_up_for_that_order_alone(fields):
+async def test_a_what_if_without_margins_is_awaited_and_then_given_up_for_that_order_alone(fields):
     async with venue_of(world()) as venue:
         client = await venue.connected()
         venue.gateway.faults.on("openOrder", ChangeFields(fields))
@@ -395,7 +395,7 @@ async def test_the_accounts_of_the_gateway():
         assert await (await venue.connected()).accounts() == (ACCOUNT,)
 
 
-async def test_what_the_broker_says_of_a_contract_that_the_account_lacks_is_passed_on():
+async def test_the_brokers_text_on_an_unknown_contract_is_passed_on():
     async with venue_of(world()) as venue:
         client = await venue.connected()
         venue.gateway.faults.on("reqAccountUpdates", Refuse(200, "VTI is unknown"))
@@ -405,7 +405,7 @@ async def test_what_the_broker_says_of_a_contract_that_the_account_lacks_is_pass
 
 
 @pytest.mark.parametrize("message", ["reqAccountUpdates", "reqPositions", "reqAllOpenOrders"])
-async def test_a_read_that_the_gateway_refuses_is_lost_with_its_words(message):
+async def test_a_read_that_the_gateway_refuses_is_lost_with_its_text(message):
     async with venue_of(world()) as venue:
         client = await venue.connected()
         venue.gateway.faults.on(message, Refuse(321, "Error validating request: it is not valid."))
@@ -415,7 +415,7 @@ async def test_a_read_that_the_gateway_refuses_is_lost_with_its_words(message):
         assert venue.clock.now() - before < timedelta(seconds=2)
 
 
-async def test_a_dead_line_has_no_quotes_rather_than_empty_ones():
+async def test_a_dead_connection_has_no_quotes_rather_than_empty_ones():
     async with venue_of(world()) as venue:
         client = await venue.connected()
         venue.gateway.faults.on("reqMktData", HalfOpen(), skip=1)
@@ -426,7 +426,7 @@ async def test_a_dead_line_has_no_quotes_rather_than_empty_ones():
         assert (await client.quotes([listed()]))[VTI].bid == D("100.00")
 
 
-async def test_a_symbol_that_says_nothing_on_a_line_that_lives_has_an_empty_quote():
+async def test_a_symbol_without_ticks_on_a_working_connection_has_an_empty_quote():
     async with venue_of(world()) as venue:
         client = await venue.connected()
         venue.gateway.faults.on("reqMktData", Omit(), only("BND"))
@@ -435,7 +435,7 @@ async def test_a_symbol_that_says_nothing_on_a_line_that_lives_has_an_empty_quot
         assert client.is_connected
 
 
-async def test_a_line_that_is_refused_under_way_is_given_back():
+async def test_a_subscription_that_is_refused_under_way_is_cancelled():
     async with venue_of(world()) as venue:
         client = await venue.connected()
         venue.gateway.faults.on("tickPrice", Refuse(10197), only("BND"))
@@ -445,7 +445,7 @@ async def test_a_line_that_is_refused_under_way_is_given_back():
 
 
 @pytest.mark.parametrize("trouble", ["IBKR goes and comes back", "the run is stopped", "a snapshot does not end"])
-async def test_lines_that_were_left_open_are_closed_before_others_are_opened(trouble):
+async def test_subscriptions_that_were_left_open_are_cancelled_before_others_begin(trouble):
     async with venue_of(world()) as venue:
         client = await venue.connected()
         is_snapshot = trouble == "a snapshot does not end"
@@ -464,7 +464,7 @@ async def test_lines_that_were_left_open_are_closed_before_others_are_opened(tro
         assert sent(venue, "reqMktData", "cancelMktData") == ["reqMktData", "cancelMktData"] * 2
 
 
-async def test_a_line_that_breaks_while_many_quotes_wait_says_what_was_read():
+async def test_a_connection_that_breaks_while_many_quotes_wait_names_what_was_read():
     quotes = {symbol: quoted("100.00", "100.02", "100.01") for symbol in MANY}
     async with venue_of(world(quotes=quotes)) as venue:
         client = await venue.connected()
@@ -474,7 +474,7 @@ async def test_a_line_that_breaks_while_many_quotes_wait_says_what_was_read():
             await client.quotes(contracts)
 
 
-async def test_a_line_that_breaks_while_many_contracts_are_asked_for_says_so():
+async def test_a_connection_that_breaks_while_many_contracts_are_requested_names_them():
     quotes = {symbol: quoted("100.00", "100.02", "100.01") for symbol in MANY}
     async with venue_of(world(quotes=quotes)) as venue:
         client = await venue.connected()
@@ -485,7 +485,7 @@ async def test_a_line_that_breaks_while_many_contracts_are_asked_for_says_so():
         assert len(await client.resolve(MANY, {})) == len(MANY)
 
 
-async def test_a_holding_that_smart_does_not_know_is_asked_for_where_it_is_listed():
+async def test_a_holding_that_smart_does_not_know_is_requested_where_it_is_listed():
     async with venue_of(world(account=account(positions=(held(), held("BND"))))) as venue:
         client = await venue.connected()
         before = await client.snapshot()
@@ -498,7 +498,7 @@ async def test_a_holding_that_smart_does_not_know_is_asked_for_where_it_is_liste
         assert ["ARCA" in fields for fields in asked] == [False] * 4 + [True]
 
 
-async def test_a_holding_that_only_its_number_finds_is_asked_for_without_an_exchange():
+async def test_a_holding_that_only_its_conid_finds_is_requested_without_an_exchange():
     async with venue_of(world(account=account(positions=(FOREIGN,)))) as venue:
         client = await venue.connected()
         venue.gateway.faults.on("reqContractDetails", Refuse(200), only("SHOP"), times=2)
@@ -507,7 +507,7 @@ async def test_a_holding_that_only_its_number_finds_is_asked_for_without_an_exch
         assert shop.contract.liquid_hours
 
 
-async def test_a_holding_that_the_broker_knows_no_details_of_is_as_the_portfolio_tells_it():
+async def test_a_holding_without_details_is_as_the_portfolio_reports_it():
     stub = held("STUB", "30", "1.50", security_type=SecurityType.STOCK)
     async with venue_of(world(account=account(positions=(held(), stub)))) as venue:
         client = await venue.connected()
@@ -533,7 +533,7 @@ async def test_a_target_that_smart_does_not_know_is_unknown_though_it_is_held():
             await client.resolve([VTI], {})
 
 
-async def test_a_line_that_breaks_over_the_contracts_of_the_holdings_breaks_the_snapshot():
+async def test_a_connection_that_breaks_over_the_contracts_of_the_holdings_fails_the_snapshot():
     async with venue_of(world()) as venue:
         client = await venue.connected()
         venue.gateway.faults.on("reqContractDetails", Drop())
@@ -555,7 +555,7 @@ async def test_a_late_error_of_another_request_refuses_no_list(about, is_told):
             assert await client.open_orders() == is_told
 
 
-async def test_too_many_messages_said_of_none_in_particular_are_pacing():
+async def test_too_many_messages_of_no_request_in_particular_are_pacing():
     async with venue_of(world()) as venue:
         client = await venue.connected()
         venue.gateway.faults.on("reqAllOpenOrders", Refuse(100))
@@ -565,7 +565,7 @@ async def test_too_many_messages_said_of_none_in_particular_are_pacing():
 
 
 @pytest.mark.parametrize(("code", "is_told"), [(2103, True), (2105, True), (2148, True), (2104, False), (2158, False)])
-async def test_bad_news_of_the_gateway_is_told_and_good_news_is_not(code, is_told):
+async def test_warnings_of_the_gateway_are_notices_and_information_is_not(code, is_told):
     async with venue_of(world()) as venue:
         client = await venue.connected()
         venue.gateway.broadcast(code, "what the gateway says")

@@ -110,7 +110,7 @@ class PaperContract:
         assert all(rate > 0 for rate in snapshot.rates.values())
         assert snapshot.net_liq.amount > 0
 
-    async def test_cash_and_holdings_are_worth_what_the_account_is_said_to_be(self, broker):
+    async def test_cash_and_holdings_add_up_to_the_accounts_value(self, broker):
         snapshot = await broker.snapshot()
         assert {USD, snapshot.base_currency} <= set(snapshot.cash) <= set(snapshot.rates)
         # the broker has no mark for some, as after its nightly reset, and counts these as nothing
@@ -141,7 +141,7 @@ class PaperContract:
             assert all(price > 0 for price in prices)
             assert quote.taken_at <= broker.now() + CLOCKS_APART
 
-    async def test_the_executions_of_the_day_are_whole(self, broker):
+    async def test_the_executions_of_the_day_are_complete(self, broker):
         fills = await broker.executions()
         assert len({fill.exec_id for fill in fills}) == len(fills)
         assert all(fill.shares > 0 and fill.price > 0 and fill.symbol for fill in fills)
@@ -191,11 +191,11 @@ class PaperContract:
         last = of_kind(await drain(broker, PATIENCE_SECONDS), OrderUpdate)[-1]
         assert (last.state, last.order_ref) == (OrderState.CANCELLED, mine.ref)
 
-    async def test_a_cancel_of_an_unknown_order_says_so(self, broker, low_order):
+    async def test_a_cancel_of_an_unknown_order_is_reported(self, broker, low_order):
         await broker.cancel(low_order(3).ref)
         assert 10147 in {notice.code for notice in of_kind(await drain(broker, PATIENCE_SECONDS), Notice)}
 
-    async def test_what_an_order_would_do_to_the_margin_is_told_and_nothing_is_placed(self, broker, low_order):
+    async def test_a_what_if_reports_margins_and_places_nothing(self, broker, low_order):
         mine = low_order(4)
         effect = await broker.what_if(mine)
         assert effect.initial_margin.after > effect.initial_margin.before

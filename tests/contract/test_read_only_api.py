@@ -18,7 +18,7 @@ TICKED = GatewayOptions(is_read_only=True)
 READ_ONLY = "Error validating request.-'as' : cause - The API interface is currently in Read-Only mode."
 
 
-async def test_who_only_reads_reads_all_but_the_lists_of_orders():
+async def test_a_read_only_client_reads_all_but_the_lists_of_orders():
     async with venue_of(world(account=account(open_orders=(earlier(),))), TICKED) as venue:
         client = await venue.connected(is_read_only=True)
         snapshot = await client.snapshot()
@@ -31,7 +31,7 @@ async def test_who_only_reads_reads_all_but_the_lists_of_orders():
         assert client.is_connected
 
 
-async def test_where_no_list_of_working_orders_is_told_the_account_comes_with_a_warning():
+async def test_where_working_orders_are_not_listed_the_account_has_a_warning():
     async with venue_of(world(), TICKED) as venue:
         client = await venue.connected(is_read_only=True)
         venue.gateway.faults.on("reqAllOpenOrders", Refuse(321, READ_ONLY), times=None)
@@ -42,7 +42,7 @@ async def test_where_no_list_of_working_orders_is_told_the_account_comes_with_a_
             await client.open_orders()
 
 
-async def test_a_word_of_read_only_while_the_account_is_read_ends_no_read():
+async def test_a_read_only_error_while_the_account_is_read_ends_no_read():
     async with venue_of(world(), TICKED) as venue:
         client = await venue.connected(is_read_only=True)
         venue.gateway.faults.on("reqPositions", ErrorBefore(321, READ_ONLY))
@@ -50,7 +50,7 @@ async def test_a_word_of_read_only_while_the_account_is_read_ends_no_read():
         assert [one.text for one in of_kind(await drain(client), Notice)] == [READ_ONLY]
 
 
-async def test_who_means_to_trade_is_told_at_once_what_to_untick():
+async def test_a_client_that_trades_learns_at_once_what_to_untick():
     async with venue_of(world(), TICKED) as venue:
         started = venue.clock.now()
         with pytest.raises(SafetyRefused, match="refuses orders: its API is in Read-Only mode") as raised:
@@ -61,7 +61,7 @@ async def test_who_means_to_trade_is_told_at_once_what_to_untick():
 
 
 @pytest.mark.parametrize("number", [-1, 2147483647])
-async def test_an_order_that_meets_the_tick_is_refused_in_its_words(number):
+async def test_an_order_at_a_read_only_gateway_is_refused_with_its_text(number):
     async with venue_of(world()) as venue:
         client = await venue.connected()
         text = READ_ONLY.replace("as", "bF")

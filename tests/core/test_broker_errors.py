@@ -31,14 +31,14 @@ def words_after(kind, *notices):
     return bend
 
 
-def test_the_gateways_own_table_of_what_presets_stop_is_the_adapters():
+def test_simulator_and_adapter_agree_on_the_codes_of_order_presets():
     assert STOPPED_BY_PRESETS == HOLDS_ORDER
     assert {hold_reason(code) for code in HOLDS_ORDER} == {RejectReason.REJECTED}
     assert [hold_reason(code) for code in (399, 2161, 201, None)] == [None] * 4
 
 
 @pytest.mark.parametrize("code", sorted(HOLDS_ORDER))
-async def test_an_order_that_the_presets_stop_is_cancelled_at_once_and_refused_in_their_words(code):
+async def test_an_order_held_by_the_presets_is_cancelled_at_once_and_refused_with_their_text(code):
     first, second = buy(), buy("BND", 2)
     at_work = await trading(first, second, fills=scripted(reject=code))
     result = await at_work.run(first, second)
@@ -51,7 +51,7 @@ async def test_an_order_that_the_presets_stop_is_cancelled_at_once_and_refused_i
     assert at_work.broker.now() - NOW < timedelta(seconds=rules().acknowledge_seconds)
 
 
-async def test_a_cancel_of_a_stopped_order_that_nobody_confirms_is_confirmed_by_the_lists():
+async def test_an_unconfirmed_cancel_of_a_held_order_is_confirmed_by_the_lists():
     at_work = await trading(buy(), fills=scripted(reject=451))
     at_work.broker.deaf_to_cancels = True
     result = await at_work.run(buy())
@@ -60,7 +60,7 @@ async def test_a_cancel_of_a_stopped_order_that_nobody_confirms_is_confirmed_by_
     assert len(at_work.said("reconciled")) == 1
 
 
-async def test_a_stopped_order_that_the_lists_still_show_at_work_is_unknown_with_what_was_said():
+async def test_a_held_order_that_the_lists_still_show_working_is_unknown_with_the_text():
     limits = Notice("Size exceeds the Size Limit of 500", NOW, 383, buy().ref, RejectReason.REJECTED)
     resting = buy(limit="50.00")
     at_work = await trading(resting)
@@ -72,7 +72,7 @@ async def test_a_stopped_order_that_the_lists_still_show_at_work_is_unknown_with
     assert not any("silent" in error.message for error in result.errors)
 
 
-async def test_a_stopped_order_that_fills_all_the_same_has_filled():
+async def test_a_held_order_that_fills_all_the_same_has_filled():
     limits = Notice("Requested market data is not subscribed", NOW, 354, buy().ref, RejectReason.REJECTED)
     at_work = await trading(buy())
     at_work.broker.bend = words_after(OrderUpdate, limits)
@@ -89,7 +89,7 @@ async def test_a_stopped_order_that_fills_all_the_same_has_filled():
         Notice("Order held while securities are located.", NOW, 404),
     ],
 )
-async def test_a_warning_stands_beside_the_order_it_is_of_and_stops_nothing(said):
+async def test_a_warning_stands_beside_its_order_and_stops_nothing(said):
     at_work = await trading(buy())
     at_work.broker.bend = words_after(OrderUpdate, replace(said, order_ref=buy().ref))
     result = await at_work.run(buy())
@@ -99,7 +99,7 @@ async def test_a_warning_stands_beside_the_order_it_is_of_and_stops_nothing(said
     assert "\n" not in said.in_full
 
 
-async def test_the_broker_is_called_silent_only_where_it_said_nothing():
+async def test_no_response_of_the_broker_is_reported_only_where_there_was_none():
     dialog = Notice("a dialog waits in TWS", NOW, 4711, buy().ref)
     for said, words in ((), "did not report on"), ((dialog,), "its messages: a dialog waits in TWS (4711)"):
         at_work = await trading(buy())

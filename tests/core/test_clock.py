@@ -64,7 +64,7 @@ async def test_an_error_of_what_is_awaited_is_raised_as_it_is():
         await clock.within(20, fails())
 
 
-async def test_a_zero_wait_hears_what_is_under_way_first():
+async def test_a_zero_wait_lets_what_is_under_way_arrive_first():
     clock = AutojumpClock(START)
 
     async def soon():
@@ -147,7 +147,7 @@ async def test_many_waiters_share_the_clock_and_each_wakes_at_its_own_time():
     assert woke == [(1, 1), (1, 1), (3, 3), (5, 5)]
 
 
-async def test_a_timer_that_fails_is_told_and_stops_nobody():
+async def test_a_timer_that_fails_is_reported_and_stops_nobody():
     clock, told = AutojumpClock(START), []
     asyncio.get_running_loop().set_exception_handler(lambda _loop, context: told.append(context["exception"]))
     clock.call_at(START + timedelta(seconds=1), lambda: {}[1])
@@ -196,7 +196,7 @@ async def test_a_running_clock_can_be_set_and_runs_on_from_there():
 
 
 @pytest.mark.parametrize("clock", [RunningClock(), AutojumpClock(START)], ids=["running", "jumping"])
-async def test_a_task_that_is_stopped_in_the_moment_of_its_answer_stops(clock):
+async def test_a_task_cancelled_in_the_moment_of_its_answer_stops(clock):
     answer = asyncio.get_running_loop().create_future()
     task = asyncio.ensure_future(clock.within(5, answer))
     for _ in range(3):

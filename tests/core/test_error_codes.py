@@ -18,7 +18,7 @@ def test_each_code_stands_once_with_a_meaning_and_a_source():
     assert all(code.number == number and code.meaning and code.source for number, code in CODES.items())
 
 
-def test_every_code_that_the_simulated_gateway_says_is_known():
+def test_every_code_that_the_simulated_gateway_sends_is_known():
     assert set(TEXTS) <= set(CODES)
 
 
@@ -33,7 +33,7 @@ def test_every_code_that_the_simulated_gateway_says_is_known():
         (ErrorKind.AMBIGUOUS, (100, 103, 104, 105, 106, 107, 135, 161, 320, 321, 329, 512, 10147, 10148)),
     ],
 )
-def test_what_a_code_asks_for(kind, numbers):
+def test_what_a_code_calls_for(kind, numbers):
     assert {number: meaning_of(number).kind for number in numbers} == dict.fromkeys(numbers, kind)
 
 
@@ -54,7 +54,7 @@ def test_a_rejection_ends_an_order_that_works_too(number):
 
 
 @given(st.integers(min_value=-1, max_value=100_000).filter(lambda number: number not in CODES), st.booleans())
-def test_a_code_that_nobody_knows_never_ends_an_order(number, is_acknowledged):
+def test_an_unknown_code_never_ends_an_order(number, is_acknowledged):
     assert not meaning_of(number).refuses(is_acknowledged=is_acknowledged)
     assert meaning_of(number).kind in (ErrorKind.AMBIGUOUS, ErrorKind.INFORMATION)
 

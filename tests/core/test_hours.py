@@ -59,11 +59,11 @@ def test_a_week_with_a_holiday_and_an_early_close(moment, is_open):
         ("2026-11-23 12:00:00", "nonsense", None),
     ],
 )
-def test_a_session_ends_when_the_first_of_broker_and_calendar_says(moment, text, end):
+def test_a_session_ends_at_the_earlier_of_broker_and_calendar(moment, text, end):
     assert session_end(contract(liquid_hours=text), at(moment)) == (end and at(end))
 
 
-def test_a_closed_market_says_todays_hours_and_when_it_opens():
+def test_a_closed_market_names_todays_hours_and_when_it_opens():
     assert reason(WEEK, "2026-11-27 14:00") == (
         "VTI: the market is closed, regular hours today 09:30 to 13:00 New York"
     )

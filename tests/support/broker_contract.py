@@ -112,7 +112,7 @@ class BrokerContract:
         with pytest.raises(ConnectionLost):
             await CALLS[name](rig.broker)
 
-    async def test_connecting_and_disconnecting_twice_is_as_good_as_once(self, start):
+    async def test_connecting_and_disconnecting_twice_is_the_same_as_once(self, start):
         broker = (await start(world())).broker
         await broker.disconnect()
         assert not broker.is_connected
@@ -137,7 +137,7 @@ class BrokerContract:
         assert broker.now() - before >= timedelta(seconds=90)
         assert broker.now().utcoffset() == timedelta(0)
 
-    async def test_the_snapshot_keeps_currencies_apart_and_says_what_they_are_worth(self, connected):
+    async def test_the_snapshot_keeps_currencies_apart_with_their_rates(self, connected):
         broker = await connected(account=account(base_currency=CAD, positions=()))
         snapshot = await broker.snapshot()
         assert snapshot.account_id == ACCOUNT
@@ -148,7 +148,7 @@ class BrokerContract:
         assert snapshot.net_liq.currency == CAD
         assert abs(snapshot.net_liq.amount - D("141002.50")) < D(1)
 
-    async def test_the_snapshot_tells_etfs_from_shares_and_values_both(self, connected):
+    async def test_the_snapshot_distinguishes_etfs_from_shares_and_values_both(self, connected):
         shop = held("SHOP", "7", "55", security_type=SecurityType.STOCK, currency=CAD)
         broker = await connected(
             account=account(positions=(shop, held())), quotes={SHOP: quoted(last="60"), VTI: quoted(last="100")}
@@ -231,7 +231,7 @@ class BrokerContract:
         snapshot = (await broker.quotes(contracts, is_snapshot=True))[VTI]
         assert (snapshot.bid, snapshot.ask, snapshot.is_snapshot) == (D("72.00"), D("72.02"), True)
 
-    async def test_a_quote_says_when_it_was_taken_and_of_what_kind_it_is(self, connected):
+    async def test_a_quote_has_its_time_and_its_market_data_type(self, connected):
         broker = await connected(quotes={VTI: quoted("1", "2", age_seconds=D(30), is_halted=True)})
         await broker.market_data_type(MarketDataType.DELAYED)
         quote = (await broker.quotes(list((await broker.resolve([VTI], {})).values())))[VTI]
@@ -319,13 +319,13 @@ class BrokerContract:
         (ended,) = await broker.completed_orders()
         assert (ended.quantity, ended.filled) == (D(5), D(2))
 
-    async def test_a_fill_in_time_is_waited_for_and_a_later_one_is_not(self, connected):
+    async def test_a_fill_in_time_is_awaited_and_a_later_one_is_not(self, connected):
         broker = await connected(fills=scripted(delay_seconds=D(20)))
         await broker.place(order())
         assert of_kind(await drain(broker, 5), Fill) == []
         assert len(of_kind(await drain(broker, 30), Fill)) == 1
 
-    async def test_a_cancel_of_a_filled_order_tells_that_it_is_filled(self, connected):
+    async def test_a_cancel_of_a_filled_order_reports_it_as_filled(self, connected):
         broker = await connected()
         await broker.place(order())
         await drain(broker)
@@ -333,14 +333,14 @@ class BrokerContract:
         (update,) = of_kind(await drain(broker), OrderUpdate)
         assert (update.state, update.filled) == (OrderState.FILLED, D(10))
 
-    async def test_a_cancel_of_an_unknown_order_changes_nothing_and_says_so(self, connected):
+    async def test_a_cancel_of_an_unknown_order_changes_nothing_and_is_reported(self, connected):
         broker = await connected()
         await broker.cancel(order(ref="RB-NONE-B1-1").ref)
         (notice,) = await drain(broker)
         assert isinstance(notice, Notice)
         assert (notice.code, notice.order_ref) == (10147, "RB-NONE-B1-1")
 
-    async def test_an_order_that_ended_before_we_connected_is_none_to_cancel(self, connected):
+    async def test_an_order_that_ended_before_we_connected_cannot_be_cancelled(self, connected):
         broker = await connected()
         await broker.place(order())
         await drain(broker)
@@ -355,7 +355,7 @@ class BrokerContract:
         last = of_kind(await drain(broker), OrderUpdate)[-1]
         assert (last.state, last.filled) == (OrderState.CANCELLED, D(4))
 
-    async def test_somebody_elses_order_stays(self, connected):
+    async def test_another_clients_order_stays(self, connected):
         broker = await connected(account=account(open_orders=(earlier(ref="by hand"),)))
         await broker.cancel(earlier(ref="by hand").order_ref)
         assert of_kind(await drain(broker), OrderUpdate) == []
@@ -384,7 +384,7 @@ class BrokerContract:
         (update,) = of_kind(await drain(broker), OrderUpdate)
         assert (update.state, update.code, update.reject_reason) == (OrderState.REJECTED, 201, RejectReason.MARGIN)
 
-    async def test_a_what_if_says_what_a_buy_would_take_and_places_nothing(self, connected):
+    async def test_a_what_if_reports_what_a_buy_would_take_and_places_nothing(self, connected):
         broker = await connected(commission=D(1))
         before = await broker.snapshot()
         effect = await broker.what_if(order())
@@ -399,12 +399,12 @@ class BrokerContract:
         assert await broker.open_orders() == await broker.completed_orders() == await broker.executions() == ()
         assert (await broker.snapshot()).cash == before.cash
 
-    async def test_what_was_asked_about_before_does_not_count(self, connected):
+    async def test_an_earlier_what_if_does_not_count(self, connected):
         broker = await connected(account=account(excess_liquidity=D(300)))
         first, again = await broker.what_if(order()), await broker.what_if(order())
         assert first == again
 
-    async def test_a_what_if_is_reckoned_in_the_base_currency(self, connected):
+    async def test_a_what_if_is_in_the_base_currency(self, connected):
         broker = await connected(account=account(base_currency=CAD))
         effect = await broker.what_if(order())
         assert (effect.currency, abs(effect.initial_margin.change - D("340.07")) <= D("0.01")) == (CAD, True)
@@ -452,7 +452,7 @@ class BrokerContract:
         await again.cancel(order().ref)
         assert states(await drain(again))[-1] is OrderState.CANCELLED
 
-    async def test_an_order_may_have_arrived_although_the_line_broke(self, start):
+    async def test_an_order_may_have_arrived_although_the_connection_broke(self, start):
         rig = await start(world(faults=(Fault("order:VTI", FaultKind.DISCONNECT),)))
         await rig.broker.connect()
         with pytest.raises(ConnectionLost):
@@ -466,7 +466,7 @@ class BrokerContract:
         assert (ended.order_ref, ended.state, ended.filled) == (order().ref, OrderState.FILLED, D(10))
         assert [fill.order_ref for fill in await again.executions()] == [order().ref]
 
-    async def test_what_was_not_heard_before_the_line_went_is_not_told_after(self, connected):
+    async def test_events_not_taken_before_the_connection_broke_are_dropped(self, connected):
         broker = await connected()
         await broker.place(order())
         await broker.disconnect()
