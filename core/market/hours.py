@@ -22,7 +22,8 @@ from zoneinfo import ZoneInfo
 
 from core.model import NEW_YORK, Contract
 
-Session = tuple[datetime, datetime]  # start and end, UTC
+TradingSession = tuple[datetime, datetime]
+"""Start and end of a session, both aware; here in UTC."""
 
 # the broker's names for New York; the zone files know EST only as a fixed offset without summer time
 NEW_YORK_NAMES = frozenset({NEW_YORK.key, "EST", "EDT", "EST5EDT", "US/Eastern"})
@@ -43,7 +44,7 @@ _CLOSED = re.compile(r"(?P<day>[0-9]{8}):CLOSED")
 class _Hours:
     """Sessions in order of time, and the days that the text speaks of, in its own zone."""
 
-    sessions: tuple[Session, ...]
+    sessions: tuple[TradingSession, ...]
     days: frozenset[date]
     zone: ZoneInfo
 
@@ -145,7 +146,7 @@ def _holds(entry: str, clock: time) -> bool:
 def _read_hours(text: str, zone_name: str) -> _Hours:
     """The sessions that `text` writes. Raises ValueError saying what is not understood."""
     zone = _read_zone(zone_name)
-    sessions: list[Session] = []
+    sessions: list[TradingSession] = []
     days: set[date] = set()
     for part in filter(None, (part.strip() for part in text.split(";"))):
         for day, session in _read_part(part, zone):
@@ -157,7 +158,7 @@ def _read_hours(text: str, zone_name: str) -> _Hours:
     return _Hours(tuple(sorted(sessions)), frozenset(days), zone)
 
 
-def _read_part(part: str, zone: ZoneInfo) -> Iterator[tuple[date, Session | None]]:
+def _read_part(part: str, zone: ZoneInfo) -> Iterator[tuple[date, TradingSession | None]]:
     """Each day that `part` speaks of, with a session that touches it, or None for a closed day."""
     day: str | None = None
     for piece in (piece.strip() for piece in part.split(",")):
@@ -205,12 +206,12 @@ def _read_zone(name: str) -> ZoneInfo:
         raise ValueError(f"time zone of the trading hours not understood: {name[:60]!r}") from None
 
 
-def _exchange_session(day: date) -> Session | None:
+def _exchange_session(day: date) -> TradingSession | None:
     return exchange_sessions(day).get(day)
 
 
 @lru_cache(maxsize=64)
-def exchange_sessions(around: date) -> Mapping[date, Session]:
+def exchange_sessions(around: date) -> Mapping[date, TradingSession]:
     """Opening and close of the New York Stock Exchange on each trading day within 40 days of `around`.
 
     Raises ValueError for a day so far off that there is no calendar.
@@ -231,7 +232,7 @@ def exchange_sessions(around: date) -> Mapping[date, Session]:
     return {day.date(): (opens.to_pydatetime(), closes.to_pydatetime()) for day, opens, closes in sessions}
 
 
-def _exchange_text(session: Session | None) -> str:
+def _exchange_text(session: TradingSession | None) -> str:
     if session is None:
         return "a day without trading"
     start, end = (moment.astimezone(NEW_YORK) for moment in session)

@@ -185,7 +185,7 @@ async def test_a_what_if_is_a_message_and_never_logged_as_an_order():
     with pytest.raises(PacingExceeded):
         await broker.what_if(order())
     assert broker.log[-1].what == "what if BUY 10 VTI"
-    assert not any(isinstance(line.what, Order) for line in broker.log)
+    assert not any(isinstance(entry.what, Order) for entry in broker.log)
 
 
 async def test_a_quote_whose_kind_is_scripted_keeps_it():
@@ -205,9 +205,9 @@ async def test_the_log_holds_what_was_sent_and_received_in_order():
     await broker.place(order())
     await drain(broker)
     await broker.disconnect()
-    words = [line.what if isinstance(line.what, str) else type(line.what).__name__ for line in broker.log]
-    assert words == ["connect", "Order", "OrderUpdate", "Fill", "CommissionReport", "OrderUpdate", "disconnect"]
-    assert [line.is_sent for line in broker.log] == [True, True, False, False, False, False, True]
+    names = [entry.what if isinstance(entry.what, str) else type(entry.what).__name__ for entry in broker.log]
+    assert names == ["connect", "Order", "OrderUpdate", "Fill", "CommissionReport", "OrderUpdate", "disconnect"]
+    assert [entry.is_sent for entry in broker.log] == [True, True, False, False, False, False, True]
 
 
 async def test_two_rehearsals_of_one_world_are_the_same_to_the_byte():

@@ -1,4 +1,4 @@
-"""What ib_async makes of a gateway's words by itself: the reasons why we hear them before it does.
+"""What ib_async makes of a gateway's messages by itself: the reasons why we take them before it does.
 
 Each of these is as it should not be. A release of ib_async that changes one is welcome, and is to be looked at.
 """
@@ -190,17 +190,17 @@ async def test_restored_connectivity_makes_it_send_a_request_of_its_own(ib, monk
 
 
 def decoded(fields):
-    """What a decoder says of one message: the words its wrapper got."""
-    said = []
+    """What a decoder makes of one message: the executions that its wrapper received."""
+    emitted = []
 
     class Listening(Wrapper):
         def execDetails(self, reqId, contract, execution):  # noqa: N802, N803 - the names are ib_async's
-            said.append(execution)
+            emitted.append(execution)
 
     ib = IB()
     decoder = Decoder(Listening(ib), 178)
     decoder.interpret(list(fields))
-    return said
+    return emitted
 
 
 EXECUTION_FIELDS = (

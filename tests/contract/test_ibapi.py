@@ -38,31 +38,31 @@ def connect(serve):
 
 
 def next_id(client):
-    (number,) = client.heard("nextValidId")[-1]
+    (number,) = client.received("nextValidId")[-1]
     return number
 
 
 def statuses(client, number):
-    return [values[1] for values in client.heard("orderStatus", number)]
+    return [values[1] for values in client.received("orderStatus", number)]
 
 
 @pytest.mark.parametrize("fields", [(b"1", b"9"), (b"1", b"DU1", b"9"), (b"2", b"1", b"2104", b"ok", b"", b"9")])
 def test_the_official_client_notices_a_field_too_many_and_one_too_few(fields):
     number = {2: 62, 3: 15, 6: 4}[len(fields)]
     for wrong in (fields, fields[:-2]):
-        witness = StrictDecoder(OfficialClient(), 178)
+        strict = StrictDecoder(OfficialClient(), 178)
         with suppress(BadMessage, TypeError):
-            witness.interpret(wrong, number)
-        assert len(witness.faults) == 1
-    witness = StrictDecoder(OfficialClient(), 178)
-    witness.interpret(fields[:-1], number)
-    assert witness.faults == []
+            strict.interpret(wrong, number)
+        assert len(strict.faults) == 1
+    strict = StrictDecoder(OfficialClient(), 178)
+    strict.interpret(fields[:-1], number)
+    assert strict.faults == []
 
 
 def test_it_connects_and_receives_its_accounts_and_its_first_order_id(connect):
     client = connect()
     assert client.serverVersion() == 178
-    assert client.heard("managedAccounts") == [(str(ACCOUNT),)]
+    assert client.received("managedAccounts") == [(str(ACCOUNT),)]
     assert next_id(client) >= 1
     client.reqIds(1)
     assert client.wait_for("nextValidId", count=2) == (next_id(client),)
@@ -88,7 +88,9 @@ def test_it_reads_the_account_summary_with_its_ledger(connect):
     client = connect(account=account(base_currency=CAD))
     client.reqAccountSummary(11, "All", MARGIN_TAGS)
     client.wait_for("accountSummaryEnd", 11)
-    rows = {(tag, currency): value for _, _, tag, value, currency in client.heard("accountSummary", 11, str(ACCOUNT))}
+    rows = {
+        (tag, currency): value for _, _, tag, value, currency in client.received("accountSummary", 11, str(ACCOUNT))
+    }
     assert abs(Decimal(rows["NetLiquidation", "CAD"]) - D("142362.60")) < 10  # 5 000 + 1.36 × (100 000 + 10 × 100)
     assert Decimal(rows["CashBalance", "USD"]) == 100_000
     assert Decimal(rows["CashBalance", "CAD"]) == 5_000
@@ -103,7 +105,7 @@ def test_it_reads_positions_with_their_listing_exchange(connect):
     client.wait_for("positionEnd")
     rows = {
         contract.symbol: (contract.currency, contract.exchange, shares, cost)
-        for _, contract, shares, cost in client.heard("position", str(ACCOUNT))
+        for _, contract, shares, cost in client.received("position", str(ACCOUNT))
     }
     assert rows == {"VTI": ("USD", "ARCA", D(10), 200.0), "SHOP": ("CAD", "TSE", D(7), 55.0)}
 
@@ -112,16 +114,16 @@ def test_it_reads_account_updates_and_the_portfolio(connect):
     client = connect()
     client.reqAccountUpdates(True, str(ACCOUNT))
     client.wait_for("accountDownloadEnd", str(ACCOUNT))
-    values = {(tag, currency): value for tag, value, currency, _ in client.heard("updateAccountValue")}
+    values = {(tag, currency): value for tag, value, currency, _ in client.received("updateAccountValue")}
     assert values["AccountReady", ""] == "true"
     assert Decimal(values["CashBalance", "USD"]) == 100_000
-    ((contract, shares, price, value, cost, *_, owner),) = client.heard("updatePortfolio")
+    ((contract, shares, price, value, cost, *_, owner),) = client.received("updatePortfolio")
     assert (contract.symbol, contract.conId, contract.primaryExchange) == ("VTI", con_id_of("VTI"), "ARCA")
     assert (shares, cost, owner) == (D(10), 200.0, ACCOUNT)
     assert value == pytest.approx(10 * price)
     client.reqAccountUpdatesMulti(12, str(ACCOUNT), "", False)
     client.wait_for("accountUpdateMultiEnd", 12)
-    many = {(tag, currency): value for _, _, _, tag, value, currency in client.heard("accountUpdateMulti", 12)}
+    many = {(tag, currency): value for _, _, _, tag, value, currency in client.received("accountUpdateMulti", 12)}
     assert many["CashBalance", "USD"] == values["CashBalance", "USD"]
 
 
@@ -129,7 +131,7 @@ def test_it_reads_contract_details_and_the_market_rule_of_their_first_exchange(c
     client = connect(quotes={"VTI": quoted("100.00", "100.02", min_tick=D("0.05"), is_fractional=False)})
     client.reqContractDetails(21, etf())
     client.wait_for("contractDetailsEnd", 21)
-    ((_, details),) = client.heard("contractDetails", 21)
+    ((_, details),) = client.received("contractDetails", 21)
     exchanges, rules = details.validExchanges.split(","), details.marketRuleIds.split(",")
     assert (details.contract.conId, details.stockType, exchanges[0]) == (con_id_of("VTI"), "ETF", "SMART")
     assert len(exchanges) == len(rules)
@@ -146,7 +148,7 @@ def test_it_reads_the_currency_pair(connect):
     pair.symbol, pair.secType, pair.currency, pair.exchange = "USD", "CASH", "CAD", "IDEALPRO"
     client.reqContractDetails(22, pair)
     client.wait_for("contractDetailsEnd", 22)
-    ((_, details),) = client.heard("contractDetails", 22)
+    ((_, details),) = client.received("contractDetails", 22)
     found = details.contract
     assert (found.conId, found.localSymbol, found.exchange) == (USD_CAD_CON_ID, USD_CAD, "IDEALPRO")
     assert (details.minTick, details.stockType) == (0.00005, "")
@@ -160,7 +162,7 @@ def test_an_unknown_contract_is_error_200_alone(connect):
     assert text == "No security definition has been found for the request"
     client.reqCurrentTime()
     client.wait_for("currentTime")
-    assert client.heard("contractDetailsEnd") == client.heard("contractDetails") == []
+    assert client.received("contractDetailsEnd") == client.received("contractDetails") == []
 
 
 @pytest.mark.parametrize("is_snapshot", [False, True])
@@ -173,9 +175,9 @@ def test_it_reads_market_data(connect, is_snapshot):
     else:
         client.wait_for("tickGeneric", 31, 49)
         client.cancelMktData(31)
-    prices = {kind: price for _, kind, price, _ in client.heard("tickPrice", 31)}
+    prices = {kind: price for _, kind, price, _ in client.received("tickPrice", 31)}
     assert (prices[BID], prices[ASK], prices[LAST]) == (100.0, 100.02, 100.01)
-    assert client.heard("marketDataType", 31) == [(31, 1)]
+    assert client.received("marketDataType", 31) == [(31, 1)]
     assert client.wait_for("tickReqParams", 31)[1] == 0.01
 
 
@@ -207,10 +209,12 @@ def test_after_a_fill_the_account_is_sent_again(connect):
     client.wait_for("accountDownloadEnd")
     client.place(etf(), limit_order("SELL", D(10), 99.0))
     client.wait_for("position", str(ACCOUNT), count=2)
-    assert [shares for _, _, shares, _ in client.heard("position")] == [D(10), D(0)]
+    assert [shares for _, _, shares, _ in client.received("position")] == [D(10), D(0)]
     assert client.wait_for("updatePortfolio", count=2)[1] == D(0)
     client.wait_for("updateAccountTime", count=2)
-    cash = [value for tag, value, currency, _ in client.heard("updateAccountValue", "CashBalance") if currency == "USD"]
+    cash = [
+        value for tag, value, currency, _ in client.received("updateAccountValue", "CashBalance") if currency == "USD"
+    ]
     assert Decimal(cash[-1]) == 101_000
 
 
@@ -241,7 +245,7 @@ def test_the_same_id_again_changes_the_order(connect):
     order.totalQuantity, order.lmtPrice = D(4), 91.0
     client.placeOrder(number, etf(), order)
     client.wait_for("openOrder", number, count=2)
-    changed = client.heard("openOrder", number)[-1][2]
+    changed = client.received("openOrder", number)[-1][2]
     assert (changed.permId, changed.totalQuantity, changed.lmtPrice) == (first, D(4), 91.0)
 
 
@@ -257,7 +261,7 @@ def test_what_if_reports_margin_and_commission_and_places_nothing(connect):
     client.reqAllOpenOrders()
     client.wait_for("openOrderEnd")
     assert statuses(client, number) == []
-    assert len(client.heard("openOrder")) == 1
+    assert len(client.received("openOrder")) == 1
 
 
 def test_a_rejected_order_says_why(connect):
@@ -277,24 +281,24 @@ def test_after_a_reconnect_it_finds_what_works_and_what_ended(serve):
         perm_id = client.wait_for("orderStatus", resting, "Submitted")[5]
     with official(gateway.port) as client:
         assert next_id(client) > resting
-        client.wait_for("openOrderEnd")  # its own orders are told without being asked for
-        ((number, _, order, _),) = client.heard("openOrder")
+        client.wait_for("openOrderEnd")  # its own orders arrive without a request
+        ((number, _, order, _),) = client.received("openOrder")
         assert (number, order.permId, order.orderRef, order.clientId) == (resting, perm_id, "RB-A-B2-1", 7)
         assert statuses(client, resting) == ["Submitted"]
         client.reqOpenOrders()
         client.wait_for("openOrderEnd", count=2)
-        assert [values[0] for values in client.heard("openOrder")] == [resting, resting]
+        assert [values[0] for values in client.received("openOrder")] == [resting, resting]
         client.reqAllOpenOrders()
         client.wait_for("openOrderEnd", count=3)
-        assert {values[2].orderRef for values in client.heard("openOrder")} == {"RB-A-B2-1", "by hand"}
+        assert {values[2].orderRef for values in client.received("openOrder")} == {"RB-A-B2-1", "by hand"}
         client.reqCompletedOrders(False)
         client.wait_for("completedOrdersEnd")
-        ((contract, ended, state),) = client.heard("completedOrder")
+        ((contract, ended, state),) = client.received("completedOrder")
         assert (contract.symbol, ended.orderRef, ended.filledQuantity) == ("VTI", "RB-A-B1-1", D(10))
         assert (state.status, state.completedStatus) == ("Filled", "Filled Size: 10")
         client.reqExecutions(41, ExecutionFilter())
         client.wait_for("execDetailsEnd", 41)
-        ((_, _, execution),) = client.heard("execDetails", 41)
+        ((_, _, execution),) = client.received("execDetails", 41)
         assert (execution.orderRef, execution.permId) == ("RB-A-B1-1", ended.permId)
         assert client.wait_for("commissionAndFeesReport")[0].execId == execution.execId
 
@@ -326,8 +330,8 @@ def test_every_message_that_the_gateway_has_is_read_to_its_last_field(connect):
         getattr(client, name)(*values)
     client.reqMktData(59, etf("BND"), "", True, False, [])
     client.wait_for("tickSnapshotEnd", 59)
-    ((_, details),) = client.heard("contractDetails", 54)
+    ((_, details),) = client.received("contractDetails", 54)
     client.reqMarketRule(int(details.marketRuleIds.split(",")[0]))
     client.wait_for("marketRule")
-    assert client.wait_for("error", 57)[2] == 162  # the venue has no past to tell of
+    assert client.wait_for("error", 57)[2] == 162  # the venue has no history
     assert {ANSWER_NAMES[number] for number in set(ANSWER_NAMES) - client.decoded} == {"historicalData"}

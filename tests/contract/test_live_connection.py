@@ -23,8 +23,8 @@ from core.sim.wire.frames import frame
 
 
 @asynccontextmanager
-async def speaker(*frames):
-    """A port where whoever connects is told this and nothing else."""
+async def server_sending(*frames):
+    """A port that sends these frames to every connection and nothing else."""
 
     class Speaking(asyncio.Protocol):
         def connection_made(self, transport):
@@ -44,11 +44,11 @@ def plain_client(port, **changes):
 async def test_a_client_id_in_use_is_reported_at_once_and_no_other_is_tried():
     async with venue_of(world()) as venue:
         await venue.connected()
-        before, twin = venue.clock.now(), venue.client()
+        before, second = venue.clock.now(), venue.client()
         with pytest.raises(ConnectionLost, match=r"already has a client 42: another run may be alive"):
-            await twin.connect()
+            await second.connect()
         assert venue.clock.now() - before < timedelta(seconds=1)
-        assert not twin.is_connected
+        assert not second.is_connected
         assert sent(venue, "startApi") == ["startApi"] * 2
 
 
@@ -79,7 +79,7 @@ async def test_an_unknown_host_is_named():
 
 
 @pytest.mark.parametrize(
-    ("message", "words"),
+    ("message", "text"),
     [
         ("handshake", "was not ready within 15 s"),
         ("startApi", "was not ready within 15 s"),
@@ -88,11 +88,11 @@ async def test_an_unknown_host_is_named():
         ("positionEnd", "did not list our open orders and positions within 15 s"),
     ],
 )
-async def test_a_gateway_that_does_not_answer_is_awaited_as_long_as_allowed(message, words):
+async def test_a_gateway_that_does_not_answer_is_awaited_as_long_as_allowed(message, text):
     async with venue_of(world()) as venue:
         venue.gateway.faults.on(message, Omit())
         client, before = venue.client(), venue.clock.now()
-        with pytest.raises(ConnectionLost, match=words):
+        with pytest.raises(ConnectionLost, match=text):
             await client.connect()
         assert timedelta(seconds=15) <= venue.clock.now() - before < timedelta(seconds=16)
         await client.connect()
@@ -107,16 +107,16 @@ async def test_a_gateway_without_an_account_is_refused():
 
 
 @pytest.mark.parametrize(
-    ("frames", "words"),
+    ("frames", "text"),
     [
         ((frame(("150", "20260302 15:30:00 EST")),), "the gateway is too old"),
         ((frame(("200", "20260302 15:30:00 EST")),), "version 200 of its protocol"),
     ],
 )  # fmt: skip
-async def test_a_gateway_of_another_version_is_refused(frames, words):
-    async with speaker(*frames) as port, asyncio.timeout(10):
+async def test_a_gateway_of_another_version_is_refused(frames, text):
+    async with server_sending(*frames) as port, asyncio.timeout(10):
         client = plain_client(port)
-        with pytest.raises(ConnectionLost, match=words):
+        with pytest.raises(ConnectionLost, match=text):
             await client.connect()
         assert not client.is_connected
 
@@ -167,7 +167,7 @@ async def test_a_connection_that_dies_without_ibkr_is_replaced_by_a_new_one(code
         venue.gateway.broadcast(code)
         await client.next_event(1)
         before = venue.clock.now()
-        # back at IBKR, but nobody hears it on the dead line
+        # IBKR is back, but the message does not arrive over the dead connection
         venue.clock.call_at(before + timedelta(seconds=20), lambda: venue.gateway.broadcast(1102))
         with pytest.raises(ConnectionLost, match="not connected to IBKR"):
             await client.connect()
@@ -319,9 +319,9 @@ async def test_a_fill_is_dated_rightly_in_whatever_form_its_time_comes(text, mon
             client = await venue.connected()
             venue.gateway.faults.on("execDetails", ChangeFields({TIME_OF_EXECUTION: text}), times=None)
             await client.place(order())
-            told = [fill.at for fill in of_kind(await drain(client), Fill)]
+            emitted_at = [fill.at for fill in of_kind(await drain(client), Fill)]
             listed_at = [fill.at for fill in await client.executions()]
-        assert told == listed_at == [NOW]
+        assert emitted_at == listed_at == [NOW]
     finally:
         monkeypatch.undo()
         time.tzset()
@@ -393,7 +393,7 @@ async def test_after_ids_rolled_back_an_execution_is_its_own_orders():
 
 async def test_a_slow_handshake_is_awaited_and_is_in_no_log(caplog):
     frames = frame(("178", "20260302 15:30:00 EST")), frame((f"nonsense {ACCOUNT}", "1"))
-    async with speaker(*frames) as port, asyncio.timeout(10):
+    async with server_sending(*frames) as port, asyncio.timeout(10):
         client = plain_client(port, connect_timeout_seconds=0.3)
         with pytest.raises(ConnectionLost, match="was not ready"):
             await client.connect()

@@ -113,7 +113,7 @@ BROKEN, IS_OK = "Market data farm connection is broken", "Market data farm conne
 
 
 async def image_of_the_pair(venue, client, omitted=("tickSize", "tickString")):
-    """A quote of USD.CAD of which the gateway tells a first image, and neither a sign of life nor a stamp."""
+    """A quote of USD.CAD of which the gateway sends a first image, without an update or a trade time."""
     for name in omitted:
         venue.gateway.faults.on(name, Omit(), only("USD.CAD"), times=None)
     contracts = await client.resolve([USD_CAD], {})
@@ -129,7 +129,7 @@ async def test_a_first_image_while_a_market_data_farm_is_down_is_as_old_as_its_l
         quote = await image_of_the_pair(venue, client)
         assert quote.bid is not None
         assert abs(quote.taken_at - lost_at) < timedelta(seconds=1)
-        venue.gateway.broadcast(2103, BROKEN + CASHFARM)  # said again, it is not lost anew
+        venue.gateway.broadcast(2103, BROKEN + CASHFARM)  # reported again, it is not lost anew
         assert (await image_of_the_pair(venue, client)).taken_at == quote.taken_at
 
 

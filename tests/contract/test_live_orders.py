@@ -1,4 +1,4 @@
-"""Orders through LiveIB: what is sent, once, and what is told of it however the broker's messages come."""
+"""Orders through LiveIB: what is sent, once, and what is emitted however the broker's messages arrive."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def placed(venue):
     return [entry.fields for entry in venue.gateway.log if entry.message == "placeOrder"]
 
 
-async def told(spoil, an_order=None, seconds=5, **changes):
+async def events_of(spoil, an_order=None, seconds=5, **changes):
     """The events of one order at a gateway that `spoil` does something to."""
     async with venue_of(world(commission=D("1.05"), **changes)) as venue:
         client = await venue.connected()
@@ -46,7 +46,7 @@ async def told(spoil, an_order=None, seconds=5, **changes):
 
 
 def in_short(events):
-    """What each event says, in the order in which they came."""
+    """Each event in short, in order of arrival."""
     short = []
     for event in events:
         match event:
@@ -94,12 +94,12 @@ async def test_an_order_fills_every_field_that_a_preset_could_fill_in(asked, exp
     ],
 )
 async def test_each_event_is_emitted_once_and_in_order(spoil):
-    assert in_short(await told(spoil)) == USUAL
+    assert in_short(await events_of(spoil)) == USUAL
 
 
 async def test_an_order_that_fills_at_once_may_never_be_acknowledged():
-    events = await told(lambda gateway: gateway.faults.on("orderStatus", Omit()))
-    assert in_short(events) == USUAL  # the row of the order says it as well
+    events = await events_of(lambda gateway: gateway.faults.on("orderStatus", Omit()))
+    assert in_short(events) == USUAL  # openOrder reports it as well
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ async def test_an_order_that_fills_at_once_may_never_be_acknowledged():
     ],
 )  # fmt: skip
 async def test_what_comes_in_another_order_or_not_at_all(spoil, expected):
-    assert in_short(await told(spoil)) == expected
+    assert in_short(await events_of(spoil)) == expected
 
 
 async def test_a_corrected_execution_is_emitted_as_its_next_revision():
@@ -129,7 +129,7 @@ async def test_a_corrected_execution_is_emitted_as_its_next_revision():
 
         gateway.faults.on("commissionReport", Do(now))
 
-    events = await told(correct)
+    events = await events_of(correct)
     fills = of_kind(events, Fill)
     assert [fill.shares for fill in fills] == [D(10), D(6)]
     assert [fill.exec_id.rpartition(".")[2] for fill in fills] == ["01", "02"]
@@ -194,7 +194,7 @@ async def test_an_execution_of_another_account_at_the_same_gateway_is_ignored():
 
 
 async def test_a_rejection_under_a_code_that_may_mean_anything_is_left_to_the_lists():
-    events = await told(lambda gateway: gateway.faults.on("placeOrder", Refuse(103)))
+    events = await events_of(lambda gateway: gateway.faults.on("placeOrder", Refuse(103)))
     assert in_short(events) == [("notice", 103)]
 
 

@@ -103,23 +103,23 @@ async def test_every_symbol_at_fault_is_named_with_its_fault():
 
 
 @pytest.mark.parametrize(
-    ("told", "where"),
+    ("fields", "where"),
     [(LONDON, "LSEETF, Europe/London"), (TORONTO, "TSE, US/Eastern"), (UNTOLD, "Europe/London")],
 )
 @pytest.mark.parametrize("overrides", [{}, {VTI: str(con_id_of(VTI))}])
-async def test_an_etf_in_usd_that_is_listed_elsewhere_is_not_traded(told, where, overrides):
+async def test_an_etf_in_usd_that_is_listed_elsewhere_is_not_traded(fields, where, overrides):
     async with venue_of(world()) as venue:
-        venue.gateway.faults.on("contractDetails", ChangeFields(told), only("VTI"))
+        venue.gateway.faults.on("contractDetails", ChangeFields(fields), only("VTI"))
         client = await venue.connected()
         with pytest.raises(ContractNotFound) as error:
             await client.resolve([VTI, BND], overrides)
         assert error.value.faults == (f"VTI is not an ETF listed in the US ({where})",)
 
 
-@pytest.mark.parametrize("told", [NEW_YORK, NOTHING_TOLD])
-async def test_an_etf_of_the_us_is_traded_however_its_listing_is_reported(told):
+@pytest.mark.parametrize("fields", [NEW_YORK, NOTHING_TOLD])
+async def test_an_etf_of_the_us_is_traded_however_its_listing_is_reported(fields):
     async with venue_of(world()) as venue:
-        venue.gateway.faults.on("contractDetails", ChangeFields(told), only("VTI"))
+        venue.gateway.faults.on("contractDetails", ChangeFields(fields), only("VTI"))
         client = await venue.connected()
         assert (await client.resolve([VTI], {}))[VTI].security_type is SecurityType.ETF
 
@@ -134,13 +134,13 @@ async def test_an_etf_in_usd_that_is_listed_elsewhere_is_held_as_any_share_and_s
 
 
 @pytest.mark.parametrize(
-    ("override", "words"),
+    ("override", "text"),
     [(str(con_id_of(BND)), "VTI is BND at the broker"), ("123456789", "VTI is unknown")],
 )
-async def test_a_conid_of_another_symbol_is_refused(override, words):
+async def test_a_conid_of_another_symbol_is_refused(override, text):
     async with venue_of(world()) as venue:
         client = await venue.connected()
-        with pytest.raises(ContractNotFound, match=words):
+        with pytest.raises(ContractNotFound, match=text):
             await client.resolve([VTI], {VTI: override})
 
 
@@ -174,7 +174,7 @@ async def test_a_warning_to_a_contract_request_ends_it(code):
         venue.gateway.faults.on("reqContractDetails", Refuse(code))
         client = await venue.connected()
         before = venue.clock.now()
-        if code == 399:  # news: the answer itself may still come
+        if code == 399:  # a notice: the answer itself may still come
             with pytest.raises(ConnectionLost, match="did not answer"):
                 await client.resolve([VTI], {})
         else:
@@ -187,7 +187,7 @@ async def test_a_warning_to_a_contract_request_ends_it(code):
 
 
 @pytest.mark.parametrize(
-    ("message", "call", "words"),
+    ("message", "call", "text"),
     [
         ("accountDownloadEnd", "snapshot", "while reading the snapshot"),
         ("positionEnd", "snapshot", "while reading the snapshot"),
@@ -197,11 +197,11 @@ async def test_a_warning_to_a_contract_request_ends_it(code):
         ("execDetailsEnd", "executions", "while reading the executions"),
     ],
 )
-async def test_an_answer_without_its_end_is_lost(message, call, words):
+async def test_an_answer_without_its_end_is_lost(message, call, text):
     async with venue_of(world()) as venue:
         client = await venue.connected()
         venue.gateway.faults.on(message, Omit())
-        with pytest.raises(ConnectionLost, match=words):
+        with pytest.raises(ConnectionLost, match=text):
             await getattr(client, call)()
         await client.connect()
         await getattr(client, call)()
@@ -247,20 +247,20 @@ PRICE, VALUE, AVERAGE_COST = 14, 15, 16
 
 
 @pytest.mark.parametrize(
-    ("unset", "told"),
+    ("unset", "fields"),
     [
         ((PRICE, VALUE, AVERAGE_COST), (None, None, None)),
         ((PRICE, VALUE), (D(200), None, None)),
         ((AVERAGE_COST,), (None, D(72), D(2160))),
     ],
 )
-async def test_a_figure_that_is_unset_after_the_reset_is_absent_for_that_holding_alone(unset, told):
+async def test_a_figure_that_is_unset_after_the_reset_is_absent_for_that_holding_alone(unset, fields):
     async with venue_of(world(account=account(positions=(held(), held("BND", "30"))))) as venue:
         client = await venue.connected()
         before = await client.snapshot()
         venue.gateway.faults.on("updatePortfolio", ChangeFields(dict.fromkeys(unset, UNSET)), only("BND"), times=None)
         bnd, vti = (await client.snapshot()).positions
-        assert (bnd.quantity, bnd.average_cost, bnd.market_price, bnd.market_value) == (D(30), *told)
+        assert (bnd.quantity, bnd.average_cost, bnd.market_price, bnd.market_value) == (D(30), *fields)
         assert vti == before.positions[1]
 
 
@@ -541,18 +541,18 @@ async def test_a_connection_that_breaks_over_the_contracts_of_the_holdings_fails
             await client.snapshot()
 
 
-@pytest.mark.parametrize(("about", "is_told"), [(999, ()), (-1, None)])
-async def test_a_late_error_of_another_request_refuses_no_list(about, is_told):
+@pytest.mark.parametrize(("about", "is_emitted"), [(999, ()), (-1, None)])
+async def test_a_late_error_of_another_request_refuses_no_list(about, is_emitted):
     """One of none in particular may be the list's, and then it is lost: it is no matter of contracts."""
     async with venue_of(world()) as venue:
         client = await venue.connected()
         late = Late(About(about), 200)
         venue.gateway.faults.on("openOrderEnd", late)
-        if is_told is None:
+        if is_emitted is None:
             with pytest.raises(ConnectionLost, match="refused to report the open orders"):
                 await client.open_orders()
         else:
-            assert await client.open_orders() == is_told
+            assert await client.open_orders() == is_emitted
 
 
 async def test_too_many_messages_of_no_request_in_particular_are_pacing():
@@ -564,11 +564,13 @@ async def test_too_many_messages_of_no_request_in_particular_are_pacing():
         assert await client.open_orders() == ()
 
 
-@pytest.mark.parametrize(("code", "is_told"), [(2103, True), (2105, True), (2148, True), (2104, False), (2158, False)])
-async def test_warnings_of_the_gateway_are_notices_and_information_is_not(code, is_told):
+@pytest.mark.parametrize(
+    ("code", "is_emitted"), [(2103, True), (2105, True), (2148, True), (2104, False), (2158, False)]
+)
+async def test_warnings_of_the_gateway_are_notices_and_information_is_not(code, is_emitted):
     async with venue_of(world()) as venue:
         client = await venue.connected()
-        venue.gateway.broadcast(code, "what the gateway says")
+        venue.gateway.broadcast(code, "the gateway's text")
         assert [(event.code, event.text) for event in await drain(client)] == (
-            [(code, "what the gateway says")] if is_told else []
+            [(code, "the gateway's text")] if is_emitted else []
         )

@@ -54,7 +54,7 @@ class Place:
 
 
 async def asked_for_quotes(broker, contracts):
-    """The quotes, or none and what was said instead."""
+    """The quotes, or none and the error in their place."""
     try:
         return await broker.quotes(contracts), ""
     except MarketDataMissing as error:
@@ -208,7 +208,7 @@ class TestSimulatedGateway(PaperContract):
     async def place(self):
         quotes = {SCHD: quoted("30.50", "30.51", "30.50"), USD_CAD: quoted("1.36500", "1.36505")}
         a_world = world(quotes=quotes)
-        # fast, so that waiting for silence takes no time worth mentioning
+        # fast, so that waiting for nothing to arrive takes no time worth mentioning
         venue = await opened(a_world, clock=RunningClock(a_world.as_of, speed=50))
         yield Place(ACCOUNT, lambda: venue.client(client_id=CLIENT))
         await closed(venue)

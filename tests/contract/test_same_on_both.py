@@ -65,7 +65,7 @@ def asks(quotes_at_once):
     return st.one_of(
         orders().map(lambda one: Ask("place", (one,))),
         st.sampled_from(ALL_REFS).map(lambda ref: Ask("cancel", (OrderRef(ref),))),
-        SECONDS.map(lambda seconds: Ask("hear", (seconds,))),
+        SECONDS.map(lambda seconds: Ask("events", (seconds,))),
         st.sampled_from(PLAIN).map(Ask),
         SECONDS.map(lambda seconds: Ask("sleep", (seconds,))),
         orders().map(lambda one: Ask("what_if", (one,))),
@@ -76,7 +76,7 @@ def asks(quotes_at_once):
     )
 
 
-# the fractions tell the symbols apart, so that what is due at about the same time is not due in either order
+# the fractions differ by symbol, so that what is due at about the same time is not due in either order
 SCRIPTS = {
     symbol: st.builds(
         FillScript,
@@ -175,7 +175,7 @@ def test_both_brokers_answer_the_same_to_whatever_is_asked(rehearsal):
 
     async def compare():
         async with asyncio.timeout(DEADLINE_SECONDS), both(a_world) as pair:
-            for ask in (*BEGIN, *asked, Ask("hear", (60,)), *END):
+            for ask in (*BEGIN, *asked, Ask("events", (60,)), *END):
                 in_memory, over_the_wire = await pair.ask(ask)
                 assert over_the_wire == in_memory, ask
                 event(f"{ask.what}: {_in_short(in_memory['answer'])}")

@@ -1,4 +1,4 @@
-"""What the broker says of an order, in its own words, and the orders that its gateway keeps to itself."""
+"""The broker's texts on an order, and the orders that its gateway holds."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ VTI, BND = Symbol("VTI"), Symbol("BND")
 
 
 def words_after(kind, *notices):
-    """A line on which the broker says this right after the first event of that kind."""
+    """A broker that sends these notices right after the first event of that kind."""
     left = list(notices)
 
     def bend(event):

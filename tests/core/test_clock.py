@@ -69,9 +69,9 @@ async def test_a_zero_wait_lets_what_is_under_way_arrive_first():
 
     async def soon():
         await asyncio.sleep(0)
-        return "heard"
+        return "arrived"
 
-    assert await clock.within(0, soon()) == "heard"
+    assert await clock.within(0, soon()) == "arrived"
 
 
 async def test_timers_fire_in_order_of_time_then_of_making():
@@ -107,11 +107,11 @@ async def test_a_timer_in_the_past_fires_at_the_next_rest_without_moving_time_ba
 
 async def test_what_a_timer_sets_off_is_done_before_the_next_jump():
     clock, seen = AutojumpClock(START), []
-    heard = asyncio.Event()
-    clock.call_at(START + timedelta(seconds=1), heard.set)
+    happened = asyncio.Event()
+    clock.call_at(START + timedelta(seconds=1), happened.set)
 
     async def listener():
-        await clock.within(60, heard.wait())
+        await clock.within(60, happened.wait())
         seen.append(seconds_after(clock))
         await clock.sleep(2)
         seen.append(seconds_after(clock))
@@ -148,11 +148,11 @@ async def test_many_waiters_share_the_clock_and_each_wakes_at_its_own_time():
 
 
 async def test_a_timer_that_fails_is_reported_and_stops_nobody():
-    clock, told = AutojumpClock(START), []
-    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: told.append(context["exception"]))
+    clock, reported = AutojumpClock(START), []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: reported.append(context["exception"]))
     clock.call_at(START + timedelta(seconds=1), lambda: {}[1])
     await clock.sleep(2)
-    assert [type(error) for error in told] == [KeyError]
+    assert [type(error) for error in reported] == [KeyError]
 
 
 async def test_a_cancelled_sleeper_leaves_the_others_their_time():

@@ -1,4 +1,4 @@
-"""Trading hours: the broker's text and the exchange's calendar must both say open, and nothing is guessed."""
+"""Trading hours: the broker's text and the exchange's calendar must both be open, and nothing is guessed."""
 
 from __future__ import annotations
 

@@ -131,7 +131,7 @@ async def test_without_a_trade_a_quote_is_as_old_as_its_arrival(clock):
     [((), 60), ((last_trade(30),), 30), ((last_trade(3600),), 3600), ((last_trade(0),), 0)],
     ids=["no trade", "a trade after the loss", "a trade before it", "a trade just now"],
 )
-@pytest.mark.parametrize("is_snapshot", [False, True], ids=["line", "snapshot"])
+@pytest.mark.parametrize("is_snapshot", [False, True], ids=["stream", "snapshot"])
 async def test_while_a_farm_is_broken_an_image_without_a_trade_is_as_old_as_the_loss(clock, ticks, age, is_snapshot):
     farms = Farms()
     farms.handle(2103, "Market data farm connection is broken:usfarm", NOW - timedelta(seconds=60))

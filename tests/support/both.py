@@ -3,13 +3,13 @@
 The two may differ in what is listed here and in nothing else:
 
 - `APART`: the client keeps a gap of 1/45 s between messages, which takes time of the venue's; memory takes none.
-- `STAMP_APART`: the wire tells the times of the last trade and of an execution in whole seconds, and those of one
+- `STAMP_APART`: the wire has the times of the last trade and of an execution in whole seconds, and those of one
   second have no order.
 - an order is refused by an error message, which names no permId.
 - an average cost, the one figure that is no sum, comes as a floating-point number of 16 digits.
 - an order names its contract by number alone, so of a number that the broker does not know it has no symbol to list.
-- `_once`: of two orders under one reference that both got lost, a client cancels each and is told twice of nothing.
-- `_costs_last`: a gateway tells the status of a fill before its commission, and promises no order of the two.
+- `_once`: of two lost orders under one reference a client cancels each, and is answered twice that there is none.
+- `_costs_last`: a gateway sends the status of a fill before its commission, and promises no order of the two.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ UNKNOWN_CONTRACT = "No security definition has been found for the request"
 
 @dataclass(frozen=True)
 class Ask:
-    """One call of the broker port; `hear` is `next_event` and then whatever else is there, `reach` the script's."""
+    """One call of the broker port; `events` is `next_event` until there is none, `reach` the script's."""
 
     what: str
     arguments: tuple[object, ...] = ()
@@ -47,7 +47,7 @@ class Ask:
 
     async def of(self, broker):
         """What the broker answers, be it an error."""
-        call = partial(_hear, broker) if self.what == "hear" else getattr(broker, self.what)
+        call = partial(_events, broker) if self.what == "events" else getattr(broker, self.what)
         options = {} if self.is_snapshot is None else {"is_snapshot": self.is_snapshot}
         try:
             answer = call(*self.arguments, **options)
@@ -81,9 +81,9 @@ class Both:
         """What each answers and whether it is connected then, as values that compare; then they meet again."""
         for broker in self._each:
             await broker.sleep(0)  # what was sent has arrived before the world is moved
-        told = [plain(await ask.of(broker)) for broker in self._each]
+        answers = [plain(await ask.of(broker)) for broker in self._each]
         answers = [
-            {"answer": one, "connected": broker.is_connected} for one, broker in zip(told, self._each, strict=True)
+            {"answer": one, "connected": broker.is_connected} for one, broker in zip(answers, self._each, strict=True)
         ]
         await self._meet()
         return answers
@@ -113,7 +113,7 @@ async def both(world):
     real.gateway.check()
 
 
-async def _hear(broker, seconds):
+async def _events(broker, seconds):
     events = []
     event = await broker.next_event(seconds)
     while event is not None:
@@ -132,7 +132,7 @@ def _costs_last(events):
 
 
 def plain(value, apart=APART):
-    """The value as names, numbers and moments, without what the two may tell differently."""
+    """The value as names, numbers and moments, without what may differ between the two."""
     if isinstance(value, datetime):
         return Moment(value, apart)
     if isinstance(value, list | tuple):

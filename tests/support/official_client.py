@@ -1,4 +1,4 @@
-"""IBKR's own client as a witness: it keeps what it was told, and every fault it found in the telling.
+"""IBKR's own client as a judge: it keeps what it received, and every fault that it found in it.
 
 It reads by position and forgives nothing: a field too few ends its session, and one too many is seen here, where each
 message's fields must be used up.
@@ -84,19 +84,19 @@ _CALLBACKS = {
 
 
 class OfficialClient(type("Witness", (EWrapper,), _CALLBACKS), EClient):
-    """A client whose requests are the library's own; `wait_for` waits for what it is told, under a deadline."""
+    """A client whose requests are the library's own; `wait_for` waits for what it receives, under a deadline."""
 
     def __init__(self):
         EClient.__init__(self, wrapper=self)
-        self.told = []
-        self._news = Condition()
+        self.messages = []
+        self._arrived = Condition()
         self._strict = None
         self._complaints = _Complaints()
         self._thread = None
         self._last_id = 0
 
     def start(self, port, client_id=7):
-        """Connect and listen, both in a thread: a mute server would hold `connect` for ever."""
+        """Connect and listen, both in a thread: a server that sends nothing would hold `connect` for ever."""
         logging.getLogger("ibapi").addHandler(self._complaints)
         self._thread = Thread(target=self._listen, args=(port, client_id), daemon=True)
         self._thread.start()
@@ -122,31 +122,35 @@ class OfficialClient(type("Witness", (EWrapper,), _CALLBACKS), EClient):
         assert self._complaints.texts == []
 
     def place(self, contract, order):
-        """The id under which the order left: the first one that the gateway said is free, then the next ones."""
-        (first,) = self.heard("nextValidId")[-1]
+        """The id under which the order left: the first one that the gateway called free, then the next ones."""
+        (first,) = self.received("nextValidId")[-1]
         self._last_id = max(first, self._last_id + 1)
         self.placeOrder(self._last_id, contract, order)
         return self._last_id
 
-    def keep(self, told):
-        with self._news:
-            self.told.append(told)
-            self._news.notify_all()
+    def keep(self, message):
+        with self._arrived:
+            self.messages.append(message)
+            self._arrived.notify_all()
 
-    def heard(self, name, *first):
+    def received(self, name, *first):
         """The arguments of every such message so far that begins with `first`."""
-        with self._news:
-            return [told.values for told in self.told if told.name == name and told.values[: len(first)] == first]
+        with self._arrived:
+            return [
+                message.values
+                for message in self.messages
+                if message.name == name and message.values[: len(first)] == first
+            ]
 
     def wait_for(self, name, *first, count=1):
         """The arguments of the message that begins with `first`, once `count` of them came."""
-        with self._news:
-            self._news.wait_for(
-                lambda: len(self.heard(name, *first)) >= count or self.heard("connectionClosed"), DEADLINE_SECONDS
+        with self._arrived:
+            self._arrived.wait_for(
+                lambda: len(self.received(name, *first)) >= count or self.received("connectionClosed"), DEADLINE_SECONDS
             )
-            if len(found := self.heard(name, *first)) >= count:
+            if len(found := self.received(name, *first)) >= count:
                 return found[count - 1]
-            names = [(told.name, told.values[:3]) for told in self.told[-20:]]
+            names = [(message.name, message.values[:3]) for message in self.messages[-20:]]
             raise AssertionError(f"no {name}{first} came; last: {names}; {self._strict and self._strict.faults}")
 
     @property

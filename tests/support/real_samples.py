@@ -34,8 +34,8 @@ class Sample:
 
     @property
     def name(self) -> str:
-        told = " ".join(self.fields[1:5]).encode("ascii", "backslashreplace").decode()
-        return f"{self.kind} {self.version}: {told[:50]}"
+        text = " ".join(self.fields[1:5]).encode("ascii", "backslashreplace").decode()
+        return f"{self.kind} {self.version}: {text[:50]}"
 
 
 def read_samples() -> list[Sample]:
@@ -71,7 +71,7 @@ def _completed(fields: Fields, version: int) -> Fields:
 
 
 def _open(fields: Fields, version: int) -> Fields:
-    """Of 169: without the profile, with the fields of pegged orders. Of 200: without what a preview says by account."""
+    """Of 169: without the profile, with the fields of pegged orders. Of 200: without the accounts of a preview."""
     if version < 177:
         bare = fields[:PROFILE_OF_OPEN] + fields[PROFILE_OF_OPEN + 1 :]
         return bare[: OPEN_FIELDS - len(PEGGED)] + PEGGED

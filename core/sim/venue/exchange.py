@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
+from core.market.hours import TradingSession
 from core.model import (
     NEW_YORK,
     USD,
@@ -44,7 +45,7 @@ from core.sim.venue.orders import (
     terms_before,
     terms_of,
 )
-from core.sim.venue.sessions import GATEWAY_ZONE, HoursOf, Sessions, TradingSession
+from core.sim.venue.sessions import GATEWAY_ZONE, HoursOf, Sessions
 from core.sim.venue.timers import Timers
 from core.sim.venue.views import show_account, show_quote
 from core.sim.venue.world import Change, FillScript, SimOrder, SimQuote, World

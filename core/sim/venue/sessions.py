@@ -10,7 +10,7 @@ from calendar import SATURDAY, SUNDAY
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, time, timedelta
 
-from core.market.hours import exchange_sessions
+from core.market.hours import TradingSession, exchange_sessions
 from core.model import NEW_YORK
 
 CLOSED = "CLOSED"
@@ -21,8 +21,6 @@ GATEWAY_ZONE = "US/Eastern"  # of a gateway in New York; ib_async loses a fill w
 
 HoursOf = Callable[[date], str]
 """The regular hours of a day in New York as `0930-1600`, or `CLOSED`."""
-
-TradingSession = tuple[datetime, datetime]
 
 
 def weekday_hours(around: datetime) -> HoursOf:  # noqa: ARG001 - stands where xnys_hours may stand
