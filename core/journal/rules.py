@@ -1,7 +1,7 @@
 """Who may answer, approve and intend: pure rules over what is on record, each with the refusal it raises.
 
-A line is a symbol in a stage, on one side. Every attempt at it counts: what its orders have filled, may still fill,
-and the new order together never exceed the approved quantity; a new attempt needs the one before it ended.
+A line is a symbol in a stage, on one side. Every attempt at it counts: what its orders have filled and the new order
+together never exceed the approved quantity, and a new attempt needs the one before it ended, with all its fills here.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from decimal import Decimal
 
 from core.errors import SafetyRefused
 from core.journal.entries import LineKey, RunState
-from core.journal.transitions import committed
 from core.masking import mask_account
 from core.model import USD_CAD, Approval, Order, OrderState, Plan, RunId, RunRecord, Side, Stage
 from core.model.refs import parse_ref
+from core.money import ZERO
 
 
 def approved_lines(plan: Plan) -> Mapping[LineKey, Decimal]:
@@ -82,7 +82,8 @@ def _check_within(order: Order, state: RunState) -> None:
         # UNKNOWN is final, yet what it stands for may still fill at the broker
         if record.state is OrderState.UNKNOWN or not record.is_settled:
             raise _refused(order, f"{record.order.ref} of the same line is {record.state.label}, not ended")
-    spent = committed(attempts)
+    # all attempts have ended and their fills are here, so nothing of them is open
+    spent = sum((record.filled for record in attempts), ZERO)
     if spent + order.quantity > approved:
         raise _refused(
             order, f"{order.side} {order.quantity:f} {symbol} on top of {spent:f} exceeds the approved {approved:f}"

@@ -37,10 +37,9 @@ Why the table looks as it does:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
-from decimal import Decimal
 from enum import StrEnum, auto
 
 from core.errors import SafetyRefused
@@ -216,17 +215,6 @@ def charged(record: OrderRecord, report: CommissionReport) -> OrderRecord:
         for fill in record.fills
     )
     return replace(record, fills=fills)
-
-
-def committed(records: Iterable[OrderRecord]) -> Decimal:
-    """Shares that these orders have filled or may still fill; all of an UNKNOWN order may."""
-    return sum((_committed(record) for record in records), ZERO)
-
-
-def _committed(record: OrderRecord) -> Decimal:
-    done = max(record.filled, record.reported_filled)
-    is_closed = record.state.is_final and record.state is not OrderState.UNKNOWN
-    return done if is_closed else max(done, record.order.quantity)
 
 
 def _event_of(record: OrderRecord, update: OrderUpdate) -> OrderEvent:

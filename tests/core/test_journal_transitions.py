@@ -158,6 +158,12 @@ def test_what_is_not_about_our_orders_changes_none(journal: Journal, event: Brok
     assert journal.orders(RUN) == before
 
 
+def test_a_message_about_an_order_is_kept_once_and_changes_no_state(journal: Journal) -> None:
+    capped = Notice("price\n capped", NOW, 2161, REF)
+    record = after_reports(journal, update(OrderState.WORKING), capped, capped)
+    assert (record.notices, record.state) == (("price capped (2161)",), OrderState.WORKING)
+
+
 # --- fills ---
 
 
