@@ -47,6 +47,7 @@ def broke_while_reading(what: str, why: str = "") -> str:
 
 def unknown_symbol(symbol: Symbol) -> str:
     """The text where the broker does not know the symbol, with IBKR's notation for one of a class of shares."""
+    # IBKR puts a blank between symbol and class: BRK B
     by_class = symbol.replace(".", " ").replace("-", " ")
     return f"{symbol} is unknown" + (f" (IBKR writes {by_class})" if by_class != symbol else "")
 
@@ -94,7 +95,7 @@ def unreachable(host: str, port: int, why: str) -> ConnectionLost:
     """The address cannot be resolved, or there is no route to it."""
     return ConnectionLost(
         f"{host}:{port} cannot be reached: {why}",
-        next_step="correct [ibkr] host, or look at the network",
+        next_step="correct [ibkr] host, or check the network connection",
     )
 
 
@@ -109,6 +110,7 @@ def not_ready(where: str, what: str) -> ConnectionLost:
 
 def is_read_only(text: str) -> bool:
     """Whether the gateway refuses because Read-Only API is ticked there."""
+    # code 321 covers every request that is not valid: only the text tells this one
     return "read-only mode" in text.lower()
 
 

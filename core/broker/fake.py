@@ -69,10 +69,10 @@ class LoggedMessage:
 
 @dataclass(frozen=True, slots=True)
 class FakeOptions:
-    """`messages_per_second` is the pace we keep; above the gateway's limit of 50 a read raises PacingExceeded.
+    """`messages_per_second` is our own rate limit; above the gateway's of 50 a read raises PacingExceeded.
 
-    A what-if waits for its answer for `request_timeout_seconds`. `on_kill_switch` is called where the script throws
-    the kill switch. `hours_around` gives the venue's days.
+    A what-if waits for its answer for `request_timeout_seconds`. `on_kill_switch` is called where the script sets
+    the kill switch. `hours_around` gives the venue's trading hours.
     """
 
     client_id: int = TRADING_CLIENT
@@ -85,8 +85,8 @@ class FakeOptions:
 class FakeIB:
     """A broker for rehearsals; `log` is everything sent and received, in order.
 
-    Several may share one exchange, one after the other, as runs of one account do. What its calls promise stands
-    in `core.broker.port`; one coroutine at a time may use it, for whoever waits moves the clock.
+    Several may share one exchange, one after the other, as runs of one account do. Its calls are described in
+    `core.broker.port`; one coroutine at a time may use it, because waiting moves the clock.
     """
 
     kind = BrokerKind.FAKE
@@ -102,8 +102,8 @@ class FakeIB:
         self._data_type = MarketDataType.LIVE
         self._queue: deque[BrokerEvent] = deque()
         self._armed: list[FaultKind] = []
-        self._pace = MessageWindow(self._options.messages_per_second)
-        self._gateway = MessageWindow(GATEWAY_LIMIT)
+        self._own_window = MessageWindow(self._options.messages_per_second)
+        self._gateway_window = MessageWindow(GATEWAY_LIMIT)
 
     @classmethod
     def of(cls, world: World, options: FakeOptions | None = None) -> FakeIB:
@@ -124,7 +124,7 @@ class FakeIB:
         return self.exchange.now
 
     def reach(self, point: str) -> None:
-        """Let what the script holds for this point happen; what concerns a read or an order waits for the next one."""
+        """Let happen what the script holds for this point; faults of a read or an order wait for the next one."""
         for change in self._script.changes(point):
             self._receive(self.exchange.move(change))
         triggered = self._trigger(point)
@@ -260,7 +260,7 @@ class FakeIB:
         return other_name(contract, symbol) or not_tradable(contract)
 
     def _found(self, symbol: Symbol, override: str) -> Contract | None:
-        """What the broker knows by the symbol, or by the conId in its place."""
+        """The contract that the broker has under the symbol, or under the conId in its place."""
         contracts = self.exchange.contracts
         if override.isdigit():
             return next((one for one in contracts.values() if one.con_id == int(override)), None)
@@ -269,7 +269,7 @@ class FakeIB:
         return None if is_elsewhere else contract
 
     def _send(self, what: str) -> None:
-        """One message out, at our own pace; ConnectionLost without a connection, PacingExceeded above the limit."""
+        """Send a message at our own rate. Raises ConnectionLost when not connected, PacingExceeded above the limit."""
         self._require_connection()
         is_within_limit = self._spend()
         self._log_sent(what)
@@ -277,13 +277,13 @@ class FakeIB:
             raise too_fast()
 
     def _spend(self) -> bool:
-        at = self._pace.free_at(self.now())
+        at = self._own_window.free_at(self.now())
         self._receive(self.exchange.advance_to(at))
-        self._pace.spend(at)
-        return self._gateway.spend(at)
+        self._own_window.spend(at)
+        return self._gateway_window.spend(at)
 
     def _fail_read(self, point: Point, symbols: Sequence[Symbol] = ()) -> None:
-        """Raise what the script holds for this read; what it holds for later waits."""
+        """Raise what the script holds for this read; what it holds for later reads and orders waits."""
         triggered = self._trigger(point) + self._taken(FaultKind.PACING, FaultKind.CONTRACT_NOT_FOUND)
         if FaultKind.DISCONNECT in triggered:
             self._drop()

@@ -88,7 +88,7 @@ def session_end(contract: Contract, now: datetime) -> datetime | None:
 def fx_closed_reason(now: datetime) -> str | None:
     """Why no currency order is sent at `now` (aware); None in FX hours.
 
-    They run from Sunday 17:15 to Friday 17:00 New York, with a break from 17:00 to 17:15 each day.
+    They are IDEALPRO's: Sunday 17:15 to Friday 17:00 New York, with a break from 17:00 to 17:15 each day.
     """
     local = now.astimezone(NEW_YORK)
     day, clock = local.weekday(), local.time()
@@ -122,7 +122,7 @@ def is_new_york(zone: str) -> bool:
 def _not_open(hours: _Hours, now: datetime) -> str | None:
     today = now.astimezone(hours.zone).date()
     if today not in hours.days:
-        return f"the broker's hours say nothing of {today}, only of {min(hours.days)} to {max(hours.days)}"
+        return f"the broker's hours cover {min(hours.days)} to {max(hours.days)}, not {today}"
     session = _exchange_session(now.astimezone(NEW_YORK).date())
     broker_open, exchange_open = hours.is_open(now), session is not None and session[0] <= now < session[1]
     if broker_open and exchange_open:

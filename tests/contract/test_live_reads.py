@@ -282,7 +282,7 @@ async def test_an_account_that_stays_unready_is_an_error(call):
         venue.gateway.faults.on("updateAccountValue", Only("AccountReady", NOT_READY), times=None)
         with pytest.raises(ConnectionLost, match="not ready at the broker, whose server is resetting") as raised:
             await call(client)
-        assert "wait some minutes" in raised.value.next_step
+        assert "wait a few minutes" in raised.value.next_step
 
 
 async def test_rows_of_an_earlier_download_are_not_in_the_next():

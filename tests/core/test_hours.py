@@ -160,7 +160,7 @@ def test_missing_hours_are_a_reason(text):
 @pytest.mark.parametrize("moment", ["2026-11-22 12:00", "2026-11-30 12:00"])
 def test_hours_that_do_not_cover_today_are_a_reason(moment):
     day = moment.split()[0]
-    assert reason(WEEK, moment) == (f"VTI: the broker's hours say nothing of {day}, only of 2026-11-23 to 2026-11-29")
+    assert reason(WEEK, moment) == (f"VTI: the broker's hours cover 2026-11-23 to 2026-11-29, not {day}")
 
 
 @pytest.mark.parametrize(

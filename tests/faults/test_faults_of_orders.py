@@ -94,13 +94,13 @@ REFUSED = (
 
 INACTIVE = (
     Row("the broker makes a sell inactive without a word", on("orderStatus", ChangeFields({2: "Inactive"}), "VTI"), 27,
-        ("VTI", "inactive and did not say why"), also=(only_sells_filled_short, nothing_works)),
+        ("VTI", "inactive without giving a reason"), also=(only_sells_filled_short, nothing_works)),
     Row("a sell is inactive before it is said why", on("error", Hold(until="orderStatus"), "VTI"), 27, ("VTI", "(201)"),
         case=filling(reject=201), also=(only_sells_filled_short, nothing_works)),
     Row("a sell is inactive, and of its cancel nothing is heard", all_of(
         on("orderStatus", ChangeFields({2: "Inactive"}), "VTI"), on("orderStatus", Omit(), "VTI", times=ALWAYS),
         on("error", Omit(), "VTI", times=ALWAYS)), 27,
-        ("VTI", "inactive and did not say why"), also=(nothing_works,)),
+        ("VTI", "inactive without giving a reason"), also=(nothing_works,)),
     Row("a sell is inactive, and its cancel is lost", all_of(on("orderStatus", ChangeFields({2: "Inactive"}), "VTI"),
         on("cancelOrder", Omit(), times=ALWAYS)), 41, ("VTI",), case=filling(delay_seconds=D(900))),
 )  # fmt: skip

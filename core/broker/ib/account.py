@@ -35,8 +35,10 @@ READY = "AccountReady"
 NOT_READY = "the account is not ready at the broker, whose server is resetting (AccountReady is false)"
 TOTALS = (NET_LIQ, EXCESS, BUYING_POWER, MAINTENANCE)
 
+# portfolio and positions are two subscriptions, which may be a moment apart
 AGREE_TRIES = 3
 AGREE_SECONDS = 1.0
+# IBKR's servers reset nightly, in North America between 00:15 and 01:45 New York: a long reset is left to the next run
 READY_TRIES = 3
 READY_SECONDS = 5.0
 SNAPSHOT = "snapshot"
@@ -131,7 +133,7 @@ class AccountReader:
             if is_ready(values):
                 return values, holdings
             await self._session.clock.sleep(READY_SECONDS)
-        raise lost(NOT_READY, next_step="wait some minutes, then run again")
+        raise lost(NOT_READY, next_step="wait a few minutes, then run again")
 
     async def _download(self) -> tuple[list[AccountValueRow], tuple[PortfolioRow, ...]]:
         session, account = self._session, self._account
@@ -210,14 +212,13 @@ def compose(
         maintenance_margin=Money(ledger.totals[MAINTENANCE], ledger.base),
         cash=ledger.cash,
         rates=ledger.rates,
-        positions=tuple(_position(row, holdings.contracts[row.contract.con_id]) for row in holdings.rows),
+        positions=tuple(
+            Position(holdings.contracts[row.contract.con_id], row.quantity, row.average_cost, row.price, row.value)
+            for row in holdings.rows
+        ),
         working_orders=working,
         taken_at=at,
     )
-
-
-def _position(row: PortfolioRow, contract: Contract) -> Position:
-    return Position(contract, row.quantity, row.average_cost, row.price, row.value)
 
 
 def _by_currency(values: Mapping[tuple[str, str], Decimal], wanted: str) -> dict[Currency, Decimal]:

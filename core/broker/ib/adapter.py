@@ -113,7 +113,7 @@ class LiveIB:
         session, self._session = self._session, None
         if session is not None:
             session.close()
-            await asyncio.sleep(0)
+            await asyncio.sleep(0)  # the socket closes in the next round of the event loop
 
     async def accounts(self) -> tuple[AccountId, ...]:
         return (await self._connected_session()).dispatcher.accounts
@@ -176,7 +176,7 @@ class LiveIB:
                 await session.send(partial(session.client.cancel_order, order.order_id))
 
     async def next_event(self, timeout_seconds: float) -> BrokerEvent | None:
-        await asyncio.sleep(0)
+        await asyncio.sleep(0)  # a caller that polls without waiting still lets messages in
         session = self._session
         if session is None or session.dispatcher.is_closed:
             raise lost(NOT_CONNECTED)
@@ -205,7 +205,8 @@ class LiveIB:
         """Raises SafetyRefused on a read-only client."""
         if self._options.is_read_only:
             raise SafetyRefused(
-                f"{order.ref} was not sent: this client of the gateway is read-only", next_step="trade with the other"
+                f"{order.ref} was not sent: this client of the gateway is read-only",
+                next_step="trade with a client that is not",
             )
 
     async def _reader(self) -> AccountReader:
@@ -226,7 +227,7 @@ class LiveIB:
         await session.send(session.client.cancel_positions)
         if self._data_type is not MarketDataType.LIVE:
             await session.send(lambda: session.client.request_market_data_type(NUMBER_OF_TYPE[self._data_type]))
-        if self._own_clock:
+        if self._own_clock:  # a given clock is the gateway's own
             await self._compare_clocks(session, self._own_clock)
 
     async def _compare_clocks(self, session: GatewaySession, clock: RunningClock) -> None:

@@ -33,7 +33,7 @@ from core.broker.ib.fills import Fills
 from core.broker.ib.orders import OwnOrders
 from core.broker.ib.requests import PendingRequests, RequestInterrupted, RequestRefused
 from core.clock import Clock
-from core.errors import BrokerError, RebalanceError
+from core.errors import RebalanceError
 from core.model import USD_CAD, AccountId, BrokerEvent, ConnectionChange, Notice, Symbol
 
 # lists that a gateway in Read-Only mode refuses (321)
@@ -259,13 +259,15 @@ class Dispatcher:
     def _on_error(self, message: messages.ErrorMessage) -> None:
         self.farms.handle(message.code, message.text, self._clock.now())
         if message.code == PORT_MOVED:
+            # 1300: from now on the gateway listens on another port
             self.close(message.text)
         elif message.code in CONNECTIVITY_LOST:
             self._on_connectivity_lost(message)
         elif message.code in CONNECTIVITY_RESTORED:
             self._on_connectivity_restored(message)
         elif message.code == CLIENT_ID_IN_USE:
-            self._fail_connect(self._client_id_in_use())
+            in_use = f"the gateway already has a client {self._client_id}: another run may be alive"
+            self._fail_connect(lost(in_use))
         elif not self.orders.on_error(message):
             if message.code == NOT_VALID and is_read_only(message.text):
                 self._on_read_only(message)
@@ -300,6 +302,7 @@ class Dispatcher:
         if is_expected:
             self._fail(message.id, error)
         elif message.code == TOO_FAST:
+            # an error 100 that names no request: any message of this second may have been refused
             self._fail_connect(too_fast())
             self._fail_all(error)
         elif (
@@ -310,10 +313,6 @@ class Dispatcher:
             return
         else:
             self.emit(Notice(message.text, self._clock.now(), message.code))
-
-    def _client_id_in_use(self) -> BrokerError:
-        number = self._client_id
-        return lost(f"the gateway already has a client {number}: another run may be alive")
 
     def _fail_connect(self, error: RebalanceError) -> None:
         """Keep why connecting failed, for whoever waits for the connection."""

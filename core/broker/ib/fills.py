@@ -32,6 +32,7 @@ class Fills:
         self._newest[root] = fill
         self._emitted.add(fill.exec_id)
         self._emit(fill)
+        # a gateway promises no order: the commission may have arrived first
         if row.exec_id in self._commissions:
             self._emit_commission(self._commissions[row.exec_id])
 
