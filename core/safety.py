@@ -18,7 +18,9 @@ from core.model import AccountId, BrokerKind, Mode
 from core.settings import Settings
 from core.text import age_text, visible
 
+# individual and advisor paper accounts
 PAPER_PREFIXES = ("DU", "DF")
+# IB Gateway and TWS as installed; their paper ports are 4002 and 7497
 LIVE_PORTS = frozenset({4001, 7496})
 
 
@@ -47,6 +49,7 @@ def check_gateway(settings: Settings, mode: Mode, *, port: int | None, managed: 
     `port` is the connection's own, None where there is none. Raises SafetyRefused.
     """
     account = settings.ibkr.account_id
+    # in every mode: a plan or a report of another account than the one meant misleads
     if account not in managed:
         known = ", ".join(mask_account(other) for other in sorted(managed)) or "none"
         raise SafetyRefused(
@@ -144,6 +147,7 @@ def _check_live(settings: Settings, *, confirm_live: bool, broker: BrokerKind) -
             "mode live needs a second, explicit confirmation",
             next_step="add --yes or --confirm-live in the terminal, or confirm_live to the run's parameters",
         )
+    # two settings must agree: one alone may have been copied from a paper account
     if not (settings.safety.require_confirm or settings.safety.live_without_approval):
         raise SafetyRefused(
             "mode live without approval is refused, since [safety] require_confirm is false",

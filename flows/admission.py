@@ -30,6 +30,7 @@ from tasks.app.process import Process
 from tasks.app.run import Run
 from tasks.app.wiring import current_session
 
+# a run started by hand is never late
 LATEST = timedelta(minutes=10)
 
 
@@ -66,6 +67,7 @@ async def account_reserved(run: Run) -> AsyncIterator[None]:
     start within the same moment, it may be that neither does. Raises AccountBusy, ConnectionLost when the server
     does not answer, and OutputFailed. A rehearsal in a world of its own has its account to itself anyway.
     """
+    # a session with a broker of its own is a rehearsal in a world of its own
     if not run.mode.sends_orders or current_session().broker is not None:
         yield
         return

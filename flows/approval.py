@@ -31,6 +31,7 @@ from tasks.app.progress import show
 from tasks.app.run import Run
 from tasks.app.wiring import current_session
 
+# a mistyped suffix is a slip; three are not
 MOST_TRIES = 3
 POLL_SECONDS = 2
 SERVER_WAITS_LONGER = 60  # seconds
@@ -147,6 +148,7 @@ async def ask(run: Run, plan: Plan, deadline: Deadline, stage: Stage | None = No
     if stage is not None:
         # the whole plan is on the page already, with more of it than fits into a form
         await publish(run, "plan", markdown, title)
+    # on record before it is shown, so that no answer can come to a question nobody asked
     run.journal.ask(run.id, question_id, at=run.broker.now())
     show(current_session().on_question, plan)
     run.log_step("approval", f"{title}: waiting for an answer")
@@ -190,6 +192,7 @@ async def _await_valid_answer(run: Run, question: Question, deadline: Deadline) 
         run.labels[ANSWER_LABEL] = f"{key} {taken}"
         if taken == "approved":
             run.labels[APPROVED_LABEL] = plan.hash[:12]
+        # before the next form, which would otherwise overtake the answer's label
         await put_labels(run.labels)
         if not taken.startswith("asked again"):
             break

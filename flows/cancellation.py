@@ -60,6 +60,7 @@ async def stoppable(run: Run) -> AsyncIterator[None]:
     helpers = [watcher] if watcher else []
 
     def on_signal(number: signal.Signals) -> None:
+        # only SIGTERM has two meanings, so only for it the server is asked which
         if number is signal.SIGTERM and flow_run_id:
             helpers.append(asyncio.create_task(_terminated(run, flow_run_id)))
         else:
@@ -97,6 +98,7 @@ async def _force_state(state: State[Any]) -> None:
     await put_labels(ending_label(state))
     try:
         async with get_client() as client:
+            # without its data: an exception does not travel to the server
             bare = State(type=state.type, name=state.name, message=state.message)
             await client.set_flow_run_state(flow_run_id, bare, force=True)
     except (httpx.HTTPError, PrefectException) as error:
@@ -172,6 +174,7 @@ async def _watch(run: Run, flow_run_id: UUID) -> None:
     async with get_client() as client:
         while True:
             try:
+                # monotonic: a clock that is set must not stop the heartbeat
                 if time.monotonic() >= next_heartbeat:
                     await client.update_flow_run_labels(flow_run_id, {**run.labels, **heartbeat_label()})
                     next_heartbeat = time.monotonic() + HEARTBEAT_SECONDS

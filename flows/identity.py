@@ -66,6 +66,7 @@ def account_key(account: AccountId) -> str:
 
     A slow one, some 30 ms, since there are only ten million ids of seven digits to try.
     """
+    # no secret salt: the same hash must come out on every computer that trades the account
     return hashlib.scrypt(account.encode(), salt=b"ibkr-rebalancer", n=2**13, r=8, p=1, dklen=16).hex()
 
 

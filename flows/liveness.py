@@ -42,6 +42,7 @@ HEARTBEAT_LABEL = "rebalance.heartbeat"
 ANSWER_LABEL = "rebalance.answer"
 APPROVED_LABEL = "rebalance.approved"
 HEARTBEAT_SECONDS = 10.0
+# long enough for a server that restarts between two heartbeats
 HEARTBEAT_TIMEOUT = timedelta(seconds=4 * HEARTBEAT_SECONDS)
 RESTORED_WITHIN = timedelta(hours=1)
 UNLABELLED_AFTER = timedelta(minutes=5)
@@ -81,6 +82,7 @@ async def put_labels(labels: Mapping[str, str]) -> None:
 def is_alive(flow_run: FlowRun) -> bool:
     """Whether the run's process is alive: on another computer, as far as its last heartbeat shows."""
     process = Process.parse(flow_run.labels.get(PROCESS_LABEL))
+    # labels are written within seconds of the start; without one the run is new, or its process died before
     if process is None:
         return not _is_old(flow_run)
     return process.runs() if process.is_here else datetime.now(UTC) - _last_heartbeat(flow_run) < HEARTBEAT_TIMEOUT
@@ -120,6 +122,7 @@ async def end_crashed(client: PrefectClient, run: FlowRun) -> bool:
     httpx.HTTPError.
     """
     now = await client.read_flow_run(run.id)
+    # its state may have been set since it was read, by the run itself or by another sweep
     if run.state is None or now.state is None or now.state.id != run.state.id:
         return False
     end = labelled_ending(run) or crashed_state(run, run.state)

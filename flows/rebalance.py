@@ -38,6 +38,7 @@ from tasks.sells import price_sells, sell
 from tasks.snapshot import check_account, review_account, take_snapshot
 from tasks.stage import check_kill_switch, start_stage
 
+# a market that moves after every approval needs a person, not a fourth form
 MOST_PLANS = 3
 
 
@@ -45,8 +46,10 @@ MOST_PLANS = 3
 @flow(
     name="rebalance",
     flow_run_name=run_name,
+    # a run that failed may have sent orders: a new run plans from the account as it is then
     retries=0,
     persist_result=False,
+    # Request checks them, with one line for a person instead of pydantic's, which shows the values
     validate_parameters=False,
     on_cancellation=[restore_after_cancellation],
 )
@@ -181,6 +184,7 @@ async def trade(run: Run, plan: Plan, now: PlanInputs, deadline: Deadline) -> No
     """The three stages, each only when the broker has reported the end of the one before."""
     run.journal.approve_lines(plan)
     if run.settings.execution.preflight:
+        # a what-if costs a message per order, so it is asked only of what was approved
         plan = await ask_broker_beforehand(run, plan, now)
     await convert_currency(run, plan, now)
     await show_progress(run, Milestone.CONVERTED)
@@ -208,6 +212,7 @@ async def approved_for_stage(run: Run, plan: Plan, deadline: Deadline, stage: St
     if not (lines and run.settings.approval.each_stage):
         return plan
     before = await take_snapshot(run)
+    # a gateway may restart while a person thinks; nothing of ours works meanwhile
     await run.broker.disconnect()
     await ask(run, plan, deadline, stage)
     run.guard()

@@ -42,6 +42,7 @@ async def buy(run: Run, plan: Plan) -> None:
 
     Raises FundsInsufficient when it has not, and what `send` raises.
     """
+    # without sells or a conversion the buys were checked together before the first order
     if run.settings.execution.preflight and waits_for_money(run.plan or plan):
         plan = await ask_about_buys(run, plan)
     money = spendable(plan.valuation, plan.targets, run.rules.sizing)

@@ -36,6 +36,7 @@ async def convert_currency(run: Run, plan: Plan, now: PlanInputs) -> None:
         run.warn(f"nothing was converted: {now.fx_closed}")
         run.unsent[USD_CAD] = now.fx_closed
         return
+    # the rate is the only thing read anew; cash and contracts were compared after the approval
     fresh = replace(now, quotes=await take_quotes(run, {USD_CAD: plan.contracts[USD_CAD]}), now=run.broker.now())
     market = fx_market(fresh.judge(run.rules), run.rules)
     if market.worst is None:

@@ -63,6 +63,7 @@ async def gate_plan(run: Run, plan: Plan) -> None:
 
 async def _pass(run: Run, table: str, frame: pd.DataFrame, suite: Callable[[], ExpectationSuite]) -> None:
     """Keep the gate's verdict, and raise what it refuses the run for."""
+    # in a thread: meanwhile the loop goes on reading the gateway
     verdict = await asyncio.to_thread(lambda: run_gate(table, frame, suite()))
     run.gates[table] = verdict
     error = refusal(verdict)

@@ -36,6 +36,7 @@ async def plan_trades(run: Run, observed: PlanInputs) -> Plan:
 
 def check_working_orders(run: Run, plan: Plan, snapshot: AccountSnapshot) -> None:
     """Refuse, or warn of, working orders in a symbol of the plan that this tool did not place."""
+    # a mode that sends nothing cannot collide with another tool's orders
     setting = run.settings.execution.foreign_orders if run.mode.sends_orders else ForeignOrders.IGNORE
     for warning in check_foreign_orders(snapshot, {line.symbol for line in plan.lines}, setting):
         run.warn(warning)

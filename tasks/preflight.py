@@ -33,6 +33,7 @@ async def ask_broker_beforehand(run: Run, plan: Plan, now: PlanInputs) -> Plan:
     orders = _first_orders(run, plan, now)
     answers = await ask_what_if(run.reader, orders)
     refuse_permanent(answers)
+    # with sells or a conversion ahead, a buy's shortage may be of money that is still to come
     waits = waits_for_money(plan)
     refuse_unfunded(answers, [order for order in orders if order.stage is not Stage.BUY or not waits])
     for error in answers.unfunded.values():

@@ -23,6 +23,7 @@ async def price_sells(run: Run, plan: Plan) -> Plan:
         line.symbol: limit_for(Side.SELL, plan.contracts[line.symbol], rules.judge(quotes[line.symbol]), rules)
         for line in plan.sells
     }
+    # a sell beyond its approved worst price is left out; the others go on
     kept = exclude(run, plan, out_of_reach(plan.sells, limits, run.settings.approval.max_price_move_bps))
     priced = {line.symbol: line._replace(limit=limits[line.symbol]) for line in kept.sells}
     return replace(kept, lines=tuple(priced.get(line.symbol, line) for line in kept.lines))

@@ -95,6 +95,7 @@ async def review_account(run: Run) -> None:
     plan, before = run.plan, run.before
     if plan is None or before is None:
         return
+    # first ask the lists: a fill missed while disconnected explains the most common difference
     if unexplained_changes(before, after, _fills(run)):
         for failure in await run.executor.fetch_missed_fills():
             run.fail(failure)

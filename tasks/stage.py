@@ -51,6 +51,7 @@ async def send(run: Run, stage: Stage, orders: Sequence[Order], attempts: Attemp
     async def next_attempt(record: OrderRecord) -> Order | None:
         return await _next_attempt(run, attempts, record) if attempts else None
 
+    # from here `Run.cancel` leaves the stage to end its orders itself
     run.is_sending = True
     try:
         result = await run.executor.run_stage(orders, next_attempt if attempts else None)
@@ -60,6 +61,7 @@ async def send(run: Run, stage: Stage, orders: Sequence[Order], attempts: Attemp
         run.warn(warning)
     for error in result.errors:
         run.fail(error)
+    # by line, not by order: a line may have taken several attempts
     filled = dict.fromkeys((order.line for order in orders), ZERO)
     for record in result.records:
         filled[record.order.line] += record.filled

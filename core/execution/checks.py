@@ -63,6 +63,7 @@ def unexplained_changes(before: AccountSnapshot, after: AccountSnapshot, fills: 
     """
     expected = _held(before)
     for fill in fills:
+        # a conversion changes no position: IBKR books it as cash
         if fill.symbol == USD_CAD:
             continue
         expected[fill.symbol] += fill.shares if fill.side is Side.BUY else -fill.shares
@@ -78,6 +79,7 @@ def unexplained_changes(before: AccountSnapshot, after: AccountSnapshot, fills: 
 def _held(snapshot: AccountSnapshot) -> defaultdict[Symbol, Decimal]:
     held: defaultdict[Symbol, Decimal] = defaultdict(lambda: ZERO)
     for position in snapshot.positions:
+        # a virtual FX position (CASH) is the shadow of a conversion, not a holding
         if position.contract.security_type is not SecurityType.CASH:
             held[position.contract.symbol] += position.quantity
     return held

@@ -48,6 +48,7 @@ class OrderExecutor:
             stage.fail(error)
         except OutputFailed as error:
             stage.fail(error)
+            # what cannot be recorded must not be left working; cancelling needs no journal
             for failure in await self._cancel_without_journal():
                 stage.fail(failure)
         return stage.result()
@@ -76,6 +77,7 @@ class OrderExecutor:
         """
         seen = len(self.tracker.failures)
         try:
+            # unsettled, not merely open: an order whose fills are not all here counts as well
             open_now = [record.order.ref for record in self.tracker.unsettled(self._context.refs)]
             if not open_now:
                 return ()
@@ -90,6 +92,7 @@ class OrderExecutor:
 
     async def _cancel_without_journal(self) -> tuple[RebalanceError, ...]:
         """End our orders though the journal cannot be written; recovery corrects what it holds of them."""
+        # one failed write is enough: half a journal would be taken for a whole one
         self.tracker.is_journaling = False
         unconfirmed = await cancel_without_journal(
             self.tracker, self._context.refs, seconds=self.rules.shutdown_seconds

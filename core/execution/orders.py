@@ -97,6 +97,7 @@ class Attempts:
         sized = _limit_of(line)
         limit = limit_for(order.side, order.contract, pricing.judge(quote), replace(pricing, attempt=order.attempt))
         quantity = order.quantity - ended.filled
+        # buys share one sum of cash, so a dearer attempt at one would take the money of another
         if order.side is Side.BUY:
             limit = _capped(limit, sized)
             price = limit.worst_price if limit.limit_price is None else limit.limit_price
@@ -128,6 +129,7 @@ class Attempts:
         others = [number for number in self.lines if number != ended.order.line]
         reserved = sum((self._reserved(self.lines[number], tried[number]) for number in others), ZERO)
         left = self.money - spent - reserved - self.commission
+        # a whole remainder stays whole: a fraction would need permission that the first order did not
         step = WHOLE_SHARE if remainder == remainder.to_integral_value() else FRACTION_OF_SHARE
         paid = min(remainder, floor_to(left / price, step))
         if paid <= 0:
@@ -154,6 +156,7 @@ class Attempts:
         is_abandoned = last is not None and last.state.is_final and not self._may_try_again(last)
         if not remainder or is_abandoned:
             return ZERO
+        # the commission of a working order with fills is among the spent already
         is_charged = last is not None and not last.state.is_final and bool(last.fills)
         return remainder * _limit_of(line).worst_price + (ZERO if is_charged else self.commission)
 
@@ -185,6 +188,7 @@ def _cost(record: OrderRecord) -> Decimal:
 
 def _fees(record: OrderRecord, usual: Decimal) -> Decimal:
     """USD charged for the fills of an order, `usual` at least while any is not known."""
+    # commissions in another currency than USD are not part of the USD that buys are paid from
     known = sum((fill.commission or ZERO for fill in record.fills if fill.commission_currency in (USD, None)), ZERO)
     is_unknown = any(fill.commission is None for fill in record.fills)
     return max(known, usual) if is_unknown else known

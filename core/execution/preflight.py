@@ -76,6 +76,7 @@ async def ask_what_if(reader: Reader, orders: Sequence[Order]) -> WhatIfAnswers:
     effects: dict[Order, MarginEffect] = {}
     refusals: dict[Order, BrokerError] = {}
     unanswered: dict[Order, NoAnswer] = {}
+    # one by one: a failed what-if of ib_async may never resolve, and its time-out must name the order
     for order in orders:
         try:
             effects[order] = await reader.what_if(order)
@@ -122,6 +123,7 @@ def _refuse(refusals: Mapping[Order, BrokerError], next_step: str) -> None:
 
 def _left_after(effects: Sequence[MarginEffect]) -> MarginAfter:
     """The account as the last answer shows it, with the changes of all of them."""
+    # each what-if is of the account as it is, so changes add up, and the latest `before` is the freshest
     last = effects[-1]
     equity = last.equity_with_loan.before + sum((each.equity_with_loan.change for each in effects), ZERO)
     initial = last.initial_margin.before + sum((each.initial_margin.change for each in effects), ZERO)

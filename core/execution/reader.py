@@ -59,6 +59,7 @@ class RetryPolicy:
     async def read(self, what: str, call: Callable[[], Awaitable[T]]) -> T:
         """What `call` returns. Out of tries, its last error is raised with `what` and the number of tries in it."""
         retrying = AsyncRetrying(
+            # the broker's sleep, not asyncio's: in a rehearsal time passes without waiting
             sleep=self.sleep,
             stop=lambda state: state.attempt_number >= self._tries(state),
             wait=wait_exponential(multiplier=FIRST_WAIT, max=LONGEST_WAIT),
@@ -147,6 +148,7 @@ class Reader:
         that is needed. Quotes that are not live are a warning, or raise MarketDataMissing with `refuse_not_live`.
         A gateway sends live data unless another kind is requested, anew on every connection (reqMarketDataType).
         """
+        # reqMarketDataType is per connection and sends no answer; the type arrives with each quote
         if rules.data_type is not MarketDataType.LIVE:
             await self.read("choosing the market data", lambda: self._broker.market_data_type(rules.data_type))
         quotes = await self._request(contracts)
@@ -171,6 +173,7 @@ class Reader:
         return await patience.read(what, lambda: self._connected(call))
 
     async def _connected(self, call: Callable[[], Awaitable[T]]) -> T:
+        # a connection may go between two reads of a step; each read opens it again by itself
         if not self._broker.is_connected:
             await self._broker.connect()
         return await call()

@@ -87,6 +87,7 @@ class StageExecution:
 
     async def run(self) -> None:
         """Send and follow the orders until each has ended, or a failure forbids to go on. Raises OutputFailed."""
+        # one loop, one event at a time: no callback can send or cancel while another decision is half made
         while not self._must_abort():
             await self._advance_all()
             if self._may_send():
@@ -126,6 +127,7 @@ class StageExecution:
         self._collect_failures()
         if self._tracker.disconnected and not self._is_aborted:
             self.fail(self._tracker.disconnected)
+        # without orders at the broker there is nothing to stop; each order is checked again before it is sent
         if self._open and not self._is_aborted:
             self._check_guard(None)
         return self._is_aborted
@@ -145,6 +147,7 @@ class StageExecution:
         return None
 
     def _may_send(self) -> bool:
+        # one unacknowledged order at a time: a gateway that drops orders silently then loses one, not a stage
         is_awaited = any(sent.wait is _Wait.ACKNOWLEDGEMENT for sent in self._open.values())
         has_slot = len(self._open) < self._rules.max_open_orders
         is_clear = not (self._sends_no_more or self._is_aborted or self._tracker.disconnected or is_awaited)
@@ -159,6 +162,7 @@ class StageExecution:
         """INTENT, the guard, SENDING, and only then the order."""
         tracker, now = self._tracker, self._tracker.broker.now()
         try:
+            # durable before anything else: a crash from here on leaves a row that recovery can look for
             tracker.journal.intend(order, at=now)
         except SafetyRefused as error:
             self._queue.appendleft(order)
@@ -167,8 +171,10 @@ class StageExecution:
         self._intended.append(order.ref)
         refusal = self._check_guard(order)
         if refusal:
+            # provably never sent: SENDING is written only after the guard has passed
             tracker.journal.not_sent(order.ref, reason=refusal.message)
             return
+        # IBKR has no idempotency by orderRef, so an order past this line is never sent again, only looked for
         tracker.journal.sending(order.ref, at=now)
         self._refs.append(order.ref)
         self._open[order.ref] = _SentOrder(order.ref, _Wait.ACKNOWLEDGEMENT, self._in(self._rules.acknowledge_seconds))
@@ -178,6 +184,7 @@ class StageExecution:
             await tracker.broker.place(order)
         except ConnectionLost as error:
             tracker.mark_disconnected(error)
+        # whether the order left is uncertain here as well: the abort cancels it and reads the lists
         except PacingExceeded as error:
             self.fail(error)
 
@@ -194,13 +201,16 @@ class StageExecution:
             del self._open[sent.ref]
             await self._close(sent, record)
             return
+        # the gateway keeps such an order and may transmit it later (code 399 until the open), when nobody follows it
         if record.is_held and record.state is not OrderState.CANCELLING:
             await self._cancel(sent, "is held back by the gateway and is cancelled")
             return
         if sent.wait is _Wait.ACKNOWLEDGEMENT and record.state.is_acknowledged:
             sent.wait, sent.deadline = _Wait.FILLS, self._fill_deadline(record)
+        # `Filled` may be reported before its executions, and executions before `Filled`: both are waited for
         if sent.wait is _Wait.FILLS and (record.state.is_final or record.reported_filled >= record.order.quantity):
             sent.wait, sent.deadline = _Wait.TERMINAL, self._in(self._rules.acknowledge_seconds)
+        # while disconnected no deadline counts: the abort reconciles first
         if self._tracker.broker.now() < sent.deadline or self._tracker.disconnected:
             return
         if sent.wait is _Wait.FILLS:
@@ -222,6 +232,7 @@ class StageExecution:
         if await reconcile(self._tracker, self._open) is None:
             return
         record = self._tracker.record(sent.ref)
+        # found working by the lists: it was acknowledged, and only the report was lost
         is_acknowledged = sent.wait is _Wait.ACKNOWLEDGEMENT and record.state.is_acknowledged
         if not (record.is_settled or is_acknowledged):
             self.fail(
@@ -236,9 +247,11 @@ class StageExecution:
             return
         self._tracker.log_event("repriced", f"{next_order.ref} for the remainder of {record.order.ref}")
         self._remainders[next_order.ref] = record
+        # first in the queue, so that a line is finished before the next one starts
         self._queue.appendleft(next_order)
 
     async def _repriced(self, record: OrderRecord) -> Order | None:
+        # only a confirmed cancel frees the remainder; a rejected or expired one would be rejected or expire again
         is_allowed = record.state is OrderState.CANCELLED and record.order.attempt <= self._rules.reprice_attempts
         if self._reprice is None or self._sends_no_more or self._tracker.disconnected or not is_allowed:
             return None
@@ -250,6 +263,7 @@ class StageExecution:
         except RebalanceError as error:
             self._errors.append(error)
             return None
+        # the callback is trusted with the price, never with the line: a wrong remainder would buy twice
         if next_order is not None and not _is_next_attempt(next_order, record):
             self.fail(
                 SafetyRefused(
@@ -265,6 +279,7 @@ class StageExecution:
         if record.state is OrderState.REJECTED:
             refused = rejection_error(record)
             self._errors.append(refused)
+            # these are of the account or the market, not of the one order: the next would be rejected too
             if record.reject_reason in STOPS_SENDING:
                 self._sends_no_more = True
                 self._stopped_by = self._stopped_by or refused
@@ -297,6 +312,7 @@ class StageExecution:
         filled: dict[int, Decimal] = defaultdict(Decimal)
         for ref in self._intended:
             record = self._tracker.record(ref)
+            # an UNKNOWN order has failed the stage already, with a message of its own
             filled[record.order.line] += record.filled if record.state is not OrderState.UNKNOWN else ZERO
         for order in self._orders:
             if filled[order.line] > order.quantity:
@@ -312,6 +328,7 @@ class StageExecution:
         """Process the events that are waiting, and give missing commissions a moment; they may come later, or never."""
         until = self._in(self._rules.commission_seconds)
         while not self._tracker.disconnected:
+            # commissionReport comes after execDetails, by seconds at times, and for some executions never
             wait = (until - self._tracker.broker.now()).total_seconds() if self._lacks_commissions() else 0.0
             if await self._tracker.next_event(wait) is None:
                 break
@@ -327,6 +344,7 @@ class StageExecution:
     def _fill_deadline(self, record: OrderRecord) -> datetime:
         is_fx = record.order.stage is Stage.FX
         seconds = self._rules.fx_timeout_seconds if is_fx else self._rules.order_timeout_seconds
+        # from sending, not from acknowledgement, which must not lengthen a stage beyond `longest_trading`
         return (record.sent_at or record.created_at) + timedelta(seconds=seconds)
 
     def _in(self, seconds: float) -> datetime:

@@ -68,6 +68,7 @@ def incomplete_error(record: OrderRecord, *, why: str = "") -> OrderIncomplete:
 
 def unsettled_text(record: OrderRecord, seconds: float) -> str:
     """The message for an order that nothing more was reported of in time, with what the broker did send about it."""
+    # a held order has been reported on, and a dialog in TWS has a text: those must not read as no report at all
     if not record.notices:
         return f"the broker did not report on {order_text(record)} for {seconds:g} s"
     messages = messages_about(record)

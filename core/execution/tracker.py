@@ -87,11 +87,13 @@ class OrderTracker:
         match event:
             case OrderUpdate() | Fill():
                 self._process_order_event(event)
+            # ib_async drops a commission that comes before its execution; reconcile reads it again with the executions
             case CommissionReport():
                 if self.is_journaling:
                     self.journal.record(event)
             case ConnectionChange():
                 self._process_connection_change(event)
+            # 2148 may precede a forced sale by seconds: the account is no longer what was planned for
             case Notice(code=error_codes.MARGIN_DEFICIENCY):
                 self._fail(f"the broker warns of the account's margin: {event.text}")
             case Notice(order_ref=ref) if ref is not None and self.journal.order(ref) is not None:
@@ -124,6 +126,7 @@ class OrderTracker:
 
     def _process_order_event(self, event: OrderUpdate | Fill) -> None:
         if isinstance(event, OrderUpdate) and event.state.is_final:
+            # kept for orders of any run: `cancel_without_journal` has no record of theirs to look at
             self.ended.add(event.order_ref)
         if not self.is_journaling:
             return
@@ -163,6 +166,7 @@ class OrderTracker:
         if known is not None and known.exec_id == fill.exec_id:
             return  # the same fill again, with its commission
         self.log_event("fill", f"{ref} {_shares_at_price(fill)}, {after.filled:,f} of {after.order.quantity:,f}")
+        # a correction replaces the execution (same id but for the revision); money was counted by the old one
         if known is not None:
             was, now = _shares_at_price(known), _shares_at_price(fill)
             self._fail(f"an execution of {order_text(after)} was corrected: {was} became {now}")
@@ -174,6 +178,7 @@ class OrderTracker:
         self.failures.append(OrderIncomplete(message, next_step=LOOK_AT_ACCOUNT))
 
     def _process_connection_change(self, event: ConnectionChange) -> None:
+        # an older report is of a loss that the lists, read since, have made good
         if not event.is_up and event.at > self._connected_at:
             self.mark_disconnected(
                 ConnectionLost(event.reason or "the connection to the broker went", next_step=LOOK_AT_ACCOUNT)

@@ -25,6 +25,7 @@ def account_lock(account: AccountId, key: str, run_id: RunId) -> Iterator[None]:
     handle = _open(state_folder() / "locks" / f"{key}.json")
     try:
         try:
+            # a lock of the kernel, not a file that exists: it ends with the process, however that ends
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise busy(account, *_holder(handle)) from None
@@ -46,6 +47,7 @@ def busy(account: AccountId, run: str, started: str) -> AccountBusy:
 def _open(path: Path) -> int:
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # O_NOFOLLOW: a link in its place could point at a file that is not ours
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     except OSError as error:
         raise OutputFailed(

@@ -48,5 +48,6 @@ class AutoApprover:
 
     async def ask(self, question: Question) -> Answer:
         """Yes."""
+        # the same check as for a person, so that an answer is recorded in the same form
         suffix = question.plan.account_id[-VISIBLE:]
         return Answer(approve=True, approver="[safety] require_confirm = false", account_suffix=suffix)

@@ -33,6 +33,7 @@ def make_broker(request: Request, settings: Settings, *, folder: Path | None = N
     Without a folder nothing will be traded, and a rehearsed broker does not know the holidays, since loading them takes
     longer than planning. Raises UsageError for a market file that is missing or not understood.
     """
+    # report_only never connects, not even with the default broker
     if request.broker is BrokerKind.IBKR and request.mode is not Mode.REPORT_ONLY:
         return live(settings, request.mode)
     kind = BrokerKind.FAKE if request.mode is Mode.REPORT_ONLY else request.broker
@@ -131,6 +132,7 @@ def client_options(settings: Settings, *, may_trade: bool) -> LiveOptions:
 
 
 def _switch_setter(kill_switch: Path) -> Callable[[], None]:
+    # a file, as a person would make it: the run finds out about it by itself
     def set_switch() -> None:
         write_kill_switch(kill_switch, by="the rehearsal's script", at=datetime.now(UTC))
 

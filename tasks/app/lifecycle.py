@@ -37,6 +37,7 @@ async def reporting(run: Run) -> AsyncIterator[None]:
     rules = _log_rules(run)
     with open_run_log(run.folder / RUN_LOG, run.id, rules), forwarded_to_prefect(run.id, rules.clean):
         try:
+            # a failure is captured inside, so that the report is written with it on record
             with _failures_captured(run):
                 yield
         finally:
@@ -73,6 +74,7 @@ def _failures_captured(run: Run) -> Iterator[None]:
     except asyncio.CancelledError:
         _clear_cancellation()
         run.stop(run.cancel_cause or RunCancelled("the run was cancelled by its caller", next_step=NEXT_STEP))
+    # outside `stoppable`, as in a plain call off the main thread, signals arrive as exceptions
     except (KeyboardInterrupt, ExternalSignal):
         run.stop(run.cancel_cause or RunCancelled("the run was stopped by a signal", next_step=NEXT_STEP))
     except BaseException as error:  # noqa: BLE001 - whatever it is, the report is written and the code is 70
@@ -116,6 +118,7 @@ async def _end_orders(run: Run) -> None:
     for error in await run.executor.cancel_all():
         run.fail(error)
     try:
+        # a run that completed its stages has read the account already
         if run.after is None:
             await review_account(run)
     except RebalanceError as error:
@@ -128,6 +131,7 @@ async def _report_end(run: Run) -> None:
     """Write the report, and notify whoever started the run. A file that cannot be written is one more failure."""
     if run.cancel_cause and not any(isinstance(error, RunCancelled) for error in run.errors):
         run.fail(run.cancel_cause)  # it came when everything was done
+    # before the end is recorded, since it may turn a success into a failure
     _check_accounted_for(run)
     _record_end(run, run.result())
     paths: tuple[Path, ...] = ()

@@ -51,6 +51,7 @@ class Process:
         """This very process, if it runs on this computer; None when it has ended."""
         try:
             found = psutil.Process(self.pid)
+            # relative to the boot: create_time moves when the computer's clock is set
             is_same = abs(found.create_time() - psutil.boot_time() - self.started) < SAME_START_SECONDS
             return found if is_same and found.status() != psutil.STATUS_ZOMBIE else None
         except psutil.NoSuchProcess:

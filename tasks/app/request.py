@@ -76,6 +76,7 @@ class Request:
         try:
             return _checked.validate_python({name: value for name, value in given.items() if value is not None})
         except ValidationError as error:
+            # parameter names only: a value may be an account id, and this text is shown and logged
             wrong = dict.fromkeys(str(each["loc"][0]) for each in error.errors(include_input=False))
             raise UsageError(
                 f"wrong parameters: {'; '.join(f'{name} must be {WANTED[name]}' for name in wrong)}",

@@ -41,6 +41,7 @@ from tasks.app.progress import log
 from tasks.app.sources import Source
 
 SHOWN_AT_ONCE = frozenset(
+    # what a person waits for; the other kinds of event go to run.log only, at level DEBUG
     {"sending", "message", "fill", "rejected", "cancelled", "expired", "unknown", "timeout", "repriced", "connection"}
 )
 
@@ -108,6 +109,7 @@ class Run:
         """Put the start of the run into the venue's time, which is `gap` ahead, and the events so far as well."""
         shift, self._clock_gap = gap - self._clock_gap, gap
         self.started_at += shift
+        # the timeline began on this computer's clock, before the venue's was known
         self.events = [replace(event, at=event.at + shift) for event in self.events]
 
     def warn(self, text: str) -> None:
@@ -132,6 +134,7 @@ class Run:
         A stage that is sending is not interrupted: it checks `guard` every second, and cancels its orders itself.
         """
         self.cancel_cause = self.cancel_cause or cause
+        # cancelling the task inside `place` would leave the order's state uncertain
         if self.interrupt and not self.is_sending:
             self.interrupt()
 
@@ -148,6 +151,7 @@ class Run:
         """
         check_kill_switch(self.settings.safety.kill_switch_file)
         self.check_not_cancelled()
+        # the currency market keeps hours of its own, which the plan has checked
         if order is not None and order.stage is not Stage.FX:
             self.check_markets((order.contract,))
 
@@ -183,6 +187,7 @@ class Run:
         """
         if self.cancel_cause:
             return False
+        # a pacing violation loses nothing, even with orders at work
         return isinstance(error, PacingExceeded) or not (self.is_on_record and self.journal.orders(self.id))
 
     @property

@@ -61,11 +61,13 @@ def _decorator(name: str, *, delays: tuple[float, ...]) -> Callable[[StepFunctio
         async def as_task(call: _Call[T]) -> State[Any] | None:
             return await call.run()
 
+        # a rehearsal's clock jumps, so that Prefect's own delay would be real time for nothing
         rehearsed = as_task.with_options(retry_delay_seconds=0)
 
         @wraps(function)
         async def run_step(run: Run, /, *args: P.args, **kwargs: P.kwargs) -> T:
             bound = partial(function, run, *args, **kwargs)
+            # outside a flow run, as in a test, there is nobody to show a task to
             if FlowRunContext.get() is None:
                 return await bound()
             call = _Call(run, bound, delays)
@@ -94,6 +96,7 @@ class _Call(Generic[T]):
             self._results.append(await (self._function() if self._error is None else self._retry()))
         except asyncio.CancelledError as error:
             self._error = error
+            # re-raised by `result` in the flow, where it has its orderly end
             return Cancelled(message="the run was stopped")
         except BaseException as error:  # noqa: BLE001 - `answer` raises it, past Prefect
             self._error = error

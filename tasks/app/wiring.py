@@ -93,6 +93,7 @@ def _prepared(request: Request, flow_run_id: str, approver: Approver) -> Run:
         source=source,
         broker=own.broker(settings) if own.broker else make_broker(request, settings, folder=folder),
         journal=own.journal,
+        # the one place that decides whether a person is asked
         approver=(own.approver or approver) if settings.safety.require_confirm else AutoApprover(),
         folder=folder,
     )
