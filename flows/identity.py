@@ -48,7 +48,7 @@ async def tag_run(request: Request) -> None:
             if account and request.mode.sends_orders:
                 await client.update_flow_run_labels(run.id, {ACCOUNT_LABEL: account_key(account)})
     except (httpx.HTTPError, PrefectException) as error:
-        logger.warning("the run's page lacks its tags: {}", error)
+        logger.warning("the run's page does not show its tags: {}", error)
 
 
 def account_tag(account: AccountId) -> str:

@@ -40,7 +40,7 @@ async def ask_broker_beforehand(run: Run, plan: Plan, now: PlanInputs) -> Plan:
         run.log_step("what_if", f"asked again right before the buys: {error.message}")
     if not waits:
         _log_margin(run, check_combined_margin(answers, LOOK_AT_MONEY))
-    run.log_step("what_if", f"the broker would take {len(answers.effects)} of {counted(len(orders), 'order')}")
+    run.log_step("what_if", f"the broker would accept {len(answers.effects)} of {counted(len(orders), 'order')}")
     return _without(run, plan, answers)
 
 

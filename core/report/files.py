@@ -19,7 +19,7 @@ from core.report.pre_trade import PreTrade, pre_trade_csv, pre_trade_markdown
 Subject = TypeVar("Subject")
 
 _RUN_ID = re.compile(r"[A-Za-z2-7]{12}")
-_NEXT_STEP = "free or repair that place; what happened is in the lines of the run above, and at the broker"
+_NEXT_STEP = "free or repair that folder; the lines of the run above and the broker show what happened"
 
 
 @dataclass(frozen=True, slots=True)

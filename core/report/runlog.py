@@ -89,7 +89,9 @@ def _open(path: Path) -> int:
     try:
         return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     except OSError as error:
-        raise OutputFailed(f"cannot write {path}: {error.strerror}", next_step="repair io.report_dir") from None
+        raise OutputFailed(
+            f"cannot write {path}: {error.strerror}", next_step="make [io] report_dir writable"
+        ) from None
 
 
 def _writer(handle: int, rules: LogRules, log: RunLog) -> Callable[[Mapping[str, Any]], None]:

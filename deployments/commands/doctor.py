@@ -40,7 +40,7 @@ class CheckState(StrEnum):
     OK = "OK"
     WARNING = "warning"
     FAILED = "failed"
-    UNSEEN = "not looked at"
+    UNSEEN = "not checked"
 
 
 STYLES = {CheckState.OK: "green", CheckState.WARNING: "yellow", CheckState.FAILED: "bold red", CheckState.UNSEEN: "dim"}
@@ -138,7 +138,11 @@ async def _version(of: Examination) -> Finding:
     version = f"API version {(await of.broker.info()).version}"
     behind = check_clock(Mode.DRY_RUN, of.broker.clock_gap)
     if behind:
-        return Finding(f"{version}; {behind}", "set both clocks by a time server; live is refused", CheckState.WARNING)
+        return Finding(
+            f"{version}; {behind}",
+            "synchronize both clocks with a time server; mode live is refused",
+            CheckState.WARNING,
+        )
     return Finding(f"{version}; its clock agrees with this computer's")
 
 
@@ -147,7 +151,7 @@ async def _account(of: Examination) -> Finding:
     known = ", ".join(mask_account(each) for each in sorted(managed))
     if of.settings.ibkr.account_id == ANY_ACCOUNT:
         await _look_at(of, managed[0])
-        return Finding(f"logged in; manages {known}; looked at: {mask_account(managed[0])}")
+        return Finding(f"logged in; manages {known}; checked: {mask_account(managed[0])}")
     check_gateway(of.settings, Mode.DRY_RUN, port=of.broker.port, managed=managed)
     return Finding(f"logged in; manages {known}; configured: {mask_account(of.settings.ibkr.account_id)}")
 
@@ -172,12 +176,12 @@ async def _api(of: Examination) -> Finding:
             return Finding("Read-Only API is ticked: it takes no orders, and the settings send none")
         return Finding(
             "Read-Only API is ticked: it takes no orders",
-            "to trade, take the tick off under Configure > API > Settings; for dry runs leave it",
+            "to trade, untick it under Configure > API > Settings; dry runs work with it",
             CheckState.WARNING,
         )
     return Finding(
-        "nothing says that Read-Only API is ticked; order precautions do not show before an order is sent",
-        "look at Configure > API > Precautions once",
+        "Read-Only API appears to be unticked; order precautions show only when an order is sent",
+        "check Configure > API > Precautions once",
     )
 
 
@@ -232,10 +236,10 @@ async def _farms(of: Examination) -> Finding:
     if lost:
         return Finding(
             f"broken: {', '.join(lost)}",
-            "wait, or log the gateway in again: prices of a broken farm stand still",
+            "wait, or log the gateway in again: the prices of a broken farm do not move",
             CheckState.WARNING,
         )
-    return Finding(f"connected: {', '.join(sorted(farms))}" if farms else "the gateway names none")
+    return Finding(f"connected: {', '.join(sorted(farms))}" if farms else "the gateway reports none")
 
 
 async def _hours(of: Examination) -> Finding:
@@ -250,20 +254,20 @@ async def _hours(of: Examination) -> Finding:
 
 
 async def _journal(_: Examination) -> Finding:
-    return Finding("kept in memory while a run lasts", "after a crash look in TWS for orders that still work")
+    return Finding("kept in memory while a run lasts", "after a crash, look in TWS for working orders")
 
 
 async def _reports(of: Examination) -> Finding:
     folder = of.settings.io.report_dir
     nearest = next(each for each in (folder, *folder.parents) if each.exists())
     if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
-        raise OutputFailed(f"{folder} cannot be written", next_step=f"free {nearest}, or set [io] report_dir")
-    return Finding(f"{folder} {'can be written' if nearest == folder else 'will be made'}")
+        raise OutputFailed(f"{folder} cannot be written", next_step=f"make {nearest} writable, or set [io] report_dir")
+    return Finding(f"{folder} {'can be written' if nearest == folder else 'will be created'}")
 
 
 async def _kill_switch(of: Examination) -> Finding:
     check_kill_switch(of.settings.safety.kill_switch_file)
-    return Finding(f"off: {of.settings.safety.kill_switch_file} is not there")
+    return Finding(f"off: {of.settings.safety.kill_switch_file} does not exist")
 
 
 async def _server() -> Finding:
@@ -272,7 +276,7 @@ async def _server() -> Finding:
     server = lasting_server()
     if server is None:
         return Finding(
-            "none is up: each run starts one of its own, which takes some seconds and has no page",
+            "none is running: each run starts its own, which takes some seconds and has no page",
             "start a lasting one with `rebalance up`",
         )
     import httpx
@@ -287,13 +291,13 @@ async def _server() -> Finding:
         ) from error
     service = read_service()
     if service is not None and service.api_url == server and not service.has_executor:
-        text = f"{server} answers, but nothing executes its deployments"
-        return Finding(text, "start what does with `rebalance up`", CheckState.WARNING)
+        text = f"{server} answers, but the executor of its deployments is not running"
+        return Finding(text, "start it with `rebalance up`", CheckState.WARNING)
     return Finding(f"{without_password(server)} answers")
 
 
 SETTINGS, SERVER = "settings", "Prefect server"
-GATEWAY, ACCOUNT = "gateway", "log-in and account"
+GATEWAY, ACCOUNT = "gateway", "login and account"
 # by name: the part that it rests on, and the check
 CHECKS: Mapping[str, tuple[str, Callable[[Examination], Awaitable[Finding]]]] = {
     GATEWAY: (SETTINGS, _gateway),

@@ -24,7 +24,7 @@ from tasks.snapshot import review_account
 from tasks.stage import StageStopped
 
 RUN_LOG = "run.log"
-NEXT_STEP = "see its report for what was sent before"
+NEXT_STEP = "its report shows what was sent before"
 
 
 @asynccontextmanager

@@ -1,6 +1,7 @@
 import asyncio
 import json
 import os
+import re
 import stat
 from decimal import Decimal
 

@@ -65,7 +65,7 @@ def test_a_gateway_in_order_is_looked_at_part_by_part_and_nothing_is_sent(examin
     found = {name: each["found"] for name, each in checks.items()}
     assert found["gateway"] == f"127.0.0.1:{gateway.port} answers client 43"
     assert "API version 178" in found["version and clock"]
-    assert found["log-in and account"] == "logged in; manages ******567; configured: ******567"
+    assert found["login and account"] == "logged in; manages ******567; configured: ******567"
     assert found["account data"].startswith("NetLiq 340,866.30 CAD, cash 60,000.00 CAD, 1,850.25 USD, 10 positions")
     assert found["market data"] == "VTI bid 341.00 ask 341.01 last 341.00, live"
     farms = "cashfarm, cashhmds, jfarm, secdefnj, usfarm, usfarm.nj, ushmds, usopt"
@@ -90,7 +90,7 @@ def test_what_rests_on_a_gateway_that_is_not_there_is_not_looked_at_and_the_rest
     assert code == 20
     assert checks["gateway"]["found"] == f"127.0.0.1:{port} refused the connection"
     assert "Enable ActiveX and Socket Clients" in checks["gateway"]["next_step"]
-    assert states(checks)["market data"] == states(checks)["account data"] == "not looked at"
+    assert states(checks)["market data"] == states(checks)["account data"] == "not checked"
     assert states(checks)["report folder"] == states(checks)["Prefect server"] == "OK"
 
 
@@ -104,7 +104,7 @@ def test_settings_that_cannot_be_read_leave_only_the_server_to_look_at(examined)
 def test_an_account_that_the_gateway_does_not_manage_is_a_failure(examined, gateway):
     code, checks = examined(gateway.port, account="DU7654321")
     assert code == 30
-    assert "account ******321 is not managed by this gateway" in checks["log-in and account"]["found"]
+    assert "account ******321 is not managed by this gateway" in checks["login and account"]["found"]
 
 
 def test_a_read_only_api_matters_where_the_settings_mean_to_trade(examined, gateway):
@@ -141,7 +141,7 @@ def test_without_a_settings_file_the_only_account_is_looked_at(gateway):
     ended = CliRunner().invoke(cli.app, ["doctor", "--json", "--set", f"ibkr.port={gateway.port}"])
     checks = {each["check"]: each for each in json.loads(ended.stdout)["checks"]}
     assert checks["settings"]["state"] == "warning"
-    assert checks["log-in and account"]["found"] == "logged in; manages ******567; looked at: ******567"
+    assert checks["login and account"]["found"] == "logged in; manages ******567; checked: ******567"
     assert checks["account data"]["state"] == "OK"
 
 
