@@ -75,7 +75,7 @@ def test_one_file_that_cannot_be_written_keeps_no_other_from_being_written(tmp_p
     with pytest.raises(OutputFailed) as caught:
         write_reports(sample_outcome(), tmp_path)
     assert caught.value.faults == (f"{tmp_path}/post_trade.csv: Is a directory",)
-    assert "free or repair that place" in caught.value.next_step
+    assert "free or repair that folder" in caught.value.next_step
     assert names(tmp_path) == ALL
 
 
