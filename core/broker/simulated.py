@@ -47,7 +47,7 @@ class SimulatedIB(LiveIB):
     def is_connected(self) -> bool:
         """False as soon as the gateway has closed the connection, whether or not the client has noticed."""
         traffic = self.socket_traffic()
-        return super().is_connected and traffic is not None and traffic.port in self.gateway.links()
+        return super().is_connected and traffic is not None and traffic.port in self.gateway.traffic()
 
     async def connect(self) -> None:
         await self._clock.sleep(0)  # what is under way arrives first, which may be the end of the last connection
@@ -66,7 +66,7 @@ class SimulatedIB(LiveIB):
 
     def _is_quiet(self) -> bool:
         """Whether both sides have read all that the other wrote, and agree on which connections are open."""
-        ours, links = self.socket_traffic(), self.gateway.links()
+        ours, links = self.socket_traffic(), self.gateway.traffic()
         if ours is None:
             return not links
         return {ours.port: (ours.sent, ours.received)} == {

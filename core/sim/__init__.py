@@ -1,1 +1,1 @@
-"""A deterministic market in memory: it knows no clock but the one it is told, and does no input or output."""
+"""A simulated IBKR: the venue (pure), the wire protocol (pure), and a gateway on loopback that serves both."""

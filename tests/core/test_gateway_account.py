@@ -229,8 +229,8 @@ async def test_somebody_elses_account_is_refused(request_):
 
 
 async def test_only_so_many_subscriptions_are_kept():
-    bounds = ClientLimits(subscriptions=3)
-    async with serving(options(bounds=bounds)) as gateway, logged_in(gateway) as wire:
+    limits = ClientLimits(subscriptions=3)
+    async with serving(options(limits=limits)) as gateway, logged_in(gateway) as wire:
         for req_id in range(5):
             wire.send(92, req_id, ACCOUNT, "")
         heard = briefly(await wire.all())

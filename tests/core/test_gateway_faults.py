@@ -161,13 +161,13 @@ async def test_a_half_open_connection_swallows_everything_and_says_nothing():
     async with session() as (gateway, wire):
         gateway.faults.on("reqPositions", HalfOpen())
         farm = gateway.faults.on("error", Omit(), Match(client=TRADER))
-        before = gateway.links()[wire.port].read
+        before = gateway.traffic()[wire.port].read
         sent = frame(("61", "1")) + frame(("49", "1"))
         wire.writer.write(sent)
         async with logged_in(gateway, 2) as other:
             gateway.broadcast(2104)
             assert briefly(await other.all()) == [["error", "2104"]]
-        assert gateway.links()[wire.port].read == before + len(sent)
+        assert gateway.traffic()[wire.port].read == before + len(sent)
         assert not wire.reader._buffer
         assert farm.left == 1
         await wire.close()

@@ -111,7 +111,7 @@ async def test_after_all_sorts_of_clients_over_sockets_the_next_one_is_served():
     finally:
         await venue.stop()
     venue.check()
-    assert venue.links() == {}
+    assert venue.traffic() == {}
 
 
 async def _annoy(port, random: Random):
@@ -167,7 +167,7 @@ async def test_a_client_that_is_told_much_and_never_reads_is_let_go_before_it_co
         writer.write(HANDSHAKE + hostile.start(1) + hostile.frame_of("reqAccountUpdates"))
         async with asyncio.timeout(60):
             cents = 0
-            while venue.links() or not cents:
+            while venue.traffic() or not cents:
                 cents += 1
                 venue.move(Change(Point.APPROVAL, cash={CAD: D(cents) / 100}))
                 await asyncio.sleep(0)

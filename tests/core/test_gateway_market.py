@@ -224,7 +224,7 @@ async def test_a_line_tells_what_moves_until_it_is_cancelled():
 
 async def test_the_hundred_and_first_line_is_error_101_until_one_is_given_back():
     clock = AutojumpClock(NOW)
-    async with serving(options(bounds=ClientLimits(lines=3)), clock=clock) as gateway, logged_in(gateway) as wire:
+    async with serving(options(limits=ClientLimits(lines=3)), clock=clock) as gateway, logged_in(gateway) as wire:
         for req_id in range(4):
             wire.ask("reqMktData", req_id, VTI_STOCK, *STREAM)
         assert [fields[2:4] for fields in await wire.only("error")] == [("3", "101")]

@@ -28,7 +28,7 @@ async def test_answers_take_their_latency_and_stay_in_order():
         wire.send(61, 1)
         wire.send(49, 1)
         await clock.sleep(0.05)
-        assert gateway.links()[wire.port].written == len(frame(("178", "20260302 15:30:00 EST")))
+        assert gateway.traffic()[wire.port].written == len(frame(("178", "20260302 15:30:00 EST")))
         await clock.sleep(0.1)
         heard = briefly(await wire.until("currentTime"))
         assert heard[:2] == [["managedAccounts"], ["nextValidId", "1"]]
@@ -52,8 +52,8 @@ async def test_a_second_client_with_the_same_id_hears_326_after_the_latency():
 @pytest.mark.slow
 @pytest.mark.parametrize("latency", [0.0, 1000.0])
 async def test_a_client_that_does_not_read_is_let_go_and_the_others_are_served(latency):
-    bounds = ClientLimits(queued_bytes=100_000)
-    chosen = options(bounds=bounds, latency_seconds=latency)
+    limits = ClientLimits(queued_bytes=100_000)
+    chosen = options(limits=limits, latency_seconds=latency)
     clock = AutojumpClock(NOW)
     async with serving(chosen, clock=clock) as gateway:
         deaf = await dial(gateway)
@@ -63,13 +63,13 @@ async def test_a_client_that_does_not_read_is_let_go_and_the_others_are_served(l
             deaf.ask("reqMktData", req_id, VTI_STOCK, *STREAM)
         async with asyncio.timeout(20):
             price = 100
-            while gateway.links():
+            while gateway.traffic():
                 price += 1
                 gateway.move(Change(Point.BEFORE_BUYS, {VTI: quoted(str(price), str(price + 1))}))
                 await asyncio.sleep(0)
         deaf.reader._transport.resume_reading()
         (closed,) = [entry for entry in gateway.log if entry.message == "closed"]
-        assert closed.fields == ("refused: it does not read what it is told",)
+        assert closed.fields == ("refused: the client does not read what is sent to it",)
         if not latency:
             async with logged_in(gateway) as other:
                 assert await other.all() == []
@@ -77,7 +77,7 @@ async def test_a_client_that_does_not_read_is_let_go_and_the_others_are_served(l
 
 async def test_a_client_that_reads_may_be_told_any_amount():
     clock = AutojumpClock(NOW)
-    async with serving(options(bounds=ClientLimits(queued_bytes=1_000), latency_seconds=0.1), clock=clock) as gateway:
+    async with serving(options(limits=ClientLimits(queued_bytes=1_000), latency_seconds=0.1), clock=clock) as gateway:
         wire = await dial(gateway)
         wire.send(71, 2, 7, "")
         for _ in range(100):

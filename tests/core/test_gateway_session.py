@@ -99,20 +99,20 @@ async def test_a_client_says_once_who_it_is(second):
 
 
 async def test_who_connects_and_says_nothing_is_let_go():
-    bounds = ClientLimits(handshake_seconds=0.01)
-    async with serving(options(bounds=bounds)) as gateway:
+    limits = ClientLimits(handshake_seconds=0.01)
+    async with serving(options(limits=limits)) as gateway:
         assert await (await dial(gateway, b"")).rest() == []
         assert len(await (await dial(gateway)).rest()) == 1
 
 
 async def test_who_has_said_who_it_is_may_stay():
-    async with serving(options(bounds=ClientLimits(handshake_seconds=0.05))) as gateway, logged_in(gateway) as wire:
+    async with serving(options(limits=ClientLimits(handshake_seconds=0.05))) as gateway, logged_in(gateway) as wire:
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(wire.reader.read(1), 0.1)
 
 
 async def test_only_so_many_connections_are_open_at_a_time():
-    async with serving(options(bounds=ClientLimits(connections=2))) as gateway:
+    async with serving(options(limits=ClientLimits(connections=2))) as gateway:
         one, two = await log_in(gateway, 1), await log_in(gateway, 2)
         assert await (await dial(gateway)).rest() == []
         await one.close()
@@ -263,11 +263,11 @@ async def test_the_links_count_every_byte_of_each_connection():
     async with serving() as gateway:
         wire = await dial(gateway)
         first = await wire.hear()
-        traffic = gateway.links()[wire.port]
+        traffic = gateway.traffic()[wire.port]
         assert (traffic.read, traffic.written) == (len(HANDSHAKE), len(frame(first)))
         await wire.close()
         async with logged_in(gateway) as other:
-            assert set(gateway.links()) == {other.port}
+            assert set(gateway.traffic()) == {other.port}
 
 
 async def test_the_log_is_lines_of_json_in_the_order_of_the_wire():

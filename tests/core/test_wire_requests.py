@@ -218,7 +218,7 @@ def test_an_order_names_what_is_odd_about_it(name):
         "hedging contract": ("delta neutral",), "delta neutral": ("delta neutral",), "scale": ("scale",),
         "combo": ("combo legs",), "every condition": ("conditions",),
     }  # fmt: skip
-    assert terms.oddities == expected.get(name, ())
+    assert terms.unsupported == expected.get(name, ())
 
 
 def test_a_plain_order_has_its_114_fields():

@@ -23,7 +23,7 @@ GONE, BACK = ("1100", "2110"), ("1101", "1102")
 
 def the_gateway_itself_did_nothing_wrong(played: PlayedOverGateway) -> None:
     played.gateway.check()
-    assert not played.gateway.links(), "a connection was left open"
+    assert not played.gateway.traffic(), "a connection was left open"
 
 
 def no_message_was_one_too_many(played: PlayedOverGateway) -> None:

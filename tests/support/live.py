@@ -36,7 +36,7 @@ class Venue:
     def is_quiet(self):
         """Whether no bytes are between a client and the gateway."""
         ours = [traffic for client in self.clients if (traffic := client.socket_traffic())]
-        theirs = self.gateway.links()
+        theirs = self.gateway.traffic()
         return all(
             (other := theirs.get(traffic.port)) is not None
             and (other.read, other.written) == (traffic.sent, traffic.received)

@@ -1,4 +1,4 @@
-"""The account as clients ask for it: values, holdings, summary, profit."""
+"""Requests for the account: values, holdings, summary, profit and loss."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ FOREIGN = "Error validating request: invalid account"
 def request_account_updates(
     state: GatewayState, session: ClientSession, request: requests.RequestAccountUpdates
 ) -> None:
-    """The whole account and the end of it, then what changes; or an end to that."""
+    """Send the whole account and its end, then what changes; or stop doing so."""
     if _is_foreign(state, session, request.account, NOTHING):
         return
     if not request.is_subscribed:
@@ -46,7 +46,7 @@ def request_account_updates(
 def request_account_updates_multi(
     state: GatewayState, session: ClientSession, request: requests.RequestAccountUpdatesMulti
 ) -> None:
-    """The figures for a request by number."""
+    """Send the figures under the number of the request, then what changes."""
     req_id = request.req_id
     if _is_foreign(state, session, request.account, About(req_id)):
         return
@@ -68,10 +68,10 @@ def cancel_account_updates_multi(
 def request_account_summary(
     state: GatewayState, session: ClientSession, request: requests.RequestAccountSummary
 ) -> None:
-    """The figures asked for by tag; a third summary at a time is refused with 322."""
+    """Send the figures of these tags; a third summary at a time is refused with 322."""
     req_id = request.req_id
     running = [key for key in session.watchers if key[0] == SUMMARY and key[1] != req_id]
-    if len(running) >= state.options.bounds.summaries:
+    if len(running) >= state.options.limits.summaries:
         session.send_error(About(req_id), 322)
         return
 
@@ -90,7 +90,7 @@ def cancel_account_summary(
 
 
 def request_positions(state: GatewayState, session: ClientSession, _request: requests.RequestPositions) -> None:
-    """The holdings and the end of them, then what changes."""
+    """Send the holdings and their end, then what changes."""
     if _watch(state, session, POSITIONS, _PositionUpdates(session, wire_account.position)):
         session.send(wire_account.position_end())
 
@@ -100,7 +100,7 @@ def cancel_positions(_state: GatewayState, session: ClientSession, _request: req
 
 
 def request_pnl(state: GatewayState, session: ClientSession, request: requests.RequestPnl) -> None:
-    """Profit and loss of the account; of the day the venue knows nothing."""
+    """Send profit and loss of the account; the day's is unset, for the venue does not keep it."""
 
     def send(account_view: AccountView) -> None:
         unrealized = sum((held.unrealized for held in account_view.holdings), ZERO)
@@ -114,7 +114,7 @@ def cancel_pnl(_state: GatewayState, session: ClientSession, request: requests.C
 
 
 def request_pnl_single(state: GatewayState, session: ClientSession, request: requests.RequestPnlSingle) -> None:
-    """Profit and loss of one holding; of what is not held all is zero."""
+    """Send profit and loss of one holding; all is zero for a contract that is not held."""
 
     def send(account_view: AccountView) -> None:
         held = [one for one in account_view.holdings if one.contract.con_id == request.con_id]
@@ -131,7 +131,7 @@ def cancel_pnl_single(_state: GatewayState, session: ClientSession, request: req
 
 
 class _ValueUpdates:
-    """Tells those figures that are asked for and have changed; the tag $LEDGER stands for all of the ledger's."""
+    """Sends the figures that were requested and have changed; the tag $LEDGER stands for all of the ledger's."""
 
     def __init__(
         self, session: ClientSession, line: Callable[[ValueFields], Fields], tags: frozenset[str] | None = None
@@ -156,7 +156,7 @@ class _ValueUpdates:
 
 
 class _PositionUpdates:
-    """Tells those holdings that have changed; one that is gone as a holding of 0."""
+    """Sends the holdings that have changed; one that was sold as a holding of 0."""
 
     def __init__(self, session: ClientSession, line: Callable[[HoldingFields], Fields]) -> None:
         self._session = session
@@ -173,7 +173,7 @@ class _PositionUpdates:
 
 
 class _AccountDownload:
-    """Tells the account's figures, holdings and their time."""
+    """Sends the account's figures, holdings and their time."""
 
     def __init__(self, state: GatewayState, session: ClientSession) -> None:
         self._state = state
@@ -188,8 +188,8 @@ class _AccountDownload:
 
 
 def _watch(state: GatewayState, session: ClientSession, key: tuple[str, int], watcher: Watcher) -> bool:
-    """Tell now, and from now on whenever the account moves; False where the client watches too much already."""
-    if key not in session.watchers and len(session.watchers) >= state.options.bounds.subscriptions:
+    """Send now, and again whenever the account changes; False where the client has too many subscriptions already."""
+    if key not in session.watchers and len(session.watchers) >= state.options.limits.subscriptions:
         session.send_error(About(key[1] or NOTHING.id), 321, TOO_MANY)
         return False
     session.watchers[key] = watcher

@@ -1,4 +1,4 @@
-"""The account at one moment, as the wire tells it."""
+"""The account at one moment, in the rows of the wire."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from decimal import Decimal
 from core.model import NEW_YORK, AccountSnapshot, Currency, Position
 from core.money import CENT, ONE, ZERO, floor_to
 from core.sim.venue.exchange import Exchange
-from core.sim.venue.margin import Situation, promised
+from core.sim.venue.margin import Situation, reserved_margin
 from core.sim.wire.account import HoldingFields, ValueFields
 from core.sim.wire.contracts import contract_fields_of
 from core.sim.wire.fields import number
@@ -35,7 +35,7 @@ PLAIN = {
     "WhatIfPMEnabled": "true",
 }
 LEVERAGE, TRADING_TYPE = "Leverage", "TradingType"
-# in the base currency, of the account and of its securities; each is told as 0 where the venue has no figure for it
+# in the base currency, of the account and of its securities; each is sent as 0 where the venue has no figure for it
 AMOUNTS = (
     *(
         "AccruedCash",
@@ -76,15 +76,15 @@ def plain_rows(account: str) -> Iterator[ValueFields]:
 def amount_rows(amounts: dict[str, str], currency: str) -> Iterator[ValueFields]:
     """Every amount in the base currency: the venue's own where it has one, of the securities the same again."""
     for tag in dict.fromkeys((*AMOUNTS, *amounts)):
-        told = amounts.get(tag, ZERO_AMOUNT)
-        yield ValueFields(tag, told, currency)
-        yield ValueFields(tag + SECURITIES, told, currency)
+        amount = amounts.get(tag, ZERO_AMOUNT)
+        yield ValueFields(tag, amount, currency)
+        yield ValueFields(tag + SECURITIES, amount, currency)
     for segment in (PAXOS, ZEROHASH):
         yield from (ValueFields(tag + segment, ZERO_AMOUNT, currency) for tag in OF_CRYPTO)
 
 
 def ledger_rows(account: str, currency: str) -> Iterator[ValueFields]:
-    """What the ledger of a currency says besides its cash and its rate."""
+    """The rows of a currency's ledger besides its cash and its rate."""
     yield ValueFields("AccountOrGroup", account, currency)
     yield ValueFields("Currency", currency, currency)
     yield from (ValueFields(tag, ZERO_AMOUNT, currency) for tag in LEDGER)
@@ -100,7 +100,7 @@ class AccountView:
 
 
 def account_view_of(exchange: Exchange) -> AccountView:
-    """What the exchange says of the account now; amounts are as exact as its snapshot."""
+    """The account of the exchange now; amounts are as exact as its snapshot."""
     snapshot = exchange.snapshot()
     return AccountView(
         totals=tuple(_totals(exchange, snapshot)),
@@ -118,7 +118,7 @@ def _totals(exchange: Exchange, snapshot: AccountSnapshot) -> Iterator[ValueFiel
 
 def _amounts(exchange: Exchange, snapshot: AccountSnapshot) -> dict[str, Decimal]:
     working = [order for order in exchange.orders.values() if order.is_working]
-    pending = promised(Situation(exchange.world, exchange.ledger, exchange.quotes, working))
+    pending = reserved_margin(Situation(exchange.world, exchange.ledger, exchange.quotes, working))
     maintenance = snapshot.maintenance_margin.amount
     initial = floor_to(maintenance + pending, CENT)
     equity = snapshot.excess_liquidity.amount + maintenance
@@ -144,7 +144,7 @@ def _ledger(snapshot: AccountSnapshot) -> Iterator[ValueFields]:
         yield ValueFields("TotalCashBalance", number(amount), currency)
         yield ValueFields("ExchangeRate", number(rate), currency)
         yield ValueFields("RealCurrency", currency, currency)
-        yield ValueFields("NetLiquidationByCurrency", number(_worth(snapshot, currency)), currency)
+        yield ValueFields("NetLiquidationByCurrency", number(_net_value(snapshot, currency)), currency)
         yield from ledger_rows(snapshot.account_id, currency)
 
 
@@ -160,7 +160,7 @@ def _holding(snapshot: AccountSnapshot, position: Position) -> HoldingFields:
     )
 
 
-def _worth(snapshot: AccountSnapshot, currency: str) -> Decimal:
+def _net_value(snapshot: AccountSnapshot, currency: str) -> Decimal:
     """Cash and holdings in this currency, or of all of them in the base currency."""
     if currency == BASE:
         return snapshot.net_liq.amount

@@ -1,6 +1,6 @@
 """The two directions of a connection, each past the scripted faults.
 
-What a client is told goes out in order, after the answer's latency.
+Messages to a client go out in order, after the answer's latency.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from core.sim.wire.fields import Fields
 from core.sim.wire.frames import frame
 from core.sim.wire.names import answer_name
 
-HELD = 1000
+MOST_HELD = 1000
 
 
 class Socket(Protocol):
@@ -32,7 +32,7 @@ class Socket(Protocol):
         ...
 
     def check_backlog(self) -> None:
-        """Let go of the client when too much waits for it."""
+        """Disconnect the client when too much waits to be read by it."""
         ...
 
     def note(self, what: str, *details: str) -> None: ...
@@ -51,7 +51,7 @@ class HeldMessages:
         self._held: list[tuple[str, Envelope]] = []
 
     def add(self, envelope: Envelope, until: str) -> None:
-        if len(self._held) < HELD:
+        if len(self._held) < MOST_HELD:
             self._held.append((until, envelope))
 
     def clear(self) -> None:
@@ -65,7 +65,7 @@ class HeldMessages:
 
 
 class Inbox:
-    """What a client sends, on its way to being handled."""
+    """What a client sends, until it is handled."""
 
     def __init__(self, socket: Socket, clock: Clock, faults: Faults, handle: Callable[[Envelope], None]) -> None:
         self._socket = socket
@@ -75,7 +75,7 @@ class Inbox:
         self._waiting = HeldMessages()
 
     def receive(self, envelope: Envelope) -> None:
-        """Have the message handled, unless a fault has it otherwise."""
+        """Have the message handled, unless a fault prevents it."""
         action = self._faults.action_for(envelope.name, self._socket.client, envelope.about)
         if action is None:
             self.pass_on(envelope)
@@ -108,7 +108,7 @@ class Inbox:
 
 @dataclass(frozen=True, slots=True)
 class QueuedMessage:
-    """A message whose turn comes at `due`; the connection closes with it after `cut` bytes, if it `is_last`."""
+    """A message to be written at `due`; the connection closes after the last, or `truncate_at` bytes of it."""
 
     due: datetime
     envelope: Envelope
@@ -118,7 +118,7 @@ class QueuedMessage:
 
 
 class Outbox:
-    """One lane of faults, then one queue: a message never overtakes another but by a fault."""
+    """First the faults, then one queue: a message never overtakes another but by a fault."""
 
     def __init__(self, socket: Socket, clock: Clock, faults: Faults, latency: float) -> None:
         self._socket = socket
@@ -132,7 +132,7 @@ class Outbox:
         self.queued_bytes = 0
 
     def send(self, fields: Fields, about: About = NOTHING, *, name: str = "") -> None:
-        """Tell the client this, unless it is gone or a fault has it otherwise."""
+        """Send this to the client, unless the connection is over or a fault prevents it."""
         if self._is_over:
             return
         envelope = Envelope(name or answer_name(fields[0]), fields, about)
@@ -144,11 +144,11 @@ class Outbox:
         action.apply(self, envelope)
 
     def send_error(self, about: About, code: int, text: str = "") -> None:
-        """An error on what this is about."""
+        """Send an error about this request or order."""
         self.send(wire_session.error(about.id, code, text or text_of(code)), about)
 
     def end(self) -> None:
-        """Nothing more is said."""
+        """Send nothing more."""
         self._is_over = True
         self._queue.clear()
         self._waiting.clear()
@@ -175,7 +175,7 @@ class Outbox:
         self._waiting.add(envelope, until)
 
     def finish(self, why: str) -> None:
-        """Close the connection once all that was said before has been written."""
+        """Close the connection once everything queued has been written."""
         if not self._queue:
             self._socket.close(why)
             return

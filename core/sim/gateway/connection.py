@@ -1,4 +1,4 @@
-"""One client's socket: bytes to messages and back, within bounds. What goes wrong there ends it and nothing else."""
+"""One client's socket: bytes to messages and back, within limits. What goes wrong there ends it and nothing else."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ LOCAL = frozenset({"managedAccounts", "nextValidId", "currentTime"})
 
 
 class RateDecision(Enum):
-    """What becomes of a message: it is taken, answered with error 100, or the client's last."""
+    """What becomes of a message: it is handled, answered with error 100, or the client's last."""
 
     WITHIN = auto()
     TOO_FAST = auto()
@@ -57,19 +57,19 @@ class ClientRateLimit:
 
 
 class ConnectionRegistry(Protocol):
-    """Who knows how many connections there are."""
+    """The connections of the gateway, as one of them sees them."""
 
     def has_capacity(self) -> bool:
-        """Whether a connection that has just come may stay."""
+        """Whether a new connection may stay."""
         ...
 
-    def left(self, connection: Connection) -> None:
-        """The connection is gone."""
+    def remove(self, connection: Connection) -> None:
+        """The connection has ended."""
         ...
 
 
 class Connection(asyncio.Protocol):
-    """A client, from its first byte to its last. `client` is −1 until it has said who it is."""
+    """A client, from its first byte to its last. `client` is −1 until startApi has named its id."""
 
     def __init__(self, state: GatewayState, number: int, connections: ConnectionRegistry) -> None:
         self.client = NO_CLIENT
@@ -78,8 +78,8 @@ class Connection(asyncio.Protocol):
         self.peer_port = 0
         self._state = state
         self._connections = connections
-        bounds = state.options.bounds
-        self._unframer = Unframer(bounds.frame_bytes)
+        limits = state.options.limits
+        self._unframer = Unframer(limits.frame_bytes)
         self._inbox = Inbox(self, state.clock, state.faults, self._handle)
         self._outbox = Outbox(self, state.clock, state.faults, state.options.latency_seconds)
         self._handshake = b""
@@ -91,14 +91,14 @@ class Connection(asyncio.Protocol):
 
     @property
     def is_over(self) -> bool:
-        """Whether it has ended on this side; the client may not have heard of that yet."""
+        """Whether it has ended on this side; the client may not know yet."""
         return self._is_over
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 - a stream server's transport is one
         self._transport = transport
         self.peer_port = transport.get_extra_info("peername")[1]
-        seconds = self._state.options.bounds.handshake_seconds
+        seconds = self._state.options.limits.handshake_seconds
         self._deadline = asyncio.get_running_loop().call_later(seconds, self._too_late)
         self.note("connected", str(self.peer_port))
         if not self._connections.has_capacity():
@@ -117,7 +117,7 @@ class Connection(asyncio.Protocol):
             self.abort("an error of the gateway's own")
 
     def pause_writing(self) -> None:
-        # who does not read its answers gets no further ones
+        # backpressure: no further request is read from a client that does not read its answers
         if self._transport:
             self._transport.pause_reading()
 
@@ -126,15 +126,15 @@ class Connection(asyncio.Protocol):
             self._transport.resume_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
-        self._end("gone")
-        self._connections.left(self)
+        self._end("the client closed")
+        self._connections.remove(self)
 
     def send(self, fields: Fields, about: About = NOTHING) -> None:
-        """Tell the client; while the venue is cut off, only what the gateway itself knows."""
+        """Send to the client; while IBKR is disconnected (1100) only what the gateway itself knows."""
         name = answer_name(fields[0])
         is_local = name in LOCAL or (name == "error" and about.id == NOTHING.id)
         if self._state.is_disconnected and not is_local:
-            self.note("cut off", name)
+            self.note("not sent: disconnected from IBKR", name)
         else:
             self._outbox.send(fields, about)
 
@@ -160,8 +160,8 @@ class Connection(asyncio.Protocol):
         if self._is_over or self._transport is None:
             return
         waiting = self._transport.get_write_buffer_size() + self._outbox.queued_bytes
-        if waiting > self._state.options.bounds.queued_bytes:
-            self.abort("refused: it does not read what it is told")
+        if waiting > self._state.options.limits.queued_bytes:
+            self.abort("refused: the client does not read what is sent to it")
 
     def close(self, why: str) -> None:
         """End the connection after what was written."""
@@ -218,10 +218,10 @@ class Connection(asyncio.Protocol):
             refuse_too_fast(self._state, self._session, request, about)
         else:
             self.send_error(about, 100)
-            self.finish("refused: it sends too fast again and again")
+            self.finish("refused: repeatedly above the message limit")
 
     def _handle(self, envelope: Envelope) -> None:
-        """Do what a message asks; it may come late, so what goes wrong is caught here as well."""
+        """Handle a message; a fault may have delayed it, so errors are caught here as well."""
         if self._is_over or self._is_half_open:
             return
         try:
@@ -240,7 +240,7 @@ class Connection(asyncio.Protocol):
         if fault.breaks:
             self.close("as scripted: no connections")
         elif highest < SERVER_VERSION:
-            self.close(f"refused: it speaks no version {SERVER_VERSION}")
+            self.close(f"refused: the client does not support version {SERVER_VERSION}")
         else:
             self._outbox.send(wire_session.server_version(self._state.now()), name=SERVER_VERSION_MESSAGE)
             if fault.code:
@@ -254,16 +254,16 @@ class Connection(asyncio.Protocol):
         elif self._session:
             handle(self._state, self._session, request)
         else:
-            self.abort("refused: it does not say who it is")
+            self.abort("refused: a request before startApi")
 
     def _start(self, client: int) -> None:
         state = self._state
         if self._session or client < 0:
-            self.abort("refused: it says twice who it is" if self._session else "refused: no client id")
+            self.abort("refused: startApi a second time" if self._session else "refused: a negative client id")
             return
         if client in state.sessions:
             self.send_error(NOTHING, 326)
-            self.finish("refused: its client id is in use")
+            self.finish("refused: the client id is in use")
             return
         self.client = client
         self._session = state.sessions[client] = ClientSession(client, self)
@@ -275,14 +275,14 @@ class Connection(asyncio.Protocol):
             self.send_error(NOTHING, code, text)
 
     def _too_late(self) -> None:
-        self.abort("refused: it took too long to say who it is")
+        self.abort("refused: no startApi in time")
 
     def _stop_deadline(self) -> None:
         if self._deadline:
             self._deadline.cancel()
 
     def _end(self, why: str) -> bool:
-        """Let go of all that the connection holds; False if that was done before."""
+        """Release all that the connection holds; False if that was done before."""
         if self._is_over:
             return False
         self.note("closed", why)

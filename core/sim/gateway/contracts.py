@@ -22,7 +22,7 @@ def symbol_of(fields: ContractFields) -> Symbol:
 
 
 def find(state: GatewayState, fields: ContractFields) -> Contract | None:
-    """The one contract that is meant: by its id if there is one, else by all that was said of it."""
+    """The one contract that is meant: by its id if there is one, else by all fields that are set."""
     if fields.con_id:
         return state.by_con_id.get(fields.con_id)
     contract = state.exchange.contracts.get(symbol_of(fields))
@@ -36,7 +36,7 @@ def about_contract(state: GatewayState, req_id: int, fields: ContractFields) -> 
 
 
 def request_contract_details(state: GatewayState, session: ClientSession, request: RequestContractDetails) -> None:
-    """The details and the end of them, or error 200 alone."""
+    """Send the details and their end, or error 200 alone."""
     contract = find(state, request.contract)
     about = about_contract(state, request.req_id, request.contract)
     if contract is None:
@@ -48,7 +48,7 @@ def request_contract_details(state: GatewayState, session: ClientSession, reques
 
 
 def request_market_rule(state: GatewayState, session: ClientSession, request: RequestMarketRule) -> None:
-    """The steps of the rule; an error without an id for one that no contract has."""
+    """Send the price steps of the rule; an error without an id for a rule that no contract has."""
     ticks = state.rules.get(request.rule_id)
     if ticks is None:
         session.send_error(NOTHING, 321, NO_SUCH_RULE)
@@ -57,14 +57,14 @@ def request_market_rule(state: GatewayState, session: ClientSession, request: Re
 
 
 def _routed(details: DetailFields, exchange: str) -> DetailFields:
-    """The details at the exchange that was asked for, as a gateway shows them."""
+    """The details at the requested exchange, as a gateway shows them."""
     return replace(details, contract=replace(details.contract, exchange=exchange or details.contract.exchange))
 
 
 def _fits(contract: Contract, fields: ContractFields) -> bool:
     listed = wire_contracts.contract_fields_of(contract)
     wanted = ((fields.security_type, listed.security_type), (fields.currency, listed.currency))
-    return all(not said or said == found for said, found in wanted) and _trades_at(contract, fields)
+    return all(not asked or asked == found for asked, found in wanted) and _trades_at(contract, fields)
 
 
 def _trades_at(contract: Contract, fields: ContractFields) -> bool:

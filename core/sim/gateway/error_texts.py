@@ -1,4 +1,4 @@
-"""The broker's own words for its codes."""
+"""The broker's own texts for its codes."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ TEXTS: Mapping[int, str] = {
     10349: "Order TIF was set to DAY based on order preset.",
 }
 
-# what a client is told of the data farms when it connects
+# what a gateway sends of the data farms when a client connects
 FARM_NOTICES: Sequence[tuple[int, str]] = (
     (2119, "Market data farm is connecting:cashfarm"),
     (2104, "Market data farm connection is OK:usfarm.nj"),
@@ -79,5 +79,5 @@ FARM_NOTICES: Sequence[tuple[int, str]] = (
 
 
 def text_of(code: int) -> str:
-    """What the broker says with the code; of a code without words, the code."""
+    """The broker's text for the code; for a code without one, the code."""
     return TEXTS.get(code, f"Error {code}")

@@ -1,4 +1,4 @@
-"""Scripted faults: rules that say what becomes of a message, by its name and what it is about.
+"""Scripted faults: rules for what becomes of a message, by its name and its subject.
 
 A rule meets messages of one name, those a client sends (`placeOrder`) or those it is sent (`execDetails`), and may be
 narrowed to a client, a symbol, an order, to questions what an order would do or to all but them. The first rule that
@@ -13,9 +13,9 @@ socket dropped before, after, inside a message   any, Drop() · Drop(at=None) ·
 reset right after accept, stuck at the log-in    "handshake", Drop() · "startApi", Omit()
 half-open socket                                 any, HalfOpen()
 unknown message, short one, unreadable one       any, Duplicate({0: "9999"}) · Truncate(3) · ChangeFields({3: "some"})
-1100 (said again and again), 1101, 1102, 2110    `gateway.broadcast(code)`, with farms `gateway.broadcast(1102, text)`
+1100 (repeatedly), 1101, 1102, 2110              `gateway.broadcast(code)`, with farms `gateway.broadcast(1102, text)`
 a farm broken, asleep, back                      `gateway.broadcast(2103, "…is broken:usbond")`, 2104, 2108, 2119
-zone of the gateway in words                     "serverVersion", ChangeFields({1: "20260302 20:30:00 CET"})
+time zone of the gateway as a name               "serverVersion", ChangeFields({1: "20260302 20:30:00 CET"})
 10197, 354, 200 for a quote                      "reqMktData", Refuse(10197) · later: "tickPrice", Refuse(10197)
 no data without a subscription                   "tickReqParams", ErrorAfter(10089), and "tickPrice", Omit(), times=None
 delayed bid and ask seconds later, or never      "tickPrice", Delay(4), skip=3, times=2 · Omit()
@@ -37,7 +37,7 @@ money of a cash account                          "placeOrder", Refuse(201, "Avai
 presets keep an order back (163, 354, 451, …)    FillScript(reject=451)
 what-if refused; never answered                  FillScript(what_if_reject=201) · FillScript(what_if_silent=True)
 ids rolled back                                  `gateway.restart(ids_roll_back=True)`
-order silently dropped                           "placeOrder", Omit() · for good: FillScript(is_lost=True)
+order dropped unnoticed                          "placeOrder", Omit() · for good: FillScript(is_lost=True)
 status, execution twice                          "orderStatus", Duplicate() · "execDetails", Duplicate({14: other id})
 Filled before its execution                      "execDetails", Hold(until="orderStatus")
 time of an execution in another form             "execDetails", ChangeFields({15: "20260611-13:31:08"})
@@ -93,11 +93,11 @@ class Channel(Protocol):
         ...
 
     def go_half_open(self) -> None:
-        """Neither read nor say anything from now on."""
+        """Neither read nor send anything from now on."""
         ...
 
     def send_error(self, about: About, code: int, text: str) -> None:
-        """Tell the client of an error; without a text, in the broker's own words."""
+        """Send an error to the client; without a text, with the broker's own."""
         ...
 
     def later(self, seconds: float, callback: Callable[[], None]) -> None: ...
@@ -199,7 +199,7 @@ class Drop:
 
 @dataclass(frozen=True, slots=True)
 class HalfOpen:
-    """From here on nothing that comes is read and nothing is said, but the connection stays."""
+    """From here on nothing is read and nothing is sent, but the connection stays."""
 
     def apply(self, channel: Channel, envelope: Envelope) -> None:  # noqa: ARG002 - the message goes nowhere
         channel.go_half_open()
@@ -207,7 +207,7 @@ class HalfOpen:
 
 @dataclass(frozen=True, slots=True)
 class Refuse:
-    """An error instead of the message: what a client asked is not done, what it would be told is not said."""
+    """An error instead of the message: a request is not handled, an answer not sent."""
 
     code: int
     text: str = ""
@@ -301,7 +301,7 @@ class Rule:
     left: int | None = 1
 
     def meets(self, message: str, client: int, about: About) -> bool:
-        """Whether this message is struck; it counts."""
+        """Whether this message meets the fault; it then counts."""
         if self.message != message or self.left == 0 or not self.match.covers(client, about):
             return False
         if self.skip:

@@ -1,4 +1,4 @@
-"""Who answers which request."""
+"""Which function handles which request."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from core.sim.wire import requests
 from core.sim.wire import session as wire_session
 from core.sim.wire.placing import PlaceOrder
 
-# a gateway calls its own messages so
+# the letters by which a gateway names its own messages in the text
 READ_ONLY_REFUSES: Mapping[type, str] = {
     requests.RequestOpenOrders: "as",
     requests.RequestCompletedOrders: "S",
@@ -26,7 +26,7 @@ Handler = Callable[[GatewayState, ClientSession, Any], None]
 
 
 def handle(state: GatewayState, session: ClientSession, request: requests.Request) -> None:
-    """Do what the client asks; what nobody here knows is ignored and noted."""
+    """Handle the request; an unknown kind is ignored and logged."""
     letters = READ_ONLY_REFUSES.get(type(request), "")
     if state.options.is_read_only and letters:
         session.send_error(NOTHING, 321, READ_ONLY.format(letters=letters))

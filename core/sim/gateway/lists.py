@@ -1,4 +1,4 @@
-"""What clients ask of orders and fills: those that work, those that ended, and what filled today."""
+"""Requests for lists: the working orders, the completed ones, and the executions of the day."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ SIDES = {Side.BUY: ("BUY", "BOT"), Side.SELL: ("SELL", "SLD")}
 
 
 def request_open_orders(state: GatewayState, session: ClientSession, _request: requests.RequestOpenOrders) -> None:
-    """This client's own open orders, each with its status, and the end of them."""
+    """Send this client's own open orders, each with its status, and their end."""
     _list(state, session, _own(state, session))
 
 
 def list_own_orders(state: GatewayState, session: ClientSession) -> None:
-    """What a client with working orders of its own is told before anything else, without having asked."""
+    """Send a client with working orders of its own their list, before anything else and unasked, as a gateway does."""
     own = _own(state, session)
     if own:
         _list(state, session, own)
@@ -32,16 +32,16 @@ def list_own_orders(state: GatewayState, session: ClientSession) -> None:
 def request_all_open_orders(
     state: GatewayState, session: ClientSession, _request: requests.RequestAllOpenOrders
 ) -> None:
-    """Everybody's open orders, each with its status, and the end of them."""
+    """Send the open orders of all clients, each with its status, and their end."""
     _list(state, session, state.exchange.open_to(session.client))
 
 
 def request_completed_orders(
     state: GatewayState, session: ClientSession, request: requests.RequestCompletedOrders
 ) -> None:
-    """The orders that ended, of everybody or of those sent through the API, and the end of them.
+    """Send the completed orders, all or those sent through the API, and their end.
 
-    The statuses of the client's own cancelled ones are told again first, as a gateway does.
+    The statuses of the client's own cancelled orders are sent again first, as a gateway does.
     """
     for order in state.exchange.orders.values():
         if order.state is OrderState.CANCELLED and order.client_id == session.client:
@@ -53,7 +53,7 @@ def request_completed_orders(
 
 
 def request_executions(state: GatewayState, session: ClientSession, request: requests.RequestExecutions) -> None:
-    """Today's fills that match, then their commissions, and the end of them."""
+    """Send today's fills that match, then their commissions, and their end."""
     fills = [(fill, order) for order in state.exchange.orders.values() for fill in order.fills]
     found: list[tuple[Fill, VenueOrder]] = []
     for fill, order in sorted(fills, key=lambda one: (one[0].at, one[0].exec_id)):
@@ -90,7 +90,7 @@ def _matches(state: GatewayState, request: requests.RequestExecutions, order: Ve
     )
     is_clients = request.client_id in (0, order.client_id)
     is_recent = _is_today(state.now(), fill.at) and venue_time(fill.at) >= request.since.replace("-", " ")
-    return is_clients and is_recent and all(not said or said in found for said, found in wanted)
+    return is_clients and is_recent and all(not asked or asked in found for asked, found in wanted)
 
 
 def _is_today(now: datetime, at: datetime) -> bool:

@@ -1,4 +1,4 @@
-"""What went over the wire, in order, and what the gateway did about it: the truth that tests read."""
+"""What went over the wire, in order, and what the gateway did about it: what tests judge by."""
 
 from __future__ import annotations
 

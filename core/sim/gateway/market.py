@@ -26,7 +26,7 @@ TYPES = {number: data_type for data_type, number in wire_market.DATA_TYPES.items
 
 
 def set_data_type(_state: GatewayState, session: ClientSession, request: SetMarketDataType) -> None:
-    """Later requests of this client want that kind of data."""
+    """Give later requests of this client that kind of data."""
     wanted = TYPES.get(request.data_type)
     if wanted is None:
         session.send_error(About(), 321, f"there is no market data of type {request.data_type}")
@@ -52,7 +52,7 @@ def request_market_data(state: GatewayState, session: ClientSession, request: Re
 
 
 def cancel_market_data(_state: GatewayState, session: ClientSession, request: CancelMarketData) -> None:
-    """Nothing more of this line."""
+    """Send nothing more on this line."""
     line = session.lines.pop(request.req_id, None)
     if line is None:
         session.send_error(About(request.req_id), 300)
@@ -61,7 +61,7 @@ def cancel_market_data(_state: GatewayState, session: ClientSession, request: Ca
 
 
 def request_history(state: GatewayState, session: ClientSession, request: RequestHistory) -> None:
-    """There is no past in a simulated world."""
+    """Refuse: there is no past in a simulated world."""
     session.send_error(about_contract(state, request.req_id, request.contract), 162)
 
 
@@ -70,7 +70,7 @@ def cancel_history(_state: GatewayState, session: ClientSession, request: Cancel
 
 
 def _begin_batch(state: GatewayState, session: ClientSession, about: About) -> bool:
-    """What the script holds for a client's first line; whether it is still to be answered."""
+    """Apply what is scripted for a client's first line; False when that has answered the request."""
     fault = state.scripted_faults.at_read(Point.QUOTES)
     if fault.breaks:
         session.sink.drop("as scripted: quotes")
@@ -87,11 +87,11 @@ def _why_not(state: GatewayState, session: ClientSession, request: RequestMarket
         return 200
     if request.req_id in session.lines:
         return 102
-    return 101 if len(session.lines) >= state.options.bounds.lines else 0
+    return 101 if len(session.lines) >= state.options.limits.lines else 0
 
 
 class _Subscription:
-    """One line, and what it tells of its quote."""
+    """One market-data line, and the ticks it sends of its quote."""
 
     def __init__(
         self,
@@ -111,7 +111,7 @@ class _Subscription:
         self._about = About(request.req_id, contract.symbol)
 
     def begin(self) -> None:
-        """The kind of data, its step, the first prices; a moment later a sign of life or the snapshot's end."""
+        """Send the kind of data, the price step and the first prices; then a size or the snapshot's end."""
         kind = wire_market.market_data_type(self._id, self._kind)
         step = wire_market.tick_req_params(self._id, self._contract.ticks[0].increment)
         is_late = self._is_delayed and not self._is_snapshot
@@ -146,7 +146,7 @@ class _Subscription:
         return self._kind in (MarketDataType.DELAYED, MarketDataType.DELAYED_FROZEN)
 
     def _prices(self, quote: Quote) -> Iterator[Fields]:
-        """The day first and the market last, and what is delayed with its last trade before all."""
+        """The day's figures first and the market last; of delayed data the last trade comes before all."""
         stamp = wire_market.tick_timestamp(self._id, self._tick(TickType.LAST_TIMESTAMP), quote.taken_at - self._age)
         if self._is_delayed:
             yield self._price(TickType.LAST, quote.last)

@@ -1,4 +1,4 @@
-"""What the exchange reports, as the messages that tell a client of it."""
+"""What the exchange reports, as messages to the client whose order it is."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ class OrderMessages:
             yield from self._final_listing(self._exchange.orders[perm_id])
 
     def _final_listing(self, order: VenueOrder) -> Iterator[ClientMessage]:
-        """An order that has filled is told again, now with what all of it cost."""
+        """The order once more when it has filled, now with what all of it cost."""
         if order.state is OrderState.FILLED:
             for fields in self.listed(order):
                 yield ClientMessage(order.client_id, fields, self.about(order))
@@ -164,21 +164,21 @@ class OrderMessages:
     def execution(self, order: VenueOrder, fill: Fill, req_id: int = wire_orders.NO_REQUEST) -> Fields:
         """One fill, with the order's total up to it."""
         contract = order.terms.contract
-        upto, venue = _upto(order.fills, fill), contract.primary_exchange or contract.exchange
+        fills_so_far, venue = _fills_up_to(order.fills, fill), contract.primary_exchange or contract.exchange
         shown = wire_orders.ExecutionFields(
             exec_id=fill.exec_id,
             order_id=self._order_ids.order_id(order),
             client_id=order.client_id,
             perm_id=order.perm_id,
-            # it is told where it filled, not how the order was routed
+            # an execution names where it filled, not how the order was routed
             contract=replace(contract_fields_of(contract), exchange=venue),
             account=self._exchange.world.account.id,
             exchange=venue,
             side="BOT" if fill.side is Side.BUY else "SLD",
             shares=fill.shares,
             price=fill.price,
-            total=sum((one.shares for one in upto), order.filled_before),
-            average_price=_average(upto),
+            total=sum((one.shares for one in fills_so_far), order.filled_before),
+            average_price=_average(fills_so_far),
             at=fill.at,
             order_ref=fill.order_ref,
         )
@@ -228,7 +228,7 @@ class OrderMessages:
         return listings.open_order(self.order(order, status_text)), status
 
     def _status(self, order: VenueOrder, state: OrderState, filled: Decimal) -> Fields:
-        fills = _worth(order, filled)
+        fills = _first_fills(order, filled)
         return wire_orders.order_status(
             wire_orders.StatusFields(
                 order_id=self._order_ids.order_id(order),
@@ -267,7 +267,7 @@ class OrderMessages:
 
 
 def _special(reason: str) -> str:
-    """The reason of a cancel, where it says more than that the order was cancelled."""
+    """The reason of a cancel, where it is more than that the order was cancelled."""
     return "" if reason == JUST_CANCELLED else reason
 
 
@@ -286,12 +286,12 @@ def _status_before_commission(reports: Sequence[Report]) -> list[Report]:
     return ordered
 
 
-def _upto(fills: Sequence[Fill], fill: Fill) -> Sequence[Fill]:
+def _fills_up_to(fills: Sequence[Fill], fill: Fill) -> Sequence[Fill]:
     ids = [one.exec_id for one in fills]
     return fills[: ids.index(fill.exec_id) + 1] if fill.exec_id in ids else [fill]
 
 
-def _worth(order: VenueOrder, filled: Decimal) -> list[Fill]:
+def _first_fills(order: VenueOrder, filled: Decimal) -> list[Fill]:
     """The order's first fills that make up so many shares."""
     found: list[Fill] = []
     total = order.filled_before

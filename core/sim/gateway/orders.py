@@ -1,4 +1,4 @@
-"""Orders that come in: new, changed, held, only asked about, cancelled."""
+"""Requests on orders: place, change, hold, what-if, cancel."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ def about_order(state: GatewayState, request: PlaceOrder) -> About:
 
 
 def place(state: GatewayState, session: ClientSession, request: PlaceOrder) -> None:
-    """Let the order arrive, as scripted; what comes of it is told as it happens."""
+    """Place, change or preview the order, as scripted; its reports are sent as they happen."""
     about = about_order(state, request)
-    code, text = _unreadable(request)
+    code, text = _why_unsupported(request)
     known = state.order_ids.modified(session.client, request.order_id)
     if code:
         session.send_error(about, code, text)
@@ -61,7 +61,7 @@ def place(state: GatewayState, session: ClientSession, request: PlaceOrder) -> N
 def place_too_fast(state: GatewayState, session: ClientSession, request: PlaceOrder) -> None:
     """The order is refused with error 100; the exchange remembers it like any other it refused."""
     is_new = request.order_id >= state.order_ids.next_id(session.client)
-    if is_new and not request.terms.what_if and not _unreadable(request)[0]:
+    if is_new and not request.terms.what_if and not _why_unsupported(request)[0]:
         _submit(state, session, request, refusal_of(100))
     else:
         session.send_error(about_order(state, request), 100)
@@ -86,7 +86,7 @@ def _arrive(state: GatewayState, session: ClientSession, request: PlaceOrder) ->
     symbol = Symbol(about_order(state, request).symbol)
     refusal, breaks = state.scripted_faults.at_order(symbol)
     if breaks:
-        # the order arrives, and nobody is told any more
+        # the order still arrives; its client learns of it only after a reconnect
         session.sink.drop(f"as scripted: order of {symbol}")
     _submit(state, session, request, refusal)
 
@@ -143,11 +143,11 @@ def _preview(state: GatewayState, session: ClientSession, request: PlaceOrder) -
     session.send(listings.open_order(shown), about)
 
 
-def _unreadable(request: PlaceOrder) -> tuple[int, str]:
+def _why_unsupported(request: PlaceOrder) -> tuple[int, str]:
     """Why this is no order that the exchange knows, as a code and a text; 0 when it is one."""
     terms = request.terms
     faults = {
-        f"not simulated: {', '.join(terms.oddities)}": bool(terms.oddities),
+        f"not simulated: {', '.join(terms.unsupported)}": bool(terms.unsupported),
         f"action {terms.action[:20]!r}": terms.action not in tuple(Side),
         f"order type {terms.order_type[:20]!r} is not simulated": terms.order_type not in tuple(OrderType),
         f"time in force {terms.tif[:20]!r} is not simulated": terms.tif not in TIMES_IN_FORCE,

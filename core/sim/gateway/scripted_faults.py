@@ -1,4 +1,4 @@
-"""What a world's script lets go wrong, at the messages that stand for its points."""
+"""The faults that a world scripts, at the messages that stand for the points of a run."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ CONNECTING = (FaultKind.DISCONNECT, FaultKind.PACING)
 
 @dataclass(frozen=True, slots=True)
 class ReadFault:
-    """What becomes of a read: the line breaks, or an error with this code answers it; 0: neither."""
+    """What becomes of a read: the connection breaks, or an error with this code answers it; 0: neither."""
 
     breaks: bool = False
     code: int = 0
 
 
 class ScriptedFaults:
-    """The script, and what it holds ready for the next read or order."""
+    """The script, and the faults that wait for the next read or order."""
 
     def __init__(self, script: FaultScript, on_kill_switch: Callable[[], None]) -> None:
         self._script = script
@@ -30,13 +30,13 @@ class ScriptedFaults:
         self._armed: list[FaultKind] = []
 
     def at_connect(self) -> ReadFault:
-        """What becomes of a new connection; the rest waits for a read."""
+        """What becomes of a new connection; other faults scripted there wait for a read or an order."""
         triggered = self._trigger(Point.CONNECT)
         self._armed += [kind for kind in triggered if kind not in CONNECTING]
         return _read_fault([kind for kind in triggered if kind in CONNECTING])
 
     def at_read(self, point: Point) -> ReadFault:
-        """What becomes of a read at this point; only if nothing does, the rest waits."""
+        """What becomes of a read at this point; if nothing does, the faults scripted there wait for the next."""
         triggered = self._trigger(point) + self.take(FaultKind.PACING, FaultKind.CONTRACT_NOT_FOUND)
         fault = _read_fault(triggered)
         if fault == ReadFault():
@@ -44,7 +44,7 @@ class ScriptedFaults:
         return fault
 
     def at_order(self, symbol: Symbol) -> tuple[Refusal | None, bool]:
-        """Why an order is refused, if it is, and whether the line breaks once it has arrived."""
+        """Why an order is refused, if it is, and whether the connection breaks once it has arrived."""
         point = f"{ORDER_POINT}{symbol}"
         triggered = self._trigger(point) + self.take(FaultKind.FRACTIONAL_REFUSED)
         breaks = FaultKind.DISCONNECT in triggered
@@ -55,7 +55,7 @@ class ScriptedFaults:
         return refusal_by(triggered), breaks
 
     def at_point(self, point: str) -> tuple[tuple[Change, ...], bool]:
-        """How the world moves at a point of the run, and whether the line breaks."""
+        """How the world moves at a point of the run, and whether the connections break."""
         changes = self._script.changes(point)
         triggered = self._trigger(point)
         breaks = FaultKind.DISCONNECT in triggered

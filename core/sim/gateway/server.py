@@ -1,4 +1,4 @@
-"""The gateway: a listener on loopback in front of a house that outlives its connections."""
+"""The gateway: a listener on loopback, in front of a state that outlives its connections."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CONNECTION_RESTORED = (1101, 1102)
 
 
 class SimulatedGateway:
-    """Speaks the protocol of an IB gateway at server version 178 to any number of clients, over one exchange.
+    """Serves the protocol of an IB gateway at server version 178 to any number of clients, over one exchange.
 
     Orders, fills, ids and the script live here: stopping and starting again is a restart that keeps them.
     """
@@ -87,7 +87,7 @@ class SimulatedGateway:
         await self.start(self.port or 0)
 
     def reach(self, point: str) -> None:
-        """Let what the script holds for this point of a run happen."""
+        """Let happen what is scripted for this point of a run."""
         changes, breaks = self._state.scripted_faults.at_point(point)
         for change in changes:
             self.move(change)
@@ -99,7 +99,7 @@ class SimulatedGateway:
         """The world moves now."""
         self._state.move(change)
 
-    def links(self) -> Mapping[int, ByteCounts]:
+    def traffic(self) -> Mapping[int, ByteCounts]:
         """The open connections by the port on the client's side."""
         return {
             connection.peer_port: connection.traffic
@@ -108,28 +108,28 @@ class SimulatedGateway:
         }
 
     def broadcast(self, code: int, text: str = "") -> None:
-        """A system message to every client. From 1100 until 1101 or 1102 nothing of the venue's reaches one."""
+        """Send a system message to every client. From 1100 until 1101 or 1102 nothing of the venue's reaches one."""
         if code in (CONNECTION_LOST, *CONNECTION_RESTORED):
             self._state.is_disconnected = code == CONNECTION_LOST
         for session in list(self._state.sessions.values()):
             session.send_error(NOTHING, code, text)
 
     def cancel(self, order_ref: str) -> None:
-        """The broker itself cancels the working orders with this reference."""
+        """Cancel the working orders with this reference, as the broker itself does."""
         self._state.catch_up()
         for order in list(self.exchange.orders.values()):
             if order.terms.order_ref == order_ref and order.is_open:
                 self._state.dispatch(self.exchange.cancel(order.perm_id))
 
     def correct(self, exec_id: str, shares: Decimal, price: Decimal) -> None:
-        """The broker corrects an execution; whose it is hears of its next revision."""
+        """Correct an execution as the broker does; its client is sent the next revision."""
         self._state.catch_up()
         self._state.dispatch(self.exchange.correct(exec_id, shares, price))
 
     def has_capacity(self) -> bool:
-        return len(self._connections) <= self._options.bounds.connections
+        return len(self._connections) <= self._options.limits.connections
 
-    def left(self, connection: Connection) -> None:
+    def remove(self, connection: Connection) -> None:
         self._connections.pop(connection.number, None)
 
     def check(self) -> None:

@@ -1,4 +1,4 @@
-"""What all connections of a gateway share: the exchange, its script, and who is there."""
+"""What all connections of a gateway share: its options, the exchange, the script, and the clients' sessions."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ class ByteCounts:
 
 @dataclass(frozen=True, slots=True)
 class ClientLimits:
-    """What one client may take of the gateway; all but `lines` protects the process, so its seconds are real ones.
+    """What one client may take of the gateway; all but `lines` protects the process, so seconds here are real time.
 
-    A client that has not said who it is within `handshake_seconds` is let go; so is one for which more than
-    `queued_bytes` wait to be read.
+    A client that has not sent startApi within `handshake_seconds` is disconnected; so is one that leaves more than
+    `queued_bytes` unread.
     """
 
     frame_bytes: int = 65_536
@@ -56,7 +56,7 @@ class GatewayOptions:
 
     With `is_read_only` Read-Only API is ticked: lists of orders, order ids and orders are refused with 321.
 
-    `on_kill_switch` is called where the script throws the kill switch, `hours_around` gives the venue's days and
+    `on_kill_switch` is called where the script sets the kill switch, `hours_around` gives the venue's days and
     `on_log` gets every entry of the log.
     """
 
@@ -66,18 +66,18 @@ class GatewayOptions:
     on_kill_switch: Callable[[], None] = field(default=lambda: None)
     hours_around: Callable[[datetime], HoursOf] = weekday_hours
     on_log: Callable[[LogEntry], None] | None = None
-    bounds: ClientLimits = ClientLimits()
+    limits: ClientLimits = ClientLimits()
 
 
 class MessageSink(Protocol):
-    """The connection that a session speaks through."""
+    """The connection that a session sends through."""
 
     def send(self, fields: Fields, about: About = NOTHING) -> None: ...
 
     def send_error(self, about: About, code: int, text: str = "") -> None: ...
 
     def finish(self, why: str) -> None:
-        """Close the connection after what was said."""
+        """Close the connection after what was sent."""
         ...
 
     def drop(self, why: str) -> None:
@@ -87,14 +87,14 @@ class MessageSink(Protocol):
 
 @dataclass(slots=True)
 class MarketDataLine:
-    """A market-data line; `refresh` tells the quote as it is now."""
+    """A market-data line of a client; `refresh` sends the quote as it is now."""
 
     symbol: Symbol
     refresh: Callable[[], None]
     timer: Timer | None = None
 
     def stop(self) -> None:
-        """What was still to be said of it is not."""
+        """Send nothing more of what is still due."""
         if self.timer:
             self.timer.cancel()
 
@@ -104,9 +104,9 @@ Watcher = Callable[[AccountView], None]
 
 @dataclass(slots=True)
 class ClientSession:
-    """A client that said who it is, and what it has asked to be told.
+    """A client after startApi, and what it has subscribed to.
 
-    `watchers` are given the account whenever it may have changed. `quote_age` is how much older than they are the
+    `watchers` are called with the account whenever it may have changed. `quote_age` is how much older than they are the
     quotes of the present batch are shown.
     """
 
@@ -156,7 +156,7 @@ class GatewayState:
         self.dispatch(self.exchange.advance_to(self.clock.now()))
 
     def dispatch(self, reports: Sequence[Report]) -> None:
-        """Tell whom it concerns what the exchange reports."""
+        """Send what the exchange reports to the clients whose orders it is about."""
         for message in self.order_messages.send(reports):
             session = self.sessions.get(message.client)
             if session:
@@ -166,7 +166,7 @@ class GatewayState:
         self._arm()
 
     def move(self, change: Change) -> None:
-        """The world moves: orders that it reaches fill, and who watches is told."""
+        """Let the world move: orders that it reaches fill, and subscribers are sent what changed."""
         self.catch_up()
         reports = self.exchange.move(change)
         for session in list(self.sessions.values()):
@@ -177,7 +177,7 @@ class GatewayState:
         self.account_moved()
 
     def account_moved(self) -> None:
-        """Whoever watches the account is told what it is now."""
+        """Send the account as it is now to its subscribers."""
         watchers = [watcher for session in self.sessions.values() for watcher in session.watchers.values()]
         if watchers:
             account_view = self.account_view()
@@ -214,5 +214,5 @@ class GatewayState:
         self._timer = self._wakes_at = None
         try:
             self.catch_up()
-        except Exception as error:  # noqa: BLE001 - a timer has nobody who could catch it; check() raises it
+        except Exception as error:  # noqa: BLE001 - nothing can catch what a timer raises; check() raises it
             self.fail(error)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from core.model import Currency, Order, RejectReason, SecurityType, Side
 from core.money import WHOLE_SHARE, ZERO, floor_to
-from core.sim.venue.margin import Situation, needed, price_of, promised
+from core.sim.venue.margin import Situation, margin_needed, price_of, reserved_margin
 from core.sim.venue.orders import Refusal, VenueOrder, VenueTerms
 
 TEXTS: Mapping[int, tuple[str, RejectReason]] = {
@@ -43,7 +43,7 @@ TEXTS: Mapping[int, tuple[str, RejectReason]] = {
     ),
     10243: ("Fractional-sized order cannot be placed via API", RejectReason.FRACTION),
 }
-# for these the gateway keeps an order to itself, and says so; whoever only asks is not told of them
+# presets for which a gateway keeps an order back and sends the code as a notice
 STOPPED_BY_PRESETS = frozenset({163, 354, 382, 383, 451, 10052, 10311, 10329})
 
 
@@ -111,8 +111,8 @@ def _refuse_short(terms: VenueTerms, situation: Situation) -> Refusal | None:
 
 
 def _refuse_margin(terms: VenueTerms, situation: Situation) -> Refusal | None:
-    wanted = needed(terms, situation)
-    available = situation.ledger.figures(situation.quotes).excess_liquidity - promised(situation)
+    wanted = margin_needed(terms, situation)
+    available = situation.ledger.figures(situation.quotes).excess_liquidity - reserved_margin(situation)
     if wanted <= available:
         return None
     currency = situation.world.account.base_currency

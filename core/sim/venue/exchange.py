@@ -1,6 +1,6 @@
-"""The simulated exchange: one account, its orders and its market, moved only by being told the time.
+"""The simulated exchange: one account, its orders and its market, moved only by `advance_to` and `move`.
 
-Orders live here, whatever happens to whoever sent them. The same world and the same calls give the
+Orders live here, whatever happens to the clients that sent them. The same world and the same calls give the
 same reports, byte for byte.
 """
 
@@ -56,7 +56,7 @@ BY_HAND = 0
 
 
 class Exchange:
-    """A venue with one account; `trading_client` is whose the world's own earlier orders are."""
+    """A venue with one account; the world's earlier orders of our own belong to `trading_client`."""
 
     def __init__(self, world: World, hours_of: HoursOf, *, trading_client: int = TRADING_CLIENT) -> None:
         self.world = world
@@ -84,7 +84,7 @@ class Exchange:
         return self._reject(placed, refusal) if refusal else self._accept(placed)
 
     def hold(self, order: Order, *, client_id: int) -> tuple[Report, ...]:
-        """Keep an order that its sender has not released; only what is wrong with its form is said now."""
+        """Keep an order that its sender has not released; only what is wrong with its form is refused now."""
         placed = self._arrived(order, client_id)
         if placed is None:
             return ()
@@ -95,7 +95,7 @@ class Exchange:
     def modify(self, perm_id: int, order: Order, *, is_held: bool = False) -> tuple[Report, ...]:
         """Let an open order have this size, type and limit from now on; one that was held is released.
 
-        What is refused leaves a working order as it was, and says so with a code. Reference, hours and script stay.
+        A refused change leaves a working order as it was; its report has a code. Reference, hours and script stay.
         With `is_held` a held order stays held, and a working one as it was.
         """
         placed = self.orders[perm_id]
@@ -126,7 +126,7 @@ class Exchange:
         return refusal or margin_effect(placed.terms, self._situation(placed))
 
     def cancel(self, perm_id: int) -> tuple[Report, ...]:
-        """What a cancel does: it is confirmed at once, and of an order that has ended the end is told again (10148)."""
+        """Cancel an order: confirmed at once; for an order that has ended, its end is reported again (10148)."""
         placed = self.orders[perm_id]
         if not placed.is_open:
             reason = f"the order that needs to be cancelled is {placed.state.label} already"
@@ -141,9 +141,9 @@ class Exchange:
         return tuple(report for placed in self._timers for report in self.cancel(placed.perm_id))
 
     def correct(self, exec_id: str, shares: Decimal, price: Decimal) -> tuple[Report, ...]:
-        """An execution becomes its next revision, and the books what they would be had it always been that.
+        """Turn an execution into its next revision, and the ledger into what it would be had it always been that.
 
-        FILLED stays the word for all of an order: one that ended with more or with less becomes FILLED or CANCELLED.
+        FILLED always means all of an order: one that ended with more or with less becomes FILLED or CANCELLED.
         Raises KeyError for an unknown execution, ValueError for shares that its order cannot have had.
         """
         placed, number = find_execution(self.orders.values(), exec_id)
@@ -154,9 +154,9 @@ class Exchange:
         self.ledger.correct(placed.terms.contract, old, new)
         placed.filled += shares - old.shares
         placed.fills[number], placed.limits[number] = new, None
-        told = replace(new, commission=None, commission_currency=None)
+        shown = replace(new, commission=None, commission_currency=None)
         paid = CommissionReport(new.exec_id, old.commission or ZERO, USD)
-        reports = _report(placed, told), _report(placed, paid)
+        reports = _report(placed, shown), _report(placed, paid)
         return reports if shares == old.shares else (*reports, self._end(placed, placed.state_by_count))
 
     def next_event_at(self) -> datetime | None:
@@ -164,7 +164,7 @@ class Exchange:
         return self._timers.next_at()
 
     def advance_to(self, at: datetime) -> tuple[Report, ...]:
-        """Everything that happens until `at`, in order of time, then of arrival; the past is not gone back to."""
+        """Everything that happens until `at`, in order of time, then of arrival; time never goes back."""
         reports: list[Report] = []
         while (due := self.next_event_at()) is not None and due <= at:
             self.now = max(self.now, due)
@@ -215,7 +215,7 @@ class Exchange:
         return tuple(sorted(fills, key=lambda fill: (fill.at, fill.exec_id)))
 
     def audit(self) -> None:
-        """Raises ArithmeticError unless books, fills and orders agree to the last digit."""
+        """Raises ArithmeticError unless ledger, fills and orders agree to the last digit."""
         self.ledger.audit()
         for placed in self.orders.values():
             audit_order(placed)
@@ -339,7 +339,7 @@ class Exchange:
 
 
 def _held_until(terms: VenueTerms, session: TradingSession | None) -> str:
-    """What the broker says of an order that waits for its market to open."""
+    """The broker's text for an order that waits for its market to open."""
     opens = f"{session[0].astimezone(NEW_YORK):%Y-%m-%d %H:%M:%S} {GATEWAY_ZONE}" if session else "its market opens"
     what = f"{terms.side} {terms.quantity.normalize():f} {terms.contract.symbol} {terms.contract.primary_exchange}"
     return f"Order Message: {what} Warning: Your order will not be placed at the exchange until {opens}."

@@ -1,4 +1,4 @@
-"""The account's books: cash by currency and positions, and what the broker makes of them."""
+"""The account's ledger: cash by currency and positions, and the figures that the broker derives from them."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ class Ledger:
         ]
         # every order that arrives values all holdings: marks are kept as long as the quote is the same one
         self._marks: dict[Symbol, tuple[SimQuote, Decimal | None]] = {}
-        self._gift = ZERO
+        self._extra_liquidity = ZERO
         if account.excess_liquidity is not None:
-            self._gift = account.excess_liquidity - self.figures(world.quotes).excess_liquidity
+            self._extra_liquidity = account.excess_liquidity - self.figures(world.quotes).excess_liquidity
 
     def held(self, symbol: Symbol) -> Decimal:
         """Shares of the symbol, 0 when there are none."""
@@ -56,7 +56,7 @@ class Ledger:
         if contract.security_type is SecurityType.CASH:
             self._pay(_first_of(contract), signed)
         else:
-            self._take(contract, signed, price)
+            self._add_shares(contract, signed, price)
 
     def correct(self, contract: Contract, old: Fill, new: Fill) -> None:
         """Put right what `old` did, for it was `new` all along; the average cost stays what it was."""
@@ -84,13 +84,13 @@ class Ledger:
         self._hold(position)
 
     def figures(self, quotes: Mapping[Symbol, SimQuote]) -> Figures:
-        """NetLiq = cash + positions at their marks; excess = NetLiq − margin, plus what the world said it is more."""
+        """NetLiq = cash + positions at their marks; excess = NetLiq − margin, plus what the world adds."""
         rates = self.rates(quotes)
         values = [self.market_price(held, quotes) * held.quantity * rates[held.currency] for held in self._holdings()]
         cash = sum((amount * rates[currency] for currency, amount in self.cash.items()), ZERO)
         net_liq = cash + sum(values, ZERO)
         margin = sum((abs(value) for value in values), ZERO) * self._world.margin_rate
-        return Figures(net_liq, margin, net_liq - margin + self._gift)
+        return Figures(net_liq, margin, net_liq - margin + self._extra_liquidity)
 
     def rates(self, quotes: Mapping[Symbol, SimQuote]) -> dict[Currency, Decimal]:
         """What one unit of each currency is worth in the base currency."""
@@ -144,7 +144,7 @@ class Ledger:
         self.cash[currency] = self.cash.get(currency, ZERO) + amount
         self._moved_cash.append((currency, amount))
 
-    def _take(self, contract: Contract, signed: Decimal, price: Decimal) -> None:
+    def _add_shares(self, contract: Contract, signed: Decimal, price: Decimal) -> None:
         self._moved_shares.append((contract.symbol, signed))
         old = self._position(contract, price)
         quantity = old.quantity + signed

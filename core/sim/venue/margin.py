@@ -16,7 +16,7 @@ from core.sim.venue.world import SimQuote, World
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """What a check may look at: the books, the market, and the orders that work already."""
+    """What a check may look at: the ledger, the market, and the orders that work already."""
 
     world: World
     ledger: Ledger
@@ -37,7 +37,7 @@ def margin_effect(terms: VenueTerms, situation: Situation) -> MarginEffect:
     held = figures.maintenance_margin
     return MarginEffect(
         currency=base,
-        initial_margin=_to_the_cent(held + promised(situation), taken),
+        initial_margin=_to_the_cent(held + reserved_margin(situation), taken),
         maintenance_margin=_to_the_cent(held, taken),
         equity_with_loan=_to_the_cent(figures.excess_liquidity + held, -fee * rates[USD]),
         commission=fee,
@@ -45,16 +45,16 @@ def margin_effect(terms: VenueTerms, situation: Situation) -> MarginEffect:
     )
 
 
-def promised(situation: Situation) -> Decimal:
+def reserved_margin(situation: Situation) -> Decimal:
     """The margin that buys at work will take, in the base currency."""
     rates = situation.ledger.rates(situation.quotes)
     buys = [order for order in situation.working if _is_share_buy(order.terms)]
-    return sum((_need(order.terms, order.open_quantity, rates, situation) for order in buys), ZERO)
+    return sum((_initial_margin(order.terms, order.open_quantity, rates, situation) for order in buys), ZERO)
 
 
-def needed(terms: VenueTerms, situation: Situation) -> Decimal:
+def margin_needed(terms: VenueTerms, situation: Situation) -> Decimal:
     """The margin that a buy takes, in the base currency."""
-    return _need(terms, terms.quantity, situation.ledger.rates(situation.quotes), situation)
+    return _initial_margin(terms, terms.quantity, situation.ledger.rates(situation.quotes), situation)
 
 
 def price_of(terms: VenueTerms, situation: Situation) -> Decimal:
@@ -63,7 +63,9 @@ def price_of(terms: VenueTerms, situation: Situation) -> Decimal:
     return terms.limit_price or touch(terms.side, quote) or mark(quote) or ZERO
 
 
-def _need(terms: VenueTerms, quantity: Decimal, rates: Mapping[Currency, Decimal], situation: Situation) -> Decimal:
+def _initial_margin(
+    terms: VenueTerms, quantity: Decimal, rates: Mapping[Currency, Decimal], situation: Situation
+) -> Decimal:
     return quantity * price_of(terms, situation) * rates[terms.contract.currency] * situation.world.margin_rate
 
 
@@ -71,7 +73,7 @@ def _margin_taken(terms: VenueTerms, situation: Situation) -> Decimal:
     if terms.contract.security_type is SecurityType.CASH:
         return ZERO
     if terms.side is Side.BUY:
-        return needed(terms, situation)
+        return margin_needed(terms, situation)
     held = situation.ledger.positions[terms.contract.symbol]
     rate = situation.ledger.rates(situation.quotes)[held.currency]
     price = situation.ledger.market_price(held, situation.quotes)

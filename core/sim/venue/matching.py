@@ -61,7 +61,7 @@ def scripted_part(quantity: Decimal, script: FillScript) -> Decimal:
 
 
 def in_parts(shares: Decimal, script: FillScript) -> tuple[Decimal, ...]:
-    """The executions that fill so many shares: as many alike as the script says, the last with what is over.
+    """The executions that fill so many shares: as many alike as scripted, the last with the remainder.
 
     10 shares in 3 parts are 3, 3 and 4; 2 shares in 3 parts are one execution.
     """

@@ -63,7 +63,7 @@ class VenueTerms:
 class VenueOrder:
     """One order and how far it is. `due` is when it next tries to fill, `expires` the end of its day.
 
-    While `is_held` its sender has not released it: it waits in state SENT, does nothing and is nobody else's business.
+    While `is_held` its sender has not released it: it waits in state SENT, and only its own client sees it.
     `limits` are those that its fills had to keep, one each; None where there was none.
     """
 
@@ -123,12 +123,12 @@ class VenueOrder:
         )
 
     def keep_back(self, at: datetime, refusal: Refusal) -> Notice:
-        """Stay with the gateway, whose presets stop it, and be on no list of working orders; what is said of it."""
+        """Stay with the gateway, whose presets stop it, on no list of working orders; the notice to its client."""
         self.is_held, self.state = True, OrderState.SENT
         return Notice(refusal.text, at, refusal.code, self.terms.order_ref, refusal.reject_reason)
 
     def next_fill(self, shares: Decimal, price: Decimal, at: datetime) -> Fill:
-        """An execution of it that nobody has seen yet; it does not count by itself."""
+        """The next execution of it; it is not counted here."""
         return Fill(
             exec_id=f"0000f1f1.{self.perm_id:08x}.{len(self.fills) + 1:02d}.01",
             order_ref=self.terms.order_ref,

@@ -16,7 +16,7 @@ BUYING_POWER_FACTOR = 4
 
 
 def show_quote(symbol: Symbol, quote: SimQuote, now: datetime, *, is_snapshot: bool) -> Quote:
-    """The quote as a request for it is answered; what is not there is None."""
+    """The quote that answers a request for it; a missing price is None."""
     values = quote.snapshot if is_snapshot and quote.snapshot else quote.values
     return Quote(
         symbol=symbol,
@@ -38,7 +38,7 @@ def show_account(
     working: tuple[WorkingOrder, ...],
     now: datetime,
 ) -> AccountSnapshot:
-    """The account by its books, with figures down to the cent; `market` is what is listed and what it is quoted at."""
+    """The account by its ledger, figures rounded down to the cent; `market` is the contracts and their quotes."""
     contracts, quotes = market
     figures = ledger.figures(quotes)
     base = account.base_currency

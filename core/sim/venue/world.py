@@ -98,7 +98,7 @@ class SimQuote:
 class FillScript:
     """How orders in one symbol fill: this part, so much later, at this price, or refused with a broker's code.
 
-    `is_lost`: they never arrive, and nothing is ever heard of them. `what_if_reject` is the code with which a what-if
+    `is_lost`: they never arrive, and are never reported. `what_if_reject` is the code with which a what-if
     of them is refused, and `what_if_silent` says that it is never answered, as while TWS shows a dialog.
 
     An order with a script fills by it, wherever the touch is; never beyond its limit. What the fraction leaves keeps
@@ -143,8 +143,8 @@ class FaultKind(StrEnum):
 class Fault:
     """Goes wrong the first `times` times that `at` is reached.
 
-    A point before a stage, and an order's, is met once: a disconnect there breaks the line, and what is left of
-    `times` refuses the connections tried after it.
+    A point before a stage, and an order's, is reached once: a disconnect there breaks the connection, and what is left
+    of `times` refuses the connections tried after it.
     """
 
     at: str

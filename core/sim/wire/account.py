@@ -68,7 +68,7 @@ def account_time(at: datetime) -> Fields:
 
 
 def account_download_end(account: str) -> Fields:
-    """The account has been told completely (54)."""
+    """The end of the account's figures and holdings (54)."""
     return "54", "1", account
 
 
@@ -78,7 +78,7 @@ def account_update_multi(req_id: int, account: str, value: ValueFields) -> Field
 
 
 def account_update_multi_end(req_id: int) -> Fields:
-    """The figures have been told completely (74)."""
+    """The end of the figures (74)."""
     return "74", "1", str(req_id)
 
 
@@ -88,7 +88,7 @@ def account_summary(req_id: int, account: str, value: ValueFields) -> Fields:
 
 
 def account_summary_end(req_id: int) -> Fields:
-    """The summary has been told completely (64)."""
+    """The end of the summary (64)."""
     return "64", "1", str(req_id)
 
 
@@ -104,7 +104,7 @@ def position(holding: HoldingFields) -> Fields:
 
 
 def position_end() -> Fields:
-    """The holdings have been told completely (62)."""
+    """The end of the holdings (62)."""
     return "62", "1"
 
 

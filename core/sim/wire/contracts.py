@@ -37,7 +37,7 @@ RULES: Mapping[tuple[TickBand, ...], int] = {
 
 @dataclass(frozen=True, slots=True)
 class ContractFields:
-    """A contract as it is asked for or shown; empty and zero are what was not said."""
+    """A contract as it is requested or shown; empty and zero stand for what is not set."""
 
     con_id: int = 0
     symbol: str = ""
@@ -60,7 +60,7 @@ class ContractFields:
 
 @dataclass(frozen=True, slots=True)
 class DetailFields:
-    """What the details of a contract say; `market_rule_ids` has one id for each of `exchanges`, in their order."""
+    """The details of a contract; `market_rule_ids` has one id for each of `exchanges`, in their order."""
 
     contract: ContractFields
     min_tick: Decimal

@@ -16,9 +16,9 @@ from core.sim.wire.fields import UNSET_FLOAT, UNSET_INTEGER, Fields, flag, numbe
 from core.sim.wire.orders import order_contract
 from core.sim.wire.placing import PEG_BENCH, OrderTerms
 
-NO_TYPE = "None"  # a gateway's own word for no order type; being no empty text, it brings the type's block along
+NO_TYPE = "None"  # how a gateway spells no order type; not being empty, it brings the type's block along
 NO_RIGHT = "?"
-REDUCED = "3"  # how the rest of a group is treated, be there a group or not
+REDUCED = "3"  # OCA type: the other orders of a group are reduced; sent with or without a group
 SHAREHOLDER = "Not an insider or substantial shareholder"
 
 
@@ -65,15 +65,20 @@ def open_order(order: OrderFields) -> Fields:
 
 
 def open_order_end() -> Fields:
-    """The working orders have been told completely (53)."""
+    """The end of the working orders (53)."""
     return "53", "1"
 
 
-def completed_order(order: OrderFields, ending: CompletionFields) -> Fields:
+def completed_order(order: OrderFields, completion: CompletionFields) -> Fields:
     """An order that ended (101), without its id and client: 100 fields without hedge and algo."""
     terms = order.terms
     return (
-        *("101", *order_contract(order.contract, NO_RIGHT), *_terms(_asked(terms, ending)), str(order.perm_id)),
+        *(
+            "101",
+            *order_contract(order.contract, NO_RIGHT),
+            *_terms(_listed_terms(terms, completion)),
+            str(order.perm_id),
+        ),
         *(*_times(terms), *_advisor(terms), "0", "", "", "0", "", "-1", *_box(), _displayed(terms), "0"),
         *(flag(terms.all_or_none), number(terms.min_quantity), REDUCED, "0", "", "0"),
         *(NO_TYPE, "", "0", "0", "0", ""),
@@ -83,22 +88,22 @@ def completed_order(order: OrderFields, ending: CompletionFields) -> Fields:
         *(number_or_unset(terms.trail_stop_price), UNSET_FLOAT, number(terms.cash_quantity) or "0", "1", "0"),
         *(
             "",
-            number(ending.filled),
+            number(completion.filled),
             UNSET_INTEGER,
             "0",
             SHAREHOLDER,
             "0",
             "0",
             "0",
-            venue_time(ending.at),
-            ending.text,
+            venue_time(completion.at),
+            completion.text,
             *_pegs(),
         ),
     )
 
 
 def completed_orders_end() -> Fields:
-    """The ended orders have been told completely (102)."""
+    """The end of the completed orders (102)."""
     return ("102",)
 
 
@@ -133,7 +138,7 @@ def _trail(terms: OrderTerms) -> Fields:
 
 
 def _legs() -> Fields:
-    """The combo in words, and no legs, no prices of legs, no routing."""
+    """The description of a combo, and no legs, no prices of legs, no routing."""
     return "", "0", "0", "0"
 
 
@@ -150,9 +155,9 @@ def _cleared(order: OrderFields) -> str:
     return f"{order.perm_id}.0/{order.terms.account}/100" if order.perm_id else ""
 
 
-def _asked(terms: OrderTerms, ending: CompletionFields) -> OrderTerms:
-    """Of an order that has filled the quantity is told as 0."""
-    return replace(terms, quantity=Decimal(0)) if ending.is_filled else terms
+def _listed_terms(terms: OrderTerms, completion: CompletionFields) -> OrderTerms:
+    """The terms as listed: of an order that has filled the quantity is sent as 0."""
+    return replace(terms, quantity=Decimal(0)) if completion.is_filled else terms
 
 
 def _hedge(terms: OrderTerms) -> Fields:
@@ -167,7 +172,7 @@ def _algo(terms: OrderTerms) -> Fields:
 
 
 def _benchmark(terms: OrderTerms) -> Fields:
-    """What an order pegged to a benchmark says of it, which no other order has."""
+    """Five fields that only an order pegged to a benchmark has."""
     return ("0", "0", "0", "0", "") if terms.order_type in PEG_BENCH else ()
 
 

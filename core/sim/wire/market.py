@@ -1,4 +1,4 @@
-"""Market data: what a request is told first, ticks, and bars."""
+"""Market data: the first messages of a line, and ticks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a client is told while an order works: its status, its fills, their costs."""
+"""Messages while an order works: its status, its fills, their costs."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def execution(fill: ExecutionFields, req_id: int = NO_REQUEST) -> Fields:
 
 
 def execution_end(req_id: int) -> Fields:
-    """The fills have been told completely (55)."""
+    """The end of the fills (55)."""
     return "55", "1", str(req_id)
 
 

@@ -26,7 +26,7 @@ def parse_request(fields: Fields) -> requests.Request:
 
 
 def _versioned(read: Callable[[Cursor], requests.Request]) -> Callable[[Cursor], requests.Request]:
-    """A reader that passes over the version of its message first; it has told nothing for years."""
+    """A reader that passes over the version of its message first; it has meant nothing for years."""
 
     def reader(cursor: Cursor) -> requests.Request:
         cursor.skip()

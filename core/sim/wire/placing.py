@@ -25,7 +25,7 @@ Params = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True, slots=True)
 class OrderTerms:
-    """What was ordered, and what is told back of it; None is a price or size that was not set."""
+    """What was ordered, and what is shown back of it; None is a price or size that was not set."""
 
     action: str
     quantity: Decimal
@@ -61,7 +61,7 @@ class OrderTerms:
     is_scaled: bool = False
 
     @property
-    def oddities(self) -> tuple[str, ...]:
+    def unsupported(self) -> tuple[str, ...]:
         """What it asks for beyond buying or selling a quantity at a limit or at the market, by name."""
         asked = {
             "combo legs": self.leg_count,
