@@ -259,7 +259,7 @@ async def test_at_the_limit_nobody_is_too_fast():
                 assert briefly([await wire.hear()]) == [["currentTime"]]
 
 
-async def test_the_links_count_every_byte_of_each_connection():
+async def test_the_traffic_counts_every_byte_of_each_connection():
     async with serving() as gateway:
         wire = await dial(gateway)
         first = await wire.hear()
