@@ -1,12 +1,33 @@
-"""Account ids as anybody may see them."""
+"""What nobody may see: account ids, masked, and secrets, which print as stars."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass, field
 
 # what follows "such as" is an example of our own messages, never anybody's account
 ACCOUNT_FORM = re.compile(r"(?<!such as )\b(?:DU|DF|U|F)\d{5,9}\b")
 VISIBLE = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """A text that shows as stars wherever it is printed, logged or formatted.
+
+    Ours, and not pydantic's, because settings hold one and the arithmetic imports settings.
+
+    >>> print(Secret("https://hooks.example.com/x"))
+    **********
+    """
+
+    text: str = field(repr=False)
+
+    def __str__(self) -> str:
+        return "*" * 10
+
+    def reveal(self) -> str:
+        """The text itself."""
+        return self.text
 
 
 def mask_account(account_id: str) -> str:

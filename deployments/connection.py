@@ -10,7 +10,8 @@ from pathlib import Path
 
 from core.broker.port import Broker
 from core.model import AccountId, BrokerKind, Mode
-from core.settings import Settings, load_settings, settings_from
+from core.settings import Settings
+from core.settings.loading import load_settings, settings_from
 from tasks.app.brokers import make_broker
 from tasks.app.request import Request
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from core.model import CAD, USD, FxLeg, Plan, SizingRules
+from core.model import CAD, USD, FxLeg, Plan
+from core.settings import RebalanceSection
 from expectations.gate import library, suite_of
 from expectations.plan_rules import (
     FAR_PCT,
@@ -36,10 +37,10 @@ if TYPE_CHECKING:
 SIDED = ("symbol", "side")
 
 
-def plan_suite(made: Plan, rules: SizingRules) -> ExpectationSuite:
+def plan_suite(made: Plan, rebalance: RebalanceSection) -> ExpectationSuite:
     """The checks of this plan; account figures and settings are its limits, everything else is in the table."""
     gx = library()
-    limits = _limits(made, rules)
+    limits = _limits(made, rebalance)
     return suite_of("plan", [*_columns(gx), *_lines(gx, limits), *_whole(gx, limits)])
 
 
@@ -111,7 +112,7 @@ def _whole(gx: Any, limits: dict[str, float]) -> list[Expectation]:
     ]
 
 
-def _limits(made: Plan, rules: SizingRules) -> dict[str, float]:
+def _limits(made: Plan, rebalance: RebalanceSection) -> dict[str, float]:
     """Account, conversion and settings as floats; infinity where there is no limit."""
     account = made.valuation
     return {
@@ -124,15 +125,15 @@ def _limits(made: Plan, rules: SizingRules) -> dict[str, float]:
         "position_value": float(account.gross_position_value),
         "excess": float(account.excess_liquidity),
         "gross_pct": float(made.targets.gross) * 100,
-        "debit": -float(made.targets.cash) if rules.allow_margin else 0.0,
-        "margin_counts": float(rules.allow_margin),
-        "max_leverage": float(rules.max_leverage),
-        "margin_pct": float(rules.maintenance_margin_pct),
-        "margin_buffer_pct": float(rules.maintenance_buffer_pct),
-        "commission": float(rules.commission_per_order_usd),
-        "least": float(rules.min_order_usd),
-        "most": float("inf") if rules.max_order_usd is None else float(rules.max_order_usd),
-        "fractions": float(rules.allow_fractional),
+        "debit": -float(made.targets.cash) if rebalance.allow_margin else 0.0,
+        "margin_counts": float(rebalance.allow_margin),
+        "max_leverage": float(rebalance.max_leverage),
+        "margin_pct": float(rebalance.maintenance_margin_pct),
+        "margin_buffer_pct": float(rebalance.maintenance_buffer_pct),
+        "commission": float(rebalance.commission_per_order_usd),
+        "least": float(rebalance.min_order_usd),
+        "most": float("inf") if rebalance.max_order_usd is None else float(rebalance.max_order_usd),
+        "fractions": float(rebalance.allow_fractional),
         **_conversion(made.fx),
     }
 

@@ -134,7 +134,7 @@ async def observe(run: Run, targets: Targets) -> PlanInputs:
         return taken
 
     reads = MarketReader(snapshot, partial(resolve_contracts, run, targets), quotes, run.broker.now)
-    return await observing.observe(reads, run.id, run.mode, targets, run.rules)
+    return await observing.observe(reads, run.id, run.mode, targets, run.settings)
 
 
 async def planned(run: Run, observed: PlanInputs) -> Plan:
@@ -177,7 +177,7 @@ def changed(run: Run, plan: Plan, observed: PlanInputs, now: PlanInputs) -> tupl
 
 def moved_prices(run: Run, plan: Plan, now: PlanInputs) -> tuple[str, ...]:
     """The prices of the plan's trades that moved further than an approval holds."""
-    return price_moves(plan, now, run.rules, run.settings.approval.max_price_move_bps)
+    return price_moves(plan, now, run.settings, run.settings.approval.max_price_move_bps)
 
 
 async def trade(run: Run, plan: Plan, now: PlanInputs, deadline: Deadline) -> None:

@@ -22,8 +22,8 @@ async def size_buys(run: Run, plan: Plan, now: PlanInputs) -> Plan:
     Those whose price has moved too far are left out, and their money is there for the others. The cash of the plan's
     valuation is the actual one.
     """
-    plan = exclude(run, plan, dear_buys(plan, now, run.rules, run.settings.approval.max_price_move_bps))
-    sized = {line.symbol: line for line in resize_buys(plan, now, run.rules)}
+    plan = exclude(run, plan, dear_buys(plan, now, run.settings, run.settings.approval.max_price_move_bps))
+    sized = {line.symbol: line for line in resize_buys(plan, now, run.settings)}
     for approved in plan.buys:
         line = sized[approved.symbol]
         if line.quantity < approved.quantity:
@@ -45,5 +45,5 @@ async def buy(run: Run, plan: Plan) -> None:
     # without sells or a conversion the buys were checked together before the first order
     if run.settings.execution.preflight and waits_for_money(run.plan or plan):
         plan = await ask_about_buys(run, plan)
-    money = spendable(plan.valuation, plan.targets, run.rules.sizing)
+    money = spendable(plan.valuation, plan.targets, run.settings.rebalance)
     await send(run, Stage.BUY, stage_orders(plan, Stage.BUY, run.settings), attempts_for(run, plan.buys, money))

@@ -38,12 +38,12 @@ async def convert_currency(run: Run, plan: Plan, now: PlanInputs) -> None:
         return
     # the rate is the only thing read anew; cash and contracts were compared after the approval
     fresh = replace(now, quotes=await take_quotes(run, {USD_CAD: plan.contracts[USD_CAD]}), now=run.broker.now())
-    market = fx_market(fresh.judge(run.rules), run.rules)
+    market = fx_market(fresh.judge(run.settings), run.settings, sends_orders=run.mode.sends_orders)
     if market.worst is None:
         raise MarketDataMissing(f"USD.CAD: {market.why_not}", next_step="run again when USD.CAD is quoted")
     if _is_void(run, leg, market.worst):
         return
-    order = conversion_order(plan, now.snapshot.cash.get(CAD, ZERO), market, run.rules, run.settings)
+    order = conversion_order(plan, now.snapshot.cash.get(CAD, ZERO), market, run.settings)
     quantity = order.quantity if order else ZERO
     if quantity < leg.quantity:
         less = f"{quantity:,f} of {leg.quantity:,f} USD, for the worst rate is now {market.worst:f}"

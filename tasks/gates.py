@@ -28,11 +28,11 @@ async def gate_portfolios(run: Run, rows: tuple[ModelWeight, ...]) -> None:
     """Check the rows of the models; final weights, which have no rows, pass. Raises PortfoliosInvalid."""
     if not rows:
         return
-    rules = run.settings.portfolio_rules()
+    rebalance = run.settings.rebalance
     checks = PortfolioChecks(
         models={str(model): float(weight) for model, weight in run.settings.models.items()},
-        allow_margin=rules.allow_margin,
-        max_leverage=float(rules.max_leverage),
+        allow_margin=rebalance.allow_margin,
+        max_leverage=float(rebalance.max_leverage),
     )
     await _pass(run, "portfolios", frames.portfolios(rows), lambda: portfolios_suite(checks))
 
@@ -48,7 +48,7 @@ async def gate_account(run: Run, snapshot: AccountSnapshot) -> None:
 async def gate_quotes(run: Run, contracts: Mapping[Symbol, Contract], quotes: Mapping[Symbol, Quote]) -> None:
     """Check the quotes and the prices that planning will take from them. Raises DataRefused."""
     now = run.broker.now()
-    verdicts = judge_all(quotes, run.rules.quotes, now)
+    verdicts = judge_all(quotes, run.settings, now)
     prices = {symbol: verdict.price for symbol, verdict in verdicts.items() if verdict.price}
     frame = frames.quotes(quotes, prices, contracts.keys(), now)
     checks = QuoteChecks(stale_seconds=run.settings.limits.stale_quote_seconds)
@@ -58,7 +58,7 @@ async def gate_quotes(run: Run, contracts: Mapping[Symbol, Contract], quotes: Ma
 @step("Gate: plan")
 async def gate_plan(run: Run, plan: Plan) -> None:
     """Check the plan's totals and limits, computed anew from its lines. Raises DataRefused."""
-    await _pass(run, "plan", frames.plan(plan), lambda: plan_suite(plan, run.rules.sizing))
+    await _pass(run, "plan", frames.plan(plan), lambda: plan_suite(plan, run.settings.rebalance))
 
 
 async def _pass(run: Run, table: str, frame: pd.DataFrame, suite: Callable[[], ExpectationSuite]) -> None:

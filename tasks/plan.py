@@ -21,7 +21,7 @@ async def plan_trades(run: Run, observed: PlanInputs) -> Plan:
     Raises what planning raises; in modes that trade also AccountBusy for working orders not placed by this tool, and
     MarketClosed. In the other modes these two are warnings.
     """
-    plan = make_plan(observed, run.rules)
+    plan = make_plan(observed, run.settings)
     run.plan, run.before = plan, observed.snapshot
     for warning in plan.warnings:
         run.warn(warning)
@@ -57,7 +57,7 @@ def check_close(run: Run, plan: Plan) -> None:
     """
     if not run.settings.rebalance.prefer_rth:
         return
-    now, longest = run.broker.now(), longest_trading(plan, run.settings.execution_rules())
+    now, longest = run.broker.now(), longest_trading(plan, run.settings)
     margin = timedelta(minutes=float(run.settings.execution.close_margin_minutes))
     ends = {line.symbol: session_end(plan.contracts[line.symbol], now) for line in (*plan.sells, *plan.buys)}
     early = {symbol: end for symbol, end in ends.items() if end is not None and end - now < longest + margin}

@@ -68,9 +68,8 @@ def _first_orders(run: Run, plan: Plan, now: PlanInputs) -> list[Order]:
     conversion = None
     if not now.fx_closed:
         cad_cash = now.snapshot.cash.get(CAD, ZERO)
-        conversion = conversion_order(
-            plan, cad_cash, fx_market(now.judge(run.rules), run.rules), run.rules, run.settings
-        )
+        market = fx_market(now.judge(run.settings), run.settings, sends_orders=run.mode.sends_orders)
+        conversion = conversion_order(plan, cad_cash, market, run.settings)
     shares = (stage_orders(plan, stage, run.settings) for stage in (Stage.SELL, Stage.BUY))
     return [*([conversion] if conversion else []), *chain.from_iterable(shares)]
 

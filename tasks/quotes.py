@@ -22,9 +22,7 @@ async def resolve_contracts(run: Run, targets: Targets, snapshot: AccountSnapsho
 @reading_step("Take quotes")
 async def take_quotes(run: Run, contracts: Mapping[Symbol, Contract]) -> Mapping[Symbol, Quote]:
     """A quote of every contract, as fresh and complete as a second request can make it. Raises MarketDataMissing."""
-    taken = await run.reader.take_quotes(
-        tuple(contracts.values()), run.rules.quotes, refuse_not_live=run.mode is Mode.LIVE
-    )
+    taken = await run.reader.take_quotes(tuple(contracts.values()), run.settings, refuse_not_live=run.mode is Mode.LIVE)
     for warning in taken.warnings:
         run.warn(warning)
     run.log_step("quotes", counted(len(taken.quotes), "symbol"))

@@ -67,7 +67,7 @@ async def read_account(run: Run) -> AccountSnapshot:
 async def cancel_earlier_orders(run: Run, snapshot: AccountSnapshot) -> bool:
     """Whether an earlier run had left orders working; all are cancelled now. Raises OrderStateUnknown, BrokerError."""
     cancelled = await cancel_orphaned_orders(
-        run.executor.tracker, snapshot, seconds=run.executor.rules.shutdown_seconds
+        run.executor.tracker, snapshot, seconds=run.settings.execution.shutdown_seconds
     )
     if cancelled:
         run.cancelled.extend(cancelled)
@@ -84,7 +84,7 @@ async def review_account(run: Run) -> None:
     after = await run.reader.take_snapshot()
     refs = {record.order.ref for record in run.journal.orders(run.id)}
     survived = await cancel_still_working(
-        run.executor.tracker, after, refs, seconds=run.executor.rules.shutdown_seconds
+        run.executor.tracker, after, refs, seconds=run.settings.execution.shutdown_seconds
     )
     if survived:
         run.fail(survived)
@@ -102,12 +102,12 @@ async def review_account(run: Run) -> None:
     for change in unexplained_changes(before, after, _fills(run)):
         run.warn(change)
     quotes = await take_quotes(run, plan.contracts)
-    verdicts = judge_all(quotes, run.rules.quotes, run.broker.now())
-    valuation = value_account(after, plan.targets, plan.contracts, verdicts, run.rules.valuation)
+    verdicts = judge_all(quotes, run.settings, run.broker.now())
+    valuation = value_account(after, plan.targets, plan.contracts, verdicts, run.settings)
     run.valuation_after = valuation
     # a symbol sold out that has no target has left the universe: nothing is held of it, nothing is wanted
     run.residual_drift_bps = {line.symbol: ZERO for line in plan.lines} | {
-        line.symbol: line.drift_bps for line in measure(plan.targets, valuation, run.rules.trigger)
+        line.symbol: line.drift_bps for line in measure(plan.targets, valuation, run.settings.rebalance)
     }
 
 

@@ -74,7 +74,7 @@ async def send(run: Run, stage: Stage, orders: Sequence[Order], attempts: Attemp
 
 def pricing(run: Run) -> Pricing:
     """What limit prices are made by at this moment."""
-    return Pricing(run.rules.limits, run.rules.quotes, run.broker.now(), run.mode.sends_orders)
+    return Pricing(run.settings, run.broker.now(), run.mode.sends_orders)
 
 
 def exclude(run: Run, plan: Plan, reasons: Mapping[Symbol, str]) -> Plan:
@@ -96,7 +96,7 @@ def attempts_for(run: Run, lines: Sequence[TradeLine], money: Decimal | None = N
     return Attempts(
         lines={line.number: line for line in lines},
         money=money,
-        commission=run.rules.sizing.commission_per_order_usd,
+        commission=run.settings.rebalance.commission_per_order_usd,
         reprice_attempts=run.settings.execution.reprice_attempts,
         max_move_bps=run.settings.approval.max_price_move_bps,
     )

@@ -12,7 +12,6 @@ from core.errors import AccountBusy
 from core.model import (
     USD_CAD,
     AccountSnapshot,
-    ExecutionRules,
     Fill,
     ForeignOrders,
     Plan,
@@ -22,6 +21,7 @@ from core.model import (
 )
 from core.model.refs import belongs_to_us
 from core.money import ZERO
+from core.settings import Settings
 
 
 def check_foreign_orders(
@@ -43,15 +43,15 @@ def check_foreign_orders(
     return tuple(f"an order not placed by this tool is working in a symbol of the plan: {text}" for text in texts)
 
 
-def longest_trading(plan: Plan, rules: ExecutionRules) -> timedelta:
+def longest_trading(plan: Plan, settings: Settings) -> timedelta:
     """The sum of all time-outs of the plan's stages, as if every attempt at every order used up its own.
 
     Seven sells of which five may work at once wait twice for three attempts of a minute: 6 min. What the broker
     needs to acknowledge and to confirm comes on top; `close_margin_minutes` leaves room for that.
     """
-    tries = (1 + rules.reprice_attempts) * rules.order_timeout_seconds
-    rounds = sum(ceil(len(lines) / rules.max_open_orders) for lines in (plan.sells, plan.buys))
-    conversion = rules.fx_timeout_seconds if plan.fx and plan.fx.quantity else 0.0
+    tries = (1 + settings.execution.reprice_attempts) * settings.execution.order_timeout_seconds
+    rounds = sum(ceil(len(lines) / settings.execution.max_open_orders) for lines in (plan.sells, plan.buys))
+    conversion = settings.fx.wait_for_fill_seconds if plan.fx and plan.fx.quantity else 0.0
     return timedelta(seconds=rounds * tries + conversion)
 
 

@@ -11,7 +11,8 @@ from core.execution.stage import Guard, Reprice, StageContext, StageExecution
 from core.execution.stage_result import StageResult, incomplete_error
 from core.execution.tracker import LOOK_AT_ACCOUNT, OrderTracker
 from core.journal import Journal
-from core.model import ExecutionRules, Order, OrderRecord, OrderState, RunEvent
+from core.model import Order, OrderRecord, OrderState, RunEvent
+from core.settings import Settings
 
 
 class OrderExecutor:
@@ -25,13 +26,13 @@ class OrderExecutor:
         self,
         broker: Broker,
         journal: Journal,
-        rules: ExecutionRules,
+        settings: Settings,
         guard: Guard,
         on_event: Callable[[RunEvent], None],
     ) -> None:
-        self.rules = rules
-        self.tracker = OrderTracker(broker, journal, rules.read_attempts, on_event)
-        self._context = StageContext(self.tracker, rules, guard, [])
+        self.settings = settings
+        self.tracker = OrderTracker(broker, journal, settings.ibkr.read_attempts, on_event)
+        self._context = StageContext(self.tracker, settings, guard, [])
 
     async def run_stage(self, orders: Sequence[Order], reprice: Reprice | None = None) -> StageResult:
         """Send `orders` and return when the broker has reported the end of each, or it is unknown.
@@ -81,7 +82,7 @@ class OrderExecutor:
             open_now = [record.order.ref for record in self.tracker.unsettled(self._context.refs)]
             if not open_now:
                 return ()
-            await cancel_or_mark_unknown(self.tracker, open_now, seconds=self.rules.shutdown_seconds)
+            await cancel_or_mark_unknown(self.tracker, open_now, seconds=self.settings.execution.shutdown_seconds)
             ended = [self.tracker.record(ref) for ref in open_now]
         except OutputFailed as error:
             return error, *await self._cancel_without_journal()
@@ -95,7 +96,7 @@ class OrderExecutor:
         # one failed write is enough: half a journal would be taken for a whole one
         self.tracker.is_journaling = False
         unconfirmed = await cancel_without_journal(
-            self.tracker, self._context.refs, seconds=self.rules.shutdown_seconds
+            self.tracker, self._context.refs, seconds=self.settings.execution.shutdown_seconds
         )
         if not unconfirmed:
             return ()

@@ -23,7 +23,6 @@ from core.model import (
     OrderState,
     OrderType,
     Plan,
-    PlanRules,
     Quote,
     Side,
     Stage,
@@ -41,9 +40,7 @@ def stage_orders(plan: Plan, stage: Stage, settings: Settings) -> list[Order]:
     return [_first_order(plan, stage, line, settings) for line in (plan.sells if stage is Stage.SELL else plan.buys)]
 
 
-def conversion_order(
-    plan: Plan, cad_cash: Decimal, market: FxMarket, rules: PlanRules, settings: Settings
-) -> Order | None:
+def conversion_order(plan: Plan, cad_cash: Decimal, market: FxMarket, settings: Settings) -> Order | None:
     """BUY USD.CAD for the plan's USD, at most what `cad_cash` pays for at the market's worst rate; None for nothing.
 
     With 1,000 CAD and a worst rate of 1.4050, 711 of 900 planned USD are bought. The limit of a limit order is that
@@ -64,8 +61,8 @@ def conversion_order(
         attempt=1,
         side=Side.BUY,
         quantity=quantity,
-        order_type=rules.funding.order_type,
-        limit_price=fx_limit(market, rules.funding),
+        order_type=settings.fx.order_type,
+        limit_price=fx_limit(market, settings.fx),
         outside_rth=not settings.rebalance.prefer_rth,
         mid=market.mid,
     )

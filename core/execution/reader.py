@@ -26,7 +26,6 @@ from core.model import (
     MarketDataType,
     Order,
     Quote,
-    QuoteRules,
     Symbol,
     Targets,
 )
@@ -138,28 +137,31 @@ class Reader:
         return found
 
     async def take_quotes(
-        self, contracts: Sequence[Contract], rules: QuoteRules, *, refuse_not_live: bool
+        self, contracts: Sequence[Contract], settings: Settings, *, refuse_not_live: bool
     ) -> QuotesTaken:
         """A quote of each contract, as fresh and as complete as a second request can make it.
 
         A quote that is stale, one-sided or missing is requested once more. What then has no price or no
-        usable bid and ask is requested as a snapshot, if the rules allow that; a quote that grew stale over it
+        usable bid and ask is requested as a snapshot, if the settings allow that; a quote that grew stale over it
         is requested once more as well. A symbol without any value keeps its empty quote: planning decides whether
         that is needed. Quotes that are not live are a warning, or raise MarketDataMissing with `refuse_not_live`.
         A gateway sends live data unless another kind is requested, anew on every connection (reqMarketDataType).
         """
         # reqMarketDataType is per connection and sends no answer; the type arrives with each quote
-        if rules.data_type is not MarketDataType.LIVE:
-            await self.read("choosing the market data", lambda: self._broker.market_data_type(rules.data_type))
+        wanted = settings.ibkr.market_data_type
+        if wanted is not MarketDataType.LIVE:
+            await self.read("choosing the market data", lambda: self._broker.market_data_type(wanted))
         quotes = await self._request(contracts)
-        requested_twice = await self._request_again(quotes, contracts, rules)
-        if rules.fallback_to_snapshot:
+        requested_twice = await self._request_again(quotes, contracts, settings)
+        if settings.pricing.fallback_to_snapshot:
             now = self._broker.now()
-            incomplete = [each for each in contracts if judge(quotes[each.symbol], rules, now).needs_snapshot]
+            incomplete = [each for each in contracts if judge(quotes[each.symbol], settings, now).needs_snapshot]
             for symbol, snapshot in (await self._request(incomplete, is_snapshot=True)).items():
-                quotes[symbol] = completed(quotes[symbol], snapshot, rules)
+                quotes[symbol] = completed(quotes[symbol], snapshot, settings)
             # a snapshot may take longer than a quote stays fresh
-            await self._request_again(quotes, [each for each in contracts if each.symbol not in requested_twice], rules)
+            await self._request_again(
+                quotes, [each for each in contracts if each.symbol not in requested_twice], settings
+            )
         return QuotesTaken(quotes, _check_live(quotes, refuse_not_live=refuse_not_live))
 
     async def what_if(self, order: Order) -> MarginEffect:
@@ -179,11 +181,11 @@ class Reader:
         return await call()
 
     async def _request_again(
-        self, quotes: dict[Symbol, Quote], contracts: Sequence[Contract], rules: QuoteRules
+        self, quotes: dict[Symbol, Quote], contracts: Sequence[Contract], settings: Settings
     ) -> frozenset[Symbol]:
         """Put into `quotes` what a second request brings for those that need one; which they were."""
         now = self._broker.now()
-        unsatisfying = [each for each in contracts if judge(quotes[each.symbol], rules, now).needs_another_look]
+        unsatisfying = [each for each in contracts if judge(quotes[each.symbol], settings, now).needs_another_look]
         for symbol, again in (await self._request(unsatisfying)).items():
             quotes[symbol] = again if _has_prices(again) else quotes[symbol]
         return frozenset(each.symbol for each in unsatisfying)

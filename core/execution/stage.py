@@ -25,9 +25,19 @@ from core.errors import (
 from core.execution.reconcile import cancel_or_mark_unknown, reconcile, request_cancel
 from core.execution.stage_result import STOPS_SENDING, StageResult, incomplete_error, rejection_error, unsettled_text
 from core.execution.tracker import LOOK_AT_ACCOUNT, OrderTracker
-from core.model import ExecutionRules, Order, OrderRecord, OrderRef, OrderState, Stage
+from core.model import Order, OrderRecord, OrderRef, OrderState, Stage
 from core.money import ZERO
+from core.settings import Settings
 from core.text import price_text
+
+ACKNOWLEDGE_SECONDS = 10.0
+"""How long the broker may take to answer an order or a cancel before the order's state counts as unknown."""
+
+COMMISSION_SECONDS = 2.0
+"""How long a stage waits for commission reports that are missing at its end."""
+
+WATCH_SECONDS = 1.0
+"""How often the kill switch is checked while orders work."""
 
 Guard = Callable[[Order | None], None]
 """Raises what forbids to send this order now, or, with None, what forbids to let orders work on."""
@@ -59,7 +69,7 @@ class StageContext:
     """What all stages of a run share; `refs` are the orders that may have reached the broker."""
 
     tracker: OrderTracker
-    rules: ExecutionRules
+    settings: Settings
     guard: Guard
     refs: list[OrderRef]
 
@@ -69,7 +79,7 @@ class StageExecution:
 
     def __init__(self, context: StageContext, orders: Sequence[Order], reprice: Reprice | None) -> None:
         self._tracker = context.tracker
-        self._rules = context.rules
+        self._settings = context.settings
         self._guard = context.guard
         self._refs = context.refs
         self._reprice = reprice
@@ -98,7 +108,7 @@ class StageExecution:
                 break
         at_work = tuple(self._open)
         if self._is_aborted:
-            await cancel_or_mark_unknown(self._tracker, at_work, seconds=self._rules.shutdown_seconds)
+            await cancel_or_mark_unknown(self._tracker, at_work, seconds=self._settings.execution.shutdown_seconds)
         await self._drain()
         self._collect_failures()
         self._finish()
@@ -149,7 +159,7 @@ class StageExecution:
     def _may_send(self) -> bool:
         # one unacknowledged order at a time: a gateway that drops orders silently then loses one, not a stage
         is_awaited = any(sent.wait is _Wait.ACKNOWLEDGEMENT for sent in self._open.values())
-        has_slot = len(self._open) < self._rules.max_open_orders
+        has_slot = len(self._open) < self._settings.execution.max_open_orders
         is_clear = not (self._sends_no_more or self._is_aborted or self._tracker.disconnected or is_awaited)
         return bool(self._queue) and has_slot and is_clear
 
@@ -177,7 +187,7 @@ class StageExecution:
         # IBKR has no idempotency by orderRef, so an order past this line is never sent again, only looked for
         tracker.journal.sending(order.ref, at=now)
         self._refs.append(order.ref)
-        self._open[order.ref] = _SentOrder(order.ref, _Wait.ACKNOWLEDGEMENT, self._in(self._rules.acknowledge_seconds))
+        self._open[order.ref] = _SentOrder(order.ref, _Wait.ACKNOWLEDGEMENT, self._in(ACKNOWLEDGE_SECONDS))
         price = "at the market" if order.limit_price is None else f"at {price_text(order.limit_price)}"
         tracker.log_event("sending", f"{order.ref} {order.side} {order.quantity:,f} {order.contract.symbol} {price}")
         try:
@@ -209,7 +219,7 @@ class StageExecution:
             sent.wait, sent.deadline = _Wait.FILLS, self._fill_deadline(record)
         # `Filled` may be reported before its executions, and executions before `Filled`: both are waited for
         if sent.wait is _Wait.FILLS and (record.state.is_final or record.reported_filled >= record.order.quantity):
-            sent.wait, sent.deadline = _Wait.TERMINAL, self._in(self._rules.acknowledge_seconds)
+            sent.wait, sent.deadline = _Wait.TERMINAL, self._in(ACKNOWLEDGE_SECONDS)
         # while disconnected no deadline counts: the abort reconciles first
         if self._tracker.broker.now() < sent.deadline or self._tracker.disconnected:
             return
@@ -224,7 +234,7 @@ class StageExecution:
 
     async def _cancel(self, sent: _SentOrder, why: str) -> None:
         self._tracker.log_event("timeout" if sent.has_timed_out else "stopped", f"{sent.ref} {why}")
-        sent.wait, sent.deadline = _Wait.TERMINAL, self._in(self._rules.acknowledge_seconds)
+        sent.wait, sent.deadline = _Wait.TERMINAL, self._in(ACKNOWLEDGE_SECONDS)
         await request_cancel(self._tracker, sent.ref)
 
     async def _reconcile_overdue(self, sent: _SentOrder) -> None:
@@ -235,9 +245,7 @@ class StageExecution:
         # found working by the lists: it was acknowledged, and only the report was lost
         is_acknowledged = sent.wait is _Wait.ACKNOWLEDGEMENT and record.state.is_acknowledged
         if not (record.is_settled or is_acknowledged):
-            self.fail(
-                OrderIncomplete(unsettled_text(record, self._rules.acknowledge_seconds), next_step=LOOK_AT_ACCOUNT)
-            )
+            self.fail(OrderIncomplete(unsettled_text(record, ACKNOWLEDGE_SECONDS), next_step=LOOK_AT_ACCOUNT))
 
     async def _close(self, sent: _SentOrder, record: OrderRecord) -> None:
         """Deal with the end of an order: all filled, a remainder to price and send again, or a failure."""
@@ -252,7 +260,9 @@ class StageExecution:
 
     async def _repriced(self, record: OrderRecord) -> Order | None:
         # only a confirmed cancel frees the remainder; a rejected or expired one would be rejected or expire again
-        is_allowed = record.state is OrderState.CANCELLED and record.order.attempt <= self._rules.reprice_attempts
+        is_allowed = (
+            record.state is OrderState.CANCELLED and record.order.attempt <= self._settings.execution.reprice_attempts
+        )
         if self._reprice is None or self._sends_no_more or self._tracker.disconnected or not is_allowed:
             return None
         try:
@@ -326,7 +336,7 @@ class StageExecution:
 
     async def _drain(self) -> None:
         """Process the events that are waiting, and give missing commissions a moment; they may come later, or never."""
-        until = self._in(self._rules.commission_seconds)
+        until = self._in(COMMISSION_SECONDS)
         while not self._tracker.disconnected:
             # commissionReport comes after execDetails, by seconds at times, and for some executions never
             wait = (until - self._tracker.broker.now()).total_seconds() if self._lacks_commissions() else 0.0
@@ -339,11 +349,11 @@ class StageExecution:
     def _seconds_to_wait(self) -> float:
         """Seconds until the next deadline, or until the guard is to be asked again."""
         nearest = min(sent.deadline for sent in self._open.values())
-        return min((nearest - self._tracker.broker.now()).total_seconds(), self._rules.watch_seconds)
+        return min((nearest - self._tracker.broker.now()).total_seconds(), WATCH_SECONDS)
 
     def _fill_deadline(self, record: OrderRecord) -> datetime:
         is_fx = record.order.stage is Stage.FX
-        seconds = self._rules.fx_timeout_seconds if is_fx else self._rules.order_timeout_seconds
+        seconds = self._settings.fx.wait_for_fill_seconds if is_fx else self._settings.execution.order_timeout_seconds
         # from sending, not from acknowledgement, which must not lengthen a stage beyond `longest_trading`
         return (record.sent_at or record.created_at) + timedelta(seconds=seconds)
 

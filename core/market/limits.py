@@ -27,15 +27,14 @@ from core.model import (
     Contract,
     EscalateAction,
     Limit,
-    LimitRules,
     LimitStyle,
     OrderType,
     Quote,
-    QuoteRules,
     Side,
     StaleAction,
 )
 from core.money import BPS, ZERO, plain
+from core.settings import Settings
 from core.text import age_text
 
 FAR_FROM_CLOSE = Decimal("0.10")
@@ -53,15 +52,14 @@ class Pricing:
     `attempt` counts from 0, the first.
     """
 
-    limits: LimitRules
-    quotes: QuoteRules
+    settings: Settings
     now: datetime
     sends_orders: bool
     attempt: int = 0
 
     def judge(self, quote: Quote) -> Verdict:
-        """The verdict on a quote by these rules."""
-        return judge(quote, self.quotes, self.now)
+        """The verdict on a quote by these settings."""
+        return judge(quote, self.settings, self.now)
 
 
 def limit_for(side: Side, contract: Contract, verdict: Verdict, pricing: Pricing) -> Limit:
@@ -92,24 +90,25 @@ WAYS = {
 
 
 class LimitCalculator:
-    """Prices orders of one side by one set of rules: what does not depend on the quote is worked out once.
+    """Prices orders of one side by the same settings: what does not depend on the quote is worked out once.
 
     Every price is in the contract's currency per share and lies on its tick grid.
     """
 
     def __init__(self, side: Side, pricing: Pricing) -> None:
-        rules = pricing.limits
-        self._way, self._pricing, self._rules = WAYS[side], pricing, rules
-        self._offset_text = f"{self._way.sign} {_text(rules.max_offset_bps)} bps"
-        self._part, self._last_part = self._part_of(pricing.attempt), self._part_of(rules.reprice_attempts)
+        settings, limits = pricing.settings, pricing.settings.limits
+        self._way, self._pricing, self._limits = WAYS[side], pricing, limits
+        self._last_attempt, self._order_type = settings.execution.reprice_attempts, settings.rebalance.order_type
+        self._offset_text = f"{self._way.sign} {_text(limits.max_offset_bps)} bps"
+        self._part, self._last_part = self._part_of(pricing.attempt), self._part_of(self._last_attempt)
         self._part_text = f" {self._way.sign} {_text(round(self._part, 4))} × spread "
-        self._is_last = pricing.attempt >= rules.reprice_attempts
+        self._is_last = pricing.attempt >= self._last_attempt
         styles = {
             LimitStyle.OFF: self._at_touch,
             LimitStyle.STATIC_BPS: self._static,
             LimitStyle.SPREAD_AWARE: self._spread_aware,
         }
-        self._style = styles[rules.style] if rules.order_type is LMT else self._market_order
+        self._style = styles[limits.effective_style] if self._order_type is LMT else self._market_order
 
     def limit(self, ticks: Ticks, verdict: Verdict) -> Limit:
         """How to price an order: type, limit, worst price, and the rule in words with its numbers.
@@ -128,7 +127,7 @@ class LimitCalculator:
             self._refuse(verdict)
         if market is None:
             limit = self._estimate(ticks, verdict)
-        elif verdict.is_stale and self._pricing.quotes.stale_action is StaleAction.ESCALATE and self._is_aware:
+        elif verdict.is_stale and self._pricing.settings.limits.stale_action is StaleAction.ESCALATE and self._is_aware:
             limit = self._escalated(ticks, market, "stale quote counts as wide")
         else:
             limit = self._style(ticks, market)
@@ -142,13 +141,13 @@ class LimitCalculator:
 
     def _part_of(self, attempt: int) -> Decimal:
         """The part of the spread that an attempt goes from mid: by equal steps from the setting to one half."""
-        rules = self._rules
-        first = rules.buy_offset_frac if self._way.side is Side.BUY else rules.sell_offset_frac
-        return first + (HALF - first) * attempt / rules.reprice_attempts if attempt else first
+        limits = self._limits
+        first = limits.buy_offset_frac if self._way.side is Side.BUY else limits.sell_offset_frac
+        return first + (HALF - first) * attempt / self._last_attempt if attempt else first
 
     @property
     def _is_aware(self) -> bool:
-        return self._rules.style is LimitStyle.SPREAD_AWARE and self._rules.order_type is LMT
+        return self._limits.effective_style is LimitStyle.SPREAD_AWARE and self._order_type is LMT
 
     def _market_order(self, ticks: Ticks, market: Nbbo) -> Limit:
         return self._as_market(ticks, market, "market order")
@@ -160,7 +159,7 @@ class LimitCalculator:
 
     def _static(self, ticks: Ticks, market: Nbbo) -> Limit:
         """Mid moved by `max_offset_bps`, at most at the far touch."""
-        return self._at(*self._most(ticks, market, is_capped=self._rules.use_ask_bid_cap))
+        return self._at(*self._most(ticks, market, is_capped=self._limits.use_ask_bid_cap))
 
     def _spread_aware(self, ticks: Ticks, market: Nbbo) -> Limit:
         """Mid moved by a part of the spread that grows to the half of it with the last attempt.
@@ -168,35 +167,33 @@ class LimitCalculator:
         At most as far as `_static`. Bid 99.95, ask 100.05 and a part of a quarter: BUY at 100.025, on ticks of a
         cent at 100.02, for a tie goes to the passive side.
         """
-        mid, spread, rules = market.mid, market.spread, self._rules
-        if spread * BPS > rules.wide_spread_bps * mid:
-            text = f"spread {market.spread_bps:.1f} bps is wide (over {_text(rules.wide_spread_bps)})"
+        mid, spread, limits = market.mid, market.spread, self._limits
+        if spread * BPS > limits.wide_spread_bps * mid:
+            text = f"spread {market.spread_bps:.1f} bps is wide (over {_text(limits.wide_spread_bps)})"
             return self._escalated(ticks, market, text)
         way = self._way
         most = self._moved(mid)
-        if rules.use_ask_bid_cap:
+        if limits.use_ask_bid_cap:
             most = way.passive_of(most, market[way.far])
         price = nearest_tick(way.side, ticks, way.costlier(mid, self._part * spread))
         # the price lies on the grid, so that being within `most` it is also within the tick before
         if way.passive_of(price, most) == price:
             how = f"mid {_text(mid)}{self._part_text}{_text(spread)}"
         else:
-            price, _, how = self._most(ticks, market, is_capped=rules.use_ask_bid_cap)
+            price, _, how = self._most(ticks, market, is_capped=limits.use_ask_bid_cap)
         if self._is_last:
             return Limit(LMT, price, price, mid, how)
         final = nearest_tick(way.side, ticks, way.costlier(mid, self._last_part * spread))
         if way.passive_of(final, most) != final:
-            final = self._most(ticks, market, is_capped=rules.use_ask_bid_cap)[0]
+            final = self._most(ticks, market, is_capped=limits.use_ask_bid_cap)[0]
         # a part above one half shrinks to it, so that the last attempt need not be the costliest
         if way.passive_of(price, final) == final:
             return Limit(LMT, price, price, mid, how)
-        return Limit(
-            LMT, price, final, mid, f"{how}; {_text(final)} in the last of {rules.reprice_attempts + 1} attempts"
-        )
+        return Limit(LMT, price, final, mid, f"{how}; {_text(final)} in the last of {self._last_attempt + 1} attempts")
 
     def _escalated(self, ticks: Ticks, market: Nbbo, why: str) -> Limit:
         """What `escalate_action` makes of a wide spread."""
-        action = self._rules.escalate_action
+        action = self._limits.escalate_action
         if action is EscalateAction.MARKET:
             return self._as_market(ticks, market, f"{why}: market order")
         if action is EscalateAction.CROSS:
@@ -235,7 +232,7 @@ class LimitCalculator:
                     next_step="check the symbol and the market data subscription, or run again when it is quoted",
                 )
             base, name = verdict.price.value, verdict.price.source.value
-        worst, order_type = self._beyond(ticks, base), self._rules.order_type
+        worst, order_type = self._beyond(ticks, base), self._order_type
         how = f"estimated, {name} {_text(base)} {self._offset_text}"
         return Limit(order_type, None if order_type is MKT else worst, worst, None, how)
 
@@ -245,20 +242,20 @@ class LimitCalculator:
 
     def _moved(self, price: Decimal) -> Decimal:
         """`price` moved by `max_offset_bps` to the costly side."""
-        return self._way.costlier(price, price * self._rules.max_offset_bps / BPS)
+        return self._way.costlier(price, price * self._limits.max_offset_bps / BPS)
 
     def _touch_text(self, far: Decimal) -> str:
         return f"{self._way.far_name} {_text(far)}"
 
     def _refuse(self, verdict: Verdict) -> None:
         """Raise MarketDataMissing for a quote that no order may be priced from."""
-        goes_anyway = self._rules.order_type is MKT and verdict.sides[self._way.far] is not None
+        goes_anyway = self._order_type is MKT and verdict.sides[self._way.far] is not None
         if verdict.why_no_nbbo and not goes_anyway:
             raise MarketDataMissing(
                 f"{verdict.quote.symbol}: no usable market, {verdict.why_no_nbbo}",
                 next_step="run again when bid and ask are quoted",
             )
-        if verdict.is_stale and self._pricing.quotes.stale_action is StaleAction.REFUSE:
+        if verdict.is_stale and self._pricing.settings.limits.stale_action is StaleAction.REFUSE:
             raise MarketDataMissing(
                 f"{verdict.quote.symbol}: {_age_text(verdict.quote, self._pricing)}",
                 next_step="run again with fresh quotes, or set [limits] stale_action = escalate",
@@ -282,7 +279,7 @@ def _warnings(verdict: Verdict, limit: Limit, pricing: Pricing) -> list[str]:
 
 
 def _age_text(quote: Quote, pricing: Pricing) -> str:
-    age, limit = pricing.now - quote.taken_at, pricing.quotes.stale_after
+    age, limit = pricing.now - quote.taken_at, pricing.settings.limits.stale_after
     return f"stale quote, {age_text(age)} old (limit {limit.total_seconds():g} s)"
 
 

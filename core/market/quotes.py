@@ -13,8 +13,9 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from core.model import MarketDataType, Price, PriceSource, Quote, QuoteRules, Symbol
+from core.model import MarketDataType, Price, PriceSource, Quote, Symbol
 from core.money import BPS, ZERO
+from core.settings import Settings
 from core.text import price_text
 
 # members of an enum are looked up slowly (Python 3.11), and these for every symbol
@@ -84,23 +85,23 @@ class Verdict(NamedTuple):
         return self.price is None or (self.nbbo is None and not self.quote.is_halted)
 
 
-def judge(quote: Quote, rules: QuoteRules, now: datetime) -> Verdict:
-    """The verdict on a quote at `now`; a snapshot counts only where `rules.fallback_to_snapshot`.
+def judge(quote: Quote, settings: Settings, now: datetime) -> Verdict:
+    """The verdict on a quote at `now`; a snapshot counts only where `settings.pricing.fallback_to_snapshot`.
 
     Bid 100.00, ask 100.01 and a last trade of 108.00 give a price of 100.005, source midpoint: the market has left
     that trade behind. Without the ask the price is 108.00, and `why_no_nbbo` is "no ask".
     """
-    is_stale, is_live = now - quote.taken_at > rules.stale_after, quote.data_type is LIVE
-    if quote.is_snapshot and not rules.fallback_to_snapshot:
+    is_stale, is_live = now - quote.taken_at > settings.limits.stale_after, quote.data_type is LIVE
+    if quote.is_snapshot and not settings.pricing.fallback_to_snapshot:
         return Verdict(quote, None, None, "only a snapshot", is_stale, is_live)
     market = _nbbo(quote)
     why_not = "" if market else why_no_nbbo(quote)
-    return Verdict(quote, _price(quote, market, rules, is_stale=is_stale), market, why_not, is_stale, is_live)
+    return Verdict(quote, _price(quote, market, settings, is_stale=is_stale), market, why_not, is_stale, is_live)
 
 
-def judge_all(quotes: Mapping[Symbol, Quote], rules: QuoteRules, now: datetime) -> dict[Symbol, Verdict]:
+def judge_all(quotes: Mapping[Symbol, Quote], settings: Settings, now: datetime) -> dict[Symbol, Verdict]:
     """The verdict on each quote, in the order of `quotes`."""
-    return {symbol: judge(quote, rules, now) for symbol, quote in quotes.items()}
+    return {symbol: judge(quote, settings, now) for symbol, quote in quotes.items()}
 
 
 def _nbbo(quote: Quote) -> Nbbo | None:
@@ -133,33 +134,33 @@ def usable_sides(quote: Quote) -> tuple[Decimal | None, Decimal | None]:
     return (None, None) if is_crossed or quote.is_halted else (bid, ask)
 
 
-def _price(quote: Quote, market: Nbbo | None, rules: QuoteRules, *, is_stale: bool) -> Price | None:
+def _price(quote: Quote, market: Nbbo | None, settings: Settings, *, is_stale: bool) -> Price | None:
     """The price that values a holding and where it came from, or None when there is none.
 
-    The chain last → midpoint → bidask (the bid, else the ask) starts at `rules.price_source` and goes
+    The chain last → midpoint → bidask (the bid, else the ask) starts at `settings.pricing.price_source` and goes
     round once, past a last trade that the market contradicts. A snapshot is always valued by its last, else its mid,
     else its bid or ask, with source SNAPSHOT.
     """
     note = ""
-    for source, value_of in CHAIN if quote.is_snapshot else CHAIN_FROM[rules.price_source]:
+    for source, value_of in CHAIN if quote.is_snapshot else CHAIN_FROM[settings.pricing.price_source]:
         value = value_of(quote, market)
         if value is None:
             continue
         # a stale market contradicts nothing: the last trade may be the younger of the two
-        if source is LAST and market and not is_stale and (found := _contradiction(value, market, rules)):
+        if source is LAST and market and not is_stale and (found := _contradiction(value, market, settings)):
             note = found
             continue
         return _as_price(quote, source, value, note)
     return None
 
 
-def completed(streamed: Quote, snapshot: Quote, rules: QuoteRules) -> Quote:
+def completed(streamed: Quote, snapshot: Quote, settings: Settings) -> Quote:
     """`streamed` with what only `snapshot` knows; the snapshot itself where the stream has no price at all.
 
     Bid and ask come together from a snapshot that has both, with their time and their data type. From one that has
     not, a last trade or a side fills the gap, and the older of the two times counts.
     """
-    ours, theirs = judge(streamed, rules, streamed.taken_at), judge(snapshot, rules, snapshot.taken_at)
+    ours, theirs = judge(streamed, settings, streamed.taken_at), judge(snapshot, settings, snapshot.taken_at)
     if ours.price is None:
         return streamed if theirs.price is None else snapshot
     filled: dict[str, Any] = {}
@@ -189,9 +190,9 @@ def _missing_sides(streamed: Quote, snapshot: Quote) -> dict[str, Decimal]:
     return {name: theirs for name, ours, theirs in sides if ours is None and theirs is not None}
 
 
-def _contradiction(last: Decimal, market: Nbbo, rules: QuoteRules) -> str:
+def _contradiction(last: Decimal, market: Nbbo, settings: Settings) -> str:
     """Why the last trade is no price, with its numbers: a market that is fresh and not wide has left it behind."""
-    if market.bid <= last <= market.ask or market.is_wide(rules.wide_spread_bps):
+    if market.bid <= last <= market.ask or market.is_wide(settings.limits.wide_spread_bps):
         return ""
     return f"last {price_text(last)} outside {price_text(market.bid)}–{price_text(market.ask)}"
 

@@ -157,11 +157,10 @@ class EscalateAction(StrEnum):
 
 
 class StaleAction(StrEnum):
-    """WARN is not a setting: it is what REFUSE becomes in modes that send no orders."""
+    """What a stale quote does; in modes that send no orders REFUSE only warns."""
 
     REFUSE = "refuse"
     ESCALATE = "escalate"
-    WARN = "warn"
 
 
 class ConvertMode(StrEnum):

@@ -13,9 +13,10 @@ from typing import NamedTuple
 
 from core.market.limits import LimitCalculator, Pricing
 from core.market.quotes import Verdict
-from core.model import Contract, DriftLine, Limit, LimitedBy, PlanRules, Side, SizingRules, Symbol, TradeLine, Valuation
+from core.model import Contract, DriftLine, Limit, LimitedBy, Side, Symbol, TradeLine, Valuation
 from core.money import BPS, FRACTION_OF_SHARE, WHOLE_SHARE, ZERO, plain
 from core.planning.observing import PlanInputs
+from core.settings import RebalanceSection, Settings
 
 SYMBOL = attrgetter("drift.symbol")
 BUY = Side.BUY
@@ -59,17 +60,17 @@ class TradingTerms:
         contracts: Mapping[Symbol, Contract],
         verdicts: Mapping[Symbol, Verdict],
         pricing: Pricing,
-        sizing: SizingRules,
+        rebalance: RebalanceSection,
     ) -> None:
-        self.sizing = sizing
+        self.rebalance = rebalance
         self._contracts, self._verdicts = contracts, verdicts
         self._calculators = {side: LimitCalculator(side, pricing) for side in Side}
 
     @classmethod
-    def of(cls, inputs: PlanInputs, verdicts: Mapping[Symbol, Verdict], rules: PlanRules) -> TradingTerms:
+    def of(cls, inputs: PlanInputs, verdicts: Mapping[Symbol, Verdict], settings: Settings) -> TradingTerms:
         """The terms of what `inputs` may trade."""
-        pricing = Pricing(rules.limits, rules.quotes, inputs.now, rules.sends_orders)
-        return cls(inputs.contracts, verdicts, pricing, rules.sizing)
+        pricing = Pricing(settings, inputs.now, inputs.mode.sends_orders)
+        return cls(inputs.contracts, verdicts, pricing, settings.rebalance)
 
     def limit(self, side: Side, symbol: Symbol) -> Limit:
         """How an order in this symbol is priced. Raises MarketDataMissing naming it."""
@@ -77,23 +78,23 @@ class TradingTerms:
 
     def step(self, symbol: Symbol) -> Decimal:
         """1 share, or 0.0001 where the setting and the contract both allow fractions."""
-        takes_fractions = self.sizing.allow_fractional and self._contracts[symbol].fractional
+        takes_fractions = self.rebalance.allow_fractional and self._contracts[symbol].fractional
         return FRACTION_OF_SHARE if takes_fractions else WHOLE_SHARE
 
 
-def note_for(limited_by: LimitedBy, quantity: Decimal, wanted: Decimal, rules: SizingRules) -> str:
+def note_for(limited_by: LimitedBy, quantity: Decimal, wanted: Decimal, rebalance: RebalanceSection) -> str:
     """What `limited_by` did to a line that wanted `wanted` shares and got `quantity`.
 
     Where max_order_usd is not the upper bound, the approved quantity was.
     """
     if limited_by is LimitedBy.MINIMUM:
-        return f"not traded: below min_order_usd {rules.min_order_usd:f}"
+        return f"not traded: below min_order_usd {rebalance.min_order_usd:f}"
     if limited_by is LimitedBy.ROUNDING:
         return "not traded: less than half a share" if not quantity else "rounded to whole shares"
     if limited_by is LimitedBy.HELD:
         return f"no more than held: {quantity:,f} of {wanted:,f} shares"
     if limited_by is LimitedBy.MAXIMUM:
-        bound = "the approval" if rules.max_order_usd is None else f"max_order_usd {rules.max_order_usd:f}"
+        bound = "the approval" if rebalance.max_order_usd is None else f"max_order_usd {rebalance.max_order_usd:f}"
         return f"{bound} allows {quantity:,f} of {wanted:,f} shares"
     limit = "the limits of borrowing allow" if limited_by is LimitedBy.LEVERAGE else "the money allows"
     return f"{limit} {quantity:,f} of {wanted:,f} shares"

@@ -10,20 +10,21 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import NamedTuple
 
-from core.model import DriftLine, LimitedBy, Symbol, Targets, TradeDirection, TriggerMode, TriggerRules, Valuation
+from core.model import DriftLine, LimitedBy, Symbol, Targets, TradeDirection, TriggerMode, Valuation
 from core.money import BPS, HUNDRED, ZERO, plain
+from core.settings import RebalanceSection
 
 NO_TARGET = ZERO
 
 
-def measure(targets: Targets, valuation: Valuation, rules: TriggerRules) -> tuple[DriftLine, ...]:
+def measure(targets: Targets, valuation: Valuation, rebalance: RebalanceSection) -> tuple[DriftLine, ...]:
     """A drift line for every symbol of the universe, alphabetical, with the verdict of the trigger.
 
     Of 100 000 USD investable, 61 000 in a symbol with target 0.60 is a drift of +100 bps and `wanted`
     −1 000 USD.
     """
-    total = _total(targets, valuation) if rules.mode is TriggerMode.TOTAL_DRIFT else None
-    verdicts = _Verdicts(rules, valuation.investable, total)
+    total = _total(targets, valuation) if rebalance.trigger_mode is TriggerMode.TOTAL_DRIFT else None
+    verdicts = _Verdicts(rebalance, valuation.investable, total)
     return tuple([_line(symbol, targets, valuation, verdicts) for symbol in valuation.held])
 
 
@@ -52,14 +53,14 @@ def _line(symbol: Symbol, targets: Targets, valuation: Valuation, verdicts: _Ver
 
 
 def invest_idle_cash(
-    drifts: Iterable[DriftLine], money: Decimal, valuation: Valuation, rules: TriggerRules
+    drifts: Iterable[DriftLine], money: Decimal, valuation: Valuation, rebalance: RebalanceSection
 ) -> tuple[DriftLine, ...]:
     """`drifts` with every underweight symbol triggered, where nothing else is bought and too much money lies idle.
 
     `money` is what there is for buys without any sale, in USD; too much is more than idle_cash_pct of NetLiq.
     """
     drifts = tuple(drifts)
-    most = rules.idle_cash_pct
+    most = rebalance.idle_cash_pct
     is_bought = any(drift.triggered and drift.wanted > ZERO for drift in drifts)
     if most is None or is_bought or money * HUNDRED <= most * valuation.net_liq:
         return drifts
@@ -88,8 +89,8 @@ ON_TARGET = _Verdict(is_triggered=False, limited_by=None, words="on target")
 class _Verdicts:
     """The few verdicts there are, worked out once; `total` is Σ|drift| in USD where that has the band, else None."""
 
-    def __init__(self, rules: TriggerRules, investable: Decimal, total: Decimal | None) -> None:
-        band_bps = rules.per_holding_band_bps if total is None else rules.portfolio_total_band_bps
+    def __init__(self, rebalance: RebalanceSection, investable: Decimal, total: Decimal | None) -> None:
+        band_bps = rebalance.per_holding_band_bps if total is None else rebalance.portfolio_total_band_bps
         self._threshold = band_bps * investable
         self._total = None if total is None else total * BPS
         band = f"{plain(band_bps)} bps"
@@ -98,16 +99,12 @@ class _Verdicts:
             drift = f"total drift {self._total / investable:.2f} bps"
             inside, outside = f"but {drift} is inside its band of {band}", f"{drift}, {outside}"
         self._inside = _barred(LimitedBy.BAND, inside)
-        barred = _barred(LimitedBy.DIRECTION, f"but direction = {rules.direction.value}")
-        self._buy = (
-            barred if rules.direction is TradeDirection.SELL_ONLY else _trades(f"{outside}: buy up to the target")
-        )
-        self._sell = (
-            barred if rules.direction is TradeDirection.BUY_ONLY else _trades(f"{outside}: sell down to the target")
-        )
-        self._exit = (
-            barred if rules.direction is TradeDirection.BUY_ONLY else _trades("target 0: sell all, whatever the band")
-        )
+        barred = _barred(LimitedBy.DIRECTION, f"but direction = {rebalance.direction.value}")
+        may_buy = rebalance.direction is not TradeDirection.SELL_ONLY
+        may_sell = rebalance.direction is not TradeDirection.BUY_ONLY
+        self._buy = _trades(f"{outside}: buy up to the target") if may_buy else barred
+        self._sell = _trades(f"{outside}: sell down to the target") if may_sell else barred
+        self._exit = _trades("target 0: sell all, whatever the band") if may_sell else barred
 
     def of(self, wanted: Decimal) -> _Verdict:
         """The verdict on a symbol that wants so many USD."""

@@ -17,12 +17,9 @@ from core.model import (
     USD,
     USD_CAD,
     ConvertMode,
-    FundingRules,
     FxLeg,
     LimitedBy,
     OrderType,
-    PlanRules,
-    SizingRules,
     StaleAction,
     Symbol,
     Targets,
@@ -30,6 +27,7 @@ from core.model import (
 )
 from core.money import BPS, CENT, HUNDRED, ONE, ZERO, ceil_to, floor_to
 from core.planning.drafts import TradeDraft
+from core.settings import FxSection, RebalanceSection, Settings
 
 # half a pip, the price step of the FX venue; a contract without a market rule would say a cent
 FX_TICK = Decimal("0.00005")
@@ -129,40 +127,40 @@ class Headroom:
         return self.leverage < 0 or self.margin < 0
 
 
-def fx_market(verdicts: Mapping[Symbol, Verdict], rules: PlanRules) -> FxMarket:
+def fx_market(verdicts: Mapping[Symbol, Verdict], settings: Settings, *, sends_orders: bool) -> FxMarket:
     """USD.CAD by its quote at that moment; without rates where it is missing, unusable, or too old to send an order on.
 
     Without rates also where conversion is switched off. In modes that send no orders any price of the quote will do,
     with a warning.
     """
-    if not rules.funding.enabled:
+    if not settings.fx.enabled:
         return FxMarket(why_not="conversion is switched off")
-    verdict, sends_orders = verdicts.get(USD_CAD), rules.sends_orders
+    verdict = verdicts.get(USD_CAD)
     if verdict is None:
         return FxMarket(why_not="no quote")
     market, price = verdict.nbbo, verdict.price
-    if sends_orders and verdict.is_stale and rules.quotes.stale_action is StaleAction.REFUSE:
+    if sends_orders and verdict.is_stale and settings.limits.stale_action is StaleAction.REFUSE:
         return FxMarket(why_not="the quote is stale")
     warning = "USD.CAD: stale quote" if verdict.is_stale else None
     if market:
-        return _rates(market.mid, market.ask, rules.funding, warning)
+        return _rates(market.mid, market.ask, settings.fx, warning)
     if price is None or sends_orders:
         return FxMarket(why_not="no usable bid and ask")
     text = f"USD.CAD: no usable bid and ask, planned at {price.source.value}"
-    return _rates(price.value, price.value, rules.funding, text)
+    return _rates(price.value, price.value, settings.fx, text)
 
 
-def _rates(mid: Decimal, ask: Decimal, rules: FundingRules, warning: str | None) -> FxMarket:
-    worst = ask + ask * rules.limit_slippage_bps / BPS
-    return FxMarket(mid, mid if rules.use_mid_for_planning else ask, worst, warning=warning)
+def _rates(mid: Decimal, ask: Decimal, fx: FxSection, warning: str | None) -> FxMarket:
+    worst = ask + ask * fx.limit_slippage_bps / BPS
+    return FxMarket(mid, mid if fx.use_mid_for_planning else ask, worst, warning=warning)
 
 
-def convertible(cad_cash: Decimal, market: FxMarket, rules: FundingRules) -> Decimal:
+def convertible(cad_cash: Decimal, market: FxMarket, fx: FxSection) -> Decimal:
     """Whole USD that the CAD cash buys at the planning rate, at most `max_fx_order_usd`; 0 without a rate."""
     if market.planning is None or cad_cash <= 0:
         return ZERO
     dollars = floor_to(cad_cash / market.planning, WHOLE_DOLLAR)
-    return dollars if rules.max_fx_order_usd is None else min(dollars, rules.max_fx_order_usd // 1)
+    return dollars if fx.max_fx_order_usd is None else min(dollars, fx.max_fx_order_usd // 1)
 
 
 def affordable(quantity: Decimal, cad_cash: Decimal, market: FxMarket) -> Decimal:
@@ -172,14 +170,14 @@ def affordable(quantity: Decimal, cad_cash: Decimal, market: FxMarket) -> Decima
     return min(quantity, floor_to(cad_cash / market.worst, WHOLE_DOLLAR))
 
 
-def fx_limit(market: FxMarket, rules: FundingRules) -> Decimal | None:
+def fx_limit(market: FxMarket, fx: FxSection) -> Decimal | None:
     """The limit of a conversion: the worst rate down to the price step of the venue; None for MKT or without a rate."""
-    if rules.order_type is not OrderType.LMT or market.worst is None:
+    if fx.order_type is not OrderType.LMT or market.worst is None:
         return None
     return floor_to(market.worst, FX_TICK)
 
 
-def convert(need: FxNeed, market: FxMarket, closed: str | None, rules: FundingRules) -> FxLeg:
+def convert(need: FxNeed, market: FxMarket, closed: str | None, fx: FxSection) -> FxLeg:
     """The conversion that covers the shortfall, or one of quantity 0 that says why there is none.
 
     Shortfall = wanted cost − USD cash − sells at worst prices, plus the cash buffer under
@@ -187,25 +185,25 @@ def convert(need: FxNeed, market: FxMarket, closed: str | None, rules: FundingRu
     the CAD cash allows: 10 000.40 short with 20 bps is 10 021 USD. `closed` says why the FX market is
     closed, None when it is open. Raises MarketDataMissing when a conversion is needed and has no rate.
     """
-    shortfall = _shortfall(need, rules)
-    reason = _needless(shortfall, need.cad_cash, closed, rules)
+    shortfall = _shortfall(need, fx)
+    reason = _needless(shortfall, need.cad_cash, closed, fx)
     if reason:
-        return _no_conversion(shortfall, market, reason, rules)
+        return _no_conversion(shortfall, market, reason, fx)
     if market.worst is None or market.planning is None:
         raise MarketDataMissing(
             f"USD.CAD: {market.why_not}, and {shortfall:,.2f} USD must be converted",
             next_step="run again when USD.CAD is quoted, or set [fx] enabled = false",
         )
-    wanted = ceil_to(shortfall + shortfall * rules.fx_buffer_bps / BPS, WHOLE_DOLLAR)
-    quantity = min(wanted, convertible(need.cad_cash, market, rules))
-    if quantity < rules.min_fx_order_usd or not quantity:
-        words = f"only {quantity:,f} USD could be converted, below min_fx_order_usd {rules.min_fx_order_usd:f}"
-        return _no_conversion(shortfall, market, words, rules)
+    wanted = ceil_to(shortfall + shortfall * fx.fx_buffer_bps / BPS, WHOLE_DOLLAR)
+    quantity = min(wanted, convertible(need.cad_cash, market, fx))
+    if quantity < fx.min_fx_order_usd or not quantity:
+        words = f"only {quantity:,f} USD could be converted, below min_fx_order_usd {fx.min_fx_order_usd:f}"
+        return _no_conversion(shortfall, market, words, fx)
     odd = quantity < ODD_LOT_USD
     return FxLeg(
         quantity=quantity,
-        order_type=rules.order_type,
-        limit_price=fx_limit(market, rules),
+        order_type=fx.order_type,
+        limit_price=fx_limit(market, fx),
         worst_rate=market.worst,
         planning_rate=market.planning,
         cad_needed=quantity * market.planning,
@@ -216,30 +214,30 @@ def convert(need: FxNeed, market: FxMarket, closed: str | None, rules: FundingRu
     )
 
 
-def _shortfall(need: FxNeed, rules: FundingRules) -> Decimal:
+def _shortfall(need: FxNeed, fx: FxSection) -> Decimal:
     owed = need.wanted_cost - need.usd_cash - need.sells
-    if rules.convert_mode is ConvertMode.ALWAYS_TOP_UP:
+    if fx.convert_mode is ConvertMode.ALWAYS_TOP_UP:
         owed += need.buffer
     return max(owed, ZERO)
 
 
-def _needless(shortfall: Decimal, cad_cash: Decimal, closed: str | None, rules: FundingRules) -> str | None:
+def _needless(shortfall: Decimal, cad_cash: Decimal, closed: str | None, fx: FxSection) -> str | None:
     """Why nothing is converted, whatever the rate; None when a rate is needed."""
     if not shortfall:
         return "USD cash and sells cover everything"
     if cad_cash <= 0:
         return f"{shortfall:,.2f} USD short, but there is no CAD to convert"
-    if shortfall < rules.min_fx_order_usd:
-        return f"{shortfall:,.2f} USD short, below min_fx_order_usd {rules.min_fx_order_usd:f}"
-    if closed and rules.prefer_market_hours:
+    if shortfall < fx.min_fx_order_usd:
+        return f"{shortfall:,.2f} USD short, below min_fx_order_usd {fx.min_fx_order_usd:f}"
+    if closed and fx.prefer_market_hours:
         return f"{shortfall:,.2f} USD short, but no FX order is sent: {closed}"
     return None
 
 
-def _no_conversion(shortfall: Decimal, market: FxMarket, reason: str, rules: FundingRules) -> FxLeg:
+def _no_conversion(shortfall: Decimal, market: FxMarket, reason: str, fx: FxSection) -> FxLeg:
     return FxLeg(
         quantity=ZERO,
-        order_type=rules.order_type,
+        order_type=fx.order_type,
         limit_price=None,
         worst_rate=market.worst,
         planning_rate=market.planning,
@@ -284,28 +282,28 @@ def free_cash(valuation: Valuation, proceeds: Proceeds) -> Decimal:
     return valuation.cash.get(USD, ZERO) + proceeds.total - max(ZERO, valuation.buffer - cad_left)
 
 
-def spendable(valuation: Valuation, targets: Targets, rules: SizingRules) -> Decimal:
+def spendable(valuation: Valuation, targets: Targets, rebalance: RebalanceSection) -> Decimal:
     """USD that may be spent without more borrowing than the target's own: the cash, its buffer included."""
     cash = valuation.cash.get(USD, ZERO)
-    return cash - targets.cash * valuation.investable if rules.allow_margin else cash
+    return cash - targets.cash * valuation.investable if rebalance.allow_margin else cash
 
 
-def headroom(valuation: Valuation, proceeds: Proceeds, rules: SizingRules) -> Headroom:
+def headroom(valuation: Valuation, proceeds: Proceeds, rebalance: RebalanceSection) -> Headroom:
     """How far the account is from its limits of borrowing once the sells are done.
 
     Leverage: gross position value ≤ max_leverage × NetLiq. Margin: excess liquidity − maintenance_margin_pct
     × (buys − sells) ≥ maintenance_buffer_pct × NetLiq, sells at their worst prices.
     """
-    freed = rules.maintenance_margin_pct * proceeds.sells / HUNDRED
-    kept = rules.maintenance_buffer_pct * valuation.net_liq / HUNDRED
+    freed = rebalance.maintenance_margin_pct * proceeds.sells / HUNDRED
+    kept = rebalance.maintenance_buffer_pct * valuation.net_liq / HUNDRED
     return Headroom(
-        leverage=rules.max_leverage * valuation.net_liq - valuation.gross_position_value + proceeds.value,
+        leverage=rebalance.max_leverage * valuation.net_liq - valuation.gross_position_value + proceeds.value,
         margin=valuation.excess_liquidity + freed - kept,
     )
 
 
 def budget_for(
-    valuation: Valuation, targets: Targets, proceeds: Proceeds, costs: BuyCosts, rules: SizingRules
+    valuation: Valuation, targets: Targets, proceeds: Proceeds, costs: BuyCosts, rebalance: RebalanceSection
 ) -> Budget:
     """The money for buys: free cash, and with allow_margin as much borrowing as every limit allows.
 
@@ -313,18 +311,18 @@ def budget_for(
     cash buffer, for nobody has both; one that does not never borrows, and keeps its buffer.
     """
     cash = free_cash(valuation, proceeds)
-    if not rules.allow_margin:
+    if not rebalance.allow_margin:
         return Budget(max(ZERO, cash), LimitedBy.MONEY, costs.commission)
     if targets.cash:
         cash = valuation.cash.get(USD, ZERO) + proceeds.total - targets.cash * valuation.investable
-    left = headroom(valuation, proceeds, rules)
+    left = headroom(valuation, proceeds, rebalance)
     loss = proceeds.loss + proceeds.commissions + _fx_loss(valuation, proceeds)
     limits = (
         (cash, LimitedBy.LEVERAGE if targets.cash else LimitedBy.MONEY),
-        (_within_leverage(left.leverage - rules.max_leverage * loss, costs, rules), LimitedBy.LEVERAGE),
+        (_within_leverage(left.leverage - rebalance.max_leverage * loss, costs, rebalance), LimitedBy.LEVERAGE),
     )
     money, limited_by = min(limits, key=lambda limit: limit[0])
-    return _within_margin(left.margin, Budget(max(ZERO, money), limited_by, costs.commission), costs, rules)
+    return _within_margin(left.margin, Budget(max(ZERO, money), limited_by, costs.commission), costs, rebalance)
 
 
 def _fx_loss(valuation: Valuation, proceeds: Proceeds) -> Decimal:
@@ -334,25 +332,25 @@ def _fx_loss(valuation: Valuation, proceeds: Proceeds) -> Decimal:
     return max(ZERO, proceeds.converted * (proceeds.worst_rate * valuation.usd_per_cad - ONE))
 
 
-def _within_leverage(left: Decimal, costs: BuyCosts, rules: SizingRules) -> Decimal:
+def _within_leverage(left: Decimal, costs: BuyCosts, rebalance: RebalanceSection) -> Decimal:
     """The cost of buys at worst prices that keeps gross ≤ max_leverage × NetLiq after them.
 
     A buy at its worst price adds its price to gross, and its slippage and commission come off NetLiq, which
     carries max_leverage times as much. With slippage at most s of the cost:
     cost × (1 + (leverage − 1) × s) + leverage × commissions ≤ left.
     """
-    lost = (rules.max_leverage - ONE) * costs.commission * costs.orders
-    return floor_to((left - lost) / (ONE + (rules.max_leverage - ONE) * costs.slippage), CENT)
+    lost = (rebalance.max_leverage - ONE) * costs.commission * costs.orders
+    return floor_to((left - lost) / (ONE + (rebalance.max_leverage - ONE) * costs.slippage), CENT)
 
 
-def _within_margin(left: Decimal, budget: Budget, costs: BuyCosts, rules: SizingRules) -> Budget:
+def _within_margin(left: Decimal, budget: Budget, costs: BuyCosts, rebalance: RebalanceSection) -> Budget:
     """The budget, or a smaller one where its buys would not keep the maintenance buffer.
 
     10 000 USD of excess liquidity to spare and a margin of 25 % allow buys of 40 000 USD, whatever the commissions.
     """
-    if not rules.maintenance_margin_pct:
+    if not rebalance.maintenance_margin_pct:
         return budget if left >= 0 else replace(budget, money=ZERO, limited_by=LimitedBy.LEVERAGE)
-    most = max(ZERO, floor_to(left * HUNDRED / rules.maintenance_margin_pct, CENT))
+    most = max(ZERO, floor_to(left * HUNDRED / rebalance.maintenance_margin_pct, CENT))
     if most + costs.commission * costs.orders <= budget.money:
         return Budget(most, LimitedBy.LEVERAGE, ZERO)
     return budget if budget.money <= most else replace(budget, money=most, limited_by=LimitedBy.LEVERAGE)

@@ -25,7 +25,6 @@ from core.model import (
     Limit,
     Mode,
     Plan,
-    PlanRules,
     RunId,
     Side,
     Symbol,
@@ -35,6 +34,7 @@ from core.money import BPS, ZERO, plain
 from core.planning.drafts import TradingTerms
 from core.planning.funding import fx_market
 from core.planning.observing import PlanInputs
+from core.settings import Settings
 from core.text import price_text
 
 
@@ -102,17 +102,21 @@ def account_changes(before: AccountSnapshot, now: AccountSnapshot) -> tuple[str,
     return tuple(changes)
 
 
-def price_moves(plan: Plan, fresh: PlanInputs, rules: PlanRules, most_bps: Decimal) -> tuple[str, ...]:
+def price_moves(plan: Plan, fresh: PlanInputs, settings: Settings, most_bps: Decimal) -> tuple[str, ...]:
     """What moved more than `most_bps` from the plan's price, or has none now, in words.
 
     That is a traded symbol, or the rate of a planned conversion.
     """
-    moves, verdicts = [], fresh.judge(rules)
+    moves, verdicts = [], fresh.judge(settings)
     for line in (*plan.sells, *plan.buys):
         price = verdicts[line.symbol].price
         moves.append(_move(line.symbol, line.price.value, price.value if price else None, most_bps))
     if plan.fx and plan.fx.quantity and plan.fx.mid:
-        moves.append(_move(USD_CAD, plan.fx.mid, fx_market(verdicts, rules).mid, most_bps))
+        moves.append(
+            _move(
+                USD_CAD, plan.fx.mid, fx_market(verdicts, settings, sends_orders=fresh.mode.sends_orders).mid, most_bps
+            )
+        )
     return tuple(filter(None, moves))
 
 
@@ -146,12 +150,12 @@ def out_of_reach(lines: Iterable[TradeLine], fresh: Mapping[Symbol, Limit], most
     return {symbol: why for symbol, why in found.items() if why}
 
 
-def dear_buys(plan: Plan, fresh: PlanInputs, rules: PlanRules, most_bps: Decimal) -> Mapping[Symbol, str]:
+def dear_buys(plan: Plan, fresh: PlanInputs, settings: Settings, most_bps: Decimal) -> Mapping[Symbol, str]:
     """The approved buys that are out of reach at the limits of now, each with the reason.
 
     One without a usable market has no limit here: whether it is still wanted is for the sizing to say.
     """
-    terms, limits = TradingTerms.of(fresh, fresh.judge(rules), rules), {}
+    terms, limits = TradingTerms.of(fresh, fresh.judge(settings), settings), {}
     for line in plan.buys:
         with suppress(MarketDataMissing):
             limits[line.symbol] = terms.limit(Side.BUY, line.symbol)

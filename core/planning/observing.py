@@ -11,12 +11,13 @@ from datetime import datetime
 
 from core.market.hours import fx_closed_reason
 from core.market.quotes import Verdict, judge_all
-from core.model import AccountSnapshot, Contract, Mode, PlanRules, Quote, RunId, Symbol, Targets
+from core.model import AccountSnapshot, Contract, Mode, Quote, RunId, Symbol, Targets
+from core.settings import Settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanInputs:
-    """Everything a plan depends on besides the rules.
+    """Everything a plan depends on besides the settings.
 
     `contracts` and `quotes` cover every target and every held USD ETF, and USD.CAD when conversion is
     enabled. `fx_closed` is why the FX market is closed at `now`, None when it is open.
@@ -31,9 +32,9 @@ class PlanInputs:
     now: datetime
     fx_closed: str | None = None
 
-    def judge(self, rules: PlanRules) -> dict[Symbol, Verdict]:
+    def judge(self, settings: Settings) -> dict[Symbol, Verdict]:
         """The verdict on each quote at `now`."""
-        return judge_all(self.quotes, rules.quotes, self.now)
+        return judge_all(self.quotes, settings, self.now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ class MarketReader:
     now: Callable[[], datetime]
 
 
-async def observe(reads: MarketReader, run_id: RunId, mode: Mode, targets: Targets, rules: PlanRules) -> PlanInputs:
+async def observe(reads: MarketReader, run_id: RunId, mode: Mode, targets: Targets, settings: Settings) -> PlanInputs:
     """The account and the market at one moment. Raises what the reads raise."""
     snapshot = await reads.snapshot()
     contracts = await reads.contracts(snapshot)
@@ -60,5 +61,5 @@ async def observe(reads: MarketReader, run_id: RunId, mode: Mode, targets: Targe
         contracts=contracts,
         quotes=quotes,
         now=now,
-        fx_closed=fx_closed_reason(now) if rules.funding.prefer_market_hours else None,
+        fx_closed=fx_closed_reason(now) if settings.fx.prefer_market_hours else None,
     )

@@ -21,7 +21,6 @@ from core.model import (
     LimitedBy,
     Mode,
     Plan,
-    PlanRules,
     StaleAction,
     Symbol,
     TradeLine,
@@ -49,6 +48,7 @@ from core.planning.observing import PlanInputs
 from core.planning.sizing import buy_costs, cost_with_ample_money, draft_buys, size_buys, size_sells
 from core.planning.totals import check_turnover, owner_notes, totals_of
 from core.planning.valuation import value_account
+from core.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class _Case:
     """One planning case: what is known before anything is sized."""
 
     inputs: PlanInputs
-    rules: PlanRules
+    settings: Settings
     verdicts: Mapping[Symbol, Verdict]
     valuation: Valuation
     drifts: tuple[DriftLine, ...]
@@ -73,7 +73,7 @@ class _Case:
 
     @property
     def commission(self) -> Decimal:
-        return self.rules.sizing.commission_per_order_usd
+        return self.settings.rebalance.commission_per_order_usd
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ class _Income:
     may_buy: bool
 
 
-def make_plan(inputs: PlanInputs, rules: PlanRules) -> Plan:
+def make_plan(inputs: PlanInputs, settings: Settings) -> Plan:
     """The smallest sensible trades towards the targets: the same inputs in any order give the same plan.
 
     Sells come first, then CAD is converted for what the buys lack, then buys are sized by the money there
@@ -94,15 +94,15 @@ def make_plan(inputs: PlanInputs, rules: PlanRules) -> Plan:
     where a price is missing or may not be used, FundsInsufficient when the limits of borrowing stay broken
     after the sells, SafetyRefused above max_turnover_pct.
     """
-    case = _open_case(inputs, rules)
+    case = _open_case(inputs, settings)
     wanted = draft_buys([drift for drift in case.drifts if drift.triggered and drift.wanted > ZERO], case.terms)
     income = _income(case, wanted)
-    buys = size_buys(wanted, _budget(case, wanted, income), rules.sizing)
+    buys = size_buys(wanted, _budget(case, wanted, income), settings.rebalance)
     untouched = [TradeDraft(drift) for drift in case.drifts if not drift.triggered]
     return _finish(case, number_lines(income.sells, buys, untouched, case.valuation), income)
 
 
-def resize_buys(plan: Plan, fresh: PlanInputs, rules: PlanRules) -> tuple[TradeLine, ...]:
+def resize_buys(plan: Plan, fresh: PlanInputs, settings: Settings) -> tuple[TradeLine, ...]:
     """The approved buys sized again after the sells, by actual cash, positions and limits; in the plan's order.
 
     The targets are the plan's in dollars: what the sells lost of NetLiq is no reason to buy less. The approved
@@ -114,20 +114,21 @@ def resize_buys(plan: Plan, fresh: PlanInputs, rules: PlanRules) -> tuple[TradeL
     approved = {line.symbol: line for line in plan.buys}
     if not approved:
         return ()
-    verdicts, sizing = fresh.judge(rules), rules.sizing
-    valuation = value_account(fresh.snapshot, plan.targets, fresh.contracts, verdicts, rules.valuation)
-    drifts = measure(plan.targets, valuation, rules.trigger)
+    verdicts, rebalance = fresh.judge(settings), settings.rebalance
+    valuation = value_account(fresh.snapshot, plan.targets, fresh.contracts, verdicts, settings)
+    drifts = measure(plan.targets, valuation, settings.rebalance)
     investable = plan.valuation.investable
     lacking = [_lacking_now(drift, approved[drift.symbol], investable) for drift in drifts if drift.symbol in approved]
     quantities = {symbol: line.quantity for symbol, line in approved.items()}
-    wanted = draft_buys(lacking, TradingTerms.of(fresh, verdicts, rules), quantities)
-    if sizing.allow_margin and headroom(valuation, Proceeds(), sizing).is_broken:
+    wanted = draft_buys(lacking, TradingTerms.of(fresh, verdicts, settings), quantities)
+    if rebalance.allow_margin and headroom(valuation, Proceeds(), rebalance).is_broken:
         budget = Budget(ZERO, LimitedBy.LEVERAGE, ZERO)
     else:
         # sells and conversion are done, their commissions paid
-        proceeds = Proceeds(worst_rate=fx_market(verdicts, rules).worst)
-        budget = budget_for(valuation, plan.targets, proceeds, buy_costs(wanted, sizing), sizing)
-    bought = size_buys(wanted, budget, replace(sizing, max_order_usd=None))
+        market = fx_market(verdicts, settings, sends_orders=fresh.mode.sends_orders)
+        proceeds = Proceeds(worst_rate=market.worst)
+        budget = budget_for(valuation, plan.targets, proceeds, buy_costs(wanted, rebalance), rebalance)
+    bought = size_buys(wanted, budget, replace(rebalance, max_order_usd=None))
     drafts = {draft.drift.symbol: draft for draft in bought}
     return tuple([trade_line(drafts[symbol], line.number, valuation) for symbol, line in approved.items()])
 
@@ -140,26 +141,27 @@ def _lacking_now(drift: DriftLine, approved: TradeLine, investable: Decimal) -> 
     return drift._replace(wanted=wanted, limited_by=None, reason=reason)
 
 
-def _open_case(inputs: PlanInputs, rules: PlanRules) -> _Case:
-    verdicts = inputs.judge(rules)
-    valuation = value_account(inputs.snapshot, inputs.targets, inputs.contracts, verdicts, rules.valuation)
-    _refuse_unfit_quotes([verdicts[symbol] for symbol in valuation.held], inputs.mode, rules)
-    drifts = measure(inputs.targets, valuation, rules.trigger)
-    terms = TradingTerms.of(inputs, verdicts, rules)
-    case = _Case(inputs, rules, verdicts, valuation, drifts, terms, fx_market(verdicts, rules))
-    return replace(case, drifts=invest_idle_cash(drifts, _idle_money(case), valuation, rules.trigger))
+def _open_case(inputs: PlanInputs, settings: Settings) -> _Case:
+    verdicts = inputs.judge(settings)
+    valuation = value_account(inputs.snapshot, inputs.targets, inputs.contracts, verdicts, settings)
+    _refuse_unfit_quotes([verdicts[symbol] for symbol in valuation.held], inputs.mode, settings)
+    drifts = measure(inputs.targets, valuation, settings.rebalance)
+    terms = TradingTerms.of(inputs, verdicts, settings)
+    market = fx_market(verdicts, settings, sends_orders=inputs.mode.sends_orders)
+    case = _Case(inputs, settings, verdicts, valuation, drifts, terms, market)
+    return replace(case, drifts=invest_idle_cash(drifts, _idle_money(case), valuation, settings.rebalance))
 
 
-def _refuse_unfit_quotes(universe: Iterable[Verdict], mode: Mode, rules: PlanRules) -> None:
+def _refuse_unfit_quotes(universe: Iterable[Verdict], mode: Mode, settings: Settings) -> None:
     """Raise MarketDataMissing naming every symbol whose quote may not even value a holding.
 
     In modes that send orders with `stale_action = refuse` that is a stale one, in live one that is not
     live: a symbol may be left untraded only because its price is old.
     """
     stale, late = _unfit(universe)
-    if stale and rules.sends_orders and rules.quotes.stale_action is StaleAction.REFUSE:
+    if stale and mode.sends_orders and settings.limits.stale_action is StaleAction.REFUSE:
         raise MarketDataMissing(
-            f"stale quotes, older than {rules.quotes.stale_after.total_seconds():g} s: {', '.join(stale)}",
+            f"stale quotes, older than {settings.limits.stale_after.total_seconds():g} s: {', '.join(stale)}",
             next_step="run again with fresh quotes, or set [limits] stale_action = escalate",
         )
     if late and mode is Mode.LIVE:
@@ -178,21 +180,25 @@ def _unfit(verdicts: Iterable[Verdict]) -> tuple[list[Symbol], list[Symbol]]:
 
 def _idle_money(case: _Case) -> Decimal:
     """USD for buys that are there before anything is sold, CAD that may be converted included."""
-    rules, market = case.rules.funding, case.market
-    usd = affordable(convertible(case.cad, market, rules), case.cad, market)
-    if usd < rules.min_fx_order_usd or (rules.prefer_market_hours and case.inputs.fx_closed):
+    fx, market = case.settings.fx, case.market
+    usd = affordable(convertible(case.cad, market, fx), case.cad, market)
+    if usd < fx.min_fx_order_usd or (fx.prefer_market_hours and case.inputs.fx_closed):
         usd = ZERO
     money = Proceeds(converted=usd, worst_rate=market.worst)
-    return budget_for(case.valuation, case.inputs.targets, money, BuyCosts(0, ZERO, ZERO), case.rules.sizing).money
+    return budget_for(
+        case.valuation, case.inputs.targets, money, BuyCosts(0, ZERO, ZERO), case.settings.rebalance
+    ).money
 
 
 def _income(case: _Case, wanted: tuple[TradeDraft, ...]) -> _Income:
     """Sells and conversion; the sells rounded up where a USD debit would otherwise stay that may not."""
     sells = size_sells(case.drifts, case.terms, rounds_up=False)
     may_buy = not _breaks_borrowing(case, sells)
-    wanted_cost = cost_with_ample_money(wanted, case.rules.sizing) if may_buy and case.rules.funding.enabled else ZERO
+    wanted_cost = (
+        cost_with_ample_money(wanted, case.settings.rebalance) if may_buy and case.settings.fx.enabled else ZERO
+    )
     income = _fund(case, sells, wanted_cost, may_buy=may_buy)
-    if case.rules.sizing.allow_margin or case.usd >= 0 or case.usd + income.proceeds.total >= 0:
+    if case.settings.rebalance.allow_margin or case.usd >= 0 or case.usd + income.proceeds.total >= 0:
         return income
     return _fund(case, size_sells(case.drifts, case.terms, rounds_up=True), wanted_cost, may_buy=may_buy)
 
@@ -202,15 +208,17 @@ def _breaks_borrowing(case: _Case, sells: tuple[TradeDraft, ...]) -> bool:
 
     Raises FundsInsufficient, saying by how much, when the planned sells do not mend it.
     """
-    sizing = case.rules.sizing
-    if not sizing.allow_margin or not headroom(case.valuation, Proceeds(), sizing).is_broken:
+    rebalance = case.settings.rebalance
+    if not rebalance.allow_margin or not headroom(case.valuation, Proceeds(), rebalance).is_broken:
         return False
-    after = headroom(case.valuation, proceeds_of(sells, case.commission), sizing)
+    after = headroom(case.valuation, proceeds_of(sells, case.commission), rebalance)
     if not after.is_broken:
         return True
     faults = []
     if after.leverage < 0:
-        faults.append(f"gross position value is {-after.leverage:.2f} USD above max_leverage {sizing.max_leverage:f}")
+        faults.append(
+            f"gross position value is {-after.leverage:.2f} USD above max_leverage {rebalance.max_leverage:f}"
+        )
     if after.margin < 0:
         faults.append(f"excess liquidity is {-after.margin:.2f} USD below the maintenance buffer")
     raise FundsInsufficient(
@@ -221,9 +229,9 @@ def _breaks_borrowing(case: _Case, sells: tuple[TradeDraft, ...]) -> bool:
 
 def _fund(case: _Case, sells: tuple[TradeDraft, ...], wanted_cost: Decimal, *, may_buy: bool) -> _Income:
     """What the sells bring, and the conversion of what is then lacking for buys of `wanted_cost`."""
-    rules = case.rules
+    settings = case.settings
     proceeds = proceeds_of(sells, case.commission)
-    if not rules.funding.enabled:
+    if not settings.fx.enabled:
         return _Income(sells, None, proceeds, may_buy)
     need = FxNeed(
         wanted_cost=wanted_cost,
@@ -232,7 +240,7 @@ def _fund(case: _Case, sells: tuple[TradeDraft, ...], wanted_cost: Decimal, *, m
         sells=proceeds.sells,
         buffer=case.valuation.buffer,
     )
-    fx = convert(need, case.market, case.inputs.fx_closed, rules.funding)
+    fx = convert(need, case.market, case.inputs.fx_closed, settings.fx)
     proceeds = replace(
         proceeds,
         converted=affordable(fx.quantity, case.cad, case.market),
@@ -245,15 +253,15 @@ def _fund(case: _Case, sells: tuple[TradeDraft, ...], wanted_cost: Decimal, *, m
 def _budget(case: _Case, wanted: tuple[TradeDraft, ...], income: _Income) -> Budget:
     if not income.may_buy:
         return Budget(ZERO, LimitedBy.LEVERAGE, ZERO)
-    sizing = case.rules.sizing
-    return budget_for(case.valuation, case.inputs.targets, income.proceeds, buy_costs(wanted, sizing), sizing)
+    rebalance = case.settings.rebalance
+    return budget_for(case.valuation, case.inputs.targets, income.proceeds, buy_costs(wanted, rebalance), rebalance)
 
 
 def _finish(case: _Case, lines: tuple[TradeLine, ...], income: _Income) -> Plan:
-    inputs, rules, valuation = case.inputs, case.rules, case.valuation
+    inputs, settings, valuation = case.inputs, case.settings, case.valuation
     totals = totals_of(lines, valuation, income.proceeds, income.fx, case.commission)
-    check_turnover(totals, valuation.net_liq, rules.sizing)
-    expires_at = inputs.now + rules.plan_lifetime
+    check_turnover(totals, valuation.net_liq, settings.rebalance)
+    expires_at = inputs.now + settings.approval.lifetime
     scope = ApprovalScope(inputs.run_id, inputs.snapshot.account_id, inputs.mode, expires_at)
     contracts = _contracts(case)
     return Plan(
@@ -270,7 +278,7 @@ def _finish(case: _Case, lines: tuple[TradeLine, ...], income: _Income) -> Plan:
         created_at=inputs.now,
         expires_at=expires_at,
         hash=plan_hash(scope, ((line, contracts[line.symbol]) for line in lines), income.fx),
-        notes=owner_notes(inputs.targets, valuation, lines, totals, rules),
+        notes=owner_notes(inputs.targets, valuation, lines, totals, settings),
     )
 
 
@@ -280,7 +288,7 @@ def _contracts(case: _Case) -> Mapping[Symbol, Contract]:
     unmarked = {each.contract.symbol for each in case.inputs.snapshot.positions if each.market_value is None}
     valued = sorted({*case.valuation.held, *(unmarked & known.keys())})
     wanted = {symbol: known[symbol] for symbol in valued}
-    return wanted | {USD_CAD: known[USD_CAD]} if case.rules.funding.enabled and USD_CAD in known else wanted
+    return wanted | {USD_CAD: known[USD_CAD]} if case.settings.fx.enabled and USD_CAD in known else wanted
 
 
 def _warnings(case: _Case, lines: tuple[TradeLine, ...], fx: FxLeg | None) -> tuple[str, ...]:

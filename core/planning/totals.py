@@ -12,9 +12,7 @@ from core.model import (
     Currency,
     FxLeg,
     LimitedBy,
-    PlanRules,
     Side,
-    SizingRules,
     Targets,
     Totals,
     TradeLine,
@@ -22,6 +20,7 @@ from core.model import (
 )
 from core.money import HUNDRED, ONE, ZERO, plain
 from core.planning.funding import Proceeds
+from core.settings import RebalanceSection, Settings
 
 LEAST_IDLE_PCT = Decimal("0.1")  # what whole shares leave over of any account is not worth a note
 
@@ -60,13 +59,14 @@ def totals_of(
     )
 
 
-def check_turnover(totals: Totals, net_liq: Decimal, rules: SizingRules) -> None:
+def check_turnover(totals: Totals, net_liq: Decimal, rebalance: RebalanceSection) -> None:
     """Raise SafetyRefused when sells and buys together are above max_turnover_pct of NetLiq."""
-    if rules.max_turnover_pct is None or (totals.sells + totals.buys) * HUNDRED <= rules.max_turnover_pct * net_liq:
+    most = rebalance.max_turnover_pct
+    if most is None or (totals.sells + totals.buys) * HUNDRED <= most * net_liq:
         return
     raise SafetyRefused(
         f"the plan turns over {totals.turnover_pct:.2f} % of NetLiq (sells {totals.sells:.2f},"
-        f" buys {totals.buys:.2f} USD), above max_turnover_pct {plain(rules.max_turnover_pct)}",
+        f" buys {totals.buys:.2f} USD), above max_turnover_pct {plain(most)}",
         next_step="check targets and prices; if the plan is meant, raise [rebalance] max_turnover_pct",
     )
 
@@ -88,19 +88,19 @@ def _sum(amounts: Iterable[Decimal]) -> Decimal:
 
 
 def owner_notes(
-    targets: Targets, valuation: Valuation, lines: Iterable[TradeLine], totals: Totals, rules: PlanRules
+    targets: Targets, valuation: Valuation, lines: Iterable[TradeLine], totals: Totals, settings: Settings
 ) -> tuple[str, ...]:
     """Idle cash beyond the buffer, a debit in any currency, holdings without a target inside the band; in words."""
     lines = tuple(lines)
     return (
-        *_idle_cash(targets, valuation, lines, totals, rules),
+        *_idle_cash(targets, valuation, lines, totals, settings),
         *_debits(valuation, totals),
         *_kept_without_target(lines),
     )
 
 
 def _idle_cash(
-    targets: Targets, valuation: Valuation, lines: Iterable[TradeLine], totals: Totals, rules: PlanRules
+    targets: Targets, valuation: Valuation, lines: Iterable[TradeLine], totals: Totals, settings: Settings
 ) -> Iterator[str]:
     """Cash after the plan above the buffer and above what targets of less than 100 % leave in cash."""
     cad = totals.cash_after[CAD]
@@ -110,10 +110,10 @@ def _idle_cash(
     if idle * HUNDRED < LEAST_IDLE_PCT * net_liq:
         return
     note = f"idle cash beyond the buffer: {idle:,.2f} USD, {idle * HUNDRED / net_liq:.2f} % of NetLiq"
-    if cad > ZERO and not rules.funding.enabled:
+    if cad > ZERO and not settings.fx.enabled:
         note += f"; {cad:,.2f} CAD buy nothing unless [fx] enabled = true"
     is_held_back = any(line.limited_by is LimitedBy.BAND and line.wanted > ZERO for line in lines)
-    if rules.trigger.idle_cash_pct is None and is_held_back and not any(line.side is Side.BUY for line in lines):
+    if settings.rebalance.idle_cash_pct is None and is_held_back and not any(line.side is Side.BUY for line in lines):
         note += "; [rebalance] idle_cash_pct would invest it inside the bands"
     yield note
 

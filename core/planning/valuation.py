@@ -28,9 +28,9 @@ from core.model import (
     Targets,
     Untargeted,
     Valuation,
-    ValuationRules,
 )
 from core.money import HUNDRED, ONE, ZERO, Money, plain
+from core.settings import RebalanceSection, Settings
 from core.text import price_text
 
 Rates = Mapping[Currency, Decimal]
@@ -68,7 +68,7 @@ def value_account(
     targets: Targets,
     contracts: Mapping[Symbol, Contract],
     verdicts: Mapping[Symbol, Verdict],
-    rules: ValuationRules,
+    settings: Settings,
 ) -> Valuation:
     """The account as planning sees it by the prices of `verdicts`, everything in USD.
 
@@ -78,7 +78,7 @@ def value_account(
     """
     _refuse_shorts(snapshot.positions)
     rates = snapshot.rates
-    holdings = _sort_out(snapshot.positions, targets, contracts, rules)
+    holdings = _sort_out(snapshot.positions, targets, contracts, settings.rebalance)
     prices = _prices(holdings.held, verdicts)
     amounts = [(each, _amount(each, verdicts, contracts)) for each in holdings.outside]
     _refuse_unpriced(holdings, prices, amounts)
@@ -89,8 +89,8 @@ def value_account(
     in_cash = sum((in_usd(amount, currency, rates) for currency, amount in cash.items()), ZERO)
     net_liq = in_cash + in_etfs + in_outside
     broker_net_liq = _usd(snapshot.net_liq, rates)
-    marks = _mark_warnings(snapshot.positions, contracts, prices, rules.max_mark_gap_pct)
-    buffer = net_liq * rules.cash_buffer_pct / HUNDRED
+    marks = _mark_warnings(snapshot.positions, contracts, prices, settings.pricing.max_mark_gap_pct)
+    buffer = net_liq * settings.rebalance.cash_buffer_pct / HUNDRED
     _refuse_empty(net_liq, buffer, in_outside)
     return Valuation(
         prices=prices,
@@ -110,7 +110,7 @@ def value_account(
         warnings=(
             *_worthless(amounts),
             *marks,
-            *_gap_warnings(net_liq, broker_net_liq, marks, rules.max_net_liq_gap_pct),
+            *_gap_warnings(net_liq, broker_net_liq, marks, settings.safety.max_net_liq_gap_pct),
         ),
     )
 
@@ -166,7 +166,7 @@ def _refuse_shorts(positions: Iterable[Position]) -> None:
 
 
 def _sort_out(
-    positions: Iterable[Position], targets: Targets, contracts: Mapping[Symbol, Contract], rules: ValuationRules
+    positions: Iterable[Position], targets: Targets, contracts: Mapping[Symbol, Contract], rebalance: RebalanceSection
 ) -> _Holdings:
     """Each position either in the universe or outside; balances that show up as positions are cash already."""
     by_con_id = {contracts[symbol].con_id: symbol for symbol in targets.weights}
@@ -177,12 +177,12 @@ def _sort_out(
         if contract.security_type is SecurityType.CASH or not position.quantity:
             continue
         symbol = by_con_id.get(contract.con_id)
-        why = None if symbol else _why_outside(contract, contracts, targets, rules)
+        why = None if symbol else _why_outside(contract, contracts, targets, rebalance)
         if why is None:
             symbol = symbol or contract.symbol
             held[symbol] = held.get(symbol, ZERO) + position.quantity
         else:
-            outside.append(_Outside(position, why, contract.symbol in rules.hold_symbols))
+            outside.append(_Outside(position, why, contract.symbol in rebalance.hold_symbols))
     outside.sort(key=lambda each: (each.position.contract.symbol, each.position.contract.con_id))
     universe = sorted(held)
     return _Holdings(
@@ -200,10 +200,10 @@ def _outside_holding(each: _Outside, amount: Decimal, rates: Rates) -> OutsideHo
 
 
 def _why_outside(
-    contract: Contract, contracts: Mapping[Symbol, Contract], targets: Targets, rules: ValuationRules
+    contract: Contract, contracts: Mapping[Symbol, Contract], targets: Targets, rebalance: RebalanceSection
 ) -> str | None:
     """Why a position that is no target stays untouched, in words; None when it is to be sold."""
-    if contract.symbol in rules.hold_symbols:
+    if contract.symbol in rebalance.hold_symbols:
         return "in [rebalance] hold_symbols"
     if contract.security_type is not SecurityType.ETF:
         return "not an ETF"
@@ -212,7 +212,7 @@ def _why_outside(
     known = contracts.get(contract.symbol)
     if contract.symbol in targets.weights or known is None or known.con_id != contract.con_id:
         return "another listing than the one that would be traded"
-    return "no target, and [rebalance] untargeted = hold" if rules.untargeted is Untargeted.HOLD else None
+    return "no target, and [rebalance] untargeted = hold" if rebalance.untargeted is Untargeted.HOLD else None
 
 
 def _prices(universe: Iterable[Symbol], verdicts: Mapping[Symbol, Verdict]) -> Mapping[Symbol, Price]:

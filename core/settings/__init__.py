@@ -1,19 +1,42 @@
-"""Settings of a run: settings.ini, the environment and the run's overrides as one frozen, checked value."""
+"""Settings of a run: settings.ini, the environment and the run's overrides as one frozen, checked value.
 
-from core.settings.describe import Described, describe
-from core.settings.loading import load_settings, settings_from, webhook_from
-from core.settings.model import Settings
-from core.settings.sections import LogLevel
+What is exported here imports no pydantic, so that the arithmetic may use it; who loads settings imports
+`core.settings.loading`.
+"""
+
+from core.settings.describe import Described, describe, echo
+from core.settings.schema import (
+    ApprovalSection,
+    ExecutionSection,
+    FxSection,
+    IbkrSection,
+    IoSection,
+    LimitsSection,
+    LogLevel,
+    NotifySection,
+    PricingSection,
+    RebalanceSection,
+    SafetySection,
+    Settings,
+)
 from core.settings.template import PLACEHOLDER, settings_template
 
 __all__ = [
     "PLACEHOLDER",
+    "ApprovalSection",
     "Described",
+    "ExecutionSection",
+    "FxSection",
+    "IbkrSection",
+    "IoSection",
+    "LimitsSection",
     "LogLevel",
+    "NotifySection",
+    "PricingSection",
+    "RebalanceSection",
+    "SafetySection",
     "Settings",
     "describe",
-    "load_settings",
-    "settings_from",
+    "echo",
     "settings_template",
-    "webhook_from",
 ]

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, get_args
+from typing import Annotated, Any
 
-from annotated_types import Ge, Gt, Le, Lt
-from pydantic import AfterValidator, BeforeValidator, GetCoreSchemaHandler, SecretStr, ValidationInfo
-from pydantic.fields import FieldInfo
-from pydantic_core import CoreSchema, core_schema
+from annotated_types import Ge, Le
 
+from core.masking import Secret
 from core.model.types import (
     CAD,
     MODEL_RULE,
@@ -44,31 +42,42 @@ _WEB = re.compile(r"https://[!-~]+|http://(127\.0\.0\.1|localhost|\[::1\])(:[0-9
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
-    """What a kind takes, for messages and for the table of settings."""
+class Kind:
+    """How a value is written: its noun, for messages and the table of settings, and how its text is read.
+
+    `read` raises ValueError for a text it does not take, with the reason where the noun alone would not explain it.
+    """
 
     noun: str
+    read: Callable[[str], object]
+
+    def __get_pydantic_core_schema__(self, _source: object, _handler: object) -> dict[str, Any]:
+        """pydantic's hook for a type it does not know: the text goes through `read`.
+
+        Such a schema is a plain dictionary, so that nothing of pydantic is imported where the arithmetic can see it.
+        """
+        return {"type": "function-plain", "function": {"type": "no-info", "function": self.read}}
 
 
-@dataclass(frozen=True, slots=True)
-class OneOf:
+class Conflict(ValueError):
+    """What does not go together within a section; `keys` are those it is about, the first is the one named."""
+
+    def __init__(self, message: str, *, keys: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.message = message
+        self.keys = keys
+
+
+def one_of(*members: StrEnum) -> Kind:
     """A choice between members of an enum, found by their text in any case."""
 
-    members: tuple[StrEnum, ...]
-
-    @property
-    def noun(self) -> str:
-        return "one of " + ", ".join(self.members)
-
-    def member_of(self, text: str) -> StrEnum:
-        """The member that `text` names. Raises ValueError for any other text."""
-        for member in self.members:
+    def read(text: str) -> StrEnum:
+        for member in members:
             if text.isascii() and text.lower() == member.lower():
                 return member
         raise ValueError
 
-    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_plain_validator_function(self.member_of)
+    return Kind("one of " + ", ".join(members), read)
 
 
 def is_none(text: str) -> bool:
@@ -158,20 +167,19 @@ def read_model(text: str) -> ModelName:
     return ModelName(text)
 
 
-def read_path(text: str | Path, info: ValidationInfo[Path]) -> Path:
-    """The absolute path; a relative one stands in the folder of the settings file. Raises ValueError for no path."""
+def read_path(text: str) -> Path:
+    """The path, `~` replaced by the home folder. Raises ValueError for no path."""
     try:
-        path = Path(read_text(str(text))).expanduser()
+        return Path(read_text(text)).expanduser()
     except RuntimeError:
         raise ValueError("there is no such home folder") from None
-    return Path(info.context) / path  # the loader hands the folder over as the context of validation
 
 
-def read_web_address(text: str) -> str:
-    """The address. Raises ValueError unless it is https:// in visible ASCII, or http:// on this computer."""
+def read_web_address(text: str) -> Secret:
+    """The address, hidden. Raises ValueError unless it is https:// in visible ASCII, or http:// on this computer."""
     if not _WEB.fullmatch(text):
         raise ValueError
-    return text
+    return Secret(text)
 
 
 def _items(text: str) -> list[str]:
@@ -206,62 +214,22 @@ def read_funding_currencies(text: str) -> tuple[Currency, ...]:
     return (CAD,)
 
 
-Number = Annotated[Decimal, BeforeValidator(read_number), Words("a number")]
-Whole = Annotated[int, BeforeValidator(read_whole), Words("a whole number")]
-Seconds = Annotated[float, BeforeValidator(read_seconds), Words("a number")]
-Switch = Annotated[bool, BeforeValidator(read_switch), Words("true or false (yes/no, on/off, 1/0)")]
-Text = Annotated[str, BeforeValidator(read_text), Words("text on one line")]
-Account = Annotated[
-    AccountId, BeforeValidator(read_account), Words("the id of an account, letters and digits such as DU1234567")
-]
-Route = Annotated[str, BeforeValidator(read_route), Words(ROUTE_NOUN)]
-Exchange = Annotated[str, BeforeValidator(read_exchange), Words("the name of an exchange (A-Z 0-9)")]
-SymbolKey = Annotated[Symbol, AfterValidator(read_symbol), Words(SYMBOL_NOUN)]
-ModelKey = Annotated[ModelName, AfterValidator(read_model), Words(MODEL_NOUN)]
+PATH = Kind("a path", read_path)
+
+Number = Annotated[Decimal, Kind("a number", read_number)]
+Whole = Annotated[int, Kind("a whole number", read_whole)]
+Seconds = Annotated[float, Kind("a number", read_seconds)]
+Switch = Annotated[bool, Kind("true or false (yes/no, on/off, 1/0)", read_switch)]
+Text = Annotated[str, Kind("text on one line", read_text)]
+Account = Annotated[AccountId, Kind("the id of an account, letters and digits such as DU1234567", read_account)]
+Route = Annotated[str, Kind(ROUTE_NOUN, read_route)]
+Exchange = Annotated[str, Kind("the name of an exchange (A-Z 0-9)", read_exchange)]
+SymbolKey = Annotated[Symbol, Kind(SYMBOL_NOUN, read_symbol)]
+ModelKey = Annotated[ModelName, Kind(MODEL_NOUN, read_model)]
 MixWeight = Annotated[Number, Ge(0), Le(1)]
-FolderPath = Annotated[Path, BeforeValidator(read_path), Words("a path")]
-WebAddress = Annotated[SecretStr, BeforeValidator(read_web_address), Words("an https:// address, http:// on localhost")]
-Blackout = Annotated[
-    tuple[str, ...], BeforeValidator(read_blackout), Words("a comma list of HH:MM-HH:MM, start and end apart")
-]
-Symbols = Annotated[tuple[Symbol, ...], BeforeValidator(read_symbols), Words("a comma list of symbols, or none")]
-BaseCurrency = Annotated[Currency, BeforeValidator(read_base_currency), Words("USD")]
-FundingCurrencies = Annotated[tuple[Currency, ...], BeforeValidator(read_funding_currencies), Words("CAD")]
-
-
-def is_optional(field: FieldInfo) -> bool:
-    """Whether the key may be `none`."""
-    return type(None) in get_args(field.annotation)
-
-
-def allowed(field: FieldInfo) -> str:
-    """What a key takes, in words made from its own kind and bounds: `a number >= 0 and < 100, or none`."""
-    bounds = " and ".join(_bounds(field))
-    noun = next(part.noun for part in _metadata(field) if isinstance(part, Words | OneOf))
-    return f"{noun} {bounds}".rstrip() + (", or none" if is_optional(field) else "")
-
-
-def is_secret(field: FieldInfo) -> bool:
-    """Whether the value may never be shown."""
-    return any(SecretStr in get_args(part) for part in get_args(field.annotation))
-
-
-def _metadata(field: FieldInfo) -> Iterator[object]:
-    yield from field.metadata
-    for part in get_args(field.annotation):
-        yield from getattr(part, "__metadata__", ())
-
-
-def _bounds(field: FieldInfo) -> Iterator[str]:
-    for part in field.metadata:
-        match part:
-            case Ge(ge=bound):
-                yield f">= {bound}"
-            case Gt(gt=bound):
-                yield f"> {bound}"
-            case Le(le=bound):
-                yield f"<= {bound}"
-            case Lt(lt=bound):
-                yield f"< {bound}"
-            case _:
-                pass
+FilePath = Annotated[Path, PATH]
+WebAddress = Annotated[Secret, Kind("an https:// address, http:// on localhost", read_web_address)]
+Blackout = Annotated[tuple[str, ...], Kind("a comma list of HH:MM-HH:MM, start and end apart", read_blackout)]
+Symbols = Annotated[tuple[Symbol, ...], Kind("a comma list of symbols, or none", read_symbols)]
+BaseCurrency = Annotated[Currency, Kind("USD", read_base_currency)]
+FundingCurrencies = Annotated[tuple[Currency, ...], Kind("CAD", read_funding_currencies)]

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from core.masking import mask_account
-from core.settings.kinds import is_secret
-from core.settings.model import OPEN_SECTIONS, Settings, fields, sections
+from core.settings.describe import OPEN_SECTIONS, keys, keys_of, known_sections
+from core.settings.kinds import is_none
 from core.text import did_you_mean, nearest, visible, without_password
 
 PREFIX = "REBALANCER__"
 HIDDEN = "(not shown)"
-SECRETS = {(section, key) for section, key, one in fields() if is_secret(one)}
+SECRETS = {where for where, key in keys().items() if key.is_secret}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +30,11 @@ class Layers:
     given: dict[str, dict[str, Given]] = field(default_factory=lambda: {name: {} for name in known_sections()})
     faults: list[str] = field(default_factory=list)
 
-    def texts(self, section: str) -> dict[str, str]:
-        """The texts of a section, for validation."""
-        return {key: given.text for key, given in self.given[section].items()}
-
-
-def known_sections() -> list[str]:
-    """Names of all sections, those with the user's own keys among them."""
-    return [name for name in Settings.model_fields if name in sections() or name in OPEN_SECTIONS]
+    def texts(self, section: str) -> dict[str, str | None]:
+        """The texts of a section, for validation; `none` or nothing is None where a key may have no value."""
+        optional = {name for name, key in keys_of(section).items() if key.is_optional}
+        texts = {name: given.text for name, given in self.given[section].items()}
+        return {name: None if name in optional and is_none(text) else text for name, text in texts.items()}
 
 
 def merged(
@@ -87,7 +84,7 @@ def _add_file(layers: Layers, values: Mapping[str, Mapping[str, str]]) -> None:
 
 
 def _add_environment(layers: Layers, environ: Mapping[str, str]) -> None:
-    known = {environment_name(section, key): (section, key) for section, key, _ in fields()}
+    known = {environment_name(section, key): (section, key) for section, key in keys()}
     free = {environment_name(section, ""): section for section in OPEN_SECTIONS}
     for name in sorted(environ):
         if not name.startswith(PREFIX):
@@ -104,7 +101,7 @@ def _add_environment(layers: Layers, environ: Mapping[str, str]) -> None:
 
 
 def _add_overrides(layers: Layers, overrides: Mapping[str, str]) -> None:
-    known = [f"{section}.{key}" for section, key, _ in fields()]
+    known = [f"{section}.{key}" for section, key in keys()]
     for name, text in overrides.items():
         section, _, raw = name.strip().partition(".")
         section = section.lower()
@@ -127,7 +124,7 @@ def _key(section: str, raw: str) -> str:
 
 
 def _is_known(section: str, key: str) -> bool:
-    return section in OPEN_SECTIONS or key in sections()[section].model_fields
+    return section in OPEN_SECTIONS or (section, key) in keys()
 
 
 def _secret(section: str, key: str) -> str:
@@ -136,8 +133,8 @@ def _secret(section: str, key: str) -> str:
 
 def _unknown_key(section: str, key: str, text: str) -> str:
     """Names the section in which the key stands, else the nearest key of this one."""
-    homes = [f"[{name}] {other}" for name, other, _ in fields() if other == key]
-    meant = key if homes else nearest(key, sections()[section].model_fields)
+    homes = [f"[{name}] {other}" for name, other in keys() if other == key]
+    meant = key if homes else nearest(key, keys_of(section))
     hint = f"; did you mean {homes[0] if homes else meant}?" if meant else ""
     is_hidden = any(meant == secret for _, secret in SECRETS)
     value = HIDDEN if is_hidden else displayed(section, meant or key, text)

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from pydantic import SecretStr, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
-from core.settings.kinds import WebAddress, allowed
+from core.masking import Secret
+from core.settings.describe import OPEN_SECTIONS, keys, sections
+from core.settings.kinds import PATH, Conflict, read_web_address
 from core.settings.layers import Layers, displayed, environment_name, merged
-from core.settings.model import OPEN_SECTIONS, Settings, sections
 from core.settings.reading import read_values, refused
+from core.settings.schema import Settings
 from core.text import visible
 
-GUARD = "guard"
+SETTINGS = TypeAdapter(Settings)
 
 
 def load_settings(path: Path, *, environ: Mapping[str, str], overrides: Mapping[str, str]) -> Settings:
@@ -38,72 +42,83 @@ def settings_from(
     return _checked(layers, folder.absolute(), "settings")
 
 
-def webhook_from(environ: Mapping[str, str]) -> SecretStr | None:
+def webhook_from(environ: Mapping[str, str]) -> Secret | None:
     """`[notify] webhook_url` where the other settings cannot be had; None without one, or when it is at fault."""
     text = environ.get(environment_name("notify", "webhook_url"), "")
     try:
-        return TypeAdapter(WebAddress).validate_python(text.strip())
-    except ValidationError:
+        return read_web_address(text.strip())
+    except ValueError:
         return None
 
 
 def _checked(layers: Layers, folder: Path, name: str) -> Settings:
     """Raises SettingsInvalid with the faults of names first, then those of values in the order of the schema."""
     try:
-        settings = Settings.model_validate(
-            {"folder": folder, **{section: layers.texts(section) for section in layers.given}}, context=folder
+        settings = SETTINGS.validate_python(
+            {"folder": folder, **{section: layers.texts(section) for section in layers.given}}
         )
     except ValidationError as error:
-        raise refused(name, [*layers.faults, *_faults(error, layers, folder)]) from None
+        raise refused(name, [*layers.faults, *_faults(error, layers)]) from None
     if layers.faults:
         raise refused(name, layers.faults)
+    return _with_paths_in(folder, settings)
+
+
+def _with_paths_in(folder: Path, settings: Settings) -> Settings:
+    """The settings with every relative path, defaults too, put into the folder."""
+    for section, name in (where for where, key in keys().items() if key.kind is PATH):
+        own: Any = getattr(settings, section)
+        changed: Any = {section: replace(own, **{name: folder / getattr(own, name)})}
+        settings = replace(settings, **changed)
     return settings
 
 
-def _faults(error: ValidationError, layers: Layers, folder: Path) -> Iterator[str]:
+def _faults(error: ValidationError, layers: Layers) -> Iterator[str]:
     found = error.errors(include_url=False, include_input=False)
     for detail in found:
         yield _worded(detail, layers)
-    # a guard is not tried while a key of its section is at fault, so the sound keys are looked at once more
+    # a section is not made, and its keys not compared, while one of them is at fault: so the sound ones are tried again
     for section in sections():
         faulty = {str(detail["loc"][1]) for detail in found if detail["loc"][0] == section and len(detail["loc"]) > 1}
         if faulty:
-            yield from _guard_faults(section, faulty, layers, folder)
+            yield from _conflicts(section, faulty, layers)
 
 
-def _guard_faults(section: str, faulty: set[str], layers: Layers, folder: Path) -> Iterator[str]:
+def _conflicts(section: str, faulty: set[str], layers: Layers) -> Iterator[str]:
     sound = {key: text for key, text in layers.texts(section).items() if key not in faulty}
     try:
-        sections()[section].model_validate(sound, context=folder)
+        TypeAdapter(sections()[section]).validate_python(sound)
     except ValidationError as error:
         for detail in error.errors(include_url=False, include_input=False):
-            if detail["type"] == GUARD and faulty.isdisjoint(detail["ctx"]["keys"]):
-                yield f"[{section}] {detail['ctx']['message']}"
+            conflict = _cause(detail)
+            if isinstance(conflict, Conflict) and faulty.isdisjoint(conflict.keys):
+                yield f"[{section}] {conflict.message}"
 
 
 def _worded(detail: ErrorDetails, layers: Layers) -> str:
     """One fault: section, key, value found, where it was given, and what is allowed."""
     section, *rest = map(str, detail["loc"])
-    if detail["type"] == GUARD:
-        return f"[{section}] {detail['ctx']['message']}"
-    key, *part = rest
+    cause = _cause(detail)
+    if isinstance(cause, Conflict):
+        return f"[{section}] {cause.message}"
+    name, *part = rest
     if section in OPEN_SECTIONS:
         free = OPEN_SECTIONS[section]
         wanted = f"the key must be {free.key_noun}" if part else f"must be {free.value_noun}"
-        return f"{_found(section, key, layers)}: {wanted}"
-    field = sections()[section].model_fields[key]
+        return f"{_found(section, name, layers)}: {wanted}"
+    key = keys()[section, name]
     if detail["type"] == "missing":
-        return f"[{section}] {key} is missing: write {key} = {allowed(field)} ({field.description})"
-    return f"{_found(section, key, layers)}: must be {allowed(field)}{_reason(detail)}"
+        return f"[{section}] {name} is missing: write {name} = {key.takes} ({key.meaning})"
+    reason = f" ({cause})" if str(cause) else ""  # what a kind says beyond its noun and bounds
+    return f"{_found(section, name, layers)}: must be {key.takes}{reason}"
+
+
+def _cause(detail: ErrorDetails) -> object:
+    """The error that a reader or a section raised; empty where pydantic itself found the fault."""
+    return detail.get("ctx", {}).get("error", "")
 
 
 def _found(section: str, key: str, layers: Layers) -> str:
     given = layers.given[section][key]
     origin = f" (from {visible(given.origin)})" if given.origin else ""
     return f"[{section}] {visible(key)} = {displayed(section, key, given.text)}{origin}"
-
-
-def _reason(detail: ErrorDetails) -> str:
-    """What a kind says beyond the bounds, in brackets."""
-    reason = str(detail.get("ctx", {}).get("error", ""))
-    return f" ({reason})" if reason else ""

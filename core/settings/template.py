@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from itertools import groupby
 
-from core.settings.describe import REQUIRED, Described, describe
+from core.settings.describe import OPEN_SECTIONS, REQUIRED, Described, describe, sections
 from core.settings.layers import SECRETS, environment_name
-from core.settings.model import OPEN_SECTIONS, sections
 
 PLACEHOLDER = "YOUR_ACCOUNT_ID"
 """Stands where the account id belongs; no account has such an id, so it is refused until it is replaced."""
@@ -53,7 +52,5 @@ def _lines(row: Described, given: Mapping[str, str]) -> Iterator[str]:
         yield f"# a secret, taken from the environment only: {environment_name(row.section, row.key)}"
     elif name in given:
         yield f"{row.key} = {given[name]}"
-    elif row.key in sections()[row.section].defaults_as_text:
-        yield f";{row.key} ="
     else:
         yield f";{row.key} = {row.default}"

@@ -4,8 +4,7 @@ Records of the file become entries, entries that break no rule become ModelWeigh
 Targets value. Weights are fractions and exact: a percentage is divided by 100 and carried at full length.
 """
 
-from core.model.rules import PortfolioRules
 from core.targets.blending import blend, targets_from_weights
 from core.targets.parsing import LOOSEST, parse_portfolios, read_portfolios
 
-__all__ = ["LOOSEST", "PortfolioRules", "blend", "parse_portfolios", "read_portfolios", "targets_from_weights"]
+__all__ = ["LOOSEST", "blend", "parse_portfolios", "read_portfolios", "targets_from_weights"]

@@ -7,15 +7,15 @@ from decimal import Decimal
 from operator import attrgetter
 
 from core.model.planning import ModelWeight, Targets
-from core.model.rules import PortfolioRules
 from core.model.types import CASH, ModelName, Symbol
 from core.money import HUNDRED, ONE, ZERO
+from core.settings import RebalanceSection
 from core.targets.refusing import NO_MARGIN, SUM_TOLERANCE, refused
 
 ROUNDING = Decimal("0.000001")  # far above what division leaves, far below what anybody could mean
 
 
-def blend(weights: Iterable[ModelWeight], rules: PortfolioRules) -> Targets:
+def blend(weights: Iterable[ModelWeight], mix: Mapping[ModelName, Decimal], rebalance: RebalanceSection) -> Targets:
     """The target weights: Σ over models of mix × weight, each model and the mix scaled to sum to exactly 1.
 
     The tolerances of file and mix let a model sum to 99.995 % and the mix to 1.001; without the scaling the
@@ -24,16 +24,16 @@ def blend(weights: Iterable[ModelWeight], rules: PortfolioRules) -> Targets:
     Raises PortfoliosInvalid when a model with a mix weight has no rows, or the blend borrows too much.
     """
     # sorted first: inexact quotients would let the order of rows decide the last digit
-    mix = {model: rules.mix[model] for model in sorted(rules.mix)} if rules.mix else {}
+    mix = {model: mix[model] for model in sorted(mix)}
     rows = sorted((row for row in weights if mix.get(row.model)), key=attrgetter("symbol", "model"))
     nets = _net_exposures(rows, mix)
     mixed: dict[Symbol, Decimal] = {}
     for row in rows:
         mixed[row.symbol] = mixed.get(row.symbol, ZERO) + mix[row.model] * row.weight / nets[row.model]
-    return _targets(mixed, sum(mix.values(), ZERO), rules)
+    return _targets(mixed, sum(mix.values(), ZERO), rebalance)
 
 
-def targets_from_weights(weights: Mapping[Symbol, Decimal], rules: PortfolioRules) -> Targets:
+def targets_from_weights(weights: Mapping[Symbol, Decimal], rebalance: RebalanceSection) -> Targets:
     """Targets from final weights (fractions): assets ≥ 0, CASH ≤ 0; what a sum below 1 leaves stays in cash.
 
     Sums up to 0.0001 above 1 are scaled to 1. Raises PortfoliosInvalid for larger ones.
@@ -44,7 +44,7 @@ def targets_from_weights(weights: Mapping[Symbol, Decimal], rules: PortfolioRule
         faults.append(f"the targets sum to {net}: must be at most 1")
     if faults:
         raise refused("targets", faults)
-    return _targets(weights, max(net, ONE), rules)
+    return _targets(weights, max(net, ONE), rebalance)
 
 
 def _net_exposures(rows: Iterable[ModelWeight], mix: Mapping[ModelName, Decimal]) -> dict[ModelName, Decimal]:
@@ -59,7 +59,7 @@ def _net_exposures(rows: Iterable[ModelWeight], mix: Mapping[ModelName, Decimal]
     return nets
 
 
-def _targets(weights: Mapping[Symbol, Decimal], total: Decimal, rules: PortfolioRules) -> Targets:
+def _targets(weights: Mapping[Symbol, Decimal], total: Decimal, rebalance: RebalanceSection) -> Targets:
     """The weights divided by `total`, alphabetical, checked, and written one way: 60 and 60.00 give one plan."""
     assets = {symbol: (weights[symbol] / total).normalize() for symbol in sorted(weights) if symbol != CASH}
     cash = (weights.get(CASH, ZERO) / total).normalize()
@@ -68,12 +68,14 @@ def _targets(weights: Mapping[Symbol, Decimal], total: Decimal, rules: Portfolio
     faults += [
         f"{symbol} has a target and is in [rebalance] hold_symbols, which are never traded: take it out of one of them"
         for symbol in assets
-        if symbol in rules.hold_symbols
+        if symbol in rebalance.hold_symbols
     ]
-    if cash < 0 and not rules.allow_margin:
+    if cash < 0 and not rebalance.allow_margin:
         faults.append(NO_MARGIN)
-    if gross > rules.max_leverage + ROUNDING:
-        faults.append(f"the blend's gross exposure is {gross:.4f}: must be at most max_leverage ({rules.max_leverage})")
+    if gross > rebalance.max_leverage + ROUNDING:
+        faults.append(
+            f"the blend's gross exposure is {gross:.4f}: must be at most max_leverage ({rebalance.max_leverage})"
+        )
     if faults:
         raise refused("blend", faults)
     return Targets(weights=assets, gross=gross.normalize(), cash=cash, net=(gross + cash).normalize())

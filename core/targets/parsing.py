@@ -11,19 +11,21 @@ from pathlib import Path
 
 from core.errors import PortfoliosInvalid
 from core.model.planning import ModelWeight
-from core.model.rules import PortfolioRules
 from core.model.types import CASH, MODEL_RULE, SYMBOL_RULE, USD_CAD, ModelName, Symbol, is_model_name, is_symbol
 from core.money import HUNDRED, ZERO, D
+from core.settings import RebalanceSection
 from core.targets.records import Records, decoded
 from core.targets.refusing import NO_MARGIN, SUM_TOLERANCE, refused
 from core.text import NO_FILE, did_you_mean, visible
+
+Mix = Mapping[ModelName, Decimal]
 
 NEEDED = ("portfolio", "symbol", "target_pct")
 IGNORED = ("note", "min_lot", "exchange")
 MOST_BYTES = 64_000_000
 MOST_ROWS = 100_000
-LOOSEST = PortfolioRules(mix=None, allow_margin=True, max_leverage=Decimal(4))
-"""What no settings could allow is refused by these rules as well: for a file whose settings are unknown."""
+LOOSEST = RebalanceSection(allow_margin=True, max_leverage=Decimal(4))
+"""The settings that allow most: for a file whose own settings cannot be read."""
 
 _PERCENT = re.compile(r"(-?(?:[0-9]{1,12}(?:\.[0-9]{0,15})?|\.[0-9]{1,15}))[ \t]*%?")
 
@@ -45,7 +47,7 @@ class _Entry:
 
 
 def read_portfolios(
-    path: Path, rules: PortfolioRules, *, max_age: timedelta | None, now: datetime
+    path: Path, mix: Mix | None, rebalance: RebalanceSection, *, max_age: timedelta | None, now: datetime
 ) -> tuple[ModelWeight, ...]:
     """The rows of the file. Raises PortfoliosInvalid with every fault, its age among them when above `max_age`."""
     data, changed_at = _bytes(path)
@@ -54,7 +56,7 @@ def read_portfolios(
         allowed = f"[io] max_csv_age_days = {max_age.days}"
         stale = [f"{path} was last changed on {changed_at:%Y-%m-%d}, {(now - changed_at).days} days ago: {allowed}"]
     try:
-        weights = parse_portfolios(data, str(path), rules)
+        weights = parse_portfolios(data, str(path), mix, rebalance)
     except PortfoliosInvalid as error:
         raise refused(str(path), [*stale, *error.faults]) from None
     if stale:
@@ -62,7 +64,7 @@ def read_portfolios(
     return weights
 
 
-def parse_portfolios(data: bytes, name: str, rules: PortfolioRules) -> tuple[ModelWeight, ...]:
+def parse_portfolios(data: bytes, name: str, mix: Mix | None, rebalance: RebalanceSection) -> tuple[ModelWeight, ...]:
     """The rows of a portfolios file, in its order; lines count from 1, as an editor shows them.
 
     Raises PortfoliosInvalid with every fault; each names the file (`name`), line, portfolio, symbol and value.
@@ -72,12 +74,12 @@ def parse_portfolios(data: bytes, name: str, rules: PortfolioRules) -> tuple[Mod
     entries, ragged = _entries(records, columns) if columns else ([], [])
     faults += ragged
     for entry in entries:
-        faults += [f"{entry}: {fault}" for fault in _entry_faults(entry, rules)]
+        faults += [f"{entry}: {fault}" for fault in _entry_faults(entry, mix, rebalance)]
     faults += _repetitions(entries)
     if records.fault:
         faults.append(records.fault)  # the rest was not read, so nothing can be said of whole models
     elif columns:
-        faults += _faults_of_models(entries, rules)
+        faults += _faults_of_models(entries, mix, rebalance)
     if faults:
         raise refused(name, [f"{name} {fault}" for fault in faults])
     return tuple(_weights(entries))
@@ -141,10 +143,10 @@ def _entry(line: int, row: Mapping[str, str]) -> _Entry:
     )
 
 
-def _entry_faults(entry: _Entry, rules: PortfolioRules) -> Iterator[str]:
-    if rules.mix is not None and entry.model not in rules.mix:
-        known = f"the portfolio must be one of [models]: {', '.join(rules.mix)}"
-        yield f"{known}{did_you_mean(entry.portfolio, rules.mix)}"
+def _entry_faults(entry: _Entry, mix: Mix | None, rebalance: RebalanceSection) -> Iterator[str]:
+    if mix is not None and entry.model not in mix:
+        known = f"the portfolio must be one of [models]: {', '.join(mix)}"
+        yield f"{known}{did_you_mean(entry.portfolio, mix)}"
     elif entry.model is None:
         yield f"the portfolio must be {MODEL_RULE}"
     if not is_symbol(entry.symbol):
@@ -154,17 +156,17 @@ def _entry_faults(entry: _Entry, rules: PortfolioRules) -> Iterator[str]:
     if entry.percent is None:
         yield "target_pct must be a plain decimal such as 60, 12.5 or 12.5%"
     elif entry.symbol == CASH:
-        yield from _cash_faults(entry.percent, rules)
+        yield from _cash_faults(entry.percent, rebalance)
     elif entry.percent < 0:
         yield "an asset's target_pct must be >= 0 (0 says: sell it)"
 
 
-def _cash_faults(percent: Decimal, rules: PortfolioRules) -> Iterator[str]:
+def _cash_faults(percent: Decimal, rebalance: RebalanceSection) -> Iterator[str]:
     if percent > 0:
         yield "CASH must be negative; to keep cash, lower the asset weights instead"
     elif percent == 0:
         yield "CASH must be negative; leave the row out when nothing is borrowed"
-    elif not rules.allow_margin:
+    elif not rebalance.allow_margin:
         yield NO_MARGIN
 
 
@@ -176,21 +178,21 @@ def _repetitions(entries: Iterable[_Entry]) -> Iterator[str]:
             yield f"{entry}: {visible(entry.symbol)} stands twice in {visible(entry.portfolio)}, first on line {line}"
 
 
-def _faults_of_models(entries: Iterable[_Entry], rules: PortfolioRules) -> Iterator[str]:
+def _faults_of_models(entries: Iterable[_Entry], mix: Mix | None, rebalance: RebalanceSection) -> Iterator[str]:
     """Faults of the models as a whole, in the order of the mix, or of the file where the mix is unknown."""
-    rows: dict[ModelName, list[_Entry]] = {model: [] for model in rules.mix or ()}
+    rows: dict[ModelName, list[_Entry]] = {model: [] for model in mix or ()}
     for entry in entries:
-        if entry.model is not None and (rules.mix is None or entry.model in rules.mix):
+        if entry.model is not None and (mix is None or entry.model in mix):
             rows.setdefault(entry.model, []).append(entry)
     for model, own in rows.items():
         if own:
-            yield from _sum_faults(model, own, rules)
-        elif rules.mix and rules.mix[model]:
+            yield from _sum_faults(model, own, rebalance)
+        elif mix and mix[model]:
             advice = f"add rows, or set [models] {model} = 0"
-            yield f"{model} has no row, but its mix weight is {rules.mix[model]}: {advice}"
+            yield f"{model} has no row, but its mix weight is {mix[model]}: {advice}"
 
 
-def _sum_faults(model: ModelName, rows: Sequence[_Entry], rules: PortfolioRules) -> Iterator[str]:
+def _sum_faults(model: ModelName, rows: Sequence[_Entry], rebalance: RebalanceSection) -> Iterator[str]:
     """Faults in the sums of a model, only when every value is a number."""
     percents = [row.percent for row in rows if row.percent is not None]
     if len(percents) < len(rows):
@@ -202,8 +204,8 @@ def _sum_faults(model: ModelName, rows: Sequence[_Entry], rules: PortfolioRules)
     if abs(total - HUNDRED) > SUM_TOLERANCE:
         found = f"assets {total - cash} + CASH {cash} sum to {total}" if cash else f"the assets sum to {total}"
         yield f"{where}: {found}, must be 100 (±{SUM_TOLERANCE}){_if_rounded(rows, HUNDRED - total)}"
-    if cash < 0 and total - cash > rules.max_leverage * HUNDRED:
-        yield f"{where}: assets of {total - cash} are more than max_leverage {rules.max_leverage} × 100"
+    if cash < 0 and total - cash > rebalance.max_leverage * HUNDRED:
+        yield f"{where}: assets of {total - cash} are more than max_leverage {rebalance.max_leverage} × 100"
 
 
 def _if_rounded(rows: Sequence[_Entry], lacking: Decimal) -> str:

@@ -15,7 +15,7 @@ from core.execution.reader import Reader
 from core.masking import mask_account
 from core.model import CAD, USD, AccountId, AccountSnapshot, Position, SecurityType, Symbol
 from core.money import CENT, HUNDRED, ZERO, floor_to
-from core.settings import Settings, settings_template
+from core.settings import IbkrSection, Settings, settings_template
 from deployments.connection import ANY_ACCOUNT, ONE_MODEL, ConnectionOptions
 from deployments.terminal import console, errors_console
 from tasks.app.brokers import DEMO_MARKET
@@ -102,8 +102,8 @@ async def _reader(options: ConnectionOptions) -> AsyncIterator[Reader]:
 
 
 def _not_default(settings: Settings) -> set[str]:
-    fields = type(settings.ibkr).model_fields
-    return {key for key in CONNECTION if getattr(settings.ibkr, key) != fields[key].default}
+    usual = IbkrSection(account_id=settings.ibkr.account_id)
+    return {key for key in CONNECTION if getattr(settings.ibkr, key) != getattr(usual, key)}
 
 
 def _chosen(managed: Sequence[AccountId], wanted: AccountId | None) -> AccountId:

@@ -8,7 +8,7 @@ from getpass import getuser
 from pathlib import Path
 
 from core.safety import remove_kill_switch, write_kill_switch
-from core.settings import load_settings
+from core.settings.loading import load_settings
 
 
 def engage(ini: Path) -> None:

@@ -20,7 +20,6 @@ from core.model import (
     ModelName,
     ModelWeight,
     Plan,
-    PlanRules,
     Quote,
     Symbol,
     Targets,
@@ -68,20 +67,20 @@ def show_plan(request: Request, *, as_json: bool) -> None:
 
 
 async def _plan(settings: Settings, targets: Targets, broker: Broker) -> Plan:
-    rules, run_id = settings.plan_rules(Mode.DRY_RUN), run_id_of(str(uuid4()))
+    run_id = run_id_of(str(uuid4()))
     reader = Reader(broker, settings.ibkr.read_attempts, on_retry=lambda text: terminal.show_warnings((text,)))
     await reader.connect()
     try:
         check_gateway(settings, Mode.DRY_RUN, port=broker.port, managed=await reader.accounts())
         warning = check_clock(Mode.DRY_RUN, broker.clock_gap)
         terminal.show_warnings((warning,) if warning else ())
-        inputs = await observe(_reads(reader, settings, targets, rules), run_id, Mode.DRY_RUN, targets, rules)
+        inputs = await observe(_reads(reader, settings, targets), run_id, Mode.DRY_RUN, targets, settings)
     finally:
         await broker.disconnect()
-    return make_plan(inputs, rules)
+    return make_plan(inputs, settings)
 
 
-def _reads(reader: Reader, settings: Settings, targets: Targets, rules: PlanRules) -> MarketReader:
+def _reads(reader: Reader, settings: Settings, targets: Targets) -> MarketReader:
     """MarketReader that show their warnings at once."""
 
     async def snapshot() -> AccountSnapshot:
@@ -90,7 +89,7 @@ def _reads(reader: Reader, settings: Settings, targets: Targets, rules: PlanRule
         return taken
 
     async def quotes(contracts: Mapping[Symbol, Contract]) -> Mapping[Symbol, Quote]:
-        taken = await reader.take_quotes(tuple(contracts.values()), rules.quotes, refuse_not_live=False)
+        taken = await reader.take_quotes(tuple(contracts.values()), settings, refuse_not_live=False)
         terminal.show_warnings(taken.warnings)
         return taken.quotes
 

@@ -19,7 +19,8 @@ from core.masking import VISIBLE
 from core.model import ModelWeight, RunEnding, RunResult, Targets
 from core.report import write_reports
 from core.scenario import Confirm, Scenario, read_scenario
-from core.settings import Settings, settings_from
+from core.settings import Settings
+from core.settings.loading import settings_from
 from core.targets import blend, parse_portfolios, targets_from_weights
 from deployments import terminal
 from deployments.commands.run import show_progress
@@ -63,12 +64,12 @@ class ScenarioSource:
     def rows(self, settings: Settings, now: datetime) -> tuple[ModelWeight, ...]:  # noqa: ARG002 - a text has no age
         if self.scenario.portfolios is None:
             return ()
-        return parse_portfolios(self.scenario.portfolios, self.scenario.path.name, settings.portfolio_rules())
+        return parse_portfolios(self.scenario.portfolios, self.scenario.path.name, settings.models, settings.rebalance)
 
     def targets(self, settings: Settings, rows: tuple[ModelWeight, ...]) -> Targets:
         if self.scenario.targets is not None:
-            return targets_from_weights(self.scenario.targets, settings.portfolio_rules())
-        return blend(rows, settings.portfolio_rules())
+            return targets_from_weights(self.scenario.targets, settings.rebalance)
+        return blend(rows, settings.models, settings.rebalance)
 
 
 def run_scenarios(paths: Sequence[Path], out: Path, broker: ScenarioBroker = ScenarioBroker.FAKE) -> None:

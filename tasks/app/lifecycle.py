@@ -13,6 +13,7 @@ from prefect.exceptions import ExternalSignal
 from core.errors import AccountBusy, OrderIncomplete, OutputFailed, RebalanceError, RunCancelled, unexpected
 from core.model import RunRecord, RunResult
 from core.report.runlog import LogRules, open_run_log
+from core.settings import echo
 from tasks.app.brokers import WIRE_LOG
 from tasks.app.logs import forwarded_to_prefect
 from tasks.app.notify import ended_note, notify, page
@@ -172,8 +173,8 @@ def _record_end(run: Run, result: RunResult) -> None:
 def _log_rules(run: Run) -> LogRules:
     secret = run.settings.notify.webhook_url
     return LogRules(
-        settings=run.settings.echo(),
+        settings=echo(run.settings),
         level=run.settings.io.log_level,
         accounts=(run.settings.ibkr.account_id,),
-        secrets=(secret.get_secret_value(),) if secret else (),
+        secrets=(secret.reveal(),) if secret else (),
     )

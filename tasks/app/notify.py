@@ -21,12 +21,11 @@ import httpx
 from prefect.client.schemas.objects import FlowRun
 from prefect.context import FlowRunContext
 from prefect.utilities.urls import url_for
-from pydantic import SecretStr
 
-from core.masking import VISIBLE, mask_accounts
+from core.masking import VISIBLE, Secret, mask_accounts
 from core.model import Plan, RunEnding, RunResult
 from core.report import plan_summary
-from core.settings import webhook_from
+from core.settings.loading import webhook_from
 from tasks.app.progress import log
 
 TIMEOUT_SECONDS = 5.0
@@ -43,11 +42,11 @@ class Note:
     text: str
 
 
-async def notify(url: SecretStr | None, note: Note | None) -> None:
+async def notify(url: Secret | None, note: Note | None) -> None:
     """Send the note; nothing without an address or a note. What goes wrong is one warning."""
     if url is None or note is None:
         return
-    address = url.get_secret_value()
+    address = url.reveal()
     try:
         async with asyncio.timeout(TIMEOUT_SECONDS):
             with _unlogged(address):
@@ -59,7 +58,7 @@ async def notify(url: SecretStr | None, note: Note | None) -> None:
         log("WARNING", "the notification was refused: HTTP status {}", status)
 
 
-def webhook() -> SecretStr | None:
+def webhook() -> Secret | None:
     """The address in the environment, for what has no settings: a run that could not start, one that crashed.
 
     None without one, and when it is not valid.

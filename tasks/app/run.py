@@ -25,7 +25,6 @@ from core.model import (
     Order,
     OrderRecord,
     Plan,
-    PlanRules,
     RunEvent,
     RunId,
     RunResult,
@@ -35,7 +34,7 @@ from core.model import (
     WorkingOrder,
 )
 from core.safety import check_kill_switch
-from core.settings import Settings
+from core.settings import Settings, echo
 from tasks.app.approvers import Approver
 from tasks.app.progress import log
 from tasks.app.sources import Source
@@ -92,13 +91,10 @@ class Run:
     errors: list[RebalanceError] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.rules: PlanRules = self.settings.plan_rules(self.mode)
         self.started_at: datetime = self.broker.now()
         self._clock_gap = timedelta(0)
         self.reader = Reader(self.broker, self.settings.ibkr.read_attempts, on_retry=self.warn)
-        self.executor = OrderExecutor(
-            self.broker, self.journal, self.settings.execution_rules(), self.guard, self.on_order_event
-        )
+        self.executor = OrderExecutor(self.broker, self.journal, self.settings, self.guard, self.on_order_event)
 
     def log_step(self, kind: str, detail: str) -> None:
         """Put a step of the run on the timeline and into the log."""
@@ -219,7 +215,7 @@ class Run:
             account_id=self.settings.ibkr.account_id,
             started_at=self.started_at,
             ended_at=self.broker.now(),
-            settings=self.settings.echo(),
+            settings=echo(self.settings),
             plan=self.plan,
             before=self.before,
             after=self.after,

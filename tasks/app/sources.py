@@ -10,7 +10,8 @@ from typing import Protocol
 
 from core.errors import PortfoliosInvalid, SettingsInvalid
 from core.model import ModelWeight, Targets
-from core.settings import Settings, load_settings
+from core.settings import Settings
+from core.settings.loading import load_settings
 from core.targets import LOOSEST, blend, read_portfolios
 from core.text import NO_FILE
 
@@ -46,15 +47,15 @@ class FileSource:
     def rows(self, settings: Settings, now: datetime) -> tuple[ModelWeight, ...]:
         days = settings.io.max_csv_age_days
         max_age = None if days is None else timedelta(days=days)
-        return read_portfolios(self.csv, settings.portfolio_rules(), max_age=max_age, now=now)
+        return read_portfolios(self.csv, settings.models, settings.rebalance, max_age=max_age, now=now)
 
     def targets(self, settings: Settings, rows: tuple[ModelWeight, ...]) -> Targets:
-        return blend(rows, settings.portfolio_rules())
+        return blend(rows, settings.models, settings.rebalance)
 
     def _with_portfolios(self, error: SettingsInvalid) -> SettingsInvalid:
         """The error, with what is wrong with the portfolios whatever the settings will say."""
         try:
-            read_portfolios(self.csv, LOOSEST, max_age=None, now=datetime.now(UTC))
+            read_portfolios(self.csv, None, LOOSEST, max_age=None, now=datetime.now(UTC))
         except PortfoliosInvalid as other:
             is_missing = error.next_step == other.next_step == NO_FILE
             return SettingsInvalid(

@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 import pytest
-from builders import NOW, fill, limit_rules, order_record, quote, quote_rules, trade_line
+from builders import NOW, fill, order_record, quote, trade_line
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from trading import RUN, buy, rules, trading
+from planning_builders import plan_settings
+from trading import RUN, buy, execution_settings, trading
 from worlds import account, quoted
 
 from core.errors import OrderIncomplete, PlanKeptChanging
@@ -20,12 +21,11 @@ from core.model import USD, EscalateAction, Limit, OrderState, OrderType, Side, 
 from core.money import D
 from core.sim.venue.world import FillScript
 
-BY = limit_rules(reprice_attempts=2)
 ONE_LINE = Limit(OrderType.LMT, D("100.02"), D("100.04"), D("100.00"), "")
 
 
 def pricing(now=NOW, **changes):
-    return Pricing(replace(BY, **changes), quote_rules(), now, sends_orders=True)
+    return Pricing(plan_settings(**{"reprice_attempts": 2} | changes), now, sends_orders=True)
 
 
 def line(symbol="VTI", number=1, quantity="10", limit=ONE_LINE, **changes):
@@ -213,7 +213,7 @@ async def played(stage):
     lines = [line(name, at, str(stage.quantities[at - 1])) for at, name in enumerate(SYMBOLS, 1)]
     at_work = await trading(
         *orders,
-        execution=rules(order_timeout_seconds=60.0, reprice_attempts=2),
+        settings=execution_settings(order_timeout_seconds=60.0, reprice_attempts=2),
         account=account(cash={USD: stage.money}),
         fills={Symbol(name): stage.first for name in SYMBOLS},
         commission=stage.commission,

@@ -7,11 +7,12 @@ from datetime import timedelta
 
 import pytest
 from builders import NOW
-from trading import buy, rules, trading
+from trading import buy, trading
 from worlds import scripted
 
 from core.broker.error_codes import HOLDS_ORDER, hold_reason
 from core.errors import OrderIncomplete, OrderRejected, OrderStateUnknown
+from core.execution.stage import ACKNOWLEDGE_SECONDS
 from core.model import Notice, OrderState, OrderUpdate, RejectReason, Symbol
 from core.sim.venue.checks import STOPPED_BY_PRESETS, refusal_of
 
@@ -48,7 +49,7 @@ async def test_an_order_held_by_the_presets_is_cancelled_at_once_and_refused_wit
     assert [record.state for record in result.records] == [OrderState.REJECTED, OrderState.FILLED]
     assert f"cancel {first.ref}" in [line.what for line in at_work.broker.log]
     assert at_work.said("message") == [f"{first.ref}: {refusal_of(code).text} ({code})"]
-    assert at_work.broker.now() - NOW < timedelta(seconds=rules().acknowledge_seconds)
+    assert at_work.broker.now() - NOW < timedelta(seconds=ACKNOWLEDGE_SECONDS)
 
 
 async def test_an_unconfirmed_cancel_of_a_held_order_is_confirmed_by_the_lists():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from planning_builders import account, at, case, held, plan_rules, trigger_rules
+from planning_builders import account, at, case, held, plan_settings
 
 from core.model import USD, LimitedBy, TradeDirection, TriggerMode
 from core.money import BPS, D
@@ -13,12 +13,12 @@ from core.planning.drift import measure
 from core.planning.valuation import value_account
 
 
-def lines(weights, snapshot, *quotes, **rules):
+def lines(weights, snapshot, *quotes, **changes):
     inputs = case(weights, snapshot, *quotes)
     valuation = value_account(
-        snapshot, inputs.targets, inputs.contracts, inputs.judge(plan_rules()), plan_rules().valuation
+        snapshot, inputs.targets, inputs.contracts, inputs.judge(plan_settings()), plan_settings()
     )
-    return {line.symbol: line for line in measure(inputs.targets, valuation, trigger_rules(**rules))}
+    return {line.symbol: line for line in measure(inputs.targets, valuation, plan_settings(**changes).rebalance)}
 
 
 def account_with(shares_of_a):
@@ -62,7 +62,7 @@ def test_a_band_of_zero_trades_any_drift_but_nothing_on_target():
 @pytest.mark.parametrize(("band", "trades"), [("200", False), ("199.99", True)])
 def test_total_drift_of_exactly_the_band_trades_nothing_and_above_it_everything(band, trades):
     weights = {"A": "0.60", "B": "0.39", "C": "0.01"}
-    found = lines(weights, account_with(600), mode=TriggerMode.TOTAL_DRIFT, portfolio_total_band_bps=D(band))
+    found = lines(weights, account_with(600), trigger_mode=TriggerMode.TOTAL_DRIFT, portfolio_total_band_bps=D(band))
     # B is 100 bps over, C 100 bps under: 200 in all
     assert [found[symbol].triggered for symbol in "ABC"] == [False, trades, trades]
     assert found["A"].limited_by is None
@@ -72,7 +72,7 @@ def test_under_total_drift_nothing_trades_inside_the_total_even_outside_its_own_
     found = lines(
         {"A": "0.60", "B": "0.40"},
         account_with(620),
-        mode=TriggerMode.TOTAL_DRIFT,
+        trigger_mode=TriggerMode.TOTAL_DRIFT,
         per_holding_band_bps=D(50),
         portfolio_total_band_bps=D(400),
     )
@@ -83,7 +83,7 @@ def test_under_total_drift_nothing_trades_inside_the_total_even_outside_its_own_
 def test_under_total_drift_a_symbol_inside_its_own_band_trades_too():
     weights = {"A": "0.599", "B": "0.301", "C": "0.1"}
     own = account(held("A", "600"), held("B", "400"))
-    found = lines(weights, own, mode=TriggerMode.TOTAL_DRIFT)
+    found = lines(weights, own, trigger_mode=TriggerMode.TOTAL_DRIFT)
     assert found["A"].drift_bps == 10
     assert found["A"].triggered
 
@@ -122,7 +122,7 @@ def test_the_reason_gives_the_numbers(shares, symbol, reason):
 
 
 def test_the_reason_under_total_drift_gives_the_total():
-    found = lines({"A": "0.60", "B": "0.40"}, account_with(612), mode=TriggerMode.TOTAL_DRIFT)
+    found = lines({"A": "0.60", "B": "0.40"}, account_with(612), trigger_mode=TriggerMode.TOTAL_DRIFT)
     assert found["A"].reason == (
         "overweight by 120.00 bps, total drift 240.00 bps, band 100 bps: sell down to the target"
     )
@@ -143,7 +143,7 @@ def test_a_target_written_as_0_is_sold_whatever_the_band():
 
 def test_a_target_written_as_0_is_sold_inside_the_total_band_too_but_not_when_only_buys_are_allowed():
     own = account(held("A", "999"), held("B", "1"))
-    assert lines({"A": "1", "B": "0"}, own, mode=TriggerMode.TOTAL_DRIFT)["B"].triggered
+    assert lines({"A": "1", "B": "0"}, own, trigger_mode=TriggerMode.TOTAL_DRIFT)["B"].triggered
     found = lines({"A": "1", "B": "0"}, own, direction=TradeDirection.BUY_ONLY)["B"]
     assert (found.triggered, found.limited_by) == (False, LimitedBy.DIRECTION)
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 from builders import NOW
-from trading import buy, convert, disagreements, resting, rules, sell, trading
+from trading import buy, convert, disagreements, execution_settings, resting, sell, trading
 from worlds import VTI, account, scripted
 
 from core.errors import (
@@ -84,7 +84,7 @@ async def test_the_next_order_leaves_when_the_broker_has_acknowledged_the_one_be
 
 
 async def test_no_more_orders_work_at_once_than_allowed():
-    at_work = await trading(*THREE, execution=rules(max_open_orders=2), fills=SLOW)
+    at_work = await trading(*THREE, settings=execution_settings(max_open_orders=2), fills=SLOW)
     result = await at_work.run(*THREE)
     assert seconds_sent(at_work) == [0, 0, 30]
     assert result.errors == ()
@@ -137,7 +137,9 @@ async def test_what_has_not_filled_in_time_is_cancelled_and_its_fills_count():
 
 async def test_the_timer_runs_for_each_order_from_when_it_left():
     orders = (buy(), resting("BND", 2))
-    at_work = await trading(*orders, execution=rules(max_open_orders=1), fills=scripted(delay_seconds=D(100)))
+    at_work = await trading(
+        *orders, settings=execution_settings(max_open_orders=1), fills=scripted(delay_seconds=D(100))
+    )
     await at_work.run(*orders)
     assert at_work.broker.now() - NOW == timedelta(seconds=220)
 
@@ -145,14 +147,16 @@ async def test_the_timer_runs_for_each_order_from_when_it_left():
 async def test_a_conversion_has_its_own_shorter_time_and_no_wait_at_all_is_possible():
     for seconds in (5, 0):
         at_work = await trading(
-            convert(), execution=rules(fx_timeout_seconds=seconds), fills=scripted("USD.CAD", fill_fraction=D("0.5"))
+            convert(),
+            settings=execution_settings(wait_for_fill_seconds=seconds),
+            fills=scripted("USD.CAD", fill_fraction=D("0.5")),
         )
         result = await at_work.run(convert())
         assert (result.records[0].filled, at_work.broker.now() - NOW) == (D(1500), timedelta(seconds=seconds))
 
 
 async def test_an_order_that_the_day_ends_is_incomplete_and_not_priced_anew():
-    at_work = await trading(resting(), execution=rules(order_timeout_seconds=9999, reprice_attempts=3))
+    at_work = await trading(resting(), settings=execution_settings(order_timeout_seconds=9999, reprice_attempts=3))
     result = await at_work.run(resting(), reprice=at_the_ask)
     assert [record.state for record in result.records] == [OrderState.EXPIRED]
     assert [type(error) for error in result.errors] == [OrderIncomplete]
@@ -162,7 +166,7 @@ async def test_an_order_that_the_day_ends_is_incomplete_and_not_priced_anew():
 
 
 async def test_the_confirmed_rest_is_priced_anew_as_a_new_order():
-    at_work = await trading(resting(), execution=rules(reprice_attempts=1))
+    at_work = await trading(resting(), settings=execution_settings(reprice_attempts=1))
     result = await at_work.run(resting(), reprice=at_the_ask)
     assert [(record.order.attempt, record.state) for record in result.records] == [
         (1, OrderState.CANCELLED),
@@ -172,7 +176,9 @@ async def test_the_confirmed_rest_is_priced_anew_as_a_new_order():
 
 
 async def test_only_so_many_new_attempts_are_made():
-    at_work = await trading(buy(), execution=rules(reprice_attempts=2), fills=scripted(fill_fraction=D("0.5")))
+    at_work = await trading(
+        buy(), settings=execution_settings(reprice_attempts=2), fills=scripted(fill_fraction=D("0.5"))
+    )
     result = await at_work.run(buy(), reprice=at_the_ask)
     assert [(record.order.quantity, record.filled) for record in result.records] == [
         (D(10), D(5)),
@@ -188,7 +194,7 @@ async def test_a_rest_may_be_left():
     async def leave(record):
         return None
 
-    at_work = await trading(resting(), execution=rules(reprice_attempts=2))
+    at_work = await trading(resting(), settings=execution_settings(reprice_attempts=2))
     result = await at_work.run(resting(), reprice=leave)
     assert (len(result.records), [type(error) for error in result.errors]) == (1, [OrderIncomplete])
 
@@ -198,7 +204,7 @@ async def test_a_rest_that_cannot_be_priced_is_left_and_the_others_go_on():
         raise MarketDataMissing("VTI has no quote")
 
     orders = (resting(), buy("BND", 2))
-    at_work = await trading(*orders, execution=rules(max_open_orders=1, reprice_attempts=2))
+    at_work = await trading(*orders, settings=execution_settings(max_open_orders=1, reprice_attempts=2))
     result = await at_work.run(*orders, reprice=no_quote)
     assert [type(error) for error in result.errors] == [MarketDataMissing, OrderIncomplete]
     assert result.records[1].state is OrderState.FILLED
@@ -209,7 +215,7 @@ async def test_a_line_that_breaks_while_pricing_anew_ends_the_stage():
         raise ConnectionLost("the line broke")
 
     orders = (resting(), buy("BND", 2))
-    at_work = await trading(*orders, execution=rules(max_open_orders=1, reprice_attempts=2))
+    at_work = await trading(*orders, settings=execution_settings(max_open_orders=1, reprice_attempts=2))
     result = await at_work.run(*orders, reprice=broken)
     assert [type(error) for error in result.errors] == [OrderIncomplete, ConnectionLost]
     assert (result.unsent, result.stops) == ((orders[1],), True)
@@ -230,14 +236,14 @@ async def test_a_new_attempt_that_is_not_one_is_refused_and_not_sent(wrong):
     async def bad(record):
         return replace(again(record), **wrong)
 
-    at_work = await trading(resting(), execution=rules(reprice_attempts=2))
+    at_work = await trading(resting(), settings=execution_settings(reprice_attempts=2))
     result = await at_work.run(resting(), reprice=bad)
     assert [type(error) for error in result.errors] == [SafetyRefused, OrderIncomplete]
     assert (len(at_work.sent()), result.stops) == (1, True)
 
 
 async def test_a_new_attempt_that_never_leaves_leaves_its_rest_incomplete():
-    at_work = await trading(resting(), execution=rules(reprice_attempts=1))
+    at_work = await trading(resting(), settings=execution_settings(reprice_attempts=1))
 
     async def then_stop(record):
         at_work.guard.is_on = True

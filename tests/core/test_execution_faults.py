@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 from builders import NOW
-from trading import buy, disagreements, resting, rules, trading
+from trading import buy, disagreements, execution_settings, resting, trading
 from worlds import scripted
 
 from core.errors import ConnectionLost, OrderIncomplete, OrderStateUnknown, PacingExceeded, leading
@@ -128,7 +128,7 @@ async def test_a_cancel_that_the_broker_ignores_leaves_the_order_unknown_and_not
     async def at_any_price(record):
         raise AssertionError("an order that may still fill was priced anew")
 
-    at_work = await trading(resting(), execution=rules(reprice_attempts=3))
+    at_work = await trading(resting(), settings=execution_settings(reprice_attempts=3))
     at_work.broker.deaf_to_cancels = True
     result = await at_work.run(resting(), reprice=at_any_price)
     assert kinds(result) == [OrderIncomplete, OrderStateUnknown]
@@ -170,7 +170,7 @@ async def test_a_corrected_execution_replaces_and_stops_the_stage():
             return (event,)
         return event, replace(event, exec_id=event.exec_id[:-1] + "2", shares=D(6))
 
-    at_work = await trading(*THREE, execution=rules(max_open_orders=1))
+    at_work = await trading(*THREE, settings=execution_settings(max_open_orders=1))
     at_work.broker.bend = corrected
     result = await at_work.run(*THREE)
     assert [error.message for error in result.errors] == [
@@ -192,7 +192,7 @@ async def test_an_order_refused_unseen_that_the_broker_then_calls_working_stops_
         ), event
 
     orders = (THREE[1], THREE[2])
-    at_work = await trading(*orders, execution=rules(max_open_orders=1))
+    at_work = await trading(*orders, settings=execution_settings(max_open_orders=1))
     at_work.broker.bend = refused_first
     result = await at_work.run(*orders)
     told = f"order {THREE[1].ref} (BUY 10 BND) was rejected ({code}), yet the broker reports it as Working"
@@ -205,7 +205,7 @@ async def test_a_broker_that_is_about_to_liquidate_stops_the_stage():
         is_start = isinstance(event, OrderUpdate) and event.state is OrderState.WORKING
         return (event, Notice("margin deficiency", event.at, 2148)) if is_start else (event,)
 
-    at_work = await trading(*THREE, execution=rules(max_open_orders=1))
+    at_work = await trading(*THREE, settings=execution_settings(max_open_orders=1))
     at_work.broker.bend = warned
     result = await at_work.run(*THREE)
     assert "the broker warns of the account's margin: margin deficiency" in [error.message for error in result.errors]
@@ -220,7 +220,7 @@ async def test_a_fill_after_the_confirmed_end_counts_and_stops_the_stage():
         return event, late
 
     orders = (buy(), buy("BND", 2))
-    at_work = await trading(*orders, execution=rules(max_open_orders=1), fills=HALF)
+    at_work = await trading(*orders, settings=execution_settings(max_open_orders=1), fills=HALF)
     at_work.broker.bend = filled_late
     result = await at_work.run(*orders)
     assert (result.records[0].state, result.records[0].filled) == (OrderState.FILLED, D(10))
@@ -238,7 +238,7 @@ async def test_a_late_fill_that_meets_a_new_attempt_at_the_same_line_needs_a_per
             return (event,)
         return event, Fill("9.9.01", buy().ref, VTI, Side.BUY, D(5), D("100.02"), event.at)
 
-    at_work = await trading(buy(), execution=rules(reprice_attempts=1), fills=HALF)
+    at_work = await trading(buy(), settings=execution_settings(reprice_attempts=1), fills=HALF)
     at_work.broker.bend = filled_late
     result = await at_work.run(buy(), reprice=at_the_ask)
     assert leading(result.errors).message == "VTI: 12 filled over all attempts, 10 were wanted"
@@ -286,7 +286,7 @@ async def test_another_order_found_under_our_reference_is_unknown(where, changes
 
 async def test_an_order_found_to_contradict_itself_while_another_is_looked_into_is_cancelled_with_it():
     orders = (resting(), resting("BND", 2))
-    at_work = await trading(*orders, execution=rules(order_timeout_seconds=20))
+    at_work = await trading(*orders, settings=execution_settings(order_timeout_seconds=20))
     at_work.broker.deaf_to_cancels = True
     listed = at_work.broker.exchange.working
 

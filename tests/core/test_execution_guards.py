@@ -6,14 +6,15 @@ from dataclasses import replace
 from datetime import timedelta
 
 from builders import NOW
-from trading import buy, resting, rules, trading
+from trading import buy, execution_settings, resting, trading
 from worlds import scripted
 
 from core.errors import KillSwitchOn, OrderIncomplete, SafetyRefused
+from core.execution.stage import ACKNOWLEDGE_SECONDS
 from core.model import OrderState, OrderUpdate, Side, Stage
 from core.model.refs import order_ref
 
-ATTEMPTS = rules(order_timeout_seconds=20, reprice_attempts=2)
+ATTEMPTS = execution_settings(order_timeout_seconds=20, reprice_attempts=2)
 
 
 def another(record, **changes):
@@ -32,7 +33,7 @@ async def test_an_order_that_a_person_cancels_in_tws_is_not_tried_again():
         asked.append(record.order.ref)
         return another(record)
 
-    at_work = await trading(resting(), execution=ATTEMPTS)
+    at_work = await trading(resting(), settings=ATTEMPTS)
     at_work.broker.on_call = cancelled_by_hand(at_work)
     result = await at_work.run(resting(), reprice=reprice)
     assert (asked, len(at_work.sent())) == ([], 1)
@@ -58,7 +59,9 @@ async def test_after_a_failure_the_order_that_waits_for_its_turn_stays():
     async def wrong(record):
         return another(record, side=Side.SELL, stage=Stage.BUY)
 
-    at_work = await trading(*orders, execution=replace(ATTEMPTS, max_open_orders=1))
+    at_work = await trading(
+        *orders, settings=execution_settings(order_timeout_seconds=20, reprice_attempts=2, max_open_orders=1)
+    )
     result = await at_work.run(*orders, reprice=wrong)
     assert [order.ref for order in at_work.sent()] == [orders[0].ref]
     assert type(result.errors[0]) is SafetyRefused
@@ -75,13 +78,13 @@ async def test_the_guard_is_asked_about_each_order_and_one_refused_by_it_never_l
 
 
 async def test_a_cancel_that_came_too_late_is_asked_about_after_the_time_for_an_answer_and_no_longer():
-    at_work = await trading(resting(), execution=ATTEMPTS)
+    at_work = await trading(resting(), settings=ATTEMPTS)
     at_work.broker.bend = lambda event: () if is_the_end_of_a_cancel(event) else (event,)
     await at_work.run(resting())
     (timeout,) = [event.at for event in at_work.events if event.kind == "timeout"]
     looked = next(event.at for event in at_work.events if event.kind == "reconciled")
-    assert timeout - NOW == timedelta(seconds=ATTEMPTS.order_timeout_seconds)
-    wait = timedelta(seconds=ATTEMPTS.acknowledge_seconds)
+    assert timeout - NOW == timedelta(seconds=ATTEMPTS.execution.order_timeout_seconds)
+    wait = timedelta(seconds=ACKNOWLEDGE_SECONDS)
     assert wait <= looked - timeout < wait + timedelta(seconds=1)
 
 

@@ -10,7 +10,7 @@ import pytest
 from builders import NOW
 from hypothesis import given
 from hypothesis import strategies as st
-from trading import buy, disagreements, resting, rules, sell, trading
+from trading import buy, disagreements, execution_settings, resting, sell, trading
 from worlds import scripted
 
 from core.errors import (
@@ -134,7 +134,7 @@ async def test_news_of_an_old_loss_does_not_stop_a_new_stage():
 async def test_wherever_the_line_breaks_nothing_is_sent_twice_or_left_working(call, after_the_call):
     orders = (buy(), resting("BND", 2), sell("VTI", 1), buy("BIL", 3))
     at_work = await trading(
-        *orders, execution=rules(order_timeout_seconds=20), fills=HALF | scripted("BIL", delay_seconds=D(5))
+        *orders, settings=execution_settings(order_timeout_seconds=20), fills=HALF | scripted("BIL", delay_seconds=D(5))
     )
     at_work.broker.drop_at, at_work.broker.drops_after_the_call = call, after_the_call
     result = await at_work.run(*orders)
@@ -174,7 +174,7 @@ def test_whatever_the_line_does_the_journal_tells_what_the_venue_did(moves, drop
     async def rehearse():
         orders = (buy(), resting("BND", 2), sell("VTI", 1), buy("BIL", 3))
         fills = HALF | scripted("BIL", delay_seconds=D(5))
-        at_work = await trading(*orders, execution=rules(order_timeout_seconds=20), fills=fills)
+        at_work = await trading(*orders, settings=execution_settings(order_timeout_seconds=20), fills=fills)
         at_work.broker.bend = Bumpy(moves)
         at_work.broker.drop_at, at_work.broker.drops_after_the_call = drop_at, after_the_call
         at_work.guard.stop_at = stop_at

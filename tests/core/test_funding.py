@@ -6,10 +6,10 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from builders import NOW, quote_rules
+from builders import NOW
 from hypothesis import given
 from hypothesis import strategies as st
-from planning_builders import account, at, case, funding_rules, held, plan_rules, sizing_rules, targets, valuation_rules
+from planning_builders import account, at, case, held, plan_settings, targets
 
 from core.errors import MarketDataMissing
 from core.market.quotes import judge
@@ -33,10 +33,10 @@ from core.planning.valuation import value_account
 NO_COSTS = BuyCosts(0, D(0), D(0))
 
 
-def market(quote, *, sends_orders=True, rules=None, **changes):
-    quotes = {USD_CAD: judge(quote, rules or quote_rules(), NOW)} if quote else {}
-    planned = plan_rules(funding=funding_rules(**changes), quotes=rules or quote_rules(), sends_orders=sends_orders)
-    return fx_market(quotes, planned)
+def market(quote, *, sends_orders=True, **changes):
+    settings = plan_settings(fx__enabled=True, **changes)
+    quotes = {USD_CAD: judge(quote, settings, NOW)} if quote else {}
+    return fx_market(quotes, settings, sends_orders=sends_orders)
 
 
 def need(*, wanted_cost="0", usd="0", cad="0", sells="0", buffer="0"):
@@ -46,8 +46,8 @@ def need(*, wanted_cost="0", usd="0", cad="0", sells="0", buffer="0"):
 MARKET = FxMarket(mid=D("1.25"), planning=D("1.25"), worst=D("1.251"))
 
 
-def converted(wants, closed=None, market=MARKET, **rules):
-    return convert(wants, market, closed, funding_rules(**rules))
+def converted(wants, closed=None, market=MARKET, **changes):
+    return convert(wants, market, closed, plan_settings(fx__enabled=True, **changes).fx)
 
 
 # --- USD.CAD --------------------------------------------------------------------------------------
@@ -79,7 +79,7 @@ def test_a_missing_quote_gives_no_rates_in_any_mode():
 
 def test_a_stale_quote_is_used_with_a_warning_where_it_may_be():
     old = at(USD_CAD, "1.36", taken_at=NOW - timedelta(seconds=11))
-    assert market(old, rules=quote_rules(stale_action=StaleAction.ESCALATE)).warning == "USD.CAD: stale quote"
+    assert market(old, stale_action=StaleAction.ESCALATE).warning == "USD.CAD: stale quote"
     assert market(old, sends_orders=False).warning == "USD.CAD: stale quote"
 
 
@@ -95,7 +95,7 @@ def test_modes_that_send_no_orders_plan_with_any_price():
 def test_a_snapshot_counts_only_by_leave(sends_orders):
     quote = at(USD_CAD, "1.36", is_snapshot=True)
     assert market(quote, sends_orders=sends_orders).planning == D("1.36")
-    refused = market(quote, sends_orders=sends_orders, rules=quote_rules(fallback_to_snapshot=False))
+    refused = market(quote, sends_orders=sends_orders, fallback_to_snapshot=False)
     assert refused.planning is None
 
 
@@ -133,7 +133,7 @@ def test_the_conversion_is_never_above_the_maximum():
 
 
 @pytest.mark.parametrize(
-    ("wants", "rules", "closed", "reason"),
+    ("wants", "changes", "closed", "reason"),
     [
         (need(wanted_cost="999.99", cad="50000"), {}, None, "999.99 USD short, below min_fx_order_usd 1000"),
         (need(wanted_cost="5000", cad="1249"), {}, None, "only 999 USD could be converted, below"),
@@ -148,8 +148,8 @@ def test_the_conversion_is_never_above_the_maximum():
         ),
     ],
 )
-def test_no_conversion_says_why(wants, rules, closed, reason):
-    leg = converted(wants, closed, **rules)
+def test_no_conversion_says_why(wants, changes, closed, reason):
+    leg = converted(wants, closed, **changes)
     assert (leg.quantity, leg.cad_needed, leg.limit_price, leg.warning) == (D(0), D(0), None, None)
     assert reason in leg.reason
 
@@ -157,7 +157,7 @@ def test_no_conversion_says_why(wants, rules, closed, reason):
 def test_a_few_cents_of_cad_that_are_owed_buy_nothing():
     """−0.30 CAD rounds down to a whole dollar below zero."""
     owed = D("-0.30")
-    assert convertible(owed, MARKET, funding_rules()) == 0
+    assert convertible(owed, MARKET, plan_settings(fx__enabled=True).fx) == 0
     assert affordable(D(5000), owed, MARKET) == 0
     leg = converted(need(wanted_cost="5000", cad="-0.30"), min_fx_order_usd=D(0))
     assert (leg.quantity, leg.cad_needed) == (D(0), D(0))
@@ -187,7 +187,7 @@ def test_a_conversion_that_is_not_needed_needs_no_rate():
 
 def test_a_limit_is_the_worst_rate_down_to_the_tick_and_a_market_order_has_none():
     quoted = replace(MARKET, worst=D("1.3608801"))
-    leg = converted(need(wanted_cost="5000", cad="50000"), market=quoted, order_type=OrderType.LMT)
+    leg = converted(need(wanted_cost="5000", cad="50000"), market=quoted, fx__order_type=OrderType.LMT)
     assert (leg.order_type, leg.limit_price, leg.worst_rate) == (OrderType.LMT, D("1.36085"), D("1.3608801"))
     assert converted(need(wanted_cost="5000", cad="50000"), market=quoted).limit_price is None
 
@@ -209,7 +209,7 @@ def test_what_is_counted_on_is_paid_for_even_at_the_worst_rate():
     assert affordable(D(40000), D(50000), MARKET) == D(39968)
     assert affordable(D(100), D(50000), MARKET) == D(100)
     assert affordable(D(100), D(-1), MARKET) == affordable(D(100), D(50000), FxMarket()) == D(0)
-    assert convertible(D(50000), FxMarket(), funding_rules()) == D(0)
+    assert convertible(D(50000), FxMarket(), plan_settings(fx__enabled=True).fx) == D(0)
 
 
 @given(
@@ -230,10 +230,10 @@ def test_a_conversion_covers_the_shortfall_or_takes_all_there_is(cost, cad, mid,
 # --- cash and borrowing ---------------------------------------------------------------------------
 
 
-def value(snapshot, weights=None, **rules):
+def value(snapshot, weights=None, **changes):
     inputs = case(weights or {"A": "1"}, snapshot)
-    planned = plan_rules(valuation=valuation_rules(**rules))
-    return value_account(snapshot, inputs.targets, inputs.contracts, inputs.judge(planned), planned.valuation)
+    planned = plan_settings(**changes)
+    return value_account(snapshot, inputs.targets, inputs.contracts, inputs.judge(planned), planned)
 
 
 @pytest.mark.parametrize(
@@ -266,14 +266,14 @@ def test_cad_without_any_rate_holds_no_buffer():
 
 def test_without_margin_money_is_free_cash_and_never_below_zero():
     found = value(account(held("A", "100"), cash={USD: "-500"}))
-    assert budget_for(found, targets({"A": "1"}), Proceeds(), NO_COSTS, sizing_rules()).money == 0
-    enough = budget_for(found, targets({"A": "1"}), Proceeds(sells=D(800)), NO_COSTS, sizing_rules())
+    assert budget_for(found, targets({"A": "1"}), Proceeds(), NO_COSTS, plan_settings().rebalance).money == 0
+    enough = budget_for(found, targets({"A": "1"}), Proceeds(sells=D(800)), NO_COSTS, plan_settings().rebalance)
     assert (enough.money, enough.limited_by) == (D(300), LimitedBy.MONEY)
 
 
 def margin(**changes):
     values = {"allow_margin": True, "max_leverage": D(4), "maintenance_margin_pct": D(0)}
-    return sizing_rules(**(values | changes))
+    return plan_settings(**values | changes).rebalance
 
 
 def levered(weights=None):
@@ -361,8 +361,8 @@ def test_near_the_other_limits_the_commissions_are_counted_as_well(excess, money
 def test_a_target_that_borrows_may_owe_its_cash_weight_and_keeps_no_buffer(usd, sells, money):
     own = account(held("A", str((10000 - int(usd)) // 20), "20"), cash={USD: usd})
     inputs = case({"A": "1.5", "CASH": "-0.5"}, own, at("A", "20"))
-    planned = plan_rules(valuation=valuation_rules(cash_buffer_pct=D(1)))
-    found = value_account(own, inputs.targets, inputs.contracts, inputs.judge(planned), planned.valuation)
+    planned = plan_settings(cash_buffer_pct=D(1))
+    found = value_account(own, inputs.targets, inputs.contracts, inputs.judge(planned), planned)
     proceeds = Proceeds(sells=D(sells), value=D(sells))
     assert budget_for(found, levered(), proceeds, NO_COSTS, margin()).money == D(money)
 

@@ -3,18 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from planning_builders import (
-    account,
-    case,
-    funding_rules,
-    held,
-    lines,
-    planned,
-    sizing_rules,
-    traded,
-    trigger_rules,
-    valuation_rules,
-)
+from planning_builders import account, case, held, lines, planned, traded
 
 from core.model import CAD, USD, LimitedBy, Side, TradeDirection
 from core.money import D
@@ -39,7 +28,7 @@ def test_a_deposit_inside_the_bands_stays_cash_and_the_owner_is_told():
 
 
 def test_more_idle_cash_than_allowed_buys_every_underweight_symbol():
-    plan = planned(case(THREE, with_deposit()), trigger=trigger_rules(idle_cash_pct=D("0.89")))
+    plan = planned(case(THREE, with_deposit()), idle_cash_pct=D("0.89"))
     assert traded(plan) == [(Side.BUY, "A", D(3)), (Side.BUY, "B", D(3)), (Side.BUY, "C", D(3))]
     assert lines(plan)["A"].reason == (
         "underweight by 30.00 bps, inside the band of 50 bps;"
@@ -49,30 +38,30 @@ def test_more_idle_cash_than_allowed_buys_every_underweight_symbol():
 
 
 def test_exactly_the_idle_cash_allowed_buys_nothing():
-    plan = planned(case(THREE, with_deposit()), trigger=trigger_rules(idle_cash_pct=D("0.9")))
+    plan = planned(case(THREE, with_deposit()), idle_cash_pct=D("0.9"))
     assert traded(plan) == []
     assert plan.notes == (IDLE,)
 
 
 def test_a_buy_that_the_bands_trigger_is_left_to_the_bands():
     own = account(held("A", "491"), held("B", "299"), held("C", "199"), cash={USD: "1100"})
-    plan = planned(case(THREE, own), trigger=trigger_rules(idle_cash_pct=D("0.1")))
+    plan = planned(case(THREE, own), idle_cash_pct=D("0.1"))
     assert traded(plan) == [(Side.BUY, "A", D(9))]
 
 
 def test_the_cash_buffer_is_not_idle():
     plan = planned(
         case(THREE, with_deposit()),
-        trigger=trigger_rules(idle_cash_pct=D("0.1")),
-        valuation=valuation_rules(cash_buffer_pct=D("0.9")),
+        idle_cash_pct=D("0.1"),
+        cash_buffer_pct=D("0.9"),
     )
     assert traded(plan) == []
     assert plan.notes == ()
 
 
 def test_idle_cash_is_not_invested_where_only_sells_are_allowed():
-    rules = trigger_rules(idle_cash_pct=D("0.1"), direction=TradeDirection.SELL_ONLY, per_holding_band_bps=D(10))
-    plan = planned(case(THREE, with_deposit()), trigger=rules)
+    changes = {"idle_cash_pct": D("0.1"), "direction": TradeDirection.SELL_ONLY, "per_holding_band_bps": D(10)}
+    plan = planned(case(THREE, with_deposit()), **changes)
     assert traded(plan) == []
     assert {line.limited_by for line in plan.lines} == {LimitedBy.DIRECTION}
 
@@ -80,25 +69,25 @@ def test_idle_cash_is_not_invested_where_only_sells_are_allowed():
 @pytest.mark.parametrize(
     ("funding", "bought"),
     [
-        ({"enabled": True}, 2),
-        ({"enabled": False}, 0),
-        ({"enabled": True, "min_fx_order_usd": D(801)}, 0),
-        ({"enabled": True, "prefer_market_hours": True}, 0),
+        ({"fx__enabled": True}, 2),
+        ({"fx__enabled": False}, 0),
+        ({"fx__enabled": True, "min_fx_order_usd": D(801)}, 0),
+        ({"fx__enabled": True, "prefer_market_hours": True}, 0),
     ],
 )
 def test_idle_cad_counts_where_it_may_be_converted(funding, bought):
     own = account(held("A", "496"), held("B", "300"), held("C", "196"), cash={USD: "0", CAD: "1000"})
     plan = planned(
         case(THREE, own, fx_closed="the currency market is closed"),
-        trigger=trigger_rules(idle_cash_pct=D("0.5")),
-        funding=funding_rules(**({"min_fx_order_usd": D(0), "limit_slippage_bps": D(0)} | funding)),
+        idle_cash_pct=D("0.5"),
+        **{"min_fx_order_usd": D(0), "limit_slippage_bps": D(0)} | funding,
     )
     assert len([line for line in plan.lines if line.limited_by is not LimitedBy.BAND and line.wanted > 0]) == bought
 
 
 def test_idle_cash_that_the_limits_of_borrowing_hold_back_buys_nothing():
     own = account(held("A", "1000"), held("B", "496"), cash={USD: "-49600"})
-    rules = {"sizing": sizing_rules(allow_margin=True), "trigger": trigger_rules(idle_cash_pct=D("0.1"))}
+    rules = {"allow_margin": True, "idle_cash_pct": D("0.1")}
     assert traded(planned(case({"A": "1", "B": "0.5", "CASH": "-0.5"}, own), **rules)) == [(Side.BUY, "B", D(4))]
     assert traded(planned(case({"A": "1", "B": "0.5"}, own), **rules)) == []
 
@@ -130,20 +119,20 @@ def test_cash_that_targets_of_less_than_100_percent_leave_is_not_idle():
     ],
 )
 def test_a_debit_in_any_currency_is_told_though_nothing_trades(cash, note):
-    rules = {"trigger": trigger_rules(per_holding_band_bps=D(9000))}
+    rules = {"per_holding_band_bps": D(9000)}
     assert note in planned(case(THREE, account(held("A", "500"), held("B", "500"), cash=cash)), **rules).notes
 
 
 def test_a_debit_that_the_sells_pay_back_or_lessen_says_so():
     own = account(held("A", "556"), held("B", "300"), held("C", "200"), cash={USD: "-5600"})
     assert planned(case(THREE, own)).notes == ("debit of 5,600.00 USD: the planned orders pay it back",)
-    few = {"sizing": sizing_rules(max_order_usd=D(2000))}
+    few = {"max_order_usd": D(2000)}
     assert planned(case(THREE, own), **few).notes == ("debit of 5,600.00 USD, 3,600.00 USD after the planned orders",)
 
 
 def test_a_debit_that_the_targets_borrow_is_told_as_well():
     own = account(cash={USD: "100000"})
-    plan = planned(case({"A": "1.5", "CASH": "-0.5"}, own), sizing=sizing_rules(allow_margin=True))
+    plan = planned(case({"A": "1.5", "CASH": "-0.5"}, own), allow_margin=True)
     assert plan.notes == ("debit of 50,000.00 USD after the planned orders",)
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from builders import contract, limit_rules, plan, position, quote, snapshot, still_line, trade_line
+from builders import contract, plan, position, quote, snapshot, still_line, trade_line
 from planning_builders import account as funded
-from planning_builders import at, case, funding_rules, plan_rules
+from planning_builders import at, case, plan_settings
 
 from core.model import CAD, USD, USD_CAD, FxLeg, Limit, OrderType, Price, PriceSource, Side, Symbol, WorkingOrder
 from core.money import D
@@ -67,7 +67,7 @@ def fresh(*quotes):
 
 
 def moves(*quotes, made=None, rules=None, most="50"):
-    return price_moves(made or plan(*BUY_AND_SELL), fresh(*quotes), rules or plan_rules(), D(most))
+    return price_moves(made or plan(*BUY_AND_SELL), fresh(*quotes), rules or plan_settings(), D(most))
 
 
 def test_prices_that_stay_where_they_were_void_nothing():
@@ -93,7 +93,7 @@ def converting(mid="1.36000", quantity="5000"):
     return plan(*BUY_AND_SELL, fx=leg)
 
 
-RATES = plan_rules(funding=funding_rules())
+RATES = plan_settings(fx__enabled=True)
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ def test_a_line_that_is_left_out_does_not_trade_and_says_why():
 
 
 def test_a_buy_is_out_of_reach_by_the_worst_price_of_its_last_attempt():
-    rules = plan_rules(limits=limit_rules(reprice_attempts=2))
+    rules = plan_settings(reprice_attempts=2)
     made = plan(trade_line("VTI", limit=limit("100.00")))
     inputs = replace(fresh(at("VTI", "100.46", "0.04")), contracts={VTI: contract("VTI")})
     assert dear_buys(made, inputs, rules, D(50)) == {}
@@ -165,4 +165,4 @@ def test_a_buy_is_out_of_reach_by_the_worst_price_of_its_last_attempt():
 
 def test_a_buy_without_a_market_is_left_to_the_sizing():
     inputs = replace(fresh(quote("VTI", bid=None)), contracts={VTI: contract("VTI")})
-    assert dear_buys(plan(trade_line("VTI")), inputs, plan_rules(), D(50)) == {}
+    assert dear_buys(plan(trade_line("VTI")), inputs, plan_settings(), D(50)) == {}

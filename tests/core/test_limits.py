@@ -6,7 +6,8 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from builders import NOW, contract, limit_rules, quote, quote_rules, ticks
+from builders import NOW, contract, quote, ticks
+from planning_builders import plan_settings
 
 from core.errors import ExitCode, MarketDataMissing
 from core.market.limits import Pricing, limit_for
@@ -27,8 +28,8 @@ CROSS, MARKET, KEEP = EscalateAction.CROSS, EscalateAction.MARKET, EscalateActio
 LAST_100 = Price(D(100), PriceSource.LAST)
 
 
-def pricing(*, sends_orders=True, stale_action=StaleAction.REFUSE, **rules):
-    return Pricing(limit_rules(**rules), quote_rules(stale_action=stale_action), NOW, sends_orders)
+def pricing(*, sends_orders=True, **changes):
+    return Pricing(plan_settings(**changes), NOW, sends_orders)
 
 
 def limit(side, bid, ask, *, tick="0.01", fallback=None, by=None, **quote_changes):
@@ -307,9 +308,8 @@ def test_a_stale_quote_that_escalates_counts_as_wide_with_a_warning(action, orde
     assert found.warning == "VTI: stale quote, 10.5 s old (limit 10 s)"
 
 
-@pytest.mark.parametrize("action", [StaleAction.REFUSE, StaleAction.WARN])
-def test_a_stale_quote_only_warns_where_no_order_is_sent(action):
-    found = limit(BUY, "99.98", "100.02", taken_at=STALE, by=pricing(sends_orders=False, stale_action=action))
+def test_a_stale_quote_only_warns_where_no_order_is_sent():
+    found = limit(BUY, "99.98", "100.02", taken_at=STALE, by=pricing(sends_orders=False))
     assert (found.limit_price, found.how) == (D("100.01"), "mid 100 + 0.25 × spread 0.04")
     assert found.warning == "VTI: stale quote, 10.5 s old (limit 10 s)"
 

@@ -7,9 +7,10 @@ from decimal import Decimal
 from fractions import Fraction
 
 import pytest
-from builders import NOW, contract, limit_rules, quote, quote_rules, ticks
+from builders import NOW, contract, quote, ticks
 from hypothesis import given
 from hypothesis import strategies as st
+from planning_builders import plan_settings
 
 from core.errors import MarketDataMissing
 from core.market.limits import Pricing, limit_for
@@ -23,8 +24,8 @@ PENNY_BANDS = (TickBand(D(0), D("0.0001")), TickBand(D(1), D("0.01")))
 ODD_BANDS = (TickBand(D(0), D("0.02")), TickBand(D("1.01"), D("0.05")), TickBand(D("1.99"), D("0.3")))
 
 
-def pricing(**rules):
-    return Pricing(limit_rules(**rules), quote_rules(), NOW, sends_orders=True)
+def pricing(**changes):
+    return Pricing(plan_settings(**changes), NOW, sends_orders=True)
 
 
 # --- the grid
@@ -112,7 +113,7 @@ def up(bands, price):
 
 def reference(side, case):
     """(order type, limit of this attempt, worst price) by the rules as they are written."""
-    attempt, last = case.by.attempt, case.by.limits.reprice_attempts
+    attempt, last = case.by.attempt, case.by.settings.execution.reprice_attempts
     order_type, limit = reference_at(side, case, attempt)
     worst = limit if attempt == last else reference_at(side, case, last)[1]
     return order_type, limit, max(limit, worst) if side is BUY else min(limit, worst)
@@ -120,20 +121,20 @@ def reference(side, case):
 
 def reference_at(side, case, attempt):
     """(order type, price) of one attempt; of a market order the price that is counted."""
-    rules, bands = case.by.limits, case.bands
-    share = Fraction(attempt, rules.reprice_attempts) if attempt else Fraction(0)
-    first = Fraction(rules.buy_offset_frac if side is BUY else rules.sell_offset_frac)
+    settings, limits, bands = case.by.settings, case.by.settings.limits, case.bands
+    share = Fraction(attempt, settings.execution.reprice_attempts) if attempt else Fraction(0)
+    first = Fraction(limits.buy_offset_frac if side is BUY else limits.sell_offset_frac)
     part = first + (Fraction(1, 2) - first) * share
     bid, ask = Fraction(case.bid), Fraction(case.ask)
-    mid, spread, bps = (bid + ask) / 2, ask - bid, Fraction(rules.max_offset_bps) / 10_000
-    if rules.order_type is OrderType.MKT:
+    mid, spread, bps = (bid + ask) / 2, ask - bid, Fraction(limits.max_offset_bps) / 10_000
+    if settings.rebalance.order_type is OrderType.MKT:
         action = MARKET
-    elif rules.style is LimitStyle.OFF:
+    elif limits.style is LimitStyle.OFF:
         action = CROSS
-    elif rules.style is LimitStyle.STATIC_BPS:
+    elif limits.style is LimitStyle.STATIC_BPS:
         action = "static"
     else:
-        action = rules.escalate_action if spread / mid > Fraction(rules.wide_spread_bps) / 10_000 else "spread"
+        action = limits.escalate_action if spread / mid > Fraction(limits.wide_spread_bps) / 10_000 else "spread"
     if side is BUY:
         touch, bound, worst = down(bands, ask), down(bands, mid * (1 + bps)), up(bands, ask * (1 + bps))
         wanted = mid + part * spread
@@ -144,7 +145,7 @@ def reference_at(side, case, attempt):
         wanted = mid - part * spread
         nearest = min(grid(bands, wanted), key=lambda point: (abs(point - wanted), -point))
         tightest = max
-    cap = [touch] if rules.use_ask_bid_cap else []
+    cap = [touch] if limits.use_ask_bid_cap else []
     prices = {
         MARKET: worst,
         CROSS: touch,
@@ -186,7 +187,7 @@ def cases(draw, **fixed):
         "reprice_attempts": draw(st.sampled_from([0, 1, 2, 7])),
     }
     by = pricing(**(rules | fixed))
-    attempt = draw(st.integers(0, by.limits.reprice_attempts))
+    attempt = draw(st.integers(0, by.settings.execution.reprice_attempts))
     return Case(bid, ask, draw(bands_of), replace(by, attempt=attempt))
 
 
@@ -244,7 +245,7 @@ def test_no_limit_is_beyond_its_worst_price_and_a_market_order_is_counted_beyond
     if found is None:
         return
     if found.limit_price is not None:
-        is_last = case.by.attempt == case.by.limits.reprice_attempts
+        is_last = case.by.attempt == case.by.settings.execution.reprice_attempts
         assert found.worst_price == found.limit_price or not is_last
         assert found.limit_price <= found.worst_price if side is BUY else found.limit_price >= found.worst_price
     else:
@@ -255,7 +256,7 @@ def test_no_limit_is_beyond_its_worst_price_and_a_market_order_is_counted_beyond
 def test_no_spread_however_wide_moves_a_kept_limit_beyond_the_offset_from_mid(side, case):
     found = priced(side, case)
     if found is not None and found.limit_price is not None and found.mid is not None:
-        offset = found.mid * case.by.limits.max_offset_bps / 10_000
+        offset = found.mid * case.by.settings.limits.max_offset_bps / 10_000
         moved = found.limit_price - found.mid
         assert moved <= offset if side is BUY else -moved <= offset
 

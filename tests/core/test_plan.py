@@ -5,21 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from planning_builders import (
-    account,
-    at,
-    case,
-    etf,
-    funding_rules,
-    held,
-    lines,
-    planned,
-    share,
-    sizing_rules,
-    traded,
-    trigger_rules,
-    valuation_rules,
-)
+from planning_builders import account, at, case, etf, held, lines, planned, share, traded
 
 from core.errors import SafetyRefused
 from core.model import (
@@ -80,7 +66,7 @@ def test_a_line_says_where_it_stands_before_and_after():
 
 def test_direction_sell_only_sells_and_does_not_buy():
     inputs = case(BALANCED, account(held("A", "700"), held("B", "300")))
-    plan = planned(inputs, trigger=trigger_rules(direction=TradeDirection.SELL_ONLY))
+    plan = planned(inputs, direction=TradeDirection.SELL_ONLY)
     assert traded(plan) == [(Side.SELL, "A", D(100))]
     assert lines(plan)["B"].limited_by is LimitedBy.DIRECTION
 
@@ -89,7 +75,9 @@ def test_direction_sell_only_sells_and_does_not_buy():
 
 
 def test_an_untargeted_holding_is_sold_whole_and_its_fraction_reported():
-    plan = planned(case({"A": "1"}, account(held("A", "80"), held("X", "20.25"))), sizing=sizing_rules())
+    plan = planned(
+        case({"A": "1"}, account(held("A", "80"), held("X", "20.25"))),
+    )
     line = lines(plan)["X"]
     assert (line.quantity, line.remainder, line.untargeted) == (D(20), D("0.25"), True)
     assert line.reason.endswith("held without a target; 0.25 of a share stays, only whole shares can be sold")
@@ -98,7 +86,7 @@ def test_an_untargeted_holding_is_sold_whole_and_its_fraction_reported():
 
 def test_an_exit_from_everything_held_is_exempt_from_the_minimum_and_a_trim_is_not():
     own = account(held("A", "970"), held("X", "6"), held("Y", "24"))
-    rules = {"sizing": sizing_rules(min_order_usd=D(1000))}
+    rules = {"min_order_usd": D(1000)}
     plan = planned(case({"A": "0.97", "Y": "0.018", "B": "0.012"}, own), **rules)
     assert traded(plan)[0] == (Side.SELL, "X", D(6))
     assert lines(plan)["Y"].limited_by is LimitedBy.MINIMUM
@@ -109,7 +97,7 @@ def test_a_debit_that_would_remain_rounds_sells_up():
     # 99 960 USD in all, target A: 5 440 USD or 54.4 shares too many
     inputs = case({"A": "1"}, account(held("A", "1054"), cash={USD: "-5440"}))
     assert traded(planned(inputs)) == [(Side.SELL, "A", D(55))]
-    assert traded(planned(inputs, sizing=sizing_rules(allow_margin=True))) == [(Side.SELL, "A", D(54))]
+    assert traded(planned(inputs, allow_margin=True)) == [(Side.SELL, "A", D(54))]
 
 
 def test_a_debit_that_the_sells_repay_rounds_to_the_nearest():
@@ -121,7 +109,7 @@ def test_a_debit_that_the_sells_repay_rounds_to_the_nearest():
 def test_a_sell_that_is_rounded_up_is_never_more_than_held():
     # A sells 10 and B, of which 0.005 shares are to stay, 10: 40 USD remain owed, and 10.395 goes up to 11
     inputs = case({"A": "1", "B": "0.00000049"}, account(held("A", "10000"), held("B", "10.4"), cash={USD: "-2040"}))
-    line = lines(planned(inputs, trigger=trigger_rules(per_holding_band_bps=D(1))))["B"]
+    line = lines(planned(inputs, per_holding_band_bps=D(1)))["B"]
     assert (line.quantity, line.limited_by) == (D(10), LimitedBy.HELD)
     assert line.reason.endswith("no more than held: 10 of 10 shares")
 
@@ -137,14 +125,14 @@ def test_a_sell_that_is_rounded_up_is_never_more_than_held():
 def test_a_debit_that_a_conversion_repays_rounds_to_the_nearest(rules, closed, shares, dollars):
     own = account(held("A", "1054"), cash={USD: "-5440", CAD: "12500"})
     # 109 960 USD in all: 54.46 shares too many, and the nearest 54 leave a debit of 40 USD
-    plan = planned(case({"A": "0.909"}, own, fx_closed=closed), funding=funding_rules(**rules))
+    plan = planned(case({"A": "0.909"}, own, fx_closed=closed), fx__enabled=True, **rules)
     assert traded(plan) == [(Side.SELL, "A", D(shares))]
     assert plan.fx.quantity == dollars
 
 
 def test_the_maximum_cuts_every_line_exits_too():
     own = account(held("X", "500"), held("A", "500"))
-    plan = planned(case({"A": "0.6", "B": "0.4"}, own), sizing=sizing_rules(max_order_usd=D(5050)))
+    plan = planned(case({"A": "0.6", "B": "0.4"}, own), max_order_usd=D(5050))
     # A and B want 10 000 and 40 000, 5 050 at most each, and share the 5 000 that X brings
     assert traded(plan) == [(Side.SELL, "X", D(50)), (Side.BUY, "A", D(25)), (Side.BUY, "B", D(25))]
     assert lines(plan)["X"].limited_by is LimitedBy.MAXIMUM
@@ -152,7 +140,7 @@ def test_the_maximum_cuts_every_line_exits_too():
 
 
 def test_a_share_dearer_than_the_maximum_is_not_bought():
-    plan = planned(case({"A": "1"}, account(cash={USD: "9000"})), sizing=sizing_rules(max_order_usd=D(99)))
+    plan = planned(case({"A": "1"}, account(cash={USD: "9000"})), max_order_usd=D(99))
     assert (traded(plan), lines(plan)["A"].limited_by) == ([], LimitedBy.MAXIMUM)
 
 
@@ -161,7 +149,7 @@ def test_fractions_are_traded_only_where_setting_and_contract_agree():
     contracts = {"A": etf("A", fractional=True)}
     inputs = case({"A": "0.33337", "B": "0.33337"}, own, contracts=contracts)
     assert traded(planned(inputs)) == [(Side.BUY, "A", D(33)), (Side.BUY, "B", D(33))]
-    plan = planned(inputs, sizing=sizing_rules(allow_fractional=True))
+    plan = planned(inputs, allow_fractional=True)
     assert traded(plan) == [(Side.BUY, "A", D("33.337")), (Side.BUY, "B", D(33))]
 
 
@@ -170,7 +158,7 @@ def test_fractions_are_traded_only_where_setting_and_contract_agree():
 
 def test_buys_are_scaled_by_the_money_after_sells():
     own = account(held("A", "500"), held("X", "100"), cash={USD: "100"})
-    rules = {"trigger": trigger_rules(per_holding_band_bps=D(2000))}
+    rules = {"per_holding_band_bps": D(2000)}
     plan = planned(case({"A": "0.5", "B": "0.25", "C": "0.25"}, own), **rules)
     # A is 199.5 shares over, a tie toward fewer; X stays inside its band; B and C want 150 shares each
     assert traded(plan) == [(Side.SELL, "A", D(199)), (Side.BUY, "B", D(100)), (Side.BUY, "C", D(100))]
@@ -179,7 +167,7 @@ def test_buys_are_scaled_by_the_money_after_sells():
 
 def test_commissions_are_set_aside_for_every_order():
     own = account(held("A", "60"), held("X", "40"), cash={USD: "2"})
-    rules = {"sizing": sizing_rules(commission_per_order_usd=D(1))}
+    rules = {"commission_per_order_usd": D(1)}
     plan = planned(case(BALANCED, own), **rules)
     # sells bring 4 000; one dollar for the sell and one for the buy are there
     assert traded(plan) == [(Side.SELL, "X", D(40)), (Side.BUY, "B", D(40))]
@@ -190,7 +178,7 @@ def test_commissions_are_set_aside_for_every_order():
 
 
 def test_the_cash_buffer_stays():
-    rules = {"valuation": valuation_rules(cash_buffer_pct=D(10))}
+    rules = {"cash_buffer_pct": D(10)}
     plan = planned(case({"A": "1"}, account(cash={USD: "10000"})), **rules)
     assert (traded(plan), plan.totals.cash_after[USD]) == ([(Side.BUY, "A", D(90))], D(1000))
 
@@ -207,14 +195,14 @@ def test_buys_are_counted_at_their_worst_price():
 
 def test_a_buy_below_the_minimum_is_dropped_and_frees_its_money():
     weights = {"A": "0.60", "B": "0.36", "C": "0.04"}
-    rules = {"sizing": sizing_rules(min_order_usd=D(500))}
+    rules = {"min_order_usd": D(500)}
     plan = planned(case(weights, account(cash={USD: "10000"})), **rules)
     assert traded(plan) == [(Side.BUY, "A", D(60)), (Side.BUY, "B", D(36))]
     assert lines(plan)["C"].limited_by is LimitedBy.MINIMUM
 
 
 def test_a_buy_of_less_than_half_a_share_says_so():
-    rules = {"trigger": trigger_rules(per_holding_band_bps=D(10))}
+    rules = {"per_holding_band_bps": D(10)}
     plan = planned(case({"A": "0.996", "B": "0.004"}, account(cash={USD: "10000"})), **rules)
     assert lines(plan)["B"].limited_by is LimitedBy.ROUNDING
     assert lines(plan)["B"].reason.endswith("not traded: less than half a share")
@@ -222,15 +210,15 @@ def test_a_buy_of_less_than_half_a_share_says_so():
 
 def test_a_plan_above_the_turnover_limit_is_refused_by_its_figure():
     inputs = case(BALANCED, account(held("A", "700"), held("B", "300")))
-    assert planned(inputs, sizing=sizing_rules(max_turnover_pct=D(20))).totals.turnover_pct == 20
+    assert planned(inputs, max_turnover_pct=D(20)).totals.turnover_pct == 20
     with pytest.raises(SafetyRefused, match=r"20\.00 % of NetLiq .* max_turnover_pct 19\.99"):
-        planned(inputs, sizing=sizing_rules(max_turnover_pct=D("19.99")))
+        planned(inputs, max_turnover_pct=D("19.99"))
 
 
 def test_a_fraction_that_may_not_be_traded_says_so():
     plan = planned(
         case({"A": "1"}, account(held("A", "100"), held("OLD", "0.8177", "100"))),
-        trigger=trigger_rules(per_holding_band_bps=D(0)),
+        per_holding_band_bps=D(0),
     )
     assert lines(plan)["OLD"].reason == (
         "overweight by 81.11 bps, band 0 bps: sell down to the target; held without a target;"

@@ -8,26 +8,12 @@ from datetime import timedelta
 import pytest
 from builders import order_record, plan, trade_line, valuation
 from flow_runs import Rehearsal, SaysYes
-from planning_builders import (
-    account,
-    at,
-    case,
-    etf,
-    funding_rules,
-    held,
-    lines,
-    plan_rules,
-    planned,
-    share,
-    sizing_rules,
-    traded,
-    trigger_rules,
-)
+from planning_builders import account, at, case, etf, held, lines, plan_settings, planned, share, traded
 
 from core.broker.fake import FakeIB
 from core.errors import MarketDataMissing
 from core.execution.stage_result import rejection_error
-from core.model import CAD, USD, LimitedBy, OrderState, Side
+from core.model import CAD, USD, LimitedBy, Mode, OrderState, Side
 from core.money import D
 from core.planning import make_plan, resize_buys
 from core.planning.valuation import value_account
@@ -43,8 +29,8 @@ ALL = {"A": "1"}
 def test_a_conversion_that_is_not_needed_costs_no_commission(usd, shares):
     plan = planned(
         case(ALL, account(cash={USD: usd})),
-        funding=funding_rules(),
-        sizing=sizing_rules(commission_per_order_usd=D(1)),
+        fx__enabled=True,
+        commission_per_order_usd=D(1),
     )
     assert (plan.fx.quantity, traded(plan)) == (D(0), [(Side.BUY, "A", D(shares))])
 
@@ -52,8 +38,10 @@ def test_a_conversion_that_is_not_needed_costs_no_commission(usd, shares):
 def test_a_conversion_costs_its_commission():
     plan = planned(
         case(ALL, account(cash={USD: "0", CAD: "12500"}), at("USD.CAD", "1.25")),
-        funding=funding_rules(fx_buffer_bps=D(0), limit_slippage_bps=D(0)),
-        sizing=sizing_rules(commission_per_order_usd=D(1)),
+        fx__enabled=True,
+        fx_buffer_bps=D(0),
+        limit_slippage_bps=D(0),
+        commission_per_order_usd=D(1),
     )
     # 10 000 USD less a commission for the conversion and one for the buy
     assert (plan.fx.quantity, traded(plan)) == (D(10_000), [(Side.BUY, "A", D(99))])
@@ -61,7 +49,7 @@ def test_a_conversion_costs_its_commission():
 
 
 def test_a_buy_that_has_become_overweight_buys_nothing_at_all():
-    rules = plan_rules(sizing=sizing_rules(allow_fractional=True), trigger=trigger_rules())
+    rules = plan_settings(allow_fractional=True)
     weights, fractional = {"A": "0.5", "B": "0.5"}, {name: etf(name, fractional=True) for name in ("A", "B")}
     approved = make_plan(case(weights, account(held("B", "50"), cash={USD: "5000"}), contracts=fractional), rules)
     now = account(held("A", "50.01"), held("B", "50"), cash={USD: "0"})
@@ -81,7 +69,7 @@ def test_a_buy_that_has_become_overweight_buys_nothing_at_all():
 def test_less_than_half_a_share_is_below_the_minimum_where_the_dollars_are(wanted, minimum, limited_by):
     own = account(held("B", "100"), cash={USD: wanted})
     weights = {"A": str(D(wanted) / (10_000 + D(wanted))), "B": str(10_000 / (10_000 + D(wanted)))}
-    rules = {"trigger": trigger_rules(per_holding_band_bps=D("0.1")), "sizing": sizing_rules(min_order_usd=D(minimum))}
+    rules = {"per_holding_band_bps": D("0.1"), "min_order_usd": D(minimum)}
     found = lines(planned(case(weights, own), **rules))["A"]
     assert (found.quantity, found.limited_by) == (D(0), limited_by)
 
@@ -94,7 +82,9 @@ def test_net_exposure_after_a_conversion_counts_the_cad_that_it_takes():
     own = account(cash={USD: "0", CAD: "20000"})
     plan = planned(
         case({"A": "0.625"}, own, at("USD.CAD", "1.28")),
-        funding=funding_rules(fx_buffer_bps=D(0), limit_slippage_bps=D(0)),
+        fx__enabled=True,
+        fx_buffer_bps=D(0),
+        limit_slippage_bps=D(0),
     )
     assert (plan.fx.quantity, plan.valuation.net_liq) == (D(10_000), D(16_000))
     assert plan.totals.cash_after == {CAD: D(7_200), USD: D(0)}
@@ -115,9 +105,7 @@ def test_spread_cost_is_what_the_worst_price_is_away_from_the_mid_of_all_that_tr
 
 def test_without_a_mid_the_spread_cost_is_counted_from_the_price():
     found = planned(
-        case(ALL, account(cash={USD: "10000"}), at("A", "100", bid=None, ask=D("100.50"))),
-        sends_orders=False,
-        limits=plan_rules().limits,
+        case(ALL, account(cash={USD: "10000"}), at("A", "100", bid=None, ask=D("100.50")), mode=Mode.DRY_RUN),
     )
     (buy,) = found.buys
     assert buy.limit.mid is None
@@ -149,7 +137,7 @@ def test_two_outside_listings_of_one_ticker_stand_in_the_order_of_their_conids(t
     other = replace(one, quantity=D(2), contract=replace(one.contract, con_id=one.contract.con_id + 1))
     own = account(*((other, one) if turned else (one, other)), cash={USD: "1000"})
     inputs = case(ALL, own)
-    found = value_account(own, inputs.targets, inputs.contracts, inputs.judge(plan_rules()), plan_rules().valuation)
+    found = value_account(own, inputs.targets, inputs.contracts, inputs.judge(plan_settings()), plan_settings())
     assert [holding.quantity for holding in found.outside] == [D(1), D(2)]
 
 
@@ -166,7 +154,7 @@ async def test_a_run_starts_when_it_starts_by_the_clock_of_the_venue(tmp_path):
 def test_a_refused_conversion_says_why_there_is_no_rate():
     own = account(cash={USD: "0", CAD: "12500"})
     with pytest.raises(MarketDataMissing) as refused:
-        planned(case(ALL, own, at("USD.CAD", "1.25", bid=None)), funding=funding_rules())
+        planned(case(ALL, own, at("USD.CAD", "1.25", bid=None)), fx__enabled=True)
     assert refused.value.message == "USD.CAD: no usable bid and ask, and 10,000.00 USD must be converted"
 
 

@@ -7,18 +7,7 @@ from dataclasses import dataclass, replace
 
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
-from planning_builders import (
-    account,
-    at,
-    case,
-    funding_rules,
-    held,
-    plan_rules,
-    share,
-    sizing_rules,
-    trigger_rules,
-    valuation_rules,
-)
+from planning_builders import account, at, case, held, plan_settings, share
 
 from core.errors import DataRefused, FundsInsufficient
 from core.model import CAD, CASH, USD, USD_CAD, Side
@@ -64,11 +53,11 @@ def rules(draw, **changes):
         "commission_per_order_usd": draw(st.sampled_from([ZERO, D(1), D("7.35")])),
         **changes,
     }
-    return plan_rules(
-        valuation=valuation_rules(cash_buffer_pct=draw(st.sampled_from([ZERO, D(1), D(20)]))),
-        trigger=trigger_rules(per_holding_band_bps=draw(st.sampled_from([ZERO, D(50), D(500)]))),
-        sizing=sizing_rules(**sizing),
-        funding=funding_rules(enabled=draw(st.booleans())),
+    return plan_settings(
+        cash_buffer_pct=draw(st.sampled_from([ZERO, D(1), D(20)])),
+        per_holding_band_bps=draw(st.sampled_from([ZERO, D(50), D(500)])),
+        **sizing,
+        fx__enabled=draw(st.booleans()),
     )
 
 
@@ -96,25 +85,25 @@ def planned(wanted, ruled):
 
 def worst_of(plan, ruled):
     """Worked out from the lines alone."""
-    sizing = ruled.sizing
+    rebalance = ruled.rebalance
     value = plan.valuation
     bought, sold, lost, spent = ZERO, ZERO, ZERO, ZERO
     cash = value.cash[USD]
     for line in (*plan.buys, *plan.sells):
         sign = 1 if line.side is Side.BUY else -1
         spent += sign * line.quantity * line.limit.worst_price
-        cash -= sign * line.quantity * line.limit.worst_price + sizing.commission_per_order_usd
-        lost += sign * line.quantity * (line.limit.worst_price - line.price.value) + sizing.commission_per_order_usd
+        cash -= sign * line.quantity * line.limit.worst_price + rebalance.commission_per_order_usd
+        lost += sign * line.quantity * (line.limit.worst_price - line.price.value) + rebalance.commission_per_order_usd
         bought += line.dollars if sign > 0 else ZERO
         sold += line.dollars if sign < 0 else ZERO
     cad_left = value.cash[CAD]
     if plan.fx and plan.fx.quantity:
         dollars = min(plan.fx.quantity, value.cash[CAD] // plan.fx.worst_rate)
-        cash += dollars - sizing.commission_per_order_usd
-        lost += dollars * plan.fx.worst_rate * value.usd_per_cad - dollars + sizing.commission_per_order_usd
+        cash += dollars - rebalance.commission_per_order_usd
+        lost += dollars * plan.fx.worst_rate * value.usd_per_cad - dollars + rebalance.commission_per_order_usd
         cad_left -= dollars * plan.fx.worst_rate
     rate = 1 / plan.fx.worst_rate if plan.fx and plan.fx.worst_rate else value.usd_per_cad
-    margin = sizing.maintenance_margin_pct / HUNDRED
+    margin = rebalance.maintenance_margin_pct / HUNDRED
     return Worst(
         usd=cash,
         usd_in_cad=cad_left * rate,
@@ -158,14 +147,14 @@ def test_at_worst_prices_the_limits_of_borrowing_hold_after_every_buy(wanted, ru
     assume(plan.buys)
     worst = worst_of(plan, ruled)
     assert -worst.usd <= -plan.targets.cash * plan.valuation.investable + TINY
-    assert worst.gross <= ruled.sizing.max_leverage * worst.net_liq
-    assert worst.excess >= ruled.sizing.maintenance_buffer_pct * plan.valuation.net_liq / HUNDRED
+    assert worst.gross <= ruled.rebalance.max_leverage * worst.net_liq
+    assert worst.excess >= ruled.rebalance.maintenance_buffer_pct * plan.valuation.net_liq / HUNDRED
 
 
 @given(inputs(gross="1.4"), st.integers(0, 40_000), st.sampled_from(["0", "10", "60", "100"]))
 def test_at_worst_prices_a_scarce_margin_is_kept(wanted, excess, margin_pct):
     sizing = {"allow_margin": True, "maintenance_margin_pct": D(margin_pct), "commission_per_order_usd": D(1)}
-    ruled = plan_rules(sizing=sizing_rules(**sizing))
+    ruled = plan_settings(**sizing)
     own = replace(wanted.snapshot, excess_liquidity=Money(D(excess), USD))
     plan = planned(replace(wanted, snapshot=own), ruled)
     assume(plan.buys)
@@ -187,8 +176,8 @@ def test_no_line_is_below_the_minimum_or_above_the_maximum(wanted, ruled):
     plan = planned(wanted, ruled)
     for line in (*plan.sells, *plan.buys):
         is_exit = line.side is Side.SELL and line.quantity == line.held and not line.target
-        assert is_exit or line.dollars >= ruled.sizing.min_order_usd
-        assert ruled.sizing.max_order_usd is None or line.dollars <= ruled.sizing.max_order_usd
+        assert is_exit or line.dollars >= ruled.rebalance.min_order_usd
+        assert ruled.rebalance.max_order_usd is None or line.dollars <= ruled.rebalance.max_order_usd
 
 
 @given(inputs(), rules())
@@ -213,7 +202,7 @@ def test_a_plan_never_makes_a_line_worse_than_half_a_share(wanted, ruled):
 @given(inputs(gross="0.9"))
 @example(case({"A": "0.05"}, account(held("A", "10"), cash={USD: "20100"})))
 def test_planning_again_after_filling_at_the_price_is_empty(wanted):
-    ruled = plan_rules(trigger=trigger_rules(per_holding_band_bps=ZERO))
+    ruled = plan_settings(per_holding_band_bps=ZERO)
     plan = planned(wanted, ruled)
     left = plan.valuation.cash[USD] + plan.totals.sells - plan.totals.buys
     # a debit rounds sells up as long as it is there, and scarce money leaves something to buy

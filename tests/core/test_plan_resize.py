@@ -9,7 +9,7 @@ import pytest
 from builders import NOW
 from hypothesis import given
 from hypothesis import strategies as st
-from planning_builders import account, at, case, etf, funding_rules, held, plan_rules, sizing_rules, valuation_rules
+from planning_builders import account, at, case, etf, held, plan_settings
 
 from core.errors import MarketDataMissing
 from core.model import CAD, USD, LimitedBy, Side
@@ -22,7 +22,7 @@ START = account(held("A", "100"), held("B", "100"), held("C", "800"))
 
 
 def resized(before, after, *quotes, **rules):
-    ruled = plan_rules(**rules)
+    ruled = plan_settings(**rules)
     plan = make_plan(case(WEIGHTS, before), ruled)
     return {line.symbol: line for line in resize_buys(plan, case(WEIGHTS, after, *quotes), ruled)}
 
@@ -43,7 +43,7 @@ def test_with_the_cash_as_planned_the_approved_quantities_stand():
 def test_what_the_sells_lost_of_net_liq_takes_nothing_off_the_approved_buys():
     weights = {"A": "0.3", "B": "0.3", "C": "0.3"}
     fractional = {symbol: etf(symbol, fractional=True) for symbol in weights}
-    ruled = plan_rules(sizing=sizing_rules(allow_fractional=True))
+    ruled = plan_settings(allow_fractional=True)
     plan = make_plan(case(weights, START, contracts=fractional), ruled)
     # 500 shares of C brought 100 USD less than their value
     found = resize_buys(plan, case(weights, after("49900", c="300"), contracts=fractional), ruled)
@@ -69,8 +69,8 @@ def test_a_lower_price_buys_no_more_shares_than_approved():
 
 
 def test_the_approval_is_named_as_the_bound_also_with_a_largest_order():
-    sizing = sizing_rules(max_order_usd=D(25000))
-    assert "the approval allows" in resized(START, after("40000"), at("A", "90"), sizing=sizing)["A"].reason
+    sizing = {"max_order_usd": D(25000)}
+    assert "the approval allows" in resized(START, after("40000"), at("A", "90"), **sizing)["A"].reason
 
 
 def test_shares_that_came_meanwhile_are_not_bought_again():
@@ -101,8 +101,8 @@ def test_a_drift_that_fell_inside_its_band_is_still_bought_down_to_the_target():
 
 
 def test_no_buys_need_no_account():
-    plan = make_plan(case({"A": "0"}, account(held("A", "10"))), plan_rules())
-    assert resize_buys(plan, case({"A": "0"}, account()), plan_rules()) == ()
+    plan = make_plan(case({"A": "0"}, account(held("A", "10"))), plan_settings())
+    assert resize_buys(plan, case({"A": "0"}, account()), plan_settings()) == ()
 
 
 def test_fresh_limits_are_used_and_a_stale_quote_of_a_buy_is_refused():
@@ -113,8 +113,8 @@ def test_fresh_limits_are_used_and_a_stale_quote_of_a_buy_is_refused():
 
 
 def test_the_buffer_stays_and_may_lie_in_cad():
-    rules = {"valuation": valuation_rules(cash_buffer_pct=D(10)), "funding": funding_rules()}
-    ruled = plan_rules(**rules)
+    rules = {"cash_buffer_pct": D(10), "fx__enabled": True}
+    ruled = plan_settings(**rules)
     inputs = case({"A": "1"}, account(cash={USD: "90000", CAD: "12500"}))
     plan = make_plan(inputs, ruled)
     # 12 500 CAD at the worst rate of 1.250625 are 9 995.00 USD of the 10 000 that stay
@@ -127,24 +127,24 @@ def test_the_buffer_stays_and_may_lie_in_cad():
 
 
 def test_without_conversion_the_resize_asks_for_no_rate():
-    assert resized(START, after("40000"), valuation=valuation_rules(cash_buffer_pct=D(1)))["A"].quantity <= 200
+    assert resized(START, after("40000"), cash_buffer_pct=D(1))["A"].quantity <= 200
 
 
 def test_an_account_that_broke_its_limits_meanwhile_buys_nothing():
-    sizing = sizing_rules(allow_margin=True)
-    found = resized(START, replace(after("40000"), excess_liquidity=Money(D(1), USD)), sizing=sizing)
+    sizing = {"allow_margin": True}
+    found = resized(START, replace(after("40000"), excess_liquidity=Money(D(1), USD)), **sizing)
     assert [(line.quantity, line.limited_by) for line in found.values()] == [(D(0), LimitedBy.LEVERAGE)] * 2
 
 
 def test_after_the_sells_an_account_within_its_limits_of_borrowing_still_buys():
-    sizing = sizing_rules(allow_margin=True)
-    found = resized(START, after("40000"), sizing=sizing)
+    sizing = {"allow_margin": True}
+    found = resized(START, after("40000"), **sizing)
     assert [(line.quantity, line.limited_by) for line in found.values()] == [(D(200), None)] * 2
 
 
 def test_after_the_sells_a_target_that_borrows_buys_on_credit_again():
     weights = {"A": "0.5", "B": "0.5", "C": "0.5", "CASH": "-0.5"}
-    ruled = plan_rules(sizing=sizing_rules(allow_margin=True, max_leverage=D("1.6")))
+    ruled = plan_settings(allow_margin=True, max_leverage=D("1.6"))
     before = account(held("A", "1500"), cash={USD: "-50000"})
     plan = make_plan(case(weights, before), ruled)
     assert {line.symbol: line.quantity for line in plan.buys} == {"B": D(500), "C": D(500)}
@@ -156,7 +156,7 @@ def test_after_the_sells_a_target_that_borrows_buys_on_credit_again():
 def test_the_resized_buys_are_never_above_the_approved_and_the_cash(cash, a, c):
     if cash + a + c == 0:
         return
-    rules = {"sizing": sizing_rules(commission_per_order_usd=D(1))}
+    rules = {"commission_per_order_usd": D(1)}
     found = resized(START, after(str(cash), a=str(a), c=str(c)), at("B", "97", "0.50"), **rules)
     cost = sum((line.quantity * line.limit.worst_price + 1 for line in found.values() if line.quantity), D(0))
     assert cost <= cash

@@ -6,9 +6,10 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from builders import NOW, quote, quote_rules
+from builders import NOW, quote
 from hypothesis import given
 from hypothesis import strategies as st
+from planning_builders import plan_settings
 
 from core.market.quotes import completed, judge
 from core.model import Price, PriceSource
@@ -23,7 +24,7 @@ LAST, MIDPOINT, BIDASK, SNAPSHOT = (
 
 
 def nbbo(found):
-    return judge(found, quote_rules(), NOW).nbbo
+    return judge(found, plan_settings(), NOW).nbbo
 
 
 def price_of(found, rules, now):
@@ -66,11 +67,11 @@ def test_a_locked_market_is_usable():
 )
 def test_a_market_without_two_sound_sides_is_no_nbbo_and_says_why(unusable, why):
     assert nbbo(unusable) is None
-    assert judge(unusable, quote_rules(), NOW).why_no_nbbo == why
+    assert judge(unusable, plan_settings(), NOW).why_no_nbbo == why
 
 
 def test_a_sound_market_needs_no_excuse():
-    assert judge(of(bid="10", ask="10"), quote_rules(), NOW).why_no_nbbo == ""
+    assert judge(of(bid="10", ask="10"), plan_settings(), NOW).why_no_nbbo == ""
 
 
 @pytest.mark.parametrize(
@@ -92,22 +93,22 @@ def test_a_sound_market_needs_no_excuse():
     ],
 )
 def test_the_chain_starts_at_the_chosen_source_and_goes_round_once(start, bid, ask, last, value, source):
-    found = price_of(of(bid, ask, last), quote_rules(price_source=start), NOW)
+    found = price_of(of(bid, ask, last), plan_settings(price_source=start), NOW)
     assert found == Price(D(value), source)
 
 
 @pytest.mark.parametrize("start", [LAST, MIDPOINT, BIDASK])
 @pytest.mark.parametrize("broken", [of("101", "99", "100"), of("99", "101", "100", is_halted=True)])
 def test_a_crossed_or_halted_quote_is_valued_by_its_last_only(start, broken):
-    assert price_of(broken, quote_rules(price_source=start), NOW) == Price(D(100), LAST)
-    assert judge(broken, quote_rules(), NOW).sides == (None, None)
+    assert price_of(broken, plan_settings(price_source=start), NOW) == Price(D(100), LAST)
+    assert judge(broken, plan_settings(), NOW).sides == (None, None)
 
 
 @pytest.mark.parametrize("start", [LAST, MIDPOINT, BIDASK])
 @pytest.mark.parametrize("broken", [of("101", "99"), of("99", "101", is_halted=True), of(), of("0", "0", "0")])
 def test_without_a_last_a_crossed_halted_or_empty_quote_has_no_price(start, broken):
-    assert price_of(broken, quote_rules(price_source=start), NOW) is None
-    assert lacks_price(broken, quote_rules(price_source=start))
+    assert price_of(broken, plan_settings(price_source=start), NOW) is None
+    assert lacks_price(broken, plan_settings(price_source=start))
 
 
 @pytest.mark.parametrize("start", [LAST, MIDPOINT, BIDASK])
@@ -116,19 +117,19 @@ def test_without_a_last_a_crossed_halted_or_empty_quote_has_no_price(start, brok
     [("99", "101", "100.5", "100.5"), ("99", "101", None, "100"), ("99", None, None, "99"), (None, "101", None, "101")],
 )
 def test_a_snapshot_is_valued_by_last_then_mid_then_a_side_wherever_the_chain_starts(start, bid, ask, last, value):
-    found = price_of(of(bid, ask, last, is_snapshot=True), quote_rules(price_source=start), NOW)
+    found = price_of(of(bid, ask, last, is_snapshot=True), plan_settings(price_source=start), NOW)
     assert found == Price(D(value), SNAPSHOT)
 
 
 def test_a_snapshot_does_not_count_unless_the_fallback_is_on():
     snapshot = of("99", "101", "100", is_snapshot=True)
-    assert price_of(snapshot, quote_rules(fallback_to_snapshot=False), NOW) is None
-    assert lacks_price(snapshot, quote_rules(fallback_to_snapshot=False))
-    assert not lacks_price(snapshot, quote_rules())
+    assert price_of(snapshot, plan_settings(fallback_to_snapshot=False), NOW) is None
+    assert lacks_price(snapshot, plan_settings(fallback_to_snapshot=False))
+    assert not lacks_price(snapshot, plan_settings())
 
 
 def test_an_empty_snapshot_has_no_price():
-    assert price_of(of(is_snapshot=True), quote_rules(), NOW) is None
+    assert price_of(of(is_snapshot=True), plan_settings(), NOW) is None
 
 
 # --- a last trade that the market contradicts
@@ -136,14 +137,14 @@ def test_an_empty_snapshot_has_no_price():
 
 @pytest.mark.parametrize(("last", "text"), [("108", "108.00"), ("99.99", "99.99"), ("500.1", "500.10")])
 def test_a_last_outside_a_fresh_market_that_is_not_wide_is_no_price_and_the_source_says_so(last, text):
-    found = price_of(of("100.00", "100.01", last), quote_rules(), NOW)
+    found = price_of(of("100.00", "100.01", last), plan_settings(), NOW)
     assert (found.value, found.source) == (D("100.005"), MIDPOINT)
     assert found.source_text == f"midpoint (last {text} outside 100.00–100.01)"
 
 
 @pytest.mark.parametrize("last", ["100.00", "100.005", "100.01"])
 def test_a_last_at_or_between_bid_and_ask_is_the_price(last):
-    found = price_of(of("100.00", "100.01", last), quote_rules(), NOW)
+    found = price_of(of("100.00", "100.01", last), plan_settings(), NOW)
     assert (found, found.source_text) == (Price(D(last), LAST), "last")
 
 
@@ -159,22 +160,22 @@ def test_a_last_at_or_between_bid_and_ask_is_the_price(last):
     ids=["stale", "wide", "crossed", "halted", "one-sided"],
 )
 def test_a_market_that_is_itself_in_doubt_contradicts_no_last(weak):
-    assert price_of(weak, quote_rules(), NOW) == Price(D(108), LAST)
+    assert price_of(weak, plan_settings(), NOW) == Price(D(108), LAST)
 
 
 def test_a_spread_of_exactly_the_wide_mark_still_contradicts_a_last():
-    found = price_of(of("99.75", "100.25", "108"), quote_rules(), NOW)
+    found = price_of(of("99.75", "100.25", "108"), plan_settings(), NOW)
     assert (found.value, found.source) == (D(100), MIDPOINT)
 
 
 @pytest.mark.parametrize(("start", "value"), [(MIDPOINT, "100.005"), (BIDASK, "100")])
 def test_where_the_chain_does_not_reach_the_last_nothing_is_said_of_it(start, value):
-    found = price_of(of("100.00", "100.01", "108"), quote_rules(price_source=start), NOW)
+    found = price_of(of("100.00", "100.01", "108"), plan_settings(price_source=start), NOW)
     assert (found.value, found.source_text) == (D(value), start.value)
 
 
 def test_a_snapshot_whose_last_is_outside_its_market_is_valued_by_its_middle():
-    found = price_of(of("100.00", "100.01", "108", is_snapshot=True), quote_rules(), NOW)
+    found = price_of(of("100.00", "100.01", "108", is_snapshot=True), plan_settings(), NOW)
     assert found.source_text == "snapshot (midpoint, last 108.00 outside 100.00–100.01)"
 
 
@@ -205,19 +206,19 @@ LATER = NOW + timedelta(seconds=3)
     ],
 )
 def test_the_chain_is_walked_over_stream_and_snapshot_together(streamed, snapshot, start, value, source):
-    rules = quote_rules(price_source=start)
+    rules = plan_settings(price_source=start)
     both = completed(streamed, replace(snapshot, taken_at=LATER, is_snapshot=True), rules)
     found = price_of(both, rules, LATER)
     assert (found.value, found.source_text) == (D(value), source)
 
 
 def test_what_a_snapshot_fills_in_makes_the_quote_no_fresher_than_the_rest_of_it():
-    both = completed(of("99"), of(None, "101", taken_at=LATER, is_snapshot=True), quote_rules())
+    both = completed(of("99"), of(None, "101", taken_at=LATER, is_snapshot=True), plan_settings())
     assert (both.bid, both.ask, both.taken_at) == (D(99), D(101), NOW)
 
 
 def test_a_halted_symbol_gets_no_market_from_a_snapshot():
-    both = completed(of(last="100", is_halted=True), of("99", None, is_snapshot=True), quote_rules())
+    both = completed(of(last="100", is_halted=True), of("99", None, is_snapshot=True), plan_settings())
     assert (both.bid, both.last) == (None, D(100))
 
 
@@ -226,17 +227,17 @@ def test_a_halted_symbol_gets_no_market_from_a_snapshot():
 )
 def test_a_quote_is_stale_only_when_strictly_older_than_the_limit(age_ms, stale):
     taken = NOW - timedelta(milliseconds=age_ms)
-    assert judge(quote(taken_at=taken), quote_rules(), NOW).is_stale is stale
-    assert judge(quote(taken_at=taken), quote_rules(), NOW).needs_another_look is stale
+    assert judge(quote(taken_at=taken), plan_settings(), NOW).is_stale is stale
+    assert judge(quote(taken_at=taken), plan_settings(), NOW).needs_another_look is stale
 
 
 @pytest.mark.parametrize("poor", [of(ask="10"), of(bid="10"), of("11", "10"), of("10", "11", is_halted=True), of()])
 def test_a_fresh_quote_without_a_usable_market_needs_another_look(poor):
-    assert judge(poor, quote_rules(), NOW).needs_another_look
+    assert judge(poor, plan_settings(), NOW).needs_another_look
 
 
 def test_a_fresh_two_sided_quote_does_not_need_another_look():
-    assert not judge(quote(last=None), quote_rules(), NOW).needs_another_look
+    assert not judge(quote(last=None), plan_settings(), NOW).needs_another_look
 
 
 maybe_price = st.none() | st.decimals("-1", "200", places=2)
@@ -246,7 +247,7 @@ maybe_price = st.none() | st.decimals("-1", "200", places=2)
 def test_a_price_is_positive_and_exists_whenever_a_last_does(bid, ask, last, halted, snapshot, start):
     found = price_of(
         quote(bid=bid, ask=ask, last=last, is_halted=halted, is_snapshot=snapshot),
-        quote_rules(price_source=start),
+        plan_settings(price_source=start),
         NOW,
     )
     assert found is None or found.value > 0

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import socket
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from builders import NOW, quote, quote_rules
+from builders import NOW, quote
 from input_builders import made_settings
+from planning_builders import plan_settings
 from worlds import ACCOUNT, VTI, account, fake, held, quoted, world
 
 from core.broker.fake import FakeIB
@@ -21,7 +21,7 @@ from core.model import MarketDataType, Quote, SecurityType, Symbol, Targets
 from core.money import D
 from core.sim.venue.world import Fault, FaultKind, SimQuote, Values
 
-RULES = quote_rules(stale_after=timedelta(seconds=10), fallback_to_snapshot=True)
+SETTINGS = plan_settings(stale_quote_seconds=10.0, fallback_to_snapshot=True)
 MARKET = frozenset({"bid", "ask"})
 
 TWO_SIDED = ("100.00", "100.02", "100.01")
@@ -32,10 +32,10 @@ def reader(broker: object, attempts: int = 4) -> tuple[Reader, list[str]]:
     return Reader(broker, attempts, said.append), said  # type: ignore[arg-type]  # FakeIB is a Broker
 
 
-async def take(broker: object, rules=RULES, *, refuse_not_live: bool = False):
+async def take(broker: object, settings=SETTINGS, *, refuse_not_live: bool = False):
     """The quotes and warnings of every contract the broker lists."""
     contracts = tuple(broker.exchange.contracts.values())
-    return await reader(broker)[0].take_quotes(contracts, rules, refuse_not_live=refuse_not_live)
+    return await reader(broker)[0].take_quotes(contracts, settings, refuse_not_live=refuse_not_live)
 
 
 def empty(symbol: str = "VTI") -> Quote:
@@ -142,7 +142,7 @@ async def test_a_held_symbol_is_quoted_only_where_the_broker_has_no_mark_for_it(
 
 
 async def test_the_kind_of_market_data_that_is_set_is_asked_for():
-    taken = await take(fake(), replace(RULES, data_type=MarketDataType.DELAYED))
+    taken = await take(fake(), plan_settings(market_data_type=MarketDataType.DELAYED))
     assert taken.quotes[VTI].data_type is MarketDataType.DELAYED
     assert taken.warnings == ("quotes are not live but delayed: BND, USD.CAD, VTI",)
 
@@ -176,7 +176,7 @@ async def test_a_symbol_without_any_value_gets_a_snapshot():
 async def test_without_leave_no_snapshot_is_asked_for():
     only = SimQuote(snapshot=Values(D("72.00"), D("72.02")))
     broker = fake(quotes={VTI: only})
-    taken = await take(broker, quote_rules(fallback_to_snapshot=False))
+    taken = await take(broker, plan_settings(fallback_to_snapshot=False))
     assert (taken.quotes[VTI].is_snapshot, taken.quotes[VTI].bid) == (False, None)
     assert len(asked(broker)) == 2
 
@@ -237,11 +237,11 @@ async def test_data_that_is_not_live_is_refused_where_money_is_real():
     ],
 )
 def test_a_snapshot_completes_only_what_the_stream_lacks(streamed, snapshot, expected):
-    assert completed(streamed, snapshot, RULES) == (snapshot if expected is None else expected)
+    assert completed(streamed, snapshot, SETTINGS) == (snapshot if expected is None else expected)
 
 
 def test_bid_and_ask_bring_their_own_time_and_kind():
     later = NOW + timedelta(seconds=3)
     snapshot = quote(taken_at=later, data_type=MarketDataType.DELAYED)
-    merged = completed(quote(ask=None, last=D(98)), snapshot, RULES)
+    merged = completed(quote(ask=None, last=D(98)), snapshot, SETTINGS)
     assert (merged.last, merged.taken_at, merged.data_type) == (D(98), later, MarketDataType.DELAYED)

@@ -13,7 +13,7 @@ from builders import NOW
 from core.errors import ConnectionLost, ExitCode, KillSwitchOn, OutputFailed, SafetyRefused, UsageError
 from core.model import AccountId, BrokerKind, Mode
 from core.safety import check_clock, check_gateway, check_kill_switch, check_mode, remove_kill_switch, write_kill_switch
-from core.settings import settings_from
+from core.settings.loading import settings_from
 
 PAPER_ACCOUNT, LIVE_ACCOUNT = "DU1234567", "U1234567"
 READS = [Mode.REPORT_ONLY, Mode.DRY_RUN]

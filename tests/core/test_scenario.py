@@ -12,10 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.errors import UsageError
-from core.model import CAD, USD, USD_CAD, MarketDataType, Mode, ModelName, PortfolioRules, SecurityType, Side, Symbol
+from core.model import CAD, USD, USD_CAD, MarketDataType, Mode, ModelName, SecurityType, Side, Symbol
 from core.money import D
 from core.scenario import Confirm, read_market, read_scenario
-from core.settings import settings_from
+from core.settings import RebalanceSection
+from core.settings.loading import settings_from
 from core.sim.venue.world import Fault, FaultKind, FillScript, Point, SimQuote, Values
 from core.targets import parse_portfolios
 
@@ -226,8 +227,8 @@ def test_portfolio_rows_go_through_the_reader_of_portfolios(write):
   - {portfolio: SMURF, symbol: ON, target_pct: 40%}
 """
     portfolios = read_scenario(write(SMALL.replace("targets: {VTI: 1}\n", rows))).portfolios
-    rules = PortfolioRules({ModelName("SMURF"): D(1), ModelName("BADASS"): D(0), ModelName("GLTR"): D(0)}, False, D(1))
-    weights = parse_portfolios(portfolios, "small.yaml", rules)
+    mix = {ModelName("SMURF"): D(1), ModelName("BADASS"): D(0), ModelName("GLTR"): D(0)}
+    weights = parse_portfolios(portfolios, "small.yaml", mix, RebalanceSection())
     assert [(one.symbol, one.weight, one.line) for one in weights] == [(VTI, D("0.6"), 2), (ON, D("0.4"), 3)]
 
 

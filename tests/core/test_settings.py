@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -16,7 +17,6 @@ from core.model import (
     ForeignOrders,
     LimitStyle,
     MarketDataType,
-    Mode,
     OrderType,
     PriceSource,
     StaleAction,
@@ -24,7 +24,8 @@ from core.model import (
     TriggerMode,
     Untargeted,
 )
-from core.settings import LogLevel, Settings, describe, settings_from
+from core.settings import LogLevel, Settings, describe, echo
+from core.settings.loading import settings_from
 
 DEFAULTS = {
     "ibkr.host": "127.0.0.1",
@@ -227,22 +228,22 @@ def test_a_mix_weight_is_a_number_from_0_to_1(text):
 
 
 def test_the_echo_shows_every_key_as_one_writes_it():
-    echo = made_settings({"rebalance": {"max_leverage": "2.50"}, "symbol_overrides": {"brk b": "nyse"}}).echo()
-    assert echo["rebalance"]["max_leverage"] == "2.50"
-    assert echo["rebalance"]["max_order_usd"] == "none"
-    assert echo["ibkr"]["connect_timeout_seconds"] == "15"
-    assert echo["fx"]["enabled"] == "false"
-    assert echo["execution"]["blackout"] == "00:10-01:50"
-    assert echo["limits"]["style"] == "spread_aware"
-    assert echo["symbol_overrides"] == {"BRK B": "NYSE"}
-    assert sum(map(len, echo.values())) == len(describe()) + len(["BADASS", "GLTR"])
+    shown = echo(made_settings({"rebalance": {"max_leverage": "2.50"}, "symbol_overrides": {"brk b": "nyse"}}))
+    assert shown["rebalance"]["max_leverage"] == "2.50"
+    assert shown["rebalance"]["max_order_usd"] == "none"
+    assert shown["ibkr"]["connect_timeout_seconds"] == "15"
+    assert shown["fx"]["enabled"] == "false"
+    assert shown["execution"]["blackout"] == "00:10-01:50"
+    assert shown["limits"]["style"] == "spread_aware"
+    assert shown["symbol_overrides"] == {"BRK B": "NYSE"}
+    assert sum(map(len, shown.values())) == len(describe()) + len(["BADASS", "GLTR"])
 
 
 def test_the_echo_read_back_gives_the_same_settings():
     settings = made_settings({"execution": {"blackout": "none"}, "symbol_overrides": {"VTI": "12345"}})
-    echo = settings.echo()
-    del echo["notify"]
-    again = echo | {"ibkr": echo["ibkr"] | {"account_id": "DU1234567"}}
+    shown = echo(settings)
+    del shown["notify"]
+    again = shown | {"ibkr": shown["ibkr"] | {"account_id": "DU1234567"}}
     assert settings_from(again, folder=FOLDER) == settings
 
 
@@ -286,55 +287,16 @@ def test_market_orders_beside_smart_limits_are_a_warning():
     assert made_settings().warnings == ()
 
 
-@pytest.mark.parametrize(
-    ("action", "mode", "expected"),
-    [
-        ("refuse", Mode.LIVE, StaleAction.REFUSE),
-        ("refuse", Mode.PAPER, StaleAction.REFUSE),
-        ("refuse", Mode.DRY_RUN, StaleAction.WARN),
-        ("refuse", Mode.REPORT_ONLY, StaleAction.WARN),
-        ("escalate", Mode.DRY_RUN, StaleAction.ESCALATE),
-        ("escalate", Mode.LIVE, StaleAction.ESCALATE),
-    ],
-)
-def test_a_stale_quote_refuses_only_where_orders_are_sent(action, mode, expected):
-    rules = made_settings({"limits": {"stale_action": action}}).plan_rules(mode)
-    assert rules.quotes.stale_action is expected
-    assert rules.sends_orders is mode.sends_orders
-
-
-def test_plan_rules_carry_what_the_settings_say():
-    rules = made_settings(
-        {
-            "rebalance": {"max_order_usd": "9000", "direction": "buy_only", "order_type": "MKT"},
-            "fx": {"enabled": "true", "order_type": "LMT"},
-            "approval": {"timeout_seconds": "60"},
-            "limits": {"stale_quote_seconds": "7"},
-            "safety": {"max_net_liq_gap_pct": "3"},
-        }
-    ).plan_rules(Mode.PAPER)
-    assert rules.sizing.max_order_usd == 9000
-    assert rules.trigger.direction is TradeDirection.BUY_ONLY
-    assert rules.limits.order_type is OrderType.MKT
-    assert (rules.funding.enabled, rules.funding.order_type) == (True, OrderType.LMT)
-    assert rules.plan_lifetime == timedelta(seconds=60)
-    assert rules.quotes.stale_after == timedelta(seconds=7)
-    assert rules.valuation.max_net_liq_gap_pct == 3
+def test_what_is_derived_of_a_section_is_that_of_its_keys():
+    settings = made_settings({"approval": {"timeout_seconds": "60"}, "limits": {"stale_quote_seconds": "7.5"}})
+    assert settings.approval.lifetime == timedelta(seconds=60)
+    assert settings.limits.stale_after == timedelta(seconds=7.5)
+    assert replace(settings.limits, stale_quote_seconds=1.0).stale_after == timedelta(seconds=1)
 
 
 def test_without_smart_limits_the_style_is_off():
-    assert made_settings({"limits": {"smart_limit": "no"}}).plan_rules(Mode.PAPER).limits.style is LimitStyle.OFF
-    assert made_settings().plan_rules(Mode.PAPER).limits.style is LimitStyle.SPREAD_AWARE
-
-
-def test_portfolio_and_execution_rules_carry_what_the_settings_say():
-    settings = made_settings(
-        {"rebalance": {"allow_margin": "true", "max_leverage": "2"}, "fx": {"wait_for_fill_seconds": "3"}}
-    )
-    assert settings.portfolio_rules().mix == settings.models
-    assert (settings.portfolio_rules().allow_margin, settings.portfolio_rules().max_leverage) == (True, 2)
-    assert settings.execution_rules().fx_timeout_seconds == 3.0
-    assert settings.execution_rules().max_open_orders == 5
+    assert made_settings({"limits": {"smart_limit": "no"}}).limits.effective_style is LimitStyle.OFF
+    assert made_settings().limits.effective_style is LimitStyle.SPREAD_AWARE
 
 
 def test_the_table_of_settings_says_kind_default_and_meaning_of_every_key():

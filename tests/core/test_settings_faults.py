@@ -6,7 +6,8 @@ import pytest
 from input_builders import FOLDER, made_settings, settings_faults, settings_texts
 
 from core.errors import ExitCode, SettingsInvalid
-from core.settings import settings_from
+from core.settings import echo
+from core.settings.loading import settings_from
 
 
 @pytest.mark.parametrize(("section", "key", "text"), [("ibkr", "account_id", "")])
@@ -98,9 +99,9 @@ ADDRESS = "https://hooks.example.com/T0PQ"
 
 def test_a_webhook_comes_from_the_environment_and_is_not_shown():
     settings = made_settings(environ={"REBALANCER__NOTIFY__WEBHOOK_URL": ADDRESS})
-    assert settings.notify.webhook_url.get_secret_value() == ADDRESS
-    assert settings.echo()["notify"] == {"webhook_url": "set"}
-    assert made_settings().echo()["notify"] == {"webhook_url": "none"}
+    assert settings.notify.webhook_url.reveal() == ADDRESS
+    assert echo(settings)["notify"] == {"webhook_url": "set"}
+    assert echo(made_settings())["notify"] == {"webhook_url": "none"}
     assert "T0PQ" not in repr(settings)
 
 
@@ -124,7 +125,7 @@ def test_a_secret_in_the_wrong_place_is_a_fault_that_does_not_show_it(layers):
 
 
 def test_the_account_is_masked_in_echo_and_faults():
-    assert made_settings().echo()["ibkr"]["account_id"] == "******567"
+    assert echo(made_settings())["ibkr"]["account_id"] == "******567"
     assert "DU1234567" not in repr(made_settings())
     assert settings_faults({"ibkr": {"account_id": "DU 1234567"}})[0].startswith(
         "[ibkr] account_id = *******567: must be "

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import SettingsInvalid
-from core.settings import Settings, describe, load_settings
+from core.settings import Settings, describe
+from core.settings.loading import load_settings
 
 VALID = b"""# a comment
 [ibkr]

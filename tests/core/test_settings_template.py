@@ -7,7 +7,8 @@ import re
 import pytest
 
 from core.errors import SettingsInvalid
-from core.settings import PLACEHOLDER, Settings, describe, load_settings, settings_template
+from core.settings import PLACEHOLDER, Settings, describe, settings_template
+from core.settings.loading import load_settings
 
 MIX = {"models.CORE": "0.5", "models.60-40": "0.3", "models.MY_GOLD": "0.2"}
 ACCOUNT = {"ibkr.account_id": "DU1234567"}

@@ -17,17 +17,19 @@ from input_builders import (
     NAME,
     ONLY_SMURF,
     SOUND,
+    Blending,
+    blending,
     model_weight,
     parsed,
     portfolio_faults,
-    portfolio_rules,
     smurf,
 )
 
 from core.errors import PortfoliosInvalid
 from core.model import ModelName, ModelWeight, Symbol
 from core.money import D
-from core.targets import LOOSEST, PortfolioRules, blend, parse_portfolios, read_portfolios
+from core.settings import RebalanceSection
+from core.targets import LOOSEST, blend, parse_portfolios, read_portfolios
 
 ROUNDED = "; rounded numbers may be off by so much: write more decimals, or let one row take the rest, such as"
 
@@ -48,7 +50,7 @@ ROUNDED = "; rounded numbers may be off by so much: write more decimals, or let 
     ids=["plain", "bom", "crlf", "cr", "other case", "spaces", "percent signs", "quotes", "no last line end"],
 )
 def test_every_common_form_of_a_csv_gives_the_same_rows(data):
-    assert parse_portfolios(data, NAME, portfolio_rules()) == (
+    assert parse_portfolios(data, NAME, *blending()) == (
         ModelWeight(ModelName("SMURF"), Symbol("VTI"), D("0.6"), 2),
         ModelWeight(ModelName("SMURF"), Symbol("BND"), D("0.4"), 3),
         ModelWeight(ModelName("BADASS"), Symbol("QQQ"), D(1), 4),
@@ -89,7 +91,7 @@ def test_a_percentage_becomes_an_exact_fraction(text, fraction):
 
 
 def test_a_target_of_zero_is_kept_for_it_says_sell():
-    assert blend(parsed(smurf("VTI,100", "BND,0"), ONLY_SMURF), ONLY_SMURF).weights == {"BND": D(0), "VTI": D(1)}
+    assert blend(parsed(smurf("VTI,100", "BND,0"), ONLY_SMURF), *ONLY_SMURF).weights == {"BND": D(0), "VTI": D(1)}
 
 
 @pytest.mark.parametrize(
@@ -214,13 +216,13 @@ def test_utf_16_is_refused_with_what_to_do(encoding, tmp_path):
     path = tmp_path / NAME
     path.write_bytes((HEADER + SOUND).encode(encoding))
     with pytest.raises(PortfoliosInvalid, match=f"{NAME} is UTF-16 text: save it as CSV UTF-8 in the spreadsheet"):
-        read_portfolios(path, portfolio_rules(), max_age=None, now=NOW)
+        read_portfolios(path, *blending(), max_age=None, now=NOW)
 
 
 def test_the_models_are_those_of_the_mix_whatever_their_names():
-    rules = PortfolioRules({ModelName("60-40"): D("0.5"), ModelName("MY_GOLD"): D("0.5")}, False, D(1))
+    rules = {ModelName("60-40"): D("0.5"), ModelName("MY_GOLD"): D("0.5")}, RebalanceSection()
     rows = parsed(HEADER + "60-40,VTI,100\nmy_gold,GLD,100\n", rules)
-    assert blend(rows, rules).weights == {"GLD": D("0.5"), "VTI": D("0.5")}
+    assert blend(rows, *rules).weights == {"GLD": D("0.5"), "VTI": D("0.5")}
     (fault,) = portfolio_faults(HEADER + "60-40,VTI,100\nmy_gold,GLD,100\nmy-gold,BND,100\n", rules)
     assert fault == (
         f"{NAME} line 4: MY-GOLD BND target_pct = 100: "
@@ -229,8 +231,8 @@ def test_the_models_are_those_of_the_mix_whatever_their_names():
 
 
 def test_where_the_mix_is_not_known_any_name_of_a_model_is_taken():
-    assert parsed(HEADER + "any-name,VTI,100\n", LOOSEST)
-    faults = portfolio_faults(HEADER + "60/40,VTI,100\ncore,BND,90\n", LOOSEST)
+    assert parsed(HEADER + "any-name,VTI,100\n", (None, LOOSEST))
+    faults = portfolio_faults(HEADER + "60/40,VTI,100\ncore,BND,90\n", (None, LOOSEST))
     assert faults == (
         f"{NAME} line 2: 60/40 VTI target_pct = 100: the portfolio must be letters A-Z, digits, - and _",
         f"{NAME} line 3: CORE: the assets sum to 90, must be 100 (±0.01)",
@@ -242,7 +244,7 @@ def test_a_model_without_rows_is_refused_unless_its_mix_weight_is_zero():
     assert portfolio_faults(text) == (
         f"{NAME} GLTR has no row, but its mix weight is 0.2: add rows, or set [models] GLTR = 0",
     )
-    assert len(parsed(text, portfolio_rules("0.6", "0.4", "0"))) == 2
+    assert len(parsed(text, blending("0.6", "0.4", "0"))) == 2
 
 
 def test_rows_of_a_model_with_mix_weight_zero_are_still_checked():
@@ -315,10 +317,8 @@ def test_a_hundred_thousand_rows_are_read():
     assert len(parsed(HEADER + rows, ONLY_SMURF)) == 100_000
 
 
-def read(path: Path, *, days: int | None = None, rule: PortfolioRules | None = None) -> tuple[ModelWeight, ...]:
-    return read_portfolios(
-        path, rule or portfolio_rules(), max_age=None if days is None else timedelta(days=days), now=NOW
-    )
+def read(path: Path, *, days: int | None = None, rule: Blending | None = None) -> tuple[ModelWeight, ...]:
+    return read_portfolios(path, *(rule or blending()), max_age=None if days is None else timedelta(days=days), now=NOW)
 
 
 def test_a_file_that_is_missing_a_directory_impossible_or_huge_is_refused(tmp_path):
@@ -353,17 +353,17 @@ def test_a_file_not_changed_for_longer_than_allowed_is_refused_beside_its_other_
     assert len(refused.value.faults) == 3
 
 
-def outcome_of(data: bytes, rule: PortfolioRules) -> tuple[ModelWeight, ...] | PortfoliosInvalid:
+def outcome_of(data: bytes, rule: Blending) -> tuple[ModelWeight, ...] | PortfoliosInvalid:
     try:
-        return parse_portfolios(data, NAME, rule)
+        return parse_portfolios(data, NAME, *rule)
     except PortfoliosInvalid as refused:
         return refused
 
 
-def is_sound(outcome: tuple[ModelWeight, ...] | PortfoliosInvalid, rule: PortfolioRules) -> bool:
+def is_sound(outcome: tuple[ModelWeight, ...] | PortfoliosInvalid, rule: Blending) -> bool:
     """Whether it is rows that blend, or a refusal with faults of one visible line each."""
     if isinstance(outcome, tuple):
-        return abs(blend(outcome, rule).net - 1) < D("1e-6")
+        return abs(blend(outcome, *rule).net - 1) < D("1e-6")
     return bool(outcome.faults) and all(fault.isprintable() for fault in outcome.faults)
 
 
@@ -376,5 +376,5 @@ def test_any_bytes_give_rows_or_a_refusal(data):
 @fuzzed
 @given(mutations(("\ufeff# c\n" + HEADER + 'SMURF,VTI,"150"\nSMURF,CASH,-50%\n').encode()))
 def test_a_damaged_file_gives_rows_or_a_refusal(data):
-    rule = portfolio_rules("1", "0", "0", allow_margin=True, max_leverage="4")
+    rule = blending("1", "0", "0", allow_margin=True, max_leverage="4")
     assert is_sound(outcome_of(data, rule), rule)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import random
 
 import pytest
-from builders import quote_rules
 from hypothesis import given
 from hypothesis import strategies as st
-from planning_builders import account, at, case, etf, held, plan_rules, share, valuation_rules
+from planning_builders import account, at, case, etf, held, plan_settings, share
 
 from core.errors import DataRefused, MarketDataMissing
 from core.model import CAD, USD, Currency, PriceSource, SecurityType, Untargeted
@@ -19,8 +18,8 @@ EUR = Currency("EUR")
 
 
 def value(inputs, rules=None):
-    rules = rules or plan_rules()
-    return value_account(inputs.snapshot, inputs.targets, inputs.contracts, inputs.judge(rules), rules.valuation)
+    rules = rules or plan_settings()
+    return value_account(inputs.snapshot, inputs.targets, inputs.contracts, inputs.judge(rules), rules)
 
 
 def test_net_liq_is_cash_at_the_accounts_own_rate_and_shares_at_our_price():
@@ -54,7 +53,7 @@ def test_an_account_based_in_cad_has_the_brokers_figures_converted():
 
 UNMARKED = {"market_price": None, "market_value": None}
 NO_PRICE = {"bid": None, "ask": None, "last": None}
-HOLD = plan_rules(valuation=valuation_rules(hold_symbols=frozenset({"RSX"})))
+HOLD = plan_settings(hold_symbols=frozenset({"RSX"}))
 
 
 def test_a_held_symbol_stays_outside_at_the_brokers_mark():
@@ -111,7 +110,7 @@ def test_the_quote_of_another_listing_values_nothing():
 
 def test_investable_is_net_liq_less_buffer_and_outside_holdings():
     own = account(held("VTI", "100"), share("AAPL", "10", "200"), cash={USD: "8000"})
-    rules = plan_rules(valuation=valuation_rules(cash_buffer_pct=D(1)))
+    rules = plan_settings(cash_buffer_pct=D(1))
     found = value(case({"VTI": "1"}, own), rules)
     assert (found.net_liq, found.buffer, found.investable) == (D(20000), D(200), D(17800))
 
@@ -142,7 +141,7 @@ def test_an_etf_without_target_is_sold_or_held_by_setting():
     inputs = case({"VTI": "1"}, own)
     sold = value(inputs)
     assert (sold.untargeted, sold.outside) == (frozenset({"GLD"}), ())
-    kept = value(inputs, plan_rules(valuation=valuation_rules(untargeted=Untargeted.HOLD)))
+    kept = value(inputs, plan_settings(untargeted=Untargeted.HOLD))
     assert kept.untargeted == frozenset()
     assert [(holding.symbol, holding.value) for holding in kept.outside] == [("GLD", D(1000))]
     assert list(kept.held) == ["VTI"]
@@ -176,7 +175,7 @@ def test_a_position_of_nothing_is_no_position_and_two_of_a_kind_are_one():
 @pytest.mark.parametrize("currency", [USD, CAD])
 def test_a_short_etf_is_refused_with_advice(untargeted, currency):
     short = held("XIC", "-5", contract=etf("XIC", currency=currency))
-    rules = plan_rules(valuation=valuation_rules(untargeted=untargeted))
+    rules = plan_settings(untargeted=untargeted)
     with pytest.raises(DataRefused, match="XIC -5") as refused:
         value(case({"VTI": "1"}, account(short, cash={USD: "9000"})), rules)
     assert "buy the short shares back" in refused.value.next_step
@@ -207,7 +206,7 @@ def test_every_symbol_without_a_price_is_named():
 
 
 def test_the_source_of_each_price_is_kept():
-    rules = plan_rules(quotes=quote_rules(price_source=PriceSource.MIDPOINT))
+    rules = plan_settings(price_source=PriceSource.MIDPOINT)
     found = value(case({"A": "1"}, account(cash={USD: "9"}), at("A", "100", "1", last=D(90))), rules)
     assert (found.prices["A"].value, found.prices["A"].source) == (D(100), PriceSource.MIDPOINT)
 
@@ -242,14 +241,14 @@ def test_too_far_from_the_brokers_net_liq_is_refused_with_the_figures():
     own = account(cash={USD: "10000"}, net_liq=Money(D("9523"), USD))
     with pytest.raises(DataRefused, match=r"10000\.00 USD and the broker's 9523\.00 USD are 5\.01 % apart"):
         value(case({"VTI": "1"}, own))
-    loose = plan_rules(valuation=valuation_rules(max_net_liq_gap_pct=D(6)))
+    loose = plan_settings(max_net_liq_gap_pct=D(6))
     assert "5.01 % apart" in value(case({"VTI": "1"}, own), loose).warnings[0]
 
 
 def test_a_gap_limit_below_one_percent_refuses_too():
     own = account(cash={USD: "10000"}, net_liq=Money(D(9950), USD))
     with pytest.raises(DataRefused, match=r"0\.50 % apart, more than 0\.4 %"):
-        value(case({"VTI": "1"}, own), plan_rules(valuation=valuation_rules(max_net_liq_gap_pct=D("0.4"))))
+        value(case({"VTI": "1"}, own), plan_settings(max_net_liq_gap_pct=D("0.4")))
 
 
 @pytest.mark.parametrize(
@@ -269,7 +268,7 @@ def test_a_price_far_from_the_brokers_own_mark_is_a_warning_that_names_both(mark
     warnings = value(case({"VTI": "0.5", "BND": "0.5"}, own)).warnings
     named = f"VTI: our price 100.00 (last) is {gap} % from the broker's own mark {mark}"
     assert [warning.startswith(named) for warning in warnings] == ([True] if gap else [])
-    loose = plan_rules(valuation=valuation_rules(max_mark_gap_pct=D(60)))
+    loose = plan_settings(max_mark_gap_pct=D(60))
     assert value(case({"VTI": "0.5", "BND": "0.5"}, own), loose).warnings == ()
 
 

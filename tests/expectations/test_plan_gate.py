@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from builders import contract, plan, still_line, totals, trade_line, valuation
 from gate_samples import SIZING, only
-from planning_builders import account, at, case, funding_rules, held, plan_rules, sizing_rules, valuation_rules
+from planning_builders import account, at, case, held, plan_settings
 
 from core import frames
 from core.model import CAD, CASH, USD, FxLeg, Limit, OrderType, Side, Symbol, Targets
@@ -91,15 +91,15 @@ def test_an_exit_may_be_below_the_minimum_and_any_order_without_a_maximum():
         (case({"VTI": "0.6", "BND": "0.4"}, account(held("VTI", "50"), held("GLD", "20.5"), cash={USD: "1000"})), {}),
         (
             case({"VTI": "1"}, account(cash={USD: "100", CAD: "20000"}), at("USD.CAD", "1.25", "0.0001")),
-            {"funding": funding_rules(), "valuation": valuation_rules(cash_buffer_pct=D(1))},
+            {"fx__enabled": True, "cash_buffer_pct": D(1)},
         ),
         (
             case({"VTI": "1.5", CASH: "-0.5"}, account(held("VTI", "80"), cash={USD: "2000"})),
-            {"sizing": sizing_rules(allow_margin=True, commission_per_order_usd=D(1))},
+            {"allow_margin": True, "commission_per_order_usd": D(1)},
         ),
         (
             case({"VTI": "1.5", CASH: "-0.5"}, account(held("VTI", "135"), cash={USD: "-4000"})),
-            {"sizing": sizing_rules(allow_margin=True, commission_per_order_usd=D(1))},
+            {"allow_margin": True, "commission_per_order_usd": D(1)},
         ),
         (
             # the last trade lies above the limit, and the margin decides
@@ -108,13 +108,13 @@ def test_an_exit_may_be_below_the_minimum_and_any_order_without_a_maximum():
                 account(cash={USD: "10000"}, excess_liquidity=Money(D(3000), USD)),
                 at("VTI", "100", last=D(101)),
             ),
-            {"sizing": sizing_rules(allow_margin=True, commission_per_order_usd=D(1))},
+            {"allow_margin": True, "commission_per_order_usd": D(1)},
         ),
     ],
     ids=["sells, an exit and buys", "conversion", "borrowing", "more on top of a debit", "a scarce margin"],
 )
 def test_what_planning_makes_passes_its_gate(inputs, rules):
-    ruled = plan_rules(**rules)
+    ruled = plan_settings(**rules)
     made = make_plan(inputs, ruled)
     assert made.buys
-    assert run_gate("plan", frames.plan(made), plan_suite(made, ruled.sizing)).faults == ()
+    assert run_gate("plan", frames.plan(made), plan_suite(made, ruled.rebalance)).faults == ()

@@ -8,7 +8,7 @@ import pytest
 from scenario_runs import SCENARIOS, rehearse
 
 from core.scenario import read_scenario
-from core.settings import load_settings
+from core.settings.loading import load_settings
 from core.targets import blend, read_portfolios
 
 
@@ -39,9 +39,9 @@ def test_2_the_sample_blend_is_the_weighted_sum_and_totals_one_hundred_percent(d
     from builders import NOW  # noqa: PLC0415 - only this test has no scenario's clock
 
     settings = load_settings(demo / "settings.ini", environ={}, overrides={})
-    rules = settings.portfolio_rules()
-    rows = read_portfolios(demo / "portfolios.csv", rules, max_age=None, now=NOW)
-    targets = blend(rows, rules)
+    mix, rebalance = settings.models, settings.rebalance
+    rows = read_portfolios(demo / "portfolios.csv", mix, rebalance, max_age=None, now=NOW)
+    targets = blend(rows, mix, rebalance)
     by_hand: dict[str, Decimal] = {}
     for row in rows:
         by_hand[row.symbol] = by_hand.get(row.symbol, Decimal(0)) + settings.models[row.model] * row.weight

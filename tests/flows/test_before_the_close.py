@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from builders import plan, trade_line
 from scenario_runs import rehearse
-from trading import rules
+from trading import execution_settings
 
 from core.execution import longest_trading
 from core.model import FxLeg, OrderType, Side
@@ -49,6 +49,6 @@ def test_where_nothing_is_sent_it_is_a_warning(tmp_path):
 def test_the_time_is_that_of_every_attempt_at_every_order():
     sells = [trade_line(f"S{number}", side=Side.SELL, number=number) for number in range(1, 8)]
     fx = FxLeg(D(3000), OrderType.MKT, None, D("1.37"), D("1.36"), D(4080), D(3000), "needed")
-    times = rules(order_timeout_seconds=60.0, reprice_attempts=2, fx_timeout_seconds=5.0)
+    times = execution_settings(order_timeout_seconds=60.0, reprice_attempts=2, wait_for_fill_seconds=5.0)
     assert longest_trading(plan(*sells), times) == timedelta(minutes=6)
     assert longest_trading(plan(*sells, trade_line(), fx=fx), times) == timedelta(minutes=9, seconds=5)

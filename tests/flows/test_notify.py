@@ -12,13 +12,13 @@ from flow_runs import ACCOUNT, THIRDS, YES, Given, Rehearsal, SaysYes, artifacts
 from loguru import logger
 from prefect.client.orchestration import get_client
 from prefect.states import Running
-from pydantic import SecretStr
 from receiver import receiving
 from worlds import scripted
 
 from core.errors import AccountBusy, ExitCode
+from core.masking import Secret
 from core.model import AccountId
-from core.settings import settings_from
+from core.settings.loading import settings_from
 from flows.liveness import PROCESS_LABEL, end_crashed_runs
 from flows.rebalance import rebalance
 from tasks.app.notify import MOST_CHARACTERS, Note, notify, request_of, webhook
@@ -146,7 +146,7 @@ async def test_a_run_goes_its_way_when_nobody_takes_the_note(tmp_path, heard):
 
 async def test_a_receiver_that_refuses_is_one_warning_without_the_address(heard):
     with receiving(status=404) as receiver:
-        await notify(SecretStr(receiver.url), NOTE)
+        await notify(Secret(receiver.url), NOTE)
     assert len(receiver.bodies) == 1
     assert [line for line in heard if "notification" in line] == [
         "WARNING the notification was refused: HTTP status 404\n"
@@ -188,4 +188,4 @@ def test_ntfy_gets_plain_text_and_a_title():
 def test_an_address_is_https_or_on_this_computer(monkeypatch, url, is_taken):
     monkeypatch.setenv("REBALANCER__NOTIFY__WEBHOOK_URL", url)
     found = webhook()
-    assert (found is not None and found.get_secret_value() == url) == is_taken
+    assert (found is not None and found.reveal() == url) == is_taken

@@ -30,8 +30,9 @@ from core.money import D
 from core.planning import make_plan
 from core.report import plan_json
 from core.safety import check_gateway, check_mode
-from core.settings import Settings, settings_from
-from core.settings.model import OPEN_SECTIONS, fields
+from core.settings import Settings
+from core.settings.describe import OPEN_SECTIONS, keys
+from core.settings.loading import settings_from
 from core.sim.venue.world import Change, Fault, FaultKind, Point
 from core.targets import targets_from_weights
 from tasks.app.brokers import client_options
@@ -85,7 +86,7 @@ def planning(weights: Mapping[str, str], own: AccountSnapshot, **changes: object
     inputs = case(weights, own, *quotes, last, at("USD.CAD", "1.25", "0.001"), **(values | changes))
 
     def look(settings: Settings, folder: Path) -> object:
-        plan = or_refused(lambda: make_plan(inputs, settings.plan_rules(Mode.PAPER)))
+        plan = or_refused(lambda: make_plan(inputs, settings))
         return plan_json(replace(plan, hash="")) if isinstance(plan, Plan) else plan
 
     return look
@@ -94,7 +95,7 @@ def planning(weights: Mapping[str, str], own: AccountSnapshot, **changes: object
 def blending(settings: Settings, folder: Path) -> object:
     """The blend of half-borrowed targets, or why it is refused."""
     weights = {Symbol("A"): D("1.4"), CASH: D("-0.4")}
-    return or_refused(lambda: targets_from_weights(weights, settings.portfolio_rules()))
+    return or_refused(lambda: targets_from_weights(weights, settings.rebalance))
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,7 @@ class Fixed:
         return ()
 
     def targets(self, settings: Settings, rows: object) -> Targets:
-        return targets_from_weights(TARGETS, settings.portfolio_rules())
+        return targets_from_weights(TARGETS, settings.rebalance)
 
 
 def running(**more: object) -> Look:
@@ -148,7 +149,7 @@ async def _read_or_refused(reader: Reader) -> str:
 
 def executing(settings: Settings, folder: Path) -> object:
     """How orders are sent and watched."""
-    return settings.execution_rules()
+    return (settings.execution, settings.fx)
 
 
 def allowing(mode: Mode) -> Look:
@@ -332,7 +333,7 @@ def test_a_key_of_one_value_refuses_every_other(key, other, tmp_path):
 
 
 def test_no_key_is_without_a_probe():
-    known = {f"{section}.{key}" for section, key, _ in fields()}
+    known = {f"{section}.{key}" for section, key in keys()}
     probed = {key for key in PROBES if key.partition(".")[0] not in OPEN_SECTIONS}
     assert probed | ONLY_ONE_VALUE.keys() == known
     assert {key.partition(".")[0] for key in PROBES} >= OPEN_SECTIONS.keys()

@@ -13,12 +13,9 @@ from core.model import (
     BrokerKind,
     Contract,
     Currency,
-    EscalateAction,
     Fill,
     Limit,
     LimitedBy,
-    LimitRules,
-    LimitStyle,
     Mode,
     Order,
     OrderRecord,
@@ -30,13 +27,11 @@ from core.model import (
     Price,
     PriceSource,
     Quote,
-    QuoteRules,
     RunId,
     RunResult,
     SecurityType,
     Side,
     Stage,
-    StaleAction,
     Symbol,
     Targets,
     TickBand,
@@ -78,34 +73,6 @@ def quote(symbol: str = "VTI", **changes: object) -> Quote:
         "taken_at": NOW,
     }
     return Quote(**(values | changes))  # type: ignore[arg-type]  # a builder takes any field
-
-
-def quote_rules(**changes: object) -> QuoteRules:
-    """Prices start at the last trade; a quote older than 10 s is refused."""
-    values: dict[str, object] = {
-        "price_source": PriceSource.LAST,
-        "fallback_to_snapshot": True,
-        "stale_after": timedelta(seconds=10),
-        "stale_action": StaleAction.REFUSE,
-        "wide_spread_bps": D(50),
-    }
-    return QuoteRules(**(values | changes))  # type: ignore[arg-type]  # a builder takes any field
-
-
-def limit_rules(**changes: object) -> LimitRules:
-    """A quarter of the spread, 10 bps at most, wide above 50 bps, then crossed, as by default; one attempt."""
-    values: dict[str, object] = {
-        "style": LimitStyle.SPREAD_AWARE,
-        "order_type": OrderType.LMT,
-        "buy_offset_frac": D("0.25"),
-        "sell_offset_frac": D("0.25"),
-        "max_offset_bps": D(10),
-        "wide_spread_bps": D(50),
-        "escalate_action": EscalateAction.CROSS,
-        "use_ask_bid_cap": True,
-        "reprice_attempts": 0,
-    }
-    return LimitRules(**(values | changes))  # type: ignore[arg-type]  # a builder takes any field
 
 
 def trade_line(symbol: str = "VTI", **changes: object) -> TradeLine:

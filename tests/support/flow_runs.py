@@ -26,7 +26,7 @@ from core.errors import RebalanceError
 from core.journal import Journal, MemoryStore
 from core.model import USD, BrokerKind, Mode, Order, RunResult, Symbol
 from core.money import D
-from core.settings import settings_from
+from core.settings.loading import settings_from
 from core.targets import targets_from_weights
 from flows.rebalance import rebalance
 from tasks.app.approvers import Answer, Approver
@@ -60,7 +60,7 @@ class Given:
         return ()
 
     def targets(self, settings, rows):
-        return targets_from_weights(TARGETS, settings.portfolio_rules())
+        return targets_from_weights(TARGETS, settings.rebalance)
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from core.model import SizingRules
 from core.money import D
+from core.settings import RebalanceSection
 from expectations.gate import suite_of
 
-SIZING = SizingRules(
+SIZING = RebalanceSection(
     min_order_usd=D(500),
     max_order_usd=D(10_000),
     max_turnover_pct=None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,9 @@ import pytest
 from core.errors import ExitCode, PortfoliosInvalid, SettingsInvalid
 from core.model import ModelName, ModelWeight, Symbol
 from core.money import D
-from core.settings import Settings, settings_from
-from core.targets import PortfolioRules, parse_portfolios
+from core.settings import RebalanceSection, Settings
+from core.settings.loading import settings_from
+from core.targets import parse_portfolios
 
 FOLDER = Path("/home/ann/rebalancing")
 NAME = "p.csv"
@@ -19,6 +21,7 @@ MODELS = tuple(map(ModelName, ("SMURF", "BADASS", "GLTR")))
 SOUND = "SMURF,VTI,60\nSMURF,BND,40\nBADASS,QQQ,100\nGLTR,GLD,100\n"
 
 Texts = dict[str, dict[str, str]]
+Blending = tuple[dict[ModelName, Decimal] | None, RebalanceSection]
 
 
 def settings_texts(**sections: dict[str, str]) -> Texts:
@@ -42,24 +45,27 @@ def settings_faults(sections: Texts | None = None, **layers: dict[str, str]) -> 
     return refused.value.faults
 
 
-def portfolio_rules(*mix: str, allow_margin: bool = False, max_leverage: str = "1.5") -> PortfolioRules:
-    """A mix of 50/30/20 without margin, unless said otherwise."""
+def blending(
+    *mix: str, allow_margin: bool = False, max_leverage: str = "1.5", hold_symbols: tuple[Symbol, ...] = ()
+) -> Blending:
+    """A mix of 50/30/20 without margin by default: what parsing and blending take of the settings."""
     weights = map(D, mix or ("0.5", "0.3", "0.2"))
-    return PortfolioRules(dict(zip(MODELS, weights, strict=True)), allow_margin, D(max_leverage))
+    rebalance = RebalanceSection(allow_margin=allow_margin, max_leverage=D(max_leverage), hold_symbols=hold_symbols)
+    return dict(zip(MODELS, weights, strict=True)), rebalance
 
 
-ONLY_SMURF = portfolio_rules("1", "0", "0")
-MARGIN = portfolio_rules("1", "0", "0", allow_margin=True)
+ONLY_SMURF = blending("1", "0", "0")
+MARGIN = blending("1", "0", "0", allow_margin=True)
 
 
-def parsed(text: str, rules: PortfolioRules | None = None) -> tuple[ModelWeight, ...]:
-    return parse_portfolios(text.encode(), NAME, rules or portfolio_rules())
+def parsed(text: str, by: Blending | None = None) -> tuple[ModelWeight, ...]:
+    return parse_portfolios(text.encode(), NAME, *(by or blending()))
 
 
-def portfolio_faults(text: str | bytes, rules: PortfolioRules | None = None) -> tuple[str, ...]:
+def portfolio_faults(text: str | bytes, by: Blending | None = None) -> tuple[str, ...]:
     """The faults for which this file is refused."""
     with pytest.raises(PortfoliosInvalid) as refused:
-        parse_portfolios(text.encode() if isinstance(text, str) else text, NAME, rules or portfolio_rules())
+        parse_portfolios(text.encode() if isinstance(text, str) else text, NAME, *(by or blending()))
     assert refused.value.exit_code is ExitCode.PORTFOLIOS
     return refused.value.faults
 

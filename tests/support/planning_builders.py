@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import timedelta
 from decimal import Decimal
+from pathlib import Path
 
-from builders import NOW, contract, limit_rules, position, quote, quote_rules
+from builders import NOW, contract, position, quote
 
 from core.model import (
     CAD,
@@ -17,101 +17,62 @@ from core.model import (
     AccountId,
     AccountSnapshot,
     Contract,
-    ConvertMode,
     Currency,
-    FundingRules,
     Mode,
-    OrderType,
+    ModelName,
     Plan,
-    PlanRules,
     Position,
     Quote,
     RunId,
     SecurityType,
     Side,
-    SizingRules,
     Symbol,
     Targets,
-    TradeDirection,
     TradeLine,
-    TriggerMode,
-    TriggerRules,
-    Untargeted,
-    ValuationRules,
 )
 from core.money import D, Money
 from core.planning import PlanInputs, make_plan
+from core.settings import (
+    ApprovalSection,
+    ExecutionSection,
+    FxSection,
+    IbkrSection,
+    LimitsSection,
+    PricingSection,
+    RebalanceSection,
+    SafetySection,
+    Settings,
+)
 
 ZERO = Decimal(0)
 
 
-def sizing_rules(**changes: object) -> SizingRules:
-    """Whole shares, no minimum, no commission, no borrowing: what a test is about stands out."""
-    values: dict[str, object] = {
-        "min_order_usd": ZERO,
-        "max_order_usd": None,
-        "max_turnover_pct": None,
-        "allow_fractional": False,
-        "allow_margin": False,
-        "max_leverage": D("1.5"),
-        "maintenance_buffer_pct": D(10),
-        "maintenance_margin_pct": D(25),
-        "commission_per_order_usd": ZERO,
-    }
-    return SizingRules(**(values | changes))  # type: ignore[arg-type]  # a builder takes any field
+# what a test is about stands out: no minimum, no commission, no cash buffer, one attempt
+PLAIN = {"min_order_usd": ZERO, "commission_per_order_usd": ZERO, "cash_buffer_pct": ZERO, "reprice_attempts": 0}
+SECTIONS: dict[str, type] = {
+    "rebalance": RebalanceSection,
+    "limits": LimitsSection,
+    "pricing": PricingSection,
+    "fx": FxSection,
+    "execution": ExecutionSection,
+    "safety": SafetySection,
+    "approval": ApprovalSection,
+    "ibkr": IbkrSection,
+}
 
 
-def trigger_rules(**changes: object) -> TriggerRules:
-    """Every holding in a band of 50 bps."""
-    values: dict[str, object] = {
-        "mode": TriggerMode.PER_HOLDING,
-        "per_holding_band_bps": D(50),
-        "portfolio_total_band_bps": D(100),
-        "direction": TradeDirection.BOTH,
-    }
-    return TriggerRules(**(values | changes))  # type: ignore[arg-type]  # a builder takes any field
+def plan_settings(**changes: object) -> Settings:
+    """The defaults, but plain (see PLAIN), with these keys changed: `direction=...`, or `fx__order_type=...`.
 
-
-def valuation_rules(**changes: object) -> ValuationRules:
-    """No cash buffer."""
-    values: dict[str, object] = {
-        "cash_buffer_pct": ZERO,
-        "untargeted": Untargeted.SELL,
-        "max_net_liq_gap_pct": D(5),
-        "max_mark_gap_pct": D(5),
-    }
-    return ValuationRules(**(values | changes))  # type: ignore[arg-type]  # a builder takes any field
-
-
-def funding_rules(**changes: object) -> FundingRules:
-    """The product's defaults, conversion switched on."""
-    values: dict[str, object] = {
-        "enabled": True,
-        "convert_mode": ConvertMode.JUST_IN_TIME,
-        "use_mid_for_planning": True,
-        "min_fx_order_usd": D(1000),
-        "max_fx_order_usd": None,
-        "fx_buffer_bps": D(20),
-        "order_type": OrderType.MKT,
-        "limit_slippage_bps": D(5),
-        "prefer_market_hours": False,
-    }
-    return FundingRules(**(values | changes))  # type: ignore[arg-type]  # a builder takes any field
-
-
-def plan_rules(**changes: object) -> PlanRules:
-    """All groups at their builders' defaults; conversion switched off; orders are sent."""
-    values: dict[str, object] = {
-        "quotes": quote_rules(),
-        "valuation": valuation_rules(),
-        "trigger": trigger_rules(),
-        "sizing": sizing_rules(),
-        "limits": limit_rules(),
-        "funding": funding_rules(enabled=False),
-        "plan_lifetime": timedelta(hours=1),
-        "sends_orders": True,
-    }
-    return PlanRules(**(values | changes))  # type: ignore[arg-type]  # a builder takes any field
+    A key without its section belongs to the first of SECTIONS that has it.
+    """
+    own: dict[str, dict[str, object]] = {section: {} for section in SECTIONS} | {"ibkr": {"account_id": "DU1234567"}}
+    for name, value in (PLAIN | changes).items():
+        section, _, key = name.rpartition("__")
+        home = section or next(each for each, kind in SECTIONS.items() if key in kind.__dataclass_fields__)
+        own[home][key] = value
+    made = {section: kind(**own[section]) for section, kind in SECTIONS.items()}
+    return Settings(folder=Path(), models={ModelName("CORE"): D(1)}, **made)
 
 
 def targets(weights: Mapping[str, str]) -> Targets:
@@ -199,9 +160,9 @@ def case(
     return PlanInputs(**(values | changes))  # type: ignore[arg-type]  # a builder takes any field
 
 
-def planned(inputs: PlanInputs, **rules: object) -> Plan:
-    """The plan of a case under these rules."""
-    return make_plan(inputs, plan_rules(**rules))
+def planned(inputs: PlanInputs, **changes: object) -> Plan:
+    """The plan of a case under settings with these changes."""
+    return make_plan(inputs, plan_settings(**changes))
 
 
 def lines(plan: Plan) -> dict[Symbol, TradeLine]:

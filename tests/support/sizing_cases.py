@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import NamedTuple
 
-from planning_builders import sizing_rules
+from planning_builders import plan_settings
 
 from core.model import DriftLine, Limit, LimitedBy, OrderType, Price, PriceSource, Side, Symbol
 from core.money import ONE, WHOLE_SHARE, ZERO
@@ -71,15 +71,15 @@ def size_buys(
         for want in wants
     ]
     budget = Budget(money, LimitedBy.MONEY, commission)
-    sized = size_drafts(drafts, budget, sizing_rules(min_order_usd=min_order_usd))
+    sized = size_drafts(drafts, budget, plan_settings(min_order_usd=min_order_usd).rebalance)
     return tuple(SizedBuy(draft.drift.symbol, draft.quantity, draft.limited_by) for draft in sized)
 
 
 def size_sell(want: SellWant, *, rounds_up: bool, min_order_usd: Decimal) -> SizedSell:
     """What one line sells."""
-    rules = sizing_rules(min_order_usd=min_order_usd, max_order_usd=want.most_usd)
+    rebalance = plan_settings(min_order_usd=min_order_usd, max_order_usd=want.most_usd).rebalance
     drift = _drift(want.symbol, -want.wanted, want.price, want.held, ZERO if want.is_exit else ONE)
-    return SizedSell(want.symbol, *sell_quantity(drift, want.step, rules, rounds_up=rounds_up))
+    return SizedSell(want.symbol, *sell_quantity(drift, want.step, rebalance, rounds_up=rounds_up))
 
 
 def _drift(symbol: Symbol, wanted: Decimal, price: Decimal, held: Decimal = ZERO, target: Decimal = ONE) -> DriftLine:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from builders import NOW, plan, trade_line
+from planning_builders import plan_settings
 from worlds import order, quoted, world
 
 from core.broker.fake import FakeIB
@@ -20,7 +21,6 @@ from core.model import (
     AccountId,
     Approval,
     BrokerEvent,
-    ExecutionRules,
     Fill,
     FxLeg,
     Mode,
@@ -37,6 +37,7 @@ from core.model import (
 )
 from core.model.refs import order_ref
 from core.money import D
+from core.settings import Settings
 from core.sim.venue.orders import VenueOrder
 
 RUN = RunId("ABCDEFGHIJ23")
@@ -65,16 +66,9 @@ def resting(symbol="VTI", line=1, **changes) -> Order:
     return buy(symbol, line, limit="50.00", **changes)
 
 
-def rules(**changes) -> ExecutionRules:
-    values = {
-        "max_open_orders": 5,
-        "order_timeout_seconds": 120.0,
-        "fx_timeout_seconds": 5.0,
-        "reprice_attempts": 0,
-        "shutdown_seconds": 30.0,
-        "read_attempts": 3,
-    }
-    return ExecutionRules(**(values | changes))
+def execution_settings(**changes) -> Settings:
+    """One attempt of two minutes for each order, three tries of each read; see `plan_settings`."""
+    return plan_settings(**{"order_timeout_seconds": 120.0, "read_attempts": 3} | changes)
 
 
 class Line(FakeIB):
@@ -195,7 +189,7 @@ class Guard:
             raise KillSwitchOn("the kill switch is on", next_step="rebalance go")
 
 
-async def trading(*orders: Order, execution: ExecutionRules | None = None, journal=None, **changes) -> Trading:
+async def trading(*orders: Order, settings: Settings | None = None, journal=None, **changes) -> Trading:
     """A desk connected to a world (with these changes), whose approved plan is just these orders."""
     broker = Line.of(four_funds(**changes))
     await broker.connect()
@@ -203,7 +197,7 @@ async def trading(*orders: Order, execution: ExecutionRules | None = None, journ
     approve(book, orders)
     events: list[RunEvent] = []
     guard = Guard()
-    executor = OrderExecutor(broker, book, execution or rules(), guard, events.append)
+    executor = OrderExecutor(broker, book, settings or execution_settings(), guard, events.append)
     return Trading(broker, book, executor, events, guard)
 
 

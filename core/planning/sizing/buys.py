@@ -11,13 +11,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 
-from core.model import DriftLine, LimitedBy, Side, SizingRules, Symbol
+from core.model import DriftLine, LimitedBy, Side, Symbol
 from core.money import ONE, WHOLE_SHARE, ZERO, floor_to, nearest_to_low
 from core.planning.drafts import SYMBOL, TradeDraft, TradingTerms, note_for
 from core.planning.funding import Budget, BuyCosts
 from core.planning.sizing.basket import Basket, Item, units_down, units_up
 from core.planning.sizing.knapsack import spend
 from core.planning.sizing.scaling import scale
+from core.settings import RebalanceSection
 
 BUY = Side.BUY
 
@@ -30,14 +31,14 @@ def draft_buys(
     With `approved` quantities those are the upper bounds, else max_order_usd is. What is too small to trade whatever
     the money has neither, and needs no quote to be priced.
     """
-    rules, drafts = terms.sizing, []
+    rebalance, drafts = terms.rebalance, []
     for drift in drifts:
         step = terms.step(drift.symbol)
         shares = _wanted_shares(drift, step)
-        most = _most(drift, step, rules) if approved is None else approved[drift.symbol]
-        limited_by = _too_small(drift, shares, most, rules)
+        most = _most(drift, step, rebalance) if approved is None else approved[drift.symbol]
+        limited_by = _too_small(drift, shares, most, rebalance)
         if limited_by:
-            note = note_for(limited_by, ZERO, shares, rules)
+            note = note_for(limited_by, ZERO, shares, rebalance)
             drafts.append(TradeDraft(drift, BUY, limited_by=limited_by, note=note))
         else:
             limit = terms.limit(BUY, drift.symbol)
@@ -45,21 +46,21 @@ def draft_buys(
     return tuple(drafts)
 
 
-def buy_costs(drafts: Iterable[TradeDraft], rules: SizingRules) -> BuyCosts:
+def buy_costs(drafts: Iterable[TradeDraft], rebalance: RebalanceSection) -> BuyCosts:
     """What the limits of borrowing need to know of these buys."""
     slippages = [ONE - draft.drift.price.value / draft.limit.worst_price for draft in drafts if draft.limit]
-    return BuyCosts(len(slippages), max([ZERO, *slippages]), rules.commission_per_order_usd)
+    return BuyCosts(len(slippages), max([ZERO, *slippages]), rebalance.commission_per_order_usd)
 
 
-def cost_with_ample_money(drafts: Sequence[TradeDraft], rules: SizingRules) -> Decimal:
+def cost_with_ample_money(drafts: Sequence[TradeDraft], rebalance: RebalanceSection) -> Decimal:
     """USD for everything wanted, at worst prices and without commissions."""
     prices = [(draft, draft.limit.worst_price) for draft in drafts if draft.limit]
     ample = sum([2 * (_wanted_shares(draft.drift, draft.step) + ONE) * worst for draft, worst in prices], ZERO)
-    bought = size_buys(drafts, Budget(ample, LimitedBy.MONEY, ZERO), rules)
+    bought = size_buys(drafts, Budget(ample, LimitedBy.MONEY, ZERO), rebalance)
     return sum([draft.worst_dollars for draft in bought], ZERO)
 
 
-def size_buys(drafts: Iterable[TradeDraft], budget: Budget, rules: SizingRules) -> tuple[TradeDraft, ...]:
+def size_buys(drafts: Iterable[TradeDraft], budget: Budget, rebalance: RebalanceSection) -> tuple[TradeDraft, ...]:
     """The drafts with their quantities in order of symbol, whatever the order of `drafts`; one without a limit stays.
 
     Σ(quantity × worst price + commission) over the lines that buy is never above the money of the budget (USD). No
@@ -73,11 +74,12 @@ def size_buys(drafts: Iterable[TradeDraft], budget: Budget, rules: SizingRules) 
     wanting = [draft for draft in ordered if draft.limit]
     if not wanting:
         return tuple(ordered)
-    minimum = units_up(rules.min_order_usd)
+    minimum = units_up(rebalance.min_order_usd)
     items = [_item(draft, minimum) for draft in wanting]
     basket = Basket(items, units_down(budget.money), minimum, units_up(budget.commission))
     sized = [
-        _sized(draft, item, steps, budget, rules) for draft, item, steps in zip(wanting, *_bought(basket), strict=True)
+        _sized(draft, item, steps, budget, rebalance)
+        for draft, item, steps in zip(wanting, *_bought(basket), strict=True)
     ]
     return tuple(sorted((*sized, *(draft for draft in ordered if not draft.limit)), key=SYMBOL))
 
@@ -88,18 +90,20 @@ def _wanted_shares(drift: DriftLine, step: Decimal) -> Decimal:
     return nearest_to_low(shares, step) if step == WHOLE_SHARE else floor_to(shares, step)
 
 
-def _most(drift: DriftLine, step: Decimal, rules: SizingRules) -> Decimal | None:
-    return None if rules.max_order_usd is None else floor_to(rules.max_order_usd / drift.price.value, step)
+def _most(drift: DriftLine, step: Decimal, rebalance: RebalanceSection) -> Decimal | None:
+    return None if rebalance.max_order_usd is None else floor_to(rebalance.max_order_usd / drift.price.value, step)
 
 
-def _too_small(drift: DriftLine, shares: Decimal, most: Decimal | None, rules: SizingRules) -> LimitedBy | None:
+def _too_small(
+    drift: DriftLine, shares: Decimal, most: Decimal | None, rebalance: RebalanceSection
+) -> LimitedBy | None:
     """Why a buy cannot trade however much money there is; None when it can."""
     if not shares:
-        return LimitedBy.MINIMUM if ZERO < drift.wanted < rules.min_order_usd else LimitedBy.ROUNDING
+        return LimitedBy.MINIMUM if ZERO < drift.wanted < rebalance.min_order_usd else LimitedBy.ROUNDING
     if most is not None and not most:
         return LimitedBy.MAXIMUM
     possible = shares if most is None else min(shares, most)
-    return LimitedBy.MINIMUM if possible * drift.price.value < rules.min_order_usd else None
+    return LimitedBy.MINIMUM if possible * drift.price.value < rebalance.min_order_usd else None
 
 
 def _item(draft: TradeDraft, minimum: int) -> Item:
@@ -128,10 +132,10 @@ def _bought(basket: Basket) -> tuple[Sequence[Item], Sequence[int]]:
     return basket.without(line for line in scaled.dropped if not steps[line]).items, steps
 
 
-def _sized(draft: TradeDraft, item: Item, steps: int, budget: Budget, rules: SizingRules) -> TradeDraft:
+def _sized(draft: TradeDraft, item: Item, steps: int, budget: Budget, rebalance: RebalanceSection) -> TradeDraft:
     quantity, limited_by, note = steps * draft.step, item.limited_by, ""
     if steps < item.cap:
         limited_by = budget.limited_by
     if limited_by:
-        note = note_for(limited_by, quantity, _wanted_shares(draft.drift, draft.step), rules)
+        note = note_for(limited_by, quantity, _wanted_shares(draft.drift, draft.step), rebalance)
     return TradeDraft(draft.drift, BUY, quantity, draft.limit, limited_by, note, ZERO, draft.step, draft.most)

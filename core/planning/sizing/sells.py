@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from decimal import Decimal
 
-from core.model import DriftLine, LimitedBy, Side, SizingRules
+from core.model import DriftLine, LimitedBy, Side
 from core.money import ZERO, ceil_to, floor_to, nearest_to_low
 from core.planning.drafts import TradeDraft, TradingTerms, note_for
+from core.settings import RebalanceSection
 
 SELL = Side.SELL
 
@@ -29,19 +30,19 @@ def size_sells(drifts: Iterable[DriftLine], terms: TradingTerms, *, rounds_up: b
 
 def _sell(drift: DriftLine, terms: TradingTerms, *, rounds_up: bool) -> TradeDraft:
     step = terms.step(drift.symbol)
-    quantity, remainder, limited_by = sell_quantity(drift, step, terms.sizing, rounds_up=rounds_up)
+    quantity, remainder, limited_by = sell_quantity(drift, step, terms.rebalance, rounds_up=rounds_up)
     limit, note = None, ""
     if quantity:
         limit = terms.limit(SELL, drift.symbol)
     else:
         limited_by = limited_by or LimitedBy.ROUNDING
     if limited_by:
-        note = _note(limited_by, quantity, drift, step, terms.sizing)
+        note = _note(limited_by, quantity, drift, step, terms.rebalance)
     return TradeDraft(drift, SELL, quantity, limit, limited_by, note, remainder, step)
 
 
 def sell_quantity(
-    drift: DriftLine, step: Decimal, rules: SizingRules, *, rounds_up: bool
+    drift: DriftLine, step: Decimal, rebalance: RebalanceSection, *, rounds_up: bool
 ) -> tuple[Decimal, Decimal, LimitedBy | None]:
     """(shares to sell, shares that an exit cannot sell, what made it fewer than wanted).
 
@@ -59,18 +60,20 @@ def sell_quantity(
     else:
         shares = -drift.wanted / price
         quantity = ceil_to(shares, step) if rounds_up else nearest_to_low(shares, step)
-    limited_by, most_usd = None, rules.max_order_usd
+    limited_by, most_usd = None, rebalance.max_order_usd
     if quantity > sellable:
         quantity, limited_by = sellable, LimitedBy.HELD
     if most_usd is not None and quantity * price > most_usd:
         quantity, limited_by = floor_to(most_usd / price, step), LimitedBy.MAXIMUM
     sells_all = is_exit and quantity == sellable
-    if quantity * price < rules.min_order_usd and not sells_all:
+    if quantity * price < rebalance.min_order_usd and not sells_all:
         return ZERO, remainder, LimitedBy.MINIMUM
     return quantity, remainder, limited_by
 
 
-def _note(limited_by: LimitedBy, quantity: Decimal, drift: DriftLine, step: Decimal, rules: SizingRules) -> str:
+def _note(
+    limited_by: LimitedBy, quantity: Decimal, drift: DriftLine, step: Decimal, rebalance: RebalanceSection
+) -> str:
     if not floor_to(drift.held, step):
         return "not traded: fractions of a share may not be traded"
-    return note_for(limited_by, quantity, nearest_to_low(-drift.wanted / drift.price.value, step), rules)
+    return note_for(limited_by, quantity, nearest_to_low(-drift.wanted / drift.price.value, step), rebalance)

@@ -11,21 +11,19 @@ from dataclasses import replace
 from decimal import Decimal
 
 from bench.figures import Figure
-from planning_builders import account, at, case, held, plan_rules, trigger_rules
+from planning_builders import account, at, case, held, plan_settings
 
 from core.model import USD, ModelName, ModelWeight, Plan, Symbol
 from core.money import D
 from core.planning import PlanInputs, make_plan
-from core.targets import PortfolioRules, blend
+from core.targets import blend
 
 REPEATS = 5
 MOST_TIMES_BARE = 5
 MOST_GROWTH = 12
 MODELS = tuple(map(ModelName, ("SMURF", "BADASS", "GLTR")))
-PORTFOLIOS = PortfolioRules(
-    mix=dict(zip(MODELS, (D("0.5"), D("0.3"), D("0.2")), strict=True)), allow_margin=False, max_leverage=D("1.5")
-)
-RULES = plan_rules(trigger=trigger_rules(per_holding_band_bps=D("0.01")))
+MIX = dict(zip(MODELS, (D("0.5"), D("0.3"), D("0.2")), strict=True))
+SETTINGS = plan_settings(per_holding_band_bps=D("0.01"))
 
 
 def measure() -> tuple[Figure, ...]:
@@ -63,7 +61,7 @@ def _model_rows(names: list[Symbol]) -> list[ModelWeight]:
 
 
 def _blend_and_plan(rows: list[ModelWeight], inputs: PlanInputs) -> Plan:
-    return make_plan(replace(inputs, targets=blend(rows, PORTFOLIOS)), RULES)
+    return make_plan(replace(inputs, targets=blend(rows, MIX, SETTINGS.rebalance)), SETTINGS)
 
 
 def _bare_loop(values: list[Decimal]) -> None:

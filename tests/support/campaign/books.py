@@ -129,8 +129,7 @@ def the_account_and_prices_of_the_yes_are_those_of_the_first_order(played: Playe
     for symbol, shares in plan.valuation.held.items():
         assert first.held.get(symbol, ZERO) == shares, f"{symbol}: {shares} when approved, {first.held} at the order"
     for line in (*plan.sells, *plan.buys):
-        rules = settings.plan_rules(played.case.scenario.mode).quotes
-        price = judge_quote(first.prices[line.symbol], rules, first.at).price
+        price = judge_quote(first.prices[line.symbol], settings, first.at).price
         # what only a snapshot shows may not be compared here
         moved = abs(price.value - line.price.value) * BPS if price else ZERO
         most = settings.approval.max_price_move_bps * line.price.value

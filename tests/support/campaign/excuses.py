@@ -13,7 +13,6 @@ from core.model import (
     FxLeg,
     LimitedBy,
     Plan,
-    PlanRules,
     SecurityType,
     Side,
     Symbol,
@@ -24,7 +23,8 @@ from core.model import (
 from core.money import BPS, CENT, FRACTION_OF_SHARE, ONE, ZERO, D
 from core.planning import PlanInputs, make_plan
 from core.planning.valuation import value_account
-from core.settings import settings_from
+from core.settings import Settings
+from core.settings.loading import settings_from
 from core.targets import targets_from_weights
 
 HALF = D("0.5")
@@ -32,21 +32,21 @@ HALF = D("0.5")
 
 def plan_again(played: Played) -> Plan:
     """A plan for what the exchange has now, by the settings of the case; its turnover does not matter."""
-    inputs, rules = _now(played)
-    return make_plan(inputs, rules)
+    inputs, settings = _now(played)
+    return make_plan(inputs, settings)
 
 
 def value_again(played: Played) -> Valuation:
     """What the account is worth now, whether or not it keeps its limits."""
-    seen, rules = _now(played)
-    return value_account(seen.snapshot, seen.targets, seen.contracts, seen.judge(rules), rules.valuation)
+    seen, settings = _now(played)
+    return value_account(seen.snapshot, seen.targets, seen.contracts, seen.judge(settings), settings)
 
 
-def _now(played: Played) -> tuple[PlanInputs, PlanRules]:
+def _now(played: Played) -> tuple[PlanInputs, Settings]:
     scenario, venue = played.case.scenario, played.venue
     settings = settings_from(scenario.settings, folder=played.folder, overrides={"rebalance.max_turnover_pct": "none"})
     snapshot = venue.snapshot()
-    targets = targets_from_weights(scenario.targets or {}, settings.portfolio_rules())
+    targets = targets_from_weights(scenario.targets or {}, settings.rebalance)
     held = [position.contract for position in snapshot.positions]
     etfs = {each.symbol for each in held if each.security_type is SecurityType.ETF and each.currency == USD}
     symbols = sorted({*targets.weights, *etfs, USD_CAD})
@@ -59,7 +59,7 @@ def _now(played: Played) -> tuple[PlanInputs, PlanRules]:
         quotes={symbol: venue.quote(symbol) for symbol in symbols},
         now=venue.now,
     )
-    return inputs, settings.plan_rules(scenario.mode)
+    return inputs, settings
 
 
 def cost_of(played: Played, plan: Plan) -> Decimal:
@@ -136,14 +136,14 @@ class Excuses:
 
     def _was_at_its_band(self, first: TradeLine) -> bool:
         """What a line drifts by itself when investable value shrinks by the cost; for a total, all lines together."""
-        rules = self.played.settings.plan_rules(self.played.case.scenario.mode).trigger
+        rebalance = self.played.settings.rebalance
         if first.limited_by is not LimitedBy.BAND:
             return False
         total = self.plan.totals.drift_before_bps
-        if rules.mode is TriggerMode.PER_HOLDING:
-            drift, weight, band = abs(first.drift_bps), first.current, rules.per_holding_band_bps
+        if rebalance.trigger_mode is TriggerMode.PER_HOLDING:
+            drift, weight, band = abs(first.drift_bps), first.current, rebalance.per_holding_band_bps
         else:
-            drift, weight, band = total, self.plan.targets.gross + total / BPS, rules.portfolio_total_band_bps
+            drift, weight, band = total, self.plan.targets.gross + total / BPS, rebalance.portfolio_total_band_bps
         return abs(drift - band) <= weight * self.cost * BPS / (self.plan.valuation.investable - self.cost)
 
     def _was_short_of_money(self, first: TradeLine) -> bool:

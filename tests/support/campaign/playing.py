@@ -18,7 +18,8 @@ from core.model import BrokerKind, Currency, Order, OrderRef, Plan, Quote, RunRe
 from core.money import ZERO
 from core.report import write_reports
 from core.scenario import Scenario
-from core.settings import Settings, settings_from
+from core.settings import Settings
+from core.settings.loading import settings_from
 from core.sim.venue.exchange import Exchange
 from core.sim.venue.orders import Refusal, Report
 from core.sim.venue.script import FaultScript
