@@ -1,11 +1,15 @@
-"""The message budget of a connection: how many messages left within any one second."""
+"""IBKR's limit on messages: how many left within any one second.
+
+The adapter keeps within the limit and the simulated gateway enforces it, so it stands below both.
+"""
 
 from __future__ import annotations
 
 from collections import deque
 from datetime import datetime, timedelta
 
-GATEWAY_LIMIT = 50  # messages in any second, for everything together
+GATEWAY_LIMIT = 50  # messages in any second that a gateway takes from one client, above them comes error 100
+OUR_LIMIT = 45  # what we allow ourselves unless the settings say otherwise
 SECOND = timedelta(seconds=1)
 
 

@@ -46,7 +46,7 @@ from core.model import (
     Symbol,
     WorkingOrder,
 )
-from core.pacing import GATEWAY_LIMIT, MessageWindow
+from core.pacing import GATEWAY_LIMIT, OUR_LIMIT, MessageWindow
 from core.sim.venue.checks import refusal_of
 from core.sim.venue.exchange import TRADING_CLIENT, Exchange
 from core.sim.venue.orders import Refusal, Report
@@ -54,7 +54,6 @@ from core.sim.venue.script import FaultScript, refusal_by
 from core.sim.venue.sessions import HoursOf, xnys_hours
 from core.sim.venue.world import ORDER_POINT, FaultKind, Point, World
 
-OUR_RATE = 45  # messages in any second that we allow ourselves
 STALE_BY = timedelta(hours=1)
 
 
@@ -76,7 +75,7 @@ class FakeOptions:
     """
 
     client_id: int = TRADING_CLIENT
-    messages_per_second: int = OUR_RATE
+    messages_per_second: int = OUR_LIMIT
     request_timeout_seconds: float = 20.0
     on_kill_switch: Callable[[], None] = field(default=lambda: None)
     hours_around: Callable[[datetime], HoursOf] = xnys_hours

@@ -26,7 +26,6 @@ from core.model import (
     Symbol,
 )
 from core.money import ZERO, D
-from core.pacing import MessageWindow
 from core.sim.venue.contracts import con_id_of
 from core.sim.venue.exchange import BY_HAND, TRADING_CLIENT
 from core.sim.venue.matching import mark, market_price, rate_of, scripted_part, scripted_price, touch
@@ -429,14 +428,6 @@ def test_currencies_have_sessions_of_their_own(clock):
     at = datetime.fromisoformat(f"2026-03-02T{clock}-05:00")
     found = Sessions(weekdays).session(at, is_fx=True, is_extended=False)
     assert (found[0] <= at) is (clock != "17:10")
-
-
-def test_fifty_messages_fit_into_any_second():
-    window = MessageWindow(50)
-    assert all(window.spend(NOW) for _ in range(50))
-    assert not window.spend(NOW + SECOND / 2)
-    assert window.free_at(NOW) == NOW + SECOND
-    assert window.spend(NOW + SECOND)
 
 
 COMMANDS = st.lists(

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from core.broker.rate_limit import RateLimiter
 from core.clock import AutojumpClock
+from core.pacing import MessageWindow
 
 SECOND = timedelta(seconds=1)
 
@@ -112,3 +113,11 @@ def test_whenever_messages_are_wanted_no_second_has_more_than_allowed(rate, paus
 
     times = asyncio.run(play())
     assert not times or most_in_a_second(times) <= rate
+
+
+def test_fifty_messages_fit_into_any_second():
+    window = MessageWindow(50)
+    assert all(window.spend(NOW) for _ in range(50))
+    assert not window.spend(NOW + SECOND / 2)
+    assert window.free_at(NOW) == NOW + SECOND
+    assert window.spend(NOW + SECOND)

@@ -43,7 +43,6 @@ from core.model import (
     Symbol,
     WorkingOrder,
 )
-from core.pacing import GATEWAY_LIMIT
 
 REACTION_SECONDS = 1.0  # how long `place` waits for the first message about its order
 CLOCK_TOLERANCE = timedelta(seconds=5)
@@ -64,7 +63,7 @@ class LiveIB:
         self._own_clock = RunningClock() if clock is None else None
         self._clock: Clock = clock or self._own_clock or RunningClock()
         self._clock_gap = timedelta(0)
-        self._limiter = RateLimiter(self._clock, min(options.messages_per_second, GATEWAY_LIMIT))
+        self._limiter = RateLimiter(self._clock, options.messages_per_second)
         self._contracts = ContractCache()
         self._data_type = MarketDataType.LIVE
         self._base_currency: Currency | None = None

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
+from core.broker.error_codes import NO_CONTRACT, NOT_READABLE, NOT_VALID
 from core.broker.ib.messages import LISTS, Key, Message
 from core.errors import PacingExceeded
 
-# no such contract, request not readable, request not valid
-REFUSALS = (200, 320, 321)
+# the request itself was refused: no part of its answer follows
+REFUSALS = (NO_CONTRACT, NOT_READABLE, NOT_VALID)
 
 
 class RequestRefused(Exception):

@@ -18,6 +18,7 @@ from core.broker.rate_limit import RateLimiter
 from core.clock import Clock, discard
 from core.errors import BrokerError
 from core.model import AccountId
+from core.pacing import OUR_LIMIT
 
 T = TypeVar("T")
 
@@ -40,7 +41,7 @@ class LiveOptions:
     is_read_only: bool = False
     connect_timeout_seconds: float = 15
     request_timeout_seconds: float = 20
-    messages_per_second: int = 45
+    messages_per_second: int = OUR_LIMIT
 
 
 class GatewaySession:
