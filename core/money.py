@@ -49,7 +49,8 @@ def floor_to(value: Decimal, step: Decimal) -> Decimal:
     >>> floor_to(D("10.07"), D("0.05"))
     Decimal('10.05')
     """
-    return (value / step).to_integral_value(ROUND_FLOOR) * step
+    steps = value if step is ONE else value / step
+    return steps.to_integral_value(ROUND_FLOOR) * step
 
 
 def ceil_to(value: Decimal, step: Decimal) -> Decimal:
@@ -58,7 +59,8 @@ def ceil_to(value: Decimal, step: Decimal) -> Decimal:
     >>> ceil_to(D("10.01"), D("0.05"))
     Decimal('10.05')
     """
-    return (value / step).to_integral_value(ROUND_CEILING) * step
+    steps = value if step is ONE else value / step
+    return steps.to_integral_value(ROUND_CEILING) * step
 
 
 def nearest_to_low(value: Decimal, step: Decimal) -> Decimal:
@@ -67,7 +69,8 @@ def nearest_to_low(value: Decimal, step: Decimal) -> Decimal:
     >>> nearest_to_low(D("2.5"), D(1))
     Decimal('2')
     """
-    return (value / step).to_integral_value(ROUND_HALF_DOWN) * step
+    steps = value if step is ONE else value / step
+    return steps.to_integral_value(ROUND_HALF_DOWN) * step
 
 
 def plain(number: Decimal) -> str:
@@ -79,7 +82,10 @@ def plain(number: Decimal) -> str:
     text = str(number)
     if "E" in text:
         text = f"{number:f}"  # several times slower than str
-    return text.rstrip("0").rstrip(".") if "." in text else text
+    if "." not in text:
+        return text
+    text = text.rstrip("0")
+    return text[:-1] if text[-1] == "." else text
 
 
 # wide enough for any amount a report may meet; the default 28 digits would refuse to round the largest

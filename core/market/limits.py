@@ -99,6 +99,7 @@ class LimitCalculator:
         settings, limits = pricing.settings, pricing.settings.limits
         self._way, self._pricing, self._limits = WAYS[side], pricing, limits
         self._last_attempt, self._order_type = settings.execution.reprice_attempts, settings.rebalance.order_type
+        self._offset = limits.max_offset_bps / BPS
         self._offset_text = f"{self._way.sign} {_text(limits.max_offset_bps)} bps"
         self._part, self._last_part = self._part_of(pricing.attempt), self._part_of(self._last_attempt)
         self._part_text = f" {self._way.sign} {_text(round(self._part, 4))} × spread "
@@ -122,15 +123,8 @@ class LimitCalculator:
         touch), or a stale quote with `stale_action = refuse`. In every mode: no price at all, or none above 0
         on the tick grid.
         """
-        market = verdict.nbbo
-        if self._pricing.sends_orders and (market is None or verdict.is_stale):
-            self._refuse(verdict)
-        if market is None:
-            limit = self._estimate(ticks, verdict)
-        elif verdict.is_stale and self._pricing.settings.limits.stale_action is StaleAction.ESCALATE and self._is_aware:
-            limit = self._escalated(ticks, market, "stale quote counts as wide")
-        else:
-            limit = self._style(ticks, market)
+        market, is_stale = verdict.nbbo, verdict.is_stale
+        limit = self._style(ticks, market) if market and not is_stale else self._of_poor_quote(ticks, verdict)
         if limit.worst_price <= ZERO:
             raise MarketDataMissing(
                 f"{verdict.quote.symbol}: {limit.how} leaves no price above 0 on the tick grid",
@@ -139,15 +133,23 @@ class LimitCalculator:
         warnings = _warnings(verdict, limit, self._pricing)
         return limit._replace(warning=f"{verdict.quote.symbol}: {'; '.join(warnings)}") if warnings else limit
 
+    def _of_poor_quote(self, ticks: Ticks, verdict: Verdict) -> Limit:
+        """The limit by a quote that is stale or no usable market, where the mode and the settings allow one."""
+        market = verdict.nbbo
+        if self._pricing.sends_orders:
+            self._refuse(verdict)
+        if market is None:
+            return self._estimate(ticks, verdict)
+        is_aware = self._limits.effective_style is LimitStyle.SPREAD_AWARE and self._order_type is LMT
+        if is_aware and self._limits.stale_action is StaleAction.ESCALATE:
+            return self._escalated(ticks, market, "stale quote counts as wide")
+        return self._style(ticks, market)
+
     def _part_of(self, attempt: int) -> Decimal:
         """The part of the spread that an attempt goes from mid: by equal steps from the setting to one half."""
         limits = self._limits
         first = limits.buy_offset_frac if self._way.side is Side.BUY else limits.sell_offset_frac
         return first + (HALF - first) * attempt / self._last_attempt if attempt else first
-
-    @property
-    def _is_aware(self) -> bool:
-        return self._limits.effective_style is LimitStyle.SPREAD_AWARE and self._order_type is LMT
 
     def _market_order(self, ticks: Ticks, market: Nbbo) -> Limit:
         return self._as_market(ticks, market, "market order")
@@ -167,12 +169,11 @@ class LimitCalculator:
         At most as far as `_static`. Bid 99.95, ask 100.05 and a part of a quarter: BUY at 100.025, on ticks of a
         cent at 100.02, for a tie goes to the passive side.
         """
-        mid, spread, limits = market.mid, market.spread, self._limits
+        mid, spread, limits, way = market.mid, market.ask - market.bid, self._limits, self._way
         if spread * BPS > limits.wide_spread_bps * mid:
             text = f"spread {market.spread_bps:.1f} bps is wide (over {_text(limits.wide_spread_bps)})"
             return self._escalated(ticks, market, text)
-        way = self._way
-        most = self._moved(mid)
+        most = way.costlier(mid, mid * self._offset)
         if limits.use_ask_bid_cap:
             most = way.passive_of(most, market[way.far])
         price = nearest_tick(way.side, ticks, way.costlier(mid, self._part * spread))
@@ -264,16 +265,15 @@ class LimitCalculator:
 
 def _warnings(verdict: Verdict, limit: Limit, pricing: Pricing) -> list[str]:
     """What a person should know of the quote before approving an order at about the mid, or without one the limit."""
-    warnings, quote = [], verdict.quote
-    if limit.mid is None:
+    warnings, quote, mid = [], verdict.quote, limit.mid
+    if mid is None:
         warnings.append(f"no usable market ({verdict.why_no_nbbo}), the limit is an estimate")
     if verdict.is_stale:
         warnings.append(_age_text(quote, pricing))
     if not verdict.is_live:
         warnings.append(f"{quote.data_type.value.replace('_', ' ')} quote, not live")
-    close = quote.previous_close
-    price = limit.worst_price if limit.mid is None else limit.mid
-    if close is not None and close > 0 and abs(price - close) > FAR_FROM_CLOSE * close:
+    close, price = quote.previous_close, limit.worst_price if mid is None else mid
+    if close is not None and close > ZERO and abs(price - close) > FAR_FROM_CLOSE * close:
         warnings.append(f"price {_text(price)} is more than 10 % from the previous close {_text(close)}")
     return warnings
 

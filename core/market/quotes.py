@@ -141,7 +141,7 @@ def _price(quote: Quote, market: Nbbo | None, settings: Settings, *, is_stale: b
     round once, past a last trade that the market contradicts. A snapshot is always valued by its last, else its mid,
     else its bid or ask, with source SNAPSHOT.
     """
-    note = ""
+    note, is_filled = "", quote.is_snapshot or quote.filled
     for source, value_of in CHAIN if quote.is_snapshot else CHAIN_FROM[settings.pricing.price_source]:
         value = value_of(quote, market)
         if value is None:
@@ -150,7 +150,7 @@ def _price(quote: Quote, market: Nbbo | None, settings: Settings, *, is_stale: b
         if source is LAST and market and not is_stale and (found := _contradiction(value, market, settings)):
             note = found
             continue
-        return _as_price(quote, source, value, note)
+        return _filled_price(quote, source, value, note) if is_filled else Price(value, source, note)
     return None
 
 
@@ -197,12 +197,10 @@ def _contradiction(last: Decimal, market: Nbbo, settings: Settings) -> str:
     return f"last {price_text(last)} outside {price_text(market.bid)}–{price_text(market.ask)}"
 
 
-def _as_price(quote: Quote, source: PriceSource, value: Decimal, note: str) -> Price:
-    """The price with its source; one that a snapshot supplied says so, and which of the chain it is."""
+def _filled_price(quote: Quote, source: PriceSource, value: Decimal, note: str) -> Price:
+    """The price with its source, SNAPSHOT with the link of the chain in the note for one that a snapshot supplied."""
     if quote.is_snapshot:
         return Price(value, SNAPSHOT, f"{source}, {note}" if note else "")
-    if not quote.filled:
-        return Price(value, source, note)
     if source is BIDASK:
         names = {"ask" if usable_sides(quote)[0] is None else "bid"}
     else:

@@ -103,9 +103,12 @@ def note_for(limited_by: LimitedBy, quantity: Decimal, wanted: Decimal, rebalanc
 def number_lines(
     sells: Sequence[TradeDraft], buys: Sequence[TradeDraft], untouched: Sequence[TradeDraft], valuation: Valuation
 ) -> tuple[TradeLine, ...]:
-    """Sells, buys, then what does not trade, each by symbol; a stage's lines are numbered from 1."""
-    selling = sorted([draft for draft in sells if draft.quantity], key=SYMBOL)
-    buying = sorted([draft for draft in buys if draft.quantity], key=SYMBOL)
+    """Sells, buys, then what does not trade, each by symbol; a stage's lines are numbered from 1.
+
+    Sells and buys come by symbol already, as the drift lines do.
+    """
+    selling = [draft for draft in sells if draft.quantity]
+    buying = [draft for draft in buys if draft.quantity]
     resting = sorted([draft for draft in (*sells, *buys, *untouched) if not draft.quantity], key=SYMBOL)
     return (
         *[trade_line(draft, number, valuation) for number, draft in enumerate(selling, 1)],

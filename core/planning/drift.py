@@ -24,8 +24,8 @@ def measure(targets: Targets, valuation: Valuation, rebalance: RebalanceSection)
     −1 000 USD.
     """
     total = _total(targets, valuation) if rebalance.trigger_mode is TriggerMode.TOTAL_DRIFT else None
-    verdicts = _Verdicts(rebalance, valuation.investable, total)
-    return tuple([_line(symbol, targets, valuation, verdicts) for symbol in valuation.held])
+    triggers = _Triggers(rebalance, valuation.investable, total)
+    return tuple([_line(symbol, targets, valuation, triggers) for symbol in valuation.held])
 
 
 def _total(targets: Targets, valuation: Valuation) -> Decimal:
@@ -40,16 +40,21 @@ def _total(targets: Targets, valuation: Valuation) -> Decimal:
     )
 
 
-def _line(symbol: Symbol, targets: Targets, valuation: Valuation, verdicts: _Verdicts) -> DriftLine:
+def _line(symbol: Symbol, targets: Targets, valuation: Valuation, triggers: _Triggers) -> DriftLine:
     held, price, investable = valuation.held[symbol], valuation.prices[symbol], valuation.investable
     value, target = held * price.value, targets.weights.get(symbol, NO_TARGET)
     wanted = target * investable - value
-    drift_bps = -wanted * BPS / investable
-    is_exit = symbol in targets.weights and not target
-    is_triggered, limited_by, words = verdicts.of_exit(wanted) if is_exit else verdicts.of(wanted)
-    if wanted:
-        words = f"{'overweight' if wanted < ZERO else 'underweight'} by {abs(drift_bps):.2f} bps{words}"
-    return DriftLine(symbol, target, held, price, value, wanted, drift_bps, is_triggered, limited_by, words)
+    scaled = -wanted * BPS
+    drift_bps = scaled / investable
+    is_exit = not target and symbol in targets.weights
+    is_triggered, limited_by, text = triggers.of_exit(scaled) if is_exit else triggers.of(scaled)
+    if scaled:
+        text = (
+            f"overweight by {drift_bps:.2f} bps{text}"
+            if scaled > ZERO
+            else f"underweight by {-drift_bps:.2f} bps{text}"
+        )
+    return DriftLine(symbol, target, held, price, value, wanted, drift_bps, is_triggered, limited_by, text)
 
 
 def invest_idle_cash(
@@ -65,29 +70,29 @@ def invest_idle_cash(
     if most is None or is_bought or money * HUNDRED <= most * valuation.net_liq:
         return drifts
     share = money * HUNDRED / valuation.net_liq
-    words = f"; but {share:.2f} % of NetLiq lies idle, above idle_cash_pct {plain(most)}: buy up to the target"
-    return tuple([_invested(drift, words) for drift in drifts])
+    text = f"; but {share:.2f} % of NetLiq lies idle, above idle_cash_pct {plain(most)}: buy up to the target"
+    return tuple([_invested(drift, text) for drift in drifts])
 
 
-def _invested(drift: DriftLine, words: str) -> DriftLine:
+def _invested(drift: DriftLine, text: str) -> DriftLine:
     if drift.wanted <= ZERO or drift.limited_by is not LimitedBy.BAND:
         return drift
-    return drift._replace(triggered=True, limited_by=None, reason=drift.reason + words)
+    return drift._replace(triggered=True, limited_by=None, reason=drift.reason + text)
 
 
-class _Verdict(NamedTuple):
-    """Whether a symbol trades, what keeps it from it, and the words that follow the size of its drift."""
+class _Trigger(NamedTuple):
+    """Whether a symbol trades, what keeps it from it, and the text that follow the size of its drift."""
 
     is_triggered: bool
     limited_by: LimitedBy | None
-    words: str
+    text: str
 
 
-ON_TARGET = _Verdict(is_triggered=False, limited_by=None, words="on target")
+ON_TARGET = _Trigger(is_triggered=False, limited_by=None, text="on target")
 
 
-class _Verdicts:
-    """The few verdicts there are, worked out once; `total` is Σ|drift| in USD where that has the band, else None."""
+class _Triggers:
+    """The few answers there are, worked out once; `total` is Σ|drift| in USD where that has the band, else None."""
 
     def __init__(self, rebalance: RebalanceSection, investable: Decimal, total: Decimal | None) -> None:
         band_bps = rebalance.per_holding_band_bps if total is None else rebalance.portfolio_total_band_bps
@@ -106,22 +111,22 @@ class _Verdicts:
         self._sell = _trades(f"{outside}: sell down to the target") if may_sell else barred
         self._exit = _trades("target 0: sell all, whatever the band") if may_sell else barred
 
-    def of(self, wanted: Decimal) -> _Verdict:
-        """The verdict on a symbol that wants so many USD."""
-        if not wanted:
+    def of(self, scaled: Decimal) -> _Trigger:
+        """Whether a symbol trades with a drift of so many USD × 10 000, positive where it is overweight."""
+        if not scaled:
             return ON_TARGET
-        if (abs(wanted) * BPS if self._total is None else self._total) <= self._threshold:
+        if (abs(scaled) if self._total is None else self._total) <= self._threshold:
             return self._inside
-        return self._sell if wanted < ZERO else self._buy
+        return self._sell if scaled > ZERO else self._buy
 
-    def of_exit(self, wanted: Decimal) -> _Verdict:
-        """The verdict on a symbol whose target is written as 0: an instruction, which no band holds back."""
-        return self._exit if wanted else ON_TARGET
-
-
-def _barred(limited_by: LimitedBy, words: str) -> _Verdict:
-    return _Verdict(is_triggered=False, limited_by=limited_by, words=f", {words}")
+    def of_exit(self, scaled: Decimal) -> _Trigger:
+        """Whether a symbol trades whose target is written as 0: an instruction, which no band holds back."""
+        return self._exit if scaled else ON_TARGET
 
 
-def _trades(words: str) -> _Verdict:
-    return _Verdict(is_triggered=True, limited_by=None, words=f", {words}")
+def _barred(limited_by: LimitedBy, text: str) -> _Trigger:
+    return _Trigger(is_triggered=False, limited_by=limited_by, text=f", {text}")
+
+
+def _trades(text: str) -> _Trigger:
+    return _Trigger(is_triggered=True, limited_by=None, text=f", {text}")

@@ -22,6 +22,7 @@ from core.money import HUNDRED, ONE, ZERO, plain
 from core.planning.funding import Proceeds
 from core.settings import RebalanceSection, Settings
 
+BUY = Side.BUY
 LEAST_IDLE_PCT = Decimal("0.1")  # what whole shares leave over of any account is not worth a note
 
 
@@ -33,11 +34,11 @@ def totals_of(
     Cash after is what is left if every order fills at its worst price, commissions paid, the conversion at
     its planning rate. `net_after` is everything owned less everything owed, of NetLiq: 1 but for the costs.
     """
-    traded = [line for line in lines if line.quantity]
-    bought = [line for line in traded if line.side is Side.BUY]
+    traded = [line for line in lines if line.limit]
+    bought = [line for line in traded if line.side is BUY]
     buys = _sum([line.dollars for line in bought])
-    sells = _sum([line.dollars for line in traded if line.side is Side.SELL])
-    paid = _sum([_worst(line) for line in bought])
+    sells = _sum([line.dollars for line in traded if line.side is not BUY])
+    paid = _sum([line.quantity * line.limit.worst_price for line in bought if line.limit])
     charged = commission * len(bought)
     spent = proceeds.total - paid - charged
     given = proceeds.converted * fx.planning_rate if fx and fx.planning_rate else ZERO
@@ -71,16 +72,13 @@ def check_turnover(totals: Totals, net_liq: Decimal, rebalance: RebalanceSection
     )
 
 
-def _worst(line: TradeLine) -> Decimal:
-    return line.quantity * line.limit.worst_price if line.limit else ZERO
-
-
 def _spread_cost(line: TradeLine) -> Decimal:
     """USD that the worst price is away from the mid, or from the valuation price without one."""
-    if line.limit is None:
+    limit = line.limit
+    if limit is None:
         return ZERO
-    middle = line.price.value if line.limit.mid is None else line.limit.mid
-    return line.quantity * abs(line.limit.worst_price - middle)
+    middle = line.price.value if limit.mid is None else limit.mid
+    return line.quantity * abs(limit.worst_price - middle)
 
 
 def _sum(amounts: Iterable[Decimal]) -> Decimal:

@@ -34,6 +34,7 @@ from core.settings import RebalanceSection, Settings
 from core.text import price_text
 
 Rates = Mapping[Currency, Decimal]
+CASH_BALANCE = SecurityType.CASH
 
 
 class _Outside(NamedTuple):
@@ -156,7 +157,7 @@ def _refuse_shorts(positions: Iterable[Position]) -> None:
     shorts = sorted(
         f"{position.contract.symbol} {position.quantity:f}"
         for position in positions
-        if position.quantity < 0 and position.contract.security_type is SecurityType.ETF
+        if position.quantity < ZERO and position.contract.security_type is SecurityType.ETF
     )
     if shorts:
         raise DataRefused(
@@ -174,7 +175,7 @@ def _sort_out(
     outside: list[_Outside] = []
     for position in positions:
         contract = position.contract
-        if contract.security_type is SecurityType.CASH or not position.quantity:
+        if contract.security_type is CASH_BALANCE or not position.quantity:
             continue
         symbol = by_con_id.get(contract.con_id)
         why = None if symbol else _why_outside(contract, contracts, targets, rebalance)
@@ -277,7 +278,7 @@ def _mark_warnings(
     warnings = []
     for position in positions:
         symbol, mark = by_con_id.get(position.contract.con_id), position.market_price
-        if symbol is None or not position.quantity or not mark or mark < 0:
+        if symbol is None or not position.quantity or not mark or mark < ZERO:
             continue
         price = prices[symbol]
         gap = abs(price.value - mark) * HUNDRED

@@ -35,7 +35,9 @@ def draft_buys(
     for drift in drifts:
         step = terms.step(drift.symbol)
         shares = _wanted_shares(drift, step)
-        most = _most(drift, step, rebalance) if approved is None else approved[drift.symbol]
+        most = approved[drift.symbol] if approved is not None else None
+        if approved is None and rebalance.max_order_usd is not None:
+            most = floor_to(rebalance.max_order_usd / drift.price.value, step)
         limited_by = _too_small(drift, shares, most, rebalance)
         if limited_by:
             note = note_for(limited_by, ZERO, shares, rebalance)
@@ -77,21 +79,17 @@ def size_buys(drafts: Iterable[TradeDraft], budget: Budget, rebalance: Rebalance
     minimum = units_up(rebalance.min_order_usd)
     items = [_item(draft, minimum) for draft in wanting]
     basket = Basket(items, units_down(budget.money), minimum, units_up(budget.commission))
-    sized = [
-        _sized(draft, item, steps, budget, rebalance)
-        for draft, item, steps in zip(wanting, *_bought(basket), strict=True)
-    ]
-    return tuple(sorted((*sized, *(draft for draft in ordered if not draft.limit)), key=SYMBOL))
+    bought = zip(wanting, *_bought(basket), strict=True)
+    sized = [_sized(draft, item, steps, budget, rebalance) for draft, item, steps in bought]
+    if len(sized) < len(ordered):
+        sized = sorted([*sized, *[draft for draft in ordered if not draft.limit]], key=SYMBOL)
+    return tuple(sized)
 
 
 def _wanted_shares(drift: DriftLine, step: Decimal) -> Decimal:
     """The nearest whole shares to the wanted dollars, whatever the money and the bounds; fractions down."""
     shares = max(drift.wanted, ZERO) / drift.price.value
     return nearest_to_low(shares, step) if step == WHOLE_SHARE else floor_to(shares, step)
-
-
-def _most(drift: DriftLine, step: Decimal, rebalance: RebalanceSection) -> Decimal | None:
-    return None if rebalance.max_order_usd is None else floor_to(rebalance.max_order_usd / drift.price.value, step)
 
 
 def _too_small(
@@ -111,7 +109,7 @@ def _item(draft: TradeDraft, minimum: int) -> Item:
     price, goal = units_down(drift.price.value * step), units_down(drift.wanted)
     worst = units_up((limit.worst_price if limit else drift.price.value) * step)
     floor, over = divmod(goal, price)
-    cap, limited_by = floor + (step == WHOLE_SHARE and 2 * over > price), None
+    cap, limited_by = floor + (step is WHOLE_SHARE and 2 * over > price), None
     if draft.most is not None and (most := int(draft.most / step)) < cap:
         cap, limited_by = most, LimitedBy.MAXIMUM
         goal, floor = min(goal, most * price), min(floor, most)
