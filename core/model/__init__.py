@@ -1,7 +1,7 @@
 """Frozen values that every room uses; no behaviour beyond what follows from their own fields."""
 
 from core.model.account import AccountSnapshot, MarginChange, MarginEffect, Position, WorkingOrder
-from core.model.market import IDEALPRO, NEW_YORK, Contract, Price, Quote, TickBand
+from core.model.market import IDEALPRO, NEW_YORK, SMART, Contract, Price, Quote, TickBand
 from core.model.orders import (
     BrokerEvent,
     CommissionReport,
@@ -73,6 +73,7 @@ __all__ = [
     "CASH",
     "IDEALPRO",
     "NEW_YORK",
+    "SMART",
     "SYMBOL_RULE",
     "USD",
     "USD_CAD",

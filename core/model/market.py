@@ -12,6 +12,7 @@ from core.model.types import Currency, MarketDataType, PriceSource, SecurityType
 
 NEW_YORK = ZoneInfo("America/New_York")
 IDEALPRO = "IDEALPRO"  # IBKR's currency exchange
+SMART = "SMART"  # IBKR's router over all exchanges
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ class Contract:
     security_type: SecurityType
     currency: Currency
     ticks: tuple[TickBand, ...]
-    exchange: str = "SMART"
+    exchange: str = SMART
     primary_exchange: str = ""
     liquid_hours: str = ""
     trading_hours: str = ""

@@ -21,6 +21,7 @@ from typing import Annotated
 
 from annotated_types import Ge, Gt, Le, Lt, Predicate
 
+from core.model.market import IDEALPRO
 from core.model.types import (
     CAD,
     USD,
@@ -178,7 +179,7 @@ class FxSection:
     fx_buffer_bps: Annotated[Number, Ge(0), Le(1000), "converted on top of what is short"] = Decimal(20)
     order_type: Annotated[OrderType, one_of(*OrderType), "of the conversion"] = OrderType.MKT
     limit_slippage_bps: Annotated[Number, Ge(0), "worst rate above the ask"] = Decimal(5)
-    route: Annotated[Exchange, "where the conversion is sent"] = "IDEALPRO"
+    route: Annotated[Exchange, "where the conversion is sent"] = IDEALPRO
     wait_for_fill_seconds: Annotated[Seconds, Ge(0), "then the unfilled rest is cancelled"] = 5.0
     prefer_market_hours: Annotated[Switch, "convert only while the currency market is open"] = False
 

@@ -15,10 +15,9 @@ from core.broker.ib.messages import ContractDetailsRow, ContractRow, rule_key
 from core.broker.ib.requests import RequestRefused
 from core.broker.ib.session import GatewaySession
 from core.market.hours import is_new_york
-from core.model import CAD, IDEALPRO, NEW_YORK, USD, USD_CAD, Contract, Currency, SecurityType, Symbol, TickBand
+from core.model import CAD, IDEALPRO, NEW_YORK, SMART, USD, USD_CAD, Contract, Currency, SecurityType, Symbol, TickBand
 from core.money import CENT, ONE, ZERO
 
-SMART = "SMART"
 RULE_SECONDS = 5.0  # the broker does not answer for a market rule that it does not know
 CONTRACTS = "contracts"
 # any share of the US trades at several of these

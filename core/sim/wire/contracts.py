@@ -20,7 +20,6 @@ SECURITY_TYPES = {
     SecurityType.OTHER: "BOND",
 }
 STOCK_TYPES = {SecurityType.ETF: "ETF", SecurityType.STOCK: "COMMON"}
-SMART = "SMART"
 # where any share of the US trades, as IBKR lists it
 US_EXCHANGES = (
     *("AMEX", "NYSE", "CBOE", "PHLX", "ISE", "CHX", "ARCA", "NASDAQ", "DRCTEDGE", "BEX", "BATS", "EDGEA", "BYX", "IEX"),
