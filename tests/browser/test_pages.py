@@ -278,8 +278,8 @@ def gateway_where_vti_rests(folder: Path) -> Iterator[int]:
     market.write_text(
         text.replace("    QQQ: {delay_seconds", "    VTI: {delay_seconds: 600}\n    QQQ: {delay_seconds", 1)
     )
-    words = (COMMAND, "gateway", "--port", "0", "--market", str(market))
-    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    arguments = (COMMAND, "gateway", "--port", "0", "--market", str(market))
+    process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     try:
         ready = process.stdout.readline()
         assert ready.startswith("ready 127.0.0.1:"), ready

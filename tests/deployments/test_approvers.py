@@ -40,10 +40,10 @@ class Terminal:
     def type(self, text):
         os.write(self._keyboard, text.encode())
 
-    async def until(self, asking, words, times=1):
-        """Wait until the words were printed so many times."""
+    async def until(self, asking, text, times=1):
+        """Wait until the text was printed so many times."""
         async with asyncio.timeout(DEADLINE):
-            while self.printed.count(words) < times:
+            while self.printed.count(text) < times:
                 await asyncio.wait([asking], timeout=0.01)
                 self.printed += self._capsys.readouterr().err
 
@@ -120,13 +120,13 @@ class Command:
 
     def __init__(self, folder, before=""):
         self._terminal, far_end = pty.openpty()
-        words = ["run", "--csv", DEMO / "portfolios.csv", "--ini", DEMO / "settings.ini", "--paper", "--broker", "fake"]
+        text = ["run", "--csv", DEMO / "portfolios.csv", "--ini", DEMO / "settings.ini", "--paper", "--broker", "fake"]
         self.process = subprocess.Popen(
             [
                 sys.executable,
                 "-c",
                 f"{before}\nfrom deployments.cli import main; main()",
-                *words,
+                *text,
                 "--set",
                 f"io.report_dir={folder}",
             ],
@@ -148,13 +148,13 @@ class Command:
         # a piece may end inside a character
         return os.read(self._terminal, 65536).decode(errors="replace")
 
-    def read_until(self, words):
-        """Read what it prints until the words are there, or until it ends."""
+    def read_until(self, text):
+        """Read what it prints until the text is there, or until it ends."""
         deadline = time.monotonic() + DEADLINE
         with suppress(OSError):  # the terminal is gone with the process
-            while words not in self.printed and time.monotonic() < deadline:
+            while text not in self.printed and time.monotonic() < deadline:
                 self.printed += self._read()
-        assert words in self.printed, self.printed
+        assert text in self.printed, self.printed
 
     def type(self, text):
         os.write(self._terminal, text.encode())

@@ -42,8 +42,8 @@ def rebalance(monkeypatch, capsys, folder):
     monkeypatch.chdir(folder)
     monkeypatch.setattr(sys, "stdin", io.StringIO())
 
-    def run(*words: str) -> Ended:
-        monkeypatch.setattr(sys, "argv", ["rebalance", *words])
+    def run(*arguments: str) -> Ended:
+        monkeypatch.setattr(sys, "argv", ["rebalance", *arguments])
         capsys.readouterr()
         with pytest.raises(SystemExit) as left:
             cli.main()
@@ -96,22 +96,24 @@ def test_check_prints_each_model_beside_the_blend(rebalance):
 
 
 @pytest.mark.parametrize(
-    "words",
+    "arguments",
     [("check", *FILES), ("plan", *FAKE)],
     ids=["check", "plan"],
 )
-def test_json_is_one_document_and_nothing_else(rebalance, words):
-    ended = rebalance(*words, "--json")
+def test_json_is_one_document_and_nothing_else(rebalance, arguments):
+    ended = rebalance(*arguments, "--json")
     document = json.loads(ended.out)
     assert ended.code == 0
     assert document["gross"] == 1.0
     assert ACCOUNT not in ended.out
 
 
-@pytest.mark.parametrize("words", [("check", *FILES), ("plan", *FAKE), ("run", *FAKE)], ids=["check", "plan", "run"])
-def test_with_json_a_failure_is_the_document(rebalance, folder, words):
+@pytest.mark.parametrize(
+    "arguments", [("check", *FILES), ("plan", *FAKE), ("run", *FAKE)], ids=["check", "plan", "run"]
+)
+def test_with_json_a_failure_is_the_document(rebalance, folder, arguments):
     (folder / "settings.ini").unlink()
-    ended = rebalance(*words, "--json")
+    ended = rebalance(*arguments, "--json")
     document = json.loads(ended.out)
     assert ended.code == document["exit_code"] == 10
     assert "settings.ini" in document["reason"]
@@ -157,7 +159,7 @@ def test_an_unknown_setting_is_refused_with_the_one_that_was_meant(rebalance):
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("arguments", "message"),
     [
         (("--paper", "--live"), "--paper and --live cannot be combined"),
         (("--paper",), "add --yes (paper) or --pause"),
@@ -177,15 +179,15 @@ def test_an_unknown_setting_is_refused_with_the_one_that_was_meant(rebalance):
         "a setting without its section",
     ],
 )
-def test_what_cannot_be_meant_is_refused_with_2_before_anything_is_started(rebalance, words, said):
+def test_what_cannot_be_meant_is_refused_with_2_before_anything_is_started(rebalance, arguments, message):
     with temporary_settings(restore_defaults={PREFECT_API_URL}):
-        ended = rebalance("run", *FAKE, *words)
+        ended = rebalance("run", *FAKE, *arguments)
     assert ended.code == 2
-    assert said in one_line(ended)
+    assert message in one_line(ended)
 
 
 @pytest.mark.parametrize(
-    ("more", "code", "said"),
+    ("more", "code", "message"),
     [
         ((), 30, "[safety] paper_only is true"),
         (("--set", "safety.paper_only=false", "--account", "U1234567"), 2, "never in a rehearsal"),
@@ -197,10 +199,10 @@ def test_what_cannot_be_meant_is_refused_with_2_before_anything_is_started(rebal
     ],
     ids=["paper_only", "the fake", "no terminal"],
 )
-def test_live_without_a_terminal_names_the_first_rule_that_forbids_it(rebalance, more, code, said):
+def test_live_without_a_terminal_names_the_first_rule_that_forbids_it(rebalance, more, code, message):
     ended = rebalance("run", *FAKE, "--live", "--yes", *more)
     assert ended.code == code
-    assert said in one_line(ended)
+    assert message in one_line(ended)
 
 
 def test_help_shows_the_section_of_a_setting(rebalance):

@@ -42,10 +42,10 @@ def examined(tmp_path, monkeypatch):
     """Run the command with these settings: its exit code, and each part's state, finding and next step."""
     monkeypatch.chdir(tmp_path)
 
-    def run(port, *words, account=ACCOUNT):
+    def run(port, *arguments, account=ACCOUNT):
         (tmp_path / "settings.ini").write_text(SETTINGS.format(port=port, account=account))
         with temporary_settings(restore_defaults={PREFECT_API_URL}):
-            ended = CliRunner().invoke(cli.app, ["doctor", "--ini", "settings.ini", "--json", *words])
+            ended = CliRunner().invoke(cli.app, ["doctor", "--ini", "settings.ini", "--json", *arguments])
         document = json.loads(ended.stdout)
         assert document["exit_code"] == ended.exit_code
         assert ACCOUNT not in ended.stdout
@@ -83,9 +83,9 @@ def test_a_person_gets_a_table():
 
 
 def test_what_rests_on_a_gateway_that_is_not_there_is_not_looked_at_and_the_rest_is(examined):
-    with socket.socket() as silent:
-        silent.bind(("127.0.0.1", 0))
-        port = silent.getsockname()[1]
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        port = bound.getsockname()[1]
         code, checks = examined(port)
     assert code == 20
     assert checks["gateway"]["found"] == f"127.0.0.1:{port} refused the connection"

@@ -1,4 +1,4 @@
-"""However a run of the command ends, its exit status, result.json and its Prefect state say the same of it."""
+"""However a run of the command ends, its exit status, result.json and its Prefect state agree."""
 
 from __future__ import annotations
 
@@ -97,8 +97,8 @@ SAMPLE = ("done", "Ctrl-C")
     [pytest.param(case, id=name, marks=() if name in SAMPLE else pytest.mark.slow) for name, case in ENDINGS.items()],
 )
 async def test_exit_status_report_and_state_agree(client, tmp_path, case):
-    words, act, code, name, kind = case
-    with rebalancing(tmp_path, *words) as command:
+    arguments, act, code, name, kind = case
+    with rebalancing(tmp_path, *arguments) as command:
         await act(client, command)
         status = await asyncio.to_thread(command.ended)
     (found,) = tmp_path.rglob("result.json")

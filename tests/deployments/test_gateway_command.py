@@ -25,9 +25,9 @@ pytestmark = pytest.mark.timeout(120)
 
 
 @contextmanager
-def served(*words: str):
+def served(*arguments: str):
     """The port of a gateway in a process of its own, and the process; it is stopped by SIGTERM."""
-    process = subprocess.Popen([*COMMAND, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen([*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         line = process.stdout.readline()
         assert line.startswith("ready 127.0.0.1:"), line + process.stderr.read()
@@ -101,16 +101,16 @@ def test_a_port_that_is_taken_is_said_so():
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("arguments", "message"),
     [
         (("--scenario", "none.yaml"), "none.yaml"),
         (("--market", "none.yaml"), "none.yaml"),
         (("--scenario", "a.yaml", "--market", "b.yaml"), "--scenario and --market cannot be combined"),
     ],
 )
-def test_a_file_that_cannot_be_served_is_named(words, said, tmp_path):
+def test_a_file_that_cannot_be_served_is_named(arguments, message, tmp_path):
     ended = subprocess.run(
-        [*COMMAND, *words], cwd=tmp_path, capture_output=True, text=True, timeout=DEADLINE, check=False
+        [*COMMAND, *arguments], cwd=tmp_path, capture_output=True, text=True, timeout=DEADLINE, check=False
     )
     assert (ended.returncode, ended.stdout) == (2, "")
-    assert said in ended.stderr
+    assert message in ended.stderr

@@ -23,16 +23,16 @@ COMMANDS = get_command(cli.app).commands
 OPTIONS = {name for each in COMMANDS.values() for param in each.params for name in (*param.opts, *param.secondary_opts)}
 
 
-def helped(*words: str) -> str:
-    ended = CliRunner().invoke(cli.app, words)
+def helped(*arguments: str) -> str:
+    ended = CliRunner().invoke(cli.app, arguments)
     assert ended.exit_code == 0, ended.output
     return ended.output
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])
 def test_every_command_has_help_by_either_name(command):
-    words = (command,) if command else ()
-    assert helped(*words, "-h") == helped(*words, "--help")
+    arguments = (command,) if command else ()
+    assert helped(*arguments, "-h") == helped(*arguments, "--help")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -49,8 +49,8 @@ def test_options_stand_under_headings_and_examples_after_them():
 
 
 def test_version_names_the_product_and_what_it_stands_on():
-    said = helped("--version")
-    assert said.startswith(f"rebalance {version('ibkr-rebalancer')} (Prefect {version('prefect')}, ")
+    message = helped("--version")
+    assert message.startswith(f"rebalance {version('ibkr-rebalancer')} (Prefect {version('prefect')}, ")
 
 
 def test_completion_can_be_shown_and_installed():

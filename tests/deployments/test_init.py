@@ -26,8 +26,8 @@ def rebalance(tmp_path, monkeypatch):
     """Run the command in an empty folder; what it printed, or the failure that it raised."""
     monkeypatch.chdir(tmp_path)
 
-    def run(*words: str) -> str:
-        ended = CliRunner().invoke(cli.app, words)
+    def run(*arguments: str) -> str:
+        ended = CliRunner().invoke(cli.app, arguments)
         if isinstance(ended.exception, RebalanceError):
             raise ended.exception
         assert ended.exit_code == 0, ended.output

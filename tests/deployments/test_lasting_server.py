@@ -237,10 +237,10 @@ def running(processes):
 
 def process_of(run_id: UUID) -> psutil.Process:
     """The process that executes the run."""
-    return until(lambda: next((each for each in psutil.process_iter() if str(run_id) in _words(each)), None))
+    return until(lambda: next((each for each in psutil.process_iter() if str(run_id) in _arguments(each)), None))
 
 
-def _words(process: psutil.Process) -> list[str]:
+def _arguments(process: psutil.Process) -> list[str]:
     try:
         return process.cmdline()
     except psutil.Error:

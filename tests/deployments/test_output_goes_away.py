@@ -53,9 +53,9 @@ def test_a_full_disk_behind_the_output_stops_no_trading(tmp_path):
 
 
 def test_output_that_is_closed_from_the_start_stops_no_trading(tmp_path):
-    words = ["run", *map(str, FILES), *YES, "--set", f"io.report_dir={tmp_path / 'reports'}", "--json"]
+    arguments = ["run", *map(str, FILES), *YES, "--set", f"io.report_dir={tmp_path / 'reports'}", "--json"]
     environment = os.environ | {"PREFECT_API_URL": get_current_settings().api.url}
-    closed = ["/bin/sh", "-c", 'exec "$@" >&-', "sh", sys.executable, "-m", "deployments", *words]
+    closed = ["/bin/sh", "-c", 'exec "$@" >&-', "sh", sys.executable, "-m", "deployments", *arguments]
     ran = subprocess.run(closed, env=environment, stderr=subprocess.PIPE, text=True, check=False, timeout=DEADLINE)
     assert ran.returncode == 0, ran.stderr
     assert_everything_was_traded(tmp_path)

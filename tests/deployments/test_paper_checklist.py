@@ -99,7 +99,7 @@ def test_the_commands_are_understood_and_find_the_gateway(command):
     assert f"`.venv/bin/rebalance {command}`" in TEXT
     with served(read_market(DEMO_MARKET, now=NOW)) as running:
         own_port = SETTING_UP.replace("IB_PAPER_PORT=4002", f"IB_PAPER_PORT={running.port}")
-        told = subprocess.run(
+        done = subprocess.run(
             (BASH, "-euc", f"{own_port}\n{Path(sys.executable).parent}/rebalance {command}"),
             cwd=CHECKLIST.parent.parent,
             capture_output=True,
@@ -107,21 +107,21 @@ def test_the_commands_are_understood_and_find_the_gateway(command):
             timeout=60,
             check=False,
         )
-    assert told.returncode == 0, told.stderr
-    assert told.stdout
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
 
 
 def test_every_option_of_the_commands_exists():
     run = next(line for line in TEXT.splitlines() if "rebalance run --paper $PAPER" in line)
     wanted = set(re.findall(r"--[a-z-]+", run + SETTING_UP))
-    told = subprocess.run(
+    done = subprocess.run(
         (str(Path(sys.executable).with_name("rebalance")), "run", "--help"), capture_output=True, text=True, check=True
     )
-    assert wanted <= set(re.findall(r"--[a-z-]+", told.stdout))
+    assert wanted <= set(re.findall(r"--[a-z-]+", done.stdout))
 
 
 def test_only_a_paper_account_is_touched():
-    told = subprocess.run(
+    done = subprocess.run(
         (sys.executable, "-i", "-q"),
         input=BOXES[0] + "print('went on')\n",
         env={**os.environ, "IB_PAPER_PORT": "1", "IB_PAPER_ACCOUNT": "U1234567"},
@@ -130,6 +130,6 @@ def test_only_a_paper_account_is_touched():
         timeout=60,
         check=False,
     )
-    assert "no paper account: nothing was done" in told.stderr
-    assert "went on" not in told.stdout
-    assert told.returncode != 0
+    assert "no paper account: nothing was done" in done.stderr
+    assert "went on" not in done.stdout
+    assert done.returncode != 0

@@ -1,4 +1,4 @@
-"""What a run is refused for before any Prefect server is started, and what a gateway that is not there says."""
+"""What a run is refused for before any Prefect server is started, and how a missing gateway is reported."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ PROGRAM = """
 import contextlib, io, json, sys
 from deployments.cli import main
 commands, sys.stdin, ended = json.load(sys.stdin), io.StringIO(), []
-for words in commands:
-    sys.argv = ["rebalance", *words]
+for arguments in commands:
+    sys.argv = ["rebalance", *arguments]
     with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
         try:
             main()
@@ -70,7 +70,7 @@ def folder(tmp_path):
 @pytest.fixture
 def rebalance(folder):
     """Run the command in a process of its own, in the folder of the demo's files."""
-    return lambda *words: commands(folder, words)[0]
+    return lambda *arguments: commands(folder, arguments)[0]
 
 
 REFUSALS = {
@@ -90,17 +90,17 @@ REFUSALS = {
 def refused(tmp_path_factory) -> dict[tuple[str, ...], Ended]:
     """How each run that is to be refused ended."""
     folder = copied(tmp_path_factory.mktemp("refused") / "demo")
-    ended = commands(folder, *(("run", *FILES, *words) for words in REFUSALS))
+    ended = commands(folder, *(("run", *FILES, *arguments) for arguments in REFUSALS))
     return dict(zip(REFUSALS, ended, strict=True))
 
 
-@pytest.mark.parametrize("words", REFUSALS, ids=" ".join)
-def test_what_needs_no_server_is_refused_before_prefect_is_even_imported(refused, words):
-    code, said = REFUSALS[words]
-    ended = refused[words]
+@pytest.mark.parametrize("arguments", REFUSALS, ids=" ".join)
+def test_what_needs_no_server_is_refused_before_prefect_is_even_imported(refused, arguments):
+    code, message = REFUSALS[arguments]
+    ended = refused[arguments]
     assert (ended.code, ended.out, ended.met_prefect) == (code, "", False)
     assert ended.err[0].startswith(f"exit {code}: ")
-    assert said in "\n".join(ended.err)
+    assert message in "\n".join(ended.err)
 
 
 def test_the_kill_switch_stops_a_paper_run_before_prefect_is_even_imported(rebalance, folder):
@@ -141,9 +141,9 @@ def test_settings_alone_at_fault_are_told_alone(rebalance):
 
 @pytest.mark.parametrize("command", ["plan", "run"])
 def test_a_gateway_that_is_not_there_is_named_with_what_to_tick_and_soon(rebalance, command):
-    with socket.socket() as silent:
-        silent.bind(("127.0.0.1", 0))
-        port = silent.getsockname()[1]
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        port = bound.getsockname()[1]
         began = time.monotonic()
         ended = rebalance(command, *FILES, "--set", f"ibkr.port={port}", "--set", "ibkr.read_attempts=2")
         took = time.monotonic() - began

@@ -118,18 +118,18 @@ def test_prefect_yaml_to_a_process_pool(up, worker):
     text = (ROOT / "deployments" / "prefect.yaml").read_text()
     assert text.count("name: rebalance\n") == 1
     own = script(up, "prefect.yaml", text.replace("name: rebalance\n", "name: processes\n"))
-    words = ("--no-prompt", "deploy", "--all", "--prefect-file", str(own))
+    arguments = ("--no-prompt", "deploy", "--all", "--prefect-file", str(own))
     folder, up.folder = up.folder, ROOT
     try:
-        up.program("prefect", *words)
+        up.program("prefect", *arguments)
     finally:
         up.folder = folder
     completed(up, up.start("rebalance/preview", **files_of(up)))
 
 
 def test_prefect_deployment_run(up):
-    words = ("-p", "mode=report_only", "-p", f"market={up.folder / 'market.yaml'}")
-    done = up.program("prefect", "deployment", "run", "rebalance/on-demand", *words)
+    arguments = ("-p", "mode=report_only", "-p", f"market={up.folder / 'market.yaml'}")
+    done = up.program("prefect", "deployment", "run", "rebalance/on-demand", *arguments)
     completed(up, UUID(UUIDS.search(done.stdout)[0]))
 
 

@@ -27,14 +27,14 @@ FORKS.set_forkserver_preload(IMPORTED)
 
 
 class Command:
-    """`rebalance` with these words, on the server of the test run; what it prints goes to a file, or to `output`."""
+    """`rebalance` with these arguments, on the server of the test run; what it prints goes to a file or to `output`."""
 
-    def __init__(self, folder: Path, *words: object, output: Path | None = None) -> None:
+    def __init__(self, folder: Path, *arguments: object, output: Path | None = None) -> None:
         self.folder = folder
         self._output = output or folder / "printed.txt"
         if output is None:
             self._output.touch()
-        arguments = (str(self._output), [str(word) for word in words], get_current_settings().api.url)
+        arguments = (str(self._output), [str(word) for word in arguments], get_current_settings().api.url)
         self.process = FORKS.Process(target=_main, args=arguments)
         self.process.start()
 
@@ -42,10 +42,10 @@ class Command:
     def printed(self) -> str:
         return self._output.read_text(errors="replace")
 
-    def until(self, words: str) -> str:
-        """What it printed, once these words are there."""
+    def until(self, text: str) -> str:
+        """What it printed, once this text is there."""
         deadline = time.monotonic() + DEADLINE
-        while words not in self.printed:
+        while text not in self.printed:
             assert self.process.is_alive(), self.printed
             assert time.monotonic() < deadline, self.printed
             self.process.join(A_MOMENT)
@@ -62,10 +62,10 @@ class Command:
 
 
 @contextmanager
-def rebalancing(folder: Path, *words: object, output: Path | None = None):
+def rebalancing(folder: Path, *arguments: object, output: Path | None = None):
     """`rebalance run --paper` on the demo's files and market in memory; its process has ended after the block."""
     files = ("--csv", DEMO / "portfolios.csv", "--ini", DEMO / "settings.ini", "--broker", "fake")
-    command = Command(folder, "run", *files, "--set", f"io.report_dir={folder / 'reports'}", *words, output=output)
+    command = Command(folder, "run", *files, "--set", f"io.report_dir={folder / 'reports'}", *arguments, output=output)
     try:
         yield command
     finally:
@@ -74,13 +74,13 @@ def rebalancing(folder: Path, *words: object, output: Path | None = None):
         command.process.join()
 
 
-def _main(output: str, words: list[str], server: str) -> None:
+def _main(output: str, arguments: list[str], server: str) -> None:
     file = os.open(output, os.O_WRONLY | os.O_APPEND)
     for stream in (1, 2):
         os.dup2(file, stream)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ["PREFECT_API_URL"] = server
-    sys.argv = ["rebalance", *words]
+    sys.argv = ["rebalance", *arguments]
     from prefect.settings import PREFECT_API_URL, temporary_settings  # noqa: PLC0415 - known in the parent already
 
     from deployments.cli import main  # noqa: PLC0415

@@ -76,14 +76,14 @@ class Lasting:
         """For programs that do not know our state folder."""
         return {**self.environment, "PREFECT_API_URL": self.url, "PREFECT_API_AUTH_STRING": self.password}
 
-    def rebalance(self, *words: str, code: int | None = 0) -> subprocess.CompletedProcess[str]:
+    def rebalance(self, *arguments: str, code: int | None = 0) -> subprocess.CompletedProcess[str]:
         """The command, typed in the folder of the demo's files."""
-        return self.program("rebalance", *words, code=code, environment=self.environment)
+        return self.program("rebalance", *arguments, code=code, environment=self.environment)
 
-    def program(self, name: str, *words: str, code: int | None = 0, environment=None):
+    def program(self, name: str, *arguments: str, code: int | None = 0, environment=None):
         """A program of our environment, typed in that folder; it must end with `code`, unless that is None."""
         done = subprocess.run(
-            [BIN / name, *words],
+            [BIN / name, *arguments],
             cwd=self.folder,
             env=self.client_environment if environment is None else environment,
             stdin=subprocess.DEVNULL,
@@ -96,11 +96,11 @@ class Lasting:
         return done
 
     @contextmanager
-    def beside(self, *words: str, environment=None):
+    def beside(self, *arguments: str, environment=None):
         """A program that runs while the block does, and is ended by its id."""
-        log = (self.folder / f"{words[0].rpartition('/')[2]}.log").open("w+")
+        log = (self.folder / f"{arguments[0].rpartition('/')[2]}.log").open("w+")
         process = subprocess.Popen(
-            words,
+            arguments,
             cwd=self.folder,
             env=self.client_environment if environment is None else environment,
             stdin=subprocess.DEVNULL,

@@ -29,8 +29,8 @@ def postgresql() -> Iterator[str]:
     port = free_port()
     options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1"
 
-    def control(*words: str) -> None:
-        command = (str(initdb.with_name("pg_ctl")), "-D", str(folder / "data"), "-w", *words)
+    def control(*arguments: str) -> None:
+        command = (str(initdb.with_name("pg_ctl")), "-D", str(folder / "data"), "-w", *arguments)
         subprocess.run(command, user=owner, cwd=folder, check=True, stdout=subprocess.DEVNULL, timeout=120)
 
     try:
