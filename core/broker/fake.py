@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
+from core.broker.error_codes import NO_CONTRACT, NOT_FOUND, TOO_FAST
 from core.broker.errors import (
     BROKE_WHILE_SENDING,
     NOT_CONNECTED,
@@ -50,9 +51,9 @@ from core.pacing import GATEWAY_LIMIT, OUR_LIMIT, MessageWindow
 from core.sim.venue.checks import refusal_of
 from core.sim.venue.exchange import TRADING_CLIENT, Exchange
 from core.sim.venue.orders import Refusal, Report
-from core.sim.venue.script import FaultScript, refusal_by
+from core.sim.venue.script import FaultScript, ScriptedFaults
 from core.sim.venue.sessions import HoursOf, xnys_hours
-from core.sim.venue.world import ORDER_POINT, FaultKind, Point, World
+from core.sim.venue.world import FaultKind, Point, World
 
 STALE_BY = timedelta(hours=1)
 
@@ -94,13 +95,12 @@ class FakeIB:
     def __init__(self, exchange: Exchange, script: FaultScript, options: FakeOptions | None = None) -> None:
         self.exchange = exchange
         self.log: list[LoggedMessage] = []
-        self._script = script
         self._options = options or FakeOptions()
+        self._faults = ScriptedFaults(script, self._options.on_kill_switch)
         self._is_connected = False
         self._ended_before: set[int] = set()  # a gateway sends a new connection nothing about these
         self._data_type = MarketDataType.LIVE
         self._queue: deque[BrokerEvent] = deque()
-        self._armed: list[FaultKind] = []
         self._own_window = MessageWindow(self._options.messages_per_second)
         self._gateway_window = MessageWindow(GATEWAY_LIMIT)
 
@@ -124,12 +124,11 @@ class FakeIB:
 
     def reach(self, point: str) -> None:
         """Let happen what the script holds for this point; faults of a read or an order wait for the next one."""
-        for change in self._script.changes(point):
+        changes, breaks = self._faults.at_point(point)
+        for change in changes:
             self._receive(self.exchange.move(change))
-        triggered = self._trigger(point)
-        if FaultKind.DISCONNECT in triggered:
-            self._break(point)
-        self._armed += [kind for kind in triggered if kind is not FaultKind.DISCONNECT]
+        if breaks:
+            self._drop()
 
     async def sleep(self, seconds: float) -> None:
         self._pass(seconds)
@@ -138,11 +137,10 @@ class FakeIB:
     async def connect(self) -> None:
         if self._is_connected:
             return
-        triggered = self._trigger(Point.CONNECT)
-        self._armed += [kind for kind in triggered if kind not in (FaultKind.DISCONNECT, FaultKind.PACING)]
-        if FaultKind.DISCONNECT in triggered:
+        fault = self._faults.at_connect()
+        if fault.breaks:
             raise lost(REFUSED)
-        if FaultKind.PACING in triggered:
+        if fault.code:
             raise too_fast()
         self._is_connected = True
         self._ended_before = {one.perm_id for one in self.exchange.orders.values() if not one.is_open}
@@ -182,7 +180,7 @@ class FakeIB:
         faults = [unknown_symbol(symbol) for symbol in symbols if symbol not in self.exchange.contracts]
         if faults:
             raise unknown(faults)
-        age = STALE_BY if self._taken(FaultKind.STALE) else timedelta(0)
+        age = STALE_BY if self._faults.take(FaultKind.STALE) else timedelta(0)
         return {symbol: self._quote(symbol, age, is_snapshot=is_snapshot) for symbol in symbols}
 
     async def market_data_type(self, wanted: MarketDataType) -> None:
@@ -193,14 +191,14 @@ class FakeIB:
         self._require_connection()
         within_limit = self._spend()
         self._log(order, is_sent=True)
-        point = f"{ORDER_POINT}{order.contract.symbol}"
-        triggered = self._trigger(point) + self._taken(FaultKind.FRACTIONAL_REFUSED)
-        refusal = refusal_by(triggered) if within_limit else refusal_of(100)
+        refusal, breaks = self._faults.at_order(order.contract.symbol)
+        if not within_limit:
+            # as a gateway does: the message above its limit is not looked at any further
+            refusal = refusal_of(TOO_FAST)
         reports = self.exchange.submit(order, client_id=self._options.client_id, refusal=refusal)
-        if FaultKind.DISCONNECT in triggered:
-            self._break(point)
+        if breaks:
+            self._drop()
             raise lost(BROKE_WHILE_SENDING)
-        self._armed += [kind for kind in triggered if kind is FaultKind.STALE]
         self._receive(reports)
 
     async def what_if(self, order: Order) -> MarginEffect:
@@ -219,7 +217,8 @@ class FakeIB:
         placed_orders = (placed for number, placed in self.exchange.orders.items() if number in known)
         own = [one for one in placed_orders if one.terms.order_ref == ref and one.client_id == client]
         if not own:
-            self._deliver(Notice(NOT_FOUND_TO_CANCEL, self.now(), 10147, ref))
+            self._deliver(Notice(NOT_FOUND_TO_CANCEL, self.now(), NOT_FOUND, ref))
+        # of orders that have all ended the last one answers, as a gateway's message on its id does
         for placed in [one for one in own if one.is_working] or own[-1:]:
             self._receive(self.exchange.cancel(placed.perm_id))
 
@@ -228,6 +227,7 @@ class FakeIB:
         await asyncio.sleep(0)
         deadline = self.now() + timedelta(seconds=timeout_seconds)
         while not self._queue:
+            # jump to what is due next at the venue, but not beyond the deadline
             due = self.exchange.next_event_at()
             until = deadline if due is None else min(due, deadline)
             self._receive(self.exchange.advance_to(until))
@@ -282,36 +282,19 @@ class FakeIB:
         return self._gateway_window.spend(at)
 
     def _fail_read(self, point: Point, symbols: Sequence[Symbol] = ()) -> None:
-        """Raise what the script holds for this read; what it holds for later reads and orders waits."""
-        triggered = self._trigger(point) + self._taken(FaultKind.PACING, FaultKind.CONTRACT_NOT_FOUND)
-        if FaultKind.DISCONNECT in triggered:
+        """Raise what the script holds for this read."""
+        fault = self._faults.at_read(point)
+        if fault.breaks:
             self._drop()
             raise lost(broke_while_reading(point))
-        if FaultKind.PACING in triggered:
+        if fault.code == TOO_FAST:
             raise too_fast()
-        if FaultKind.CONTRACT_NOT_FOUND in triggered:
-            raise unknown([unknown_symbol(symbol) for symbol in symbols[:1]] or [refusal_of(200).text])
-        self._armed += triggered
-
-    def _trigger(self, point: str) -> tuple[FaultKind, ...]:
-        triggered = self._script.trigger(point)
-        if FaultKind.KILL_SWITCH in triggered:
-            self._options.on_kill_switch()
-        return tuple(kind for kind in triggered if kind is not FaultKind.KILL_SWITCH)
-
-    def _taken(self, *kinds: FaultKind) -> tuple[FaultKind, ...]:
-        taken = tuple(kind for kind in kinds if kind in self._armed)
-        for kind in taken:
-            self._armed.remove(kind)
-        return taken
+        if fault.code:
+            raise unknown([unknown_symbol(symbol) for symbol in symbols[:1]] or [refusal_of(NO_CONTRACT).text])
 
     def _require_connection(self) -> None:
         if not self._is_connected:
             raise lost(NOT_CONNECTED)
-
-    def _break(self, point: str) -> None:
-        self._script.refuse_reconnects(point)
-        self._drop()
 
     def _drop(self) -> None:
         self._is_connected = False

@@ -13,10 +13,9 @@ from core.sim.gateway.account_view import AccountView, account_view_of
 from core.sim.gateway.faults import NOTHING, About, Faults
 from core.sim.gateway.log import Direction, LogEntry, MessageLog
 from core.sim.gateway.order_messages import OrderIds, OrderMessages
-from core.sim.gateway.scripted_faults import ScriptedFaults
 from core.sim.venue.exchange import TRADING_CLIENT, Exchange
 from core.sim.venue.orders import Report
-from core.sim.venue.script import FaultScript
+from core.sim.venue.script import FaultScript, ScriptedFaults
 from core.sim.venue.sessions import HoursOf, weekday_hours
 from core.sim.venue.world import Change
 from core.sim.wire.contracts import rule_id_of
