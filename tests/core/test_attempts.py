@@ -55,13 +55,13 @@ def again(record, by=None, market=None, limits=None, records=None):
 # --- the order
 
 
-def test_the_next_attempt_is_the_rest_at_a_fresh_price_nearer_to_the_touch():
+def test_the_next_attempt_is_the_remainder_at_a_fresh_price_nearer_to_the_touch():
     found = again(ended(fill("4", "100.02")))
     assert (found.ref, found.attempt, found.quantity) == ("RB-ABCDEFGHIJ23-B1-2", 2, D(6))
     assert (found.limit_price, found.mid) == (D("100.03"), D("100.00"))
 
 
-def test_the_last_attempt_stands_at_the_touch():
+def test_the_last_attempt_is_at_the_touch():
     second = ended(ref="RB-ABCDEFGHIJ23-B1-2", attempt=2)
     assert again(second).limit_price == D("100.04")
 
@@ -125,7 +125,7 @@ def test_a_commission_in_another_currency_takes_no_dollars():
     assert again(half, attempts(money="1001.35")).quantity == D(5)
 
 
-def test_where_nothing_is_left_for_a_share_and_its_commission_the_rest_stays():
+def test_where_nothing_is_left_for_a_share_and_its_commission_the_remainder_stays():
     with pytest.raises(OrderIncomplete, match="VTI: the remainder of 5 is not sent again"):
         again(ended(fill("5", "100.04")), attempts(money="602.20"))
 
@@ -163,7 +163,7 @@ def test_what_the_other_lines_have_spent_and_may_still_spend_is_set_aside(record
     assert again(first, attempts(*TWO, money=str(enough - D("0.01"))), records=records).quantity == D(4)
 
 
-def test_without_a_bound_on_the_money_the_whole_rest_is_tried():
+def test_without_a_bound_on_the_money_the_whole_remainder_is_tried():
     assert again(unsold(), SELLS).quantity == D(10)
 
 

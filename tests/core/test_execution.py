@@ -39,7 +39,7 @@ def seconds_sent(at_work) -> list[float]:
 
 
 def again(record, quantity=None, limit="100.02"):
-    """The rest of an order as the next attempt, at the ask."""
+    """The remainder of an order as the next attempt, at the ask."""
     old = record.order
     attempt = old.attempt + 1
     return replace(
@@ -58,7 +58,7 @@ async def at_the_ask(record):
 # --- filling ---
 
 
-async def test_orders_that_fill_leave_nothing_to_say():
+async def test_orders_that_fill_leave_no_failure():
     at_work = await trading(*THREE)
     result = await at_work.run(*THREE)
     assert [(record.state, record.filled) for record in result.records] == [(OrderState.FILLED, D(10))] * 3
@@ -90,11 +90,11 @@ async def test_no_more_orders_work_at_once_than_allowed():
     assert result.errors == ()
 
 
-async def test_every_step_stands_on_the_timeline():
+async def test_every_step_is_on_the_timeline():
     at_work = await trading(buy())
     await at_work.run(buy())
     assert [event.kind for event in at_work.events] == ["sending", "working", "filled", "fill"]
-    assert at_work.said("fill") == ["RB-ABCDEFGHIJ23-B1-1 10 at 100.02, 10 of 10"]
+    assert at_work.details_of("fill") == ["RB-ABCDEFGHIJ23-B1-1 10 at 100.02, 10 of 10"]
 
 
 async def test_a_stage_connects_again_when_nothing_is_in_flight():
@@ -114,7 +114,7 @@ async def test_a_stage_that_cannot_connect_sends_nothing():
 
 async def test_fees_that_are_late_are_waited_for_a_moment_and_then_unknown():
     at_work = await trading(buy())
-    at_work.broker.bend = lambda event: () if isinstance(event, CommissionReport) else (event,)
+    at_work.broker.altered = lambda event: () if isinstance(event, CommissionReport) else (event,)
     result = await at_work.run(buy())
     assert result.records[0].fills[0].commission is None
     assert at_work.broker.now() - NOW == timedelta(seconds=2)
@@ -165,7 +165,7 @@ async def test_an_order_that_the_day_ends_is_incomplete_and_not_priced_anew():
 # --- pricing anew ---
 
 
-async def test_the_confirmed_rest_is_priced_anew_as_a_new_order():
+async def test_the_confirmed_remainder_is_repriced_as_a_new_order():
     at_work = await trading(resting(), settings=execution_settings(reprice_attempts=1))
     result = await at_work.run(resting(), reprice=at_the_ask)
     assert [(record.order.attempt, record.state) for record in result.records] == [
@@ -190,7 +190,7 @@ async def test_only_so_many_new_attempts_are_made():
     ]
 
 
-async def test_a_rest_may_be_left():
+async def test_a_remainder_may_be_left():
     async def leave(record):
         return None
 
@@ -199,7 +199,7 @@ async def test_a_rest_may_be_left():
     assert (len(result.records), [type(error) for error in result.errors]) == (1, [OrderIncomplete])
 
 
-async def test_a_rest_that_cannot_be_priced_is_left_and_the_others_go_on():
+async def test_a_remainder_that_cannot_be_priced_is_left_and_the_others_go_on():
     async def no_quote(record):
         raise MarketDataMissing("VTI has no quote")
 
@@ -210,9 +210,9 @@ async def test_a_rest_that_cannot_be_priced_is_left_and_the_others_go_on():
     assert result.records[1].state is OrderState.FILLED
 
 
-async def test_a_line_that_breaks_while_pricing_anew_ends_the_stage():
+async def test_a_connection_that_breaks_while_repricing_ends_the_stage():
     async def broken(record):
-        raise ConnectionLost("the line broke")
+        raise ConnectionLost("the connection broke")
 
     orders = (resting(), buy("BND", 2))
     at_work = await trading(*orders, settings=execution_settings(max_open_orders=1, reprice_attempts=2))
@@ -242,7 +242,7 @@ async def test_a_new_attempt_that_is_not_one_is_refused_and_not_sent(wrong):
     assert (len(at_work.sent()), result.stops) == (1, True)
 
 
-async def test_a_new_attempt_that_never_leaves_leaves_its_rest_incomplete():
+async def test_a_new_attempt_that_never_leaves_leaves_its_remainder_incomplete():
     at_work = await trading(resting(), settings=execution_settings(reprice_attempts=1))
 
     async def then_stop(record):
@@ -285,7 +285,7 @@ async def test_a_buy_that_lacks_margin_stops_all_further_buys_and_lets_the_other
     assert (result.unsent, result.stops) == ((orders[2],), True)
 
 
-async def test_a_rejection_says_what_the_broker_said():
+async def test_a_rejection_has_the_text_of_the_broker():
     at_work = await trading(sell(quantity="11"))
     result = await at_work.run(sell(quantity="11"))
     assert "(SELL 11 VTI) was rejected: Order rejected - reason: 10 shares are held" in result.errors[0].message
@@ -336,7 +336,7 @@ async def test_what_was_not_approved_is_not_sent():
 # --- the stages together ---
 
 
-async def test_sells_fill_before_buys_on_one_desk():
+async def test_sells_fill_before_buys_by_one_executor():
     at_work = await trading(sell(), buy("BND", 1), account=account(cash={USD: D(100)}))
     first = await at_work.run(sell())
     second = await at_work.run(buy("BND", 1))

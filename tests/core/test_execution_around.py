@@ -1,4 +1,4 @@
-"""What stands around the stages: orders that work before we plan, and what the account shows after we traded."""
+"""Around the stages: orders that work before a plan is made, and what the account shows after trading."""
 
 from __future__ import annotations
 
@@ -51,10 +51,10 @@ def states(at_work) -> list[OrderState]:
     return [placed.state for placed in at_work.at_broker()]
 
 
-# --- leftovers ---
+# --- orphaned orders ---
 
 
-async def test_our_orders_of_an_earlier_run_are_cancelled_and_told():
+async def test_our_orders_of_an_earlier_run_are_cancelled_and_reported():
     at_work, before = await with_orders(OURS, BY_HAND)
     cancelled = await cancelled_orphans(at_work, before)
     assert [(order.order_ref, order.symbol, order.filled) for order in cancelled] == [("RB-EARLIER-B1-1", VTI, D(4))]
@@ -67,30 +67,30 @@ async def test_without_orders_of_ours_nothing_is_asked_for():
     assert at_work.broker.calls == 0
 
 
-async def test_a_leftover_that_has_ended_since_the_snapshot_counts_as_ended():
+async def test_an_orphaned_order_that_has_ended_since_the_snapshot_counts_as_ended():
     at_work, before = await with_orders(OURS)
     at_work.broker.exchange.cancel(at_work.at_broker()[0].perm_id)
     assert len(await cancelled_orphans(at_work, before)) == 1
     assert not any(str(entry.what).startswith("cancel ") for entry in at_work.broker.log)
 
 
-async def test_a_leftover_whose_end_was_told_needs_no_place_in_the_lists():
+async def test_an_orphaned_order_whose_end_was_reported_needs_no_place_in_the_lists():
     at_work, before = await with_orders(OURS)
     at_work.broker.exchange.completed = lambda: ()
     assert len(await cancelled_orphans(at_work, before)) == 1
 
 
-async def test_a_leftover_that_only_vanishes_is_not_cancelled_for_certain():
+async def test_an_orphaned_order_that_only_vanishes_is_not_cancelled_for_certain():
     at_work, before = await with_orders(OURS)
     at_work.broker.exchange.completed = lambda: ()
-    at_work.broker.bend = lambda event: ()
+    at_work.broker.altered = lambda event: ()
     with pytest.raises(OrderStateUnknown, match="RB-EARLIER-B1-1"):
         await cancelled_orphans(at_work, before)
 
 
-async def test_a_leftover_that_cannot_be_cancelled_stops_the_run_in_time():
+async def test_an_orphaned_order_that_cannot_be_cancelled_stops_the_run_in_time():
     at_work, before = await with_orders(OURS)
-    at_work.broker.deaf_to_cancels = True
+    at_work.broker.ignores_cancels = True
     start = at_work.broker.now()
     with pytest.raises(OrderStateUnknown, match="could not be confirmed"):
         await cancelled_orphans(at_work, before)
@@ -98,14 +98,14 @@ async def test_a_leftover_that_cannot_be_cancelled_stops_the_run_in_time():
 
 
 @pytest.mark.parametrize("call", range(1, 9))
-async def test_a_line_that_breaks_while_cancelling_leftovers_is_opened_again(call):
+async def test_a_connection_that_breaks_while_cancelling_orphaned_orders_is_reopened(call):
     at_work, before = await with_orders(OURS)
-    at_work.broker.drop_at = call
+    at_work.broker.breaks_at = call
     assert len(await cancelled_orphans(at_work, before)) == 1
     assert states(at_work) == [OrderState.CANCELLED]
 
 
-async def test_an_order_that_works_at_the_end_of_its_run_is_cancelled_and_told():
+async def test_an_order_that_works_at_the_end_of_its_run_is_cancelled_and_reported():
     at_work, after = await with_orders(OURS, BY_HAND)
     survived = await still_working(at_work, after, {OURS.order_ref})
     assert isinstance(survived, OrderStateUnknown)
@@ -116,7 +116,7 @@ async def test_an_order_that_works_at_the_end_of_its_run_is_cancelled_and_told()
 
 async def test_an_order_that_works_at_the_end_of_its_run_and_cannot_be_cancelled_is_left_to_a_person():
     at_work, after = await with_orders(OURS)
-    at_work.broker.deaf_to_cancels = True
+    at_work.broker.ignores_cancels = True
     survived = await still_working(at_work, after, {OURS.order_ref})
     assert survived is not None
     assert survived.next_step.startswith("cancel RB-EARLIER-B1-1 in TWS")
@@ -128,15 +128,15 @@ async def test_orders_of_other_runs_and_other_people_are_none_of_this_runs_survi
     assert states(at_work) == [OrderState.WORKING, OrderState.WORKING]
 
 
-async def test_what_the_broker_says_after_the_last_stage_is_heard_out():
+async def test_what_the_broker_reports_after_the_last_stage_is_processed():
     at_work = await trading(buy())
     await at_work.run(buy())
-    at_work.broker.heard.append(fill("5", exec_id="9.9.01"))
+    at_work.broker.received.append(fill("5", exec_id="9.9.01"))
     assert "filled 15 of 10" in (await at_work.executor.drain())[0].message
     assert await at_work.executor.drain() == ()
 
 
-async def test_leftovers_are_not_cancelled_on_a_line_that_stays_down():
+async def test_orphaned_orders_are_not_cancelled_on_a_connection_that_stays_down():
     at_work, before = await with_orders(OURS)
     await at_work.broker.disconnect()
     at_work.broker.refusals = 99
@@ -194,7 +194,7 @@ def test_an_unexplained_change_says_what_was_expected_and_what_is_there():
     assert found == ("VTI: our fills make it 6 shares, the account shows 0",)
 
 
-def test_a_position_that_appears_from_nowhere_is_told():
+def test_a_position_that_appears_from_nowhere_is_reported():
     assert unexplained_changes(snapshot(), snapshot(position("AAPL", "3")), []) == (
         "AAPL: our fills make it 0 shares, the account shows 3",
     )
@@ -208,4 +208,4 @@ def test_currencies_are_no_positions():
 async def test_an_order_that_was_never_on_record_cannot_be_watched():
     at_work, _ = await with_orders(OURS)
     with pytest.raises(KeyError, match="RB-EARLIER-B1-1"):
-        at_work.executor.tracker.mark_unknown(OURS.order_ref, "no word")
+        at_work.executor.tracker.mark_unknown(OURS.order_ref, "no report")

@@ -1,4 +1,4 @@
-"""One stage on a line that does not behave: silence, repetition, disorder, contradiction."""
+"""One stage over a connection that misbehaves: missing, repeated, reordered and contradicting events."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ HALF = scripted(fill_fraction=D("0.5"))
 
 
 def without(*kinds):
-    """A line on which events of these kinds are never heard."""
+    """A connection on which events of these kinds are never received."""
     return lambda event: () if isinstance(event, kinds) else (event,)
 
 
@@ -48,7 +48,7 @@ def kinds(result) -> list[type]:
 
 async def test_an_order_that_never_arrived_is_unknown_and_nothing_more_is_sent():
     at_work = await trading(*THREE)
-    at_work.broker.swallowed = frozenset({VTI})
+    at_work.broker.lost = frozenset({VTI})
     result = await at_work.run(*THREE)
     assert kinds(result) == [OrderIncomplete, OrderStateUnknown]
     assert leading(result.errors).exit_code == 41
@@ -56,19 +56,19 @@ async def test_an_order_that_never_arrived_is_unknown_and_nothing_more_is_sent()
     assert (result.unsent, result.stops, at_work.at_broker()) == (THREE[1:], True, [])
 
 
-async def test_an_acknowledgement_that_is_not_heard_is_found_in_the_lists():
+async def test_an_acknowledgement_that_is_not_received_is_found_in_the_lists():
     at_work = await trading(buy(), fills=scripted(delay_seconds=D(20)))
-    at_work.broker.bend = lambda event: () if isinstance(event, OrderUpdate) and not is_end(event) else (event,)
+    at_work.broker.altered = lambda event: () if isinstance(event, OrderUpdate) and not is_end(event) else (event,)
     result = await at_work.run(buy())
     assert (result.errors, result.records[0].state) == ((), OrderState.FILLED)
-    assert len(at_work.said("reconciled")) == 1
+    assert len(at_work.details_of("reconciled")) == 1
 
 
-async def test_a_line_that_breaks_while_the_lists_are_asked_about_a_silent_order_leaves_it_unknown():
+async def test_a_connection_that_breaks_while_the_lists_are_read_for_an_unreported_order_leaves_it_unknown():
     at_work = await trading(buy())
-    at_work.broker.swallowed = frozenset({VTI})
+    at_work.broker.lost = frozenset({VTI})
     at_work.broker.on_call = lambda number: setattr(at_work.broker, "refusals", 99)
-    at_work.broker.drop_at = 13
+    at_work.broker.breaks_at = 13
     result = await at_work.run(buy())
     assert kinds(result) == [ConnectionLost, OrderStateUnknown]
 
@@ -79,7 +79,7 @@ async def test_a_message_limit_met_in_sending_leaves_the_order_unknown_unless_it
         (True, [PacingExceeded, OrderIncomplete]),
     ):
         at_work = await trading(resting())
-        at_work.broker.swallowed = frozenset() if has_arrived else frozenset({VTI})
+        at_work.broker.lost = frozenset() if has_arrived else frozenset({VTI})
         place = at_work.broker.place
 
         async def too_fast(order, place=place):
@@ -90,35 +90,35 @@ async def test_a_message_limit_met_in_sending_leaves_the_order_unknown_unless_it
         assert kinds(await at_work.run(resting())) == expected
 
 
-async def test_the_order_after_a_silent_one_waits_until_the_lists_have_spoken():
+async def test_the_order_after_an_unreported_one_waits_until_the_lists_are_read():
     orders = (resting(), buy("BND", 2))
     at_work = await trading(*orders)
-    at_work.broker.bend = lambda event: (
+    at_work.broker.altered = lambda event: (
         () if isinstance(event, OrderUpdate) and event.order_ref == orders[0].ref else (event,)
     )
     await at_work.run(*orders)
     assert at_work.record(orders[1].ref).sent_at - NOW >= timedelta(seconds=10)
 
 
-async def test_fills_that_are_not_heard_are_found_among_the_executions():
+async def test_fills_that_are_not_received_are_found_among_the_executions():
     at_work = await trading(buy())
-    at_work.broker.bend = without(Fill, CommissionReport)
+    at_work.broker.altered = without(Fill, CommissionReport)
     result = await at_work.run(buy())
     assert (result.errors, result.records[0].state, result.records[0].filled) == ((), OrderState.FILLED, D(10))
 
 
-async def test_the_word_filled_without_fills_anywhere_is_unknown():
+async def test_the_status_filled_without_fills_anywhere_is_unknown():
     at_work = await trading(buy())
-    at_work.broker.bend = without(Fill, CommissionReport)
+    at_work.broker.altered = without(Fill, CommissionReport)
     at_work.broker.exchange.executions = lambda: ()
     result = await at_work.run(buy())
     assert kinds(result) == [OrderIncomplete, OrderStateUnknown]
     assert result.records[0].state is OrderState.UNKNOWN
 
 
-async def test_a_confirmation_that_is_not_heard_is_found_among_the_ended_orders():
+async def test_a_confirmation_that_is_not_received_is_found_among_the_ended_orders():
     at_work = await trading(buy(), fills=HALF)
-    at_work.broker.bend = lambda event: () if is_end(event) else (event,)
+    at_work.broker.altered = lambda event: () if is_end(event) else (event,)
     result = await at_work.run(buy())
     assert kinds(result) == [OrderIncomplete]
     assert (result.records[0].state, result.records[0].filled, result.stops) == (OrderState.CANCELLED, D(5), False)
@@ -129,7 +129,7 @@ async def test_a_cancel_that_the_broker_ignores_leaves_the_order_unknown_and_not
         raise AssertionError("an order that may still fill was priced anew")
 
     at_work = await trading(resting(), settings=execution_settings(reprice_attempts=3))
-    at_work.broker.deaf_to_cancels = True
+    at_work.broker.ignores_cancels = True
     result = await at_work.run(resting(), reprice=at_any_price)
     assert kinds(result) == [OrderIncomplete, OrderStateUnknown]
     assert result.records[0].state is OrderState.UNKNOWN
@@ -139,16 +139,16 @@ async def test_a_cancel_that_the_broker_ignores_leaves_the_order_unknown_and_not
 # --- repetition, disorder, contradiction ---
 
 
-async def test_everything_told_twice_is_counted_once():
+async def test_everything_reported_twice_is_counted_once():
     at_work = await trading(*THREE, fills=HALF)
-    at_work.broker.bend = lambda event: (event, event)
+    at_work.broker.altered = lambda event: (event, event)
     result = await at_work.run(*THREE)
     assert [record.filled for record in result.records] == [D(5), D(0), D(10)]
     assert kinds(result) == [OrderIncomplete, OrderIncomplete]
     assert disagreements(at_work) == []
 
 
-async def test_an_end_told_before_the_fills_waits_for_them():
+async def test_an_end_reported_before_the_fills_waits_for_them():
     held_back = []
 
     def late_fills(event):
@@ -158,10 +158,10 @@ async def test_an_end_told_before_the_fills_waits_for_them():
         return (event, *held_back) if is_end(event) else (event,)
 
     at_work = await trading(buy())
-    at_work.broker.bend = late_fills
+    at_work.broker.altered = late_fills
     result = await at_work.run(buy())
     assert (result.errors, result.records[0].filled) == ((), D(10))
-    assert at_work.said("reconciled") == []
+    assert at_work.details_of("reconciled") == []
 
 
 async def test_a_corrected_execution_replaces_and_stops_the_stage():
@@ -171,7 +171,7 @@ async def test_a_corrected_execution_replaces_and_stops_the_stage():
         return event, replace(event, exec_id=event.exec_id[:-1] + "2", shares=D(6))
 
     at_work = await trading(*THREE, settings=execution_settings(max_open_orders=1))
-    at_work.broker.bend = corrected
+    at_work.broker.altered = corrected
     result = await at_work.run(*THREE)
     assert [error.message for error in result.errors] == [
         "an execution of order RB-ABCDEFGHIJ23-B1-1 (BUY 10 VTI) was corrected: 10 at 100.02 became 6 at 100.02"
@@ -193,10 +193,10 @@ async def test_an_order_refused_unseen_that_the_broker_then_calls_working_stops_
 
     orders = (THREE[1], THREE[2])
     at_work = await trading(*orders, settings=execution_settings(max_open_orders=1))
-    at_work.broker.bend = refused_first
+    at_work.broker.altered = refused_first
     result = await at_work.run(*orders)
-    told = f"order {THREE[1].ref} (BUY 10 BND) was rejected ({code}), yet the broker reports it as Working"
-    assert (told in [error.message for error in result.errors], result.stops) == (stops, stops)
+    message = f"order {THREE[1].ref} (BUY 10 BND) was rejected ({code}), yet the broker reports it as Working"
+    assert (message in [error.message for error in result.errors], result.stops) == (stops, stops)
     assert result.unsent == (orders[1:] if stops else ())
 
 
@@ -206,7 +206,7 @@ async def test_a_broker_that_is_about_to_liquidate_stops_the_stage():
         return (event, Notice("margin deficiency", event.at, 2148)) if is_start else (event,)
 
     at_work = await trading(*THREE, settings=execution_settings(max_open_orders=1))
-    at_work.broker.bend = warned
+    at_work.broker.altered = warned
     result = await at_work.run(*THREE)
     assert "the broker warns of the account's margin: margin deficiency" in [error.message for error in result.errors]
     assert (result.unsent, result.stops) == (THREE[1:], True)
@@ -221,7 +221,7 @@ async def test_a_fill_after_the_confirmed_end_counts_and_stops_the_stage():
 
     orders = (buy(), buy("BND", 2))
     at_work = await trading(*orders, settings=execution_settings(max_open_orders=1), fills=HALF)
-    at_work.broker.bend = filled_late
+    at_work.broker.altered = filled_late
     result = await at_work.run(*orders)
     assert (result.records[0].state, result.records[0].filled) == (OrderState.FILLED, D(10))
     assert (result.stops, kinds(result)) == (True, [OrderIncomplete, OrderIncomplete])
@@ -230,8 +230,8 @@ async def test_a_fill_after_the_confirmed_end_counts_and_stops_the_stage():
 
 async def test_a_late_fill_that_meets_a_new_attempt_at_the_same_line_needs_a_person():
     async def at_the_ask(record):
-        rest = record.order.quantity - record.filled
-        return buy(attempt=2, quantity=f"{rest:f}")
+        remainder = record.order.quantity - record.filled
+        return buy(attempt=2, quantity=f"{remainder:f}")
 
     def filled_late(event):
         if not is_end(event) or event.order_ref.endswith("-1"):
@@ -239,7 +239,7 @@ async def test_a_late_fill_that_meets_a_new_attempt_at_the_same_line_needs_a_per
         return event, Fill("9.9.01", buy().ref, VTI, Side.BUY, D(5), D("100.02"), event.at)
 
     at_work = await trading(buy(), settings=execution_settings(reprice_attempts=1), fills=HALF)
-    at_work.broker.bend = filled_late
+    at_work.broker.altered = filled_late
     result = await at_work.run(buy(), reprice=at_the_ask)
     assert leading(result.errors).message == "VTI: 12 filled over all attempts, 10 were wanted"
 
@@ -249,7 +249,7 @@ async def test_more_filled_than_ordered_is_unknown():
         return (event, replace(event, exec_id="9.9.01", shares=D(1))) if isinstance(event, Fill) else (event,)
 
     at_work = await trading(buy())
-    at_work.broker.bend = overfilled
+    at_work.broker.altered = overfilled
     result = await at_work.run(buy())
     assert leading(result.errors).exit_code == 41
     assert result.records[0].reason == "filled 11 of 10"
@@ -275,7 +275,7 @@ async def test_two_orders_under_one_reference_are_both_cancelled_and_unknown():
 async def test_another_order_found_under_our_reference_is_unknown(where, changes):
     order = resting() if where == "working" else buy()
     at_work = await trading(order)
-    at_work.broker.bend = without(OrderUpdate, Fill)
+    at_work.broker.altered = without(OrderUpdate, Fill)
     listed = getattr(at_work.broker.exchange, where)
     setattr(at_work.broker.exchange, where, lambda: tuple(replace(one, **changes) for one in listed()))
     at_work.broker.exchange.executions = lambda: ()
@@ -287,11 +287,11 @@ async def test_another_order_found_under_our_reference_is_unknown(where, changes
 async def test_an_order_found_to_contradict_itself_while_another_is_looked_into_is_cancelled_with_it():
     orders = (resting(), resting("BND", 2))
     at_work = await trading(*orders, settings=execution_settings(order_timeout_seconds=20))
-    at_work.broker.deaf_to_cancels = True
+    at_work.broker.ignores_cancels = True
     listed = at_work.broker.exchange.working
 
     def bent():
-        at_work.broker.deaf_to_cancels = False
+        at_work.broker.ignores_cancels = False
         return tuple(replace(one, quantity=D(99)) if one.symbol == BND else one for one in listed())
 
     at_work.broker.exchange.working = bent
@@ -300,17 +300,17 @@ async def test_an_order_found_to_contradict_itself_while_another_is_looked_into_
     assert [record.state for record in result.records] == [OrderState.CANCELLED, OrderState.UNKNOWN]
 
 
-async def test_news_of_strangers_and_notices_are_only_told():
+async def test_foreign_orders_and_notices_are_only_reported():
     def chatter(event):
         manual = Fill("8.8.01", OrderRef(""), VTI, Side.SELL, D(3), D("100.00"), NOW)
         earlier = OrderUpdate(OrderRef("RB-EARLIER-B1-1"), OrderState.CANCELLED, D(0), NOW, reason="gone")
         return event, manual, earlier, Notice("odd lot", NOW, 399), ConnectionChange(is_up=True, at=NOW)
 
     at_work = await trading(buy())
-    at_work.broker.bend = chatter
+    at_work.broker.altered = chatter
     assert (await at_work.run(buy())).errors == ()
-    assert set(at_work.said("foreign_order")) == {
+    assert set(at_work.details_of("foreign_order")) == {
         "an order entered by hand: SELL 3 VTI at 100.00",
         "RB-EARLIER-B1-1: Cancelled gone",
     }
-    assert set(at_work.said("notice")) == {"odd lot (399)"}
+    assert set(at_work.details_of("notice")) == {"odd lot (399)"}

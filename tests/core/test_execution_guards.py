@@ -1,4 +1,4 @@
-"""What a stage must never do: send after a failure, try again what a person ended, wait longer than it says."""
+"""What a stage must never do: send after a failure, repeat what a person ended, wait longer than promised."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ ATTEMPTS = execution_settings(order_timeout_seconds=20, reprice_attempts=2)
 
 
 def another(record, **changes):
-    """The next attempt at the rest of an order."""
+    """The next attempt at the remainder of an order."""
     order, run_id = record.order, record.order.ref.split("-")[1]
     attempt = order.attempt + 1
-    rest = order.quantity - record.filled
+    remainder = order.quantity - record.filled
     ref = order_ref(run_id, order.stage, order.line, attempt)
-    return replace(order, **({"attempt": attempt, "ref": ref, "quantity": rest} | changes))
+    return replace(order, **({"attempt": attempt, "ref": ref, "quantity": remainder} | changes))
 
 
 async def test_an_order_that_a_person_cancels_in_tws_is_not_tried_again():
@@ -79,7 +79,7 @@ async def test_the_guard_is_asked_about_each_order_and_one_refused_by_it_never_l
 
 async def test_a_cancel_that_came_too_late_is_asked_about_after_the_time_for_an_answer_and_no_longer():
     at_work = await trading(resting(), settings=ATTEMPTS)
-    at_work.broker.bend = lambda event: () if is_the_end_of_a_cancel(event) else (event,)
+    at_work.broker.altered = lambda event: () if is_the_end_of_a_cancel(event) else (event,)
     await at_work.run(resting())
     (timeout,) = [event.at for event in at_work.events if event.kind == "timeout"]
     looked = next(event.at for event in at_work.events if event.kind == "reconciled")
@@ -90,12 +90,12 @@ async def test_a_cancel_that_came_too_late_is_asked_about_after_the_time_for_an_
 
 async def test_an_order_whose_cancel_nobody_confirmed_is_found_in_the_lists_when_the_run_is_ended():
     at_work = await trading(resting(), fills=scripted("VTI", fill_fraction=0))
-    at_work.broker.bend = lambda event: () if is_the_end_of_a_cancel(event) else (event,)
+    at_work.broker.altered = lambda event: () if is_the_end_of_a_cancel(event) else (event,)
     at_work.guard.stop_at = 4
     result = await at_work.run(resting())
     assert result.records[0].state is OrderState.CANCELLED
     assert [type(error) for error in result.errors] == [KillSwitchOn, OrderIncomplete]
-    assert at_work.said("reconciled")
+    assert at_work.details_of("reconciled")
 
 
 def is_the_end_of_a_cancel(event):

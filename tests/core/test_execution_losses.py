@@ -42,7 +42,7 @@ def cancels(at_work) -> list[str]:
 # --- lost connections ---
 
 
-async def test_an_order_that_arrived_before_the_line_broke_is_found_and_nothing_more_is_sent():
+async def test_an_order_that_arrived_before_the_connection_broke_is_found_and_nothing_more_is_sent():
     orders = (buy(), buy("BND", 2))
     at_work = await trading(*orders, faults=(Fault("order:VTI", FaultKind.DISCONNECT),))
     result = await at_work.run(*orders)
@@ -52,7 +52,7 @@ async def test_an_order_that_arrived_before_the_line_broke_is_found_and_nothing_
     assert disagreements(at_work) == []
 
 
-async def test_a_line_that_broke_while_the_last_order_worked_is_a_warning_when_the_lists_show_that_it_filled():
+async def test_a_connection_that_broke_while_the_last_order_worked_is_a_warning_when_the_lists_show_that_it_filled():
     orders = (buy(), buy("BND", 2))
     at_work = await trading(*orders, faults=(Fault("order:BND", FaultKind.DISCONNECT),))
     result = await at_work.run(*orders)
@@ -60,10 +60,10 @@ async def test_a_line_that_broke_while_the_last_order_worked_is_a_warning_when_t
     assert {record.state for record in result.records} == {OrderState.FILLED}
     (warning,) = result.warnings
     assert warning.startswith("the connection was lost, and the orders working then have filled: ")
-    assert len(at_work.said("reconciled")) == 1
+    assert len(at_work.details_of("reconciled")) == 1
 
 
-async def test_a_line_that_broke_after_an_order_was_rejected_leaves_the_rejection_as_the_failure():
+async def test_a_connection_that_broke_after_an_order_was_rejected_leaves_the_rejection_as_the_failure():
     orders = (buy(), buy("BND", 2))
     at_work = await trading(*orders, fills=scripted(reject=201), faults=(Fault("order:BND", FaultKind.DISCONNECT),))
     result = await at_work.run(*orders)
@@ -71,9 +71,9 @@ async def test_a_line_that_broke_after_an_order_was_rejected_leaves_the_rejectio
     assert (result.stops, len(result.warnings)) == (False, 1)
 
 
-async def test_a_line_that_breaks_with_the_last_fill_is_no_failure():
+async def test_a_connection_that_breaks_with_the_last_fill_is_no_failure():
     at_work = await trading(buy())
-    at_work.broker.bend = breaks_with_the_last_word
+    at_work.broker.altered = breaks_with_the_last_word
     result = await at_work.run(buy())
     assert (result.errors, result.stops, result.records[0].state) == ((), False, OrderState.FILLED)
 
@@ -84,26 +84,26 @@ def breaks_with_the_last_word(event):
     return (event,)
 
 
-async def test_a_line_that_stays_down_is_no_warning_though_everything_may_have_filled():
+async def test_a_connection_that_stays_down_is_no_warning_though_everything_may_have_filled():
     at_work = await trading(buy(), faults=(Fault("order:VTI", FaultKind.DISCONNECT, times=99),))
     result = await at_work.run(buy())
     assert kinds(result) == [ConnectionLost, OrderStateUnknown]
     assert result.stops
 
 
-async def test_a_working_order_is_cancelled_after_the_line_came_back():
+async def test_a_working_order_is_cancelled_after_the_connection_came_back():
     at_work = await trading(resting(), faults=(Fault("order:VTI", FaultKind.DISCONNECT),))
     result = await at_work.run(resting())
     assert kinds(result) == [ConnectionLost, OrderIncomplete]
     assert disagreements(at_work) == []
 
 
-async def test_a_line_that_stays_down_leaves_every_open_order_unknown():
+async def test_a_connection_that_stays_down_leaves_every_open_order_unknown():
     orders = (buy(), resting("BND", 2), resting("BIL", 3))
     at_work = await trading(*orders)
-    at_work.broker.swallowed = frozenset({Symbol("BIL")})
+    at_work.broker.lost = frozenset({Symbol("BIL")})
     at_work.broker.on_call = lambda number: setattr(at_work.broker, "refusals", 99)
-    at_work.broker.drop_at = 12
+    at_work.broker.breaks_at = 12
     result = await at_work.run(*orders)
     assert kinds(result) == [ConnectionLost, OrderStateUnknown, OrderStateUnknown]
     assert [record.state for record in result.records] == [OrderState.FILLED, OrderState.UNKNOWN, OrderState.UNKNOWN]
@@ -115,28 +115,28 @@ async def test_a_broken_link_behind_the_gateway_ends_the_stage_reconciled():
 
     orders = (resting(), buy("BND", 2))
     at_work = await trading(*orders)
-    at_work.broker.bend = broken
+    at_work.broker.altered = broken
     result = await at_work.run(*orders)
     assert kinds(result) == [ConnectionLost, OrderIncomplete]
     assert result.errors[0].message == "1100 link lost"
     assert result.unsent == (orders[1],)
 
 
-async def test_news_of_an_old_loss_does_not_stop_a_new_stage():
+async def test_a_report_of_an_old_disconnect_does_not_stop_a_new_stage():
     at_work = await trading(buy())
     old = ConnectionChange(is_up=False, at=NOW - timedelta(minutes=5))
-    at_work.broker.bend = lambda event: (old, event)
+    at_work.broker.altered = lambda event: (old, event)
     assert (await at_work.run(buy())).errors == ()
 
 
 @pytest.mark.parametrize("after_the_call", [False, True])
 @pytest.mark.parametrize("call", range(1, 31))
-async def test_wherever_the_line_breaks_nothing_is_sent_twice_or_left_working(call, after_the_call):
+async def test_wherever_the_connection_breaks_nothing_is_sent_twice_or_left_working(call, after_the_call):
     orders = (buy(), resting("BND", 2), sell("VTI", 1), buy("BIL", 3))
     at_work = await trading(
         *orders, settings=execution_settings(order_timeout_seconds=20), fills=HALF | scripted("BIL", delay_seconds=D(5))
     )
-    at_work.broker.drop_at, at_work.broker.drops_after_the_call = call, after_the_call
+    at_work.broker.breaks_at, at_work.broker.breaks_after_the_call = call, after_the_call
     result = await at_work.run(*orders)
     sent_before = [order.ref for order in at_work.sent()]
     assert disagreements(at_work) == []
@@ -159,24 +159,24 @@ class Bumpy:
         if move == "hold":
             self.held.append(event)
             return ()
-        heard = {"keep": [event], "drop": [], "twice": [event, event]}[move] + self.held
+        received = {"keep": [event], "drop": [], "twice": [event, event]}[move] + self.held
         self.held = []
-        return tuple(heard)
+        return tuple(received)
 
 
 @given(
     moves=st.lists(st.sampled_from(["keep", "drop", "twice", "hold"]), max_size=20),
-    drop_at=st.integers(1, 40),
+    breaks_at=st.integers(1, 40),
     after_the_call=st.booleans(),
     stop_at=st.integers(1, 60),
 )
-def test_whatever_the_line_does_the_journal_tells_what_the_venue_did(moves, drop_at, after_the_call, stop_at):
+def test_whatever_the_connection_does_the_journal_holds_what_the_venue_did(moves, breaks_at, after_the_call, stop_at):
     async def rehearse():
         orders = (buy(), resting("BND", 2), sell("VTI", 1), buy("BIL", 3))
         fills = HALF | scripted("BIL", delay_seconds=D(5))
         at_work = await trading(*orders, settings=execution_settings(order_timeout_seconds=20), fills=fills)
-        at_work.broker.bend = Bumpy(moves)
-        at_work.broker.drop_at, at_work.broker.drops_after_the_call = drop_at, after_the_call
+        at_work.broker.altered = Bumpy(moves)
+        at_work.broker.breaks_at, at_work.broker.breaks_after_the_call = breaks_at, after_the_call
         at_work.guard.stop_at = stop_at
         result = await at_work.run(*orders)
         assert await at_work.executor.cancel_all() == ()
@@ -218,18 +218,18 @@ async def test_when_the_journal_cannot_be_written_nothing_is_sent_and_what_works
 async def test_without_journal_and_without_a_confirmed_cancel_the_orders_are_unknown():
     store = Brittle()
     at_work = await trading(resting(), journal=Journal(store))
-    at_work.broker.deaf_to_cancels = True
+    at_work.broker.ignores_cancels = True
     store.fails_at = 3
     result = await at_work.run(resting())
     assert kinds(result) == [OutputFailed, OrderStateUnknown]
     assert "cancellation could not be confirmed of: RB-ABCDEFGHIJ23-B1-1" in result.errors[1].message
 
 
-async def test_without_journal_and_without_a_line_the_orders_are_unknown():
+async def test_without_journal_and_without_a_connection_the_orders_are_unknown():
     store = Brittle()
     at_work = await trading(resting(), journal=Journal(store))
     store.fails_at = 3
-    at_work.broker.drop_at, at_work.broker.refusals = 4, 99
+    at_work.broker.breaks_at, at_work.broker.refusals = 4, 99
     assert kinds(await at_work.run(resting())) == [OutputFailed, OrderStateUnknown]
 
 
@@ -237,7 +237,7 @@ async def test_without_journal_and_without_a_line_the_orders_are_unknown():
 
 
 async def interrupted(store=None):
-    """A desk whose task was cancelled while its one order worked."""
+    """An executor whose task was cancelled while its one order worked."""
     at_work = await trading(resting(), journal=Journal(store or MemoryStore()))
     task = asyncio.create_task(at_work.run(resting()))
     at_work.broker.on_call = lambda number: task.cancel() if number == 3 else None
@@ -247,7 +247,7 @@ async def interrupted(store=None):
     return at_work
 
 
-async def test_with_nothing_open_the_end_of_a_run_says_nothing_to_the_broker():
+async def test_with_nothing_open_the_end_of_a_run_sends_nothing_to_the_broker():
     at_work = await trading(buy())
     await at_work.run(buy())
     calls = at_work.broker.calls
@@ -270,7 +270,7 @@ async def test_a_cancelled_task_leaves_nothing_working_once_the_run_has_tidied_u
     assert await at_work.executor.cancel_all() == ()
 
 
-async def test_the_end_of_a_run_opens_the_line_again_to_cancel():
+async def test_the_end_of_a_run_connects_again_to_cancel():
     at_work = await interrupted()
     await at_work.broker.disconnect()
     assert [type(error) for error in await at_work.executor.cancel_all()] == [OrderIncomplete]
@@ -286,7 +286,7 @@ async def test_the_end_of_a_run_that_cannot_reach_the_broker_calls_its_orders_un
 
 async def test_the_end_of_a_run_takes_no_longer_than_it_may():
     at_work = await interrupted()
-    at_work.broker.deaf_to_cancels = True
+    at_work.broker.ignores_cancels = True
     start = at_work.broker.now()
     assert [type(error) for error in await at_work.executor.cancel_all()] == [OrderStateUnknown]
     assert at_work.broker.now() - start <= timedelta(seconds=31)
@@ -300,10 +300,10 @@ async def test_the_end_of_a_run_cancels_even_off_the_record():
     assert [placed.state for placed in at_work.at_broker()] == [OrderState.CANCELLED]
 
 
-async def test_a_line_that_breaks_while_the_kill_switch_cancels_is_opened_again():
+async def test_a_connection_that_breaks_while_the_kill_switch_cancels_is_reopened():
     at_work = await trading(resting())
     at_work.guard.stop_at = 3
-    at_work.broker.drop_at = 4
+    at_work.broker.breaks_at = 4
     result = await at_work.run(resting())
     assert kinds(result) == [KillSwitchOn, OrderIncomplete]
     assert disagreements(at_work) == []

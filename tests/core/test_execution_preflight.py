@@ -1,4 +1,4 @@
-"""What the broker would say to orders that are only asked about, one by one and together."""
+"""What-if orders: what the broker would accept, order by order and all buys together."""
 
 from __future__ import annotations
 
@@ -50,13 +50,13 @@ async def test_buys_that_fit_one_by_one_but_not_together_are_refused_by_how_much
     assert "none of the buys was sent" in refusal.value.next_step
 
 
-async def test_the_shortage_is_told_in_the_base_currency():
+async def test_the_shortage_is_in_the_base_currency():
     ours = account(base_currency=CAD, positions=(), excess_liquidity=D(500))
     with pytest.raises(FundsInsufficient, match=r"2 buys .* by 180\.1\d CAD"):
         await asking(buys("VTI", "BND"), account=ours)
 
 
-async def test_one_buy_that_is_too_much_by_itself_is_refused_in_the_brokers_words():
+async def test_one_buy_that_is_too_much_by_itself_is_refused_with_the_brokers_text():
     with pytest.raises(FundsInsufficient, match=r"would refuse to BUY 10 BND: .*250\.05 exceeds .* 200\.00 \(201\)"):
         await asking(buys("BND", "VTI"), account=account(positions=(), excess_liquidity=D(200)))
 
@@ -85,10 +85,10 @@ async def test_a_refusal_for_money_is_decisive_only_of_the_orders_whose_money_is
     assert "[rebalance] cash_buffer_pct" in refused.value.next_step
 
 
-async def test_silence_on_one_order_is_of_that_order_alone_and_is_not_waited_for_again():
+async def test_no_answer_for_one_order_concerns_that_order_alone_and_is_not_waited_for_again():
     answers, broker, waits = await asked(buys("VTI", "BND"), fills=scripted(what_if_silent=True))
-    ((silent, error),) = answers.unanswered.items()
-    assert (silent.contract.symbol, type(error), error.exit_code) == ("VTI", NoAnswer, 28)
+    ((unanswered, error),) = answers.unanswered.items()
+    assert (unanswered.contract.symbol, type(error), error.exit_code) == ("VTI", NoAnswer, 28)
     assert "did not answer within 20 s whether it would BUY 10 VTI" in error.message
     assert [one.contract.symbol for one in answers.effects] == ["BND"]
     assert (waits, broker.is_connected) == ([], True)
@@ -107,7 +107,7 @@ async def test_exactly_what_is_there_is_enough():
     assert left.available_funds == 0
 
 
-async def test_a_line_that_is_down_is_waited_for_and_then_is_the_reads_own_error():
+async def test_a_connection_that_is_down_is_waited_for_and_then_is_the_reads_own_error():
     down = Fault("connect", FaultKind.DISCONNECT, times=2)
     left, _, waits = await asking(buys("VTI"), faults=(down,))
     assert (left.buys, len(waits)) == (1, 2)

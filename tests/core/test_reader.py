@@ -1,4 +1,4 @@
-"""Reading with patience: what is tried again, how often, on which clock, and how quotes are completed."""
+"""Reading with retries: what is repeated, how often, on which clock, and how quotes are completed."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ TWO_SIDED = ("100.00", "100.02", "100.01")
 
 
 def reader(broker: object, attempts: int = 4) -> tuple[Reader, list[str]]:
-    said: list[str] = []
-    return Reader(broker, attempts, said.append), said  # type: ignore[arg-type]  # FakeIB is a Broker
+    messages: list[str] = []
+    return Reader(broker, attempts, messages.append), messages  # type: ignore[arg-type]  # FakeIB is a Broker
 
 
 async def take(broker: object, settings=SETTINGS, *, refuse_not_live: bool = False):
@@ -64,11 +64,11 @@ async def test_connecting_twice_connects_once():
 async def test_a_read_that_met_trouble_is_tried_again_on_the_venues_clock(kind):
     broker = fake(faults=(Fault("snapshot", kind, 2),))
     start = broker.now()
-    its, said = reader(broker)
+    its, messages = reader(broker)
     assert (await its.take_snapshot()).account_id == "DU1234567"
     assert broker.now() - start == timedelta(seconds=1 + 2)
-    assert ["; try 2 of 4 in 1 s" in said[0], "; try 3 of 4 in 2 s" in said[1]] == [True, True]
-    assert said[0].startswith("reading the account: ")
+    assert ["; try 2 of 4 in 1 s" in messages[0], "; try 3 of 4 in 2 s" in messages[1]] == [True, True]
+    assert messages[0].startswith("reading the account: ")
 
 
 @pytest.mark.parametrize(
@@ -86,11 +86,11 @@ async def test_an_address_where_nobody_listens_is_tried_for_15_seconds_at_most_h
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         port = silent.getsockname()[1]
-        its, said = reader(LiveIB(LiveOptions("127.0.0.1", port, 42, ACCOUNT), clock), attempts=10)
+        its, messages = reader(LiveIB(LiveOptions("127.0.0.1", port, 42, ACCOUNT), clock), attempts=10)
         with pytest.raises(ConnectionRefused, match=rf"^connecting: 127\.0\.0\.1:{port} refused .*\(5 tries\)"):
             await its.connect()
     assert timedelta(seconds=15) <= clock.now() - NOW < timedelta(seconds=45)
-    assert said[0] == f"connecting: 127.0.0.1:{port} refused the connection; try 2 of 5 in 1 s"
+    assert messages[0] == f"connecting: 127.0.0.1:{port} refused the connection; try 2 of 5 in 1 s"
 
 
 async def test_a_gateway_that_refuses_the_connection_is_tried_again_and_then_named():
@@ -161,7 +161,7 @@ async def test_a_stale_quote_is_asked_for_once_more_and_the_fresh_answer_counts(
     assert len(asked(broker)) == 2
 
 
-async def test_a_quote_that_stays_stale_keeps_its_time_for_the_plan_to_judge():
+async def test_a_quote_that_stays_stale_keeps_its_time_for_the_plan():
     broker = fake(quotes={VTI: quoted(*TWO_SIDED, age_seconds=D(60))})
     taken = await take(broker)
     assert broker.now() - taken.quotes[VTI].taken_at >= timedelta(seconds=60)
@@ -202,7 +202,7 @@ async def test_quotes_that_grow_stale_while_a_snapshot_is_awaited_are_asked_for_
     assert asked(broker) == ["quote VTI"] * 2
 
 
-async def test_a_symbol_that_nobody_quotes_keeps_its_empty_quote():
+async def test_a_symbol_without_a_quote_keeps_its_empty_quote():
     taken = (await take(fake(quotes={VTI: SimQuote()}))).quotes[VTI]
     assert (taken.bid, taken.ask, taken.last) == (None, None, None)
 

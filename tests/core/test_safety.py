@@ -202,7 +202,7 @@ def test_without_a_file_the_kill_switch_is_off(tmp_path):
 
 
 @pytest.mark.parametrize("made", [as_file, as_folder, as_broken_link, as_link_to_itself])
-def test_whatever_stands_at_its_place_is_the_kill_switch(tmp_path, made):
+def test_whatever_is_at_its_path_is_the_kill_switch(tmp_path, made):
     path = tmp_path / "KILL_SWITCH"
     made(path)
     with pytest.raises(KillSwitchOn) as stop:
@@ -304,9 +304,9 @@ def test_clocks_that_agree_are_nothing_to_speak_of(mode):
 
 
 @pytest.mark.parametrize("mode", [mode for mode in Mode if mode is not Mode.LIVE])
-def test_without_real_money_the_gateways_clock_is_gone_by_and_said_so(mode):
-    said = check_clock(mode, timedelta(hours=-44))
-    assert said == "the gateway's clock is 44 h behind this computer's; the run uses the gateway's"
+def test_without_real_money_the_gateways_clock_is_used_with_a_warning(mode):
+    messages = check_clock(mode, timedelta(hours=-44))
+    assert messages == "the gateway's clock is 44 h behind this computer's; the run uses the gateway's"
 
 
 def test_real_money_is_not_traded_by_a_wrong_clock():

@@ -1,4 +1,4 @@
-"""The end of a run follows from what the broker's lists say of its orders; a line that broke meanwhile is a warning."""
+"""A run ends by what the broker's lists show of its orders; a connection that broke meanwhile is a warning."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from core.model import OrderState, Side
 
 
 def breaking(side):
-    """A broker whose line breaks, once, while the order of that side works; the order fills meanwhile."""
+    """A broker whose connection breaks, once, while the order of that side works; the order fills meanwhile."""
 
     class Breaking(FakeIB):
         has_broken = False
@@ -21,13 +21,15 @@ def breaking(side):
             if order.side is side and not self.has_broken:
                 self.has_broken = True
                 self._drop()
-                raise ConnectionLost("the line broke")
+                raise ConnectionLost("the connection broke")
 
     return Breaking
 
 
 @pytest.mark.parametrize("side", Side)
-async def test_a_line_that_breaks_while_the_last_order_of_a_stage_works_fails_nothing_when_it_filled(tmp_path, side):
+async def test_a_connection_that_breaks_while_the_last_order_of_a_stage_works_fails_nothing_when_it_filled(
+    tmp_path, side
+):
     rehearsal = Rehearsal(tmp_path, approver=SaysYes(), kind=breaking(side))
     outcome = await rehearsal.run()
     assert (outcome.exit_code, outcome.reason) == (0, "done")

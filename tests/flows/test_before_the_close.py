@@ -1,4 +1,4 @@
-"""No run starts whose stages may outlast the session: the sells would fill, and the buys die at the bell."""
+"""No run starts whose stages may outlast the session: the sells would fill, and the buys expire at the close."""
 
 from __future__ import annotations
 

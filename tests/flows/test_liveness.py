@@ -1,4 +1,4 @@
-"""Which runs live, and what becomes of those that do not."""
+"""Which runs are alive, and what becomes of those that are not."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ NOW = datetime(2026, 3, 2, 16, 0, tzinfo=UTC)
 NO_PROCESS = replace(HERE, pid=2**22 + 1)  # above the highest number that Linux gives
 
 
-def a_run(process=None, *, silent_for=timedelta(0), since=timedelta(0), **labels):
-    beat = {HEARTBEAT_LABEL: (NOW - silent_for).isoformat()}
-    labels = ({PROCESS_LABEL: str(process), **beat} if process else {}) | labels
+def a_run(process=None, *, heartbeat_age=timedelta(0), since=timedelta(0), **labels):
+    heartbeat = {HEARTBEAT_LABEL: (NOW - heartbeat_age).isoformat()}
+    labels = ({PROCESS_LABEL: str(process), **heartbeat} if process else {}) | labels
     state = Running(timestamp=NOW - since)
     return FlowRun(id=uuid4(), flow_id=uuid4(), labels=labels, state=state)
 
@@ -46,23 +46,24 @@ A_SECOND = timedelta(seconds=1)
     ("run", "lives"),
     [
         (a_run(HERE), True),
-        (a_run(HERE, silent_for=LONG), True),
+        (a_run(HERE, heartbeat_age=LONG), True),
         (a_run(NO_PROCESS), False),
         (a_run(replace(HERE, started=HERE.started - 60)), False),
         (a_run(ELSEWHERE), True),
-        (a_run(ELSEWHERE, silent_for=HEARTBEAT_TIMEOUT - A_SECOND), True),
-        (a_run(ELSEWHERE, silent_for=HEARTBEAT_TIMEOUT), False),
+        (a_run(ELSEWHERE, heartbeat_age=HEARTBEAT_TIMEOUT - A_SECOND), True),
+        (a_run(ELSEWHERE, heartbeat_age=HEARTBEAT_TIMEOUT), False),
         (a_run(), True),
         (a_run(since=timedelta(minutes=5)), True),
         (a_run(since=timedelta(minutes=5) + A_SECOND), False),
     ],
     ids=[
         "its process runs", "its process runs, and the server was away", "its process has ended",
-        "its number was given out again", "elsewhere, with a fresh beat", "elsewhere, just not silent",
-        "elsewhere, silent", "started a moment ago, without a label yet", "still without a label", "never labelled",
+        "its pid was reused", "elsewhere, with a fresh heartbeat", "elsewhere, heartbeat just in time",
+        "elsewhere, heartbeat overdue", "started a moment ago, without a label yet", "still without a label",
+        "never labelled",
     ],
 )  # fmt: skip
-def test_a_run_lives_while_its_process_does(run, lives):
+def test_a_run_is_alive_while_its_process_is(run, lives):
     with freeze_time(NOW):
         assert is_alive(run) is lives
 

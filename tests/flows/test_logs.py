@@ -1,4 +1,4 @@
-"""Each line of a run is printed once, by Prefect's console, and lines of nobody's run as loguru prints them."""
+"""Each line of a run is printed once, by Prefect's console; lines outside a run as loguru prints them."""
 
 from __future__ import annotations
 

@@ -135,7 +135,7 @@ async def test_a_sell_whose_price_falls_away_while_it_is_worked_is_not_tried_aga
     assert "is not sold: it would now go at 80.00" in outcome.reason
 
 
-async def test_with_no_attempt_left_a_rest_is_incomplete(tmp_path):
+async def test_with_no_attempt_left_a_remainder_is_incomplete(tmp_path):
     settings = {"execution": {"reprice_attempts": "0"}}
     rehearsal = rehearse(tmp_path, settings=settings, **PLAIN | {"fills": scripted(fill_fraction=D("0.5"))})
     assert (await rehearsal.run()).exit_code is ExitCode.INCOMPLETE

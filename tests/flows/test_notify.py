@@ -1,4 +1,4 @@
-"""Notifications: what is told when a run waits and ends, to a receiver on loopback, and that nothing depends on it."""
+"""Notifications: what is sent when a run waits and ends, to a receiver on loopback; nothing depends on it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Told(Given):
         return settings_from(values, folder=self.folder, environ=environ)
 
 
-def told(folder, url) -> Told:
+def notifying(folder, url) -> Told:
     source = Told(folder)
     object.__setattr__(source, "url", url)
     return source
@@ -50,7 +50,7 @@ async def client(prefect_server):
 
 
 @pytest.fixture
-def heard():
+def logged():
     """Every line that loguru or logging gets."""
     lines = []
     sink = logger.add(lines.append, level="DEBUG", format="{level} {message}")
@@ -65,9 +65,9 @@ def heard():
     logger.remove(sink)
 
 
-async def test_a_run_that_waits_tells_its_plan_and_its_page_and_then_how_it_ended(client, tmp_path):
+async def test_a_run_that_waits_notifies_of_its_plan_and_page_and_then_how_it_ended(client, tmp_path):
     with receiving() as receiver:
-        rehearsal = Rehearsal(tmp_path, source=told(tmp_path, receiver.url))
+        rehearsal = Rehearsal(tmp_path, source=notifying(tmp_path, receiver.url))
         run = rehearsal.start()
         waiting = await run.question(client)
         await run.answer(client, **YES)
@@ -92,9 +92,9 @@ async def test_a_run_that_waits_tells_its_plan_and_its_page_and_then_how_it_ende
     assert not [text for text in shown if "SECRET" in text]
 
 
-async def test_a_run_that_fails_or_is_refused_tells_its_line(tmp_path):
+async def test_a_run_that_fails_or_is_refused_notifies_of_it(tmp_path):
     with receiving() as receiver:
-        rehearsal = Rehearsal(tmp_path, source=told(tmp_path, receiver.url), approver=SaysYes())
+        rehearsal = Rehearsal(tmp_path, source=notifying(tmp_path, receiver.url), approver=SaysYes())
         (tmp_path / "KILL_SWITCH").write_text("stop")
         await rehearsal.run()
         (tmp_path / "KILL_SWITCH").unlink()
@@ -105,7 +105,7 @@ async def test_a_run_that_fails_or_is_refused_tells_its_line(tmp_path):
     assert failed.startswith("Rebalance paper …567: Failed\nexit 27: ")
 
 
-async def test_a_run_that_could_not_start_tells_why_by_the_address_in_the_environment(client, demo, monkeypatch):
+async def test_a_run_that_could_not_start_notifies_why_at_the_address_in_the_environment(client, demo, monkeypatch):
     with receiving() as receiver:
         monkeypatch.setenv("REBALANCER__NOTIFY__WEBHOOK_URL", receiver.url)
         await rebalance(csv=demo / "portfolios.csv", ini=demo / "missing.ini", return_state=True)
@@ -113,7 +113,7 @@ async def test_a_run_that_could_not_start_tells_why_by_the_address_in_the_enviro
     assert text.startswith("Rebalance dry_run: Refused\nexit 10: ")
 
 
-async def test_a_run_whose_process_is_gone_is_told_of_when_it_is_found(client, monkeypatch):
+async def test_a_run_whose_process_is_gone_is_notified_of_when_it_is_found(client, monkeypatch):
     made = await client.create_flow_run(rebalance, name="paper …567 GONE", parameters={}, state=Running())
     await client.update_flow_run_labels(made.id, {PROCESS_LABEL: f"{platform.node()} 4194399 12.00"})
     with receiving() as receiver:
@@ -124,34 +124,34 @@ async def test_a_run_whose_process_is_gone_is_told_of_when_it_is_found(client, m
     assert text.endswith(f"/runs/flow-run/{made.id}")
 
 
-async def test_a_run_that_is_skipped_tells_nobody(tmp_path):
+async def test_a_run_that_is_skipped_notifies_nobody(tmp_path):
     with receiving() as receiver:
-        rehearsal = Rehearsal(tmp_path, source=told(tmp_path, receiver.url), approver=SaysYes())
+        rehearsal = Rehearsal(tmp_path, source=notifying(tmp_path, receiver.url), approver=SaysYes())
         with rehearsal.journal.lock(AccountId(ACCOUNT), "ANOTHER"):
             outcome = await rehearsal.run()
     assert isinstance(outcome.errors[0], AccountBusy)
     assert receiver.bodies == []
 
 
-async def test_a_run_goes_its_way_when_nobody_takes_the_note(tmp_path, heard):
-    with socket.socket() as silent:
-        silent.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{silent.getsockname()[1]}/hook/SECRET"
-        outcome = await Rehearsal(tmp_path, source=told(tmp_path, url), approver=SaysYes()).run()
+async def test_a_run_goes_its_way_when_nobody_takes_the_note(tmp_path, logged):
+    with socket.socket() as unanswering:
+        unanswering.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{unanswering.getsockname()[1]}/hook/SECRET"
+        outcome = await Rehearsal(tmp_path, source=notifying(tmp_path, url), approver=SaysYes()).run()
     assert outcome.exit_code is ExitCode.DONE
-    warned = [line for line in heard if line.startswith("WARNING the notification")]
+    warned = [line for line in logged if line.startswith("WARNING the notification")]
     assert warned == ["WARNING the notification was not sent: ConnectError\n"]
-    assert not [line for line in heard if "SECRET" in line]
+    assert not [line for line in logged if "SECRET" in line]
 
 
-async def test_a_receiver_that_refuses_is_one_warning_without_the_address(heard):
+async def test_a_receiver_that_refuses_is_one_warning_without_the_address(logged):
     with receiving(status=404) as receiver:
         await notify(Secret(receiver.url), NOTE)
     assert len(receiver.bodies) == 1
-    assert [line for line in heard if "notification" in line] == [
+    assert [line for line in logged if "notification" in line] == [
         "WARNING the notification was refused: HTTP status 404\n"
     ]
-    assert not [line for line in heard if "SECRET" in line]
+    assert not [line for line in logged if "SECRET" in line]
 
 
 def test_slack_and_discord_read_the_same_text_each_in_its_own_field():

@@ -1,4 +1,4 @@
-"""Which run has its turn: names and tags of runs, one run per account, and no run long after its time."""
+"""Which run may start: names and tags of runs, one run per account, and no run long after its time."""
 
 from __future__ import annotations
 
@@ -122,15 +122,15 @@ async def test_of_two_runs_that_start_at_once_one_has_the_account_and_the_other_
     [(ACCOUNT, 0, True), (ACCOUNT, 600, False), ("DU7654567", 0, False)],
     ids=["it lives", "it is dead", "it is of an account that ends alike"],
 )
-async def test_a_run_of_the_account_on_another_computer_is_respected_while_it_lives(
-    client, parameters, label, beat_age, skipped
+async def test_a_run_of_the_account_on_another_computer_is_respected_while_it_is_alive(
+    client, parameters, label, heartbeat_age, skipped
 ):
     elsewhere = await make(client, parameters, tags=["acct-567"])
-    beat = datetime.now(UTC) - timedelta(seconds=beat_age)
+    heartbeat = datetime.now(UTC) - timedelta(seconds=heartbeat_age)
     labels = {
         ACCOUNT_LABEL: account_key(AccountId(label)),
         PROCESS_LABEL: "another-computer 4711 12.00",
-        HEARTBEAT_LABEL: beat.isoformat(timespec="seconds"),
+        HEARTBEAT_LABEL: heartbeat.isoformat(timespec="seconds"),
     }
     await client.update_flow_run_labels(elsewhere.id, labels)
     given = parameters | {"overrides": {"safety.require_confirm": False}}

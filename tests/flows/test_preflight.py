@@ -1,4 +1,4 @@
-"""What the broker says beforehand, of every line and of the buys together, and what a run makes of it."""
+"""The pre-flight: the broker is asked about every line, and about the buys together, before orders are sent."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ async def test_every_line_is_asked_about_before_the_first_order_and_the_buys_aga
     rehearsal = rehearse(tmp_path)
     outcome = await rehearsal.run()
     assert outcome.exit_code is ExitCode.DONE
-    words = [line.what.side if isinstance(line.what, Order) else line.what for line in rehearsal.brokers[0].log]
+    entries = [line.what.side if isinstance(line.what, Order) else line.what for line in rehearsal.brokers[0].log]
     assert asked(rehearsal) == ["what if SELL 102 VTI", "what if BUY 412 BND", "what if BUY 412 BND"]
-    sells, buys = words.index(Side.SELL), words.index(Side.BUY)
-    asked_at = [number for number, word in enumerate(words) if str(word).startswith("what if")]
+    sells, buys = entries.index(Side.SELL), entries.index(Side.BUY)
+    asked_at = [number for number, entry in enumerate(entries) if str(entry).startswith("what if")]
     assert asked_at[1] < sells < asked_at[2] < buys
     (event,) = [event for event in outcome.events if event.kind == "margin"]
     assert event.detail.startswith("1 buy would leave 37,")
@@ -145,7 +145,7 @@ class Gone(FakeIB):
         raise lost("no answer to the what-if")
 
 
-async def test_a_line_that_is_gone_when_the_broker_is_asked_ends_the_run_before_anything_is_sent(tmp_path):
+async def test_a_connection_that_is_lost_when_the_broker_is_asked_ends_the_run_before_anything_is_sent(tmp_path):
     rehearsal = rehearse(tmp_path, kind=Gone)
     outcome = await rehearsal.run()
     assert (outcome.exit_code, rehearsal.sent()) == (ExitCode.CONNECTION, [])

@@ -1,4 +1,4 @@
-"""Steps that only read are tried again by Prefect, and nothing that sends ever is."""
+"""Steps that only read are retried by Prefect; nothing that sends ever is."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ async def test_tries_that_are_used_up_end_the_run_with_one_line_and_no_traceback
 @pytest.mark.parametrize(
     ("point", "step"), [(Point.CONNECT, "Check the gateway"), (Point.SNAPSHOT, "Snapshot the account")]
 )
-async def test_a_connection_refused_or_lost_while_reading_is_opened_again_by_the_step(client, tmp_path, point, step):
+async def test_a_connection_refused_or_lost_while_reading_is_reopened_by_the_step(client, tmp_path, point, step):
     changes = trouble(point, FaultKind.DISCONNECT, times=TRIES - 1)
     rehearsal = Rehearsal(tmp_path, approver=SaysYes(), changes=changes)
     run = rehearsal.start()

@@ -68,7 +68,7 @@ class Mistaken(Given):
         raise KeyError(ACCOUNT)
 
 
-async def test_what_happened_stands_on_the_page_of_the_run(client, tmp_path):
+async def test_what_happened_is_on_the_page_of_the_run(client, tmp_path):
     rehearsal = Rehearsal(tmp_path, approver=SaysYes())
     run = rehearsal.start()
     state = await run.ended()

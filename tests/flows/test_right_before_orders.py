@@ -1,4 +1,4 @@
-"""What a run asks again right before orders leave, for the world may have moved since the plan."""
+"""What a run checks again right before orders are sent, since account and market may have changed."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ async def test_a_market_that_closes_between_two_orders_gets_no_more(tmp_path):
     assert ExitCode.MARKET_CLOSED in [error.exit_code for error in outcome.errors]
 
 
-async def test_no_currency_is_converted_when_its_market_closed_meanwhile_and_that_is_said(tmp_path):
+async def test_no_currency_is_converted_when_its_market_closed_meanwhile_with_a_warning(tmp_path):
     ours = account(cash={USD: D(0), CAD: D(50_000)}, positions=(held(quantity="300"),))
     settings = AT_ANY_HOUR | {
         "fx": {"enabled": "true", "prefer_market_hours": "true"},
@@ -198,7 +198,7 @@ async def test_a_cancel_on_the_page_ends_the_orders_of_a_run_that_nobody_serves(
 # --- the log ---
 
 
-async def test_each_order_and_each_fill_stands_in_the_log(tmp_path):
+async def test_each_order_and_each_fill_is_in_the_log(tmp_path):
     rehearsal = Rehearsal(tmp_path, approver=SaysYes())
     outcome = await rehearsal.run()
     said = [json.loads(line)["message"] for line in rehearsal.report("run.log").splitlines()]

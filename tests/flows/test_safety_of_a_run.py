@@ -1,4 +1,4 @@
-"""Who may trade an account, whose yes counts, and what lets no further order out."""
+"""Who may trade an account, whose approval counts, and what stops further orders."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ async def test_a_run_that_was_cancelled_lets_no_order_out_though_its_stage_is_no
         run.guard(order())
 
 
-async def test_while_a_server_that_is_silent_is_asked_who_sent_sigterm_no_further_order_leaves(tmp_path):
+async def test_while_a_server_that_does_not_answer_is_asked_who_sent_sigterm_no_further_order_leaves(tmp_path):
     run = ready(Rehearsal(tmp_path))
     with socket.create_server(("127.0.0.1", 0)) as silent:
         silent.setblocking(False)

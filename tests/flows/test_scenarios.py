@@ -78,7 +78,7 @@ def order_line(order: dict, run_id: str) -> str:
 
 
 @pytest.mark.parametrize("name", [path.stem for path in FILES])
-def test_a_scenario_ends_as_its_golden_says(results, name):
+def test_a_scenario_ends_as_its_golden(results, name):
     assert_golden(f"scenarios/{name}.yaml", summary(result_of(results, name)))
 
 

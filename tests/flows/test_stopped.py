@@ -1,4 +1,4 @@
-"""A signal, wherever it lands, ends the run in an orderly way: working orders are cancelled, the report says so."""
+"""A signal, whenever it arrives, ends the run in an orderly way: orders are cancelled, the report is written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A desk at work on a simulated venue, and a line to it that can be made to misbehave."""
+"""An executor trading on a simulated venue, over a connection that can be made to misbehave."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ RUN = RunId("ABCDEFGHIJ23")
 
 
 def buy(symbol="VTI", line=1, attempt=1, **changes) -> Order:
-    """An attempt to buy 10 shares, at the ask of VTI unless said otherwise."""
+    """An attempt to buy 10 shares, at the ask of VTI by default."""
     ref = order_ref(RUN, Stage.BUY, line, attempt)
     return order(symbol, ref=ref, line=line, attempt=attempt, **changes)
 
@@ -71,26 +71,26 @@ def execution_settings(**changes) -> Settings:
     return plan_settings(**{"order_timeout_seconds": 120.0, "read_attempts": 3} | changes)
 
 
-class Line(FakeIB):
-    """A real fake behind a bad line.
+class FlakyBroker(FakeIB):
+    """The fake broker behind a bad connection.
 
-    Orders in a symbol of `swallowed` never arrive. `bend` turns each event into those that are heard
-    instead. At its call number `drop_at` the line breaks, before or after the call got through, and stays
-    down for `refusals` tries to connect. `deaf_to_cancels` is a broker that ignores them.
+    Orders in a symbol of `lost` never arrive. `altered` turns each event into those that are received instead. At call
+    number `breaks_at` the connection breaks, before or after the call got through, and stays down for `refusals` tries
+    to connect. With `ignores_cancels` the broker does.
     """
 
-    swallowed: frozenset[Symbol] = frozenset()
-    bend: Callable[[BrokerEvent], Sequence[BrokerEvent]] = staticmethod(lambda event: (event,))
-    drop_at: int | None = None
-    drops_after_the_call = False
+    lost: frozenset[Symbol] = frozenset()
+    altered: Callable[[BrokerEvent], Sequence[BrokerEvent]] = staticmethod(lambda event: (event,))
+    breaks_at: int | None = None
+    breaks_after_the_call = False
     refusals = 0
-    deaf_to_cancels = False
+    ignores_cancels = False
     on_call: Callable[[int], None] = staticmethod(lambda number: None)
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         self.calls = 0
-        self.heard: deque[BrokerEvent] = deque()
+        self.received: deque[BrokerEvent] = deque()
 
     async def connect(self):
         if self.refusals:
@@ -99,57 +99,57 @@ class Line(FakeIB):
         await super().connect()
 
     async def place(self, order):
-        arrives = order.contract.symbol not in self.swallowed
-        await self._carry(super().place(order) if arrives else asyncio.sleep(0))
+        arrives = order.contract.symbol not in self.lost
+        await self._flaky(super().place(order) if arrives else asyncio.sleep(0))
 
     async def cancel(self, ref):
-        await self._carry(asyncio.sleep(0) if self.deaf_to_cancels else super().cancel(ref))
+        await self._flaky(asyncio.sleep(0) if self.ignores_cancels else super().cancel(ref))
 
     async def open_orders(self):
-        return await self._carry(super().open_orders())
+        return await self._flaky(super().open_orders())
 
     async def completed_orders(self):
-        return await self._carry(super().completed_orders())
+        return await self._flaky(super().completed_orders())
 
     async def executions(self):
-        return await self._carry(super().executions())
+        return await self._flaky(super().executions())
 
     async def next_event(self, timeout_seconds):
-        return await self._carry(self._bent(timeout_seconds))
+        return await self._flaky(self._altered_event(timeout_seconds))
 
-    async def _bent(self, timeout_seconds):
+    async def _altered_event(self, timeout_seconds):
         deadline = self.now() + timedelta(seconds=timeout_seconds)
-        while not self.heard:
+        while not self.received:
             event = await super().next_event((deadline - self.now()).total_seconds())
             if event is None:
                 return None
-            self.heard.extend(self.bend(event))
-        return self.heard.popleft()
+            self.received.extend(self.altered(event))
+        return self.received.popleft()
 
-    async def _carry(self, call):
-        """What `call` answers, unless this is the call at which the line breaks."""
+    async def _flaky(self, call):
+        """What `call` returns, unless this is the call at which the connection breaks."""
         self.calls += 1
-        breaks = self.calls == self.drop_at
-        if breaks and not self.drops_after_the_call:
+        breaks = self.calls == self.breaks_at
+        if breaks and not self.breaks_after_the_call:
             call.close()
-            self.hang_up()
+            self.disconnect_now()
         self.on_call(self.calls)
         answer = await call
         if breaks:
-            self.hang_up()
+            self.disconnect_now()
         return answer
 
-    def hang_up(self):
-        self.heard.clear()
+    def disconnect_now(self):
+        self.received.clear()
         self._drop()
-        raise ConnectionLost("the line broke")
+        raise ConnectionLost("the connection broke")
 
 
 @dataclass
 class Trading:
-    """A desk, what it works with, and what it has told. `stop_at` throws the kill switch at that call of the guard."""
+    """An executor with its broker, its journal and the events it reported."""
 
-    broker: Line
+    broker: FlakyBroker
     journal: Journal
     executor: OrderExecutor
     events: list[RunEvent]
@@ -162,7 +162,7 @@ class Trading:
         """The orders that left, in order."""
         return [entry.what for entry in self.broker.log if entry.is_sent and isinstance(entry.what, Order)]
 
-    def said(self, kind: str) -> list[str]:
+    def details_of(self, kind: str) -> list[str]:
         return [event.detail for event in self.events if event.kind == kind]
 
     def record(self, ref: OrderRef) -> OrderRecord:
@@ -176,7 +176,7 @@ class Trading:
 
 @dataclass
 class Guard:
-    """A kill switch that comes on when it is asked for the `stop_at`-th time, or by hand."""
+    """A kill switch that comes on at the `stop_at`-th check, or by hand."""
 
     stop_at: int | None = None
     is_on: bool = False
@@ -190,8 +190,8 @@ class Guard:
 
 
 async def trading(*orders: Order, settings: Settings | None = None, journal=None, **changes) -> Trading:
-    """A desk connected to a world (with these changes), whose approved plan is just these orders."""
-    broker = Line.of(four_funds(**changes))
+    """An executor connected to a world (with these changes), whose approved plan is just these orders."""
+    broker = FlakyBroker.of(four_funds(**changes))
     await broker.connect()
     book = journal or Journal(MemoryStore())
     approve(book, orders)
