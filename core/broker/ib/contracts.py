@@ -25,7 +25,7 @@ US_EXCHANGES = {
     *("AMEX", "ARCA", "BATS", "BEX", "BYX", "CBOE", "CHX", "DRCTEDGE", "EDGEA", "IEX", "ISLAND", "LTSE"),
     *("MEMX", "NASDAQ", "NYSE", "NYSENAT", "PEARL", "PINK", "PSX"),
 }
-TYPES: Mapping[str, SecurityType] = {"STK": SecurityType.STOCK, "CASH": SecurityType.CASH}
+SECURITY_TYPES: Mapping[str, SecurityType] = {"STK": SecurityType.STOCK, "CASH": SecurityType.CASH}
 
 
 class ContractFault(Exception):
@@ -101,7 +101,7 @@ class ContractCache:
         return None
 
     async def _contract(self, session: GatewaySession, row: ContractDetailsRow, exchange: str, what: str) -> Contract:
-        kind = TYPES.get(row.contract.security_type, SecurityType.OTHER)
+        kind = SECURITY_TYPES.get(row.contract.security_type, SecurityType.OTHER)
         return Contract(
             symbol=row.contract.as_symbol,
             con_id=row.contract.con_id,
@@ -123,6 +123,7 @@ class ContractCache:
         self, session: GatewaySession, row: ContractDetailsRow, exchange: str, what: str
     ) -> tuple[TickBand, ...]:
         """The price steps at `exchange`: its market rule, else the contract's minTick, else a cent."""
+        # marketRuleIds has one id for each of validExchanges, in the same order
         rules = dict(zip(row.exchanges, row.rules, strict=False))
         rule = rules.get(exchange, "")
         if rule.isdecimal():
@@ -133,6 +134,7 @@ class ContractCache:
 
     async def _rule(self, session: GatewaySession, rule_id: int, what: str) -> tuple[TickBand, ...]:
         """The price steps of a market rule; none where the broker does not answer or knows none."""
+        # many contracts share a rule: the first one requests it, the others wait for its answer
         async with self._rule_locks[rule_id]:
             if rule_id not in self._rules:
                 transmit = partial(session.client.request_market_rule, rule_id)
@@ -189,6 +191,7 @@ def _query_of(symbol: Symbol, override: str) -> ContractQuery:
     is_pair = symbol == USD_CAD
     exchange = IDEALPRO if is_pair else SMART
     if override.isdecimal():
+        # a conId needs no symbol beside it: what it finds is checked against the symbol afterwards
         return ContractQuery(con_id=int(override), exchange=exchange)
     if is_pair:
         return ContractQuery(symbol=USD, security_type="CASH", exchange=override or exchange, currency=CAD)
@@ -197,7 +200,7 @@ def _query_of(symbol: Symbol, override: str) -> ContractQuery:
 
 def _exchanges_of(holding: ContractRow) -> Iterable[str]:
     """Where a holding is looked up, one after the other: SMART knows no stub and not every foreign share."""
-    match TYPES.get(holding.security_type):
+    match SECURITY_TYPES.get(holding.security_type):
         case None:
             return ()
         case SecurityType.CASH:
@@ -210,7 +213,7 @@ def _without_details(holding: ContractRow) -> Contract:
     return Contract(
         symbol=holding.as_symbol,
         con_id=holding.con_id,
-        security_type=TYPES.get(holding.security_type, SecurityType.OTHER),
+        security_type=SECURITY_TYPES.get(holding.security_type, SecurityType.OTHER),
         currency=Currency(holding.currency),
         ticks=(TickBand(low_edge=ZERO, increment=CENT),),
         exchange=holding.exchange or SMART,

@@ -38,12 +38,13 @@ from core.model import USD_CAD, AccountId, BrokerEvent, ConnectionChange, Notice
 
 # lists that a gateway in Read-Only mode refuses (321)
 READ_ONLY_REFUSES = (messages.OPEN_ORDERS, messages.COMPLETED_ORDERS)
-# of ticks one may be lost: another follows, or the quote lacks a value and is not used
-MARKET_MESSAGES = frozenset({"1", "2", "45", "46", "57", "58", "81"})
-# by number orders, executions, the account, contracts and the session: none of these may be lost
-ESSENTIAL = frozenset(
-    map(str, (3, 4, 5, 6, 7, 9, 10, 11, 15, 49, 52, 53, 54, 55, 59, 61, 62, 93, 101, 102)),
-)
+# messages by their numbers in the TWS protocol; a tick may be lost: the quote then lacks a value and is not used
+MARKET_DATA = frozenset({"1", "2", "45", "46", "57", "58", "81"})
+ORDERS = ("3", "5", "11", "53", "55", "59", "101", "102")
+ACCOUNT = ("6", "7", "54", "61", "62")
+CONTRACTS = ("10", "52", "93")
+SESSION = ("4", "9", "15", "49")  # errors, the next order id, the managed accounts, the time
+ESSENTIAL = frozenset({*ORDERS, *ACCOUNT, *CONTRACTS, *SESSION})
 
 # `…is OK:usfarm.nj`, `…should be available upon demand.ushmds`
 _NAMED = re.compile(r"(?:.*:|.*\bupon demand\.)\s*(\S+)\s*")
@@ -224,6 +225,7 @@ class Dispatcher:
         self.orders.on_order_status(row)
 
     def _on_execution(self, row: messages.ExecutionRow) -> None:
+        # the late rows of an abandoned list are no new fills
         if row.account != self._account_id or self.requests.is_abandoned(row.request_id):
             return
         if self.requests.is_under_way(row.request_id):
@@ -247,7 +249,7 @@ class Dispatcher:
         """Close the connection where the message may be about an order: the next one asks for everything anew."""
         if message.number in ESSENTIAL:
             self.close(f"a message of the gateway ({message.number}) could not be read: {message.reason}")
-        elif message.number not in MARKET_MESSAGES:
+        elif message.number not in MARKET_DATA:
             self._skip(message.number, f"which could not be read: {message.reason}")
 
     def _skip(self, number: str, why: str) -> None:
