@@ -154,7 +154,7 @@ class GatewayBroker(Protocol):
 
 
 @runtime_checkable
-class Rehearsed(Protocol):
+class RehearsalBroker(Protocol):
     """A broker with a script of what happens at which point of a run; a real broker is none."""
 
     def reach(self, point: str) -> None:

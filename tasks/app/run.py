@@ -10,7 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 from uuid import UUID
 
-from core.broker.port import Broker, Rehearsed
+from core.broker.port import Broker, RehearsalBroker
 from core.errors import MarketClosed, PacingExceeded, RebalanceError, RunCancelled
 from core.execution import OrderExecutor
 from core.execution.reader import Reader
@@ -189,11 +189,11 @@ class Run:
     @property
     def is_rehearsed(self) -> bool:
         """Whether the broker is a rehearsal's, on a clock of its own."""
-        return isinstance(self.broker, Rehearsed)
+        return isinstance(self.broker, RehearsalBroker)
 
     def reach(self, point: str) -> None:
         """Let a rehearsal's world act at a named point of the run; nothing on a real broker."""
-        if isinstance(self.broker, Rehearsed):
+        if isinstance(self.broker, RehearsalBroker):
             self.broker.reach(point)
 
     @asynccontextmanager

@@ -10,7 +10,7 @@ from builders import contract
 from worlds import VTI, account, earlier, fake, held, order, quoted, world
 
 from core.broker.fake import FakeIB, FakeOptions
-from core.broker.port import Rehearsed
+from core.broker.port import RehearsalBroker
 from core.errors import ConnectionLost, ContractNotFound, PacingExceeded
 from core.model import (
     USD,
@@ -48,7 +48,7 @@ async def opened(options=None, **changes):
 def test_it_is_a_rehearsal_without_a_port():
     broker = fake()
     assert (broker.kind, broker.port) == (BrokerKind.FAKE, None)
-    assert isinstance(broker, Rehearsed)
+    assert isinstance(broker, RehearsalBroker)
 
 
 async def test_the_world_moves_when_the_run_reaches_the_point_and_only_once():

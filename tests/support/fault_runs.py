@@ -161,8 +161,8 @@ class DropAtByte:
             channel.pass_on(envelope)
 
 
-class Rehearsed(SimulatedIB):
-    """A broker whose scene goes on as the run comes along."""
+class SceneBroker(SimulatedIB):
+    """A broker whose scene goes on with the points that the run reaches."""
 
     scene: Scene
 
@@ -229,7 +229,7 @@ class PlayedOverGateway(Played):
         found = [request for _, request in self._requests() if isinstance(request, PlaceOrder)]
         return {request.order_id for request in found if request.terms.order_ref == ref and not request.terms.what_if}
 
-    def make_broker(self, settings: Settings) -> Rehearsed:
+    def make_broker(self, settings: Settings) -> SceneBroker:
         world, ibkr = self.case.scenario.world, settings.ibkr
         clock = AutojumpClock(world.as_of)
         options = GatewayOptions(ibkr.client_id, hours_around=xnys_hours, on_kill_switch=lambda: self.stop(settings))
@@ -245,7 +245,7 @@ class PlayedOverGateway(Played):
             request_timeout_seconds=ibkr.request_timeout_seconds,
             messages_per_second=ibkr.max_messages_per_second,
         )
-        broker = Rehearsed(gateway, clock, own)
+        broker = SceneBroker(gateway, clock, own)
         broker.scene = self.scenes[-1]
         self.brokers.append(broker)
         return broker
