@@ -71,7 +71,7 @@ def check_clock(mode: Mode, gap: timedelta) -> str:
     direction = "ahead of" if gap > timedelta(0) else "behind"
     text = f"the gateway's clock is {age_text(abs(gap))} {direction} this computer's"
     if mode is Mode.LIVE:
-        raise ConnectionLost(text, next_step="set both clocks by a time server, then start the run again")
+        raise ConnectionLost(text, next_step="synchronize both clocks with a time server, then start the run again")
     return f"{text}; the run uses the gateway's"
 
 
@@ -84,8 +84,8 @@ def check_kill_switch(path: Path) -> None:
         is_on = _exists(path)
     except (OSError, ValueError) as error:
         raise KillSwitchOn(
-            f"the kill switch counts as on: {path} cannot be checked ({_why(error)})",
-            next_step="repair that place or correct [safety] kill_switch_file; nothing is sent until then",
+            f"the kill switch is treated as on: {path} cannot be checked ({_why(error)})",
+            next_step="make that path readable, or correct [safety] kill_switch_file; nothing is sent until then",
         ) from None
     if is_on:
         raise KillSwitchOn(
@@ -151,7 +151,7 @@ def _check_live(settings: Settings, *, confirm_live: bool, broker: BrokerKind) -
     if not (settings.safety.require_confirm or settings.safety.live_without_approval):
         raise SafetyRefused(
             "mode live without approval is refused, since [safety] require_confirm is false",
-            next_step="set [safety] require_confirm = true, or also live_without_approval = true if that is meant",
+            next_step="set [safety] require_confirm = true, or also live_without_approval = true if that is intended",
         )
     if broker is not BrokerKind.IBKR:
         raise UsageError(

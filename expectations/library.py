@@ -109,11 +109,11 @@ class ExpectNotLess(_CountsOnly, ExpectColumnPairValuesAToBeGreaterThanB):
 
 
 class ExpectUnique(_CountsOnly, ExpectColumnValuesToBeUnique):
-    """No value stands twice."""
+    """No value appears twice."""
 
 
 class ExpectUniqueTogether(_CountsOnly, ExpectCompoundColumnsToBeUnique):
-    """No combination of values stands twice."""
+    """No combination of values appears twice."""
 
 
 class ExpectWithin(_CountsOnly, ExpectColumnValuesToBeBetween):

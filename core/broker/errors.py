@@ -21,7 +21,7 @@ from core.errors import (
 from core.model import USD, USD_CAD, Contract, Order, RejectReason, SecurityType, Symbol
 from core.pacing import GATEWAY_LIMIT
 
-CHECK_LOG_IN = "check the gateway and its log-in, then start the run again"
+CHECK_LOG_IN = "check the gateway and its login, then start the run again"
 REFUSED = "the gateway refused the connection"
 NOT_CONNECTED = "there is no connection to the broker"
 BROKE_WHILE_SENDING = "the connection broke while an order was being sent; it may have arrived"
@@ -86,7 +86,7 @@ def closed_at(host: str, port: int) -> ConnectionClosed:
     """The gateway accepted the connection and closed it without sending anything."""
     return ConnectionClosed(
         f"the gateway at {host}:{port} closed the connection before it was ready",
-        next_step="in TWS or IB Gateway, under Configure > API > Settings, let Trusted IPs name this computer; "
+        next_step="in TWS or IB Gateway, under Configure > API > Settings, add this computer to Trusted IPs; "
         "then start the run again",
     )
 
@@ -103,8 +103,7 @@ def not_ready(where: str, what: str) -> ConnectionLost:
     """The gateway accepted the connection, and then `what` did not arrive in time."""
     return ConnectionLost(
         f"the gateway at {where} accepted the connection {what}",
-        next_step="finish its log-in, and answer the question whether to accept the connection if TWS shows one; "
-        "then start the run again",
+        next_step="finish its login, and accept the connection if TWS asks; then start the run again",
     )
 
 
@@ -119,13 +118,13 @@ def api_is_read_only(what: str) -> SafetyRefused:
     return SafetyRefused(
         f"the gateway refuses {what}: its API is in Read-Only mode",
         next_step="to trade, untick Read-Only API in TWS or IB Gateway under Configure > API > Settings; "
-        "--dry-run and `rebalance plan` need no more",
+        "--dry-run and `rebalance plan` work without it",
     )
 
 
 def too_fast() -> PacingExceeded:
     return PacingExceeded(
-        f"more than {GATEWAY_LIMIT} messages in a second were refused by the broker",
+        f"more than {GATEWAY_LIMIT} messages in a second: the broker refused them",
         next_step="lower ibkr.max_messages_per_second, or wait a minute",
     )
 

@@ -38,7 +38,7 @@ def check_foreign_orders(
     if texts and setting is ForeignOrders.REFUSE:
         raise AccountBusy(
             f"orders not placed by this tool are working in the plan's symbols: {', '.join(texts)}",
-            next_step="cancel them or let them end, or set execution.foreign_orders = ignore",
+            next_step="cancel them, or wait until they have ended, or set execution.foreign_orders = ignore",
         )
     return tuple(f"an order not placed by this tool is working in a symbol of the plan: {text}" for text in texts)
 
@@ -70,7 +70,7 @@ def unexplained_changes(before: AccountSnapshot, after: AccountSnapshot, fills: 
     there = _held(after)
     symbols = sorted({*expected, *there})
     return tuple(
-        f"{symbol}: our fills make it {expected[symbol]:f} shares, the account shows {there[symbol]:f}"
+        f"{symbol}: our fills add up to {expected[symbol]:f} shares, the account shows {there[symbol]:f}"
         for symbol in symbols
         if expected[symbol] != there[symbol]
     )

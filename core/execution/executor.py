@@ -103,7 +103,7 @@ class OrderExecutor:
         refs = ", ".join(sorted(unconfirmed))
         return (
             OrderStateUnknown(
-                f"the journal cannot be written, and cancellation could not be confirmed of: {refs}",
+                f"the journal cannot be written, and cancellation could not be confirmed for: {refs}",
                 next_step=LOOK_AT_ACCOUNT,
             ),
         )

@@ -329,7 +329,7 @@ class StageExecution:
                 self.fail(
                     OrderStateUnknown(
                         f"{order.contract.symbol}: {filled[order.line]:f} filled over all attempts, "
-                        f"{order.quantity:f} were wanted",
+                        f"{order.quantity:f} were ordered",
                         next_step=LOOK_AT_ACCOUNT,
                     )
                 )

@@ -154,7 +154,7 @@ def _read_hours(text: str, zone_name: str) -> _Hours:
             if session:
                 sessions.append(session)
     if not days:
-        raise ValueError("the broker gave no trading hours")
+        raise ValueError("the broker reported no trading hours")
     return _Hours(tuple(sorted(sessions)), frozenset(days), zone)
 
 
@@ -194,7 +194,7 @@ def _read_clock(day: date, digits: str, zone: ZoneInfo) -> datetime:
 
 
 def _not_understood(part: str) -> ValueError:
-    return ValueError(f"trading hours not understood: {part[:60]!r}")
+    return ValueError(f"trading hours could not be read: {part[:60]!r}")
 
 
 def _read_zone(name: str) -> ZoneInfo:
@@ -203,7 +203,7 @@ def _read_zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name.strip().partition(" ")[0])
     except (KeyError, ValueError, OSError):  # unknown name; malformed one; one that names a folder of zones
-        raise ValueError(f"time zone of the trading hours not understood: {name[:60]!r}") from None
+        raise ValueError(f"time zone of the trading hours could not be read: {name[:60]!r}") from None
 
 
 def _exchange_session(day: date) -> TradingSession | None:

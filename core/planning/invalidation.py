@@ -98,7 +98,7 @@ def account_changes(before: AccountSnapshot, now: AccountSnapshot) -> tuple[str,
         if had != owns:
             changes.append(f"{currency} cash: {had:,.2f} then, {owns:,.2f} now")
     if set(before.working_orders) != set(now.working_orders):
-        changes.append("the working orders are not the same")
+        changes.append("the working orders have changed")
     return tuple(changes)
 
 

@@ -222,7 +222,7 @@ def _breaks_borrowing(case: _Case, sells: tuple[TradeDraft, ...]) -> bool:
     if after.margin < 0:
         faults.append(f"excess liquidity is {-after.margin:.2f} USD below the maintenance buffer")
     raise FundsInsufficient(
-        f"the account breaks its limits of borrowing even after the planned sells: {' and '.join(faults)}",
+        f"the account exceeds its borrowing limits even after the planned sells: {' and '.join(faults)}",
         next_step="lower the targets, deposit cash, or sell by hand until the account is inside its limits",
     )
 

@@ -68,7 +68,7 @@ def check_turnover(totals: Totals, net_liq: Decimal, rebalance: RebalanceSection
     raise SafetyRefused(
         f"the plan turns over {totals.turnover_pct:.2f} % of NetLiq (sells {totals.sells:.2f},"
         f" buys {totals.buys:.2f} USD), above max_turnover_pct {plain(most)}",
-        next_step="check targets and prices; if the plan is meant, raise [rebalance] max_turnover_pct",
+        next_step="check targets and prices; if the plan is intended, raise [rebalance] max_turnover_pct",
     )
 
 

@@ -146,7 +146,7 @@ def _rate(currency: Currency, rates: Rates) -> Decimal:
     rate = rates.get(currency)
     if rate is None or rate <= 0:
         raise DataRefused(
-            f"the account gives no usable exchange rate for {currency} (found: {rate})",
+            f"the account reports no usable exchange rate for {currency} (found: {rate})",
             next_step="look at the account's currencies in TWS, then run again",
         )
     return rate
@@ -161,7 +161,7 @@ def _refuse_shorts(positions: Iterable[Position]) -> None:
     )
     if shorts:
         raise DataRefused(
-            f"ETFs are held short: {', '.join(shorts)}; this product is long only",
+            f"ETFs are held short: {', '.join(shorts)}; this tool is long-only",
             next_step="buy the short shares back by hand, then run again",
         )
 
@@ -212,7 +212,7 @@ def _why_outside(
         return f"in {contract.currency}, not in USD"
     known = contracts.get(contract.symbol)
     if contract.symbol in targets.weights or known is None or known.con_id != contract.con_id:
-        return "another listing than the one that would be traded"
+        return "a different listing from the one that would be traded"
     return "no target, and [rebalance] untargeted = hold" if rebalance.untargeted is Untargeted.HOLD else None
 
 

@@ -37,7 +37,7 @@ class StrictLoader(yaml.BaseLoader):
             if not isinstance(key, str):
                 raise yaml.constructor.ConstructorError(None, None, "a key must be a word", key_node.start_mark)
             if key in seen:
-                text = f"the key {key!r} stands here twice"
+                text = f"the key {key!r} appears here twice"
                 raise yaml.constructor.ConstructorError(None, None, text, key_node.start_mark)
             seen.add(key)
         return super().construct_mapping(node, deep=deep)

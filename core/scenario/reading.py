@@ -179,7 +179,7 @@ def _targets(node: Node) -> dict[Symbol, Decimal] | None:
     targets: dict[Symbol, Decimal] = {}
     for key, value in node.entries():
         if symbol_of(key) in targets:
-            value.fault("stands here twice")
+            value.fault("appears here twice")
         targets[symbol_of(key)] = value.needed()
     return targets
 

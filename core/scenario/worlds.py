@@ -82,7 +82,7 @@ def _positions(node: Node) -> tuple[SimPosition, ...]:
     for item in node.items():
         position = _position(item)
         if position.symbol in positions:
-            item.fault(f"{position.symbol} stands here twice")
+            item.fault(f"{position.symbol} appears here twice")
         positions[position.symbol] = position
     return tuple(positions.values())
 
@@ -127,7 +127,7 @@ def _by_symbol(node: Node, read: Callable[[Node], T]) -> dict[Symbol, T]:
     found: dict[Symbol, T] = {}
     for key, value in node.entries():
         if symbol_of(key) in found:
-            value.fault("stands here twice")
+            value.fault("appears here twice")
         found[symbol_of(key)] = read(value)
     return found
 

@@ -195,7 +195,7 @@ def read_blackout(text: str) -> tuple[str, ...]:
     for item in _items(text):
         found = _BLACKOUT.fullmatch(item)
         if found is None or found[1] == found[3]:
-            raise ValueError(f"{item} is not such a span" if item.isascii() and item.isprintable() else "")
+            raise ValueError(f"{item} is not such a time span" if item.isascii() and item.isprintable() else "")
         spans.append(f"{found[1]}-{found[3]}")
     return tuple(spans)
 

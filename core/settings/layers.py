@@ -74,7 +74,7 @@ def _add_file(layers: Layers, values: Mapping[str, Mapping[str, str]]) -> None:
         for raw, text in texts.items():
             key = _key(section, raw)
             if key in layers.given[section]:
-                layers.faults.append(f"[{section}] {visible(key)} stands twice")
+                layers.faults.append(f"[{section}] {visible(key)} appears twice")
             elif (section, key) in SECRETS:
                 layers.faults.append(f"[{section}] {_secret(section, key)}")
             elif not _is_known(section, key):
@@ -95,7 +95,7 @@ def _add_environment(layers: Layers, environ: Mapping[str, str]) -> None:
         elif name in known:
             section, key = known[name]
         else:
-            layers.faults.append(f"{visible(name)} in the environment is no setting{did_you_mean(name, known)}")
+            layers.faults.append(f"{visible(name)} in the environment is not a setting{did_you_mean(name, known)}")
             continue
         layers.given[section][key] = Given(environ[name].strip(), name)
 
@@ -108,7 +108,9 @@ def _add_overrides(layers: Layers, overrides: Mapping[str, str]) -> None:
         key = _key(section, raw)
         if not (raw and section in layers.given and _is_known(section, key)):
             near = [full for full in known if full.endswith(f".{name.strip()}")] or known
-            layers.faults.append(f"{visible(name)} in the options of this run is no setting{did_you_mean(name, near)}")
+            layers.faults.append(
+                f"{visible(name)} in the options of this run is not a setting{did_you_mean(name, near)}"
+            )
         elif (section, key) in SECRETS:
             layers.faults.append(f"[{section}] {_secret(section, key)}")
         else:
@@ -128,7 +130,7 @@ def _is_known(section: str, key: str) -> bool:
 
 
 def _secret(section: str, key: str) -> str:
-    return f"{key} is a secret: it is taken from the environment only, as {environment_name(section, key)}"
+    return f"{key} is a secret: it is read only from the environment, as {environment_name(section, key)}"
 
 
 def _unknown_key(section: str, key: str, text: str) -> str:

@@ -35,11 +35,11 @@ def read_values(path: Path) -> dict[str, dict[str, str]]:
     try:
         parser.read_string(text)
     except DuplicateOptionError as error:
-        raise _unreadable(path, f"line {error.lineno}: [{error.section}] {error.option} stands twice") from None
+        raise _unreadable(path, f"line {error.lineno}: [{error.section}] {error.option} appears twice") from None
     except DuplicateSectionError as error:
-        raise _unreadable(path, f"line {error.lineno}: the section [{error.section}] stands twice") from None
+        raise _unreadable(path, f"line {error.lineno}: the section [{error.section}] appears twice") from None
     except MissingSectionHeaderError as error:
-        raise _unreadable(path, f"line {error.lineno}: stands before the first [section]") from None
+        raise _unreadable(path, f"line {error.lineno}: comes before the first [section]") from None
     except ParsingError as error:
         raise _unreadable(path, *(f"line {line}: must be `key = value`" for line, _ in error.errors)) from None
     return {name: dict(parser.items(name)) for name in parser.sections()}
@@ -58,10 +58,10 @@ def _unreadable(path: Path, *faults: str) -> SettingsInvalid:
 def _decoded(path: Path) -> str:
     data = _bytes(path)
     if len(data) > LARGEST_FILE:
-        raise _unreadable(path, f"is larger than {LARGEST_FILE} bytes: this is no settings file")
+        raise _unreadable(path, f"is larger than {LARGEST_FILE} bytes: this is not a settings file")
     if b"\0" in data:
         line = data[: data.index(b"\0")].count(b"\n") + 1
-        raise _unreadable(path, f"line {line}: holds binary data: this is no settings file")
+        raise _unreadable(path, f"line {line}: contains binary data: this is not a settings file")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -80,7 +80,9 @@ def _refuse_below(most_key: str, most: Decimal | None, least_key: str, least: De
 def sums_to_one(mix: Mapping[ModelName, Decimal]) -> bool:
     """True for a mix whose weights sum to 1 (±0.001). Raises Conflict with its sum for any other."""
     if not mix:
-        raise Conflict("holds no model: write NAME = its weight in the blend, a line for each model of portfolios.csv")
+        raise Conflict(
+            "contains no model: write NAME = its weight in the blend, a line for each model of portfolios.csv"
+        )
     total = sum(mix.values(), ZERO)
     if abs(total - 1) > MIX_TOLERANCE:
         found = " + ".join(f"{model} {weight}" for model, weight in mix.items())
@@ -99,7 +101,9 @@ class IbkrSection:
     read_only: Annotated[Switch, "true refuses every order, in every mode"] = True
     connect_timeout_seconds: Annotated[Seconds, Gt(0), "how long to wait for the connection"] = 15.0
     request_timeout_seconds: Annotated[Seconds, Gt(0), "how long to wait for the answer to a read"] = 20.0
-    read_attempts: Annotated[Whole, Ge(1), Le(10), "tries of a read that met pacing or connection errors"] = 4
+    read_attempts: Annotated[
+        Whole, Ge(1), Le(10), "how often a read is tried when it meets pacing or connection errors"
+    ] = 4
     max_messages_per_second: Annotated[
         Whole, Ge(1), Le(50), "the gateway's own limit is 50; never more than 48 are sent"
     ] = 45
@@ -117,7 +121,7 @@ class RebalanceSection:
     ] = TriggerMode.PER_HOLDING
     per_holding_band_bps: Annotated[Number, Ge(0), "drift of one symbol that is tolerated"] = Decimal(50)
     portfolio_total_band_bps: Annotated[Number, Ge(0), "sum of drifts that is tolerated"] = Decimal(100)
-    min_order_usd: Annotated[Number, Ge(0), "a smaller line is not traded"] = Decimal(500)
+    min_order_usd: Annotated[Number, Ge(0), "a smaller trade is not made"] = Decimal(500)
     cash_buffer_pct: Annotated[Number, Ge(0), Lt(100), "part of NetLiq that is kept as cash"] = Decimal("1.0")
     allow_fractional: Annotated[Switch, "order fractions of shares (4 decimals)"] = False
     allow_margin: Annotated[Switch, "allow CASH rows in portfolios.csv, that is borrowing"] = False
@@ -126,14 +130,14 @@ class RebalanceSection:
         Number, Ge(0), Le(100), "excess liquidity kept after the trades, in % of NetLiq"
     ] = Decimal(10)
     maintenance_margin_pct: Annotated[
-        Number, Ge(0), Le(100), "margin assumed for a bought ETF until the broker says"
+        Number, Ge(0), Le(100), "margin assumed for a bought ETF until the broker reports it"
     ] = Decimal(25)
     prefer_rth: Annotated[Switch, "trade in regular hours only"] = True
     direction: Annotated[TradeDirection, one_of(*TradeDirection), "what may be traded"] = TradeDirection.BOTH
     untargeted: Annotated[Untargeted, one_of(*Untargeted), "what happens to a held USD ETF without a target"] = (
         Untargeted.SELL
     )
-    max_order_usd: Annotated[Number | None, "> min_order_usd; a larger line is cut to it"] = None
+    max_order_usd: Annotated[Number | None, "> min_order_usd; a larger trade is reduced to it"] = None
     max_turnover_pct: Annotated[Number | None, Ge(0), Le(200), "a plan above it is refused"] = None
     idle_cash_pct: Annotated[
         Number | None, Gt(0), Le(100), "more idle cash, in % of NetLiq, is invested though every symbol is in its band"
@@ -155,11 +159,11 @@ class PricingSection:
     price_source: Annotated[
         PriceSource,
         one_of(PriceSource.LAST, PriceSource.MIDPOINT, PriceSource.BIDASK),
-        "where the chain of sources starts that values a holding",
+        "the first of the sources that value a holding",
     ] = PriceSource.LAST
-    fallback_to_snapshot: Annotated[Switch, "ask for a snapshot when the chain finds no price"] = True
+    fallback_to_snapshot: Annotated[Switch, "request a snapshot when no source has a price"] = True
     max_mark_gap_pct: Annotated[
-        Number, Gt(0), "our price of a holding further from the broker's own mark is a red warning"
+        Number, Gt(0), "our price of a holding further from the broker's own mark is a warning"
     ] = Decimal(5)
 
 
@@ -180,7 +184,7 @@ class FxSection:
     order_type: Annotated[OrderType, one_of(*OrderType), "of the conversion"] = OrderType.MKT
     limit_slippage_bps: Annotated[Number, Ge(0), "worst rate above the ask"] = Decimal(5)
     route: Annotated[Exchange, "where the conversion is sent"] = IDEALPRO
-    wait_for_fill_seconds: Annotated[Seconds, Ge(0), "then the unfilled rest is cancelled"] = 5.0
+    wait_for_fill_seconds: Annotated[Seconds, Ge(0), "then the unfilled remainder is cancelled"] = 5.0
     prefer_market_hours: Annotated[Switch, "convert only while the currency market is open"] = False
 
     def __post_init__(self) -> None:
@@ -223,20 +227,22 @@ class LimitsSection:
 class ExecutionSection:
     """How orders are worked."""
 
-    max_open_orders: Annotated[Whole, Ge(1), Le(50), "orders that work at once"] = 5
-    order_timeout_seconds: Annotated[Seconds, Gt(0), "what is unfilled then is cancelled; each attempt has its own"] = (
-        60.0
-    )
+    max_open_orders: Annotated[Whole, Ge(1), Le(50), "orders that work at the same time"] = 5
+    order_timeout_seconds: Annotated[
+        Seconds, Gt(0), "then the unfilled remainder is cancelled; each attempt has its own"
+    ] = 60.0
     reprice_attempts: Annotated[
-        Whole, Ge(0), Le(10), "how often a cancelled rest is priced anew, nearer to the far touch, and sent again"
+        Whole, Ge(0), Le(10), "times the unfilled remainder is re-priced, nearer to the far touch, and re-sent"
     ] = 2
-    shutdown_seconds: Annotated[Seconds, Gt(0), "to cancel and await our orders when stopped"] = 30.0
-    preflight: Annotated[Switch, "ask the broker what it would say to every line before the first order"] = True
+    shutdown_seconds: Annotated[Seconds, Gt(0), "for cancelling our orders when the run is stopped"] = 30.0
+    preflight: Annotated[Switch, "check the effect of every order with the broker before the first is sent"] = True
     close_margin_minutes: Annotated[
-        Number, Ge(0), "no start when the session ends sooner than all time-outs of the stages plus this"
+        Number, Ge(0), "no start when the session ends sooner than all timeouts of the stages plus this"
     ] = Decimal(5)
     foreign_orders: Annotated[
-        ForeignOrders, one_of(*ForeignOrders), "what somebody else's working orders in a symbol of the plan do"
+        ForeignOrders,
+        one_of(*ForeignOrders),
+        "what orders not placed by this tool do when they work in a symbol of the plan",
     ] = ForeignOrders.REFUSE
     blackout: Annotated[Blackout, "New York times in which no stage starts (the gateway's daily reset)"] = (
         "00:10-01:50",
@@ -272,7 +278,9 @@ class ApprovalSection:
 class NotifySection:
     """Who is told when a run waits, fails or ends."""
 
-    webhook_url: Annotated[WebAddress | None, "told when a run waits, fails or ends; from the environment only"] = None
+    webhook_url: Annotated[
+        WebAddress | None, "notified when a run waits, fails or ends; read only from the environment"
+    ] = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -280,7 +288,7 @@ class IoSection:
     """Files and log."""
 
     max_csv_age_days: Annotated[
-        Whole | None, Gt(0), Le(36_500), "a portfolios file not changed for longer is refused"
+        Whole | None, Gt(0), Le(36_500), "a portfolios file that was not changed for longer is refused"
     ] = None
     report_dir: Annotated[FilePath, "created if missing"] = Path("reports")
     log_level: Annotated[LogLevel, one_of(*LogLevel), "of the run's log"] = LogLevel.INFO

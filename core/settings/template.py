@@ -49,7 +49,7 @@ def _lines(row: Described, given: Mapping[str, str]) -> Iterator[str]:
     yield f"# {row.meaning}"
     yield f"# {row.type}; {row.default if row.default == REQUIRED else f'default: {row.default}'}"
     if (row.section, row.key) in SECRETS:
-        yield f"# a secret, taken from the environment only: {environment_name(row.section, row.key)}"
+        yield f"# a secret, read only from the environment: {environment_name(row.section, row.key)}"
     elif name in given:
         yield f"{row.key} = {given[name]}"
     else:

@@ -86,4 +86,4 @@ def _sign_faults(weights: Mapping[Symbol, Decimal]) -> Iterator[str]:
         if symbol == CASH and weight > 0:
             yield f"target CASH = {weight}: must be <= 0; lower the asset weights instead"
         if symbol != CASH and weight < 0:
-            yield f"target {symbol} = {weight}: must be >= 0 (0 says: sell it)"
+            yield f"target {symbol} = {weight}: must be >= 0 (0 means: sell it)"

@@ -89,18 +89,18 @@ def _columns(records: Records) -> tuple[list[str], list[str]]:
     """(names of the columns, faults); no names when the rows cannot be read by them."""
     line, cells = next((record for record in records if any(record[1])), (0, []))
     if not cells:
-        return [], [] if records.fault else ["holds no header and no rows"]
+        return [], [] if records.fault else ["contains no header and no rows"]
     names = [cell.lower() if cell.isascii() else cell for cell in cells]
     if not set(names) & set(NEEDED):
         found = visible(",".join(cells))
         return [], [f"line {line}: the header must be {','.join(NEEDED)}, found {found}"]
     known = [*NEEDED, *IGNORED]
     faults = [
-        f"line {line}: column {number}, {visible(name)}, is not known{did_you_mean(name, known)}"
+        f"line {line}: column {number}, {visible(name)}, is unknown{did_you_mean(name, known)}"
         for number, name in enumerate(names, 1)
         if name and name not in known
     ]
-    faults += [f"line {line}: the column {name} stands twice" for name in known if names.count(name) > 1]
+    faults += [f"line {line}: the column {name} appears twice" for name in known if names.count(name) > 1]
     missing = [name for name in NEEDED if name not in names]
     faults += [f"line {line}: the column {name} is missing" for name in missing]
     is_readable = not missing and all(names.count(name) == 1 for name in NEEDED)
@@ -122,7 +122,7 @@ def _entries(records: Records, columns: Sequence[str]) -> tuple[list[_Entry], li
             faults.append(f"line {line}: {found} has {len(cells)} values for {len(columns)} columns")
         elif nameless := [at for at, name in enumerate(columns[: len(cells)]) if cells[at] and not name]:
             at = nameless[0]
-            faults.append(f"line {line}: {visible(cells[at])} stands in column {at + 1}, which has no name")
+            faults.append(f"line {line}: {visible(cells[at])} is in column {at + 1}, which has no name")
         else:
             entries.append(_entry(line, dict(zip(columns, cells, strict=False))))
     return entries, faults
@@ -158,7 +158,7 @@ def _entry_faults(entry: _Entry, mix: Mix | None, rebalance: RebalanceSection) -
     elif entry.symbol == CASH:
         yield from _cash_faults(entry.percent, rebalance)
     elif entry.percent < 0:
-        yield "an asset's target_pct must be >= 0 (0 says: sell it)"
+        yield "an asset's target_pct must be >= 0 (0 means: sell it)"
 
 
 def _cash_faults(percent: Decimal, rebalance: RebalanceSection) -> Iterator[str]:
@@ -175,7 +175,7 @@ def _repetitions(entries: Iterable[_Entry]) -> Iterator[str]:
     for entry in entries:
         line = first.setdefault((entry.portfolio, entry.symbol), entry.line)
         if line != entry.line:
-            yield f"{entry}: {visible(entry.symbol)} stands twice in {visible(entry.portfolio)}, first on line {line}"
+            yield f"{entry}: {visible(entry.symbol)} appears twice in {visible(entry.portfolio)}, first on line {line}"
 
 
 def _faults_of_models(entries: Iterable[_Entry], mix: Mix | None, rebalance: RebalanceSection) -> Iterator[str]:
@@ -245,5 +245,5 @@ def _bytes(path: Path) -> tuple[bytes, datetime]:
     except (OSError, ValueError) as error:  # ValueError: a path with a NUL in it
         raise refused(str(path), [f"{path} cannot be read: {error}"]) from None
     if len(data) > MOST_BYTES:
-        raise refused(str(path), [f"{path} is larger than {MOST_BYTES // 1_000_000} MB: this is no portfolios file"])
+        raise refused(str(path), [f"{path} is larger than {MOST_BYTES // 1_000_000} MB: this is not a portfolios file"])
     return data, changed_at

@@ -63,7 +63,7 @@ def decoded(data: bytes, name: str) -> str:
     if _is_utf16(data):
         raise refused(name, [f"{name} is UTF-16 text: save it as CSV UTF-8 in the spreadsheet"])
     if b"\0" in data:
-        raise refused(name, [f"{name} line {_line_of(data, data.index(0))}: holds binary data (NUL)"])
+        raise refused(name, [f"{name} line {_line_of(data, data.index(0))}: contains binary data (NUL)"])
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

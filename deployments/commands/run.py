@@ -78,7 +78,7 @@ async def require_listener(host: str, port: int, *, timeout_seconds: float) -> N
     except ConnectionRefusedError:
         raise refused_at(host, port) from None
     except TimeoutError:
-        raise unreachable(host, port, f"nobody answers within {timeout_seconds:g} s") from None
+        raise unreachable(host, port, f"nobody answered within {timeout_seconds:g} s") from None
     except OSError as error:
         raise unreachable(host, port, error.strerror or str(error)) from None
     writer.close()

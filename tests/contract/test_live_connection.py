@@ -273,8 +273,8 @@ async def test_a_message_of_an_unknown_kind_is_skipped_and_reported_once():
         events = await drain(client)
         assert of_kind(events, OrderUpdate)[-1].state is OrderState.FILLED
         assert [event.text for event in of_kind(events, Notice)] == [
-            "skipped a message of the gateway (9999), which this client does not know",
-            "skipped a message of the gateway (not a number), which this client does not know",
+            "skipped a message from the gateway (9999), which this client does not know",
+            "skipped a message from the gateway (not a number), which this client does not know",
         ]
         assert client.is_connected
 
@@ -286,7 +286,7 @@ async def test_a_message_that_cannot_be_read_and_that_nobody_needs_is_skipped():
         await client.snapshot()
         assert client.is_connected
         assert [event.text for event in await drain(client)] == [
-            "skipped a message of the gateway (94), which could not be read: it has too few fields"
+            "skipped a message from the gateway (94), which could not be read: it has too few fields"
         ]
 
 

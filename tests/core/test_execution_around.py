@@ -191,12 +191,12 @@ def test_a_position_is_what_it_was_plus_our_fills(before, fills, after, warnings
 
 def test_an_unexplained_change_says_what_was_expected_and_what_is_there():
     found = unexplained_changes(snapshot(position(quantity="10")), snapshot(), [fill("4", side=Side.SELL)])
-    assert found == ("VTI: our fills make it 6 shares, the account shows 0",)
+    assert found == ("VTI: our fills add up to 6 shares, the account shows 0",)
 
 
 def test_a_position_that_appears_from_nowhere_is_reported():
     assert unexplained_changes(snapshot(), snapshot(position("AAPL", "3")), []) == (
-        "AAPL: our fills make it 0 shares, the account shows 3",
+        "AAPL: our fills add up to 0 shares, the account shows 3",
     )
 
 

@@ -241,7 +241,7 @@ async def test_a_late_fill_that_meets_a_new_attempt_at_the_same_line_needs_a_per
     at_work = await trading(buy(), settings=execution_settings(reprice_attempts=1), fills=HALF)
     at_work.broker.altered = filled_late
     result = await at_work.run(buy(), reprice=at_the_ask)
-    assert leading(result.errors).message == "VTI: 12 filled over all attempts, 10 were wanted"
+    assert leading(result.errors).message == "VTI: 12 filled over all attempts, 10 were ordered"
 
 
 async def test_more_filled_than_ordered_is_unknown():

@@ -222,7 +222,7 @@ async def test_without_journal_and_without_a_confirmed_cancel_the_orders_are_unk
     store.fails_at = 3
     result = await at_work.run(resting())
     assert kinds(result) == [OutputFailed, OrderStateUnknown]
-    assert "cancellation could not be confirmed of: RB-ABCDEFGHIJ23-B1-1" in result.errors[1].message
+    assert "cancellation could not be confirmed for: RB-ABCDEFGHIJ23-B1-1" in result.errors[1].message
 
 
 async def test_without_journal_and_without_a_connection_the_orders_are_unknown():

@@ -149,12 +149,12 @@ def test_a_midday_break_is_closed():
     ],
 )
 def test_hours_in_an_unknown_form_are_a_reason_that_quotes_them(text, part):
-    assert reason(text, "2026-11-24 12:00") == f"VTI: trading hours not understood: {part!r}"
+    assert reason(text, "2026-11-24 12:00") == f"VTI: trading hours could not be read: {part!r}"
 
 
 @pytest.mark.parametrize("text", ["", "  ", ";;"])
 def test_missing_hours_are_a_reason(text):
-    assert reason(text, "2026-11-24 12:00") == "VTI: the broker gave no trading hours"
+    assert reason(text, "2026-11-24 12:00") == "VTI: the broker reported no trading hours"
 
 
 @pytest.mark.parametrize("moment", ["2026-11-22 12:00", "2026-11-30 12:00"])
@@ -185,7 +185,7 @@ def test_the_text_is_read_in_the_contracts_time_zone_in_summer_too(zone, hours, 
 @pytest.mark.parametrize("zone", ["", " ", "Mars/Olympus", "../../etc/passwd", "/etc/localtime", "America", "\0", "Ü"])
 def test_an_unknown_time_zone_is_a_reason(zone):
     assert reason(WEEK, "2026-11-24 12:00", time_zone=zone) == (
-        f"VTI: time zone of the trading hours not understood: {zone!r}"
+        f"VTI: time zone of the trading hours could not be read: {zone!r}"
     )
 
 

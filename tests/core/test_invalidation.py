@@ -42,7 +42,7 @@ WORKING = WorkingOrder("RB-X", VTI, Side.BUY, D(1), D(0), OrderType.LMT, D(99))
         (snapshot(position(), position("BND")), "BND: 0 shares then, 100 now"),
         (snapshot(position(), cash={USD: D("2500.01")}), "USD cash: 2,500.00 then, 2,500.01 now"),
         (snapshot(position(), cash={USD: D(2500), CAD: D(1)}), "CAD cash: 0.00 then, 1.00 now"),
-        (snapshot(position(), working_orders=(WORKING,)), "the working orders are not the same"),
+        (snapshot(position(), working_orders=(WORKING,)), "the working orders have changed"),
     ],
 )
 def test_holdings_cash_and_working_orders_void_an_approval_each_in_words(now, words):

@@ -45,7 +45,7 @@ def test_the_leverage_guard_cuts_buys():
     plan = planned(case(LEVERED, account(cash={USD: "100000"})), **sizing)
     assert plan.totals.gross_after == D("1.2")
     assert {line.limited_by for line in plan.buys} == {LimitedBy.LEVERAGE}
-    assert "the limits of borrowing allow" in plan.buys[0].reason
+    assert "the borrowing limits allow" in plan.buys[0].reason
 
 
 def test_the_maintenance_buffer_cuts_buys():

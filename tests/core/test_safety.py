@@ -220,7 +220,7 @@ def test_a_kill_switch_that_cannot_be_looked_for_counts_as_on(tmp_path, place):
     as_file(tmp_path / "file")
     as_link_to_itself(tmp_path / "loop")
     as_broken_link(tmp_path / "broken")
-    with pytest.raises(KillSwitchOn, match=r"the kill switch counts as on: .* cannot be checked \(.+\)"):
+    with pytest.raises(KillSwitchOn, match=r"the kill switch is treated as on: .* cannot be checked \(.+\)"):
         check_kill_switch(tmp_path / place)
 
 

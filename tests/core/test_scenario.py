@@ -249,7 +249,7 @@ def test_what_is_wrong_in_a_portfolio_row_is_left_to_that_reader(write):
         ("quotes: {VTI: {age_seconds: -1}}", "quotes.VTI.age_seconds: -1 must be at least 0 and at most 1000000"),
         ("quotes: {VTI: {min_tick: 0}}", "quotes.VTI.min_tick: 0 must be above 0"),
         ("quotes: {VTI: {halted: maybe}}", "quotes.VTI.halted: 'maybe' is not yes or no"),
-        ("quotes: {VTI: {}, vti: {}}", "quotes.vti: stands here twice"),
+        ("quotes: {VTI: {}, vti: {}}", "quotes.vti: appears here twice"),
         ("quotes: [VTI]", "quotes: must be a mapping of keys to values"),
         ("qoutes: {}", "qoutes: unknown key - did you mean quotes?"),
         ("mode: papr", "mode: 'papr' is not one of report_only, dry_run, paper, live"),
@@ -288,7 +288,7 @@ def test_a_fault_is_told_with_its_place_and_what_is_allowed(write, line, fault):
         ("{id: X, positions: [{symbol: VTI}]}", "account.positions[0].quantity: is missing"),
         ("{id: X, positions: [{quantity: 1}]}", "account.positions[0].symbol: is missing"),
         ("{id: X, positions: [{symbol: V, quantity: 1}, {symbol: v, quantity: 2}]}",
-         "account.positions[1]: V stands here twice"),
+         "account.positions[1]: V appears here twice"),
         ("{id: X, positions: [{symbol: V, quantity: 1, security_type: HAT}]}",
          f"account.positions[0].security_type: 'HAT' is not one of {TYPES}"),
         ("{id: X, open_orders: [{symbol: V, side: HOLD, quantity: 1}]}",
@@ -324,8 +324,8 @@ def test_all_faults_are_told_at_once(write):
 @pytest.mark.parametrize(
     ("data", "fault"),
     [
-        ("a: 1\na: 2\n", "is not valid YAML: line 2: the key 'a' stands here twice"),
-        ("a: {b: 1, b: 2}\n", "is not valid YAML: line 1: the key 'b' stands here twice"),
+        ("a: 1\na: 2\n", "is not valid YAML: line 2: the key 'a' appears here twice"),
+        ("a: {b: 1, b: 2}\n", "is not valid YAML: line 1: the key 'b' appears here twice"),
         ("[a]: 1\n", "is not valid YAML: line 1: a key must be a word"),
         ("a: [1\n", "is not valid YAML: line 2: expected ',' or ']', but got '<stream end>'"),
         ("- a\n", "must be a mapping of keys to values"),

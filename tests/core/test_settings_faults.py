@@ -25,7 +25,7 @@ def test_missing_sections_are_faults_of_their_required_keys():
         settings_from({}, folder=FOLDER)
     assert [fault.split(" is ")[0] for fault in refused.value.faults] == [
         "[ibkr] account_id",
-        "[models] holds no model: write NAME = its weight in the blend, a line for each model of portfolios.csv",
+        "[models] contains no model: write NAME = its weight in the blend, a line for each model of portfolios.csv",
     ]
     assert refused.value.message == "settings: 2 faults in the settings"
     assert refused.value.exit_code is ExitCode.SETTINGS
@@ -40,8 +40,8 @@ def test_all_faults_of_all_layers_are_told_at_once():
     assert faults == (
         "[rebalance] order_tipe = LMT: no such key; did you mean order_type?",
         "unknown section [fxx]; did you mean [fx]?",
-        "REBALANCER__FX__ENABLE in the environment is no setting; did you mean REBALANCER__FX__ENABLED?",
-        "io.reports in the options of this run is no setting; did you mean io.report_dir?",
+        "REBALANCER__FX__ENABLE in the environment is not a setting; did you mean REBALANCER__FX__ENABLED?",
+        "io.reports in the options of this run is not a setting; did you mean io.report_dir?",
         "[rebalance] min_order_usd = -5: must be a number >= 0",
         "[fx] max_fx_order_usd = 10: must be > min_fx_order_usd (1000), or none",
         "[limits] style = smart (from REBALANCER__LIMITS__STYLE): must be one of spread_aware, static_bps, off",
@@ -73,7 +73,7 @@ def test_a_name_like_no_other_gets_no_advice():
 
 def test_an_override_without_a_section_is_shown_the_whole_name():
     assert settings_faults(overrides={"min_order_usd": "0"}) == (
-        "min_order_usd in the options of this run is no setting; did you mean rebalance.min_order_usd?",
+        "min_order_usd in the options of this run is not a setting; did you mean rebalance.min_order_usd?",
     )
 
 
@@ -91,7 +91,7 @@ def test_a_later_layer_heals_a_fault_of_an_earlier_one():
 
 
 def test_the_same_key_in_two_spellings_is_refused():
-    assert settings_faults({"fx": {"enabled": "true", "Enabled": "false"}}) == ("[fx] enabled stands twice",)
+    assert settings_faults({"fx": {"enabled": "true", "Enabled": "false"}}) == ("[fx] enabled appears twice",)
 
 
 ADDRESS = "https://hooks.example.com/T0PQ"

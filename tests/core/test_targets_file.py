@@ -134,9 +134,9 @@ def test_a_symbol_that_could_be_something_else_is_refused(symbol):
     [
         (
             ["VTI,-5", "BND,105"],
-            "line 2: SMURF VTI target_pct = -5: an asset's target_pct must be >= 0 (0 says: sell it)",
+            "line 2: SMURF VTI target_pct = -5: an asset's target_pct must be >= 0 (0 means: sell it)",
         ),
-        (["VTI,50", "vti,50"], "line 3: SMURF VTI target_pct = 50: VTI stands twice in SMURF, first on line 2"),
+        (["VTI,50", "vti,50"], "line 3: SMURF VTI target_pct = 50: VTI appears twice in SMURF, first on line 2"),
         (["VTI,60", "BND,39.98"], f"lines 2-3: SMURF: the assets sum to 99.98, must be 100 (±0.01){ROUNDED} VTI 60.02"),
         (
             ["VTI,60", "BND,40.02"],
@@ -169,7 +169,7 @@ def test_cash_is_refused_while_margin_is_disabled():
 
 
 def test_two_cash_rows_in_a_model_are_refused():
-    assert "CASH stands twice in SMURF" in portfolio_faults(smurf("VTI,150", "CASH,-25", "CASH,-25"), MARGIN)[0]
+    assert "CASH appears twice in SMURF" in portfolio_faults(smurf("VTI,150", "CASH,-25", "CASH,-25"), MARGIN)[0]
 
 
 @pytest.mark.parametrize("percent", ["99.99", "100.01"])
@@ -208,7 +208,7 @@ def test_empty_columns_without_a_name_and_lines_of_separators_are_skipped():
 
 def test_a_value_in_a_column_without_a_name_is_a_fault():
     text = "portfolio,symbol,target_pct,,note\nSMURF,VTI,100,why,x\n"
-    assert portfolio_faults(text, ONLY_SMURF)[0] == f"{NAME} line 2: why stands in column 4, which has no name"
+    assert portfolio_faults(text, ONLY_SMURF)[0] == f"{NAME} line 2: why is in column 4, which has no name"
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
@@ -256,11 +256,11 @@ def test_rows_of_a_model_with_mix_weight_zero_are_still_checked():
     [
         (
             "portfolio,symbol,target",
-            ["column 3, target, is not known; did you mean target_pct?", "the column target_pct is missing"],
+            ["column 3, target, is unknown; did you mean target_pct?", "the column target_pct is missing"],
         ),
-        ("portfolio,symbol,target_pct,qqqq", ["column 4, qqqq, is not known"]),
-        ("portfolio,symbol,symbol,target_pct", ["the column symbol stands twice"]),
-        ("portfolio,symbol,target_pct,note,note", ["the column note stands twice"]),
+        ("portfolio,symbol,target_pct,qqqq", ["column 4, qqqq, is unknown"]),
+        ("portfolio,symbol,symbol,target_pct", ["the column symbol appears twice"]),
+        ("portfolio,symbol,target_pct,note,note", ["the column note appears twice"]),
         ("SMURF,VTI,100", ["the header must be portfolio,symbol,target_pct, found SMURF,VTI,100"]),
     ],
 )
@@ -292,8 +292,8 @@ def test_all_faults_are_told_at_once_in_a_message_that_counts_them():
     [
         (b"", "is empty"),
         (b"\xef\xbb\xbf \n\n", "is empty"),
-        (b"# only\n# comments\n", "holds no header and no rows"),
-        (b"portfolio,symbol\n\0", "line 2: holds binary data (NUL)"),
+        (b"# only\n# comments\n", "contains no header and no rows"),
+        (b"portfolio,symbol\n\0", "line 2: contains binary data (NUL)"),
         (HEADER.encode() + b"SMURF,V\xff,1\n", "line 2: is not UTF-8 text"),
         (b"portfolio,symbol,target_pct\n#" + b"x" * 10_000, "line 2: is longer than 10000 characters"),
         (

@@ -120,7 +120,10 @@ def test_investable_is_net_liq_less_buffer_and_outside_holdings():
     [
         (share("AAPL", "10"), "not an ETF"),
         (held("XIC", "10", contract=etf("XIC", currency=CAD)), "in CAD, not in USD"),
-        (held("VTI", "10", contract=etf("VTI.L", symbol="VTI")), "another listing than the one that would be traded"),
+        (
+            held("VTI", "10", contract=etf("VTI.L", symbol="VTI")),
+            "a different listing from the one that would be traded",
+        ),
     ],
 )
 def test_what_the_plan_may_not_touch_stands_outside_with_its_reason(position, why):
@@ -150,7 +153,7 @@ def test_an_etf_without_target_is_sold_or_held_by_setting():
 def test_a_held_etf_that_could_not_be_resolved_is_left_alone():
     inputs = case({"VTI": "1"}, account(held("GLD", "10"), held("VTI", "10")))
     del inputs.contracts["GLD"]
-    assert value(inputs).outside[0].why == "another listing than the one that would be traded"
+    assert value(inputs).outside[0].why == "a different listing from the one that would be traded"
 
 
 def test_a_symbol_with_target_zero_is_a_target_and_not_untargeted():

@@ -133,7 +133,7 @@ UNREADABLE = (
     fine("a message of a kind that nobody knows comes while an order works",
          on("orderStatus", Duplicate({0: "9999"}), "VTI")),
     Row("a status has three fields", on("orderStatus", Truncate(3), "VTI"), 20,
-        ("a message of the gateway (3) could not be read: it has too few fields",)),
+        ("a message from the gateway (3) could not be read: it has too few fields",)),
     fine("an execution's time is in a zone that nobody knows",
          on("execDetails", ChangeFields({EXEC_TIME: "20260302 10:00:02 Central European Standard Time"}), "VTI")),
     Row("a status cannot be read", on("orderStatus", ChangeFields({STATUS_FILLED: "some"}), "VTI"), 20,

@@ -42,7 +42,7 @@ AGREE_SECONDS = 1.0
 READY_TRIES = 3
 READY_SECONDS = 5.0
 SNAPSHOT = "snapshot"
-UNLISTED = "working orders are not known: the gateway's API is in Read-Only mode and does not list them"
+UNLISTED = "working orders are unknown: the gateway's API is in Read-Only mode and does not list them"
 EXECUTIONS = "executions"
 
 

@@ -248,7 +248,7 @@ class Dispatcher:
     def _on_unreadable(self, message: messages.UnreadableMessage) -> None:
         """Close the connection where the message may be about an order: the next one asks for everything anew."""
         if message.number in ESSENTIAL:
-            self.close(f"a message of the gateway ({message.number}) could not be read: {message.reason}")
+            self.close(f"a message from the gateway ({message.number}) could not be read: {message.reason}")
         elif message.number not in MARKET_DATA:
             self._skip(message.number, f"which could not be read: {message.reason}")
 
@@ -256,7 +256,7 @@ class Dispatcher:
         """Report, once for each kind of message, that it was ignored."""
         if number not in self._skipped:
             self._skipped.add(number)
-            self.emit(Notice(f"skipped a message of the gateway ({number[:20]}), {why}", self._clock.now()))
+            self.emit(Notice(f"skipped a message from the gateway ({number[:20]}), {why}", self._clock.now()))
 
     def _on_error(self, message: messages.ErrorMessage) -> None:
         self.farms.handle(message.code, message.text, self._clock.now())

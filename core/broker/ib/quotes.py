@@ -31,7 +31,7 @@ UPDATE_AFTER = timedelta(milliseconds=5)  # the first image arrives within less
 RECENT_TRADE = timedelta(seconds=1)
 QUOTES = "quotes"
 SUBSCRIBE = (
-    "subscribe to the data for the API, log other sessions out, or look at delayed data with [ibkr] "
+    "subscribe to the data for the API, log out other sessions, or use delayed data with [ibkr] "
     "market_data_type = delayed"
 )
 
@@ -255,4 +255,4 @@ def _no_data(refused: Mapping[Symbol, RequestRefused]) -> BrokerError:
     faults = [f"{', '.join(concerned)}: {text}" for text, concerned in symbols.items()]
     is_subscription = any(error.code in NO_MARKET_DATA for error in refused.values())
     step = SUBSCRIBE if is_subscription else "read the broker's reason"
-    return MarketDataMissing(f"the broker gives no market data: {'; '.join(faults)}", next_step=step, faults=faults)
+    return MarketDataMissing(f"the broker sends no market data: {'; '.join(faults)}", next_step=step, faults=faults)

@@ -184,7 +184,7 @@ class GatewaySession:
     def _timed_out(self) -> BrokerError:
         where, seconds = f"{self.options.host}:{self.options.port}", self.options.connect_timeout_seconds
         if self.client.socket_traffic() is None:
-            return lost(f"nothing answers at {where} within {seconds:g} s")
+            return lost(f"nothing answered at {where} within {seconds:g} s")
         if not self.dispatcher.accounts:
             return not_ready(where, f"and was not ready within {seconds:g} s")
         return lost(f"the gateway at {where} did not list our open orders and positions within {seconds:g} s")
