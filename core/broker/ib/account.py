@@ -140,7 +140,7 @@ class AccountReader:
         try:
             rows = await self._request(messages.ACCOUNT, lambda: session.client.request_account(account), SNAPSHOT)
         finally:
-            # a gateway keeps one account subscription, whichever client asked for it
+            # only one account at a time may be subscribed, over all clients of the gateway
             if session.is_up:
                 await session.send(lambda: session.client.cancel_account(account))
         mine = [row for row in rows if row.account == account]
