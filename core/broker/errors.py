@@ -140,7 +140,7 @@ def unknown(faults: Sequence[str]) -> ContractNotFound:
 def unanswered(order: Order, seconds: float) -> NoAnswer:
     """A what-if that the broker did not answer in time."""
     return NoAnswer(
-        f"the broker did not answer within {seconds:g} s whether it would {order.side} {order.quantity:f} "
+        f"the broker did not answer within {seconds:g} s whether it would accept {order.side} {order.quantity:f} "
         f"{order.contract.symbol}",
         next_step="answer the dialog if TWS shows one, then run again",
     )
@@ -151,6 +151,6 @@ def would_refuse(order: Order, code: int, text: str, reason: RejectReason) -> Br
     if reason is RejectReason.PACING:
         return too_fast()
     return ERRORS[reason](
-        f"the broker would refuse to {order.side} {order.quantity:f} {order.contract.symbol}: {text} ({code})",
+        f"the broker would reject {order.side} {order.quantity:f} {order.contract.symbol}: {text} ({code})",
         next_step="read the broker's reason, change the settings or the account, then run again",
     )

@@ -181,7 +181,7 @@ class OrderTracker:
         # an older report is of a loss that the lists, read since, have made good
         if not event.is_up and event.at > self._connected_at:
             self.mark_disconnected(
-                ConnectionLost(event.reason or "the connection to the broker went", next_step=LOOK_AT_ACCOUNT)
+                ConnectionLost(event.reason or "the connection to the broker was lost", next_step=LOOK_AT_ACCOUNT)
             )
         else:
             self.log_event("connection", event.reason or ("up" if event.is_up else "down"))

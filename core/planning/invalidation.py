@@ -135,7 +135,7 @@ def worse_than_approved(side: Side, was: Decimal, now: Decimal, most_bps: Decima
     if loss * BPS <= most_bps * was:
         return ""
     return (
-        f"it would now go at {price_text(now)} at worst, {loss * BPS / was:.0f} bps beyond the {price_text(was)}"
+        f"its worst price is now {price_text(now)}, {loss * BPS / was:.0f} bps beyond the {price_text(was)}"
         f" that was approved (at most {plain(most_bps)})"
     )
 

@@ -360,7 +360,7 @@ async def test_a_what_if_is_in_the_accounts_currency_and_places_nothing():
 async def test_a_what_if_that_would_be_refused_raises_as_the_order_would_be(asked, error):
     async with venue_of(world()) as venue:
         client = await venue.connected()
-        with pytest.raises(error, match="the broker would refuse to"):
+        with pytest.raises(error, match="the broker would reject"):
             await client.what_if(asked)
 
 
@@ -384,7 +384,7 @@ async def test_a_what_if_without_margins_is_awaited_and_then_given_up_for_that_o
     async with venue_of(world()) as venue:
         client = await venue.connected()
         venue.gateway.faults.on("openOrder", ChangeFields(fields))
-        with pytest.raises(NoAnswer, match=r"did not answer within .* whether it would BUY 10 VTI"):
+        with pytest.raises(NoAnswer, match=r"did not answer within .* whether it would accept BUY 10 VTI"):
             await client.what_if(order())
         assert client.is_connected
         assert (await client.what_if(order())).initial_margin.change > 0

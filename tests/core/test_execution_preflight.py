@@ -57,14 +57,14 @@ async def test_the_shortage_is_in_the_base_currency():
 
 
 async def test_one_buy_that_is_too_much_by_itself_is_refused_with_the_brokers_text():
-    with pytest.raises(FundsInsufficient, match=r"would refuse to BUY 10 BND: .*250\.05 exceeds .* 200\.00 \(201\)"):
+    with pytest.raises(FundsInsufficient, match=r"would reject BUY 10 BND: .*250\.05 exceeds .* 200\.00 \(201\)"):
         await asking(buys("BND", "VTI"), account=account(positions=(), excess_liquidity=D(200)))
 
 
 @pytest.mark.parametrize(("code", "error"), [(201, OrderRejected), (200, ContractNotFound), (10243, FractionRefused)])
 async def test_what_no_money_cures_is_refused_for_good_and_names_every_line(code, error):
     answers, _, _ = await asked(buys("VTI", "BND"), fills=scripted(what_if_reject=code))
-    with pytest.raises(error, match=rf"would refuse to BUY 10 VTI: .* \({code}\)") as refused:
+    with pytest.raises(error, match=rf"would reject BUY 10 VTI: .* \({code}\)") as refused:
         refuse_permanent(answers)
     assert refused.value.next_step.startswith("nothing was sent")
     assert check_combined_margin(answers).buys == 1
@@ -89,7 +89,7 @@ async def test_no_answer_for_one_order_concerns_that_order_alone_and_is_not_wait
     answers, broker, waits = await asked(buys("VTI", "BND"), fills=scripted(what_if_silent=True))
     ((unanswered, error),) = answers.unanswered.items()
     assert (unanswered.contract.symbol, type(error), error.exit_code) == ("VTI", NoAnswer, 28)
-    assert "did not answer within 20 s whether it would BUY 10 VTI" in error.message
+    assert "did not answer within 20 s whether it would accept BUY 10 VTI" in error.message
     assert [one.contract.symbol for one in answers.effects] == ["BND"]
     assert (waits, broker.is_connected) == ([], True)
     assert len([line for line in broker.log if str(line.what).startswith("what if")]) == 2

@@ -131,7 +131,7 @@ def test_only_a_worse_price_than_approved_is_out_of_reach(side, now, beyond):
     words = worse_than_approved(side, D("100.00"), D(now), D(50))
     assert bool(words) is beyond
     assert not beyond or words == (
-        f"it would now go at {now} at worst, 51 bps beyond the 100.00 that was approved (at most 50)"
+        f"its worst price is now {now}, 51 bps beyond the 100.00 that was approved (at most 50)"
     )
 
 
@@ -143,7 +143,7 @@ def limit(worst):
 def test_lines_out_of_reach_are_named_and_the_others_are_not():
     buy, sold = trade_line("VTI", limit=limit("100")), SOLD._replace(limit=limit("72"))
     found = out_of_reach((buy, sold), {VTI: limit("100.20"), BND: limit("57.60")}, D(50))
-    assert found == {BND: "it would now go at 57.60 at worst, 2000 bps beyond the 72.00 that was approved (at most 50)"}
+    assert found == {BND: "its worst price is now 57.60, 2000 bps beyond the 72.00 that was approved (at most 50)"}
 
 
 def test_a_line_that_is_left_out_does_not_trade_and_says_why():
@@ -160,7 +160,7 @@ def test_a_buy_is_out_of_reach_by_the_worst_price_of_its_last_attempt():
     inputs = replace(fresh(at("VTI", "100.46", "0.04")), contracts={VTI: contract("VTI")})
     assert dear_buys(made, inputs, rules, D(50)) == {}
     dear = replace(fresh(at("VTI", "100.47", "0.04")), contracts={VTI: contract("VTI")})
-    assert dear_buys(made, dear, rules, D(50))[VTI].startswith("it would now go at 100.51 at worst")
+    assert dear_buys(made, dear, rules, D(50))[VTI].startswith("its worst price is now 100.51")
 
 
 def test_a_buy_without_a_market_is_left_to_the_sizing():

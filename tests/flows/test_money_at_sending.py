@@ -81,7 +81,7 @@ async def test_a_rate_that_is_gone_right_before_the_conversion_is_not_traded_at(
     rehearsal = rehearse(tmp_path, (Point.BEFORE_FX, USD_CAD, "1.50000", "1.50010"))
     outcome = await rehearsal.run()
     assert (outcome.exit_code, conversions(rehearsal)) == (ExitCode.PLAN_CHANGING, [])
-    assert "USD.CAD: nothing was converted: it would now go at 1.50" in outcome.reason
+    assert "USD.CAD: nothing was converted: its worst price is now 1.50" in outcome.reason
     assert [order.side for order in rehearsal.sent()] == [Side.SELL, Side.BUY]
 
 
@@ -114,7 +114,7 @@ async def test_only_a_line_whose_price_has_become_worse_is_not_sent(tmp_path, at
     assert [order.side for order in rehearsal.sent()] == sent
     is_whole = len(sent) == 2
     assert outcome.exit_code is (ExitCode.DONE if is_whole else ExitCode.PLAN_CHANGING)
-    assert is_whole or f"{symbol} was not sent: it would now go at" in outcome.reason
+    assert is_whole or f"{symbol} was not sent: its worst price is now" in outcome.reason
     assert is_whole or "bps beyond the" in rehearsal.report("post_trade.csv")
 
 
@@ -132,7 +132,7 @@ async def test_a_sell_whose_price_falls_away_while_it_is_worked_is_not_tried_aga
     assert [order.attempt for order in rehearsal.sent() if order.side is Side.SELL] == [1]
     assert outcome.exit_code is ExitCode.PLAN_CHANGING
     assert "VTI: the remainder of" in outcome.reason
-    assert "is not sold: it would now go at 80.00" in outcome.reason
+    assert "is not sold: its worst price is now 80.00" in outcome.reason
 
 
 async def test_with_no_attempt_left_a_remainder_is_incomplete(tmp_path):

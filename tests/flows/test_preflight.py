@@ -47,7 +47,7 @@ async def test_what_no_money_cures_ends_the_run_before_anything_is_sent(tmp_path
     rehearsal = rehearse(tmp_path, changes={"fills": scripted("BND", what_if_reject=code)})
     outcome = await rehearsal.run()
     assert (outcome.exit_code, outcome.ending, rehearsal.sent()) == (exit_code, RunEnding.REFUSED, [])
-    assert "the broker would refuse to BUY 412 BND" in outcome.reason
+    assert "the broker would reject BUY 412 BND" in outcome.reason
     assert f"({code})" in outcome.reason
 
 
@@ -79,8 +79,8 @@ async def test_buys_that_the_margin_does_not_bear_are_not_sent_and_the_account_i
     outcome = await rehearsal.run()
     assert outcome.exit_code is ExitCode.FUNDS
     (told,) = [event.detail for event in outcome.events if event.detail.startswith("asked again right before")]
-    assert "would refuse to BUY" in told
-    assert "would refuse to BUY" in outcome.reason
+    assert "would reject BUY" in told
+    assert "would reject BUY" in outcome.reason
     assert "none of the buys was sent" in outcome.reason
     assert [order.side for order in rehearsal.sent()] == [Side.SELL]
     assert outcome.after is not None

@@ -425,14 +425,14 @@ class BrokerContract:
     )
     async def test_a_what_if_is_refused_as_the_order_would_be(self, connected, changes, error):
         broker = await connected(**changes)
-        with pytest.raises(error, match="would refuse to BUY 5 VTI"):
+        with pytest.raises(error, match="would reject BUY 5 VTI"):
             await broker.what_if(order(quantity="5"))
         assert await drain(broker) == []
 
     async def test_a_what_if_that_is_never_answered_is_given_up_for_that_order_alone(self, connected):
         broker = await connected(fills=scripted(what_if_silent=True))
         before = broker.now()
-        with pytest.raises(NoAnswer, match="did not answer within 20 s whether it would BUY 10 VTI"):
+        with pytest.raises(NoAnswer, match="did not answer within 20 s whether it would accept BUY 10 VTI"):
             await broker.what_if(order())
         assert abs((broker.now() - before).total_seconds() - 20) < 1
         assert (await broker.what_if(order("BND", limit="72.01"))).initial_margin.change > 0
