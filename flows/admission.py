@@ -7,15 +7,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
 import httpx
-from prefect.client.orchestration import PrefectClient, get_client
-from prefect.client.schemas.filters import (
-    FlowFilter,
-    FlowFilterName,
-    FlowRunFilter,
-    FlowRunFilterState,
-    FlowRunFilterStateType,
-    FlowRunFilterTags,
-)
+from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.context import FlowRunContext
@@ -24,7 +16,7 @@ from core.errors import ConnectionLost, StartedLate
 from core.model import NEW_YORK
 from core.model.refs import run_id_of
 from flows.identity import ACCOUNT_LABEL, account_key, account_tag
-from flows.liveness import FLOW_NAME, MOST_RUNS, PROCESS_LABEL, UNFINISHED, is_alive
+from flows.liveness import PROCESS_LABEL, UNFINISHED, is_alive, read_runs
 from tasks.app.account_lock import account_lock, busy
 from tasks.app.process import Process
 from tasks.app.run import Run
@@ -89,26 +81,13 @@ async def _other_run(tag: str, key: str) -> FlowRun | None:
         return None
     try:
         async with get_client() as client:
-            unfinished = await _unfinished(client, tag)
+            unfinished = await read_runs(client, UNFINISHED, tag=tag, sort=FlowRunSort.START_TIME_ASC)
     except httpx.HTTPError as error:
         raise ConnectionLost(
             f"the Prefect server did not answer whether another run has the account: {error}",
             next_step="check the server, then start the run again",
         ) from None
     return next((each for each in unfinished if each.labels.get(ACCOUNT_LABEL) == key and _lives_elsewhere(each)), None)
-
-
-async def _unfinished(client: PrefectClient, tag: str) -> list[FlowRun]:
-    return await client.read_flow_runs(
-        flow_filter=FlowFilter(name=FlowFilterName(any_=[FLOW_NAME])),
-        flow_run_filter=FlowRunFilter(
-            state=FlowRunFilterState(type=FlowRunFilterStateType(any_=list(UNFINISHED))),
-            tags=FlowRunFilterTags(all_=[tag]),
-        ),
-        # the server refuses both as null
-        sort=FlowRunSort.START_TIME_ASC,
-        limit=MOST_RUNS,
-    )
 
 
 def _lives_elsewhere(run: FlowRun) -> bool:

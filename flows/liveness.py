@@ -24,6 +24,7 @@ from prefect.client.schemas.filters import (
     FlowRunFilterEndTime,
     FlowRunFilterState,
     FlowRunFilterStateType,
+    FlowRunFilterTags,
 )
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.client.schemas.sorting import FlowRunSort
@@ -37,6 +38,7 @@ from tasks.app.notify import gone_note, notify, webhook
 from tasks.app.process import Process
 
 FLOW_NAME = "rebalance"
+FLOW_FILTER = FlowFilter(name=FlowFilterName(any_=[FLOW_NAME]))
 PROCESS_LABEL = "rebalance.process"
 HEARTBEAT_LABEL = "rebalance.heartbeat"
 ANSWER_LABEL = "rebalance.answer"
@@ -88,6 +90,30 @@ def is_alive(flow_run: FlowRun) -> bool:
     return process.runs() if process.is_here else datetime.now(UTC) - _last_heartbeat(flow_run) < HEARTBEAT_TIMEOUT
 
 
+async def read_runs(
+    client: PrefectClient,
+    states: Sequence[StateType] = tuple(StateType),
+    *,
+    tag: str | None = None,
+    ended_after: datetime | None = None,
+    sort: FlowRunSort = FlowRunSort.START_TIME_DESC,
+    limit: int = MOST_RUNS,
+) -> list[FlowRun]:
+    """Runs of our flow in one of these states, of all deployments; with a tag, those that have it."""
+    found: list[FlowRun] = await client.read_flow_runs(
+        flow_filter=FLOW_FILTER,
+        flow_run_filter=FlowRunFilter(
+            state=FlowRunFilterState(type=FlowRunFilterStateType(any_=list(states))),
+            tags=FlowRunFilterTags(all_=[tag]) if tag else None,
+            end_time=FlowRunFilterEndTime.model_validate({"after_": ended_after}) if ended_after else None,
+        ),
+        # the server refuses both as null
+        sort=sort,
+        limit=limit,
+    )
+    return found
+
+
 async def end_crashed_runs(client: PrefectClient) -> list[FlowRun]:
     """End each unfinished rebalance whose process is gone; these runs, as they were before.
 
@@ -98,7 +124,7 @@ async def end_crashed_runs(client: PrefectClient) -> list[FlowRun]:
     if any(not _is_of_this_computer(run) for run in crashed):
         await asyncio.sleep(1.5 * HEARTBEAT_SECONDS)
         crashed = [run for run in await _read_again(client, crashed) if not is_alive(run)]
-    for run in await _read(client, state=STOPPED, ended_after=datetime.now(UTC) - RESTORED_WITHIN):
+    for run in await read_runs(client, STOPPED, ended_after=datetime.now(UTC) - RESTORED_WITHIN):
         await restore_ending(client, run)
     return [run for run in crashed if await end_crashed(client, run)]
 
@@ -148,23 +174,8 @@ def _next_step(run: FlowRun) -> str:
 
 async def _unfinished(client: PrefectClient) -> list[FlowRun]:
     """Runs of our flow that have not ended, without those that no process has started yet."""
-    found = await _read(client, state=UNFINISHED)
+    found = await read_runs(client, UNFINISHED)
     return [run for run in found if PROCESS_LABEL in run.labels or run.state_type is not StateType.PENDING]
-
-
-async def _read(
-    client: PrefectClient, state: Sequence[StateType], ended_after: datetime | None = None
-) -> list[FlowRun]:
-    return await client.read_flow_runs(
-        flow_filter=FlowFilter(name=FlowFilterName(any_=[FLOW_NAME])),
-        flow_run_filter=FlowRunFilter(
-            state=FlowRunFilterState(type=FlowRunFilterStateType(any_=list(state))),
-            end_time=FlowRunFilterEndTime.model_validate({"after_": ended_after}) if ended_after else None,
-        ),
-        # the server refuses both as null
-        sort=FlowRunSort.START_TIME_DESC,
-        limit=MOST_RUNS,
-    )
 
 
 async def _read_again(client: PrefectClient, runs: Iterable[FlowRun]) -> list[FlowRun]:

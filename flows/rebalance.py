@@ -115,7 +115,7 @@ async def rebalance_account(run: Run) -> None:
         async with run.connected():
             await check_account(run)
             observed = await observe(run, targets)
-            plan = await planned(run, observed)
+            plan = await plan_and_report(run, observed)
         if run.mode.sends_orders:
             await approve_and_trade(run, observed, plan)
 
@@ -137,7 +137,7 @@ async def observe(run: Run, targets: Targets) -> PlanInputs:
     return await observing.observe(reads, run.id, run.mode, targets, run.settings)
 
 
-async def planned(run: Run, observed: PlanInputs) -> Plan:
+async def plan_and_report(run: Run, observed: PlanInputs) -> Plan:
     """The plan for what was observed, past its gate, and published."""
     plan = await plan_trades(run, observed)
     await gate_plan(run, plan)
@@ -158,26 +158,22 @@ async def approve_and_trade(run: Run, observed: PlanInputs, plan: Plan) -> None:
             run.guard()
             now = await observe(run, observed.targets)
             check_hours(run, plan)
-            changes = changed(run, plan, observed, now)
+            changes = changes_since(run, plan, observed.snapshot, now)
             if not changes:
                 await trade(run, plan, now, deadline)
                 return
             run.warn(f"the approved plan is void: {'; '.join(changes)}")
-            observed, plan = now, await planned(run, now)
+            observed, plan = now, await plan_and_report(run, now)
     raise PlanKeptChanging(
         f"account or market changed after each of {MOST_PLANS} approvals",
         next_step="run again in a calmer market, or raise [approval] max_price_move_bps",
     )
 
 
-def changed(run: Run, plan: Plan, observed: PlanInputs, now: PlanInputs) -> tuple[str, ...]:
-    """What voids the approval: holdings, cash or working orders that are not the same, prices that moved too far."""
-    return (*account_changes(observed.snapshot, now.snapshot), *moved_prices(run, plan, now))
-
-
-def moved_prices(run: Run, plan: Plan, now: PlanInputs) -> tuple[str, ...]:
-    """The prices of the plan's trades that moved further than an approval holds."""
-    return price_moves(plan, now, run.settings, run.settings.approval.max_price_move_bps)
+def changes_since(run: Run, plan: Plan, before: AccountSnapshot, now: PlanInputs) -> tuple[str, ...]:
+    """What voids an approval: holdings, cash or working orders that are not the same, prices that moved too far."""
+    moves = price_moves(plan, now, run.settings, run.settings.approval.max_price_move_bps)
+    return (*account_changes(before, now.snapshot), *moves)
 
 
 async def trade(run: Run, plan: Plan, now: PlanInputs, deadline: Deadline) -> None:
@@ -218,7 +214,7 @@ async def approved_for_stage(run: Run, plan: Plan, deadline: Deadline, stage: St
     run.guard()
     await check_account(run)
     now = await observe(run, plan.targets)
-    changes = (*account_changes(before, now.snapshot), *moved_prices(run, replace(plan, lines=lines), now))
+    changes = changes_since(run, replace(plan, lines=lines), before, now)
     if changes:
         raise PlanKeptChanging(
             f"account or market changed while the {stage.lower()}s waited for approval: {'; '.join(changes)}",

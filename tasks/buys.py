@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from core.execution import stage_orders
+from core.execution import Attempts, stage_orders
 from core.model import Plan, Stage
 from core.planning import PlanInputs, resize_buys
 from core.planning.funding import spendable
@@ -12,7 +12,7 @@ from core.planning.invalidation import dear_buys
 from tasks.app.run import Run
 from tasks.app.step import step
 from tasks.preflight import ask_about_buys, waits_for_money
-from tasks.stage import attempts_for, exclude, send
+from tasks.stage import exclude, send
 
 
 @step("Size the buys")
@@ -46,4 +46,5 @@ async def buy(run: Run, plan: Plan) -> None:
     if run.settings.execution.preflight and waits_for_money(run.plan or plan):
         plan = await ask_about_buys(run, plan)
     money = spendable(plan.valuation, plan.targets, run.settings.rebalance)
-    await send(run, Stage.BUY, stage_orders(plan, Stage.BUY, run.settings), attempts_for(run, plan.buys, money))
+    attempts = Attempts(lines=plan.buys, money=money, settings=run.settings)
+    await send(run, Stage.BUY, stage_orders(plan, Stage.BUY, run.settings), attempts)

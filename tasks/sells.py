@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from core.execution import stage_orders
+from core.execution import Attempts, stage_orders
 from core.market.limits import limit_for
 from core.model import Plan, Side, Stage
 from core.planning.invalidation import out_of_reach
 from tasks.app.run import Run
 from tasks.app.step import step
 from tasks.quotes import take_quotes
-from tasks.stage import attempts_for, exclude, pricing, send
+from tasks.stage import exclude, pricing, send
 
 
 @step("Price the sells")
@@ -32,4 +32,5 @@ async def price_sells(run: Run, plan: Plan) -> Plan:
 @step("Sell")
 async def sell(run: Run, plan: Plan) -> None:
     """Send the plan's sells and follow them to their end. Raises what `send` raises."""
-    await send(run, Stage.SELL, stage_orders(plan, Stage.SELL, run.settings), attempts_for(run, plan.sells))
+    attempts = Attempts(lines=plan.sells, money=None, settings=run.settings)
+    await send(run, Stage.SELL, stage_orders(plan, Stage.SELL, run.settings), attempts)

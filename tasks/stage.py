@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from decimal import Decimal
 
 from core.errors import KillSwitchOn, PlanKeptChanging
 from core.execution import Attempts
 from core.market.limits import Pricing
-from core.model import Order, OrderRecord, Plan, Stage, Symbol, TradeLine
+from core.model import Order, OrderRecord, Plan, Stage, Symbol
 from core.money import ZERO
 from core.planning.invalidation import without_lines
 from core.text import counted
@@ -89,17 +88,6 @@ def exclude(run: Run, plan: Plan, reasons: Mapping[Symbol, str]) -> Plan:
                 )
             )
     return without_lines(plan, reasons)
-
-
-def attempts_for(run: Run, lines: Sequence[TradeLine], money: Decimal | None = None) -> Attempts:
-    """The limits of further attempts at these lines; `money` is what there is for buys before the first of them."""
-    return Attempts(
-        lines={line.number: line for line in lines},
-        money=money,
-        commission=run.settings.rebalance.commission_per_order_usd,
-        reprice_attempts=run.settings.execution.reprice_attempts,
-        max_move_bps=run.settings.approval.max_price_move_bps,
-    )
 
 
 async def _next_attempt(run: Run, attempts: Attempts, record: OrderRecord) -> Order:

@@ -7,7 +7,7 @@ at and what is left to pay it with.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
@@ -72,17 +72,15 @@ def conversion_order(plan: Plan, cad_cash: Decimal, market: FxMarket, settings: 
 class Attempts:
     """What further attempts at the lines of a stage keep to.
 
-    `lines` are those of the stage, as sized, by number. `money` is the USD that was there for buys before the first
-    order, the cash buffer included and what the target borrows; None where nothing is bought. `commission` is set
-    aside for each order, and each line has `reprice_attempts` after its first. A sell that has become worse than
-    `max_move_bps` below its worst price is not tried again; a buy never goes above the worst price it was sized at.
+    `lines` are those of the stage, as sized. `money` is the USD that was there for buys before the first order, the
+    cash buffer included and what the target borrows; None where nothing is bought. The usual commission is set aside
+    for each order, and each line has `reprice_attempts` after its first. A sell that has become worse than
+    `max_price_move_bps` below its worst price is not tried again; a buy never goes above the price it was sized at.
     """
 
-    lines: Mapping[int, TradeLine]
+    lines: Sequence[TradeLine]
     money: Decimal | None
-    commission: Decimal
-    reprice_attempts: int
-    max_move_bps: Decimal
+    settings: Settings
 
     def next_order(self, ended: OrderRecord, quote: Quote, pricing: Pricing, records: Iterable[OrderRecord]) -> Order:
         """The order for the remainder of one whose cancel is confirmed; of a buy as much as cash pays for.
@@ -90,7 +88,8 @@ class Attempts:
         `records` are the run's orders. Raises MarketDataMissing without a usable market, PlanKeptChanging for a sell
         whose price has gone, OrderIncomplete where not even the commission of one more share is there.
         """
-        order, line = ended.order, self.lines[ended.order.line]
+        order, most_bps = ended.order, self.settings.approval.max_price_move_bps
+        line = next(each for each in self.lines if each.number == order.line)
         sized = _limit_of(line)
         limit = limit_for(order.side, order.contract, pricing.judge(quote), replace(pricing, attempt=order.attempt))
         quantity = order.quantity - ended.filled
@@ -99,7 +98,7 @@ class Attempts:
             limit = _capped(limit, sized)
             price = limit.worst_price if limit.limit_price is None else limit.limit_price
             quantity = self._affordable(quantity, price, ended, tuple(records))
-        elif worse := worse_than_approved(Side.SELL, sized.worst_price, limit.worst_price, self.max_move_bps):
+        elif worse := worse_than_approved(Side.SELL, sized.worst_price, limit.worst_price, most_bps):
             raise PlanKeptChanging(
                 f"{line.symbol}: the remainder of {quantity:,f} is not sold: {worse}",
                 next_step="run again for a new plan",
@@ -121,11 +120,11 @@ class Attempts:
         """Shares of the remainder that cash pays for at `price`, after what the stage has spent and may still spend."""
         if self.money is None:
             return remainder
-        tried = {number: self._orders_of(number, ended, records) for number in self.lines}
+        tried = {line.number: _orders_at(line.number, ended, records) for line in self.lines}
         spent = sum((self._spent(orders) for orders in tried.values()), ZERO)
-        others = [number for number in self.lines if number != ended.order.line]
-        reserved = sum((self._reserved(self.lines[number], tried[number]) for number in others), ZERO)
-        left = self.money - spent - reserved - self.commission
+        others = [line for line in self.lines if line.number != ended.order.line]
+        reserved = sum((self._reserved(line, tried[line.number]) for line in others), ZERO)
+        left = self.money - spent - reserved - self._commission
         # a whole remainder stays whole: a fraction would need permission that the first order did not
         step = WHOLE_SHARE if remainder == remainder.to_integral_value() else FRACTION_OF_SHARE
         paid = min(remainder, floor_to(left / price, step))
@@ -137,28 +136,30 @@ class Attempts:
             )
         return paid
 
-    @staticmethod
-    def _orders_of(number: int, ended: OrderRecord, records: Sequence[OrderRecord]) -> list[OrderRecord]:
-        """The orders at a line so far, in order."""
-        return [each for each in records if (each.order.stage, each.order.line) == (ended.order.stage, number)]
+    @property
+    def _commission(self) -> Decimal:
+        return self.settings.rebalance.commission_per_order_usd
 
     def _spent(self, orders: Iterable[OrderRecord]) -> Decimal:
         """USD paid for the fills of these orders and their commissions; an unknown one counts as the usual."""
-        return sum((_cost(order) + _fees(order, self.commission) for order in orders), ZERO)
+        return sum((_cost(order) + _fees(order, self._commission) for order in orders), ZERO)
 
     def _reserved(self, line: TradeLine, orders: Sequence[OrderRecord]) -> Decimal:
         """USD that a line may still take at its worst price: its order works, is queued, or will be tried again."""
         last = orders[-1] if orders else None
         remainder = line.quantity if last is None else last.order.quantity - last.filled
-        is_abandoned = last is not None and last.state.is_final and not self._may_try_again(last)
+        is_abandoned = last is not None and last.state.is_final and not may_continue(last, self.settings)
         if not remainder or is_abandoned:
             return ZERO
         # the commission of a working order with fills is among the spent already
         is_charged = last is not None and not last.state.is_final and bool(last.fills)
-        return remainder * _limit_of(line).worst_price + (ZERO if is_charged else self.commission)
+        return remainder * _limit_of(line).worst_price + (ZERO if is_charged else self._commission)
 
-    def _may_try_again(self, last: OrderRecord) -> bool:
-        return last.state is OrderState.CANCELLED and last.order.attempt <= self.reprice_attempts
+
+def may_continue(record: OrderRecord, settings: Settings) -> bool:
+    """Whether the remainder of an order that ended may get another attempt."""
+    # only a confirmed cancel frees the remainder; what was rejected or expired would be so again
+    return record.state is OrderState.CANCELLED and record.order.attempt <= settings.execution.reprice_attempts
 
 
 def _first_order(plan: Plan, stage: Stage, line: TradeLine, settings: Settings) -> Order:
@@ -177,6 +178,11 @@ def _first_order(plan: Plan, stage: Stage, line: TradeLine, settings: Settings) 
         outside_rth=not settings.rebalance.prefer_rth,
         mid=limit.mid,
     )
+
+
+def _orders_at(line: int, ended: OrderRecord, records: Iterable[OrderRecord]) -> list[OrderRecord]:
+    """The orders at a line of the same stage so far, in order."""
+    return [each for each in records if (each.order.stage, each.order.line) == (ended.order.stage, line)]
 
 
 def _cost(record: OrderRecord) -> Decimal:

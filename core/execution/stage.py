@@ -22,6 +22,7 @@ from core.errors import (
     RebalanceError,
     SafetyRefused,
 )
+from core.execution.orders import may_continue
 from core.execution.reconcile import cancel_or_mark_unknown, reconcile, request_cancel
 from core.execution.stage_result import STOPS_SENDING, StageResult, incomplete_error, rejection_error, unsettled_text
 from core.execution.tracker import LOOK_AT_ACCOUNT, OrderTracker
@@ -259,11 +260,8 @@ class StageExecution:
         self._queue.appendleft(next_order)
 
     async def _repriced(self, record: OrderRecord) -> Order | None:
-        # only a confirmed cancel frees the remainder; a rejected or expired one would be rejected or expire again
-        is_allowed = (
-            record.state is OrderState.CANCELLED and record.order.attempt <= self._settings.execution.reprice_attempts
-        )
-        if self._reprice is None or self._sends_no_more or self._tracker.disconnected or not is_allowed:
+        is_stopped = self._sends_no_more or bool(self._tracker.disconnected)
+        if self._reprice is None or is_stopped or not may_continue(record, self._settings):
             return None
         try:
             next_order = await self._reprice(record)

@@ -14,10 +14,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from prefect.client.orchestration import PrefectClient, get_client
-from prefect.client.schemas.filters import FlowFilter, FlowFilterName
 from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.responses import SetStateStatus
-from prefect.client.schemas.sorting import FlowRunSort
 from prefect.input.run_input import keyset_from_paused_state
 from rich.markdown import Markdown
 from rich.prompt import Prompt
@@ -29,7 +27,7 @@ from core.report import formats
 from core.text import visible
 from deployments.serving.server import lasting_server, server_failures
 from deployments.terminal import console, errors_console
-from flows.liveness import ANSWER_LABEL, FLOW_NAME, MOST_RUNS, end_crashed, is_alive
+from flows.liveness import ANSWER_LABEL, end_crashed, is_alive, read_runs
 
 NO_ACCOUNT = "-" * VISIBLE
 TAKEN_WITHIN = 15.0
@@ -77,12 +75,7 @@ async def _answer(run: str, decision: Decision) -> None:
 
 async def _waiting(client: PrefectClient, name: str) -> FlowRun:
     """The one paused rebalance of that name. Raises AccountBusy where its process is gone, UsageError where none is."""
-    runs = await client.read_flow_runs(
-        flow_filter=FlowFilter(name=FlowFilterName(any_=[FLOW_NAME])),
-        # the server refuses it as null
-        sort=FlowRunSort.START_TIME_DESC,
-        limit=MOST_RUNS,
-    )
+    runs = await read_runs(client)
     paused = [each for each in runs if each.state is not None and each.state.is_paused()]
     others = [each for each in runs if each not in paused and _is_named(each, name)]
     if len(others) == 1 and not any(_is_named(each, name) for each in paused):

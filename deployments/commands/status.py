@@ -9,14 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from prefect.client.orchestration import PrefectClient, get_client
-from prefect.client.schemas.filters import (
-    FlowFilter,
-    FlowFilterName,
-    FlowRunFilter,
-    FlowRunFilterState,
-    FlowRunFilterStateType,
-)
+from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.client.schemas.schedules import CronSchedule
@@ -29,13 +22,12 @@ from core.text import age_text, without_password
 from deployments.serving.server import lasting_server, page_of, server_failures
 from deployments.terminal import console
 from flows.approval import SERVER_WAITS_LONGER
-from flows.liveness import FLOW_NAME, MOST_RUNS, UNFINISHED, end_crashed_runs, is_alive
+from flows.liveness import FLOW_FILTER, FLOW_NAME, UNFINISHED, end_crashed_runs, is_alive, read_runs
 from tasks.app.process import Process
 from tasks.app.service import Service, password, read_service
 
 ENDED = (StateType.COMPLETED, StateType.FAILED, StateType.CANCELLED, StateType.CRASHED)
 MOST_ENDED = 5
-OURS = FlowFilter(name=FlowFilterName(any_=[FLOW_NAME]))
 
 Row = dict[str, Any]
 
@@ -72,10 +64,10 @@ def show_status(*, as_json: bool) -> ExitCode:
 async def _look(server: str, service: Service | None) -> Row:
     async with get_client() as client:
         await end_crashed_runs(client)
-        unfinished = await _runs(client, UNFINISHED)
-        ended = await _runs(client, ENDED, FlowRunSort.END_TIME_DESC, MOST_ENDED)
-        coming = await _runs(client, [StateType.SCHEDULED], FlowRunSort.EXPECTED_START_TIME_ASC)
-        deployments = await client.read_deployments(flow_filter=OURS)
+        unfinished = await read_runs(client, UNFINISHED)
+        ended = await read_runs(client, ENDED, sort=FlowRunSort.END_TIME_DESC, limit=MOST_ENDED)
+        coming = await read_runs(client, [StateType.SCHEDULED], sort=FlowRunSort.EXPECTED_START_TIME_ASC)
+        deployments = await client.read_deployments(flow_filter=FLOW_FILTER)
     names = {each.id: f"{FLOW_NAME}/{each.name}" for each in deployments}
     waiting = [run for run in unfinished if run.state_type is StateType.PAUSED]
     is_served = service is None or service.has_executor
@@ -88,20 +80,6 @@ async def _look(server: str, service: Service | None) -> Row:
         "running": [_run(run, names) for run in unfinished if run not in waiting],
         "ended": [_run(run, names) for run in ended],
     }
-
-
-async def _runs(
-    client: PrefectClient,
-    types: Sequence[StateType],
-    sort: FlowRunSort = FlowRunSort.START_TIME_DESC,
-    most: int = MOST_RUNS,
-) -> list[FlowRun]:
-    """Runs of our flow in one of these states."""
-    state = FlowRunFilterState(type=FlowRunFilterStateType(any_=list(types)))
-    found: list[FlowRun] = await client.read_flow_runs(
-        flow_filter=OURS, flow_run_filter=FlowRunFilter(state=state), sort=sort, limit=most
-    )
-    return found
 
 
 def _process(process: Process | None) -> Row:

@@ -33,13 +33,8 @@ def line(symbol="VTI", number=1, quantity="10", limit=ONE_LINE, **changes):
 
 
 def attempts(*lines, money="100000", commission="1", most_bps="50"):
-    return Attempts(
-        lines={each.number: each for each in lines or (line(),)},
-        money=None if money is None else D(money),
-        commission=D(commission),
-        reprice_attempts=2,
-        max_move_bps=D(most_bps),
-    )
+    settings = plan_settings(commission_per_order_usd=D(commission), reprice_attempts=2, max_price_move_bps=D(most_bps))
+    return Attempts(lines=lines or (line(),), money=None if money is None else D(money), settings=settings)
 
 
 def ended(*fills, **changes):

@@ -155,14 +155,14 @@ async def test_a_conversion_has_its_own_shorter_time_and_no_wait_at_all_is_possi
         assert (result.records[0].filled, at_work.broker.now() - NOW) == (D(1500), timedelta(seconds=seconds))
 
 
-async def test_an_order_that_the_day_ends_is_incomplete_and_not_priced_anew():
+async def test_an_order_that_the_day_ends_is_incomplete_and_not_repriced():
     at_work = await trading(resting(), settings=execution_settings(order_timeout_seconds=9999, reprice_attempts=3))
     result = await at_work.run(resting(), reprice=at_the_ask)
     assert [record.state for record in result.records] == [OrderState.EXPIRED]
     assert [type(error) for error in result.errors] == [OrderIncomplete]
 
 
-# --- pricing anew ---
+# --- repricing ---
 
 
 async def test_the_confirmed_remainder_is_repriced_as_a_new_order():

@@ -124,7 +124,7 @@ async def test_a_confirmation_that_is_not_received_is_found_among_the_ended_orde
     assert (result.records[0].state, result.records[0].filled, result.stops) == (OrderState.CANCELLED, D(5), False)
 
 
-async def test_a_cancel_that_the_broker_ignores_leaves_the_order_unknown_and_not_priced_anew():
+async def test_a_cancel_that_the_broker_ignores_leaves_the_order_unknown_and_not_repriced():
     async def at_any_price(record):
         raise AssertionError("an order that may still fill was priced anew")
 

@@ -118,7 +118,7 @@ async def test_of_two_runs_that_start_at_once_one_has_the_account_and_the_other_
 
 
 @pytest.mark.parametrize(
-    ("label", "beat_age", "skipped"),
+    ("label", "heartbeat_age", "skipped"),
     [(ACCOUNT, 0, True), (ACCOUNT, 600, False), ("DU7654567", 0, False)],
     ids=["it lives", "it is dead", "it is of an account that ends alike"],
 )
