@@ -67,6 +67,14 @@ def _show_version(wanted: bool) -> None:  # noqa: FBT001 - typer hands it over t
         raise typer.Exit
 
 
+def _show_schema(wanted: bool) -> None:  # noqa: FBT001 - typer hands it over that way
+    if wanted:
+        from core.scenario import scenario_schema
+
+        typer.echo(json.dumps(scenario_schema(), indent=2))
+        raise typer.Exit
+
+
 @app.callback()
 def rebalance(
     *,
@@ -214,6 +222,13 @@ def scenario(
         ScenarioBroker,
         typer.Option("--broker", help="in memory, or the real client over a socket to a simulated gateway"),
     ] = ScenarioBroker.FAKE,
+    *,
+    show_schema: Annotated[  # noqa: ARG001 - its callback has ended the command
+        bool,
+        typer.Option(
+            "--schema", callback=_show_schema, is_eager=True, help="Print the JSON schema of a scenario file and exit."
+        ),
+    ] = False,
 ) -> None:
     """Run scenario files offline through the flow; exits with 0 when every one could be run."""
     from deployments.commands.scenario import run_scenarios

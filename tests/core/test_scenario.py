@@ -10,17 +10,20 @@ import yaml
 from builders import NOW
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
 
 from core.errors import UsageError
 from core.model import CAD, USD, USD_CAD, MarketDataType, Mode, ModelName, SecurityType, Side, Symbol
 from core.money import D
-from core.scenario import Confirm, read_market, read_scenario
+from core.scenario import Confirm, read_market, read_scenario, scenario_schema
+from core.scenario.models import MarketFile
 from core.settings import RebalanceSection
 from core.settings.loading import settings_from
 from core.sim.venue.world import Fault, FaultKind, FillScript, Point, SimQuote, Values
 from core.targets import parse_portfolios
 
 DEMO = Path(__file__).parents[2] / "deployments" / "demo"
+SCENARIOS = Path(__file__).parents[1] / "scenarios"
 VTI, ON = Symbol("VTI"), Symbol("ON")
 TYPES = "ETF, STK, CASH, BILL, BOND, CFD, CMDTY, CRYPTO, FOP, FUND, FUT, IND, OPT, WAR"
 
@@ -264,7 +267,7 @@ def test_what_is_wrong_in_a_portfolio_row_is_left_to_that_reader(write):
         ("behaviour: {fills: {VTI: {reject: soon}}}", "behaviour.fills.VTI.reject: 'soon' is not a whole number"),
         ("behaviour: {changes: {}}", "behaviour.changes: must be a list"),
         ("behaviour: {changes: [{at: connect}]}",
-         "behaviour.changes[0].at: connect is not one of approval, before_sells, before_buys"),
+         "behaviour.changes[0].at: 'connect' is not one of approval, before_sells, before_buys"),
         ("behaviour: {changes: [{quotes: {}}]}", "behaviour.changes[0].at: is missing"),
         ("behaviour: {faults: [{at: lunch, kind: stale}]}",
          f"behaviour.faults[0].at: 'lunch' is not one of {', '.join(Point)}"),
@@ -343,7 +346,7 @@ def test_what_is_not_a_mapping_in_yaml_is_refused_in_one_line(write, data, fault
 def test_a_file_that_is_missing_a_folder_or_too_large_is_refused(tmp_path, write, monkeypatch):
     assert faults_of(tmp_path / "none.yaml") == ["there is no such file"]
     assert faults_of(tmp_path) == ["Is a directory"]
-    monkeypatch.setattr("core.scenario.nodes.LARGEST_FILE", 3)
+    monkeypatch.setattr("core.scenario.loader.LARGEST_FILE", 3)
     assert faults_of(write("a: 1")) == ["is larger than 3 bytes"]
 
 
@@ -373,6 +376,48 @@ def test_a_market_has_no_targets_and_tells_its_faults(write):
     path = write("account: {}\ntargets: {VTI: 1}\n")
     faults = faults_of(path, lambda path: read_market(path, now=NOW))
     assert faults == ["targets: unknown key - known are as_of, account, quotes, behaviour", "account.id: is missing"]
+
+
+class EditorLoader(yaml.SafeLoader):
+    """YAML as an editor reads it before it applies a schema: numbers and switches are such, a time is a text."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012 - yaml's own way
+        first: [each for each in resolvers if "timestamp" not in each[0]]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+
+def schema_faults(schema, text):
+    """What a schema finds wrong in a YAML text."""
+    return [error.message for error in Draft202012Validator(schema).iter_errors(yaml.load(text, EditorLoader))]  # noqa: S506
+
+
+@pytest.mark.parametrize("path", sorted(SCENARIOS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_a_scenario_of_ours_is_valid_by_the_published_schema(path):
+    assert schema_faults(scenario_schema(), path.read_text(encoding="utf-8")) == []
+
+
+def test_the_demo_market_is_valid_by_its_schema():
+    assert schema_faults(MarketFile.model_json_schema(), (DEMO / "market.yaml").read_text(encoding="utf-8")) == []
+
+
+def test_every_key_of_a_scenario_is_in_the_published_schema():
+    assert schema_faults(scenario_schema(), WHOLE) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "fault"),
+    [
+        ("mode: papr", "'papr' is not one of ['report_only', 'dry_run', 'paper', 'live']"),
+        ("quotes: {VTI: {bidd: 1}}", "Additional properties are not allowed ('bidd' was unexpected)"),
+        ("confirm: perhaps", "'perhaps' is not one of "),
+        ("behaviour: {faults: [{at: quotes}]}", "'kind' is a required property"),
+        ("behaviour: {fills: {VTI: {fill_fraction: 1.1}}}", "1.1 is greater than the maximum of 1"),
+    ],
+)
+def test_the_published_schema_finds_what_the_reader_would_refuse(line, fault):
+    (found,) = schema_faults(scenario_schema(), SMALL + line)
+    assert found.startswith(fault)
 
 
 def test_the_demo_market_quotes_all_that_the_demo_trades():

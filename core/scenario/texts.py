@@ -1,0 +1,281 @@
+"""The texts of a scenario file by kind: each reads one text, or refuses it in words.
+
+The loader hands over texts only, so a symbol is never taken for a number or a truth value. A key with nothing, `~` or
+`null` after it is as if it were not there, but for symbols, which may be called NULL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Annotated, TypeVar
+
+from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
+from pydantic_core import PydanticUseDefault
+
+from core.model import Currency, SecurityType, Symbol
+from core.money import ONE, ZERO, D
+from core.sim.venue.world import ORDER_POINT, Point
+
+T = TypeVar("T")
+Choice = TypeVar("Choice", bound=StrEnum)
+
+NOTHING = frozenset({"", "~", "null", "Null", "NULL"})
+NOT_A_NUMBER = frozenset({".nan", "nan"})
+YES = frozenset({"yes", "true", "on"})
+NO = frozenset({"no", "false", "off"})
+YEARS = range(1970, 2200)
+CURRENCIES = ("USD", "CAD")
+TYPES = {"ETF": SecurityType.ETF, "STK": SecurityType.STOCK, "CASH": SecurityType.CASH}
+OTHER_TYPES = frozenset({"BILL", "BOND", "CFD", "CMDTY", "CRYPTO", "FOP", "FUND", "FUT", "IND", "OPT", "WAR"})
+LONGEST_DELAY = Decimal(1_000_000)
+SHOWN = 40  # characters of a wrong text that a message repeats
+
+
+class Confirm(StrEnum):
+    """What the scripted approver does: approves, rejects, or lets the time-out pass."""
+
+    YES = "yes"
+    NO = "no"
+    TIMEOUT = "timeout"
+
+
+@dataclass(frozen=True, slots=True)
+class Repeated:
+    """Stands for a value whose symbol was there before, so that the fault is found at its place."""
+
+    text: str
+
+
+def is_absent(value: object) -> bool:
+    """Whether nothing stands there."""
+    return value is None or (isinstance(value, str) and value in NOTHING)
+
+
+def symbol_of(text: str) -> Symbol:
+    """The symbol as the account and the market know it: trimmed, in upper case."""
+    return Symbol(text.strip().upper())
+
+
+def number_of(text: str) -> Decimal | None:
+    """The number; None for nothing and for `.nan`. Raises ValueError for any other text."""
+    if is_absent(text) or text.lower() in NOT_A_NUMBER:
+        return None
+    try:
+        return D(text)
+    except ValueError:
+        raise ValueError(f"{text[:SHOWN]!r} is not a number") from None
+
+
+def _text(value: object) -> str:
+    if isinstance(value, Repeated):
+        raise ValueError(value.text)  # noqa: TRY004 - pydantic makes a fault of a ValueError
+    if not isinstance(value, str):
+        raise ValueError("must be a single value")  # noqa: TRY004
+    return value.strip()
+
+
+def _name(value: object) -> str:
+    """A text that must be there, whatever YAML would make of it."""
+    text = _text("" if value is None else value)
+    if not text:
+        raise ValueError("is missing")
+    return text
+
+
+def _number(value: object) -> Decimal:
+    """The number, or the key's default for `.nan`."""
+    found = number_of(_text(value))
+    if found is None:
+        raise PydanticUseDefault
+    return found
+
+
+def _needed(value: object) -> Decimal:
+    found = number_of("" if value is None else _text(value))
+    if found is None:
+        raise ValueError("is missing")
+    return found
+
+
+def _count(value: object) -> int:
+    text = _text(value)
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise ValueError(f"{text[:SHOWN]!r} is not a whole number")
+    return int(text)
+
+
+def _flag(value: object) -> bool:
+    text = _text(value).lower()
+    if text not in YES | NO:
+        raise ValueError(f"{text[:SHOWN]!r} is not yes or no")
+    return text in YES
+
+
+def one_of(*members: Choice) -> Callable[[object], Choice]:
+    def read(value: object) -> Choice:
+        text = _text(value)
+        found = next((member for member in members if text == member), None)
+        if found is None:
+            raise ValueError(f"{text[:SHOWN]!r} is not one of {', '.join(members)}")
+        return found
+
+    return read
+
+
+def _confirm(value: object) -> Confirm:
+    text = _text(value).lower()
+    if text in YES | NO:
+        return Confirm.YES if text in YES else Confirm.NO
+    found: Confirm = one_of(*Confirm)(value)
+    return found
+
+
+def _currency(value: object) -> Currency:
+    text = _text(value)
+    if text.upper() not in CURRENCIES:
+        raise ValueError(f"{text[:SHOWN]!r} is not one of {', '.join(CURRENCIES)}")
+    return Currency(text.upper())
+
+
+def _security_type(value: object) -> SecurityType:
+    text = _text(value).upper()
+    if text in OTHER_TYPES:
+        return SecurityType.OTHER
+    if text not in TYPES:
+        raise ValueError(f"{text[:SHOWN]!r} is not one of {', '.join([*TYPES, *sorted(OTHER_TYPES)])}")
+    return TYPES[text]
+
+
+def _moment(value: object) -> datetime:
+    text = _text(value)
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"{text[:SHOWN]!r} is not a time such as 2026-03-02T15:30:00-05:00") from None
+    if moment.tzinfo is None:
+        raise ValueError(f"{text} has no offset from UTC, as in 2026-03-02T15:30:00-05:00")
+    if moment.year not in YEARS:
+        raise ValueError(f"the year must be {YEARS.start} to {YEARS.stop - 1}")
+    return moment.astimezone(UTC)
+
+
+def _fault_point(value: object) -> str:
+    """A point of the run, or `order:` and a symbol."""
+    text = _text(value)
+    if text.startswith(ORDER_POINT):
+        return ORDER_POINT + symbol_of(text.removeprefix(ORDER_POINT))
+    found: Point = one_of(*Point)(value)
+    return found
+
+
+def _within(least: Decimal, most: Decimal | None = None) -> AfterValidator:
+    wanted = f"at least {least}" + ("" if most is None else f" and at most {most}")
+
+    def check(number: Decimal) -> Decimal:
+        if number < least or (most is not None and number > most):
+            raise ValueError(f"{number} must be {wanted}")
+        return number
+
+    return AfterValidator(check)
+
+
+def _above_zero(number: Decimal) -> Decimal:
+    if number <= ZERO:
+        raise ValueError(f"{number} must be above 0")
+    return number
+
+
+def _once_each(value: object) -> object:
+    """A mapping by symbol in which a second entry of a symbol is a fault at its place."""
+    if is_absent(value):
+        return {}
+    if not isinstance(value, dict):
+        return value
+    seen: set[Symbol] = set()
+    once = {}
+    for key, each in value.items():
+        once[key] = Repeated("appears here twice") if symbol_of(key) in seen else each
+        seen.add(symbol_of(key))
+    return once
+
+
+def positions_once(value: object) -> object:
+    """A list of positions in which the second of a symbol is a fault at its place."""
+    if not isinstance(value, list):
+        return value
+    seen: set[Symbol] = set()
+    once: list[object] = []
+    for each in value:
+        text = each.get("symbol") if isinstance(each, dict) else None
+        symbol = symbol_of(text) if isinstance(text, str) else Symbol("")
+        once.append(Repeated(f"{symbol} appears here twice") if symbol and symbol in seen else each)
+        seen.add(symbol)
+    return once
+
+
+def _section(value: object) -> object:
+    """Keys without a value are left to their default; a list becomes text with commas."""
+    if is_absent(value):
+        return {}
+    if not isinstance(value, dict):
+        return value
+    return {
+        key: ", ".join(map(_name, each)) if isinstance(each, list) else each
+        for key, each in value.items()
+        if not is_absent(each)
+    }
+
+
+def _or_empty(value: object) -> object:
+    return {} if is_absent(value) else value
+
+
+def _cash(value: object) -> Decimal:
+    return number_of("" if value is None else _text(value)) or ZERO
+
+
+NUMBER = {"type": ["number", "string"]}
+SCALARS = ["string", "number", "boolean", "null"]
+
+Text = Annotated[str, BeforeValidator(_text)]
+Cell = Annotated[
+    str, BeforeValidator(lambda value: _text("" if value is None else value)), WithJsonSchema({"type": SCALARS})
+]
+SymbolName = Annotated[Symbol, BeforeValidator(_name), AfterValidator(symbol_of)]
+SymbolKey = Annotated[Symbol, AfterValidator(symbol_of)]
+Number = Annotated[Decimal, BeforeValidator(_number), WithJsonSchema(NUMBER)]
+Needed = Annotated[Decimal, BeforeValidator(_needed), WithJsonSchema(NUMBER)]
+NotNegative = Annotated[Number, _within(ZERO), WithJsonSchema(NUMBER | {"minimum": 0})]
+Delay = Annotated[Number, _within(ZERO, LONGEST_DELAY), WithJsonSchema(NUMBER | {"minimum": 0, "maximum": 1_000_000})]
+Part = Annotated[Number, _within(ZERO, ONE), WithJsonSchema(NUMBER | {"minimum": 0, "maximum": 1})]
+AboveZero = Annotated[Number, AfterValidator(_above_zero), WithJsonSchema(NUMBER | {"exclusiveMinimum": 0})]
+Count = Annotated[int, BeforeValidator(_count), WithJsonSchema({"type": ["integer", "string"], "minimum": 0})]
+Flag = Annotated[bool, BeforeValidator(_flag), WithJsonSchema({"enum": [True, False, *sorted(YES | NO)]})]
+Moment = Annotated[datetime, BeforeValidator(_moment), WithJsonSchema({"type": "string", "format": "date-time"})]
+Answer = Annotated[
+    Confirm, BeforeValidator(_confirm), WithJsonSchema({"enum": [True, False, *sorted(YES | NO), Confirm.TIMEOUT]})
+]
+CurrencyName = Annotated[Currency, BeforeValidator(_currency), WithJsonSchema({"enum": list(CURRENCIES)})]
+SecurityTypeName = Annotated[
+    SecurityType, BeforeValidator(_security_type), WithJsonSchema({"enum": [*TYPES, *sorted(OTHER_TYPES)]})
+]
+FaultPoint = Annotated[
+    str,
+    BeforeValidator(_fault_point),
+    WithJsonSchema({"anyOf": [{"enum": list(Point)}, {"type": "string", "pattern": f"^{ORDER_POINT}"}]}),
+]
+Cash = Annotated[
+    dict[CurrencyName, Annotated[Decimal, BeforeValidator(_cash), WithJsonSchema(NUMBER)]], BeforeValidator(_or_empty)
+]
+BySymbol = Annotated[dict[SymbolKey, T], BeforeValidator(_once_each)]
+SettingTexts = Annotated[
+    dict[
+        str,
+        Annotated[str, BeforeValidator(_text), WithJsonSchema({"type": [*SCALARS, "array"]})],
+    ],
+    BeforeValidator(_section),
+]
