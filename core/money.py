@@ -88,6 +88,16 @@ def plain(number: Decimal) -> str:
     return text[:-1] if text[-1] == "." else text
 
 
+def digits(number: Decimal) -> str:
+    """As `plain`, but a fraction has at least two digits, as prices do.
+
+    >>> digits(D("100.0050")), digits(D("99.5")), digits(D("10.00"))
+    ('100.005', '99.50', '10')
+    """
+    text = plain(number)
+    return f"{text}0" if text[-2:-1] == "." else text
+
+
 # wide enough for any amount a report may meet; the default 28 digits would refuse to round the largest
 _DISPLAY = Context(prec=60, rounding=ROUND_HALF_EVEN)
 

@@ -33,7 +33,7 @@ from core.model import (
     Side,
     StaleAction,
 )
-from core.money import BPS, ZERO, plain
+from core.money import BPS, ZERO, digits
 from core.settings import Settings
 from core.text import age_text
 
@@ -100,10 +100,11 @@ class LimitCalculator:
         self._way, self._pricing, self._limits = WAYS[side], pricing, limits
         self._last_attempt, self._order_type = settings.execution.reprice_attempts, settings.rebalance.order_type
         self._offset = limits.max_offset_bps / BPS
-        self._offset_text = f"{self._way.sign} {_text(limits.max_offset_bps)} bps"
+        self._offset_text = f"{self._way.sign} {digits(limits.max_offset_bps)} bps"
         self._part, self._last_part = self._part_of(pricing.attempt), self._part_of(self._last_attempt)
-        self._part_text = f" {self._way.sign} {_text(round(self._part, 4))} × spread "
         self._is_last = pricing.attempt >= self._last_attempt
+        self._rule = f"mid {{mid}} {self._way.sign} {digits(round(self._part, 4))} × spread {{spread}}"
+        self._rule_and_worst = f"{self._rule}; {{worst}} in the last of {self._last_attempt + 1} attempts"
         styles = {
             LimitStyle.OFF: self._at_touch,
             LimitStyle.STATIC_BPS: self._static,
@@ -171,26 +172,31 @@ class LimitCalculator:
         """
         mid, spread, limits, way = market.mid, market.ask - market.bid, self._limits, self._way
         if spread * BPS > limits.wide_spread_bps * mid:
-            text = f"spread {market.spread_bps:.1f} bps is wide (over {_text(limits.wide_spread_bps)})"
+            text = f"spread {market.spread_bps:.1f} bps is wide (over {digits(limits.wide_spread_bps)})"
             return self._escalated(ticks, market, text)
         most = way.costlier(mid, mid * self._offset)
         if limits.use_ask_bid_cap:
             most = way.passive_of(most, market[way.far])
         price = nearest_tick(way.side, ticks, way.costlier(mid, self._part * spread))
         # the price lies on the grid, so that being within `most` it is also within the tick before
-        if way.passive_of(price, most) == price:
-            how = f"mid {_text(mid)}{self._part_text}{_text(spread)}"
-        else:
-            price, _, how = self._most(ticks, market, is_capped=limits.use_ask_bid_cap)
-        if self._is_last:
-            return Limit(LMT, price, price, mid, how)
+        is_free = way.passive_of(price, most) == price
+        if is_free and self._is_last:
+            return Limit(LMT, price, price, mid, self._rule, None, spread)
+        rule = self._rule
+        if not is_free:
+            price, _, rule = self._most(ticks, market, is_capped=limits.use_ask_bid_cap)
         final = nearest_tick(way.side, ticks, way.costlier(mid, self._last_part * spread))
         if way.passive_of(final, most) != final:
             final = self._most(ticks, market, is_capped=limits.use_ask_bid_cap)[0]
         # a part above one half shrinks to it, so that the last attempt need not be the costliest
-        if way.passive_of(price, final) == final:
-            return Limit(LMT, price, price, mid, how)
-        return Limit(LMT, price, final, mid, f"{how}; {_text(final)} in the last of {self._last_attempt + 1} attempts")
+        if self._is_last or way.passive_of(price, final) == final:
+            return Limit(LMT, price, price, mid, rule, None, spread)
+        rule = (
+            self._rule_and_worst
+            if is_free
+            else f"{rule}; {digits(final)} in the last of {self._last_attempt + 1} attempts"
+        )
+        return Limit(LMT, price, final, mid, rule, None, spread)
 
     def _escalated(self, ticks: Ticks, market: Nbbo, why: str) -> Limit:
         """What `escalate_action` makes of a wide spread."""
@@ -199,17 +205,17 @@ class LimitCalculator:
             return self._as_market(ticks, market, f"{why}: market order")
         if action is EscalateAction.CROSS:
             crossed = self._at_touch(ticks, market)
-            return crossed._replace(how=f"{why}: crossed, {crossed.how}")
+            return crossed._replace(rule=f"{why}: crossed, {crossed.how}")
         # use_ask_bid_cap is about the other rules: keep means inside the NBBO
         kept = self._at(*self._most(ticks, market, is_capped=True))
-        return kept._replace(how=f"{why}: kept at {kept.how}")
+        return kept._replace(rule=f"{why}: kept at {kept.how}")
 
     def _most(self, ticks: Ticks, market: Nbbo, *, is_capped: bool) -> tuple[Decimal, Nbbo, str]:
         """As far as any limit goes: `max_offset_bps` from mid, and where it `is_capped` to the far touch; in words."""
         way, mid, far = self._way, market.mid, market[self._way.far]
         bound = way.passive_tick(ticks, self._moved(mid))
         price = way.passive_of(bound, way.passive_tick(ticks, far)) if is_capped else bound
-        text = f"mid {_text(mid)} {self._offset_text}" if price == bound else self._touch_text(far)
+        text = f"mid {digits(mid)} {self._offset_text}" if price == bound else self._touch_text(far)
         return price, market, text
 
     def _at(self, price: Decimal, market: Nbbo, how: str) -> Limit:
@@ -234,7 +240,7 @@ class LimitCalculator:
                 )
             base, name = verdict.price.value, verdict.price.source.value
         worst, order_type = self._beyond(ticks, base), self._order_type
-        how = f"estimated, {name} {_text(base)} {self._offset_text}"
+        how = f"estimated, {name} {digits(base)} {self._offset_text}"
         return Limit(order_type, None if order_type is MKT else worst, worst, None, how)
 
     def _beyond(self, ticks: Ticks, price: Decimal) -> Decimal:
@@ -246,7 +252,7 @@ class LimitCalculator:
         return self._way.costlier(price, price * self._limits.max_offset_bps / BPS)
 
     def _touch_text(self, far: Decimal) -> str:
-        return f"{self._way.far_name} {_text(far)}"
+        return f"{self._way.far_name} {digits(far)}"
 
     def _refuse(self, verdict: Verdict) -> None:
         """Raise MarketDataMissing for a quote that no order may be priced from."""
@@ -274,16 +280,10 @@ def _warnings(verdict: Verdict, limit: Limit, pricing: Pricing) -> list[str]:
         warnings.append(f"{quote.data_type.value.replace('_', ' ')} quote, not live")
     close, price = quote.previous_close, limit.worst_price if mid is None else mid
     if close is not None and close > ZERO and abs(price - close) > FAR_FROM_CLOSE * close:
-        warnings.append(f"price {_text(price)} is more than 10 % from the previous close {_text(close)}")
+        warnings.append(f"price {digits(price)} is more than 10 % from the previous close {digits(close)}")
     return warnings
 
 
 def _age_text(quote: Quote, pricing: Pricing) -> str:
     age, limit = pricing.now - quote.taken_at, pricing.settings.limits.stale_after
     return f"stale quote, {age_text(age)} old (limit {limit.total_seconds():g} s)"
-
-
-def _text(number: Decimal) -> str:
-    """Plain digits without the zeros that arithmetic left behind; a fraction has at least two: 100.005, 99.50, 10."""
-    digits = plain(number)
-    return f"{digits}0" if digits[-2:-1] == "." else digits

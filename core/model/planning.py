@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from core.model.market import Contract, Price
 from core.model.types import USD_CAD, AccountId, Currency, LimitedBy, Mode, ModelName, OrderType, RunId, Side, Symbol
+from core.money import digits
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,18 +94,25 @@ class DriftLine(NamedTuple):
 class Limit(NamedTuple):
     """How an order is priced: `limit_price` is None for MKT; `worst_price` is what money is counted at.
 
-    That is the limit of the last attempt; the first is sent at `limit_price`.
-
-    `how` says the rule in words ("mid + 0.25 spread", "wide spread: crossed to the ask"); `warning` is
-    shown in the approval. `mid` is the NBBO mid it was made from, None without a usable NBBO.
+    That is the limit of the last attempt; the first is sent at `limit_price`. `mid` and `spread` are those of the
+    NBBO it was made from, None without a usable one. `rule` is how it was made, in words; it may name the figures of
+    this limit as {mid}, {spread} and {worst}. `warning` is shown in the approval.
     """
 
     order_type: OrderType
     limit_price: Decimal | None
     worst_price: Decimal
     mid: Decimal | None
-    how: str
+    rule: str
     warning: str | None = None
+    spread: Decimal | None = None
+
+    @property
+    def how(self) -> str:
+        """The rule with its numbers: "mid 100 + 0.25 × spread 0.04", "spread 60.0 bps is wide (over 50): crossed"."""
+        if self.mid is None or self.spread is None:
+            return self.rule
+        return self.rule.format(mid=digits(self.mid), spread=digits(self.spread), worst=digits(self.worst_price))
 
 
 class TradeLine(NamedTuple):

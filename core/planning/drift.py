@@ -25,7 +25,7 @@ def measure(targets: Targets, valuation: Valuation, rebalance: RebalanceSection)
     """
     total = _total(targets, valuation) if rebalance.trigger_mode is TriggerMode.TOTAL_DRIFT else None
     triggers = _Triggers(rebalance, valuation.investable, total)
-    return tuple([_line(symbol, targets, valuation, triggers) for symbol in valuation.held])
+    return tuple([_line(symbol, held, targets, valuation, triggers) for symbol, held in valuation.held.items()])
 
 
 def _total(targets: Targets, valuation: Valuation) -> Decimal:
@@ -40,13 +40,14 @@ def _total(targets: Targets, valuation: Valuation) -> Decimal:
     )
 
 
-def _line(symbol: Symbol, targets: Targets, valuation: Valuation, triggers: _Triggers) -> DriftLine:
-    held, price, investable = valuation.held[symbol], valuation.prices[symbol], valuation.investable
-    value, target = held * price.value, targets.weights.get(symbol, NO_TARGET)
+def _line(symbol: Symbol, held: Decimal, targets: Targets, valuation: Valuation, triggers: _Triggers) -> DriftLine:
+    price, investable, target = valuation.prices[symbol], valuation.investable, targets.weights.get(symbol)
+    is_exit = target is not None and not target
+    target = NO_TARGET if target is None else target
+    value = held * price.value
     wanted = target * investable - value
     scaled = -wanted * BPS
     drift_bps = scaled / investable
-    is_exit = not target and symbol in targets.weights
     is_triggered, limited_by, text = triggers.of_exit(scaled) if is_exit else triggers.of(scaled)
     if scaled:
         text = (

@@ -66,13 +66,12 @@ def plan_hash(scope: ApprovalScope, lines: Iterable[tuple[TradeLine, Contract]],
 
 
 def _line(line: TradeLine, contract: Contract) -> list[str | int | None]:
-    limit = line.limit
-    head: list[str | int | None] = [line.number, line.symbol, contract.con_id, line.side, plain(line.quantity)]
+    limit, quantity = line.limit, plain(line.quantity)
     if limit is None:
-        return [*head, None, None, None]
+        return [line.number, line.symbol, contract.con_id, line.side, quantity, None, None, None]
     worst = plain(limit.worst_price)
     first = worst if limit.limit_price is limit.worst_price else _text(limit.limit_price)
-    return [*head, limit.order_type, first, worst]
+    return [line.number, line.symbol, contract.con_id, line.side, quantity, limit.order_type, first, worst]
 
 
 def _fx(fx: FxLeg | None) -> list[str | None] | None:
