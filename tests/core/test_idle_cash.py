@@ -87,9 +87,9 @@ def test_idle_cad_counts_where_it_may_be_converted(funding, bought):
 
 def test_idle_cash_that_the_limits_of_borrowing_hold_back_buys_nothing():
     own = account(held("A", "1000"), held("B", "496"), cash={USD: "-49600"})
-    rules = {"allow_margin": True, "idle_cash_pct": D("0.1")}
-    assert traded(planned(case({"A": "1", "B": "0.5", "CASH": "-0.5"}, own), **rules)) == [(Side.BUY, "B", D(4))]
-    assert traded(planned(case({"A": "1", "B": "0.5"}, own), **rules)) == []
+    changes = {"allow_margin": True, "idle_cash_pct": D("0.1")}
+    assert traded(planned(case({"A": "1", "B": "0.5", "CASH": "-0.5"}, own), **changes)) == [(Side.BUY, "B", D(4))]
+    assert traded(planned(case({"A": "1", "B": "0.5"}, own), **changes)) == []
 
 
 # --- what the owner is told -----------------------------------------------------------------------
@@ -119,8 +119,8 @@ def test_cash_that_targets_of_less_than_100_percent_leave_is_not_idle():
     ],
 )
 def test_a_debit_in_any_currency_is_told_though_nothing_trades(cash, note):
-    rules = {"per_holding_band_bps": D(9000)}
-    assert note in planned(case(THREE, account(held("A", "500"), held("B", "500"), cash=cash)), **rules).notes
+    changes = {"per_holding_band_bps": D(9000)}
+    assert note in planned(case(THREE, account(held("A", "500"), held("B", "500"), cash=cash)), **changes).notes
 
 
 def test_a_debit_that_the_sells_pay_back_or_lessen_says_so():

@@ -66,8 +66,8 @@ def fresh(*quotes):
     return replace(case({"VTI": "1"}, funded(cash={USD: "1"})), quotes=usual | {each.symbol: each for each in quotes})
 
 
-def moves(*quotes, made=None, rules=None, most="50"):
-    return price_moves(made or plan(*BUY_AND_SELL), fresh(*quotes), rules or plan_settings(), D(most))
+def moves(*quotes, made=None, settings=None, most="50"):
+    return price_moves(made or plan(*BUY_AND_SELL), fresh(*quotes), settings or plan_settings(), D(most))
 
 
 def test_prices_that_stay_where_they_were_void_nothing():
@@ -100,17 +100,17 @@ RATES = plan_settings(fx__enabled=True)
     ("now", "moved"), [("1.36680", False), ("1.36681", True), ("1.35320", False), ("1.35319", True), ("1.50000", True)]
 )
 def test_the_rate_of_a_planned_conversion_counts_like_a_price(now, moved):
-    found = moves(at(USD_CAD, now), made=converting(), rules=RATES)
+    found = moves(at(USD_CAD, now), made=converting(), settings=RATES)
     assert [words.startswith("USD.CAD: 1.36 then, ") for words in found] == [True] * moved
 
 
 def test_a_rate_that_is_gone_voids_an_approval_of_a_conversion():
-    assert moves(made=converting(), rules=RATES) == ("USD.CAD: no price now",)
+    assert moves(made=converting(), settings=RATES) == ("USD.CAD: no price now",)
 
 
 def test_without_a_conversion_the_rate_may_do_as_it_likes():
-    assert moves(at(USD_CAD, "1.50"), made=converting(quantity="0"), rules=RATES) == ()
-    assert moves(at(USD_CAD, "1.50"), rules=RATES) == ()
+    assert moves(at(USD_CAD, "1.50"), made=converting(quantity="0"), settings=RATES) == ()
+    assert moves(at(USD_CAD, "1.50"), settings=RATES) == ()
 
 
 # --- lines whose price has gone
@@ -155,12 +155,12 @@ def test_a_line_that_is_left_out_does_not_trade_and_says_why():
 
 
 def test_a_buy_is_out_of_reach_by_the_worst_price_of_its_last_attempt():
-    rules = plan_settings(reprice_attempts=2)
+    settings = plan_settings(reprice_attempts=2)
     made = plan(trade_line("VTI", limit=limit("100.00")))
     inputs = replace(fresh(at("VTI", "100.46", "0.04")), contracts={VTI: contract("VTI")})
-    assert dear_buys(made, inputs, rules, D(50)) == {}
+    assert dear_buys(made, inputs, settings, D(50)) == {}
     dear = replace(fresh(at("VTI", "100.47", "0.04")), contracts={VTI: contract("VTI")})
-    assert dear_buys(made, dear, rules, D(50))[VTI].startswith("its worst price is now 100.51")
+    assert dear_buys(made, dear, settings, D(50))[VTI].startswith("its worst price is now 100.51")
 
 
 def test_a_buy_without_a_market_is_left_to_the_sizing():

@@ -110,9 +110,9 @@ def test_the_far_touch_caps_an_offset_beyond_it(side, touch):
 
 @pytest.mark.parametrize(("side", "capped", "free"), [(BUY, "10.02", "10.05"), (SELL, "9.98", "9.95")])
 def test_without_the_cap_only_the_touch_term_is_dropped(side, capped, free):
-    rules = {"style": LimitStyle.STATIC_BPS, "max_offset_bps": D(50)}
-    assert limit(side, "9.98", "10.02", by=pricing(**rules)).limit_price == D(capped)
-    assert limit(side, "9.98", "10.02", by=pricing(**rules, use_ask_bid_cap=False)).limit_price == D(free)
+    changes = {"style": LimitStyle.STATIC_BPS, "max_offset_bps": D(50)}
+    assert limit(side, "9.98", "10.02", by=pricing(**changes)).limit_price == D(capped)
+    assert limit(side, "9.98", "10.02", by=pricing(**changes, use_ask_bid_cap=False)).limit_price == D(free)
 
 
 @pytest.mark.parametrize(("side", "expected"), [(BUY, "0.10"), (SELL, "0.05")])
@@ -200,9 +200,9 @@ def test_a_sell_says_its_own_side():
 # --- attempts: nearer to the far touch each time, and counted at the last
 
 
-def attempts(side, bid, ask, *, count=2, **rules):
+def attempts(side, bid, ask, *, count=2, **changes):
     """(limit, worst price) of each attempt."""
-    by = [replace(pricing(reprice_attempts=count, **rules), attempt=attempt) for attempt in range(count + 1)]
+    by = [replace(pricing(reprice_attempts=count, **changes), attempt=attempt) for attempt in range(count + 1)]
     return [(found.limit_price, found.worst_price) for found in (limit(side, bid, ask, by=each) for each in by)]
 
 

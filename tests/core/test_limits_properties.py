@@ -175,7 +175,7 @@ def cases(draw, **fixed):
     bid = draw(st.one_of(cents, st.decimals("0.5", "3", places=3)))
     spread_bps = draw(st.one_of(st.integers(0, 100), st.integers(0, 2_000)))
     ask = bid + draw(st.sampled_from([D("0.0001"), D("0.01"), bid / 10_000])) * spread_bps
-    rules = {
+    changes = {
         "style": draw(st.sampled_from(LimitStyle)),
         "order_type": draw(st.sampled_from([OrderType.LMT, OrderType.LMT, OrderType.MKT])),
         "buy_offset_frac": draw(fractions),
@@ -186,7 +186,7 @@ def cases(draw, **fixed):
         "use_ask_bid_cap": draw(st.booleans()),
         "reprice_attempts": draw(st.sampled_from([0, 1, 2, 7])),
     }
-    by = pricing(**(rules | fixed))
+    by = pricing(**(changes | fixed))
     attempt = draw(st.integers(0, by.settings.execution.reprice_attempts))
     return Case(bid, ask, draw(bands_of), replace(by, attempt=attempt))
 
@@ -265,7 +265,7 @@ def test_no_spread_however_wide_moves_a_kept_limit_beyond_the_offset_from_mid(si
     mid=st.integers(1_000, 50_000),
     half=st.integers(0, 300),
     tick=st.sampled_from(["0.0001", "0.005", "0.01"]),
-    rules=st.fixed_dictionaries(
+    changes=st.fixed_dictionaries(
         {
             "style": st.sampled_from(LimitStyle),
             "escalate_action": st.sampled_from([CROSS, KEEP]),
@@ -274,9 +274,9 @@ def test_no_spread_however_wide_moves_a_kept_limit_beyond_the_offset_from_mid(si
         }
     ),
 )
-def test_limits_of_buy_and_sell_mirror_each_other_at_the_mid(mid, half, tick, rules):
+def test_limits_of_buy_and_sell_mirror_each_other_at_the_mid(mid, half, tick, changes):
     centre = D(mid) / 100
-    market = Case(centre - D(half) / 100, centre + D(half) / 100, ticks(tick), pricing(**rules))
+    market = Case(centre - D(half) / 100, centre + D(half) / 100, ticks(tick), pricing(**changes))
     buy, sell = priced(BUY, market), priced(SELL, market)
     assert buy is not None
     assert sell is not None

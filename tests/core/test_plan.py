@@ -86,8 +86,8 @@ def test_an_untargeted_holding_is_sold_whole_and_its_fraction_reported():
 
 def test_an_exit_from_everything_held_is_exempt_from_the_minimum_and_a_trim_is_not():
     own = account(held("A", "970"), held("X", "6"), held("Y", "24"))
-    rules = {"min_order_usd": D(1000)}
-    plan = planned(case({"A": "0.97", "Y": "0.018", "B": "0.012"}, own), **rules)
+    changes = {"min_order_usd": D(1000)}
+    plan = planned(case({"A": "0.97", "Y": "0.018", "B": "0.012"}, own), **changes)
     assert traded(plan)[0] == (Side.SELL, "X", D(6))
     assert lines(plan)["Y"].limited_by is LimitedBy.MINIMUM
     assert lines(plan)["Y"].reason.endswith("not traded: below min_order_usd 1000")
@@ -115,17 +115,17 @@ def test_a_sell_that_is_rounded_up_is_never_more_than_held():
 
 
 @pytest.mark.parametrize(
-    ("rules", "closed", "shares", "dollars"),
+    ("changes", "closed", "shares", "dollars"),
     [
         ({"min_fx_order_usd": D(0)}, None, 54, 41),
         ({"min_fx_order_usd": D(0), "prefer_market_hours": True}, "weekend", 55, 0),
         ({"min_fx_order_usd": D(1000)}, None, 55, 0),
     ],
 )
-def test_a_debit_that_a_conversion_repays_rounds_to_the_nearest(rules, closed, shares, dollars):
+def test_a_debit_that_a_conversion_repays_rounds_to_the_nearest(changes, closed, shares, dollars):
     own = account(held("A", "1054"), cash={USD: "-5440", CAD: "12500"})
     # 109 960 USD in all: 54.46 shares too many, and the nearest 54 leave a debit of 40 USD
-    plan = planned(case({"A": "0.909"}, own, fx_closed=closed), fx__enabled=True, **rules)
+    plan = planned(case({"A": "0.909"}, own, fx_closed=closed), fx__enabled=True, **changes)
     assert traded(plan) == [(Side.SELL, "A", D(shares))]
     assert plan.fx.quantity == dollars
 
@@ -158,8 +158,8 @@ def test_fractions_are_traded_only_where_setting_and_contract_agree():
 
 def test_buys_are_scaled_by_the_money_after_sells():
     own = account(held("A", "500"), held("X", "100"), cash={USD: "100"})
-    rules = {"per_holding_band_bps": D(2000)}
-    plan = planned(case({"A": "0.5", "B": "0.25", "C": "0.25"}, own), **rules)
+    changes = {"per_holding_band_bps": D(2000)}
+    plan = planned(case({"A": "0.5", "B": "0.25", "C": "0.25"}, own), **changes)
     # A is 199.5 shares over, a tie toward fewer; X stays inside its band; B and C want 150 shares each
     assert traded(plan) == [(Side.SELL, "A", D(199)), (Side.BUY, "B", D(100)), (Side.BUY, "C", D(100))]
     assert {line.limited_by for line in plan.buys} == {LimitedBy.MONEY}
@@ -167,19 +167,19 @@ def test_buys_are_scaled_by_the_money_after_sells():
 
 def test_commissions_are_set_aside_for_every_order():
     own = account(held("A", "60"), held("X", "40"), cash={USD: "2"})
-    rules = {"commission_per_order_usd": D(1)}
-    plan = planned(case(BALANCED, own), **rules)
+    changes = {"commission_per_order_usd": D(1)}
+    plan = planned(case(BALANCED, own), **changes)
     # sells bring 4 000; one dollar for the sell and one for the buy are there
     assert traded(plan) == [(Side.SELL, "X", D(40)), (Side.BUY, "B", D(40))]
     assert plan.totals.cash_after[USD] == 0
-    poorer = planned(case(BALANCED, replace(own, cash={USD: D("1.99")})), **rules)
+    poorer = planned(case(BALANCED, replace(own, cash={USD: D("1.99")})), **changes)
     assert traded(poorer) == [(Side.SELL, "X", D(40)), (Side.BUY, "B", D(39))]
     assert lines(poorer)["B"].reason.endswith("the money allows 39 of 40 shares")
 
 
 def test_the_cash_buffer_stays():
-    rules = {"cash_buffer_pct": D(10)}
-    plan = planned(case({"A": "1"}, account(cash={USD: "10000"})), **rules)
+    changes = {"cash_buffer_pct": D(10)}
+    plan = planned(case({"A": "1"}, account(cash={USD: "10000"})), **changes)
     assert (traded(plan), plan.totals.cash_after[USD]) == ([(Side.BUY, "A", D(90))], D(1000))
 
 
@@ -195,15 +195,15 @@ def test_buys_are_counted_at_their_worst_price():
 
 def test_a_buy_below_the_minimum_is_dropped_and_frees_its_money():
     weights = {"A": "0.60", "B": "0.36", "C": "0.04"}
-    rules = {"min_order_usd": D(500)}
-    plan = planned(case(weights, account(cash={USD: "10000"})), **rules)
+    changes = {"min_order_usd": D(500)}
+    plan = planned(case(weights, account(cash={USD: "10000"})), **changes)
     assert traded(plan) == [(Side.BUY, "A", D(60)), (Side.BUY, "B", D(36))]
     assert lines(plan)["C"].limited_by is LimitedBy.MINIMUM
 
 
 def test_a_buy_of_less_than_half_a_share_says_so():
-    rules = {"per_holding_band_bps": D(10)}
-    plan = planned(case({"A": "0.996", "B": "0.004"}, account(cash={USD: "10000"})), **rules)
+    changes = {"per_holding_band_bps": D(10)}
+    plan = planned(case({"A": "0.996", "B": "0.004"}, account(cash={USD: "10000"})), **changes)
     assert lines(plan)["B"].limited_by is LimitedBy.ROUNDING
     assert lines(plan)["B"].reason.endswith("not traded: less than half a share")
 

@@ -49,11 +49,11 @@ def test_a_conversion_costs_its_commission():
 
 
 def test_a_buy_that_has_become_overweight_buys_nothing_at_all():
-    rules = plan_settings(allow_fractional=True)
+    settings = plan_settings(allow_fractional=True)
     weights, fractional = {"A": "0.5", "B": "0.5"}, {name: etf(name, fractional=True) for name in ("A", "B")}
-    approved = make_plan(case(weights, account(held("B", "50"), cash={USD: "5000"}), contracts=fractional), rules)
+    approved = make_plan(case(weights, account(held("B", "50"), cash={USD: "5000"}), contracts=fractional), settings)
     now = account(held("A", "50.01"), held("B", "50"), cash={USD: "0"})
-    (line,) = resize_buys(approved, case(weights, now, contracts=fractional), rules)
+    (line,) = resize_buys(approved, case(weights, now, contracts=fractional), settings)
     assert (line.quantity, line.side, line.limited_by) == (D(0), None, LimitedBy.ROUNDING)
 
 
@@ -69,8 +69,8 @@ def test_a_buy_that_has_become_overweight_buys_nothing_at_all():
 def test_less_than_half_a_share_is_below_the_minimum_where_the_dollars_are(wanted, minimum, limited_by):
     own = account(held("B", "100"), cash={USD: wanted})
     weights = {"A": str(D(wanted) / (10_000 + D(wanted))), "B": str(10_000 / (10_000 + D(wanted)))}
-    rules = {"per_holding_band_bps": D("0.1"), "min_order_usd": D(minimum)}
-    found = lines(planned(case(weights, own), **rules))["A"]
+    changes = {"per_holding_band_bps": D("0.1"), "min_order_usd": D(minimum)}
+    found = lines(planned(case(weights, own), **changes))["A"]
     assert (found.quantity, found.limited_by) == (D(0), limited_by)
 
 

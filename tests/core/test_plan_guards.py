@@ -64,9 +64,9 @@ def test_the_maintenance_buffer_allows_exactly_what_its_formula_says():
 
 def test_a_levered_account_buys_until_its_debit_is_at_the_limit():
     own = account(held("A", "830"), held("B", "650"), cash={USD: "-48000"})
-    rules = {"allow_margin": True, "cash_buffer_pct": D(1)}
+    changes = {"allow_margin": True, "cash_buffer_pct": D(1)}
     # 99 000 investable: the debit may be 49 500, so 1 500 of the 6 100 wanted of A; B is inside its band of 600
-    plan = planned(case(LEVERED, own), **rules, per_holding_band_bps=D(600))
+    plan = planned(case(LEVERED, own), **changes, per_holding_band_bps=D(600))
     assert traded(plan) == [(Side.BUY, "A", D(15))]
     assert plan.totals.cash_after[USD] == D(-49500)
 
@@ -107,8 +107,8 @@ def test_without_margin_a_broken_limit_stops_nothing():
 
 def test_a_cad_only_account_funds_its_usd_buys_by_buying_usd_cad_with_a_buffer():
     own = account(cash={CAD: "125000"}, base=CAD)
-    rules = {"fx__enabled": True, "cash_buffer_pct": D(1)}
-    plan = planned(case(BALANCED, own), **rules)
+    changes = {"fx__enabled": True, "cash_buffer_pct": D(1)}
+    plan = planned(case(BALANCED, own), **changes)
     # 99 000 USD wanted × 1.002 = 99 198
     assert (plan.fx.shortfall, plan.fx.quantity, plan.fx.cad_needed) == (D(99000), D(99198), D("123997.50"))
     # of the 990 shares one is not bought: at the worst rate of 1.250625 the 752 USD of CAD left do not hold

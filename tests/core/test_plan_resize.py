@@ -21,10 +21,10 @@ START = account(held("A", "100"), held("B", "100"), held("C", "800"))
 # 400 shares of C are sold for 200 of A and 200 of B
 
 
-def resized(before, after, *quotes, **rules):
-    ruled = plan_settings(**rules)
-    plan = make_plan(case(WEIGHTS, before), ruled)
-    return {line.symbol: line for line in resize_buys(plan, case(WEIGHTS, after, *quotes), ruled)}
+def resized(before, after, *quotes, **changes):
+    settings = plan_settings(**changes)
+    plan = make_plan(case(WEIGHTS, before), settings)
+    return {line.symbol: line for line in resize_buys(plan, case(WEIGHTS, after, *quotes), settings)}
 
 
 def after(cash, a="100", b="100", c="400"):
@@ -43,10 +43,10 @@ def test_with_the_cash_as_planned_the_approved_quantities_stand():
 def test_what_the_sells_lost_of_net_liq_takes_nothing_off_the_approved_buys():
     weights = {"A": "0.3", "B": "0.3", "C": "0.3"}
     fractional = {symbol: etf(symbol, fractional=True) for symbol in weights}
-    ruled = plan_settings(allow_fractional=True)
-    plan = make_plan(case(weights, START, contracts=fractional), ruled)
+    settings = plan_settings(allow_fractional=True)
+    plan = make_plan(case(weights, START, contracts=fractional), settings)
     # 500 shares of C brought 100 USD less than their value
-    found = resize_buys(plan, case(weights, after("49900", c="300"), contracts=fractional), ruled)
+    found = resize_buys(plan, case(weights, after("49900", c="300"), contracts=fractional), settings)
     assert [line.quantity for line in found] == [D(200), D(200)]
 
 
@@ -113,17 +113,17 @@ def test_fresh_limits_are_used_and_a_stale_quote_of_a_buy_is_refused():
 
 
 def test_the_buffer_stays_and_may_lie_in_cad():
-    rules = {"cash_buffer_pct": D(10), "fx__enabled": True}
-    ruled = plan_settings(**rules)
+    changes = {"cash_buffer_pct": D(10), "fx__enabled": True}
+    settings = plan_settings(**changes)
     inputs = case({"A": "1"}, account(cash={USD: "90000", CAD: "12500"}))
-    plan = make_plan(inputs, ruled)
+    plan = make_plan(inputs, settings)
     # 12 500 CAD at the worst rate of 1.250625 are 9 995.00 USD of the 10 000 that stay
     assert [line.quantity for line in plan.buys] == [D(899)]
-    assert [line.quantity for line in resize_buys(plan, inputs, ruled)] == [D(899)]
+    assert [line.quantity for line in resize_buys(plan, inputs, settings)] == [D(899)]
     in_usd = replace(inputs, snapshot=account(cash={USD: "100000"}))
-    assert [line.quantity for line in resize_buys(plan, in_usd, ruled)] == [D(899)]
+    assert [line.quantity for line in resize_buys(plan, in_usd, settings)] == [D(899)]
     emptied = replace(inputs, snapshot=account(cash={USD: "80000", CAD: "25000"}))
-    assert [line.quantity for line in resize_buys(plan, emptied, ruled)] == [D(800)]
+    assert [line.quantity for line in resize_buys(plan, emptied, settings)] == [D(800)]
 
 
 def test_without_conversion_the_resize_asks_for_no_rate():
@@ -144,20 +144,20 @@ def test_after_the_sells_an_account_within_its_limits_of_borrowing_still_buys():
 
 def test_after_the_sells_a_target_that_borrows_buys_on_credit_again():
     weights = {"A": "0.5", "B": "0.5", "C": "0.5", "CASH": "-0.5"}
-    ruled = plan_settings(allow_margin=True, max_leverage=D("1.6"))
+    settings = plan_settings(allow_margin=True, max_leverage=D("1.6"))
     before = account(held("A", "1500"), cash={USD: "-50000"})
-    plan = make_plan(case(weights, before), ruled)
+    plan = make_plan(case(weights, before), settings)
     assert {line.symbol: line.quantity for line in plan.buys} == {"B": D(500), "C": D(500)}
     sold = account(held("A", "500"), cash={USD: "50000"})
-    assert [line.quantity for line in resize_buys(plan, case(weights, sold), ruled)] == [D(500), D(500)]
+    assert [line.quantity for line in resize_buys(plan, case(weights, sold), settings)] == [D(500), D(500)]
 
 
 @given(st.integers(0, 60_000), st.integers(0, 400), st.integers(0, 400))
 def test_the_resized_buys_are_never_above_the_approved_and_the_cash(cash, a, c):
     if cash + a + c == 0:
         return
-    rules = {"commission_per_order_usd": D(1)}
-    found = resized(START, after(str(cash), a=str(a), c=str(c)), at("B", "97", "0.50"), **rules)
+    changes = {"commission_per_order_usd": D(1)}
+    found = resized(START, after(str(cash), a=str(a), c=str(c)), at("B", "97", "0.50"), **changes)
     cost = sum((line.quantity * line.limit.worst_price + 1 for line in found.values() if line.quantity), D(0))
     assert cost <= cash
     assert all(line.quantity <= 200 for line in found.values())

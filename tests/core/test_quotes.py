@@ -27,12 +27,12 @@ def nbbo(found):
     return judge(found, plan_settings(), NOW).nbbo
 
 
-def price_of(found, rules, now):
-    return judge(found, rules, now).price
+def price_of(found, settings, now):
+    return judge(found, settings, now).price
 
 
-def lacks_price(found, rules):
-    return judge(found, rules, NOW).price is None and judge(found, rules, NOW).needs_snapshot
+def lacks_price(found, settings):
+    return judge(found, settings, NOW).price is None and judge(found, settings, NOW).needs_snapshot
 
 
 def of(bid=None, ask=None, last=None, **more):
@@ -206,9 +206,9 @@ LATER = NOW + timedelta(seconds=3)
     ],
 )
 def test_the_chain_is_walked_over_stream_and_snapshot_together(streamed, snapshot, start, value, source):
-    rules = plan_settings(price_source=start)
-    both = completed(streamed, replace(snapshot, taken_at=LATER, is_snapshot=True), rules)
-    found = price_of(both, rules, LATER)
+    settings = plan_settings(price_source=start)
+    both = completed(streamed, replace(snapshot, taken_at=LATER, is_snapshot=True), settings)
+    found = price_of(both, settings, LATER)
     assert (found.value, found.source_text) == (D(value), source)
 
 

@@ -17,9 +17,9 @@ from core.planning.valuation import in_usd, value_account
 EUR = Currency("EUR")
 
 
-def value(inputs, rules=None):
-    rules = rules or plan_settings()
-    return value_account(inputs.snapshot, inputs.targets, inputs.contracts, inputs.judge(rules), rules)
+def value(inputs, settings=None):
+    settings = settings or plan_settings()
+    return value_account(inputs.snapshot, inputs.targets, inputs.contracts, inputs.judge(settings), settings)
 
 
 def test_net_liq_is_cash_at_the_accounts_own_rate_and_shares_at_our_price():
@@ -110,8 +110,8 @@ def test_the_quote_of_another_listing_values_nothing():
 
 def test_investable_is_net_liq_less_buffer_and_outside_holdings():
     own = account(held("VTI", "100"), share("AAPL", "10", "200"), cash={USD: "8000"})
-    rules = plan_settings(cash_buffer_pct=D(1))
-    found = value(case({"VTI": "1"}, own), rules)
+    settings = plan_settings(cash_buffer_pct=D(1))
+    found = value(case({"VTI": "1"}, own), settings)
     assert (found.net_liq, found.buffer, found.investable) == (D(20000), D(200), D(17800))
 
 
@@ -178,9 +178,9 @@ def test_a_position_of_nothing_is_no_position_and_two_of_a_kind_are_one():
 @pytest.mark.parametrize("currency", [USD, CAD])
 def test_a_short_etf_is_refused_with_advice(untargeted, currency):
     short = held("XIC", "-5", contract=etf("XIC", currency=currency))
-    rules = plan_settings(untargeted=untargeted)
+    settings = plan_settings(untargeted=untargeted)
     with pytest.raises(DataRefused, match="XIC -5") as refused:
-        value(case({"VTI": "1"}, account(short, cash={USD: "9000"})), rules)
+        value(case({"VTI": "1"}, account(short, cash={USD: "9000"})), settings)
     assert "buy the short shares back" in refused.value.next_step
 
 
@@ -209,8 +209,8 @@ def test_every_symbol_without_a_price_is_named():
 
 
 def test_the_source_of_each_price_is_kept():
-    rules = plan_settings(price_source=PriceSource.MIDPOINT)
-    found = value(case({"A": "1"}, account(cash={USD: "9"}), at("A", "100", "1", last=D(90))), rules)
+    settings = plan_settings(price_source=PriceSource.MIDPOINT)
+    found = value(case({"A": "1"}, account(cash={USD: "9"}), at("A", "100", "1", last=D(90))), settings)
     assert (found.prices["A"].value, found.prices["A"].source) == (D(100), PriceSource.MIDPOINT)
 
 

@@ -86,7 +86,7 @@ def test_an_exit_may_be_below_the_minimum_and_any_order_without_a_maximum():
 
 
 @pytest.mark.parametrize(
-    ("inputs", "rules"),
+    ("inputs", "changes"),
     [
         (case({"VTI": "0.6", "BND": "0.4"}, account(held("VTI", "50"), held("GLD", "20.5"), cash={USD: "1000"})), {}),
         (
@@ -113,8 +113,8 @@ def test_an_exit_may_be_below_the_minimum_and_any_order_without_a_maximum():
     ],
     ids=["sells, an exit and buys", "conversion", "borrowing", "more on top of a debit", "a scarce margin"],
 )
-def test_what_planning_makes_passes_its_gate(inputs, rules):
-    ruled = plan_settings(**rules)
-    made = make_plan(inputs, ruled)
+def test_what_planning_makes_passes_its_gate(inputs, changes):
+    settings = plan_settings(**changes)
+    made = make_plan(inputs, settings)
     assert made.buys
-    assert run_gate("plan", frames.plan(made), plan_suite(made, ruled.rebalance)).faults == ()
+    assert run_gate("plan", frames.plan(made), plan_suite(made, settings.rebalance)).faults == ()
