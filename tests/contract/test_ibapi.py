@@ -334,4 +334,4 @@ def test_every_message_that_the_gateway_has_is_read_to_its_last_field(connect):
     client.reqMarketRule(int(details.marketRuleIds.split(",")[0]))
     client.wait_for("marketRule")
     assert client.wait_for("error", 57)[2] == 162  # the venue has no history
-    assert {ANSWER_NAMES[number] for number in set(ANSWER_NAMES) - client.decoded} == {"historicalData"}
+    assert set(ANSWER_NAMES) <= client.decoded

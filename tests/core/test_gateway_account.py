@@ -10,19 +10,17 @@ from builders import NOW
 from gateway_clients import (
     VTI_STOCK,
     briefly,
-    library,
     limit_order,
     logged_in,
     market_order,
     options,
     serving,
     session,
-    walls,
 )
-from worlds import ACCOUNT, VTI, account, earlier, held, quoted, scripted
+from worlds import ACCOUNT, VTI, account, earlier, held, scripted
 
 from core.clock import AutojumpClock
-from core.model import CAD, USD, Symbol
+from core.model import CAD, USD
 from core.money import D
 from core.sim.gateway import ClientLimits
 from core.sim.venue.world import Change, Point
@@ -69,15 +67,6 @@ async def test_equity_less_margin_is_what_is_available_and_buys_at_work_count():
         assert shown["InitMarginReq"] - shown["MaintMarginReq"] == D("248.75")
         assert shown["EquityWithLoanValue"] - shown["InitMarginReq"] == shown["AvailableFunds"]
         assert shown["EquityWithLoanValue"] - shown["MaintMarginReq"] == shown["ExcessLiquidity"]
-
-
-async def test_a_holding_has_its_mark_and_its_listing_exchange():
-    async with session() as (gateway, wire):
-        wire.send(6, 2, 1, ACCOUNT)
-        (row,) = await wire.only("updatePortfolio")
-        con_id = str(gateway.exchange.contracts[VTI].con_id)
-        assert row[2:12] == (con_id, "VTI", "STK", "", "0", "", "", "ARCA", "USD", "VTI")
-        assert row[13:] == ("10", "100.01", "1000.10", "200", "-999.90", "0", ACCOUNT)
 
 
 async def test_a_fill_is_told_to_who_watches_and_to_nobody_else():
@@ -145,17 +134,6 @@ async def test_what_is_due_happens_while_the_gateway_runs_whoever_is_connected(p
         assert len(gateway.exchange.executions()) == at_once
         await clock.sleep(9)
         assert len(gateway.exchange.executions()) == later
-
-
-async def test_a_holding_that_is_sold_is_told_as_none():
-    async with session() as (_, wire):
-        wire.send(61, 1)
-        wire.send(6, 2, 1, ACCOUNT)
-        await wire.all()
-        wire.ask("placeOrder", 1, VTI_STOCK, market_order("SELL"))
-        heard = await wire.all()
-        assert [fields[14] for fields in heard if fields[0] == "61"] == ["0"]
-        assert [fields[13] for fields in heard if fields[0] == "7"] == ["0"]
 
 
 async def test_only_what_changed_is_told_again():
@@ -247,32 +225,6 @@ async def test_profit_is_what_the_holdings_are_above_their_cost():
         assert total[3] == "-999.90"
         assert (one[2], one[4], one[6]) == ("10", "-999.90", "1000.10")
         assert (none[2], none[4], none[6]) == ("0", "0", "0")
-
-
-async def test_positions_of_every_kind_are_listed_where_they_are_listed():
-    positions = (held(), held("XIC", "7", "30", currency=CAD))
-    quotes = {VTI: quoted("1", "2", "1.5"), Symbol("XIC"): quoted("31", "32", "31.5")}
-    async with session(account=account(positions=positions), quotes=quotes) as (_, wire):
-        wire.send(61, 1)
-        heard = await wire.until("positionEnd")
-        assert [(fields[4], fields[10], fields[11]) for fields in heard[:-1]] == [
-            ("VTI", "ARCA", "USD"),
-            ("XIC", "TSE", "CAD"),
-        ]
-
-
-async def test_the_real_client_reads_account_and_portfolio_as_they_are():
-    async with serving(clock=walls()) as gateway, library(gateway) as ib:
-        truth = gateway.exchange.snapshot()
-        shown = {(value.tag, value.currency): value.value for value in ib.accountValues()}
-        assert Decimal(shown["NetLiquidation", "USD"]) == truth.net_liq.amount
-        assert Decimal(shown["ExchangeRate", "CAD"]) == truth.rates[CAD]
-        (item,) = ib.portfolio()
-        assert (item.position, item.marketPrice, item.averageCost) == (10.0, 100.01, 200.0)
-        (position,) = ib.positions()
-        assert (position.contract.symbol, position.position) == ("VTI", 10.0)
-        summary = await ib.accountSummaryAsync()
-        assert {"NetLiquidation", "BuyingPower", "CashBalance"} <= {value.tag for value in summary}
 
 
 async def test_orders_of_before_the_world_began_are_listed_and_have_ids_of_the_trading_client():

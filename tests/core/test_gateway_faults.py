@@ -9,16 +9,13 @@ from gateway_clients import (
     VTI_STOCK,
     briefly,
     dial,
-    library,
     limit_order,
     log_in,
     logged_in,
     market_order,
     serving,
     session,
-    walls,
 )
-from worlds import scripted
 
 from core.clock import AutojumpClock
 from core.money import D
@@ -28,14 +25,11 @@ from core.sim.gateway.faults import (
     Do,
     Drop,
     Duplicate,
-    ErrorAfter,
-    ErrorBefore,
     Faults,
     HalfOpen,
     Hold,
     Match,
     Omit,
-    Refuse,
 )
 from core.sim.wire.frames import frame
 
@@ -67,15 +61,6 @@ def test_the_first_rule_that_matches_decides_and_without_a_count_it_always_does(
     assert [faults.action_for("error", 1, About()) for _ in range(3)] == [Omit(), Delay(1), Delay(1)]
     faults.clear()
     assert not faults.action_for("error", 1, About())
-
-
-async def test_an_end_marker_can_be_omitted_once():
-    async with session() as (gateway, wire):
-        gateway.faults.on("positionEnd", Omit())
-        wire.send(61, 1)
-        assert briefly(await wire.all()) == [["position"]]
-        wire.send(61, 1)
-        assert briefly(await wire.all()) == [["position"], ["positionEnd"]]
 
 
 async def test_an_end_marker_can_come_late_and_is_overtaken():
@@ -137,14 +122,6 @@ async def test_what_comes_late_from_a_client_that_is_gone_is_not_done():
         assert gateway.exchange.orders == {}
 
 
-async def test_an_order_can_arrive_and_its_answer_be_lost_with_the_connection():
-    async with session() as (gateway, wire):
-        gateway.faults.on("openOrder", Drop())
-        wire.ask("placeOrder", 1, VTI_STOCK, limit_order())
-        assert await wire.rest() == []
-        assert len(gateway.exchange.working()) == 1
-
-
 async def test_the_handshake_can_be_answered_by_silence_or_by_half():
     async with serving() as gateway:
         gateway.faults.on("handshake", Omit())
@@ -173,14 +150,6 @@ async def test_a_half_open_connection_swallows_everything_and_says_nothing():
         await wire.close()
         again = await log_in(gateway)
         await again.close()
-
-
-async def test_status_and_execution_can_come_twice():
-    async with session() as (gateway, wire):
-        gateway.faults.on("execDetails", Duplicate())
-        gateway.faults.on("orderStatus", Duplicate(), skip=1)
-        twice = ["execDetails"] * 2 + ["openOrder"] + ["orderStatus"] * 2
-        assert await traded(wire) == [*twice, "commissionReport", *ONCE_MORE]
 
 
 async def test_an_order_sent_once_can_arrive_twice_and_is_one():
@@ -212,62 +181,6 @@ async def test_what_waits_for_its_own_order_is_not_released_by_another():
         assert [fields[26] for fields in await wire.only("execDetails")] == ["RB-2"]
 
 
-async def test_a_commission_can_be_late_or_never_come():
-    clock = AutojumpClock(NOW)
-    async with serving(clock=clock) as gateway, logged_in(gateway) as wire:
-        gateway.faults.on("commissionReport", Delay(30))
-        assert await traded(wire) == [*FILLED[:3], *ONCE_MORE]
-        await clock.sleep(30)
-        assert briefly(await wire.all()) == [["commissionReport"]]
-        gateway.faults.on("commissionReport", Omit(), times=None)
-        wire.send(*EXECUTIONS)
-        assert briefly(await wire.all()) == [["execDetails", "1"], ["execDetailsEnd"]]
-
-
-@pytest.mark.parametrize("code", [103, 110, 201, 203, 321, 10243])
-async def test_an_order_can_be_answered_with_any_error_and_never_was(code):
-    async with session() as (gateway, wire):
-        gateway.faults.on("placeOrder", Refuse(code), Match(symbol="VTI"))
-        wire.ask("placeOrder", 1, VTI_STOCK, limit_order())
-        assert [fields[2:4] for fields in await wire.all()] == [("1", str(code))]
-        assert gateway.exchange.orders == {}
-
-
-@pytest.mark.parametrize("code", [399, 10349, 404, 434])
-async def test_a_live_order_can_be_warned_about(code):
-    async with session() as (gateway, wire):
-        gateway.faults.on("openOrder", ErrorAfter(code, "a warning\nin two lines"))
-        wire.ask("placeOrder", 1, VTI_STOCK, limit_order())
-        heard = await wire.all()
-        assert briefly(heard) == [["openOrder", "1"], ["error", str(code)], ["orderStatus", "Submitted"]]
-        assert heard[1][2:5] == ("1", str(code), "a warning\nin two lines")
-        assert len(gateway.exchange.working()) == 1
-
-
-async def test_a_warning_can_come_long_after_the_fill():
-    clock = AutojumpClock(NOW)
-    async with serving(clock=clock) as gateway, logged_in(gateway) as wire:
-        gateway.faults.on("commissionReport", ErrorAfter(2109, seconds=5))
-        assert await traded(wire) == FILLED
-        await clock.sleep(5)
-        assert [fields[2:4] for fields in await wire.all()] == [("1", "2109")]
-
-
-async def test_an_error_can_come_before_what_it_is_about():
-    async with session() as (gateway, wire):
-        gateway.faults.on("reqPositions", ErrorBefore(2103))
-        wire.send(61, 1)
-        assert briefly(await wire.all()) == [["error", "2103"], ["position"], ["positionEnd"]]
-
-
-async def test_the_broker_can_cancel_an_order_by_itself():
-    async with session() as (gateway, wire):
-        gateway.faults.on("placeOrder", Do(lambda about: gateway.cancel(about.order_ref)))
-        wire.ask("placeOrder", 1, VTI_STOCK, limit_order())
-        assert briefly(await wire.all())[-2:] == [["orderStatus", "Cancelled"], ["error", "202"]]
-        assert gateway.exchange.working() == ()
-
-
 async def test_an_execution_can_be_corrected():
     async with session() as (gateway, wire):
 
@@ -281,26 +194,6 @@ async def test_an_execution_can_be_corrected():
         (fill,) = await wire.only("execDetails")
         assert (fill[14][-3:], fill[19], fill[20]) == (".02", "8", "100.01")
         gateway.exchange.audit()
-
-
-async def test_an_order_can_silently_disappear():
-    async with session() as (gateway, wire):
-        gateway.faults.on("placeOrder", Omit())
-        wire.ask("placeOrder", 1, VTI_STOCK, limit_order())
-        assert (await wire.all(), gateway.exchange.orders) == ([], {})
-
-
-async def test_a_fill_can_happen_while_nobody_is_connected():
-    clock = AutojumpClock(NOW)
-    async with serving(clock=clock, fills=scripted(delay_seconds=D(5))) as gateway:
-        gateway.faults.on("orderStatus", Drop(at=None))
-        wire = await log_in(gateway)
-        wire.ask("placeOrder", 1, VTI_STOCK, market_order())
-        assert briefly(await wire.rest()) == [["openOrder", "1"], ["orderStatus", "Submitted"]]
-        await clock.sleep(6)
-        async with logged_in(gateway) as again:
-            again.send(*EXECUTIONS)
-            assert briefly(await again.all()) == [["execDetails", "1"], ["commissionReport"], ["execDetailsEnd"]]
 
 
 async def test_a_fault_is_for_the_client_it_is_scripted_for():
@@ -332,15 +225,3 @@ async def test_what_would_have_been_said_to_a_client_that_is_gone_spends_no_faul
         rule = gateway.faults.on("tickSize", Omit())
         await clock.sleep(1)
         assert rule.left == 1
-
-
-async def test_the_real_client_survives_what_is_scripted_for_it():
-    async with serving(clock=walls()) as gateway, library(gateway) as ib:
-        gateway.faults.on("execDetails", Hold("orderStatus"))
-        gateway.faults.on("commissionReport", ErrorAfter(2109))
-        trade = ib.placeOrder(VTI_STOCK, market_order())
-        await trade.commissionReportEvent
-        assert trade.filled() == 10.0
-        gateway.faults.on("positionEnd", Drop(at=3))
-        with pytest.raises(ConnectionError):
-            await ib.reqPositionsAsync()

@@ -90,28 +90,6 @@ async def test_executions_of_yesterday_are_not_told():
         assert briefly(await wire.all()) == [["execDetailsEnd"]]
 
 
-async def test_orders_and_fills_outlive_their_connection():
-    clock = AutojumpClock(NOW)
-    async with serving(clock=clock, **DELAY) as gateway:
-        async with logged_in(gateway) as wire:
-            await placed(wire, order=market_order())
-        await clock.sleep(6)
-        async with logged_in(gateway) as wire:
-            assert await wire.all() == []
-            wire.send(5, 1)
-            wire.send(99, 0)
-            wire.send(7, 3, 9, 0, "", "", "", "", "", "")
-            heard = [brief(fields) for fields in await wire.all()]
-        assert heard == [
-            ["openOrderEnd"],
-            ["completedOrder"],
-            ["completedOrdersEnd"],
-            ["execDetails", "1"],
-            ["commissionReport"],
-            ["execDetailsEnd"],
-        ]
-
-
 async def test_completed_orders_of_the_api_leave_out_those_entered_by_hand():
     async with session(account=account(open_orders=(earlier(ref=""), earlier()))) as (_, wire):
         wire.ask("reqGlobalCancel")

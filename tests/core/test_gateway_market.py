@@ -6,15 +6,14 @@ from datetime import timedelta
 
 import pytest
 from builders import NOW
-from gateway_clients import VTI_STOCK, briefly, dial, library, logged_in, options, serving, session, walls
-from ib_async import Forex, Stock
+from gateway_clients import VTI_STOCK, briefly, dial, logged_in, options, serving, session
+from ib_async import Stock
 from worlds import VTI, account, held, quoted
 
 from core.clock import AutojumpClock
-from core.model import CAD, USD_CAD, MarketDataType, Symbol
+from core.model import CAD, MarketDataType, Symbol
 from core.money import D
 from core.sim.gateway import ClientLimits
-from core.sim.gateway.faults import OTHER_CON_ID, Duplicate, Match, Refuse
 from core.sim.venue.world import Change, Fault, FaultKind, Point, Values
 
 BND_STOCK = Stock("BND", "SMART", "USD")
@@ -78,21 +77,6 @@ async def test_an_unknown_contract_is_error_200_and_nothing_else(contract):
         assert [fields[2:4] for fields in await details(wire, **contract)] == [("5", "200")]
 
 
-async def test_a_pair_is_asked_for_by_its_two_currencies():
-    async with session() as (_, wire):
-        found, _ = await details(wire, symbol="USD", security_type="CASH", currency="CAD", exchange="IDEALPRO")
-        assert (found[2], found[7], found[8], found[12]) == ("USD", "IDEALPRO", "CAD", "15016062")
-
-
-async def test_an_ambiguous_contract_is_two():
-    async with session() as (gateway, wire):
-        gateway.faults.on("contractDetails", Duplicate(OTHER_CON_ID), Match(symbol="VTI"))
-        one, two, end = await details(wire, symbol="VTI")
-        assert one[12] != two[12]
-        assert one[:12] == two[:12]
-        assert briefly([end]) == [["contractDetailsEnd"]]
-
-
 async def test_a_rule_tells_the_steps_and_an_unknown_rule_is_an_error_without_an_id():
     async with session(quotes={VTI: quoted("1", "2", min_tick=D("0.05"))}) as (_, wire):
         found, _ = await details(wire, symbol="VTI")
@@ -101,21 +85,6 @@ async def test_a_rule_tells_the_steps_and_an_unknown_rule_is_an_error_without_an
         wire.send(91, 1)
         assert await wire.hear() == ("93", rule, "1", "0", "0.05")
         assert (await wire.hear())[2:4] == ("-1", "321")
-
-
-async def test_the_real_client_qualifies_contracts_and_reads_their_rules_and_hours():
-    async with serving(clock=walls()) as gateway, library(gateway) as ib:
-        vti, pair = Stock("VTI", "SMART", "USD"), Forex("USDCAD")
-        await ib.qualifyContractsAsync(vti, pair)
-        assert vti.conId == gateway.exchange.contracts[VTI].con_id
-        assert (pair.conId, vti.exchange) == (15016062, "SMART")
-        (found,) = await ib.reqContractDetailsAsync(pair)
-        rules = found.marketRuleIds.split(",")
-        assert len(rules) == len(found.validExchanges.split(","))
-        (step,) = await ib.reqMarketRuleAsync(int(rules[0]))
-        assert step.increment == 0.00005
-        assert found.liquidSessions()[0].start.hour == 17
-        assert found.stockType == ""
 
 
 async def test_a_line_begins_with_its_kind_then_its_time_the_day_and_the_market_and_a_sign_of_life_comes_later():
@@ -241,39 +210,8 @@ async def test_an_unknown_symbol_has_no_quote():
         assert briefly(await wire.all()) == [["error", "200"]]
 
 
-@pytest.mark.parametrize("code", [354, 10197, 200])
-async def test_a_quote_can_be_refused_with_any_code(code):
-    async with session() as (gateway, wire):
-        gateway.faults.on("reqMktData", Refuse(code), Match(symbol="BND"))
-        wire.ask("reqMktData", 5, VTI_STOCK, *STREAM)
-        wire.ask("reqMktData", 6, BND_STOCK, *STREAM)
-        heard = await wire.all()
-        assert [fields[2:4] for fields in heard if fields[0] == "4"] == [("6", str(code))]
-        assert {fields[2] for fields in heard if fields[0] == "1"} == {"5"}
-
-
-async def test_ticks_can_stop_for_a_competing_session():
-    async with session() as (gateway, wire):
-        wire.ask("reqMktData", 5, VTI_STOCK, *STREAM)
-        await wire.all()
-        gateway.faults.on("tickPrice", Refuse(10197), times=None)
-        gateway.move(Change(Point.BEFORE_BUYS, {VTI: quoted("101", "102")}))
-        heard = briefly(await wire.all())
-        assert ["tickPrice"] not in heard
-        assert ["error", "10197"] in heard
-
-
 def faulty(kind, times=1):
     return {"faults": (Fault(Point.QUOTES, kind, times),)}
-
-
-async def test_the_script_breaks_the_line_at_the_first_quote():
-    async with session(**faulty(FaultKind.DISCONNECT)) as (gateway, wire):
-        wire.ask("reqMktData", 5, VTI_STOCK, *STREAM)
-        assert await wire.rest() == []
-        async with logged_in(gateway) as again:
-            again.ask("reqMktData", 5, VTI_STOCK, *STREAM)
-            assert ["tickPrice"] in briefly(await again.all())
 
 
 @pytest.mark.parametrize(("kind", "code"), [(FaultKind.PACING, "100"), (FaultKind.CONTRACT_NOT_FOUND, "200")])
@@ -310,30 +248,12 @@ async def test_there_is_no_history():
         assert briefly(await wire.all()) == [["error", "162"], ["error", "366"]]
 
 
-async def test_the_real_client_sees_streams_and_snapshots():
-    async with serving(clock=walls()) as gateway, library(gateway) as ib:
-        vti, pair = Stock("VTI", "SMART", "USD"), Forex("USDCAD")
-        await ib.qualifyContractsAsync(vti, pair)
-        stream = ib.reqMktData(vti)
-        (snapshot,) = await ib.reqTickersAsync(pair)
-        assert (snapshot.bid, snapshot.ask, snapshot.marketDataType) == (1.36, 1.36005, 1)
-        assert (stream.bid, stream.ask, stream.last) == (100.0, 100.02, 100.01)
-        assert stream.lastTimestamp.timestamp() >= EPOCH
-
-
 async def test_a_foreign_listing_is_what_it_is():
     positions = (held("XIC", "7", "30", currency=CAD),)
     async with session(account=account(positions=positions), quotes={Symbol("XIC"): quoted("31", "32")}) as (_, wire):
         found, _ = await details(wire, symbol="XIC", currency="CAD")
         assert (found[8], found[-4]) == ("CAD", "ETF")
         assert (await details(wire, symbol="XIC", currency="USD"))[0][3] == "200"
-
-
-async def test_the_quote_of_a_pair_is_asked_for_like_any_other():
-    async with session() as (gateway, wire):
-        con_id = gateway.exchange.contracts[USD_CAD].con_id
-        wire.ask("reqMktData", 5, Forex("USDCAD", conId=con_id), *STREAM)
-        assert ticks(await wire.all())["1"] == "1.36000"
 
 
 async def test_a_line_ends_with_its_connection():

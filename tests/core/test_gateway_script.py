@@ -16,9 +16,9 @@ from gateway_clients import (
     serving,
     session,
 )
-from worlds import ACCOUNT, VTI, held, quoted
+from worlds import VTI, held, quoted
 
-from core.model import USD, Symbol
+from core.model import USD
 from core.money import D
 from core.sim.venue.world import Change, Fault, FaultKind, Point
 from core.sim.wire.frames import frame
@@ -29,55 +29,6 @@ ORDER_OF_VTI = "order:VTI"
 
 def faulty(at, kind, times=1):
     return {"faults": (Fault(at, kind, times),)}
-
-
-async def test_connections_are_refused_before_the_handshake_is_answered_so_many_times():
-    async with serving(**faulty(Point.CONNECT, FaultKind.DISCONNECT, 2)) as gateway:
-        for _ in range(2):
-            assert await (await dial(gateway)).rest() == []
-        wire = await log_in(gateway)
-        await wire.close()
-
-
-async def test_a_connection_that_is_too_much_hears_error_100():
-    async with serving(**faulty(Point.CONNECT, FaultKind.PACING)) as gateway:
-        heard = await (await dial(gateway)).rest()
-        assert heard[0][0] == "178"
-        assert briefly(heard[1:]) == [["error", "100"]]
-
-
-@pytest.mark.parametrize(
-    ("kind", "said"),
-    [
-        (FaultKind.DISCONNECT, None),
-        (FaultKind.PACING, [["error", "100"]]),
-        (FaultKind.CONTRACT_NOT_FOUND, [["error", "200"]]),
-    ],
-)
-async def test_the_account_can_fail_once(kind, said):
-    async with session(**faulty(Point.SNAPSHOT, kind)) as (gateway, wire):
-        wire.send(6, 2, 1, ACCOUNT)
-        if said is None:
-            assert await wire.rest() == []
-        else:
-            assert briefly(await wire.all()) == said
-            await wire.close()
-        again = await log_in(gateway)
-        again.send(6, 2, 1, ACCOUNT)
-        assert ["accountDownloadEnd"] in briefly(await again.all())
-
-
-@pytest.mark.parametrize(
-    ("kind", "code"),
-    [(FaultKind.PACING, "100"), (FaultKind.CONTRACT_NOT_FOUND, "200"), (FaultKind.FRACTIONAL_REFUSED, "10243")],
-)
-async def test_an_order_can_be_refused_once(kind, code):
-    async with session(**faulty(ORDER_OF_VTI, kind)) as (gateway, wire):
-        wire.ask("placeOrder", 1, VTI_STOCK, limit_order())
-        assert [fields[2:4] for fields in await wire.all()] == [("1", code)]
-        assert [order.state.name for order in gateway.exchange.completed()] == ["REJECTED"]
-        wire.ask("placeOrder", 2, VTI_STOCK, limit_order())
-        assert ["orderStatus", "Submitted"] in briefly(await wire.all())
 
 
 async def test_the_line_breaks_once_an_order_arrived_and_what_is_left_refuses_connections():
@@ -182,9 +133,3 @@ async def test_fields_in_the_log_are_cut_to_a_bearable_length():
         wire.send(4711, "x" * 60_000)
         await wire.all()
         assert max(len(text) for entry in gateway.log for text in entry.fields) <= 200
-
-
-async def test_a_symbol_that_is_only_listed_can_be_asked_for():
-    async with session(listed=frozenset({Symbol("GLD")})) as (_, wire):
-        wire.send(9, 8, 5, 0, "GLD", "STK", "", 0, "", "", "SMART", "", "USD", "", "", 0, "", "", "")
-        assert ["contractDetails"] in briefly(await wire.all())

@@ -132,24 +132,10 @@ async def test_messages_that_nobody_knows_are_noted_and_ignored():
         assert [entry.fields for entry in gateway.log if entry.message == "ignored"][:2] == [("80",), ("4711",)]
 
 
-async def test_the_time_is_the_clocks():
-    clock = AutojumpClock(world_start())
-    async with serving(clock=clock) as gateway, logged_in(gateway) as wire:
-        await clock.sleep(90)
-        wire.send(49, 1)
-        assert await wire.hear() == ("49", "1", str(int(world_start().timestamp()) + 90))
-
-
 def world_start():
     from builders import NOW  # noqa: PLC0415 - the name would say little above
 
     return NOW
-
-
-async def test_accounts_are_told_again_on_request():
-    async with session() as (_, wire):
-        wire.send(17, 1)
-        assert await wire.hear() == ("15", "1", ACCOUNT)
 
 
 async def test_order_ids_survive_a_reconnect_and_a_restart():

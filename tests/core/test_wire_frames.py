@@ -30,12 +30,6 @@ def test_framed_messages_come_back_however_the_stream_is_cut(messages, data):
     assert heard == messages
 
 
-def test_a_frame_cut_into_single_bytes_comes_back_with_its_last_byte():
-    unframer = Unframer()
-    stream = frame(("9", "1", "7"))
-    assert [list(unframer.feed(bytes([byte]))) for byte in stream] == [[]] * 9 + [[("9", "1", "7")]]
-
-
 def test_text_beyond_ascii_is_sent_as_backslash_escapes_and_taken_from_a_client_as_it_is():
     assert frame(("é€",)) == b"\0\0\0\x0b\\xe9\\u20ac\0"
     utf8 = "é".encode() + b"\xff\0"

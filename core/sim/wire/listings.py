@@ -1,7 +1,7 @@
 """Orders as the venue lists them: working or previewed ones, and ended ones.
 
-A list entry has more than a hundred fields, nearly all of them for orders that are not sent here; the
-groups below stand in the order of the wire.
+A list entry has more than a hundred fields, nearly all of them for kinds of orders that are refused here
+(`OrderTerms.unsupported`) and so stand at what is not set; the groups below are in the order of the wire.
 """
 
 from __future__ import annotations
@@ -14,11 +14,13 @@ from core.model import MarginEffect
 from core.sim.wire.contracts import ContractFields
 from core.sim.wire.fields import UNSET_FLOAT, UNSET_INTEGER, Fields, flag, number, number_or_unset, venue_time
 from core.sim.wire.orders import order_contract
-from core.sim.wire.placing import PEG_BENCH, OrderTerms
+from core.sim.wire.placing import OrderTerms
 
 NO_TYPE = "None"  # how a gateway spells no order type; not being empty, it brings the type's block along
 NO_RIGHT = "?"
 REDUCED = "3"  # OCA type: the other orders of a group are reduced; sent with or without a group
+NO_TRAIL = ("", "")  # stop price and percentage of a trailing order
+NO_HEDGE = NO_ALGO = ""
 SHAREHOLDER = "Not an insider or substantial shareholder"
 
 
@@ -48,19 +50,18 @@ class CompletionFields:
 
 
 def open_order(order: OrderFields) -> Fields:
-    """An order and its state (5), of a what-if order its `effect` too: 135 fields without hedge and algo."""
+    """An order and its state (5), of a what-if order its `effect` too: 135 fields."""
     terms = order.terms
     return (
         *("5", str(order.order_id), *order_contract(order.contract, NO_RIGHT), *_terms(terms)),
         *(str(order.client_id), str(order.perm_id), *_times(terms), _cleared(order), *_advisor(terms)),
-        *(*_short_sale(), "0", *_box(), _displayed(terms), "0", "0", flag(terms.all_or_none)),
-        *(number(terms.min_quantity), REDUCED, "0", "0", "", str(terms.parent_id), "0", "", "0"),
+        *(*_short_sale(), "0", *_box(), UNSET_INTEGER, "0", "0", "0"),
+        *("", REDUCED, "0", "0", "", "0", "0", "", "0"),
         *(NO_TYPE, "", "0", "", "", "", NO_RIGHT, "0", "0", ""),
-        *("0", "0", *_trail(terms), "", "", *_legs(), *_scale(), *_hedge(terms)),
-        *("0", "", "IB", "0", "0", *_algo(terms), "0", flag(terms.what_if), *_state(order), "0", "0"),
-        *(*_benchmark(terms), "0"),
-        *(NO_TYPE, UNSET_FLOAT, number_or_unset(terms.trail_stop_price), *(UNSET_FLOAT,) * 4, "0"),
-        *("", "", "", number(terms.cash_quantity) or "0", "1", "0", "0", "0", "", "", "0", *_pegs()),
+        *("0", "0", *NO_TRAIL, "", "", *_legs(), *_scale(), NO_HEDGE),
+        *("0", "", "IB", "0", "0", NO_ALGO, "0", flag(terms.what_if), *_state(order), "0", "0", "0"),
+        *(NO_TYPE, UNSET_FLOAT, UNSET_FLOAT, *(UNSET_FLOAT,) * 4, "0"),
+        *("", "", "", "0", "1", "0", "0", "0", "", "", "0", *_pegs()),
     )
 
 
@@ -70,35 +71,18 @@ def open_order_end() -> Fields:
 
 
 def completed_order(order: OrderFields, completion: CompletionFields) -> Fields:
-    """An order that ended (101), without its id and client: 100 fields without hedge and algo."""
+    """An order that ended (101), without its id and client: 100 fields."""
     terms = order.terms
     return (
-        *(
-            "101",
-            *order_contract(order.contract, NO_RIGHT),
-            *_terms(_listed_terms(terms, completion)),
-            str(order.perm_id),
-        ),
-        *(*_times(terms), *_advisor(terms), "0", "", "", "0", "", "-1", *_box(), _displayed(terms), "0"),
-        *(flag(terms.all_or_none), number(terms.min_quantity), REDUCED, "0", "", "0"),
+        *("101", *order_contract(order.contract, NO_RIGHT), *_terms(_listed_terms(terms, completion))),
+        *(str(order.perm_id), *_times(terms), *_advisor(terms), "0", "", "", "0", "", "-1", *_box()),
+        *(UNSET_INTEGER, "0", "0", "", REDUCED, "0", "", "0"),
         *(NO_TYPE, "", "0", "0", "0", ""),
-        *("0", "0", *_trail(terms), *_legs(), *_scale(), *_hedge(terms)),
-        *("", "IB", "0", "0", *_algo(terms), "0", order.status, "0", "0"),
-        *(*_benchmark(terms), "0"),
-        *(number_or_unset(terms.trail_stop_price), UNSET_FLOAT, number(terms.cash_quantity) or "0", "1", "0"),
-        *(
-            "",
-            number(completion.filled),
-            UNSET_INTEGER,
-            "0",
-            SHAREHOLDER,
-            "0",
-            "0",
-            "0",
-            venue_time(completion.at),
-            completion.text,
-            *_pegs(),
-        ),
+        *("0", "0", *NO_TRAIL, *_legs(), *_scale(), NO_HEDGE),
+        *("", "IB", "0", "0", NO_ALGO, "0", order.status, "0", "0", "0"),
+        *(UNSET_FLOAT, UNSET_FLOAT, "0", "1", "0"),
+        *("", number(completion.filled), UNSET_INTEGER, "0", SHAREHOLDER, "0", "0", "0"),
+        *(venue_time(completion.at), completion.text, *_pegs()),
     )
 
 
@@ -110,17 +94,19 @@ def completed_orders_end() -> Fields:
 def _terms(terms: OrderTerms) -> Fields:
     prices = number(terms.limit_price or Decimal(0)), number(terms.aux_price or Decimal(0))
     return (
-        *(terms.action, number(terms.quantity), terms.order_type, *prices, terms.tif, terms.oca_group),
+        *(terms.action, number(terms.quantity), terms.order_type, *prices, terms.tif, ""),
         *(terms.account, terms.open_close, str(terms.origin), terms.order_ref),
     )
 
 
 def _times(terms: OrderTerms) -> Fields:
-    return flag(terms.outside_rth), flag(terms.hidden), "0", terms.good_after
+    """Outside regular hours, hidden, discretionary amount, good after."""
+    return flag(terms.outside_rth), "0", "0", ""
 
 
 def _advisor(terms: OrderTerms) -> Fields:
-    return "", "", "", terms.model_code, terms.good_till
+    """An adviser's group, method and percentage; model, good till."""
+    return "", "", "", terms.model_code, ""
 
 
 def _short_sale() -> Fields:
@@ -133,10 +119,6 @@ def _box() -> Fields:
     return ("",) * 5
 
 
-def _trail(terms: OrderTerms) -> Fields:
-    return number(terms.trail_stop_price), number(terms.trailing_percent)
-
-
 def _legs() -> Fields:
     """The description of a combo, and no legs, no prices of legs, no routing."""
     return "", "0", "0", "0"
@@ -144,10 +126,6 @@ def _legs() -> Fields:
 
 def _scale() -> Fields:
     return UNSET_INTEGER, UNSET_INTEGER, ""
-
-
-def _displayed(terms: OrderTerms) -> str:
-    return str(terms.display_size) if terms.display_size else UNSET_INTEGER
 
 
 def _cleared(order: OrderFields) -> str:
@@ -158,22 +136,6 @@ def _cleared(order: OrderFields) -> str:
 def _listed_terms(terms: OrderTerms, completion: CompletionFields) -> OrderTerms:
     """The terms as listed: of an order that has filled the quantity is sent as 0."""
     return replace(terms, quantity=Decimal(0)) if completion.is_filled else terms
-
-
-def _hedge(terms: OrderTerms) -> Fields:
-    return (terms.hedge_type, "") if terms.hedge_type else ("",)
-
-
-def _algo(terms: OrderTerms) -> Fields:
-    if not terms.algo_strategy:
-        return ("",)
-    params = (text for param in terms.algo_params for text in param)
-    return (terms.algo_strategy, str(len(terms.algo_params)), *params)
-
-
-def _benchmark(terms: OrderTerms) -> Fields:
-    """Five fields that only an order pegged to a benchmark has."""
-    return ("0", "0", "0", "0", "") if terms.order_type in PEG_BENCH else ()
 
 
 def _pegs() -> Fields:

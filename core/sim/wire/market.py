@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import IntEnum
@@ -54,20 +52,6 @@ DELAYED_TICKS = {
     TickType.OPEN: 76,
     TickType.LAST_TIMESTAMP: 88,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Bar:
-    """One historical bar."""
-
-    date: str
-    open: Decimal
-    high: Decimal
-    low: Decimal
-    close: Decimal
-    volume: Decimal
-    average: Decimal
-    count: int
 
 
 def tick_id(tick: TickType, data_type: MarketDataType = MarketDataType.LIVE) -> int:
@@ -123,14 +107,3 @@ def tick_timestamp(req_id: int, tick: int, at: datetime) -> Fields:
 def tick_snapshot_end(req_id: int) -> Fields:
     """A snapshot is complete (57)."""
     return "57", "1", str(req_id)
-
-
-def historical_data(req_id: int, span: tuple[str, str], bars: Sequence[Bar]) -> Fields:
-    """Bars of the past (17) from the start to the end of the span."""
-    flat = (text for bar in bars for text in _bar(bar))
-    return ("17", str(req_id), *span, str(len(bars)), *flat)
-
-
-def _bar(bar: Bar) -> Fields:
-    figures = (bar.open, bar.high, bar.low, bar.close, bar.volume, bar.average)
-    return (bar.date, *(number(figure) for figure in figures), str(bar.count))

@@ -88,7 +88,6 @@ ANSWER_NAMES: Mapping[int, str] = {
     10: "contractDetails",
     11: "execDetails",
     15: "managedAccounts",
-    17: "historicalData",
     45: "tickGeneric",
     46: "tickString",
     49: "currentTime",
@@ -112,9 +111,6 @@ ANSWER_NAMES: Mapping[int, str] = {
     101: "completedOrder",
     102: "completedOrdersEnd",
 }
-
-REQUEST_IDS: Mapping[str, int] = {name: msg_id for msg_id, name in REQUEST_NAMES.items()}
-ANSWER_IDS: Mapping[str, int] = {name: msg_id for msg_id, name in ANSWER_NAMES.items()}
 
 
 def request_name(msg_id: str) -> str:
