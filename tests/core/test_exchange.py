@@ -181,7 +181,7 @@ def test_the_fee_is_charged_with_the_fill():
     assert venue.ledger.cash[USD] == D(100_000) - D("1000.20") - D(1)
 
 
-def test_a_cancel_is_asked_and_confirmed_and_of_an_ended_order_the_end_is_told_again():
+def test_a_cancel_is_pending_and_confirmed_and_an_ended_order_reports_its_end_again():
     venue = exchange()
     submit(venue, order(limit="99"))
     (working,) = venue.working()
@@ -335,7 +335,7 @@ def test_an_order_from_before_is_its_owners():
     assert [placed.client_id for placed in venue.orders.values()] == [TRADING_CLIENT, BY_HAND]
 
 
-def test_the_books_count_margin_in_the_base_currency_and_a_currency_position_as_cash():
+def test_the_ledger_counts_margin_in_the_base_currency_and_a_currency_position_as_cash():
     pair = held(USD_CAD, "700", "1.35", security_type=SecurityType.CASH, currency=CAD)
     snapshot = exchange(account=account(base_currency=CAD, positions=(held(), pair), cash={USD: ZERO})).snapshot()
     assert snapshot.rates == {USD: D("1.360025"), CAD: D(1)}
@@ -466,17 +466,17 @@ def play(commands, scripts):
     return venue, reports
 
 
-def _one(venue, number, verb, words):
+def _one(venue, number, verb, values):
     if verb == "place":
-        symbol, side, quantity, ticks = words
+        symbol, side, quantity, ticks = values
         limit = None if ticks is None else str(TOUCH[symbol] + ticks * TICK[symbol])
         return submit(venue, order(symbol, side=side, quantity=str(quantity), limit=limit, ref=f"RB-{number}"))
     if verb == "cancel":
         orders = list(venue.orders)
-        return venue.cancel(orders[words[0] % len(orders)]) if orders else ()
+        return venue.cancel(orders[values[0] % len(orders)]) if orders else ()
     if verb == "pass":
-        return venue.advance_to(venue.now + timedelta(seconds=words[0]))
-    symbol, ticks = words
+        return venue.advance_to(venue.now + timedelta(seconds=values[0]))
+    symbol, ticks = values
     price = TOUCH[symbol] + ticks * TICK[symbol]
     return venue.move(Change(Point.BEFORE_BUYS, {symbol: SimQuote(Values(price - TICK[symbol], price))}))
 

@@ -99,7 +99,7 @@ class TestModify:
             ({"account_id": "DU7654321"}, 321, RejectReason.REJECTED),
         ],
     )
-    def test_what_is_refused_leaves_the_order_as_it_was_and_says_so(self, changes, code, reject_reason):
+    def test_a_refused_change_leaves_the_order_as_it_was_and_is_reported(self, changes, code, reject_reason):
         venue, perm_id = resting()
         before = venue.working()
         (report,) = venue.modify(perm_id, order(**({"limit": "99.00"} | changes)))
@@ -134,7 +134,7 @@ class TestModify:
         assert fill.shares == D(4)
 
     @pytest.mark.parametrize("end", ["filled", "cancelled"])
-    def test_of_an_ended_order_the_end_is_told_again(self, end):
+    def test_an_ended_order_reports_its_end_again(self, end):
         venue, perm_id = resting()
         venue.modify(perm_id, order()) if end == "filled" else venue.cancel(perm_id)
         (report,) = venue.modify(perm_id, order(quantity="20"))
@@ -179,13 +179,13 @@ class TestHold:
     @pytest.mark.parametrize(
         ("changes", "code"), [({"limit": "99.005"}, 110), ({"quantity": "-1"}, 434), ({"symbol": "NOPE"}, 200)]
     )
-    def test_what_is_wrong_with_its_form_is_said_at_once(self, changes, code):
+    def test_what_is_wrong_with_its_form_is_reported_at_once(self, changes, code):
         venue = exchange()
         (report,) = venue.hold(order(**changes), client_id=7)
         assert (report.event.state, report.event.code) == (OrderState.REJECTED, code)
         assert venue.open_to(7) == ()
 
-    def test_what_the_account_cannot_bear_is_said_at_its_release(self):
+    def test_what_the_account_cannot_afford_is_reported_at_its_release(self):
         venue = exchange()
         (report,) = venue.hold(order(quantity="5000"), client_id=7)
         assert report.event.state is OrderState.SENT
@@ -231,7 +231,7 @@ class TestWhatIf:
             commission_currency=USD,
         )
 
-    def test_it_says_what_will_be_there_afterwards(self):
+    def test_it_shows_what_will_be_there_afterwards(self):
         effect = exchange().what_if(order())
         assert effect.maintenance_margin == MarginChange(D("250.02"), D("250.05"))  # 10 at 100.01 are held
         assert effect.maintenance_margin.after == D("500.07")
@@ -273,16 +273,16 @@ class TestWhatIf:
 
 
 class TestCorrect:
-    def test_a_correction_replaces_its_execution_and_puts_the_books_right(self):
+    def test_a_correction_replaces_its_execution_and_corrects_the_ledger(self):
         venue = exchange(commission=D(1))
         submit(venue, order())
         (fill,) = venue.executions()
         reports = venue.correct(fill.exec_id, D(10), D("99.90"))
-        (told,), (paid,) = of_kind(reports, Fill), of_kind(reports, CommissionReport)
-        assert (told.exec_id, told.shares, told.price) == (fill.exec_id[:-2] + "02", D(10), D("99.90"))
-        assert (paid.exec_id, paid.commission) == (told.exec_id, D(1))
+        (reported,), (paid,) = of_kind(reports, Fill), of_kind(reports, CommissionReport)
+        assert (reported.exec_id, reported.shares, reported.price) == (fill.exec_id[:-2] + "02", D(10), D("99.90"))
+        assert (paid.exec_id, paid.commission) == (reported.exec_id, D(1))
         assert of_kind(reports, OrderUpdate) == []
-        assert venue.executions() == (replace(fill, exec_id=told.exec_id, price=D("99.90")),)
+        assert venue.executions() == (replace(fill, exec_id=reported.exec_id, price=D("99.90")),)
         assert venue.ledger.cash[USD] == D(100_000) - 999 - 1
         venue.audit()
 
@@ -296,7 +296,7 @@ class TestCorrect:
         assert (now.exec_id[-3:], now.price) == (".03", D("99.80"))
         assert venue.ledger.cash[USD] == D(100_000) - 998
 
-    def test_fewer_shares_leave_a_filled_order_cancelled_for_the_rest_and_more_fill_it_again(self):
+    def test_fewer_shares_leave_a_filled_order_cancelled_for_the_remainder_and_more_fill_it_again(self):
         venue = exchange()
         submit(venue, order())
         (fill,) = venue.executions()
@@ -386,19 +386,19 @@ SCRIPTS = st.one_of(
 ASK, CENT = world().quotes[VTI].values.ask, D("0.01")
 
 
-def asked(side, quantity, ticks):
+def order_of(side, quantity, ticks):
     limit = None if ticks is None else str(ASK + ticks * CENT)
     return order(side=side, quantity=str(quantity), limit=limit)
 
 
-def play(venue, verb, *words):
+def play(venue, verb, *values):
     """What one command reports; of an order or an execution that is not there, nothing."""
-    return PLAYED[verb](venue, *words)
+    return PLAYED[verb](venue, *values)
 
 
 def changed(venue, number, quantity, ticks, **how):
     placed = chosen(venue, number)
-    return venue.modify(placed.perm_id, asked(placed.terms.side, quantity, ticks), **how) if placed else ()
+    return venue.modify(placed.perm_id, order_of(placed.terms.side, quantity, ticks), **how) if placed else ()
 
 
 def cancelled(venue, number):
@@ -425,10 +425,10 @@ def corrected(venue, number, shares, cents):
 
 
 PLAYED = {
-    "submit": lambda venue, *words: venue.submit(asked(*words), client_id=TRADING_CLIENT),
-    "hold": lambda venue, *words: venue.hold(asked(*words), client_id=TRADING_CLIENT),
+    "submit": lambda venue, *values: venue.submit(order_of(*values), client_id=TRADING_CLIENT),
+    "hold": lambda venue, *values: venue.hold(order_of(*values), client_id=TRADING_CLIENT),
     "modify": changed,
-    "hold back": lambda venue, *words: changed(venue, *words, is_held=True),
+    "hold back": lambda venue, *values: changed(venue, *values, is_held=True),
     "cancel": cancelled,
     "cancel all": lambda venue: venue.cancel_all(),
     "correct": corrected,
@@ -444,7 +444,7 @@ def played(commands, script):
 
 
 @given(COMMANDS, SCRIPTS)
-def test_books_orders_and_lists_agree_after_every_command(commands, script):
+def test_ledger_orders_and_lists_agree_after_every_command(commands, script):
     for venue, _ in played(commands, script):
         venue.audit()
         orders = list(venue.orders.values())
@@ -457,12 +457,12 @@ def test_books_orders_and_lists_agree_after_every_command(commands, script):
 
 
 @given(COMMANDS, SCRIPTS)
-def test_what_was_told_of_each_execution_last_is_what_is_listed(commands, script):
-    told, listed = {}, ()
+def test_what_was_last_reported_of_each_execution_is_what_is_listed(commands, script):
+    reported, listed = {}, ()
     for venue, reports in played(commands, script):
-        told |= {fill.exec_id.rpartition(".")[0]: fill for fill in of_kind(reports, Fill)}
+        reported |= {fill.exec_id.rpartition(".")[0]: fill for fill in of_kind(reports, Fill)}
         listed = venue.executions()
-    assert {facts(fill) for fill in listed} == {facts(fill) for fill in told.values()}
+    assert {facts(fill) for fill in listed} == {facts(fill) for fill in reported.values()}
 
 
 def facts(fill):
@@ -470,18 +470,18 @@ def facts(fill):
 
 
 @given(COMMANDS, SCRIPTS, st.sampled_from(list(Side)), st.integers(1, 5000), TICKS)
-def test_a_what_if_changes_nothing_and_says_what_becomes_of_the_order(commands, script, side, quantity, ticks):
+def test_a_what_if_changes_nothing_and_predicts_what_becomes_of_the_order(commands, script, side, quantity, ticks):
     venue = exchange(commission=D(1), fills={VTI: script} if script else {})
     for command in commands:
         play(venue, *command)
     before = repr((venue.orders, venue.ledger.cash, venue.snapshot(), venue.next_event_at()))
-    answer = venue.what_if(asked(side, quantity, ticks))
+    answer = venue.what_if(order_of(side, quantity, ticks))
     assert repr((venue.orders, venue.ledger.cash, venue.snapshot(), venue.next_event_at())) == before
-    told = of_kind(submit(venue, asked(side, quantity, ticks)), OrderUpdate)[0]
+    reported = of_kind(submit(venue, order_of(side, quantity, ticks)), OrderUpdate)[0]
     if isinstance(answer, Refusal):
-        assert (told.state, told.code, told.reason) == (OrderState.REJECTED, answer.code, answer.text)
+        assert (reported.state, reported.code, reported.reason) == (OrderState.REJECTED, answer.code, answer.text)
     else:
-        assert told.state is OrderState.WORKING
+        assert reported.state is OrderState.WORKING
         if side is Side.BUY:
             available = answer.equity_with_loan.before - answer.initial_margin.after
             assert available >= -CENT

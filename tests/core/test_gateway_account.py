@@ -26,22 +26,22 @@ from core.sim.gateway import ClientLimits
 from core.sim.venue.world import Change, Point
 
 
-def values(heard):
+def values(received):
     """Tag and currency → value, of the messages 6, 63 and 73."""
     places = {"6": (2, 4, 3), "63": (4, 6, 5), "73": (5, 7, 6)}
     return {
         (fields[places[fields[0]][0]], fields[places[fields[0]][1]]): fields[places[fields[0]][2]]
-        for fields in heard
+        for fields in received
         if fields[0] in places
     }
 
 
 @pytest.mark.parametrize("base", [USD, CAD])
-async def test_the_download_says_what_the_exchange_says_to_the_last_digit(base):
+async def test_the_download_equals_the_exchange_to_the_last_digit(base):
     async with session(account=account(base_currency=base)) as (gateway, wire):
         wire.send(6, 2, 1, ACCOUNT)
-        heard = await wire.until("accountDownloadEnd")
-        shown, truth = values(heard), gateway.exchange.snapshot()
+        received = await wire.until("accountDownloadEnd")
+        shown, truth = values(received), gateway.exchange.snapshot()
         assert shown["NetLiquidation", base] == f"{truth.net_liq.amount:f}"
         assert shown["ExcessLiquidity", base] == f"{truth.excess_liquidity.amount:f}"
         assert shown["BuyingPower", base] == f"{truth.buying_power.amount:f}"
@@ -53,12 +53,12 @@ async def test_the_download_says_what_the_exchange_says_to_the_last_digit(base):
             assert shown["RealCurrency", currency] == currency
         assert Decimal(shown["ExchangeRate", base]) == 1
         assert shown["RealCurrency", "BASE"] == "BASE"
-        assert heard[-1] == ("54", "1", ACCOUNT)
+        assert received[-1] == ("54", "1", ACCOUNT)
 
 
 async def test_equity_less_margin_is_what_is_available_and_buys_at_work_count():
     async with session() as (_, wire):
-        wire.ask("placeOrder", 1, VTI_STOCK, limit_order())
+        wire.request("placeOrder", 1, VTI_STOCK, limit_order())
         await wire.all()
         wire.send(6, 2, 1, ACCOUNT)
         figures = values(await wire.all())
@@ -69,36 +69,36 @@ async def test_equity_less_margin_is_what_is_available_and_buys_at_work_count():
         assert shown["EquityWithLoanValue"] - shown["MaintMarginReq"] == shown["ExcessLiquidity"]
 
 
-async def test_a_fill_is_told_to_who_watches_and_to_nobody_else():
-    async with session(client=1) as (_, trader), logged_in(_, 2) as watcher, logged_in(_, 3) as stranger:
-        watcher.send(6, 2, 1, ACCOUNT)
-        watcher.send(61, 1)
-        await watcher.all()
-        trader.ask("placeOrder", 1, VTI_STOCK, market_order(quantity=5))
+async def test_a_fill_is_sent_to_subscribers_and_to_no_other_client():
+    async with session(client=1) as (_, trader), logged_in(_, 2) as subscriber, logged_in(_, 3) as bystander:
+        subscriber.send(6, 2, 1, ACCOUNT)
+        subscriber.send(61, 1)
+        await subscriber.all()
+        trader.request("placeOrder", 1, VTI_STOCK, market_order(quantity=5))
         assert await trader.only("updatePortfolio") == []
-        heard = await watcher.all()
-        assert values(heard)["CashBalance", "USD"] == "99499.90"
-        assert [fields[13] for fields in heard if fields[0] == "7"] == ["15"]
-        assert [fields[14] for fields in heard if fields[0] == "61"] == ["15"]
-        assert await stranger.all() == []
+        received = await subscriber.all()
+        assert values(received)["CashBalance", "USD"] == "99499.90"
+        assert [fields[13] for fields in received if fields[0] == "7"] == ["15"]
+        assert [fields[14] for fields in received if fields[0] == "61"] == ["15"]
+        assert await bystander.all() == []
 
 
-async def test_a_fill_that_comes_by_time_alone_is_told_as_well():
+async def test_a_fill_that_comes_by_time_alone_is_sent_as_well():
     clock = AutojumpClock(NOW)
     fills = scripted(delay_seconds=D(5))
     async with serving(clock=clock, fills=fills) as gateway, logged_in(gateway) as wire:
-        wire.ask("placeOrder", 1, VTI_STOCK, market_order(quantity=5))
+        wire.request("placeOrder", 1, VTI_STOCK, market_order(quantity=5))
         wire.send(61, 1)
         assert ["execDetails", "1"] not in briefly(await wire.all())
         await clock.sleep(5)
-        heard = await wire.all()
-        assert briefly(heard)[:4] == [
+        received = await wire.all()
+        assert briefly(received)[:4] == [
             ["execDetails", "1"],
             ["openOrder", "1"],
             ["orderStatus", "Filled"],
             ["commissionReport"],
         ]
-        assert [fields[14] for fields in heard if fields[0] == "61"] == ["15"]
+        assert [fields[14] for fields in received if fields[0] == "61"] == ["15"]
 
 
 class EarlyClock(AutojumpClock):
@@ -114,7 +114,7 @@ class EarlyClock(AutojumpClock):
 async def test_a_timer_that_comes_too_soon_comes_again():
     clock = EarlyClock(NOW)
     async with serving(clock=clock, fills=scripted(delay_seconds=D(5))) as gateway, logged_in(gateway) as wire:
-        wire.ask("placeOrder", 1, VTI_STOCK, market_order())
+        wire.request("placeOrder", 1, VTI_STOCK, market_order())
         await wire.all()
         await clock.sleep(6)
         assert briefly(await wire.until("execDetails")) == [["execDetails", "1"]]
@@ -125,7 +125,7 @@ async def test_what_is_due_happens_while_the_gateway_runs_whoever_is_connected(p
     clock = AutojumpClock(NOW)
     async with serving(clock=clock, fills=scripted(delay_seconds=D(5))) as gateway:
         async with logged_in(gateway) as wire:
-            wire.ask("placeOrder", 1, VTI_STOCK, market_order())
+            wire.request("placeOrder", 1, VTI_STOCK, market_order())
             await wire.all()
         await gateway.stop()
         await clock.sleep(pause)
@@ -136,22 +136,22 @@ async def test_what_is_due_happens_while_the_gateway_runs_whoever_is_connected(p
         assert len(gateway.exchange.executions()) == later
 
 
-async def test_only_what_changed_is_told_again():
+async def test_only_what_changed_is_sent_again():
     async with session(account=account(positions=(held(), held("BND")))) as (gateway, wire):
         wire.send(6, 2, 1, ACCOUNT)
         wire.send(61, 1)
         await wire.all()
         gateway.move(Change(Point.BEFORE_BUYS, positions=(held(quantity="11"),)))
-        heard = await wire.all()
-        assert [fields[3] for fields in heard if fields[0] == "7"] == ["VTI"]
-        assert [fields[4] for fields in heard if fields[0] == "61"] == ["VTI"]
+        received = await wire.all()
+        assert [fields[3] for fields in received if fields[0] == "7"] == ["VTI"]
+        assert [fields[4] for fields in received if fields[0] == "61"] == ["VTI"]
         gateway.move(Change(Point.BEFORE_BUYS, cash={CAD: D(4_000)}))
         changed = set(values(await wire.all()))
         assert ("CashBalance", "CAD") in changed
         assert ("CashBalance", "USD") not in changed
 
 
-async def test_who_unsubscribes_hears_no_more():
+async def test_after_unsubscribing_nothing_more_is_sent():
     async with session() as (gateway, wire):
         for request in ((6, 2, 1, ACCOUNT), (61, 1), (76, 1, 5, ACCOUNT, "", 0), (62, 1, 6, "All", "NetLiquidation")):
             wire.send(*request)
@@ -172,10 +172,10 @@ async def test_who_unsubscribes_hears_no_more():
 async def test_figures_by_number_end_with_their_number(request_, end):
     async with session() as (_, wire):
         wire.send(*request_)
-        heard = await wire.until(end)
-        assert heard[-1] == ("74", "1", "5")
-        assert values(heard)["CashBalance", "CAD"] == "5000"
-        assert (("BuyingPower", "USD") in values(heard)) is not bool(request_[5])
+        received = await wire.until(end)
+        assert received[-1] == ("74", "1", "5")
+        assert values(received)["CashBalance", "CAD"] == "5000"
+        assert (("BuyingPower", "USD") in values(received)) is not bool(request_[5])
 
 
 async def test_a_summary_has_the_tags_asked_for_and_the_ledger_where_that_is_one():
@@ -211,8 +211,8 @@ async def test_only_so_many_subscriptions_are_kept():
     async with serving(options(limits=limits)) as gateway, logged_in(gateway) as wire:
         for req_id in range(5):
             wire.send(92, req_id, ACCOUNT, "")
-        heard = briefly(await wire.all())
-        assert heard == [["pnl"]] * 3 + [["error", "321"]] * 2
+        received = briefly(await wire.all())
+        assert received == [["pnl"]] * 3 + [["error", "321"]] * 2
 
 
 async def test_profit_is_what_the_holdings_are_above_their_cost():
@@ -237,4 +237,4 @@ async def test_orders_of_before_the_world_began_are_listed_and_have_ids_of_the_t
             ("0", "", "0"),
         ]
         wire.send(8, 1, 1)
-        assert (await wire.hear())[2] == "2"
+        assert (await wire.receive())[2] == "2"

@@ -40,7 +40,7 @@ FILLED = ["execDetails", "openOrder", "orderStatus", "commissionReport", *ONCE_M
 
 async def traded(wire, order=None):
     """The names of what is said of a market order of 10 VTI, after it was accepted."""
-    wire.ask("placeOrder", 1, VTI_STOCK, order or market_order())
+    wire.request("placeOrder", 1, VTI_STOCK, order or market_order())
     return [name for name, *_ in briefly(await wire.all())[2:]]
 
 
@@ -82,9 +82,9 @@ async def test_the_socket_can_be_dropped_before_inside_or_after_a_message(at):
         gateway.faults.on("positionEnd", Drop(at))
         wire.send(61, 1)
         whole = frame(("62", "1"))
-        heard = await wire.rest()
-        assert wire.received.endswith(frame(heard[0]) + whole[:at])
-        assert briefly(heard) == [["position"], ["positionEnd"]][: 1 if at is not None else 2]
+        received = await wire.rest()
+        assert wire.received_bytes.endswith(frame(received[0]) + whole[:at])
+        assert briefly(received) == [["position"], ["positionEnd"]][: 1 if at is not None else 2]
         assert gateway.exchange.working() == ()
 
 
@@ -92,7 +92,7 @@ async def test_the_socket_can_be_dropped_before_inside_or_after_a_message(at):
 async def test_the_socket_can_be_dropped_before_or_after_an_order_arrives(at, arrives):
     async with session() as (gateway, wire):
         gateway.faults.on("placeOrder", Drop(at))
-        wire.ask("placeOrder", 1, VTI_STOCK, limit_order())
+        wire.request("placeOrder", 1, VTI_STOCK, limit_order())
         assert bool(await wire.rest()) is arrives
         assert len(gateway.exchange.working()) == int(arrives)
 
@@ -103,7 +103,7 @@ async def test_an_order_can_arrive_late_and_after_what_was_sent_later():
         gateway.faults.on("placeOrder", Delay(30), Match(order_ref="RB-1"))
         gateway.faults.on("placeOrder", Hold("reqPositions"), Match(order_ref="RB-2"))
         for order_id, ref in enumerate(("RB-1", "RB-2", "RB-3"), 1):
-            wire.ask("placeOrder", order_id, VTI_STOCK, limit_order(orderRef=ref, quantity=1))
+            wire.request("placeOrder", order_id, VTI_STOCK, limit_order(orderRef=ref, quantity=1))
         wire.send(61, 1)
         assert [fields[2:4] for fields in await wire.only("error")] == [("2", "103")]
         await clock.sleep(30)
@@ -111,30 +111,30 @@ async def test_an_order_can_arrive_late_and_after_what_was_sent_later():
         assert [fields[2:4] for fields in await wire.only("error")] == [("1", "103")]
 
 
-async def test_what_comes_late_from_a_client_that_is_gone_is_not_done():
+async def test_a_delayed_request_of_a_disconnected_client_is_not_handled():
     clock = AutojumpClock(NOW)
     async with serving(clock=clock) as gateway:
         gateway.faults.on("placeOrder", Delay(30))
         async with logged_in(gateway) as wire:
-            wire.ask("placeOrder", 1, VTI_STOCK, limit_order())
+            wire.request("placeOrder", 1, VTI_STOCK, limit_order())
             await wire.all()
         await clock.sleep(30)
         assert gateway.exchange.orders == {}
 
 
-async def test_the_handshake_can_be_answered_by_silence_or_by_half():
+async def test_the_handshake_can_be_left_unanswered_or_answered_by_half():
     async with serving() as gateway:
         gateway.faults.on("handshake", Omit())
         gateway.faults.on("serverVersion", Drop(at=6))
-        mute, half = await dial(gateway), await dial(gateway)
+        unanswered, half = await dial(gateway), await dial(gateway)
         assert await half.rest() == []
-        assert half.received == frame(("178", "20260302 15:30:00 EST"))[:6]
-        mute.writer.close()
+        assert half.received_bytes == frame(("178", "20260302 15:30:00 EST"))[:6]
+        unanswered.writer.close()
         wire = await log_in(gateway)
         await wire.close()
 
 
-async def test_a_half_open_connection_swallows_everything_and_says_nothing():
+async def test_a_half_open_connection_reads_and_sends_nothing():
     async with session() as (gateway, wire):
         gateway.faults.on("reqPositions", HalfOpen())
         farm = gateway.faults.on("error", Omit(), Match(client=TRADER))
@@ -155,7 +155,7 @@ async def test_a_half_open_connection_swallows_everything_and_says_nothing():
 async def test_an_order_sent_once_can_arrive_twice_and_is_one():
     async with session() as (gateway, wire):
         gateway.faults.on("placeOrder", Duplicate())
-        wire.ask("placeOrder", 1, VTI_STOCK, limit_order())
+        wire.request("placeOrder", 1, VTI_STOCK, limit_order())
         assert (len(await wire.all()), len(gateway.exchange.orders)) == (4, 1)
 
 
@@ -176,8 +176,8 @@ async def test_what_waits_for_its_own_order_is_not_released_by_another():
     async with session() as (gateway, wire):
         gateway.faults.on("execDetails", Hold("commissionReport"), Match(order_ref="RB-1"))
         gateway.faults.on("commissionReport", Omit(), Match(order_ref="RB-1"))
-        wire.ask("placeOrder", 1, VTI_STOCK, market_order(orderRef="RB-1", quantity=1))
-        wire.ask("placeOrder", 2, VTI_STOCK, market_order(orderRef="RB-2", quantity=1))
+        wire.request("placeOrder", 1, VTI_STOCK, market_order(orderRef="RB-1", quantity=1))
+        wire.request("placeOrder", 2, VTI_STOCK, market_order(orderRef="RB-2", quantity=1))
         assert [fields[26] for fields in await wire.only("execDetails")] == ["RB-2"]
 
 
@@ -215,11 +215,11 @@ async def test_a_fault_is_in_the_log_before_what_it_does():
         ]
 
 
-async def test_what_would_have_been_said_to_a_client_that_is_gone_spends_no_fault():
+async def test_a_message_to_a_disconnected_client_uses_up_no_fault():
     clock = AutojumpClock(NOW)
     async with serving(clock=clock) as gateway:
         wire = await log_in(gateway)
-        wire.ask("reqMktData", 5, VTI_STOCK, "", False, False, [])
+        wire.request("reqMktData", 5, VTI_STOCK, "", False, False, [])
         await wire.all()
         await wire.close()
         rule = gateway.faults.on("tickSize", Omit())

@@ -158,7 +158,7 @@ async def test_a_client_that_asks_and_never_reads_is_asked_to_wait_and_others_ar
 
 
 @pytest.mark.slow
-async def test_a_client_that_is_told_much_and_never_reads_is_let_go_before_it_costs_much():
+async def test_a_client_that_never_reads_is_disconnected_before_it_costs_much_memory():
     venue = gateway()
     port = await venue.start()
     before = megabytes()

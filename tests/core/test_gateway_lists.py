@@ -16,7 +16,7 @@ DELAY = {"fills": scripted(delay_seconds=D(5))}
 
 
 async def placed(wire, order_id=1, order=None, contract=VTI_STOCK):
-    wire.ask("placeOrder", order_id, contract, order or limit_order())
+    wire.request("placeOrder", order_id, contract, order or limit_order())
     return await wire.all()
 
 
@@ -42,19 +42,19 @@ async def test_completed_orders_have_their_reference_their_permanent_id_and_thei
     async with session(fills=scripted("BND", reject=201)) as (_, wire):
         await placed(wire, 1, market_order(orderRef="RB-A"))
         await placed(wire, 2, limit_order(orderRef="RB-B"))
-        wire.ask("cancelOrder", 2, "")
+        wire.request("cancelOrder", 2, "")
         await placed(wire, 3, limit_order(orderRef="RB-C", limit=70), Stock("BND", "SMART", "USD"))
         await placed(wire, 4, limit_order(orderRef="RB-D"))
         wire.send(99, 0)
-        again, *heard = await wire.until("completedOrdersEnd")
+        again, *received = await wire.until("completedOrdersEnd")
         assert (again[1], brief(again)) == ("2", ["orderStatus", "Cancelled"])
-        assert [(fields[22], fields[23], fields[76], fields[86]) for fields in heard[:-1]] == [
+        assert [(fields[22], fields[23], fields[76], fields[86]) for fields in received[:-1]] == [
             ("RB-A", str(FIRST_PERM_ID), "Filled", "10"),
             ("RB-B", str(FIRST_PERM_ID + 1), "Cancelled", "0"),
             ("RB-C", str(FIRST_PERM_ID + 2), "Inactive", "0"),
         ]
-        assert (heard[0][13], heard[0][94]) == ("0", "Filled Size: 10")
-        assert heard[-1] == ("102",)
+        assert (received[0][13], received[0][94]) == ("0", "Filled Size: 10")
+        assert received[-1] == ("102",)
 
 
 @pytest.mark.parametrize(
@@ -77,11 +77,11 @@ async def test_executions_of_the_day_are_those_that_match_and_then_come_their_co
         await placed(one, order=market_order(quantity=3))
         await placed(two, order=market_order("SELL", 2))
         one.send(7, 3, 9, *filter_)
-        heard = briefly(await one.until("execDetailsEnd"))
-        assert heard == [["execDetails", "1"]] * found + [["commissionReport"]] * found + [["execDetailsEnd"]]
+        received = briefly(await one.until("execDetailsEnd"))
+        assert received == [["execDetails", "1"]] * found + [["commissionReport"]] * found + [["execDetailsEnd"]]
 
 
-async def test_executions_of_yesterday_are_not_told():
+async def test_executions_of_yesterday_are_not_listed():
     clock = AutojumpClock(NOW)
     async with serving(clock=clock) as gateway, logged_in(gateway) as wire:
         await placed(wire, order=market_order())
@@ -92,7 +92,7 @@ async def test_executions_of_yesterday_are_not_told():
 
 async def test_completed_orders_of_the_api_leave_out_those_entered_by_hand():
     async with session(account=account(open_orders=(earlier(ref=""), earlier()))) as (_, wire):
-        wire.ask("reqGlobalCancel")
+        wire.request("reqGlobalCancel")
         await wire.all()
         for api_only, found in ((0, 2), (1, 1)):
             wire.send(99, api_only)

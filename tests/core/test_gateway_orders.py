@@ -31,7 +31,7 @@ DELAY = {"fills": scripted(delay_seconds=D(5))}
 
 
 def place(wire, order_id=1, order=None, contract=VTI_STOCK):
-    wire.ask("placeOrder", order_id, contract, order or limit_order())
+    wire.request("placeOrder", order_id, contract, order or limit_order())
 
 
 async def placed(wire, *args, **more):
@@ -41,33 +41,33 @@ async def placed(wire, *args, **more):
 
 async def test_an_order_that_rests_is_open_and_submitted():
     async with session() as (_, wire):
-        heard = await placed(wire)
-        assert briefly(heard) == ACCEPTED
-        assert heard[1] == ("3", "1", "Submitted", "0", "10", "0", str(FIRST_PERM_ID), "0", "0", "42", "", "0")
+        received = await placed(wire)
+        assert briefly(received) == ACCEPTED
+        assert received[1] == ("3", "1", "Submitted", "0", "10", "0", str(FIRST_PERM_ID), "0", "0", "42", "", "0")
 
 
 async def test_a_fill_is_its_execution_the_order_its_status_then_its_commission():
     async with session(commission=D("1.25")) as (_, wire):
-        heard = await placed(wire, order=market_order())
-        assert briefly(heard) == ACCEPTED + FILLED
-        fill = heard[2]
+        received = await placed(wire, order=market_order())
+        assert briefly(received) == ACCEPTED + FILLED
+        fill = received[2]
         assert fill[17:21] == ("ARCA", "BOT", "10", "100.02")
         assert fill[24:27] == ("10", "100.02", "RB-AAAAAAAAAAAA-B1-1")
-        assert heard[5][2:5] == (fill[14], "1.25", "USD")
-        assert heard[1][3:6] == ("0", "10", "0")
-        assert heard[4][2:6] == heard[7][2:6] == ("Filled", "10", "0", "100.02")
-        assert heard[6][103:107] == ("1.25", "", "", "USD")
+        assert received[5][2:5] == (fill[14], "1.25", "USD")
+        assert received[1][3:6] == ("0", "10", "0")
+        assert received[4][2:6] == received[7][2:6] == ("Filled", "10", "0", "100.02")
+        assert received[6][103:107] == ("1.25", "", "", "USD")
 
 
-async def test_each_of_several_executions_is_told_with_the_total_up_to_it():
+async def test_each_of_several_executions_has_the_total_up_to_it():
     async with session(fills=scripted(parts=3)) as (_, wire):
-        heard = await placed(wire, order=market_order())
-        assert [(fields[19], fields[24]) for fields in heard if fields[0] == "11"] == [
+        received = await placed(wire, order=market_order())
+        assert [(fields[19], fields[24]) for fields in received if fields[0] == "11"] == [
             ("3", "3"),
             ("3", "6"),
             ("4", "10"),
         ]
-        assert [fields[2:5] for fields in heard if fields[0] == "3"][1:] == [
+        assert [fields[2:5] for fields in received if fields[0] == "3"][1:] == [
             ("Submitted", "3", "7"),
             ("Submitted", "6", "4"),
             *[("Filled", "10", "0")] * 2,
@@ -77,9 +77,9 @@ async def test_each_of_several_executions_is_told_with_the_total_up_to_it():
 async def test_an_order_for_a_closed_market_is_held_until_it_opens():
     clock = AutojumpClock(SUNDAY)
     async with serving(clock=clock, as_of=SUNDAY) as gateway, logged_in(gateway) as wire:
-        heard = await placed(wire)
-        assert briefly(heard) == [["openOrder", "1"], ["orderStatus", "PreSubmitted"], ["error", "399"]]
-        assert heard[2][2] == "1"
+        received = await placed(wire)
+        assert briefly(received) == [["openOrder", "1"], ["orderStatus", "PreSubmitted"], ["error", "399"]]
+        assert received[2][2] == "1"
         wire.send(5, 1)
         assert ["orderStatus", "PreSubmitted"] in briefly(await wire.all())
         await clock.sleep(24 * 3600)
@@ -87,22 +87,22 @@ async def test_an_order_for_a_closed_market_is_held_until_it_opens():
         assert ["orderStatus", "Submitted"] in briefly(await wire.all())
 
 
-async def test_a_cancel_is_pending_then_done_then_said_with_202():
+async def test_a_cancel_is_pending_then_done_then_confirmed_with_202():
     async with session() as (_, wire):
         await placed(wire)
-        wire.ask("cancelOrder", 1, "")
-        heard = await wire.all()
-        assert briefly(heard) == [["orderStatus", "PendingCancel"], ["orderStatus", "Cancelled"], ["error", "202"]]
-        assert heard[2][2] == "1"
-        assert heard[2][4].startswith("Order Canceled - reason:")
+        wire.request("cancelOrder", 1, "")
+        received = await wire.all()
+        assert briefly(received) == [["orderStatus", "PendingCancel"], ["orderStatus", "Cancelled"], ["error", "202"]]
+        assert received[2][2] == "1"
+        assert received[2][4].startswith("Order Canceled - reason:")
 
 
 async def test_nobody_cancels_the_order_of_another_client_but_everybody_may_cancel_all():
     async with session(client=1) as (_, one), logged_in(_, 2) as two:
         await placed(one)
-        two.ask("cancelOrder", 1, "")
+        two.request("cancelOrder", 1, "")
         assert briefly(await two.all()) == [["error", "10147"]]
-        two.ask("reqGlobalCancel")
+        two.request("reqGlobalCancel")
         assert await two.all() == []
         assert ["orderStatus", "Cancelled"] in briefly(await one.all())
 
@@ -112,9 +112,9 @@ async def test_an_order_that_outlives_its_day_is_cancelled_because_the_day_is_ov
     async with serving(clock=clock) as gateway, logged_in(gateway) as wire:
         await placed(wire)
         await clock.sleep(3600)
-        heard = await wire.all()
-        assert briefly(heard) == [["orderStatus", "Cancelled"], ["error", "202"]]
-        assert heard[1][4] == "Order Canceled - reason:The day of the order is over"
+        received = await wire.all()
+        assert briefly(received) == [["orderStatus", "Cancelled"], ["error", "202"]]
+        assert received[1][4] == "Order Canceled - reason:The day of the order is over"
         wire.send(99, 0)
         (ended,) = await wire.only("completedOrder")
         assert (ended[76], ended[94]) == ("Cancelled", "Expired")
@@ -130,11 +130,11 @@ async def test_an_order_that_is_good_until_it_is_cancelled_is_shown_so_and_outli
         assert [fields[18] for fields in await wire.only("openOrder")] == ["GTC"]
 
 
-async def test_what_cannot_be_cancelled_is_said_by_its_number():
+async def test_a_cancel_that_is_refused_names_the_order_id():
     async with session() as (_, wire):
         await placed(wire, 7, market_order())
-        wire.ask("cancelOrder", 7, "")
-        wire.ask("cancelOrder", 141, "")
+        wire.request("cancelOrder", 7, "")
+        wire.request("cancelOrder", 141, "")
         assert [fields[2:5] for fields in await wire.only("error")] == [
             ("7", "10148", "OrderId 7 that needs to be cancelled can not be cancelled, state: Filled."),
             ("141", "10147", "OrderId 141 that needs to be cancelled is not found."),
@@ -142,21 +142,21 @@ async def test_what_cannot_be_cancelled_is_said_by_its_number():
 
 
 @pytest.mark.parametrize(
-    ("code", "said"),
+    ("code", "expected"),
     [
         (201, [["error", "201"], ["orderStatus", "Inactive"]]),
         (10243, [["error", "10243"]]),
     ],
 )
-async def test_a_refused_order_is_an_error_and_only_after_201_a_status(code, said):
+async def test_a_refused_order_is_an_error_and_only_after_201_a_status(code, expected):
     async with session(fills=scripted(reject=code)) as (_, wire):
-        assert briefly(await placed(wire)) == said
+        assert briefly(await placed(wire)) == expected
 
 
 async def test_a_conversion_that_is_refused_is_an_error_alone():
     async with session(fills=scripted(USD_CAD, reject=201)) as (_, wire):
-        heard = await placed(wire, order=limit_order(quantity=1000, limit=1.36), contract=Forex("USDCAD"))
-        assert briefly(heard) == [["error", "201"]]
+        received = await placed(wire, order=limit_order(quantity=1000, limit=1.36), contract=Forex("USDCAD"))
+        assert briefly(received) == [["error", "201"]]
 
 
 @pytest.mark.parametrize(
@@ -180,8 +180,8 @@ async def test_a_conversion_that_is_refused_is_an_error_alone():
 )
 async def test_what_the_venue_does_not_take_is_refused_with_the_order_s_id(order, contract, code):
     async with session() as (gateway, wire):
-        heard = await placed(wire, order=order, contract=contract)
-        assert heard[0][2:4] == ("1", code)
+        received = await placed(wire, order=order, contract=contract)
+        assert received[0][2:4] == ("1", code)
         assert gateway.exchange.working() == ()
 
 
@@ -189,8 +189,8 @@ async def test_what_the_venue_does_not_take_is_refused_with_the_order_s_id(order
 async def test_an_id_that_was_passed_over_is_a_duplicate(lower):
     async with session() as (_, wire):
         await placed(wire, 5)
-        heard = await placed(wire, lower)
-        assert [fields[2:4] for fields in heard] == [(str(lower), "103")]
+        received = await placed(wire, lower)
+        assert [fields[2:4] for fields in received] == [(str(lower), "103")]
 
 
 @pytest.mark.parametrize("order_id", [0, -5])
@@ -202,8 +202,8 @@ async def test_an_id_that_is_none_is_refused(order_id):
 async def test_a_refused_change_leaves_the_order_as_it_was():
     async with session() as (gateway, wire):
         await placed(wire)
-        heard = await placed(wire, order=limit_order(limit=99.505))
-        assert briefly(heard) == [["error", "110"], ["orderStatus", "Submitted"]]
+        received = await placed(wire, order=limit_order(limit=99.505))
+        assert briefly(received) == [["error", "110"], ["orderStatus", "Submitted"]]
         assert gateway.exchange.working()[0].limit_price == D("99.5")
 
 
@@ -212,7 +212,7 @@ async def test_a_filled_order_cannot_be_changed_and_a_cancelled_ones_id_is_a_dup
         await placed(wire, order=market_order())
         assert [fields[2:4] for fields in await placed(wire)] == [("1", "104")]
         await placed(wire, 2)
-        wire.ask("cancelOrder", 2, "")
+        wire.request("cancelOrder", 2, "")
         await wire.all()
         assert [fields[2:4] for fields in await placed(wire, 2)] == [("2", "103")]
 
@@ -239,11 +239,11 @@ async def test_a_what_if_of_an_order_that_would_be_refused_is_that_refusal(order
         assert gateway.exchange.orders == {}
 
 
-async def test_an_order_that_is_lost_is_never_heard_of_and_its_id_is_spent():
+async def test_a_lost_order_is_never_reported_and_its_id_is_used_up():
     async with session(fills=scripted(is_lost=True)) as (_, wire):
         assert await placed(wire) == []
         wire.send(8, 1, 1)
-        assert (await wire.hear())[2] == "2"
+        assert (await wire.receive())[2] == "2"
 
 
 async def test_a_limit_order_of_the_library_is_what_the_exchange_gets():

@@ -23,20 +23,20 @@ async def test_answers_take_their_latency_and_stay_in_order():
     async with serving(options(latency_seconds=0.1), clock=clock) as gateway:
         wire = await dial(gateway)
         await clock.sleep(0.2)
-        await wire.hear()
+        await wire.receive()
         wire.send(71, 2, TRADER, "")
         wire.send(61, 1)
         wire.send(49, 1)
         await clock.sleep(0.05)
         assert gateway.traffic()[wire.port].written == len(frame(("178", "20260302 15:30:00 EST")))
         await clock.sleep(0.1)
-        heard = briefly(await wire.until("currentTime"))
-        assert heard[:2] == [["managedAccounts"], ["nextValidId", "1"]]
-        assert heard[-3:] == [["position"], ["positionEnd"], ["currentTime"]]
+        received = briefly(await wire.until("currentTime"))
+        assert received[:2] == [["managedAccounts"], ["nextValidId", "1"]]
+        assert received[-3:] == [["position"], ["positionEnd"], ["currentTime"]]
         await wire.close()
 
 
-async def test_a_second_client_with_the_same_id_hears_326_after_the_latency():
+async def test_a_second_client_with_the_same_id_receives_326_after_the_latency():
     clock = AutojumpClock(NOW)
     async with serving(options(latency_seconds=0.1), clock=clock) as gateway:
         first, second = await dial(gateway), await dial(gateway)
@@ -51,23 +51,23 @@ async def test_a_second_client_with_the_same_id_hears_326_after_the_latency():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("latency", [0.0, 1000.0])
-async def test_a_client_that_does_not_read_is_let_go_and_the_others_are_served(latency):
+async def test_a_client_that_does_not_read_is_disconnected_and_the_others_are_served(latency):
     limits = ClientLimits(queued_bytes=100_000)
     chosen = options(limits=limits, latency_seconds=latency)
     clock = AutojumpClock(NOW)
     async with serving(chosen, clock=clock) as gateway:
-        deaf = await dial(gateway)
-        deaf.reader._transport.pause_reading()
-        deaf.send(71, 2, 7, "")
+        stalled = await dial(gateway)
+        stalled.reader._transport.pause_reading()
+        stalled.send(71, 2, 7, "")
         for req_id in range(30):
-            deaf.ask("reqMktData", req_id, VTI_STOCK, *STREAM)
+            stalled.request("reqMktData", req_id, VTI_STOCK, *STREAM)
         async with asyncio.timeout(20):
             price = 100
             while gateway.traffic():
                 price += 1
                 gateway.move(Change(Point.BEFORE_BUYS, {VTI: quoted(str(price), str(price + 1))}))
                 await asyncio.sleep(0)
-        deaf.reader._transport.resume_reading()
+        stalled.reader._transport.resume_reading()
         (closed,) = [entry for entry in gateway.log if entry.message == "closed"]
         assert closed.fields == ("refused: the client does not read what is sent to it",)
         if not latency:
@@ -75,7 +75,7 @@ async def test_a_client_that_does_not_read_is_let_go_and_the_others_are_served(l
                 assert await other.all() == []
 
 
-async def test_a_client_that_reads_may_be_told_any_amount():
+async def test_a_client_that_reads_may_be_sent_any_amount():
     clock = AutojumpClock(NOW)
     async with serving(options(limits=ClientLimits(queued_bytes=1_000), latency_seconds=0.1), clock=clock) as gateway:
         wire = await dial(gateway)

@@ -31,23 +31,23 @@ def faulty(at, kind, times=1):
     return {"faults": (Fault(at, kind, times),)}
 
 
-async def test_the_line_breaks_once_an_order_arrived_and_what_is_left_refuses_connections():
+async def test_the_connection_breaks_once_an_order_arrived_and_further_ones_are_refused_as_often_as_scripted():
     async with session(**faulty(ORDER_OF_VTI, FaultKind.DISCONNECT, 3)) as (gateway, wire):
-        wire.ask("placeOrder", 1, VTI_STOCK, market_order())
+        wire.request("placeOrder", 1, VTI_STOCK, market_order())
         assert await wire.rest() == []
         assert [fill.shares for fill in gateway.exchange.executions()] == [10]
         for _ in range(2):
             assert await (await dial(gateway)).rest() == []
         async with logged_in(gateway) as again:
-            again.ask("placeOrder", 2, VTI_STOCK, market_order())
+            again.request("placeOrder", 2, VTI_STOCK, market_order())
             assert ["orderStatus", "Filled"] in briefly(await again.all())
 
 
-async def test_a_point_of_the_run_moves_the_world_and_breaks_the_line():
+async def test_a_point_of_the_run_moves_the_world_and_breaks_the_connection():
     change = Change(Point.BEFORE_BUYS, {VTI: quoted("99", "99.40", "99.2")}, (held(quantity="3"),), {USD: D(500_000)})
     script = {"changes": (change,)} | faulty(Point.BEFORE_BUYS, FaultKind.DISCONNECT, 2)
     async with session(**script) as (gateway, wire):
-        wire.ask("placeOrder", 1, VTI_STOCK, limit_order())
+        wire.request("placeOrder", 1, VTI_STOCK, limit_order())
         await wire.all()
         gateway.reach(Point.BEFORE_SELLS)
         assert await wire.all() == []
@@ -59,16 +59,16 @@ async def test_a_point_of_the_run_moves_the_world_and_breaks_the_line():
         await again.close()
 
 
-async def test_what_a_point_holds_for_reads_and_orders_waits_for_them():
+async def test_faults_of_reads_and_orders_scripted_at_a_point_wait_for_them():
     faults = tuple(Fault(Point.BEFORE_BUYS, kind) for kind in (FaultKind.FRACTIONAL_REFUSED, FaultKind.PACING))
     async with session(faults=faults) as (gateway, wire):
         gateway.reach(Point.BEFORE_BUYS)
-        wire.ask("reqMktData", 5, VTI_STOCK, *STREAM)
-        wire.ask("placeOrder", 7, VTI_STOCK, limit_order())
+        wire.request("reqMktData", 5, VTI_STOCK, *STREAM)
+        wire.request("placeOrder", 7, VTI_STOCK, limit_order())
         assert [fields[3] for fields in await wire.all()] == ["100", "10243"]
 
 
-async def test_the_kill_switch_is_thrown_at_its_point():
+async def test_the_kill_switch_is_set_at_its_point():
     thrown = []
     switch = options(on_kill_switch=lambda: thrown.append(True))
     async with serving(switch, **faulty(Point.BEFORE_SELLS, FaultKind.KILL_SWITCH)) as gateway:
@@ -83,13 +83,13 @@ async def test_an_order_above_the_message_limit_is_refused_and_remembered():
     async with session() as (gateway, wire):
         for _ in range(48):
             wire.send(25, 1, 7)
-        wire.ask("placeOrder", 1, VTI_STOCK, limit_order())
-        wire.ask("cancelOrder", 1, "")
+        wire.request("placeOrder", 1, VTI_STOCK, limit_order())
+        wire.request("cancelOrder", 1, "")
         await wire.until("error")
-        heard = [fields for fields in await wire.until("error") if fields[3] != "366"]
-        while len(heard) < 2:
-            heard += [fields for fields in await wire.until("error") if fields[3] != "366"]
-        assert [fields[2:4] for fields in heard] == [("1", "100"), ("1", "100")]
+        received = [fields for fields in await wire.until("error") if fields[3] != "366"]
+        while len(received) < 2:
+            received += [fields for fields in await wire.until("error") if fields[3] != "366"]
+        assert [fields[2:4] for fields in received] == [("1", "100"), ("1", "100")]
         assert [order.state.name for order in gateway.exchange.completed()] == ["REJECTED"]
 
 
@@ -128,7 +128,7 @@ async def test_a_hostile_frame_ends_its_own_connection_and_nothing_else(sent):
         await next_one.close()
 
 
-async def test_fields_in_the_log_are_cut_to_a_bearable_length():
+async def test_fields_in_the_log_are_shortened():
     async with session() as (gateway, wire):
         wire.send(4711, "x" * 60_000)
         await wire.all()

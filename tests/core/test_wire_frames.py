@@ -22,12 +22,12 @@ OFFER = b"v157..178"
 
 
 @given(messages=st.lists(FIELDS, max_size=6), data=st.data())
-def test_framed_messages_come_back_however_the_stream_is_cut(messages, data):
+def test_framed_messages_come_back_however_the_stream_is_split(messages, data):
     stream = b"".join(frame(fields) for fields in messages)
     cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=8)))
     unframer = Unframer()
-    heard = [fields for a, b in pairwise([0, *cuts, len(stream)]) for fields in unframer.feed(stream[a:b])]
-    assert heard == messages
+    received = [fields for a, b in pairwise([0, *cuts, len(stream)]) for fields in unframer.feed(stream[a:b])]
+    assert received == messages
 
 
 def test_text_beyond_ascii_is_sent_as_backslash_escapes_and_taken_from_a_client_as_it_is():
@@ -53,14 +53,14 @@ def test_a_payload_without_an_end_is_malformed(payload):
         list(Unframer().feed(len(payload).to_bytes(4, "big") + payload))
 
 
-def test_messages_before_a_fault_are_heard_and_none_after_it():
+def test_messages_before_a_fault_are_received_and_none_after_it():
     unframer = Unframer()
-    heard = []
+    received = []
     with pytest.raises(FrameMalformed) as first:
-        heard.extend(unframer.feed(frame(("49", "1")) + b"\0\0\0\x01x" + frame(("61", "1"))))
+        received.extend(unframer.feed(frame(("49", "1")) + b"\0\0\0\x01x" + frame(("61", "1"))))
     with pytest.raises(FrameMalformed) as again:
-        heard.extend(unframer.feed(frame(("61", "1"))))
-    assert heard == [("49", "1")]
+        received.extend(unframer.feed(frame(("61", "1"))))
+    assert received == [("49", "1")]
     assert first.value is again.value
 
 

@@ -161,14 +161,14 @@ ODD_ORDERS = {
         replace(LIMIT, order_type="PEGBEST"),
     ),
 }  # fmt: skip
-PLAIN = TwsClient().ask("placeOrder", 11, SHARE, limit())
+PLAIN = TwsClient().request("placeOrder", 11, SHARE, limit())
 
 
 @pytest.mark.parametrize(
     ("call", "expected"), RARE_REQUESTS, ids=lambda value: value[0] if isinstance(value, tuple) else ""
 )
 def test_a_request_of_the_real_client_is_read(call, expected):
-    fields = TwsClient().ask(*call)
+    fields = TwsClient().request(*call)
     assert parse_request(fields) == expected
     assert names.request_name(fields[0]) == call[0]
 
@@ -183,7 +183,7 @@ def test_every_kind_of_order_is_read_and_names_what_is_unsupported(name):
         "hedging contract": ("delta neutral",), "delta neutral": ("delta neutral",), "scale": ("scale",),
         "combo": ("combo legs",), "every condition": ("conditions",),
     }  # fmt: skip
-    placed = parse_request(TwsClient().ask("placeOrder", 11, contract, order))
+    placed = parse_request(TwsClient().request("placeOrder", 11, contract, order))
     assert isinstance(placed, PlaceOrder)
     assert (placed.order_id, placed.contract.symbol, placed.terms) == (11, "SPY", terms)
     assert terms.unsupported == expected.get(name, ())
@@ -191,7 +191,7 @@ def test_every_kind_of_order_is_read_and_names_what_is_unsupported(name):
 
 def test_an_order_to_the_ats_has_one_more_field():
     contract = replace(SHARE, exchange="IBKRATS")
-    fields = TwsClient().ask("placeOrder", 11, contract, limit())
+    fields = TwsClient().request("placeOrder", 11, contract, limit())
     assert len(fields) == 115
     assert parse_request(fields).terms == LIMIT
 
@@ -214,7 +214,7 @@ def test_an_order_arrives_as_it_was_sent(order_id, side, quantity, price, ref, w
     )
     if price is not None:
         order.lmtPrice = float(price)
-    placed = parse_request(TwsClient().ask("placeOrder", order_id, SHARE, order))
+    placed = parse_request(TwsClient().request("placeOrder", order_id, SHARE, order))
     expected = OrderTerms(side, quantity, kind, price, order_ref=ref, what_if=what_if, open_close="O")
     assert placed == PlaceOrder(order_id, SHARE_FIELDS, expected)
 
@@ -235,7 +235,7 @@ def test_an_order_that_ends_too_early_is_malformed(length):
 
 
 def test_a_condition_of_no_known_kind_is_malformed():
-    fields = list(TwsClient().ask("placeOrder", 11, SHARE, ODD_ORDERS["every condition"][1]))
+    fields = list(TwsClient().request("placeOrder", 11, SHARE, ODD_ORDERS["every condition"][1]))
     assert fields[89:91] == ["6", "1"]
     fields[90] = "2"
     with pytest.raises(FieldMalformed):
@@ -262,8 +262,8 @@ def test_a_message_of_an_unknown_kind_is_kept_as_it_came():
 
 SAMPLES = st.sampled_from(
     [frame(fields) for fields in VALID]
-    + [frame(TwsClient().ask(*call)) for call, _ in RARE_REQUESTS]
-    + [frame(TwsClient().ask("placeOrder", 11, contract, order)) for contract, order, _ in ODD_ORDERS.values()]
+    + [frame(TwsClient().request(*call)) for call, _ in RARE_REQUESTS]
+    + [frame(TwsClient().request("placeOrder", 11, contract, order)) for contract, order, _ in ODD_ORDERS.values()]
 )
 FIELD = st.sampled_from(["", "0", "1", "2", "-1", "3", "99", "BAG", "nan", "1e999", "2147483647", "x"]) | st.text(
     max_size=3
@@ -288,9 +288,9 @@ def test_an_order_with_fields_replaced_is_a_request_or_a_wire_error(replacements
         assert isinstance(parse_request(tuple(fields)), PlaceOrder)
 
 
-def heard(fields):
+def received(fields):
     """The one call that the real client makes of an answer."""
-    (call,) = TwsClient().hear(fields)
+    (call,) = TwsClient().receive(fields)
     return call
 
 
@@ -316,7 +316,7 @@ def test_every_kind_of_security_has_the_brokers_name(kind, security_type, stock_
 @pytest.mark.parametrize("name", ["Société Générale", "A\\B", "trailing\\", "two\nlines", "日本"])
 def test_a_long_name_survives_both_escapes(name):
     details = replace(contracts.detail_fields_of(SPY), long_name=name)
-    assert heard(contracts.contract_details(9, details))[1][1].longName == name
+    assert received(contracts.contract_details(9, details))[1][1].longName == name
 
 
 def test_the_same_price_steps_have_the_same_rule_and_others_another():
@@ -326,7 +326,7 @@ def test_the_same_price_steps_have_the_same_rule_and_others_another():
 
 @given(st.decimals("0.00001", "99999999", places=5), st.decimals("0", "99999999", places=4))
 def test_prices_and_sizes_arrive_as_the_nearest_float(price, size):
-    assert heard(market.tick_price(5, TickType.LAST, price, size)) == (
+    assert received(market.tick_price(5, TickType.LAST, price, size)) == (
         "priceSizeTick",
         (5, 4, float(price), float(size)),
     )

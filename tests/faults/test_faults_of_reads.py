@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from fault_cases import BND, quoting, usual
 from fault_judges import play
-from fault_runs import Hangup, Lacking, Row, all_of, on, say, say_of, when
+from fault_runs import Hangup, Lacking, Row, all_of, broken, on, sends, when
 
 from core.model import MarketDataType
 from core.sim.gateway.faults import (
@@ -85,12 +85,12 @@ LINE = (
     Row("the gateway always falls silent at the account", on("reqAccountUpdates", HalfOpen(), times=ALWAYS), 20,
         ("reading the account", *GIVEN_UP)),
     Row("the client id is in use", on("startApi", Hangup(Refuse(326)), times=ALWAYS), 20, ("client 42", "another run")),
-    Row("IBKR is gone for 5 s while the account is read", when("reqAccountUpdates", say(1100, 1102, after=5)),
+    Row("IBKR is gone for 5 s while the account is read", when("reqAccountUpdates", sends(1100, 1102, after=5)),
         warns=RETRIED),
-    Row("IBKR is gone for 5 s and data is lost", when("reqContractDetails", say(1100, 1101, after=5)), warns=RETRIED),
-    Row("IBKR stays gone", when("reqAccountUpdates", say(1100)), 20, ("IBKR", *GIVEN_UP)),
-    Row("TWS and its server part for 5 s", when("reqMktData", say(2110, 1102, after=5)), warns=RETRIED),
-    Row("IBKR is said to be back though it never went", when("reqAccountUpdates", say(1102))),
+    Row("IBKR is gone for 5 s and data is lost", when("reqContractDetails", sends(1100, 1101, after=5)), warns=RETRIED),
+    Row("IBKR stays gone", when("reqAccountUpdates", sends(1100)), 20, ("IBKR", *GIVEN_UP)),
+    Row("TWS and its server part for 5 s", when("reqMktData", sends(2110, 1102, after=5)), warns=RETRIED),
+    Row("IBKR is said to be back though it never went", when("reqAccountUpdates", sends(1102))),
 )  # fmt: skip
 
 MARKET = (
@@ -104,18 +104,18 @@ MARKET = (
         warns=("not live but delayed",)),
     Row("no price comes of one symbol", all_of(on("tickPrice", Omit(), "VTI", times=ALWAYS),
         on("tickSize", Omit(), "VTI", times=ALWAYS)), 23, ("VTI",)),
-    Row("a market-data farm is lost for good", all_of(when("reqMktData", say(2103)), on("tickPrice", Omit(),
+    Row("a market-data farm is lost for good", all_of(when("reqMktData", sends(2103)), on("tickPrice", Omit(),
         times=ALWAYS)), 23, ("VTI",)),
     Row("the farm of currencies is lost, and its last image of USD.CAD is shown", all_of(
-        when("reqAccountUpdates", say_of("cashfarm")), on("accountDownloadEnd", Delay(15)), on("tickSize", Omit(),
+        when("reqAccountUpdates", broken("cashfarm")), on("accountDownloadEnd", Delay(15)), on("tickSize", Omit(),
         "USD.CAD", times=ALWAYS), on("tickString", Omit(), "USD.CAD", times=ALWAYS)), 23, ("USD.CAD", "stale"),
         also=(nothing_was_sent,)),
     Row("a farm is lost that serves nothing of ours, and of VTI only the last image is shown", all_of(
-        when("reqAccountUpdates", say_of("usbond")), on("accountDownloadEnd", Delay(15)), on("tickSize", Omit(), "VTI",
+        when("reqAccountUpdates", broken("usbond")), on("accountDownloadEnd", Delay(15)), on("tickSize", Omit(), "VTI",
         times=ALWAYS), on("tickString", Omit(), "VTI", times=ALWAYS))),
     Row("bid and ask of delayed data come 4 s late", all_of(on("marketDataType", ErrorBefore(10167), times=ALWAYS),
         on("tickPrice", Delay(4), times=2)), case=DELAYED, warns=("not live but delayed",)),
-    Row("a market-data farm is lost and found", when("reqMktData", say(2103, 2104, after=1))),
+    Row("a market-data farm is lost and found", when("reqMktData", sends(2103, 2104, after=1))),
 )  # fmt: skip
 
 CONTRACTS = (

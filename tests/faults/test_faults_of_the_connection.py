@@ -8,7 +8,7 @@ import pytest
 from campaign import books
 from fault_cases import AGG, BND, IJR, VTI, filling, working
 from fault_judges import play
-from fault_runs import Row, all_of, nothing, on, reaching, restart, say, when
+from fault_runs import Row, all_of, nothing, on, reaching, restart, sends, when
 
 from core.model import USD_CAD, OrderRef, Side, Stage
 from core.money import D
@@ -95,19 +95,19 @@ SILENCE = (
 
 IBKR = (
     *(mended(f"IBKR is gone for 5 s while orders work, {gone} and {back}",
-             when("placeOrder", say(gone, back, after=5), "VTI"), "Connectivity between")
+             when("placeOrder", sends(gone, back, after=5), "VTI"), "Connectivity between")
       for gone, back in ((1100, 1101), (1100, 1102), (2110, 1102))),
-    Row("IBKR is gone for good while orders work", when("placeOrder", say(1100), "VTI"), 41, ("IJR",),
+    Row("IBKR is gone for good while orders work", when("placeOrder", sends(1100), "VTI"), 41, ("IJR",),
         also=(no_buys_were_sent,)),
-    Row("IBKR is gone for an hour while orders work", when("placeOrder", say(1100, 1102, after=3600), "VTI"), 41,
+    Row("IBKR is gone for an hour while orders work", when("placeOrder", sends(1100, 1102, after=3600), "VTI"), 41,
         ("IJR",), also=(no_buys_were_sent,)),
-    Row("IBKR goes between two stages", reaching("before_buys", say(1100, 1102, after=5)), also=(everything_filled,)),
-    Row("IBKR goes between two stages and stays away", reaching("before_buys", say(1100)), 20, ("IBKR", "4 tries"),
+    Row("IBKR goes between two stages", reaching("before_buys", sends(1100, 1102, after=5)), also=(everything_filled,)),
+    Row("IBKR goes between two stages and stays away", reaching("before_buys", sends(1100)), 20, ("IBKR", "4 tries"),
         also=(no_buys_were_sent,)),
-    Row("IBKR goes before the sells", reaching("before_sells", say(1100, 1101, after=5)), also=(everything_filled,)),
+    Row("IBKR goes before the sells", reaching("before_sells", sends(1100, 1101, after=5)), also=(everything_filled,)),
     Row("a market-data farm goes and comes back while orders work",
-        when("placeOrder", say(2103, 2104, after=1), "VTI"), also=(everything_filled,)),
-    Row("IBKR is said to be back though it never went", when("placeOrder", say(1102), "VTI"),
+        when("placeOrder", sends(2103, 2104, after=1), "VTI"), also=(everything_filled,)),
+    Row("IBKR is said to be back though it never went", when("placeOrder", sends(1102), "VTI"),
         also=(everything_filled,)),
 )  # fmt: skip
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from campaign.chance import Chance
-from fault_runs import DropAtByte, Spoil, all_of, on, restart, say, when
+from fault_runs import DropAtByte, Spoil, all_of, on, restart, sends, when
 
 from core.sim.gateway.faults import (
     Action,
@@ -95,10 +95,10 @@ def far_away(chance: Chance) -> Spoil:
     """IBKR or a farm of it goes, and may come back."""
     name, skip = chance.one_of(*NEWS, *ASKED, "placeOrder"), chance.whole(0, 8)
     if chance.happens(30):
-        return when(name, say(*chance.some(FARMS, 3), after=1), skip=skip)
+        return when(name, sends(*chance.some(FARMS, 3), after=1), skip=skip)
     back = () if chance.happens(15) else (chance.one_of(1101, 1102),)
     seconds = chance.one_of(0.1, 2, 9, 14, 16, 200)
-    return when(name, say(chance.one_of(1100, 1100, 2110), *back, after=seconds), skip=skip)
+    return when(name, sends(chance.one_of(1100, 1100, 2110), *back, after=seconds), skip=skip)
 
 
 def restarts(chance: Chance) -> Spoil:

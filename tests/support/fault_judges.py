@@ -192,4 +192,4 @@ def _is_corrected(placed: VenueOrder) -> bool:
 def _is_refused(played: PlayedOverGateway, ref: str) -> bool:
     """Whether the client was told of an error about the order that left under this reference."""
     ids = {str(order_id) for order_id in played.ids_of(ref)}
-    return any(fields[ERROR_ID] in ids for fields in played.told("error"))
+    return any(fields[ERROR_ID] in ids for fields in played.sent_messages("error"))

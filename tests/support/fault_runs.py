@@ -77,7 +77,7 @@ def when(message: str, what: Happening, symbol: str | None = None, *, skip: int 
     return lambda scene: on(message, Do(lambda about: what(scene, about)), symbol, skip=skip)(scene)
 
 
-def say(*codes: int, after: float = 0.0) -> Happening:
+def sends(*codes: int, after: float = 0.0) -> Happening:
     """A system message to every client, and the next ones so many seconds later each."""
 
     def happen(scene: Scene, _about: About) -> None:
@@ -88,7 +88,7 @@ def say(*codes: int, after: float = 0.0) -> Happening:
     return happen
 
 
-def say_of(farm: str) -> Happening:
+def broken(farm: str) -> Happening:
     """That this market-data farm is broken, to every client."""
     return lambda scene, _about: scene.gateway.broadcast(2103, f"Market data farm connection is broken:{farm}")
 
@@ -215,10 +215,10 @@ class PlayedOverGateway(Played):
     @property
     def was_spoilt(self) -> bool:
         """Whether anything that was to go wrong did."""
-        struck = any(entry.direction is Direction.NOTE and entry.message == "fault" for entry in self.gateway.log)
-        return struck or self.scenes[-1].has_begun
+        has_fault = any(entry.direction is Direction.NOTE and entry.message == "fault" for entry in self.gateway.log)
+        return has_fault or self.scenes[-1].has_begun
 
-    def told(self, message: str) -> list[tuple[str, ...]]:
+    def sent_messages(self, message: str) -> list[tuple[str, ...]]:
         """The messages of that name that the client was sent."""
         return [
             entry.fields for entry in self.gateway.log if entry.direction is Direction.OUT and entry.message == message

@@ -34,9 +34,9 @@ class Wire:
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader, self.writer = reader, writer
-        self.received = bytearray()
+        self.received_bytes = bytearray()
         self._unframer = Unframer()
-        self._heard: list[Fields] = []
+        self._messages: list[Fields] = []
 
     @property
     def port(self) -> int:
@@ -45,32 +45,32 @@ class Wire:
     def send(self, *fields: object) -> None:
         self.writer.write(frame(str(field) for field in fields))
 
-    def ask(self, method: str, *args: object) -> None:
+    def request(self, method: str, *args: object) -> None:
         """The request of that method of the real client library."""
-        self.send(*TwsClient().ask(method, *args))
+        self.send(*TwsClient().request(method, *args))
 
-    async def hear(self) -> Fields | None:
+    async def receive(self) -> Fields | None:
         """The next message; None at the end of the connection."""
         async with asyncio.timeout(DEADLINE):
-            while not self._heard:
+            while not self._messages:
                 try:
                     data = await self.reader.read(65_536)
                 except ConnectionError:
                     return None
                 if not data:
                     return None
-                self.received += data
-                self._heard += self._unframer.feed(data)
-        return self._heard.pop(0)
+                self.received_bytes += data
+                self._messages += self._unframer.feed(data)
+        return self._messages.pop(0)
 
     async def until(self, name: str) -> list[Fields]:
         """Every message up to the first of that name."""
-        heard = []
-        while (fields := await self.hear()) is not None:
-            heard.append(fields)
+        received = []
+        while (fields := await self.receive()) is not None:
+            received.append(fields)
             if answer_name(fields[0]) == name:
-                return heard
-        raise AssertionError(f"the connection ended before {name}; heard {[brief(fields) for fields in heard]}")
+                return received
+        raise AssertionError(f"the connection ended before {name}; heard {[brief(fields) for fields in received]}")
 
     async def only(self, name: str) -> list[Fields]:
         """The messages of that name until the gateway has answered what time it is."""
@@ -83,10 +83,10 @@ class Wire:
 
     async def rest(self) -> list[Fields]:
         """Everything until the end of the connection."""
-        heard = []
-        while (fields := await self.hear()) is not None:
-            heard.append(fields)
-        return heard
+        received = []
+        while (fields := await self.receive()) is not None:
+            received.append(fields)
+        return received
 
     async def close(self) -> None:
         self.writer.close()
@@ -101,8 +101,8 @@ def brief(fields: Fields) -> list[str]:
     return [name] if place is None else [name, fields[place]]
 
 
-def briefly(heard: list[Fields]) -> list[list[str]]:
-    return [brief(fields) for fields in heard]
+def briefly(received: list[Fields]) -> list[list[str]]:
+    return [brief(fields) for fields in received]
 
 
 @asynccontextmanager
@@ -139,7 +139,7 @@ async def dial(gateway: SimulatedGateway, handshake: bytes = HANDSHAKE) -> Wire:
 async def log_in(gateway: SimulatedGateway, client: int = TRADER) -> Wire:
     """A connection that has heard everything there is to hear after startApi."""
     wire = await dial(gateway)
-    await wire.hear()
+    await wire.receive()
     wire.send(71, 2, client, "")
     await wire.all()
     return wire

@@ -80,7 +80,7 @@ CALLS = (
     ("cancelPnLSingle", 2),
     ("reqNewsProviders",),
 )
-VALID = tuple(TwsClient().ask(*call) for call in CALLS)
+VALID = tuple(TwsClient().request(*call) for call in CALLS)
 KINDS = ("valid", "field", "length", "bytes", "noise", "lie", "half", "huge", "empty")
 WEIGHTS = (60, 30, 3, 2, 1, 1, 1, 1, 1)
 

@@ -32,13 +32,13 @@ class TwsClient:
             raise AttributeError(name)
         return lambda *args: self.calls.append((name, args))
 
-    def ask(self, method: str, *args: Any) -> Fields:
+    def request(self, method: str, *args: Any) -> Fields:
         """The fields that a request leaves with."""
         getattr(self.client, method)(*args)
         (fields,) = Unframer().feed(self.sent.pop())
         return fields
 
-    def hear(self, *answers: Fields) -> list[tuple[str, tuple[Any, ...]]]:
+    def receive(self, *answers: Fields) -> list[tuple[str, tuple[Any, ...]]]:
         """The calls that the answers make, which the client takes without a word of complaint."""
         self.calls.clear()
         handler, logger = _Refuse(logging.WARNING), logging.getLogger("ib_async")

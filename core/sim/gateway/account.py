@@ -70,6 +70,7 @@ def request_account_summary(
 ) -> None:
     """Send the figures of these tags; a third summary at a time is refused with 322."""
     req_id = request.req_id
+    # the limit of two is IBKR's own; the same id again replaces its summary
     running = [key for key in session.watchers if key[0] == SUMMARY and key[1] != req_id]
     if len(running) >= state.options.limits.summaries:
         session.send_error(About(req_id), 322)
@@ -165,6 +166,7 @@ class _PositionUpdates:
 
     def __call__(self, account_view: AccountView) -> None:
         held = {one.contract.con_id: one for one in account_view.holdings}
+        # a gateway sends a position that was closed once more, with 0; clients rely on it
         gone = {key: _emptied(old) for key, old in self._sent.items() if key not in held}
         for key, holding in {**held, **gone}.items():
             if self._sent.get(key) != holding:

@@ -19,7 +19,7 @@ from core.sim.wire.fields import Fields
 from core.sim.wire.frames import frame
 from core.sim.wire.names import answer_name
 
-MOST_HELD = 1000
+MOST_HELD = 1000  # a fault may hold messages for ever; memory is bounded
 
 
 class Socket(Protocol):
@@ -89,6 +89,7 @@ class Inbox:
             self.pass_on(released)
 
     def drop(self, envelope: Envelope, at: int | None) -> None:
+        # of a request either all arrives or nothing: half of one is no message
         if at is None:
             self.pass_on(envelope)
         self._socket.close("as scripted")
@@ -183,6 +184,7 @@ class Outbox:
         self._queue.append(QueuedMessage(newest.due, newest.envelope, newest.frame, is_last=True))
 
     def _enqueue(self, queued: QueuedMessage) -> None:
+        # without latency nothing waits, so that a test needs no clock to see an answer
         if not self._latency:
             self._write(queued)
             return

@@ -55,6 +55,7 @@ def request_completed_orders(
 def request_executions(state: GatewayState, session: ClientSession, request: requests.RequestExecutions) -> None:
     """Send today's fills that match, then their commissions, and their end."""
     fills = [(fill, order) for order in state.exchange.orders.values() for fill in order.fills]
+    # executions first and their commissions after all of them, in the order of a real gateway
     found: list[tuple[Fill, VenueOrder]] = []
     for fill, order in sorted(fills, key=lambda one: (one[0].at, one[0].exec_id)):
         if not _matches(state, request, order, fill):
@@ -89,6 +90,7 @@ def _matches(state: GatewayState, request: requests.RequestExecutions, order: Ve
         (request.side.upper(), SIDES[fill.side]),
     )
     is_clients = request.client_id in (0, order.client_id)
+    # without a "since" a gateway lists the current day only, which is the exchange's
     is_recent = _is_today(state.now(), fill.at) and venue_time(fill.at) >= request.since.replace("-", " ")
     return is_clients and is_recent and all(not asked or asked in found for asked, found in wanted)
 

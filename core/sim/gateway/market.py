@@ -20,7 +20,7 @@ from core.sim.wire.requests import CancelHistory, CancelMarketData, RequestHisto
 STALE_BY = timedelta(hours=1)
 MOMENT = timedelta(milliseconds=10)
 ROUND_LOT = Decimal(100)
-RUN_OVER = Decimal(-1_553_556_175)
+RUN_OVER = Decimal(-1_553_556_175)  # a volume that overflowed 32 bits, as seen in delayed data: clients must survive it
 SHOWN_DELAYED = 10167
 TYPES = {number: data_type for data_type, number in wire_market.DATA_TYPES.items()}
 
@@ -45,6 +45,7 @@ def request_market_data(state: GatewayState, session: ClientSession, request: Re
         session.send_error(about, code or 200)
         return
     kind = state.exchange.quote(contract.symbol).data_type
+    # a client may ask for less than live, never get more than the world has
     kind = session.data_type if kind is MarketDataType.LIVE else kind
     line = _Subscription(state, session, request, contract, kind)
     session.lines[request.req_id] = MarketDataLine(contract.symbol, line.send_prices)

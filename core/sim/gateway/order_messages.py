@@ -221,6 +221,7 @@ class OrderMessages:
                 number, status_text = self._order_ids.order_id(order), STATUSES[order.state]
                 text = f"OrderId {number} that needs to be cancelled can not be cancelled, state: {status_text}."
             refused = self._error(order, update.code, text)
+            # a gateway follows only 201 with a status Inactive, and not even that for a currency pair
             is_sent_once = update.code != REJECTED_CODE or order.terms.contract.symbol == USD_CAD
             ends_here = update.state is OrderState.REJECTED and is_sent_once
             return (refused,) if ends_here or update.code == ENDED_ALREADY_CODE else (refused, status)
@@ -277,6 +278,7 @@ def commission(exec_id: str, amount: Decimal, currency: str) -> Fields:
 
 
 def _status_before_commission(reports: Sequence[Report]) -> list[Report]:
+    # the exchange charges before it closes the order; a gateway sends the status first
     ordered = list(reports)
     for at in range(len(ordered) - 1):
         first, second = ordered[at], ordered[at + 1]

@@ -73,7 +73,7 @@ class SimulatedGateway:
         self._server.close()
         for connection in list(self._connections.values()):
             connection.abort("the gateway stops")
-        await asyncio.sleep(0)
+        await asyncio.sleep(0)  # lets connection_lost run, for which wait_closed would wait
         await self._server.wait_closed()
         self._server = None
         self._state.stop_waking()

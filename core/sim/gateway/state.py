@@ -202,6 +202,7 @@ class GatewayState:
         self._timer = self._wakes_at = None
 
     def _arm(self) -> None:
+        # one timer for the earliest alarm: thousands of orders do not mean thousands of timers
         due = self.exchange.next_event_at()
         if due == self._wakes_at:
             return

@@ -96,6 +96,7 @@ def _refuse_conversion(terms: VenueTerms, situation: Situation) -> Refusal | Non
     sold, amount = first, terms.quantity
     if terms.side is Side.BUY:
         sold, amount = terms.contract.currency, terms.quantity * price_of(terms, situation)
+    # without a margin loan in foreign currency: what is sold must be there
     there = situation.ledger.cash.get(sold, ZERO)
     if amount <= there:
         return None

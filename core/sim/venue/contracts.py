@@ -18,6 +18,7 @@ CURRENCY_VENUES = (IDEALPRO, "FXCONV")
 
 def con_id_of(symbol: Symbol) -> int:
     """The same positive number for the same symbol, everywhere and always."""
+    # crc32, for hash() of a text differs from process to process; + 1, for a con id of 0 means none
     return USD_CAD_CON_ID if symbol == USD_CAD else crc32(symbol.encode()) % 0x7FFF_FFFF + 1
 
 

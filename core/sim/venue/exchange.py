@@ -78,6 +78,7 @@ class Exchange:
         placed = self._arrived(order, client_id)
         if placed is None:
             return ()
+        # an unknown contract comes before the script: a real gateway finds it before the order reaches a market
         refusal = self._unknown(order) or refusal or self._refusal(order, placed)
         if refusal and refusal.code in STOPPED_BY_PRESETS:
             return (_report(placed, placed.keep_back(self.now, refusal)),)
@@ -131,6 +132,7 @@ class Exchange:
         if not placed.is_open:
             reason = f"the order that needs to be cancelled is {placed.state.label} already"
             return (_report(placed, replace(placed.update(self.now), code=10148, reason=reason)),)
+        # two reports, as a gateway sends PendingCancel and then Cancelled with 202
         placed.state = OrderState.CANCELLING
         asked = _report(placed, placed.update(self.now))
         placed.code, placed.reason = 202, "Order Canceled"
@@ -167,6 +169,7 @@ class Exchange:
         """Everything that happens until `at`, in order of time, then of arrival; time never goes back."""
         reports: list[Report] = []
         while (due := self.next_event_at()) is not None and due <= at:
+            # an alarm that lies in the past happens now: time never goes back
             self.now = max(self.now, due)
             for placed in self._timers.take_due(self.now):
                 reports += self._wake(placed)
@@ -177,6 +180,7 @@ class Exchange:
         """The world moves, and what rested may be reached."""
         for symbol, quote in change.quotes.items():
             before = self.quotes.get(symbol, SimQuote())
+            # a tick belongs to the contract, which a quote that says nothing of it does not change
             self.quotes[symbol] = replace(quote, min_tick=quote.min_tick or before.min_tick)
         for position in change.positions:
             self.ledger.set_position(position)
@@ -261,6 +265,7 @@ class Exchange:
             return form
         if placed.script and placed.script.reject is not None:
             return refusal_of(placed.script.reject)
+        # of a change only what has not filled yet takes margin, shares or currency
         wanted = replace(terms_of(listed, listed.contract), quantity=order.quantity - placed.filled)
         return form or refuse_effect(wanted, self._situation(placed))
 
@@ -318,6 +323,7 @@ class Exchange:
     def _fill(self, placed: VenueOrder, shares: Decimal, price: Decimal) -> tuple[Report, ...]:
         terms = placed.terms
         fill = placed.next_fill(shares, price, self.now)
+        # the fee is one of the order, not of each execution; IBKR's tiers are not simulated
         cost = ZERO if placed.fills else self.world.commission
         self.ledger.fill(terms.contract, terms.side, shares, price)
         self.ledger.charge(cost)

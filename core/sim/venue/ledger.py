@@ -149,6 +149,7 @@ class Ledger:
         old = self._position(contract, price)
         quantity = old.quantity + signed
         cost = old.average_cost
+        # selling leaves the average cost as it is, as in IBKR's own average-cost figure
         if signed > 0 and quantity:
             cost = (old.quantity * old.average_cost + signed * price) / quantity
         self._hold(replace(old, quantity=quantity, average_cost=cost))

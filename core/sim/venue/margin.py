@@ -29,7 +29,7 @@ def margin_effect(terms: VenueTerms, situation: Situation) -> MarginEffect:
 
     Equity with loan is what makes it less the margin the excess liquidity; an order only takes its fee from it.
     """
-    figures = situation.ledger.figures(situation.quotes)
+    figures = situation.ledger.figures(situation.quotes)  # valued once: each call marks every holding
     base = situation.world.account.base_currency
     rates = situation.ledger.rates(situation.quotes)
     taken = _margin_taken(terms, situation)

@@ -41,6 +41,7 @@ def market_price(side: Side, limit: Decimal | None, quote: SimQuote) -> Decimal 
 
 def scripted_price(side: Side, limit: Decimal | None, quote: SimQuote, script: FillScript) -> Decimal | None:
     """The script's price, else the touch, else the mark; the limit where that would be worse than it."""
+    # a script fills even in a halted or one-sided market, or it could not script a fill there
     price = script.price or touch(side, quote) or mark(quote) or limit
     if price is None or limit is None:
         return price

@@ -207,6 +207,7 @@ def find_execution(orders: Iterable[VenueOrder], exec_id: str) -> tuple[VenueOrd
 
 def audit_order(order: VenueOrder) -> None:
     """Raises ArithmeticError unless its count, its state and its limits agree with its fills."""
+    # what filled before the world began has no fills here
     filled = sum((fill.shares for fill in order.fills), order.filled_before)
     if filled != order.filled or filled > order.terms.quantity:
         raise ArithmeticError(f"order {order.perm_id}: {filled} in fills, {order.filled} counted")

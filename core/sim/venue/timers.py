@@ -33,6 +33,7 @@ class Timers:
 
     def next_at(self) -> datetime | None:
         """When the next order wakes, None when none will."""
+        # removing a stale alarm when it surfaces costs O(log n); searching the heap at every change would cost O(n)
         while self._alarms and not self._is_true(*self._alarms[0]):
             heappop(self._alarms)
         return self._alarms[0][0] if self._alarms else None

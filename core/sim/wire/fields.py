@@ -66,6 +66,7 @@ class Cursor:
         text = self.text()
         if text.lower() in _UNSET:
             return None
+        # a pattern, for int() takes underscores, blanks and digits of other scripts
         if not _INTEGER.fullmatch(text):
             raise self._malformed("an integer", text)
         return int(text)
@@ -108,6 +109,7 @@ class Cursor:
     def count(self) -> int:
         """The next field as how many things follow; not set is none."""
         number = self.integer() or 0
+        # bounded by what is there: a count of 2147483647 must not become a loop
         if not 0 <= number <= len(self._fields) - self._at:
             raise self._malformed("a number of things that follow", str(number))
         return number

@@ -60,6 +60,7 @@ class Unframer:
         while (payload := self._next()) is not None:
             if not payload.endswith(b"\0"):
                 raise self._break(FrameMalformed(f"a frame of {len(payload)} bytes does not end with a NUL"))
+            # clients send any encoding in names; no byte may raise
             yield tuple(payload[:-1].decode("utf-8", "backslashreplace").split("\0"))
 
     def _next(self) -> bytes | None:
@@ -68,6 +69,7 @@ class Unframer:
         if len(self._held) < 4:
             return None
         length = int.from_bytes(self._held[:4], "big")
+        # checked on the length alone, so that a client cannot make us keep what it only promises
         if length > self._limit:
             raise self._break(FrameTooLong(f"a frame of {length} bytes, the limit is {self._limit}"))
         if len(self._held) < 4 + length:

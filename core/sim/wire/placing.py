@@ -237,6 +237,7 @@ def _pegs(cursor: Cursor, contract: ContractFields, terms: OrderTerms) -> None:
     has_offsets = terms.order_type in PEG_MID
     if terms.order_type in PEG_BEST:
         cursor.skip()  # minimum size to compete
+        # an infinite offset to the best means "up to the midpoint", and only then two offsets follow
         has_offsets = cursor.offset() == INFINITY
     if has_offsets:
         cursor.skip(2)
