@@ -25,6 +25,7 @@ from core.model import (
 )
 from core.money import HUNDRED
 
+# a missing figure is NaN, as Great Expectations skips only what is null
 NAN = float("nan")
 NOT_TRADED = "NONE"
 FIGURE = "figure"
@@ -61,6 +62,7 @@ def account(snapshot: AccountSnapshot) -> pd.DataFrame:
     frame = pd.DataFrame(rows, columns=columns).astype({"quantity": float, "price": float, "value": float})
     rates = {str(currency): float(rate) for currency, rate in snapshot.rates.items()}
     frame["rate"] = frame["currency"].map(rates).astype(float)
+    # without any of a currency its missing rate does not matter: NaN × 0 would be NaN
     frame["base_value"] = (frame["value"] * frame["rate"]).where(frame["value"] != 0, 0.0)
     return frame
 

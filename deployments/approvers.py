@@ -84,6 +84,7 @@ async def _line(prompt: str) -> str | None:
         await is_ready.wait()
     finally:
         loop.remove_reader(handle)
+    # a terminal hands over whole lines; input() would hold a thread that a time-out cannot end
     typed = os.read(handle, LONGEST_LINE)
     return typed.decode(errors="replace").strip() if typed else None
 

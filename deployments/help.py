@@ -52,6 +52,7 @@ def _write_grouped(formatter: Any, records: Iterable[tuple[str, Record]], rest: 
     groups: dict[str, list[Record]] = {}
     for panel, record in records:
         groups.setdefault(panel or rest, []).append(record)
+    # options without a heading come last, as --help does in every program
     if rest in groups:
         groups[rest] = groups.pop(rest)
     for panel, rows in groups.items():

@@ -163,4 +163,5 @@ def _table(columns: Iterable[Column[Any]], to: Console) -> Table:
 
 def _add(table: Table, side: Side | None, cells: Iterable[str]) -> None:
     """A row in the colour of its side, which is in its text as well."""
+    # as Text, not as markup: a reason may contain [rebalance], which rich would take for a style
     table.add_row(*map(Text, cells), style=None if side is None else COLOURS[side])

@@ -169,6 +169,7 @@ def _drift_sums(plan: Plan) -> str:
     return f"sum of absolute drift {formats.bps(before)} bps now, {formats.bps(after)} bps after"
 
 
+# programs read 0 shares and 0.00 USD for a line that does not trade, people an empty cell
 def _if_traded(column: Column[TradeLine]) -> Column[TradeLine]:
     """The column with empty cells for lines that do not trade."""
     return replace(column, reading=lambda line: column.reading(line) if line.side else "")
@@ -295,6 +296,7 @@ def trade_rows(result: RunResult) -> tuple[TradeRow, ...]:
     """
     residual = result.residual_drift_bps or {}
     rows = (*(_trade_row(record, residual) for record in result.orders), *unsent_rows(result))
+    # the conversion is sent first; sorting is stable, so the others stay in the order they were sent
     return tuple(sorted(rows, key=lambda row: row.symbol != USD_CAD))
 
 
@@ -329,6 +331,7 @@ def _trade_row(record: OrderRecord, residual: Mapping[Symbol, Decimal]) -> Trade
         state=NOT_SENT if record.state is OrderState.NOT_SENT else record.state.label,
         fills=record.fills,
         average=average,
+        # the mid when the order was sent, as the journal has it: by now the market has moved
         slippage_bps=slippage_bps(average, order.mid, is_buy=order.side is Side.BUY),
         residual_bps=None if order.stage is Stage.FX else residual.get(order.contract.symbol),
     )
@@ -338,6 +341,7 @@ def commissions(fills: Iterable[Fill]) -> dict[Currency, Decimal] | None:
     """The sum of the commissions in each currency; None while any is not known."""
     sums: dict[Currency, Decimal] = {}
     for fill in fills:
+        # IBKR reports commissions in messages of their own, after the executions: a partial sum would look complete
         if fill.commission is None:
             return None
         currency = fill.commission_currency or USD
@@ -410,6 +414,7 @@ def drift_columns(result: RunResult, total: str) -> tuple[Column[TradeLine], ...
 
     The last row is called `total` and has the sums of the absolute drifts.
     """
+    # the columns of a plan with other totals, and three that need the account after trading
     residual, after = result.residual_drift_bps or {}, result.valuation_after
 
     def held(line: TradeLine) -> Decimal | None:

@@ -65,6 +65,7 @@ def traded_text(outcome: RunResult) -> str:
     if not orders:
         return ""
     sold, bought = (in_currency(_notional(orders, side), USD) for side in (Side.SELL, Side.BUY))
+    # an unknown order may have filled, so every sum is a lower bound
     unknown = sum(record.state is OrderState.UNKNOWN for record in orders)
     if unknown:
         return f"sold at least {sold}, bought at least {bought}; what became of {counted(unknown, 'order')} is unknown"

@@ -18,6 +18,7 @@ from core.report.pre_trade import PreTrade, pre_trade_csv, pre_trade_markdown
 
 Subject = TypeVar("Subject")
 
+# base32 of 12 characters, as core.model.refs makes it: nothing in it can leave the folder
 _RUN_ID = re.compile(r"[A-Za-z2-7]{12}")
 _NEXT_STEP = "free or repair that folder; the lines of the run above and the broker show what happened"
 
@@ -101,6 +102,7 @@ def _write_all(files: Mapping[str, str], folder: Path) -> tuple[Path, ...]:
 
 def _write(path: Path, text: str) -> str | None:
     """Replace the file in one step, so that a reader sees the old one or the new one; what went wrong, or None."""
+    # through a link we would overwrite a file that is not a report
     if path.is_symlink():
         return f"{path}: is a symbolic link"
     try:
@@ -117,10 +119,12 @@ def _replace(path: Path, data: bytes) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
+        # a rename within one folder is atomic: a reader never sees half a report
         Path(name).replace(path)
     except OSError:
         Path(name).unlink(missing_ok=True)
         raise
+    # the rename itself is on disk only when its folder is
     _sync_folder(path.parent)
 
 

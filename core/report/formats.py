@@ -20,6 +20,7 @@ UNKNOWN = "unknown"
 
 _PLAIN_NUMBER = re.compile(r"[-+]?\d+(\.\d+)?")
 _NUMBER_FIRST = re.compile(r"([-+]?)(\d*)(.*)", re.DOTALL)
+# the order counts: a titled paragraph goes before a plain one and before bold text
 _UNFOLDED = (
     (r"<details><summary>(.*)</summary>", r"**\1**\n"),
     (r"<p><b>(.*)</b></p>", r"\n\1:\n"),
@@ -30,6 +31,7 @@ _UNFOLDED = (
     (r"</?(?:ul|details|small)>", ""),
     (r"<br>", "  \n"),
 )
+# what spreadsheets take for the start of a formula, or skip before one
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
@@ -94,6 +96,7 @@ def with_commas(text: str) -> str:
 def csv_text(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """The table as CSV, one line per row; a cell that a spreadsheet would run is written as text, behind a quote."""
     out = io.StringIO()
+    # the csv module ends lines with CR LF by default; reports are Unix text
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(header)
     writer.writerows([_harmless(cell) for cell in row] for row in rows)
@@ -111,6 +114,7 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]], right: Iterable[
     Cells are made harmless here, so callers hand over plain text.
     """
     cells = [list(header), *([plain(cell) for cell in row] for row in rows)]
+    # a column of a Markdown table needs three dashes below its heading
     widths = [max(3, *(len(cell) for cell in column)) for column in zip(*cells, strict=True)]
     is_right = [name in set(right) for name in header]
     rule = ["-" * (width - 1) + ":" if end else "-" * width for width, end in zip(widths, is_right, strict=True)]
@@ -133,6 +137,7 @@ def aligned(rows: Sequence[Sequence[str]], width: int) -> list[str]:
     widths = [max(map(len, column)) for column in zip(*(row for row in rows if len(row) > 1), strict=True)]
     gap = "  " if sum(widths) + 2 * (len(widths) - 1) <= width else " "
     lines = (
+        # a title has fewer cells than there are columns
         gap.join((first.ljust(widths[0]), *(cell.rjust(wide) for cell, wide in zip(numbers, widths[1:], strict=False))))
         for first, *numbers in rows
     )
@@ -208,6 +213,7 @@ def small(*blocks: str) -> str:
 
 def _shorten(value: Decimal, *, least: int) -> str:
     whole, _, decimals = format(value, "f").partition(".")
+    # never normalize(): it writes 1000 as 1E+3
     kept = decimals.rstrip("0").ljust(least, "0")
     return f"{whole}.{kept}" if kept else whole
 

@@ -56,6 +56,7 @@ from core.report.pre_trade import PreTrade
 from core.report.sections import gate_lines, gate_warnings, mode_text, plan_warnings, run_warnings
 
 PHONE_WIDTH = 38
+# so many lines of small print fit the box of the form; of more, the largest and a count
 MOST_ORDERS = 10
 LARGEST = 8
 MOST_WARNINGS = 2
@@ -206,6 +207,7 @@ def _more(selection: _Selection) -> tuple[str, ...]:
 def _order_lines(selection: _Selection) -> list[str]:
     """The orders as lines; the sales of holdings without a target under a title of their own."""
     targeted, apart = selection.rows(untargeted=False), selection.rows(untargeted=True)
+    # their sale closes a position for good, which must not be missed among adjustments
     title = [("WITHOUT A TARGET",)] if apart else []
     return aligned([headings(PHONE_ORDERS), *targeted, *title, *apart], PHONE_WIDTH) if targeted or apart else []
 

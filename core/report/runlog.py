@@ -64,6 +64,7 @@ def open_run_log(path: Path, run_id: RunId, rules: LogRules) -> Iterator[RunLog]
     Raises OutputFailed when it cannot be opened. A line that cannot be written later is lost, not an error:
     a full disk must not keep orders from being cancelled.
     """
+    # not by a file handler of loguru, which complains on stderr, line by line, when the disk is full
     handle = _open(path)
     log = RunLog(logger.bind(run_id=run_id))
     write = _writer(handle, rules, log)
@@ -74,6 +75,7 @@ def open_run_log(path: Path, run_id: RunId, rules: LogRules) -> Iterator[RunLog]
         filter=lambda record: record["extra"].get("run_id") == run_id,
         format="{message}",
         backtrace=False,
+        # loguru's diagnosis prints the values of variables, secrets among them
         diagnose=False,
     )
     try:
@@ -98,6 +100,7 @@ def _writer(handle: int, rules: LogRules, log: RunLog) -> Callable[[Mapping[str,
     def write(entry: Mapping[str, Any]) -> None:
         line = json.dumps(_clean(entry, rules), ensure_ascii=False) + "\n"
         try:
+            # one write for a line: two processes that append never mix within one
             os.write(handle, line.encode(errors="backslashreplace"))
         except OSError as error:
             log.lost = str(error.strerror)

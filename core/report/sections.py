@@ -26,6 +26,7 @@ def plan_warnings(plan: Plan, more: Iterable[str] = ()) -> tuple[str, ...]:
     """What a person must know before approving: `more` (of the gates, of the run), then the plan's own."""
     limits = (line.limit.warning for line in plan.lines if line.side and line.limit and line.limit.warning)
     fx = (plan.fx.warning,) if plan.fx and plan.fx.warning else ()
+    # a dict keeps the first of each in its place, where a set would lose the order
     return tuple(dict.fromkeys((*more, *plan.valuation.warnings, *plan.warnings, *limits, *fx)))
 
 

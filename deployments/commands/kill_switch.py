@@ -14,6 +14,7 @@ from core.settings.loading import load_settings
 def engage(ini: Path) -> None:
     """Write the kill switch file that the settings name."""
     path = _path(ini)
+    # works without Prefect and without the gateway: it must never wait for either
     write_kill_switch(path, by=getuser(), at=datetime.now(UTC))
     print(f"stopped: wrote {path}; no order is sent until `rebalance go`")  # noqa: T201 - the command's answer
 

@@ -93,6 +93,7 @@ def _check_database() -> None:
 
 def _check_port(port: int) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        # as uvicorn does: a port in TIME_WAIT can be used
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, port))
@@ -108,6 +109,7 @@ def _start_server(service: Service) -> Service:
     _check_port(service.port)
     print_progress(f"starting the Prefect server on {HOST}:{service.port} ...")
     program = ("-m", "uvicorn", "--factory", "deployments.serving.server_app:application", "--host", HOST)
+    # an open page holds a websocket, for which uvicorn would wait for ever
     options = ("--port", str(service.port), "--no-access-log", "--timeout-graceful-shutdown", "5")
     log = state_folder() / "server.log"
     server = _start((*program, *options), _server_environment(service), log)

@@ -48,6 +48,7 @@ DEFINITIONS = (
         "Rebalances on weekdays: plans, then waits for your approval. Off until you switch its schedule on.",
         first={"mode": Mode.PAPER.value},
         fixed={},
+        # half an hour before the close, which leaves time to approve
         schedule=Cron("30 15 * * 1-5", timezone=NEW_YORK.key, active=False, slug="weekdays"),
     ),
     Definition(
@@ -78,6 +79,7 @@ async def _register(client: PrefectClient, definition: Definition, defaults: Def
             **definition.first,
             **(known.parameters if known else {}),
             **defaults.parameters(),
+            # a frozen parameter is shown on the page and cannot be changed there
             **{name: freeze(value) for name, value in definition.fixed.items()},
         },
         entrypoint_type=EntrypointType.MODULE_PATH,

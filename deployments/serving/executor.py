@@ -106,11 +106,13 @@ class RunExecutor:
             refusal = too_late(run)
             if refusal is not None:  # it would end so by itself, but many may have been missed
                 await client.set_flow_run_state(run.id, _skipped(refusal))
+            # a run that is not started now is still due at the next look
             elif len(self._processes) < MOST_PROCESSES and run.id not in self._processes:
                 await self._start(client, run)
 
     async def _start(self, client: PrefectClient, run: FlowRun) -> None:
         """Start the run's process, unless another executor was faster."""
+        # the server accepts the step from Scheduled to Pending only once, so one executor alone gets the run
         claimed: OrchestrationResult[Any] = await client.set_flow_run_state(run.id, Pending())
         if claimed.status is not SetStateStatus.ACCEPT:
             return

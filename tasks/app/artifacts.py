@@ -46,6 +46,7 @@ class Milestone(Enum):
 
 async def publish(run: Run, name: str, markdown: str, description: str) -> None:
     """Put Markdown, which names its run, on the page of the flow run; nothing outside a flow run."""
+    # versions of all runs of an account stand below each other on its page
     named = markdown if run.id in markdown else f"Run {run.id}\n\n{markdown}"
     await _send(name, partial(acreate_markdown_artifact, key=_key(run, name), markdown=named, description=description))
 
