@@ -249,7 +249,7 @@ async def test_a_message_that_cannot_be_read_closes_the_connection_as_it_may_be_
     async with venue_of(world()) as venue:
         client = await venue.connected()
         venue.gateway.faults.on("orderStatus", ChangeFields({6: "17000000.0"}))
-        with pytest.raises(ConnectionLost, match=r"may have arrived: a message of the gateway \(3\) could not be read"):
+        with pytest.raises(ConnectionLost, match=r"may have arrived: a message from the gateway \(3\) could not be read"):
             await client.place(order())
         assert not client.is_connected
         await client.connect()
@@ -260,7 +260,7 @@ async def test_a_message_that_is_too_short_is_named_as_the_reason_for_closing():
     async with venue_of(world()) as venue:
         client = await venue.connected()
         venue.gateway.faults.on("updateAccountValue", Truncate(3))
-        with pytest.raises(ConnectionLost, match=r"snapshot: a message of the gateway \(6\) .* too few fields"):
+        with pytest.raises(ConnectionLost, match=r"snapshot: a message from the gateway \(6\) .* too few fields"):
             await client.snapshot()
 
 

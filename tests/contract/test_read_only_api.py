@@ -37,7 +37,7 @@ async def test_where_working_orders_are_not_listed_the_account_has_a_warning():
         venue.gateway.faults.on("reqAllOpenOrders", Refuse(321, READ_ONLY), times=None)
         snapshot = await client.snapshot()
         assert snapshot.working_orders == ()
-        assert [warning.partition(":")[0] for warning in snapshot.warnings] == ["working orders are not known"]
+        assert [warning.partition(":")[0] for warning in snapshot.warnings] == ["working orders are unknown"]
         with pytest.raises(SafetyRefused):
             await client.open_orders()
 
