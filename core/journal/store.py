@@ -36,10 +36,11 @@ class Store(Protocol):
         ...
 
 
-def account_is_held(account_id: AccountId, holder: RunId) -> AccountBusy:
-    """The refusal of whoever comes second."""
+def account_is_held(account_id: AccountId, holder: RunId | None, details: str = "") -> AccountBusy:
+    """The refusal of whoever comes second; `holder` is None where only the lock is known, not who holds it."""
+    run = f"run {holder}" if holder else "another run"
     return AccountBusy(
-        f"account {mask_account(account_id)} is busy with run {holder}",
+        f"account {mask_account(account_id)} is busy with {run}{f' ({details})' if details else ''}",
         next_step="wait for that run to end, or cancel it",
     )
 

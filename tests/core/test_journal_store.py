@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 from builders import NOW, plan
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from journals import REF, RUN, approve, approved_journal, order, part, record_of, run_record, sent, update
+from journals import EVENTS, REF, RUN, approve, approved_journal, order, part, play, record_of, run_record, sent
 
 from core.errors import AccountBusy, ExitCode, OutputFailed, SafetyRefused
 from core.journal import Journal, MemoryStore, Store
 from core.journal.entries import OrderCancelling, OrderEntry, PlanAsked, RunStarted, replayed
-from core.model import USD, BrokerEvent, CommissionReport, Notice, OrderState, RejectReason, RunId
+from core.model import USD, BrokerEvent, CommissionReport, OrderState, RunId
 from core.money import D
 
 OTHER = RunId("OTHER")
@@ -91,55 +91,6 @@ def test_a_commission_finds_the_execution_that_an_earlier_process_recorded(store
     assert record_of(Journal(store)).fills[0].commission == D("1.25")
 
 
-EVENTS = st.one_of(
-    st.builds(
-        lambda shares, number, revision: part(str(shares), number, revision),
-        st.integers(1, 6),
-        st.integers(1, 3),
-        st.integers(1, 2),
-    ),
-    st.builds(
-        lambda state, filled, perm_id: update(state, str(filled), perm_id=perm_id, reason="why", code=201),
-        st.sampled_from(
-            [
-                OrderState.SENT,
-                OrderState.WORKING,
-                OrderState.CANCELLING,
-                OrderState.CANCELLED,
-                OrderState.REJECTED,
-                OrderState.EXPIRED,
-                OrderState.FILLED,
-            ]
-        ),
-        st.integers(0, 10),
-        st.sampled_from([0, 7, 7, 7, 8]),
-    ),
-    st.builds(
-        lambda number, cents: CommissionReport(f"0000e0d5.{number:02d}.01", D(cents) / 100, USD),
-        st.integers(1, 3),
-        st.integers(0, 500),
-    ),
-    st.sampled_from(
-        [
-            Notice("held in TWS", NOW, 383, REF, RejectReason.REJECTED),
-            Notice("price capped", NOW, 2161, REF),
-            Notice("not about an order", NOW, 2104),
-        ]
-    ),
-    st.sampled_from(["cancelling", "unknown"]),
-)
-
-
-def play(journal: Journal, event: BrokerEvent | str) -> None:
-    if event == "cancelling":
-        journal.cancelling(REF)
-    elif event == "unknown":
-        journal.unknown(REF, reason="nothing was reported")
-    elif not isinstance(event, str):
-        journal.record(event)
-
-
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(events=st.lists(EVENTS, max_size=12))
 def test_what_is_replayed_is_what_was_recorded(events: list[BrokerEvent | str]) -> None:
     store = MemoryStore()

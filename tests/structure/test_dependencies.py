@@ -12,6 +12,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
+BY_NAME = {"psycopg"}  # SQLAlchemy imports the driver that the address of a database names
 PACKAGES = ("core", "deployments", "expectations", "flows", "tasks")
 
 
@@ -27,7 +28,7 @@ def imported() -> set[str]:
                     names.add(node.module.split(".")[0])
     others = names - sys.stdlib_module_names - set(PACKAGES)
     by_name = packages_distributions()
-    return {canonicalize_name(by_name[name][0]) for name in others}
+    return {canonicalize_name(by_name[name][0]) for name in others} | BY_NAME
 
 
 def declared() -> set[str]:

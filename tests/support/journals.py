@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-
 from builders import NOW, fill, order_record, plan
+from hypothesis import strategies as st
 
-from core.journal import Journal, MemoryStore, Store
+from core.journal import Journal
 from core.model import (
+    USD,
     AccountId,
     Approval,
     BrokerEvent,
+    CommissionReport,
     Mode,
+    Notice,
     Order,
     OrderRecord,
     OrderRef,
     OrderState,
     OrderUpdate,
     Plan,
+    RejectReason,
     RunId,
     RunRecord,
     Stage,
@@ -29,9 +31,6 @@ from core.money import D
 RUN = RunId("ABCDEFGHIJ23")
 ACCOUNT = AccountId("DU1234567")
 REF = OrderRef("RB-ABCDEFGHIJ23-B1-1")
-
-STORES: dict[str, Callable[[Path], Store]] = {"memory": lambda _folder: MemoryStore()}
-"""Makes a store of each kind; one that keeps files has a folder for them."""
 
 
 def run_record(**changes: object) -> RunRecord:
@@ -101,3 +100,52 @@ def after_reports(journal: Journal, *events: BrokerEvent) -> OrderRecord:
     for event in events:
         journal.record(event)
     return record_of(journal)
+
+
+# whatever can happen to an order for 10 VTI that was sent; the texts are calls of ours
+EVENTS = st.one_of(
+    st.builds(
+        lambda shares, number, revision: part(str(shares), number, revision),
+        st.integers(1, 6),
+        st.integers(1, 3),
+        st.integers(1, 2),
+    ),
+    st.builds(
+        lambda state, filled, perm_id: update(state, str(filled), perm_id=perm_id, reason="why", code=201),
+        st.sampled_from(
+            [
+                OrderState.SENT,
+                OrderState.WORKING,
+                OrderState.CANCELLING,
+                OrderState.CANCELLED,
+                OrderState.REJECTED,
+                OrderState.EXPIRED,
+                OrderState.FILLED,
+            ]
+        ),
+        st.integers(0, 10),
+        st.sampled_from([0, 7, 7, 7, 8]),
+    ),
+    st.builds(
+        lambda number, cents: CommissionReport(f"0000e0d5.{number:02d}.01", D(cents) / 100, USD),
+        st.integers(1, 3),
+        st.integers(0, 500),
+    ),
+    st.sampled_from(
+        [
+            Notice("held in TWS", NOW, 383, REF, RejectReason.REJECTED),
+            Notice("price capped", NOW, 2161, REF),
+            Notice("not about an order", NOW, 2104),
+        ]
+    ),
+    st.sampled_from(["cancelling", "unknown"]),
+)
+
+
+def play(journal: Journal, event: BrokerEvent | str) -> None:
+    if event == "cancelling":
+        journal.cancelling(REF)
+    elif event == "unknown":
+        journal.unknown(REF, reason="nothing was reported")
+    elif not isinstance(event, str):
+        journal.record(event)

@@ -10,8 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from lasting import free_port
-from programs import find
+from programs import find, free_port
 
 ACCOUNT = "postgres"
 

@@ -1,9 +1,10 @@
-"""Programs that some tests need beside Python: where they are, and what installs them where they are missing."""
+"""Programs that some tests need beside Python: where they are, what installs them, and a port for them."""
 
 from __future__ import annotations
 
 import os
 import shutil
+import socket
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,3 +40,10 @@ def needs(program: str) -> pytest.MarkDecorator:
     """Skips a test where the program is missing, saying how to install it: `@needs("chromium")`."""
     command = f"apt-get install {PROGRAMS[program].package}"
     return pytest.mark.skipif(find(program) is None, reason=f"{program} is not installed: {command}")
+
+
+def free_port() -> int:
+    """A port of this machine that nothing listens at."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]

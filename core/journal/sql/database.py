@@ -1,0 +1,140 @@
+"""A database that is fit for a journal: durable at every commit, of our schema, and its faults as ours."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import URL, Connection, Engine, create_engine, event, func, make_url, select
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+
+from core.errors import OutputFailed, SettingsInvalid
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+BUSY_SECONDS = 5
+SCHEMA_LOCK = 0x52424A4F  # any number that no other program takes an advisory lock by
+
+BEGIN = "begin"
+"""Execution option of SQLite: the statement that begins a transaction."""
+
+_NEXT_STEPS = {
+    sqlite3.SQLITE_FULL: "free space on its disk",
+    sqlite3.SQLITE_BUSY: "end the program that holds the file open for writing",
+    sqlite3.SQLITE_LOCKED: "end the program that holds the file open for writing",
+    sqlite3.SQLITE_READONLY: "make the file and its folder writable for you",
+    sqlite3.SQLITE_CANTOPEN: "make the folder writable for you, or set another [journal] url",
+    sqlite3.SQLITE_CORRUPT: "restore it from a backup, and look in TWS for orders sent since",
+    sqlite3.SQLITE_NOTADB: "the file is no journal: set another [journal] url, or restore it from a backup",
+}
+
+
+def open_database(text: str) -> Engine:
+    """The database at this SQLAlchemy URL, made and brought to the newest schema where need be.
+
+    Raises SettingsInvalid for a URL of another kind, OutputFailed for a database that cannot be used or that a newer
+    version has written.
+    """
+    url = _checked(text)
+    with faults_of(url):
+        engine = _sqlite(url) if url.get_backend_name() == "sqlite" else _postgresql(url)
+        try:
+            _upgrade(engine)
+        except BaseException:
+            engine.dispose()
+            raise
+    return engine
+
+
+@contextmanager
+def faults_of(url: URL) -> Iterator[None]:
+    """What goes wrong with the database inside the block becomes OutputFailed: what is not on record is not sent."""
+    try:
+        yield
+    except (SQLAlchemyError, OSError) as error:
+        cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
+        code = getattr(cause, "sqlite_errorcode", 0) & 0xFF  # the low byte is the kind, the rest its details
+        raise OutputFailed(
+            f"the journal {name_of(url)} cannot be used: {' '.join(str(cause).split())}",
+            next_step=f"{_NEXT_STEPS.get(code, 'see to it that it can be reached and written')}; nothing more was sent",
+        ) from error
+
+
+def name_of(url: URL) -> str:
+    """How messages call the database: its file, or its address without user and password."""
+    return str(url.database) if url.get_backend_name() == "sqlite" else f"{url.host or 'localhost'}/{url.database}"
+
+
+def _checked(text: str) -> URL:
+    try:
+        url = make_url(text)
+    except ArgumentError:
+        raise SettingsInvalid("[journal] url is no SQLAlchemy URL", next_step=_EXAMPLES) from None
+    is_file = url.get_backend_name() == "sqlite" and url.database not in (None, "", ":memory:")
+    if not is_file and url.get_backend_name() != "postgresql":
+        raise SettingsInvalid("[journal] url is neither an SQLite file nor PostgreSQL", next_step=_EXAMPLES)
+    return url
+
+
+_EXAMPLES = "write sqlite:////home/me/journal.sqlite or postgresql://user@host/database"
+
+
+def _sqlite(url: URL) -> Engine:
+    path = Path(str(url.database))
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # whole account ids stand in it; SQLite gives its -wal and -shm files the mode of the database
+    path.touch(mode=0o600)
+    engine = create_engine(url.set(drivername="sqlite+pysqlite"), connect_args={"timeout": BUSY_SECONDS})
+    event.listen(engine, "connect", _set_pragmas)
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _set_pragmas(connection: sqlite3.Connection, _record: Any) -> None:
+    # the driver would begin transactions at statements of its own choice, and never for a change of the schema
+    connection.isolation_level = None
+    connection.execute("PRAGMA journal_mode = WAL")
+    # FULL syncs the log at every commit; NORMAL, SQLite's advice for WAL, loses commits when the power goes
+    connection.execute("PRAGMA synchronous = FULL")
+    # on macOS fsync leaves data in the drive's cache, F_FULLFSYNC does not; elsewhere this changes nothing
+    connection.execute("PRAGMA fullfsync = ON")
+
+
+def _begin(connection: Connection) -> None:
+    connection.exec_driver_sql(connection.get_execution_options().get(BEGIN, "BEGIN"))
+
+
+def _postgresql(url: URL) -> Engine:
+    return create_engine(
+        url.set(drivername="postgresql+psycopg"),
+        # a server may have turned it off, and then answers before the commit is on its disk
+        connect_args={"connect_timeout": BUSY_SECONDS, "options": "-c synchronous_commit=on"},
+        pool_pre_ping=True,
+    )
+
+
+def _upgrade(engine: Engine) -> None:
+    """Bring the schema up to date, in one transaction that of several processes only one is in at a time."""
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    with engine.execution_options(**{BEGIN: "BEGIN IMMEDIATE"}).begin() as connection:
+        if engine.dialect.name == "postgresql":
+            connection.execute(select(func.pg_advisory_xact_lock(SCHEMA_LOCK)))
+        current = MigrationContext.configure(connection).get_current_revision()
+        if current is not None and current not in _known_revisions(config):
+            raise OutputFailed(
+                f"the journal {name_of(engine.url)} was written by a newer version of this program (schema {current})",
+                next_step="update this program; nothing was sent",
+            )
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+def _known_revisions(config: Config) -> set[str]:
+    return {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}

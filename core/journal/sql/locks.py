@@ -1,0 +1,52 @@
+"""Holding an account for one process: by the kernel for a file, by the server for PostgreSQL.
+
+Both locks are freed when their owner dies, however it dies, so none is ever left behind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+from sqlalchemy import Connection, Engine, func, select
+
+from core.model import AccountId
+
+
+class LockTaken(Exception):
+    """Somebody else holds the account."""
+
+
+@contextmanager
+def file_lock(database: Path, account_id: AccountId) -> Iterator[None]:
+    """Hold the account by a file beside the database, which must be on a local disk. Raises LockTaken, OSError."""
+    # the name of a file can be read by anybody who may list its folder, so it does not name the account
+    digest = sha256(account_id.encode()).hexdigest()[:12]
+    lock = FileLock(f"{database}-{digest}.lock", timeout=0, mode=0o600, thread_local=False)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise LockTaken from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def advisory_lock(engine: Engine, account_id: AccountId) -> Iterator[Connection]:
+    """Hold the account by a session of the server, which is yielded: as long as it lives, so does the lock.
+
+    Raises LockTaken, SQLAlchemyError.
+    """
+    key = int.from_bytes(sha256(account_id.encode()).digest()[:8], signed=True)
+    with engine.connect() as session:
+        session.detach()  # closed for good at the end, not kept in the pool with its lock
+        is_free = session.execute(select(func.pg_try_advisory_lock(key))).scalar_one()
+        session.commit()
+        if not is_free:
+            raise LockTaken
+        yield session

@@ -1,0 +1,164 @@
+"""The entries of all runs as rows: committed and on disk when `append` returns."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import TypeAdapter, ValidationError
+from sqlalchemy import Connection, String, delete, func, insert, literal, select
+from sqlalchemy.exc import IntegrityError
+
+from core.errors import AccountBusy, OutputFailed, RebalanceError, SafetyRefused
+from core.journal.entries import Entry, OrderEntry, OrderIntended
+from core.journal.sql.database import faults_of, name_of, open_database
+from core.journal.sql.locks import LockTaken, advisory_lock, file_lock
+from core.journal.sql.schema import ENTRIES, HOLDERS
+from core.journal.store import account_is_held, position_is_taken
+from core.model import AccountId, OrderRef, RunId
+
+_KINDS: dict[str, type[Entry]] = {kind.__name__: kind for kind in get_args(Entry)}
+
+
+class SqlStore:
+    """A `Store` in an SQLite file or a PostgreSQL database: an entry is one row and one commit."""
+
+    def __init__(self, url: str) -> None:
+        """Open the database, and make it where there is none. Raises SettingsInvalid, OutputFailed."""
+        self._engine = open_database(url)
+        self._url = self._engine.url
+        self._sessions: dict[RunId, Connection] = {}
+
+    def close(self) -> None:
+        """Close all connections that no run uses."""
+        self._engine.dispose()
+
+    def append(self, run_id: RunId, position: int, entry: Entry) -> None:
+        values = (
+            literal(run_id, String),
+            literal(position),
+            literal(type(entry).__name__, String),
+            literal(_ref_of(entry), String),
+            literal(_adapter(type(entry).__name__).dump_json(entry).decode(), String),
+        )
+        following = select(func.coalesce(func.max(ENTRIES.c.position) + 1, 0)).where(ENTRIES.c.run_id == run_id)
+        # one statement, so on SQLite nobody comes between the look and the insert; on PostgreSQL the key refuses them
+        row = select(*values).where(following.scalar_subquery() == position)
+        statement = insert(ENTRIES).from_select(list(ENTRIES.c), row).execution_options(preserve_rowcount=True)
+        with faults_of(self._url):
+            try:
+                with self._writing(run_id) as connection:
+                    count = connection.execute(statement).rowcount
+            except IntegrityError as error:
+                raise _conflict(run_id, entry, error) from error
+        if count != 1:
+            raise position_is_taken(run_id)
+
+    def load(self, run_id: RunId) -> Sequence[Entry]:
+        query = select(ENTRIES).where(ENTRIES.c.run_id == run_id).order_by(ENTRIES.c.position)
+        with faults_of(self._url), self._engine.begin() as connection:
+            rows = connection.execute(query).all()
+        if [row.position for row in rows] != list(range(len(rows))):
+            raise self._unreadable(run_id, "entries are missing")
+        return tuple(self._entry(run_id, row.kind, row.body) for row in rows)
+
+    @contextmanager
+    def lock(self, account_id: AccountId, run_id: RunId) -> Iterator[None]:
+        with ExitStack() as held:
+            try:
+                with faults_of(self._url):
+                    self._take(held, account_id, run_id)
+            except LockTaken:
+                raise self._refusal(account_id) from None
+            yield
+
+    def _take(self, held: ExitStack, account_id: AccountId, run_id: RunId) -> None:
+        """Hold the account until `held` is closed, and note who holds it. Raises LockTaken."""
+        if self._engine.dialect.name == "sqlite":
+            held.enter_context(file_lock(Path(str(self._url.database)), account_id))
+        else:
+            self._sessions[run_id] = held.enter_context(advisory_lock(self._engine, account_id))
+            held.callback(self._sessions.pop, run_id)
+        holder: dict[str, Any] = {
+            "account_id": account_id,
+            "run_id": run_id,
+            "host": socket.gethostname(),
+            "process": os.getpid(),
+            "since": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+        with self._writing(run_id) as connection:
+            # one who died has left its row
+            connection.execute(delete(HOLDERS).where(HOLDERS.c.account_id == account_id))
+            connection.execute(insert(HOLDERS).values(holder))
+        held.callback(self._forget_holder, account_id, run_id)
+
+    def _forget_holder(self, account_id: AccountId, run_id: RunId) -> None:
+        # the row is for people alone, and a run that is over does not fail for it
+        with suppress(OutputFailed), faults_of(self._url), self._writing(run_id) as connection:
+            connection.execute(delete(HOLDERS).where(HOLDERS.c.account_id == account_id))
+
+    def _refusal(self, account_id: AccountId) -> AccountBusy:
+        with faults_of(self._url), self._engine.begin() as connection:
+            found = connection.execute(select(HOLDERS).where(HOLDERS.c.account_id == account_id)).one_or_none()
+        if found is None:
+            return account_is_held(account_id, None)
+        return account_is_held(
+            account_id, RunId(found.run_id), f"since {found.since}, process {found.process} on {found.host}"
+        )
+
+    @contextmanager
+    def _writing(self, run_id: RunId) -> Iterator[Connection]:
+        """A transaction, on the session that holds the run's account if one does: whoever lost it writes no more."""
+        session = self._sessions.get(run_id)
+        if session is None:
+            with self._engine.begin() as connection:
+                yield connection
+        elif session.invalidated:
+            raise OutputFailed(
+                f"the journal {name_of(self._url)} has closed the connection that held the account",
+                next_step="nothing more was sent; see that the server runs, then start a new run",
+            )
+        else:
+            with session.begin():
+                yield session
+
+    def _entry(self, run_id: RunId, kind: str, body: str) -> Entry:
+        if kind not in _KINDS:
+            raise self._unreadable(run_id, f"this version knows no entry {kind}")
+        try:
+            return _adapter(kind).validate_json(body)
+        except ValidationError as error:
+            raise self._unreadable(run_id, f"{kind}: {error.errors()[0]['msg']}") from error
+
+    def _unreadable(self, run_id: RunId, why: str) -> OutputFailed:
+        return OutputFailed(
+            f"run {run_id} in the journal {name_of(self._url)} cannot be read: {why}",
+            next_step="restore the journal from a backup, and look in TWS for orders sent since; nothing was sent",
+        )
+
+
+@cache
+def _adapter(kind: str) -> TypeAdapter[Entry]:
+    return TypeAdapter(_KINDS[kind])
+
+
+def _ref_of(entry: Entry) -> OrderRef | None:
+    if isinstance(entry, OrderIntended):
+        return entry.order.ref
+    return entry.ref if isinstance(entry, OrderEntry) else None
+
+
+def _conflict(run_id: RunId, entry: Entry, error: IntegrityError) -> RebalanceError:
+    """What a constraint refused: a second intent under one reference, else a position that is taken."""
+    if "order_ref" in str(error.orig):
+        return SafetyRefused(
+            f"order reference {_ref_of(entry)} was used before",
+            next_step="recover the run it belongs to; nothing is sent twice",
+        )
+    return position_is_taken(run_id)
