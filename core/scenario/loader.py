@@ -27,14 +27,14 @@ UNKNOWN = "extra_forbidden"
 
 
 class StrictLoader(yaml.BaseLoader):
-    """Every scalar stays the text it was written as, so ON is a ticker and 0.10 has two decimals; a key stands once."""
+    """Every scalar stays the text as written, so ON is a ticker and 0.10 has two decimals; a key appears once."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, object]:  # noqa: FBT001, FBT002 - yaml's own signature
         seen: set[object] = set()
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
             if not isinstance(key, str):
-                raise yaml.constructor.ConstructorError(None, None, "a key must be a word", key_node.start_mark)
+                raise yaml.constructor.ConstructorError(None, None, "a key must be a text", key_node.start_mark)
             if key in seen:
                 text = f"the key {key!r} appears here twice"
                 raise yaml.constructor.ConstructorError(None, None, text, key_node.start_mark)
@@ -89,13 +89,13 @@ def _faults(model: type[BaseModel], error: ValidationError) -> Iterable[str]:
 
 
 def _place(loc: tuple[int | str, ...]) -> str:
-    """Where a value stands, as in `account.positions[0].symbol`."""
+    """The place of a value, as in `account.positions[0].symbol`."""
     parts = [f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc if part != KEY]
     return "".join(parts).removeprefix(".")
 
 
 def _what(model: type[BaseModel], detail: ErrorDetails) -> str:
-    """What is wrong there, in words."""
+    """What is wrong there."""
     if detail["type"] == UNKNOWN:
         *way, key = detail["loc"]
         known = list(_model_at(model, way).model_fields)
@@ -105,7 +105,7 @@ def _what(model: type[BaseModel], detail: ErrorDetails) -> str:
 
 
 def _model_at(model: type[BaseModel], way: Iterable[int | str]) -> type[BaseModel]:
-    """The model that reads what stands at a place; a symbol and a number in the way lead to no other model."""
+    """The model of a place; a symbol or an index on the way leads to no other model."""
     for part in way:
         field = model.model_fields.get(str(part))
         model = (_model_in(field.annotation) if field else None) or model

@@ -24,7 +24,7 @@ COMMISSION_KEY = ("rebalance", "commission_per_order_usd")
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """What a file of one rehearsed run says.
+    """One rehearsed run, as its file describes it.
 
     Either `portfolios` (the text of a portfolios file, as UTF-8) or `targets` (final weights as fractions) is
     there. `settings` are texts as in settings.ini, with the account, read_only and, with targets, the mix filled in.
@@ -45,8 +45,8 @@ class Scenario:
 def read_scenario(path: Path) -> Scenario:
     """The scenario of a file. Raises UsageError with every fault, each with its place as in `quotes.VTI.bid`.
 
-    The venue charges per order what `settings.rebalance.commission_per_order_usd` says, nothing when the file is
-    silent, so that cash follows from the fills alone. Every symbol with a target is listed there, quoted or not.
+    The venue charges per order what `settings.rebalance.commission_per_order_usd` is, nothing when the file has
+    none, so that cash follows from the fills alone. Every symbol with a target is listed there, quoted or not.
     """
     texts = load(path)
     is_one = is_absent(texts.get("portfolios")) is not is_absent(texts.get("targets"))

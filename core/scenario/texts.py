@@ -1,4 +1,4 @@
-"""The texts of a scenario file by kind: each reads one text, or refuses it in words.
+"""The texts of a scenario file by kind: each reads one text, or refuses it with the reason.
 
 The loader hands over texts only, so a symbol is never taken for a number or a truth value. A key with nothing, `~` or
 `null` after it is as if it were not there, but for symbols, which may be called NULL.
@@ -51,7 +51,7 @@ class Repeated:
 
 
 def is_absent(value: object) -> bool:
-    """Whether nothing stands there."""
+    """Whether there is no value."""
     return value is None or (isinstance(value, str) and value in NOTHING)
 
 

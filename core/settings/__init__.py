@@ -4,7 +4,7 @@ What is exported here imports no pydantic, so that the arithmetic may use it; wh
 `core.settings.loading`.
 """
 
-from core.settings.describe import Described, describe, echo
+from core.settings.describe import KeyDescription, describe, echo
 from core.settings.schema import (
     ApprovalSection,
     ExecutionSection,
@@ -24,11 +24,11 @@ from core.settings.template import PLACEHOLDER, settings_template
 __all__ = [
     "PLACEHOLDER",
     "ApprovalSection",
-    "Described",
     "ExecutionSection",
     "FxSection",
     "IbkrSection",
     "IoSection",
+    "KeyDescription",
     "LimitsSection",
     "LogLevel",
     "NotifySection",

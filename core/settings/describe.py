@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
+from dataclasses import MISSING, Field, fields, is_dataclass
 from decimal import Decimal
 from functools import cache
 from typing import NamedTuple, get_args, get_type_hints
@@ -48,31 +48,21 @@ OPEN_SECTIONS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
-    """One fixed key. `takes` is in words made from its own kind and bounds: `a number >= 0 and < 100, or none`.
+class KeyDescription(NamedTuple):
+    """One key in words, as the table of settings and the forms show it.
 
-    `default` is as one writes it in the file, or `required`.
+    `type` is what it takes, in words made from its own kind and bounds: `a number >= 0 and < 100, or none`. `default`
+    is as one writes it in the file, or `required`. `kind` is None for the user's own keys.
     """
-
-    section: str
-    name: str
-    kind: Kind
-    takes: str
-    default: str
-    meaning: str
-    is_optional: bool
-    is_secret: bool
-
-
-class Described(NamedTuple):
-    """One key in words; `default` is as one writes it in the file, or `required`."""
 
     section: str
     key: str
     type: str
     default: str
     meaning: str
+    kind: Kind | None = None
+    is_optional: bool = False
+    is_secret: bool = False
 
 
 @cache
@@ -88,17 +78,18 @@ def known_sections() -> list[str]:
 
 
 @cache
-def keys() -> dict[tuple[str, str], Key]:
+def keys() -> dict[tuple[str, str], KeyDescription]:
     """Every fixed key by section and name, in the order of the file."""
-    return {(key.section, key.name): key for name, section in sections().items() for key in _keys_of(name, section)}
+    described = [each for name, section in sections().items() for each in _keys_of(name, section)]
+    return {(each.section, each.key): each for each in described}
 
 
-def keys_of(section: str) -> dict[str, Key]:
+def keys_of(section: str) -> dict[str, KeyDescription]:
     """The fixed keys of a section by name; none where the keys are the user's own."""
     return {name: key for (own, name), key in keys().items() if own == section}
 
 
-def describe() -> list[Described]:
+def describe() -> list[KeyDescription]:
     """Every key, in the order of the file; the same on every machine."""
     return [row for section in known_sections() for row in _rows(section)]
 
@@ -134,33 +125,33 @@ def echo(settings: Settings) -> dict[str, dict[str, str]]:
     return echoed
 
 
-def _rows(section: str) -> list[Described]:
+def _rows(section: str) -> list[KeyDescription]:
     if section in OPEN_SECTIONS:
         free = OPEN_SECTIONS[section]
-        return [Described(section, free.key, free.value_noun, free.default, free.meaning)]
-    return [Described(section, key.name, key.takes, key.default, key.meaning) for key in keys_of(section).values()]
+        return [KeyDescription(section, free.key, free.value_noun, free.default, free.meaning)]
+    return [*keys_of(section).values()]
 
 
-def _keys_of(section_name: str, section: type) -> Iterator[Key]:
+def _keys_of(section_name: str, section: type) -> Iterator[KeyDescription]:
     hints = get_type_hints(section, include_extras=True)
     for each in fields(section):
         yield _key(section_name, each, hints[each.name])
 
 
-def _key(section: str, declared: Field[object], hint: object) -> Key:
+def _key(section: str, declared: Field[object], hint: object) -> KeyDescription:
     """A key from `Annotated[type, bounds, meaning]`, where the type itself may be annotated, and may be optional."""
     base, *own = get_args(hint)
     parts = [*own, *(part for inner in get_args(base) for part in getattr(inner, "__metadata__", ()))]
     kind = next(part for part in parts if isinstance(part, Kind))
     is_optional = type(None) in get_args(base)
     bounds = " and ".join(filter(None, map(_bound, own)))
-    return Key(
+    return KeyDescription(
         section=section,
-        name=declared.name,
-        kind=kind,
-        takes=f"{kind.noun} {bounds}".rstrip() + (", or none" if is_optional else ""),
+        key=declared.name,
+        type=f"{kind.noun} {bounds}".rstrip() + (", or none" if is_optional else ""),
         default=REQUIRED if declared.default is MISSING else as_text(declared.default),
         meaning=next(part for part in own if isinstance(part, str)),
+        kind=kind,
         is_optional=is_optional,
         is_secret=any(Secret in get_args(inner) for inner in get_args(base)),
     )

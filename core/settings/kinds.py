@@ -1,4 +1,4 @@
-"""Kinds of values in settings: each reads a text, or refuses it, and says in words what it takes."""
+"""Kinds of values in settings: each reads a text or refuses it, and has a noun for what it takes."""
 
 from __future__ import annotations
 
@@ -32,8 +32,10 @@ ROUTE_NOUN = "a conId (digits) or the name of an exchange (A-Z 0-9)"
 SYMBOL_NOUN = f"a symbol: {SYMBOL_RULE}"
 MODEL_NOUN = f"the name of a model: {MODEL_RULE}"
 NONE = ("", "none")
+# the words that configparser takes, and no more: pydantic's own y and t are too easily a typing error
 SWITCHES = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 
+# no comma, underscore, plus or digit of another script: Decimal would take some of them, and people read them otherwise
 _NUMBER = re.compile(r"-?([0-9]{1,28}(\.[0-9]{0,28})?|\.[0-9]{1,28})([eE][+-]?[0-9]{1,2})?")
 _WHOLE = re.compile(r"-?[0-9]{1,28}")
 _BLACKOUT = re.compile(r"(([01][0-9]|2[0-3]):[0-5][0-9])\s*-\s*(([01][0-9]|2[0-3]):[0-5][0-9])", re.ASCII)
@@ -81,7 +83,7 @@ def one_of(*members: StrEnum) -> Kind:
 
 
 def is_none(text: str) -> bool:
-    """Whether the text of an optional key says that there is no value."""
+    """Whether the text of an optional key means that there is no value."""
     return text.lower() in NONE
 
 

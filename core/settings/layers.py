@@ -134,7 +134,7 @@ def _secret(section: str, key: str) -> str:
 
 
 def _unknown_key(section: str, key: str, text: str) -> str:
-    """Names the section in which the key stands, else the nearest key of this one."""
+    """The fault of an unknown key: with the section that has it, else with the nearest key of this one."""
     homes = [f"[{name}] {other}" for name, other in keys() if other == key]
     meant = key if homes else nearest(key, keys_of(section))
     hint = f"; did you mean {homes[0] if homes else meant}?" if meant else ""

@@ -24,7 +24,7 @@ SETTINGS = TypeAdapter(Settings)
 def load_settings(path: Path, *, environ: Mapping[str, str], overrides: Mapping[str, str]) -> Settings:
     """The effective settings of a file: file < environment `REBALANCER__SECTION__KEY` < overrides `section.key`.
 
-    Relative paths stand in the folder of the file. Raises SettingsInvalid with every fault found.
+    Relative paths start in the folder of the file. Raises SettingsInvalid with every fault found.
     """
     values = read_values(path)
     return _checked(merged(values, environ=environ, overrides=overrides), path.absolute().parent, str(path))
@@ -108,9 +108,9 @@ def _worded(detail: ErrorDetails, layers: Layers) -> str:
         return f"{_found(section, name, layers)}: {wanted}"
     key = keys()[section, name]
     if detail["type"] == "missing":
-        return f"[{section}] {name} is missing: write {name} = {key.takes} ({key.meaning})"
-    reason = f" ({cause})" if str(cause) else ""  # what a kind says beyond its noun and bounds
-    return f"{_found(section, name, layers)}: must be {key.takes}{reason}"
+        return f"[{section}] {name} is missing: write {name} = {key.type} ({key.meaning})"
+    reason = f" ({cause})" if str(cause) else ""  # what a kind adds to its noun and bounds
+    return f"{_found(section, name, layers)}: must be {key.type}{reason}"
 
 
 def _cause(detail: ErrorDetails) -> object:

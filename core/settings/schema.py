@@ -96,6 +96,7 @@ class IbkrSection:
 
     host: Annotated[Text, "where TWS or IB Gateway listens"] = "127.0.0.1"
     port: Annotated[Whole, Ge(1), Le(65_535), "4002 and 7497 are the paper ports, 4001 and 7496 the live ones"] = 4002
+    # client 0 would also be given the orders entered by hand in TWS; the id after the last one must be valid, too
     client_id: Annotated[Whole, Ge(1), Le(999_998), "trading uses it; reading commands use the next one"] = 42
     account_id: Annotated[Account, "one of the accounts that the gateway manages"] = field(repr=False)
     read_only: Annotated[Switch, "true refuses every order, in every mode"] = True
@@ -104,6 +105,7 @@ class IbkrSection:
     read_attempts: Annotated[
         Whole, Ge(1), Le(10), "how often a read is tried when it meets pacing or connection errors"
     ] = 4
+    # above 50 messages a second the gateway answers error 100
     max_messages_per_second: Annotated[
         Whole, Ge(1), Le(50), "the gateway's own limit is 50; never more than 48 are sent"
     ] = 45
@@ -148,6 +150,7 @@ class RebalanceSection:
     order_type: Annotated[OrderType, one_of(*OrderType), "of ETF orders"] = OrderType.LMT
     commission_per_order_usd: Annotated[Number, Ge(0), "set aside for every order"] = Decimal("1.00")
 
+    # here and not as a bound of the key, because a bound knows only its own key; pydantic reports it with the others
     def __post_init__(self) -> None:
         _refuse_below("max_order_usd", self.max_order_usd, "min_order_usd", self.min_order_usd)
 
@@ -156,6 +159,7 @@ class RebalanceSection:
 class PricingSection:
     """Which price values a holding."""
 
+    # a snapshot is asked for when the chain finds nothing, so it is no place to start from
     price_source: Annotated[
         PriceSource,
         one_of(PriceSource.LAST, PriceSource.MIDPOINT, PriceSource.BIDASK),
@@ -172,6 +176,7 @@ class FxSection:
     """The conversion of CAD to USD that funds buys."""
 
     enabled: Annotated[Switch, "convert CAD to USD to fund buys"] = False
+    # keys of one value: written out, so that a file for another currency is refused instead of misread
     base_currency: Annotated[BaseCurrency, "USD only"] = USD
     funding_currencies: Annotated[FundingCurrencies, "CAD only"] = (CAD,)
     convert_mode: Annotated[
@@ -217,6 +222,7 @@ class LimitsSection:
         """OFF while smart_limit is off, else the style."""
         return self.style if self.smart_limit else LimitStyle.OFF
 
+    # cached, for every quote of a plan is compared with it; without slots a frozen dataclass can do that
     @cached_property
     def stale_after(self) -> timedelta:
         """The age above which a quote is stale."""
@@ -276,7 +282,7 @@ class ApprovalSection:
 
 @dataclass(frozen=True, kw_only=True)
 class NotifySection:
-    """Who is told when a run waits, fails or ends."""
+    """Who is notified when a run waits, fails or ends."""
 
     webhook_url: Annotated[
         WebAddress | None, "notified when a run waits, fails or ends; read only from the environment"
@@ -298,7 +304,7 @@ class IoSection:
 class Settings:
     """The effective settings of one run, in the order of the file; `folder` is where relative paths start.
 
-    Made by `core.settings.loading` only, which checks what these annotations say. A field whose type is a section has
+    Made by `core.settings.loading` only, which checks these annotations. A field whose type is a section has
     fixed keys; the keys of `models` and `symbol_overrides` are the user's own (see `OPEN_SECTIONS`).
     """
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from itertools import groupby
 
-from core.settings.describe import OPEN_SECTIONS, REQUIRED, Described, describe, sections
+from core.settings.describe import OPEN_SECTIONS, REQUIRED, KeyDescription, describe, sections
 from core.settings.layers import SECRETS, environment_name
 
 PLACEHOLDER = "YOUR_ACCOUNT_ID"
@@ -14,7 +14,7 @@ PLACEHOLDER = "YOUR_ACCOUNT_ID"
 HEAD = """\
 # Settings of the rebalancer. A line that starts with # explains the key below it. A key with ; before it has its
 # default: remove the ; to change it. The environment (REBALANCER__IBKR__PORT=7497) and the options of a command
-# (--set ibkr.port=7497) go before what stands here."""
+# (--set ibkr.port=7497) take precedence over this file."""
 EXAMPLE_OVERRIDE = ";BND = ARCA"
 
 
@@ -37,7 +37,7 @@ def _about(section: str) -> str:
     return (sections()[section].__doc__ or "").strip()
 
 
-def _lines(row: Described, given: Mapping[str, str]) -> Iterator[str]:
+def _lines(row: KeyDescription, given: Mapping[str, str]) -> Iterator[str]:
     name = f"{row.section}.{row.key}"
     if row.section in OPEN_SECTIONS:
         yield f"# {row.meaning}: {row.type}"

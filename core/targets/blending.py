@@ -1,18 +1,31 @@
-"""Model weights and their mix to one set of target weights."""
+"""Model weights and their mix to one set of target weights, all as exact fractions of the investable value.
+
+`ModelWeight(model, symbol, weight, line)` × `mix[model]` → `Targets(weights, gross, cash, net)`; CASH is negative, and
+is what is borrowed.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from operator import attrgetter
 
+from core.errors import PortfoliosInvalid
 from core.model.planning import ModelWeight, Targets
 from core.model.types import CASH, ModelName, Symbol
 from core.money import HUNDRED, ONE, ZERO
 from core.settings import RebalanceSection
-from core.targets.refusing import NO_MARGIN, SUM_TOLERANCE, refused
 
+SUM_TOLERANCE = Decimal("0.01")  # percentage points by which the rows of a model may miss 100
+NO_MARGIN = "CSV contains CASH but margin is disabled; [rebalance] allow_margin = true would allow it"
+NEXT_STEP = "correct it and start again"
 ROUNDING = Decimal("0.000001")  # far above what division leaves, far below what anybody could mean
+
+
+def refused(name: str, faults: Sequence[str], next_step: str = NEXT_STEP) -> PortfoliosInvalid:
+    """The error with all `faults`; its message is the single fault, or how many `name` has."""
+    message = faults[0] if len(faults) == 1 else f"{name}: {len(faults)} faults in the portfolios"
+    return PortfoliosInvalid(message, next_step=next_step, faults=faults)
 
 
 def blend(weights: Iterable[ModelWeight], mix: Mapping[ModelName, Decimal], rebalance: RebalanceSection) -> Targets:

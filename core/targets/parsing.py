@@ -14,8 +14,8 @@ from core.model.planning import ModelWeight
 from core.model.types import CASH, MODEL_RULE, SYMBOL_RULE, USD_CAD, ModelName, Symbol, is_model_name, is_symbol
 from core.money import HUNDRED, ZERO, D
 from core.settings import RebalanceSection
+from core.targets.blending import NO_MARGIN, SUM_TOLERANCE, refused
 from core.targets.records import Records, decoded
-from core.targets.refusing import NO_MARGIN, SUM_TOLERANCE, refused
 from core.text import NO_FILE, did_you_mean, visible
 
 Mix = Mapping[ModelName, Decimal]
@@ -77,7 +77,7 @@ def parse_portfolios(data: bytes, name: str, mix: Mix | None, rebalance: Rebalan
         faults += [f"{entry}: {fault}" for fault in _entry_faults(entry, mix, rebalance)]
     faults += _repetitions(entries)
     if records.fault:
-        faults.append(records.fault)  # the rest was not read, so nothing can be said of whole models
+        faults.append(records.fault)  # the rest was not read, so the sums of whole models are unknown
     elif columns:
         faults += _faults_of_models(entries, mix, rebalance)
     if faults:

@@ -7,7 +7,7 @@ import io
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterator
 
-from core.targets.refusing import refused
+from core.targets.blending import refused
 
 LONGEST_LINE = 10_000
 
@@ -16,7 +16,7 @@ class Records:
     """Iterates over (line, cells): the line on which a record starts, and its trimmed values.
 
     Blank lines and lines starting with `#` are skipped between records, but belong to a value inside
-    quotes. What is not readable as CSV ends the iteration, and `fault` says where and why.
+    quotes. What is not readable as CSV ends the iteration, and `fault` gives the line and the reason.
     """
 
     def __init__(self, text: str) -> None:

@@ -37,8 +37,8 @@ HEADER = "portfolio,symbol,target_pct\n"
 
 
 @dataclass(frozen=True, slots=True)
-class FileSource:
-    """The text of portfolios.csv, the values of settings.ini that are no defaults, and what to say about them."""
+class StartFiles:
+    """The text of portfolios.csv, the values of settings.ini that are not defaults, and what the user must know."""
 
     csv: str
     values: Mapping[str, str]
@@ -46,9 +46,9 @@ class FileSource:
 
 
 def init(folder: Path, options: ConnectionOptions, *, from_account: bool) -> None:
-    """Write portfolios.csv and settings.ini into `folder`, and say what to do next.
+    """Write portfolios.csv and settings.ini into `folder`, and print what to do next.
 
-    They hold example models, or with `from_account` what the account holds. Raises UsageError for files that are there
+    They contain example models, or with `from_account` what the account holds. Raises UsageError for files that exist
     already and where it is not clear which account is meant, OutputFailed where they cannot be written, DataRefused
     for an account without an ETF in USD, and what reading settings and account raises.
     """
@@ -56,14 +56,14 @@ def init(folder: Path, options: ConnectionOptions, *, from_account: bool) -> Non
     _require_free(paths)
     files = asyncio.run(_from_account(options)) if from_account else _examples(folder, options)
     _write(paths, (files.csv, settings_template(files.values)))
-    _say_next(paths, files.notes, options.rehearsal_options)
+    _print_next_steps(paths, files.notes, options.rehearsal_options)
 
 
 def _models(mix: Mapping[str, str]) -> dict[str, str]:
     return {f"models.{name}": weight for name, weight in mix.items()}
 
 
-def _examples(folder: Path, options: ConnectionOptions) -> FileSource:
+def _examples(folder: Path, options: ConnectionOptions) -> StartFiles:
     values = _models(EXAMPLE_MIX)
     notes = [f"put your own models into {folder / CSV}, and their weights under [models] of {folder / INI}"]
     if options.account is None:
@@ -71,19 +71,19 @@ def _examples(folder: Path, options: ConnectionOptions) -> FileSource:
     else:
         values["ibkr.account_id"] = options.settings().ibkr.account_id
     rows = (line for line in DEMO_CSV.read_text(encoding="utf-8").splitlines(keepends=True) if line[0] != "#")
-    return FileSource(HEAD + EXAMPLE + "".join(rows), values, notes)
+    return StartFiles(HEAD + EXAMPLE + "".join(rows), values, notes)
 
 
-async def _from_account(options: ConnectionOptions) -> FileSource:
+async def _from_account(options: ConnectionOptions) -> StartFiles:
     settings = options.settings()
     wanted = settings.ibkr.account_id
     async with _reader(options) as reader:
         account = _chosen(await reader.accounts(), None if wanted == ANY_ACCOUNT else wanted)
-    # a client of the gateway is one of one account
+    # the adapter subscribes to one account's updates per connection, so the one that was chosen needs its own
     async with _reader(replace(options, account=account)) as reader:
         snapshot = await reader.take_snapshot()
     reached = {f"ibkr.{key}": str(getattr(settings.ibkr, key)) for key in CONNECTION if key in _not_default(settings)}
-    return FileSource(
+    return StartFiles(
         _held(snapshot), {**_models(ONE_MODEL), "ibkr.account_id": account, **reached}, [*_notes(snapshot)]
     )
 
@@ -145,7 +145,7 @@ def _is_held_etf(position: Position) -> bool:
 
 
 def _percents(values: Mapping[Symbol, Decimal]) -> dict[Symbol, Decimal]:
-    """Percentages of two decimals that sum to 100, largest first; none is 0, which would say: sell it."""
+    """Percentages of two decimals that sum to 100, largest first; none is 0, which would mean: sell it."""
     total = sum(values.values(), ZERO)
     by_size = sorted(values, key=lambda symbol: (-values[symbol], symbol))
     percents = {symbol: max(floor_to(values[symbol] * HUNDRED / total, CENT), CENT) for symbol in by_size}
@@ -157,7 +157,7 @@ def _notes(snapshot: AccountSnapshot) -> Iterator[str]:
     yield f"change the targets in {CSV} from what is held to what you want"
     outside = sorted(each.contract.symbol for each in snapshot.positions if not _is_held_etf(each))
     if outside:
-        yield f"left alone, being no ETF in USD that is held long: {', '.join(outside)}"
+        yield f"left alone, because they are not ETFs in USD held long: {', '.join(outside)}"
     if snapshot.cash.get(CAD, ZERO) > 0:
         yield f"the account holds {snapshot.cash[CAD]:,.2f} CAD, which buys nothing unless [fx] enabled = true"
     for currency, cash in sorted(snapshot.cash.items()):
@@ -172,8 +172,8 @@ def _require_free(paths: Sequence[Path]) -> None:
     there = [str(path) for path in paths if path.exists() or path.is_symlink()]
     if there:
         raise UsageError(
-            f"{' and '.join(there)} {'is' if len(there) == 1 else 'are'} there already; nothing was written",
-            next_step="name another folder, or move what is there away",
+            f"{' and '.join(there)} {'exists' if len(there) == 1 else 'exist'} already; nothing was written",
+            next_step="name another folder, or move the existing files away",
         )
 
 
@@ -186,11 +186,11 @@ def _write(paths: Sequence[Path], texts: Sequence[str]) -> None:
         except OSError as error:
             raise OutputFailed(
                 f"{path} cannot be written: {error.strerror or error}",
-                next_step="free that place, or name another folder",
+                next_step="make that place writable, or name another folder",
             ) from error
 
 
-def _say_next(paths: Sequence[Path], notes: Sequence[str], options: str) -> None:
+def _print_next_steps(paths: Sequence[Path], notes: Sequence[str], options: str) -> None:
     csv, ini = (shlex.quote(str(path)) for path in paths)
     lines = [f"Written: {paths[0]} and {paths[1]}", "", "Now:", *(f"  - {note}" for note in notes), "", "Then:"]
     lines += [

@@ -1,4 +1,4 @@
-"""Scenario and market files: read strictly, faults told all at once and by their place, texts kept as written."""
+"""Scenario and market files: read strictly, all faults reported at once and by their place, texts kept as written."""
 
 from __future__ import annotations
 
@@ -158,14 +158,14 @@ def test_settings_are_texts_with_account_permission_and_thirds_filled_in(write):
     assert max(effective.models.values()) - min(effective.models.values()) < D("0.00001")
 
 
-def test_what_a_scenario_says_itself_is_not_filled_in(write):
+def test_what_a_scenario_sets_itself_is_not_filled_in(write):
     text = SMALL + "settings: {ibkr: {account_id: DU7654321, read_only: true}, models: {smurf: 1, badass: 0, gltr: 0}}"
     settings = read_scenario(write(text)).settings
     assert settings["ibkr"] == {"account_id": "DU7654321", "read_only": "true"}
     assert settings["models"] == {"smurf": "1", "badass": "0", "gltr": "0"}
 
 
-def test_a_scenario_says_no_more_than_it_must(write):
+def test_a_scenario_needs_only_a_clock_targets_and_an_account(write):
     scenario = read_scenario(write(SMALL, "small name.yaml"))
     assert (scenario.name, scenario.mode, scenario.confirm, scenario.confirm_live) == (
         "small name",
@@ -220,7 +220,7 @@ def test_the_venue_charges_what_the_scenario_sets_aside(write):
         ("timeout", Confirm.TIMEOUT),
     ],
 )
-def test_the_approver_is_scripted_in_yamls_words_too(write, word, confirm):
+def test_the_approver_is_scripted_by_yamls_yes_and_no_too(write, word, confirm):
     assert read_scenario(write(f"{SMALL}confirm: {word}")).confirm is confirm
 
 
@@ -278,7 +278,7 @@ def test_what_is_wrong_in_a_portfolio_row_is_left_to_that_reader(write):
          "behaviour.faults[0].times: '-1' is not a whole number"),
     ],
 )  # fmt: skip
-def test_a_fault_is_told_with_its_place_and_what_is_allowed(write, line, fault):
+def test_a_fault_is_reported_with_its_place_and_what_is_allowed(write, line, fault):
     assert faults_of(write(SMALL + line)) == [fault]
 
 
@@ -300,7 +300,7 @@ def test_a_fault_is_told_with_its_place_and_what_is_allowed(write, line, fault):
          "account.open_orders[0].filled: 4 of 4 is not an order that works"),
     ],
 )  # fmt: skip
-def test_a_fault_of_the_account_is_told_with_its_place(write, account, fault):
+def test_a_fault_of_the_account_is_reported_with_its_place(write, account, fault):
     assert faults_of(write(SMALL.replace("{id: DU1234567}", account))) == [fault]
 
 
@@ -317,7 +317,7 @@ def test_the_clock_of_a_scenario_is_one_moment(write, moment, fault):
     assert faults_of(write(SMALL.replace("2026-03-02T15:30:00-05:00", moment))) == [fault]
 
 
-def test_all_faults_are_told_at_once(write):
+def test_all_faults_are_reported_at_once(write):
     faults = faults_of(write("mode: papr\ntargets: {VTI: x, vti: 1}\nquotes: {VTI: {bd: 1}}\n"))
     assert [fault.split(":")[0] for fault in faults] == [
         "targets.VTI", "targets.vti", "as_of", "account", "quotes.VTI.bd", "mode",
@@ -329,7 +329,7 @@ def test_all_faults_are_told_at_once(write):
     [
         ("a: 1\na: 2\n", "is not valid YAML: line 2: the key 'a' appears here twice"),
         ("a: {b: 1, b: 2}\n", "is not valid YAML: line 1: the key 'b' appears here twice"),
-        ("[a]: 1\n", "is not valid YAML: line 1: a key must be a word"),
+        ("[a]: 1\n", "is not valid YAML: line 1: a key must be a text"),
         ("a: [1\n", "is not valid YAML: line 2: expected ',' or ']', but got '<stream end>'"),
         ("- a\n", "must be a mapping of keys to values"),
         ("", "must be a mapping of keys to values"),
@@ -339,8 +339,8 @@ def test_all_faults_are_told_at_once(write):
     ],
 )
 def test_what_is_not_a_mapping_in_yaml_is_refused_in_one_line(write, data, fault):
-    (told,) = faults_of(write(data))
-    assert told == fault
+    (found,) = faults_of(write(data))
+    assert found == fault
 
 
 def test_a_file_that_is_missing_a_folder_or_too_large_is_refused(tmp_path, write, monkeypatch):
@@ -372,7 +372,7 @@ def test_a_market_needs_only_an_account_and_takes_the_time_it_is_given(write):
     assert (world.as_of, world.quotes[VTI].values.last, world.commission) == (NOW, D(5), D(1))
 
 
-def test_a_market_has_no_targets_and_tells_its_faults(write):
+def test_a_market_has_no_targets_and_its_faults_are_reported(write):
     path = write("account: {}\ntargets: {VTI: 1}\n")
     faults = faults_of(path, lambda path: read_market(path, now=NOW))
     assert faults == ["targets: unknown key - known are as_of, account, quotes, behaviour", "account.id: is missing"]

@@ -299,7 +299,7 @@ def test_without_smart_limits_the_style_is_off():
     assert made_settings().limits.effective_style is LimitStyle.SPREAD_AWARE
 
 
-def test_the_table_of_settings_says_kind_default_and_meaning_of_every_key():
+def test_the_table_of_settings_has_type_default_and_meaning_of_every_key():
     rows = {(row.section, row.key): row for row in describe()}
     assert rows["ibkr", "port"][2:4] == ("a whole number >= 1 and <= 65535", "4002")
     assert rows["ibkr", "account_id"].default == "required"

@@ -11,7 +11,7 @@ from core.settings.loading import settings_from
 
 
 @pytest.mark.parametrize(("section", "key", "text"), [("ibkr", "account_id", "")])
-def test_a_missing_required_key_says_what_to_write(section, key, text):
+def test_the_fault_of_a_missing_required_key_is_what_to_write(section, key, text):
     values = settings_texts()
     del values[section][key]
     with pytest.raises(SettingsInvalid) as refused:
@@ -31,7 +31,7 @@ def test_missing_sections_are_faults_of_their_required_keys():
     assert refused.value.exit_code is ExitCode.SETTINGS
 
 
-def test_all_faults_of_all_layers_are_told_at_once():
+def test_all_faults_of_all_layers_are_reported_at_once():
     faults = settings_faults(
         {"rebalance": {"min_order_usd": "-5", "order_tipe": "LMT"}, "fxx": {}, "fx": {"max_fx_order_usd": "10"}},
         environ={"REBALANCER__LIMITS__STYLE": "smart", "REBALANCER__FX__ENABLE": "true"},
@@ -49,7 +49,7 @@ def test_all_faults_of_all_layers_are_told_at_once():
     )
 
 
-def test_a_guard_is_told_beside_other_faults_of_its_section_but_not_when_its_own_keys_are_at_fault():
+def test_a_conflict_is_reported_beside_other_faults_of_its_section_but_not_when_its_own_keys_are_at_fault():
     broken = {"max_order_usd": "100", "direction": "up"}
     assert len(settings_faults({"rebalance": broken})) == 2
     assert settings_faults({"rebalance": broken | {"min_order_usd": "x"}}) == (

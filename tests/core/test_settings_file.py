@@ -109,7 +109,7 @@ def test_a_file_that_is_no_settings_file_is_refused_with_the_place(ini, data, fa
     assert refused.value.faults[0].startswith(fault)
 
 
-def test_several_lines_that_are_no_settings_are_told_at_once(ini):
+def test_several_lines_that_are_no_settings_are_reported_at_once(ini):
     with pytest.raises(SettingsInvalid) as refused:
         loaded(ini, b"[ibkr]\nport\nhost\n")
     assert refused.value.faults == ("line 2: must be `key = value`", "line 3: must be `key = value`")

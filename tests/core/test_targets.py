@@ -118,7 +118,7 @@ def test_final_weights_below_one_leave_the_rest_in_cash():
     assert targets == Targets({Symbol("BND"): D("0.3"), Symbol("VTI"): D("0.6")}, D("0.9"), D(0), D("0.9"))
 
 
-def test_final_weights_of_nothing_say_all_cash():
+def test_final_weights_of_nothing_mean_all_cash():
     assert final({}).gross == 0
 
 

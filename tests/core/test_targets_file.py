@@ -90,7 +90,7 @@ def test_a_percentage_becomes_an_exact_fraction(text, fraction):
     assert parsed(smurf(f"VTI,{text}", f"BND,{rest}"), ONLY_SMURF)[0].weight == D(fraction)
 
 
-def test_a_target_of_zero_is_kept_for_it_says_sell():
+def test_a_target_of_zero_is_kept_for_it_means_sell():
     assert blend(parsed(smurf("VTI,100", "BND,0"), ONLY_SMURF), *ONLY_SMURF).weights == {"BND": D(0), "VTI": D(1)}
 
 
@@ -189,7 +189,7 @@ def test_a_look_alike_of_a_portfolio_is_not_taken_for_it():
     assert "line 3: \\u017fmurf" in portfolio_faults(smurf("VTI,100") + "ſmurf,BND,0\n", ONLY_SMURF)[0]
 
 
-def test_a_sum_that_rounding_explains_says_how_to_write_it():
+def test_the_fault_of_a_sum_that_rounding_explains_shows_how_to_write_it():
     (fault,) = portfolio_faults(smurf(*(f"S{number:02d},8.33" for number in range(12))), ONLY_SMURF)
     assert fault == f"{NAME} lines 2-13: SMURF: the assets sum to 99.96, must be 100 (±0.01){ROUNDED} S00 8.37"
     (fault,) = portfolio_faults(smurf(*(f"S{number:02d},8.32" for number in range(12))), ONLY_SMURF)
@@ -274,7 +274,7 @@ def test_rows_are_checked_beside_a_column_that_is_not_known():
     assert len(portfolio_faults("portfolio,symbol,target_pct,price\nSMURF,=x,100,7\n", ONLY_SMURF)) == 2
 
 
-def test_all_faults_are_told_at_once_in_a_message_that_counts_them():
+def test_all_faults_are_reported_at_once_in_a_message_that_counts_them():
     with pytest.raises(PortfoliosInvalid) as refused:
         parsed(smurf("VTI,x", "=x,-1"))
     assert [fault.removeprefix(f"{NAME} ")[:8] for fault in refused.value.faults] == [

@@ -68,7 +68,7 @@ def test_an_account_that_is_given_is_put_in(rebalance):
     assert "100.0000" in rebalance("check", "--csv", "portfolios.csv", "--ini", "settings.ini")
 
 
-def test_what_it_says_to_do_next_can_be_typed_as_it_stands(rebalance):
+def test_the_commands_it_prints_can_be_typed_as_they_are(rebalance):
     printed = rebalance("init", "my own folder", "--account", ACCOUNT)
     commands = [shlex.split(line)[1:] for line in printed.splitlines() if line.startswith("  rebalance check ")]
     assert len(commands) == 1
@@ -78,20 +78,20 @@ def test_what_it_says_to_do_next_can_be_typed_as_it_stands(rebalance):
 @pytest.mark.parametrize("name", ["portfolios.csv", "settings.ini"])
 def test_nothing_is_written_where_one_of_them_is_there(rebalance, name):
     Path(name).write_text("mine")
-    with pytest.raises(UsageError, match=rf"^{name} is there already; nothing was written"):
+    with pytest.raises(UsageError, match=rf"^{name} exists already; nothing was written"):
         rebalance("init")
     assert [path.name for path in Path().iterdir()] == [name]
     assert Path(name).read_text() == "mine"
 
 
-def test_from_account_starts_from_what_the_gateway_says_is_held(rebalance, gateway):
+def test_from_account_starts_from_what_the_gateway_reports_as_held(rebalance, gateway):
     printed = rebalance("init", "own", "--from-account", *at(gateway))
     held = rows(Path("own/portfolios.csv"))
     assert sum(held.values()) == 100
     assert next(iter(held)) == "VTI"
     assert held["VTI"] == Decimal("44.66")  # 260 × 341.00 of 198 524.40 USD in ETFs
     assert "MSFT" not in held
-    assert "left alone, being no ETF in USD that is held long: MSFT" in printed
+    assert "left alone, because they are not ETFs in USD held long: MSFT" in printed
     assert "60,000.00 CAD, which buys nothing unless [fx] enabled = true" in printed
     assert ACCOUNT not in printed + Path("own/portfolios.csv").read_text()
     files = ("--csv", "own/portfolios.csv", "--ini", "own/settings.ini")

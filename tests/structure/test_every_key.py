@@ -122,8 +122,8 @@ def running(**more: object) -> Look:
         outcome = asyncio.run(rehearsal.run())
         sent = [str(entry.what) for broker in rehearsal.brokers for entry in broker.log]
         logs = [(str(path.relative_to(folder)), len(path.read_text().splitlines())) for path in folder.rglob("run.log")]
-        said = (outcome.exit_code, outcome.reason, outcome.warnings, sent, len(outcome.approvals), logs)
-        return str(said).replace(outcome.run_id, "RUN")
+        seen = (outcome.exit_code, outcome.reason, outcome.warnings, sent, len(outcome.approvals), logs)
+        return str(seen).replace(outcome.run_id, "RUN")
 
     return look
 
@@ -178,7 +178,7 @@ def reading(settings: Settings, folder: Path) -> object:
     return or_refused(lambda: files.targets(settings, files.rows(settings, NOW)))
 
 
-def told(settings: Settings, folder: Path) -> object:
+def notified(settings: Settings, folder: Path) -> object:
     return settings.notify.webhook_url
 
 
@@ -281,7 +281,7 @@ PROBES: dict[str, Probe] = {
     "approval.each_stage": Probe(RUN, "true"),
     "approval.timeout_seconds": Probe(PLAN, "9"),
     "approval.max_price_move_bps": Probe(running(changes=RISING), "1"),
-    "notify.webhook_url": Probe(told, "https://hooks.example.com/x"),
+    "notify.webhook_url": Probe(notified, "https://hooks.example.com/x"),
     "io.max_csv_age_days": Probe(reading, "30", MODELS),
     "io.report_dir": Probe(RUN, "elsewhere"),
     "io.log_level": Probe(RUN, "ERROR"),
