@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from core.model import CAD, USD, FxLeg, Plan
+from core.model import FUNDING, USD, FxLeg, Plan
 from core.settings import RebalanceSection
 from expectations.gate import library, suite_of
 from expectations.plan_rules import (
@@ -117,8 +117,8 @@ def _limits(made: Plan, rebalance: RebalanceSection) -> dict[str, float]:
     account = made.valuation
     return {
         "usd": float(account.cash.get(USD, 0)),
-        "cad": float(account.cash.get(CAD, 0)),
-        "usd_per_cad": float(account.usd_per_cad or 0),
+        "cad": float(account.cash.get(FUNDING.currency, 0)),
+        "usd_per_cad": float(account.usd_per_funding or 0),
         "buffer": float(account.buffer),
         "net_liq": float(account.net_liq),
         "investable": float(account.investable),

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from core.errors import MarketDataMissing, PlanKeptChanging
 from core.execution import conversion_order
-from core.model import CAD, USD_CAD, FxLeg, Plan, Side, Stage
+from core.model import FUNDING, FxLeg, Plan, Side, Stage
 from core.money import ZERO
 from core.planning import PlanInputs
 from core.planning.funding import fx_market
@@ -34,21 +34,25 @@ async def convert_currency(run: Run, plan: Plan, now: PlanInputs) -> None:
         return
     if now.fx_closed:
         run.warn(f"nothing was converted: {now.fx_closed}")
-        run.unsent[USD_CAD] = now.fx_closed
+        run.unsent[FUNDING.symbol] = now.fx_closed
         return
     # the rate is the only thing read anew; cash and contracts were compared after the approval
-    fresh = replace(now, quotes=await take_quotes(run, {USD_CAD: plan.contracts[USD_CAD]}), now=run.broker.now())
+    fresh = replace(
+        now, quotes=await take_quotes(run, {FUNDING.symbol: plan.contracts[FUNDING.symbol]}), now=run.broker.now()
+    )
     market = fx_market(fresh.judge(run.settings), run.settings, sends_orders=run.mode.sends_orders)
     if market.worst is None:
-        raise MarketDataMissing(f"USD.CAD: {market.why_not}", next_step="run again when USD.CAD is quoted")
+        raise MarketDataMissing(
+            f"{FUNDING.symbol}: {market.why_not}", next_step=f"run again when {FUNDING.symbol} is quoted"
+        )
     if _is_void(run, leg, market.worst):
         return
-    order = conversion_order(plan, now.snapshot.cash.get(CAD, ZERO), market, run.settings)
+    order = conversion_order(plan, now.snapshot.cash.get(FUNDING.currency, ZERO), market, run.settings)
     quantity = order.quantity if order else ZERO
     if quantity < leg.quantity:
         less = f"{quantity:,f} of {leg.quantity:,f} USD, for the worst rate is now {market.worst:f}"
-        (run.reduced if quantity else run.unsent)[USD_CAD] = less
-        run.warn(f"USD.CAD: {less}")
+        (run.reduced if quantity else run.unsent)[FUNDING.symbol] = less
+        run.warn(f"{FUNDING.symbol}: {less}")
     if order:
         await send(run, Stage.FX, [order])
 
@@ -57,6 +61,8 @@ def _is_void(run: Run, leg: FxLeg, worst: Decimal) -> bool:
     """Whether the rate has moved beyond what was approved; the run fails for that, and goes on."""
     worse = worse_than_approved(Side.BUY, leg.worst_rate or ZERO, worst, run.settings.approval.max_price_move_bps)
     if worse:
-        run.unsent[USD_CAD] = worse
-        run.fail(PlanKeptChanging(f"USD.CAD: nothing was converted: {worse}", next_step="run again for a new plan"))
+        run.unsent[FUNDING.symbol] = worse
+        run.fail(
+            PlanKeptChanging(f"{FUNDING.symbol}: nothing was converted: {worse}", next_step="run again for a new plan")
+        )
     return bool(worse)

@@ -14,7 +14,7 @@ from core.execution import (
     stage_orders,
 )
 from core.execution.preflight import LOOK_AT_MONEY, MarginAfter, WhatIfAnswers
-from core.model import CAD, USD_CAD, Order, Plan, Stage
+from core.model import FUNDING, Order, Plan, Stage
 from core.money import ZERO
 from core.planning import PlanInputs
 from core.planning.funding import fx_market
@@ -67,9 +67,9 @@ def _first_orders(run: Run, plan: Plan, now: PlanInputs) -> list[Order]:
     """The first order of every line at the prices of the plan; no conversion while its market is closed."""
     conversion = None
     if not now.fx_closed:
-        cad_cash = now.snapshot.cash.get(CAD, ZERO)
+        funding_cash = now.snapshot.cash.get(FUNDING.currency, ZERO)
         market = fx_market(now.judge(run.settings), run.settings, sends_orders=run.mode.sends_orders)
-        conversion = conversion_order(plan, cad_cash, market, run.settings)
+        conversion = conversion_order(plan, funding_cash, market, run.settings)
     shares = (stage_orders(plan, stage, run.settings) for stage in (Stage.SELL, Stage.BUY))
     return [*([conversion] if conversion else []), *chain.from_iterable(shares)]
 
@@ -83,8 +83,8 @@ def _without(run: Run, plan: Plan, answers: WhatIfAnswers) -> Plan:
         run.fail(error)
     left_out = {order.contract.symbol for order in answers.unanswered}
     fx = plan.fx
-    if fx and USD_CAD in left_out:
-        fx = replace(fx, quantity=ZERO, reason=run.unsent[USD_CAD])
+    if fx and FUNDING.symbol in left_out:
+        fx = replace(fx, quantity=ZERO, reason=run.unsent[FUNDING.symbol])
     return replace(plan, lines=tuple(line for line in plan.lines if line.symbol not in left_out), fx=fx)
 
 

@@ -18,7 +18,7 @@ from core.errors import (
     PacingExceeded,
     SafetyRefused,
 )
-from core.model import USD, USD_CAD, Contract, Order, RejectReason, SecurityType, Symbol
+from core.model import FUNDING, USD, Contract, Order, RejectReason, SecurityType, Symbol
 from core.pacing import GATEWAY_LIMIT
 
 CHECK_LOG_IN = "check the gateway and its login, then start the run again"
@@ -60,7 +60,7 @@ def other_name(contract: Contract, symbol: Symbol) -> str:
 def not_tradable(contract: Contract) -> str:
     """Why the contract may not be traded here; empty for an ETF in USD and for USD.CAD."""
     is_etf = contract.security_type is SecurityType.ETF and contract.currency == USD
-    if is_etf or contract.symbol == USD_CAD:
+    if is_etf or contract.symbol == FUNDING.symbol:
         return ""
     return f"{contract.symbol} is not an ETF in USD ({contract.security_type}, {contract.currency})"
 

@@ -10,7 +10,7 @@ from math import ceil
 
 from core.errors import AccountBusy
 from core.model import (
-    USD_CAD,
+    FUNDING,
     AccountSnapshot,
     Fill,
     ForeignOrders,
@@ -64,7 +64,7 @@ def unexplained_changes(before: AccountSnapshot, after: AccountSnapshot, fills: 
     expected = _held(before)
     for fill in fills:
         # a conversion changes no position: IBKR books it as cash
-        if fill.symbol == USD_CAD:
+        if fill.symbol == FUNDING.symbol:
             continue
         expected[fill.symbol] += fill.shares if fill.side is Side.BUY else -fill.shares
     there = _held(after)

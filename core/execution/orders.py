@@ -15,8 +15,8 @@ from core.errors import OrderIncomplete, PlanKeptChanging
 from core.journal.rules import run_of
 from core.market.limits import Pricing, limit_for
 from core.model import (
+    FUNDING,
     USD,
-    USD_CAD,
     Limit,
     Order,
     OrderRecord,
@@ -40,22 +40,22 @@ def stage_orders(plan: Plan, stage: Stage, settings: Settings) -> list[Order]:
     return [_first_order(plan, stage, line, settings) for line in (plan.sells if stage is Stage.SELL else plan.buys)]
 
 
-def conversion_order(plan: Plan, cad_cash: Decimal, market: FxMarket, settings: Settings) -> Order | None:
-    """BUY USD.CAD for the plan's USD, at most what `cad_cash` pays for at the market's worst rate; None for nothing.
+def conversion_order(plan: Plan, funding_cash: Decimal, market: FxMarket, settings: Settings) -> Order | None:
+    """BUY USD.CAD for the plan's USD, at most what `funding_cash` pays for at the worst rate; None for nothing.
 
     With 1,000 CAD and a worst rate of 1.4050, 711 of 900 planned USD are bought. The limit of a limit order is that
     worst rate, rounded down to the pair's tick.
     """
     if plan.fx is None:
         return None
-    quantity = affordable(plan.fx.quantity, cad_cash, market)
+    quantity = affordable(plan.fx.quantity, funding_cash, market)
     if not quantity:
         return None
     return Order(
         ref=order_ref(plan.run_id, Stage.FX, 1, 1),
         account_id=plan.account_id,
         # quotes come from the pair's own venue, orders go to the one of the settings
-        contract=replace(plan.contracts[USD_CAD], exchange=settings.fx.route),
+        contract=replace(plan.contracts[FUNDING.symbol], exchange=settings.fx.route),
         stage=Stage.FX,
         line=1,
         attempt=1,

@@ -18,7 +18,7 @@ from core.broker.port import Broker
 from core.errors import TRANSIENT, BrokerError, ConnectionRefused, MarketDataMissing
 from core.market.quotes import completed, judge
 from core.model import (
-    USD_CAD,
+    FUNDING,
     AccountId,
     AccountSnapshot,
     Contract,
@@ -129,7 +129,7 @@ class Reader:
 
         Raises ContractNotFound naming every target that is unknown or ambiguous.
         """
-        wanted = [*targets.weights, *([USD_CAD] if settings.fx.enabled else [])]
+        wanted = [*targets.weights, *([FUNDING.symbol] if settings.fx.enabled else [])]
         found = dict(await self.resolve(wanted, settings.symbol_overrides))
         for position in snapshot.positions:
             if needs_quote(position, settings.rebalance.hold_symbols):

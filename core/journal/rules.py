@@ -12,14 +12,14 @@ from decimal import Decimal
 from core.errors import SafetyRefused
 from core.journal.entries import LineKey, RunState
 from core.masking import mask_account
-from core.model import USD_CAD, Approval, Order, OrderState, Plan, RunId, RunRecord, Side, Stage
+from core.model import FUNDING, Approval, Order, OrderState, Plan, RunId, RunRecord, Side, Stage
 from core.model.refs import parse_ref
 from core.money import ZERO
 
 
 def approved_lines(plan: Plan) -> Mapping[LineKey, Decimal]:
     """The most that may be traded of each line of `plan`: shares, or USD of the conversion if there is one."""
-    fx = {(Stage.FX, USD_CAD, Side.BUY): plan.fx.quantity} if plan.fx and plan.fx.quantity else {}
+    fx = {(Stage.FX, FUNDING.symbol, Side.BUY): plan.fx.quantity} if plan.fx and plan.fx.quantity else {}
     sells = {(Stage.SELL, line.symbol, Side.SELL): line.quantity for line in plan.sells}
     buys = {(Stage.BUY, line.symbol, Side.BUY): line.quantity for line in plan.buys}
     return {**fx, **sells, **buys}

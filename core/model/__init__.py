@@ -1,6 +1,7 @@
 """Frozen values that every room uses; no behaviour beyond what follows from their own fields."""
 
 from core.model.account import AccountSnapshot, MarginChange, MarginEffect, Position, WorkingOrder
+from core.model.funding import FUNDING, FundingPair
 from core.model.market import IDEALPRO, NEW_YORK, SMART, Contract, Price, Quote, TickBand
 from core.model.orders import (
     BrokerEvent,
@@ -71,6 +72,7 @@ from core.model.types import (
 __all__ = [
     "CAD",
     "CASH",
+    "FUNDING",
     "IDEALPRO",
     "NEW_YORK",
     "SMART",
@@ -92,6 +94,7 @@ __all__ = [
     "EscalateAction",
     "Fill",
     "ForeignOrders",
+    "FundingPair",
     "FxLeg",
     "GateFault",
     "GateVerdict",

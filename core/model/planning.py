@@ -8,8 +8,9 @@ from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
 
+from core.model.funding import FUNDING
 from core.model.market import Contract, Price
-from core.model.types import USD_CAD, AccountId, Currency, LimitedBy, Mode, ModelName, OrderType, RunId, Side, Symbol
+from core.model.types import AccountId, Currency, LimitedBy, Mode, ModelName, OrderType, RunId, Side, Symbol
 from core.money import digits
 
 
@@ -60,7 +61,7 @@ class Valuation:
     untargeted: frozenset[Symbol]
     outside: tuple[OutsideHolding, ...]
     cash: Mapping[Currency, Decimal]
-    usd_per_cad: Decimal | None
+    usd_per_funding: Decimal | None
     net_liq: Decimal
     broker_net_liq: Decimal
     buffer: Decimal
@@ -153,7 +154,7 @@ class FxLeg:
     limit_price: Decimal | None
     worst_rate: Decimal | None
     planning_rate: Decimal | None
-    cad_needed: Decimal
+    funding_needed: Decimal
     shortfall: Decimal
     reason: str
     mid: Decimal | None = None
@@ -216,7 +217,7 @@ class Plan:
     @property
     def quantities(self) -> Mapping[Symbol, Decimal]:
         """How much of each symbol is to be traded, in that order: USD of the conversion, shares of the others."""
-        fx = {USD_CAD: self.fx.quantity} if self.fx and self.fx.quantity else {}
+        fx = {FUNDING.symbol: self.fx.quantity} if self.fx and self.fx.quantity else {}
         return fx | {line.symbol: line.quantity for line in (*self.sells, *self.buys)}
 
     @property

@@ -13,9 +13,8 @@ from decimal import Decimal
 from core.errors import MarketDataMissing
 from core.market.quotes import Verdict
 from core.model import (
-    CAD,
+    FUNDING,
     USD,
-    USD_CAD,
     ConvertMode,
     FxLeg,
     LimitedBy,
@@ -29,8 +28,6 @@ from core.money import BPS, CENT, HUNDRED, ONE, ZERO, ceil_to, floor_to
 from core.planning.drafts import TradeDraft
 from core.settings import FxSection, RebalanceSection, Settings
 
-# half a pip, the price step of the FX venue; a contract without a market rule would say a cent
-FX_TICK = Decimal("0.00005")
 WHOLE_DOLLAR = ONE
 ODD_LOT_USD = Decimal(25_000)
 
@@ -59,7 +56,7 @@ class FxNeed:
 
     wanted_cost: Decimal
     usd_cash: Decimal
-    cad_cash: Decimal
+    funding_cash: Decimal
     sells: Decimal
     buffer: Decimal
 
@@ -135,18 +132,18 @@ def fx_market(verdicts: Mapping[Symbol, Verdict], settings: Settings, *, sends_o
     """
     if not settings.fx.enabled:
         return FxMarket(why_not="conversion is switched off")
-    verdict = verdicts.get(USD_CAD)
+    verdict = verdicts.get(FUNDING.symbol)
     if verdict is None:
         return FxMarket(why_not="no quote")
     market, price = verdict.nbbo, verdict.price
     if sends_orders and verdict.is_stale and settings.limits.stale_action is StaleAction.REFUSE:
         return FxMarket(why_not="the quote is stale")
-    warning = "USD.CAD: stale quote" if verdict.is_stale else None
+    warning = f"{FUNDING.symbol}: stale quote" if verdict.is_stale else None
     if market:
         return _rates(market.mid, market.ask, settings.fx, warning)
     if price is None or sends_orders:
         return FxMarket(why_not="no usable bid and ask")
-    text = f"USD.CAD: no usable bid and ask, planned at {price.source.value}"
+    text = f"{FUNDING.symbol}: no usable bid and ask, planned at {price.source.value}"
     return _rates(price.value, price.value, settings.fx, text)
 
 
@@ -155,26 +152,26 @@ def _rates(mid: Decimal, ask: Decimal, fx: FxSection, warning: str | None) -> Fx
     return FxMarket(mid, mid if fx.use_mid_for_planning else ask, worst, warning=warning)
 
 
-def convertible(cad_cash: Decimal, market: FxMarket, fx: FxSection) -> Decimal:
+def convertible(funding_cash: Decimal, market: FxMarket, fx: FxSection) -> Decimal:
     """Whole USD that the CAD cash buys at the planning rate, at most `max_fx_order_usd`; 0 without a rate."""
-    if market.planning is None or cad_cash <= 0:
+    if market.planning is None or funding_cash <= 0:
         return ZERO
-    dollars = floor_to(cad_cash / market.planning, WHOLE_DOLLAR)
+    dollars = FUNDING.usd_for(funding_cash, market.planning)
     return dollars if fx.max_fx_order_usd is None else min(dollars, fx.max_fx_order_usd // 1)
 
 
-def affordable(quantity: Decimal, cad_cash: Decimal, market: FxMarket) -> Decimal:
+def affordable(quantity: Decimal, funding_cash: Decimal, market: FxMarket) -> Decimal:
     """Whole USD of `quantity` that the CAD cash pays for even at the worst rate."""
-    if market.worst is None or cad_cash <= 0:
+    if market.worst is None or funding_cash <= 0:
         return ZERO
-    return min(quantity, floor_to(cad_cash / market.worst, WHOLE_DOLLAR))
+    return min(quantity, FUNDING.usd_for(funding_cash, market.worst))
 
 
 def fx_limit(market: FxMarket, fx: FxSection) -> Decimal | None:
     """The limit of a conversion: the worst rate down to the price step of the venue; None for MKT or without a rate."""
     if fx.order_type is not OrderType.LMT or market.worst is None:
         return None
-    return floor_to(market.worst, FX_TICK)
+    return FUNDING.limit_at(market.worst)
 
 
 def convert(need: FxNeed, market: FxMarket, closed: str | None, fx: FxSection) -> FxLeg:
@@ -186,16 +183,16 @@ def convert(need: FxNeed, market: FxMarket, closed: str | None, fx: FxSection) -
     closed, None when it is open. Raises MarketDataMissing when a conversion is needed and has no rate.
     """
     shortfall = _shortfall(need, fx)
-    reason = _needless(shortfall, need.cad_cash, closed, fx)
+    reason = _needless(shortfall, need.funding_cash, closed, fx)
     if reason:
         return _no_conversion(shortfall, market, reason, fx)
     if market.worst is None or market.planning is None:
         raise MarketDataMissing(
-            f"USD.CAD: {market.why_not}, and {shortfall:,.2f} USD must be converted",
-            next_step="run again when USD.CAD is quoted, or set [fx] enabled = false",
+            f"{FUNDING.symbol}: {market.why_not}, and {shortfall:,.2f} USD must be converted",
+            next_step=f"run again when {FUNDING.symbol} is quoted, or set [fx] enabled = false",
         )
     wanted = ceil_to(shortfall + shortfall * fx.fx_buffer_bps / BPS, WHOLE_DOLLAR)
-    quantity = min(wanted, convertible(need.cad_cash, market, fx))
+    quantity = min(wanted, convertible(need.funding_cash, market, fx))
     if quantity < fx.min_fx_order_usd or not quantity:
         words = f"only {quantity:,f} USD could be converted, below min_fx_order_usd {fx.min_fx_order_usd:f}"
         return _no_conversion(shortfall, market, words, fx)
@@ -206,7 +203,7 @@ def convert(need: FxNeed, market: FxMarket, closed: str | None, fx: FxSection) -
         limit_price=fx_limit(market, fx),
         worst_rate=market.worst,
         planning_rate=market.planning,
-        cad_needed=quantity * market.planning,
+        funding_needed=FUNDING.cost_of(quantity, market.planning),
         shortfall=shortfall,
         reason=_why_convert(shortfall, quantity, wanted),
         mid=market.mid,
@@ -221,12 +218,12 @@ def _shortfall(need: FxNeed, fx: FxSection) -> Decimal:
     return max(owed, ZERO)
 
 
-def _needless(shortfall: Decimal, cad_cash: Decimal, closed: str | None, fx: FxSection) -> str | None:
+def _needless(shortfall: Decimal, funding_cash: Decimal, closed: str | None, fx: FxSection) -> str | None:
     """Why nothing is converted, whatever the rate; None when a rate is needed."""
     if not shortfall:
         return "USD cash and sells cover everything"
-    if cad_cash <= 0:
-        return f"{shortfall:,.2f} USD short, but there is no CAD to convert"
+    if funding_cash <= 0:
+        return f"{shortfall:,.2f} USD short, but there is no {FUNDING.currency} to convert"
     if shortfall < fx.min_fx_order_usd:
         return f"{shortfall:,.2f} USD short, below min_fx_order_usd {fx.min_fx_order_usd:f}"
     if closed and fx.prefer_market_hours:
@@ -241,7 +238,7 @@ def _no_conversion(shortfall: Decimal, market: FxMarket, reason: str, fx: FxSect
         limit_price=None,
         worst_rate=market.worst,
         planning_rate=market.planning,
-        cad_needed=ZERO,
+        funding_needed=ZERO,
         shortfall=shortfall,
         reason=f"no conversion: {reason}",
         mid=market.mid,
@@ -249,13 +246,17 @@ def _no_conversion(shortfall: Decimal, market: FxMarket, reason: str, fx: FxSect
 
 
 def _why_convert(shortfall: Decimal, quantity: Decimal, wanted: Decimal) -> str:
-    limited = f"; limited from {wanted:,f} USD by the CAD cash or max_fx_order_usd" if quantity < wanted else ""
+    limited = (
+        f"; limited from {wanted:,f} USD by the {FUNDING.currency} cash or max_fx_order_usd"
+        if quantity < wanted
+        else ""
+    )
     return f"{shortfall:,.2f} USD short for the buys{limited}"
 
 
 def _odd_lot(quantity: Decimal) -> str:
     return (
-        f"USD.CAD: {quantity:,f} USD is below {ODD_LOT_USD:,} USD, an odd lot: the rate may be worse"
+        f"{FUNDING.symbol}: {quantity:,f} USD is below {ODD_LOT_USD:,} USD, an odd lot: the rate may be worse"
         " and the broker may warn (399)"
     )
 
@@ -274,11 +275,11 @@ def free_cash(valuation: Valuation, proceeds: Proceeds) -> Decimal:
     USD cash + sells + conversion − commissions − the part of the cash buffer that the CAD left does not
     hold. The CAD left counts at the worst rate, or at the account's own rate where none is known.
     """
-    cad = valuation.cash.get(CAD, ZERO)
+    cad = valuation.cash.get(FUNDING.currency, ZERO)
     if proceeds.worst_rate is not None:
         cad_left = cad / proceeds.worst_rate - proceeds.converted
     else:
-        cad_left = cad * (valuation.usd_per_cad or ZERO)
+        cad_left = cad * (valuation.usd_per_funding or ZERO)
     return valuation.cash.get(USD, ZERO) + proceeds.total - max(ZERO, valuation.buffer - cad_left)
 
 
@@ -327,9 +328,9 @@ def budget_for(
 
 def _fx_loss(valuation: Valuation, proceeds: Proceeds) -> Decimal:
     """USD of NetLiq that the conversion costs at the worst rate against the account's own."""
-    if not proceeds.converted or proceeds.worst_rate is None or valuation.usd_per_cad is None:
+    if not proceeds.converted or proceeds.worst_rate is None or valuation.usd_per_funding is None:
         return ZERO
-    return max(ZERO, proceeds.converted * (proceeds.worst_rate * valuation.usd_per_cad - ONE))
+    return max(ZERO, proceeds.converted * (proceeds.worst_rate * valuation.usd_per_funding - ONE))
 
 
 def _within_leverage(left: Decimal, costs: BuyCosts, rebalance: RebalanceSection) -> Decimal:

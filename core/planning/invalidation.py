@@ -17,7 +17,7 @@ from hashlib import sha256
 
 from core.errors import MarketDataMissing
 from core.model import (
-    USD_CAD,
+    FUNDING,
     AccountId,
     AccountSnapshot,
     Contract,
@@ -113,7 +113,10 @@ def price_moves(plan: Plan, fresh: PlanInputs, settings: Settings, most_bps: Dec
     if plan.fx and plan.fx.quantity and plan.fx.mid:
         moves.append(
             _move(
-                USD_CAD, plan.fx.mid, fx_market(verdicts, settings, sends_orders=fresh.mode.sends_orders).mid, most_bps
+                FUNDING.symbol,
+                plan.fx.mid,
+                fx_market(verdicts, settings, sends_orders=fresh.mode.sends_orders).mid,
+                most_bps,
             )
         )
     return tuple(filter(None, moves))

@@ -12,9 +12,8 @@ from decimal import Decimal
 from core.errors import FundsInsufficient, MarketDataMissing
 from core.market.quotes import Verdict
 from core.model import (
-    CAD,
+    FUNDING,
     USD,
-    USD_CAD,
     Contract,
     DriftLine,
     FxLeg,
@@ -69,7 +68,7 @@ class _Case:
 
     @property
     def cad(self) -> Decimal:
-        return self.valuation.cash[CAD]
+        return self.valuation.cash[FUNDING.currency]
 
     @property
     def commission(self) -> Decimal:
@@ -236,7 +235,7 @@ def _fund(case: _Case, sells: tuple[TradeDraft, ...], wanted_cost: Decimal, *, m
     need = FxNeed(
         wanted_cost=wanted_cost,
         usd_cash=case.usd,
-        cad_cash=case.cad,
+        funding_cash=case.cad,
         sells=proceeds.sells,
         buffer=case.valuation.buffer,
     )
@@ -288,7 +287,11 @@ def _contracts(case: _Case) -> Mapping[Symbol, Contract]:
     unmarked = {each.contract.symbol for each in case.inputs.snapshot.positions if each.market_value is None}
     valued = sorted({*case.valuation.held, *(unmarked & known.keys())})
     wanted = {symbol: known[symbol] for symbol in valued}
-    return wanted | {USD_CAD: known[USD_CAD]} if case.settings.fx.enabled and USD_CAD in known else wanted
+    return (
+        wanted | {FUNDING.symbol: known[FUNDING.symbol]}
+        if case.settings.fx.enabled and FUNDING.symbol in known
+        else wanted
+    )
 
 
 def _warnings(case: _Case, lines: tuple[TradeLine, ...], fx: FxLeg | None) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from core.errors import SafetyRefused
 from core.model import (
-    CAD,
+    FUNDING,
     USD,
     Currency,
     FxLeg,
@@ -44,9 +44,9 @@ def totals_of(
     given = proceeds.converted * fx.planning_rate if fx and fx.planning_rate else ZERO
     cash_after = dict(valuation.cash)
     cash_after[USD] = cash_after.get(USD, ZERO) + spent
-    cash_after[CAD] = cash_after.get(CAD, ZERO) - given
+    cash_after[FUNDING.currency] = cash_after.get(FUNDING.currency, ZERO) - given
     net_liq = valuation.net_liq
-    net_change = buys - sells + spent - given * (valuation.usd_per_cad or ZERO)
+    net_change = buys - sells + spent - given * (valuation.usd_per_funding or ZERO)
     return Totals(
         sells=sells,
         buys=buys,
@@ -101,15 +101,15 @@ def _idle_cash(
     targets: Targets, valuation: Valuation, lines: Iterable[TradeLine], totals: Totals, settings: Settings
 ) -> Iterator[str]:
     """Cash after the plan above the buffer and above what targets of less than 100 % leave in cash."""
-    cad = totals.cash_after[CAD]
-    cash = totals.cash_after[USD] + cad * (valuation.usd_per_cad or ZERO)
+    cad = totals.cash_after[FUNDING.currency]
+    cash = totals.cash_after[USD] + cad * (valuation.usd_per_funding or ZERO)
     meant = valuation.buffer + max(ZERO, ONE - targets.net) * valuation.investable
     idle, net_liq = cash - meant, valuation.net_liq
     if idle * HUNDRED < LEAST_IDLE_PCT * net_liq:
         return
     note = f"idle cash beyond the buffer: {idle:,.2f} USD, {idle * HUNDRED / net_liq:.2f} % of NetLiq"
     if cad > ZERO and not settings.fx.enabled:
-        note += f"; {cad:,.2f} CAD buy nothing unless [fx] enabled = true"
+        note += f"; {cad:,.2f} {FUNDING.currency} buy nothing unless [fx] enabled = true"
     is_held_back = any(line.limited_by is LimitedBy.BAND and line.wanted > ZERO for line in lines)
     if settings.rebalance.idle_cash_pct is None and is_held_back and not any(line.side is Side.BUY for line in lines):
         note += "; [rebalance] idle_cash_pct would invest it inside the bands"

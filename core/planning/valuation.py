@@ -15,7 +15,7 @@ from typing import NamedTuple
 from core.errors import DataRefused, MarketDataMissing
 from core.market.quotes import Verdict
 from core.model import (
-    CAD,
+    FUNDING,
     USD,
     AccountSnapshot,
     Contract,
@@ -99,7 +99,7 @@ def value_account(
         untargeted=holdings.untargeted,
         outside=outside,
         cash=cash,
-        usd_per_cad=in_usd(ONE, CAD, rates) if CAD in rates else None,
+        usd_per_funding=in_usd(ONE, FUNDING.currency, rates) if FUNDING.currency in rates else None,
         net_liq=net_liq,
         broker_net_liq=broker_net_liq,
         buffer=buffer,
@@ -266,7 +266,7 @@ def _worthless(amounts: Iterable[tuple[_Outside, Decimal | None]]) -> tuple[str,
 
 def _cash(snapshot: AccountSnapshot) -> Mapping[Currency, Decimal]:
     """The ledger by currency, alphabetical; USD and CAD are always there."""
-    currencies = sorted({USD, CAD, *snapshot.cash})
+    currencies = sorted({USD, FUNDING.currency, *snapshot.cash})
     return {currency: snapshot.cash.get(currency, ZERO) for currency in currencies}
 
 

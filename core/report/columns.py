@@ -14,8 +14,8 @@ from decimal import Decimal
 from typing import Any, Generic, TypeVar
 
 from core.model import (
+    FUNDING,
     USD,
-    USD_CAD,
     Currency,
     Fill,
     FxLeg,
@@ -297,7 +297,7 @@ def trade_rows(result: RunResult) -> tuple[TradeRow, ...]:
     residual = result.residual_drift_bps or {}
     rows = (*(_trade_row(record, residual) for record in result.orders), *unsent_rows(result))
     # the conversion is sent first; sorting is stable, so the others stay in the order they were sent
-    return tuple(sorted(rows, key=lambda row: row.symbol != USD_CAD))
+    return tuple(sorted(rows, key=lambda row: row.symbol != FUNDING.symbol))
 
 
 def unsent_rows(result: RunResult) -> tuple[TradeRow, ...]:
@@ -306,7 +306,7 @@ def unsent_rows(result: RunResult) -> tuple[TradeRow, ...]:
     if plan is None:
         return ()
     residual = result.residual_drift_bps or {}
-    fx = [(USD_CAD, Side.BUY, plan.fx.quantity)] if plan.fx else []
+    fx = [(FUNDING.symbol, Side.BUY, plan.fx.quantity)] if plan.fx else []
     trades = (*fx, *((line.symbol, line.side, line.quantity) for line in (*plan.sells, *plan.buys)))
     return tuple(
         TradeRow(
@@ -315,7 +315,7 @@ def unsent_rows(result: RunResult) -> tuple[TradeRow, ...]:
             ordered=quantity,
             state=NOT_SENT,
             reason=reasons[symbol],
-            residual_bps=None if symbol == USD_CAD else residual.get(symbol),
+            residual_bps=None if symbol == FUNDING.symbol else residual.get(symbol),
         )
         for symbol, side, quantity in trades
         if side and symbol in reasons

@@ -154,7 +154,7 @@ def _account(account: Valuation) -> dict[str, Any]:
     return {
         "broker_net_liq": number(account.broker_net_liq),
         "cash": numbers(account.cash),
-        "usd_per_cad": number_or_none(account.usd_per_cad),
+        "usd_per_cad": number_or_none(account.usd_per_funding),
         "cash_buffer": number(account.buffer),
         "excess_liquidity": number(account.excess_liquidity),
         "maintenance_margin": number(account.maintenance_margin),
@@ -172,7 +172,7 @@ def _fx(leg: FxLeg) -> dict[str, Any]:
         "limit_price": number_or_none(leg.limit_price),
         "worst_rate": number_or_none(leg.worst_rate),
         "planning_rate": number_or_none(leg.planning_rate),
-        "cad_needed": number(leg.cad_needed),
+        "cad_needed": number(leg.funding_needed),
         "usd_short": number(leg.shortfall),
         "reason": leg.reason,
     }

@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from core.masking import mask_account
 from core.model import USD, Currency, FxLeg, OrderRecord, OrderState, Plan, RunResult, Side, Stage, TradeLine
+from core.model.funding import FUNDING
 from core.money import ZERO
 from core.report import formats
 from core.report.columns import commissions, limit_text
@@ -81,8 +82,8 @@ def _conversion(leg: FxLeg) -> str:
     if not leg.quantity:
         return f"nothing converted: {leg.reason}"
     price = "at the market" if leg.limit_price is None else f"at {formats.price(leg.limit_price)}"
-    cad = formats.amount(leg.cad_needed)
-    return f"BUY {formats.grouped(leg.quantity)} USD.CAD {price} for about {cad} CAD: {leg.reason}"
+    order = f"{FUNDING.side} {formats.grouped(leg.quantity)} {FUNDING.symbol} {price}"
+    return f"{order} for about {formats.amount(leg.funding_needed)} {FUNDING.currency}: {leg.reason}"
 
 
 def _turnover(plan: Plan) -> str:
@@ -175,10 +176,10 @@ def totals_figures(plan: Plan) -> list[Fact]:
 def conversion_figures(leg: FxLeg) -> list[Fact]:
     """The purchase of USD with CAD: its rates in CAD per USD, and what it needs and is for."""
     return [
-        ("limit (CAD per USD)", limit_text(leg)),
+        (f"limit ({FUNDING.currency} per USD)", limit_text(leg)),
         ("planning rate", formats.price(leg.planning_rate)),
         ("worst rate", formats.price(leg.worst_rate)),
-        ("CAD needed", formats.amount(leg.cad_needed)),
+        (f"{FUNDING.currency} needed", formats.amount(leg.funding_needed)),
         ("USD short", formats.amount(leg.shortfall)),
     ]
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from core.masking import mask_account, mask_accounts
-from core.model import CAD, USD, Approval, FxLeg, GateVerdict, Plan
+from core.model import FUNDING, USD, Approval, FxLeg, GateVerdict, Plan
 from core.money import ZERO
 from core.report import formats
 from core.report.columns import (
@@ -82,7 +82,7 @@ def _head(plan: Plan) -> str:
 
 def _exposure(plan: Plan) -> str:
     account = plan.valuation
-    cash = account.cash.get(USD, ZERO) + account.cash.get(CAD, ZERO) * (account.usd_per_cad or ZERO)
+    cash = account.cash.get(USD, ZERO) + account.cash.get(FUNDING.currency, ZERO) * (account.usd_per_funding or ZERO)
     gross, net = account.gross_position_value, account.gross_position_value + cash
     rows = [
         ("gross", _part(gross, account.net_liq), pct(plan.targets.gross), pct(plan.totals.gross_after)),
@@ -97,7 +97,8 @@ def _conversion(leg: FxLeg | None) -> str:
     if not leg.quantity:
         return f"None: {formats.plain(leg.reason)}"
     bought = f"{formats.grouped(leg.quantity)} USD"
-    return f"{figures_of('BUY USD.CAD', conversion_figures(leg), bought)}\n\n{formats.plain(leg.reason)}"
+    figures = figures_of(f"{FUNDING.side} {FUNDING.symbol}", conversion_figures(leg), bought)
+    return f"{figures}\n\n{formats.plain(leg.reason)}"
 
 
 def _reasons(plan: Plan) -> str:

@@ -10,8 +10,9 @@ from decimal import Decimal
 from pathlib import Path
 
 from core.errors import PortfoliosInvalid
+from core.model.funding import FUNDING
 from core.model.planning import ModelWeight
-from core.model.types import CASH, MODEL_RULE, SYMBOL_RULE, USD_CAD, ModelName, Symbol, is_model_name, is_symbol
+from core.model.types import CASH, MODEL_RULE, SYMBOL_RULE, ModelName, Symbol, is_model_name, is_symbol
 from core.money import HUNDRED, ZERO, D
 from core.settings import RebalanceSection
 from core.targets.blending import NO_MARGIN, SUM_TOLERANCE, refused
@@ -151,7 +152,7 @@ def _entry_faults(entry: _Entry, mix: Mix | None, rebalance: RebalanceSection) -
         yield f"the portfolio must be {MODEL_RULE}"
     if not is_symbol(entry.symbol):
         yield f"a symbol must be {SYMBOL_RULE}"
-    if entry.symbol == USD_CAD:
+    if entry.symbol == FUNDING.symbol:
         yield "the currency pair cannot be a target"
     if entry.percent is None:
         yield "target_pct must be a plain decimal such as 60, 12.5 or 12.5%"

@@ -13,7 +13,7 @@ from pathlib import Path
 from core.errors import DataRefused, OutputFailed, SafetyRefused, UsageError
 from core.execution.reader import Reader
 from core.masking import mask_account
-from core.model import CAD, USD, AccountId, AccountSnapshot, Position, SecurityType, Symbol
+from core.model import FUNDING, USD, AccountId, AccountSnapshot, Position, SecurityType, Symbol
 from core.money import CENT, HUNDRED, ZERO, floor_to
 from core.settings import IbkrSection, Settings, settings_template
 from deployments.connection import ANY_ACCOUNT, ONE_MODEL, ConnectionOptions
@@ -158,8 +158,9 @@ def _notes(snapshot: AccountSnapshot) -> Iterator[str]:
     outside = sorted(each.contract.symbol for each in snapshot.positions if not _is_held_etf(each))
     if outside:
         yield f"left alone, because they are not ETFs in USD held long: {', '.join(outside)}"
-    if snapshot.cash.get(CAD, ZERO) > 0:
-        yield f"the account holds {snapshot.cash[CAD]:,.2f} CAD, which buys nothing unless [fx] enabled = true"
+    funding = snapshot.cash.get(FUNDING.currency, ZERO)
+    if funding > 0:
+        yield f"the account holds {funding:,.2f} {FUNDING.currency}, which buys nothing unless [fx] enabled = true"
     for currency, cash in sorted(snapshot.cash.items()):
         if cash < 0:
             yield (

@@ -249,7 +249,9 @@ async def test_a_message_that_cannot_be_read_closes_the_connection_as_it_may_be_
     async with venue_of(world()) as venue:
         client = await venue.connected()
         venue.gateway.faults.on("orderStatus", ChangeFields({6: "17000000.0"}))
-        with pytest.raises(ConnectionLost, match=r"may have arrived: a message from the gateway \(3\) could not be read"):
+        with pytest.raises(
+            ConnectionLost, match=r"may have arrived: a message from the gateway \(3\) could not be read"
+        ):
             await client.place(order())
         assert not client.is_connected
         await client.connect()

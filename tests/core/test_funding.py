@@ -106,7 +106,7 @@ def test_the_shortfall_is_converted_with_its_buffer_up_to_the_whole_dollar():
     leg = converted(need(wanted_cost="40000.40", usd="10000", sells="20000", cad="50000"))
     # 10 000.40 × 1.002 = 10 020.4008
     assert (leg.shortfall, leg.quantity) == (D("10000.40"), D(10021))
-    assert (leg.cad_needed, leg.worst_rate, leg.planning_rate) == (D("12526.25"), D("1.251"), D("1.25"))
+    assert (leg.funding_needed, leg.worst_rate, leg.planning_rate) == (D("12526.25"), D("1.251"), D("1.25"))
     assert leg.reason == "10,000.40 USD short for the buys"
 
 
@@ -150,7 +150,7 @@ def test_the_conversion_is_never_above_the_maximum():
 )
 def test_no_conversion_says_why(wants, changes, closed, reason):
     leg = converted(wants, closed, **changes)
-    assert (leg.quantity, leg.cad_needed, leg.limit_price, leg.warning) == (D(0), D(0), None, None)
+    assert (leg.quantity, leg.funding_needed, leg.limit_price, leg.warning) == (D(0), D(0), None, None)
     assert reason in leg.reason
 
 
@@ -160,7 +160,7 @@ def test_a_few_cents_of_cad_that_are_owed_buy_nothing():
     assert convertible(owed, MARKET, plan_settings(fx__enabled=True).fx) == 0
     assert affordable(D(5000), owed, MARKET) == 0
     leg = converted(need(wanted_cost="5000", cad="-0.30"), min_fx_order_usd=D(0))
-    assert (leg.quantity, leg.cad_needed) == (D(0), D(0))
+    assert (leg.quantity, leg.funding_needed) == (D(0), D(0))
     assert leg.reason == "no conversion: 5,000.00 USD short, but there is no CAD to convert"
 
 
@@ -222,7 +222,7 @@ def test_a_conversion_covers_the_shortfall_or_takes_all_there_is(cost, cad, mid,
     found = market(at(USD_CAD, str(mid), str(half_spread)), min_fx_order_usd=D(0))
     leg = converted(need(wanted_cost=str(cost), cad=str(cad)), market=found, min_fx_order_usd=D(0))
     assert leg.quantity == leg.quantity.to_integral_value()
-    assert leg.cad_needed <= max(cad, 0)
+    assert leg.funding_needed <= max(cad, 0)
     assert affordable(leg.quantity, cad, found) * found.worst <= max(cad, 0)
     assert leg.quantity >= leg.shortfall or leg.quantity + 1 > cad / found.planning or cad <= 0
 

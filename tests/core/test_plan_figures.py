@@ -122,7 +122,7 @@ def test_without_a_mid_the_spread_cost_is_counted_from_the_price():
     ],
 )
 def test_exposure_of_an_account_without_usd_or_cad_is_that_of_its_holdings(cash, rate, net):
-    own = valuation((trade_line(),), cash=cash, usd_per_cad=rate, net_liq=D(50_000), gross_position_value=D(48_000))
+    own = valuation((trade_line(),), cash=cash, usd_per_funding=rate, net_liq=D(50_000), gross_position_value=D(48_000))
     text = pre_trade_markdown(PreTrade(plan=plan(trade_line(), valuation=own)))
     (row,) = [line for line in text.splitlines() if line.startswith("| net ") and line.count("|") == 5]
     assert row.split("|")[2].strip().startswith(net)

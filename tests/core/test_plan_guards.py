@@ -110,7 +110,7 @@ def test_a_cad_only_account_funds_its_usd_buys_by_buying_usd_cad_with_a_buffer()
     changes = {"fx__enabled": True, "cash_buffer_pct": D(1)}
     plan = planned(case(BALANCED, own), **changes)
     # 99 000 USD wanted × 1.002 = 99 198
-    assert (plan.fx.shortfall, plan.fx.quantity, plan.fx.cad_needed) == (D(99000), D(99198), D("123997.50"))
+    assert (plan.fx.shortfall, plan.fx.quantity, plan.fx.funding_needed) == (D(99000), D(99198), D("123997.50"))
     # of the 990 shares one is not bought: at the worst rate of 1.250625 the 752 USD of CAD left do not hold
     # the buffer of 1 000
     assert sum(line.quantity for line in plan.buys) == 989

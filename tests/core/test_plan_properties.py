@@ -100,9 +100,9 @@ def worst_of(plan, ruled):
     if plan.fx and plan.fx.quantity:
         dollars = min(plan.fx.quantity, value.cash[CAD] // plan.fx.worst_rate)
         cash += dollars - rebalance.commission_per_order_usd
-        lost += dollars * plan.fx.worst_rate * value.usd_per_cad - dollars + rebalance.commission_per_order_usd
+        lost += dollars * plan.fx.worst_rate * value.usd_per_funding - dollars + rebalance.commission_per_order_usd
         cad_left -= dollars * plan.fx.worst_rate
-    rate = 1 / plan.fx.worst_rate if plan.fx and plan.fx.worst_rate else value.usd_per_cad
+    rate = 1 / plan.fx.worst_rate if plan.fx and plan.fx.worst_rate else value.usd_per_funding
     margin = rebalance.maintenance_margin_pct / HUNDRED
     return Worst(
         usd=cash,

@@ -30,7 +30,7 @@ def test_net_liq_is_cash_at_the_accounts_own_rate_and_shares_at_our_price():
     assert found.broker_net_liq == D(30100)
     assert found.gross_position_value == D(28605)
     assert found.cash == {USD: D(1000), CAD: D(500)}
-    assert found.usd_per_cad == D("0.8")
+    assert found.usd_per_funding == D("0.8")
 
 
 def test_an_account_based_in_cad_has_the_brokers_figures_converted():
@@ -46,7 +46,7 @@ def test_an_account_based_in_cad_has_the_brokers_figures_converted():
     # one USD is 1.25 CAD: 2 500 CAD are 2 000 USD beside 100 × 100 USD
     assert (found.net_liq, found.broker_net_liq) == (D(12000), D(12000))
     assert (found.excess_liquidity, found.maintenance_margin, found.buying_power) == (D(9000), D(2500), D(36000))
-    assert found.usd_per_cad == D("0.8")
+    assert found.usd_per_funding == D("0.8")
 
 
 # --- hold_symbols, and holdings without a price ----------------------------------------------------
@@ -228,7 +228,7 @@ def test_an_outside_holding_in_a_currency_without_a_rate_is_refused():
 
 
 def test_an_account_that_names_no_cad_rate_has_none():
-    assert value(case({"VTI": "1"}, account(cash={USD: "9"}, rates={USD: "1"}))).usd_per_cad is None
+    assert value(case({"VTI": "1"}, account(cash={USD: "9"}, rates={USD: "1"}))).usd_per_funding is None
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ def test_buys_may_cost_what_is_left_of_cash_after_buffer_and_commission():
 
 
 def test_cad_that_stays_may_hold_the_buffer():
-    held = valuation((trade_line(),), cash={USD: D(2500), CAD: D(800)}, usd_per_cad=D("0.73"))
+    held = valuation((trade_line(),), cash={USD: D(2500), CAD: D(800)}, usd_per_funding=D("0.73"))
     assert one_buy("24", valuation=held) == []
     assert one_buy("25", valuation=held) == ["buys cost more than there is"]
 
@@ -59,7 +59,7 @@ def test_leverage_and_margin_name_the_buys():
 
 def test_a_conversion_beyond_the_cad_there_is_stops_the_run():
     leg = FxLeg(D(1000), OrderType.MKT, None, D("1.37"), D("1.365"), D(1365), D(998), "")
-    held = valuation((trade_line(),), cash={USD: D(2500), CAD: D("1364.98")}, usd_per_cad=D("0.73"))
+    held = valuation((trade_line(),), cash={USD: D(2500), CAD: D("1364.98")}, usd_per_funding=D("0.73"))
     assert "more CAD converted than there is" in one_buy("5", fx=leg, valuation=held)
     assert "more CAD converted than there is" not in one_buy(
         "5", fx=leg, valuation=replace(held, cash={USD: D(2500), CAD: D(1365)})

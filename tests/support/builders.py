@@ -124,7 +124,7 @@ def valuation(lines: Sequence[TradeLine] = (), **changes: object) -> Valuation:
         "untargeted": frozenset(line.symbol for line in lines if line.untargeted),
         "outside": (),
         "cash": {USD: D(2500)},
-        "usd_per_cad": None,
+        "usd_per_funding": None,
         "net_liq": D(50500),
         "broker_net_liq": D("50510.25"),
         "buffer": D(500),

@@ -75,7 +75,7 @@ FX = FxLeg(
     limit_price=D("1.36565"),
     worst_rate=D("1.3656825"),
     planning_rate=D("1.36495"),
-    cad_needed=D(4912) * D("1.36495"),
+    funding_needed=D(4912) * D("1.36495"),
     shortfall=D("4902.17"),
     reason="4902.17 USD are short for the buys; 20 bps on top",
     mid=D("1.36495"),
@@ -139,7 +139,7 @@ def sample_plan() -> Plan:
         valuation=valuation(
             LINES,
             cash=CASH,
-            usd_per_cad=RATES[CAD],
+            usd_per_funding=RATES[CAD],
             outside=(OutsideHolding(Symbol("AAPL"), D(3), D("630.00"), "a share, not an ETF"),),
             net_liq=NET_LIQ,
             broker_net_liq=D("65830.00"),
@@ -151,7 +151,7 @@ def sample_plan() -> Plan:
             LINES,
             gross_after=(GROSS + D("6399.625")) / NET_LIQ,
             turnover_pct=D("13000.375") / NET_LIQ * 100,
-            cash_after={USD: D("12.375"), CAD: CASH[CAD] - FX.cad_needed},
+            cash_after={USD: D("12.375"), CAD: CASH[CAD] - FX.funding_needed},
         ),
     )
 

@@ -68,7 +68,7 @@ def cost_of(played: Played, plan: Plan) -> Decimal:
     for placed in ours(played):
         for fill in placed.fills:
             if fill.symbol == USD_CAD:
-                lost = fill.shares * (ONE - fill.price * (plan.valuation.usd_per_cad or ZERO))
+                lost = fill.shares * (ONE - fill.price * (plan.valuation.usd_per_funding or ZERO))
             else:
                 lost = fill.shares * (fill.price - plan.valuation.prices[fill.symbol].value)
             cost += abs(lost) + (fill.commission or ZERO)

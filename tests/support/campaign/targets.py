@@ -73,7 +73,9 @@ def whoever_buys_keeps_the_cash_buffer_or_the_debt_that_the_targets_allow(played
         assert cash[USD] + may_owe >= -CENT, f"{-cash[USD]:.2f} USD are owed, {may_owe:.2f} may be"
         return
     buffer = (value.net_liq - cost) * played.settings.rebalance.cash_buffer_pct / HUNDRED
-    in_cad = cash[CAD] / plan.fx.worst_rate if plan.fx and plan.fx.worst_rate else cash[CAD] * (value.usd_per_cad or 0)
+    in_cad = (
+        cash[CAD] / plan.fx.worst_rate if plan.fx and plan.fx.worst_rate else cash[CAD] * (value.usd_per_funding or 0)
+    )
     kept = cash[USD] - max(ZERO, buffer - in_cad)
     assert kept >= -CENT, f"{-kept:.2f} USD of the buffer of {buffer:.2f} are spent"
 
@@ -188,7 +190,7 @@ def money_for_buys(plan: Plan, commission: Decimal) -> Decimal:
     value, fx = plan.valuation, plan.fx
     sells = sum((line.quantity * line.limit.worst_price - commission for line in plan.sells if line.limit), ZERO)
     converted, charged = ZERO, ZERO
-    in_cad = value.cash[CAD] * (value.usd_per_cad or ZERO)
+    in_cad = value.cash[CAD] * (value.usd_per_funding or ZERO)
     if fx and fx.worst_rate:
         converted = min(fx.quantity, max(ZERO, floor_to(value.cash[CAD] / fx.worst_rate, ONE)))
         charged = commission if fx.quantity else ZERO
