@@ -133,9 +133,7 @@ class OrderTracker:
         before = self.journal.order(event.order_ref)
         self.journal.record(event)
         if before is None:
-            self.log_event(
-                "foreign_order", f"{event.order_ref or 'an order entered by hand'}: {_describe_event(event)}"
-            )
+            self.log_event("other_order", f"{event.order_ref or 'an order entered by hand'}: {_describe_event(event)}")
             return
         after = self.record(event.order_ref)
         self._report_state_change(before, after)

@@ -309,7 +309,7 @@ async def test_foreign_orders_and_notices_are_only_reported():
     at_work = await trading(buy())
     at_work.broker.altered = chatter
     assert (await at_work.run(buy())).errors == ()
-    assert set(at_work.details_of("foreign_order")) == {
+    assert set(at_work.details_of("other_order")) == {
         "an order entered by hand: SELL 3 VTI at 100.00",
         "RB-EARLIER-B1-1: Cancelled gone",
     }
