@@ -171,7 +171,7 @@ class FillEntry(FilePart):
     price: AboveZero | None = None
     reject: Count | None = None
     what_if_reject: Count | None = None
-    what_if_silent: Flag = False
+    what_if_unanswered: Flag = False
 
 
 class ChangeEntry(FilePart):

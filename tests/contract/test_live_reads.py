@@ -25,7 +25,6 @@ from core.model import CAD, USD, USD_CAD, SecurityType, Side, Symbol
 from core.money import D
 from core.sim.gateway.faults import (
     OTHER_CON_ID,
-    About,
     ChangedFirst,
     ChangeFields,
     Channel,
@@ -38,6 +37,7 @@ from core.sim.gateway.faults import (
     Omit,
     Only,
     Refuse,
+    Subject,
 )
 from core.sim.venue.contracts import con_id_of
 
@@ -49,11 +49,11 @@ FOREIGN = held("SHOP", "7", "55", security_type=SecurityType.STOCK, currency=CAD
 class Late:
     """An error about something else comes just before the message."""
 
-    about: About
+    subject: Subject
     code: int
 
     def apply(self, channel: Channel, envelope: Envelope) -> None:
-        channel.send_error(self.about, self.code, "")
+        channel.send_error(self.subject, self.code, "")
         channel.pass_on(envelope)
 
 
@@ -546,7 +546,7 @@ async def test_a_late_error_of_another_request_refuses_no_list(about, is_emitted
     """One of none in particular may be the list's, and then it is lost: it is no matter of contracts."""
     async with venue_of(world()) as venue:
         client = await venue.connected()
-        late = Late(About(about), 200)
+        late = Late(Subject(about), 200)
         venue.gateway.faults.on("openOrderEnd", late)
         if is_emitted is None:
             with pytest.raises(ConnectionLost, match="refused to report the open orders"):

@@ -86,7 +86,7 @@ async def test_a_refusal_for_money_is_decisive_only_of_the_orders_whose_money_is
 
 
 async def test_no_answer_for_one_order_concerns_that_order_alone_and_is_not_waited_for_again():
-    answers, broker, waits = await asked(buys("VTI", "BND"), fills=scripted(what_if_silent=True))
+    answers, broker, waits = await asked(buys("VTI", "BND"), fills=scripted(what_if_unanswered=True))
     ((unanswered, error),) = answers.unanswered.items()
     assert (unanswered.contract.symbol, type(error), error.exit_code) == ("VTI", NoAnswer, 28)
     assert "did not answer within 20 s whether it would accept BUY 10 VTI" in error.message

@@ -20,7 +20,6 @@ from gateway_clients import (
 from core.clock import AutojumpClock
 from core.money import D
 from core.sim.gateway.faults import (
-    About,
     Delay,
     Do,
     Drop,
@@ -30,6 +29,7 @@ from core.sim.gateway.faults import (
     Hold,
     Match,
     Omit,
+    Subject,
 )
 from core.sim.wire.frames import frame
 
@@ -47,8 +47,8 @@ async def traded(wire, order=None):
 def test_a_rule_is_for_the_messages_that_match_and_for_so_many_of_them():
     faults = Faults()
     rule = faults.on("openOrder", Omit(), Match(client=1, symbol="VTI", order_ref="R"), skip=1, times=2)
-    matching, others = About(5, "VTI", "R"), (About(5, "BND", "R"), About(5, "VTI", "S"))
-    assert [faults.action_for("openOrder", 1, about) for about in others] == [None, None]
+    matching, others = Subject(5, "VTI", "R"), (Subject(5, "BND", "R"), Subject(5, "VTI", "S"))
+    assert [faults.action_for("openOrder", 1, subject) for subject in others] == [None, None]
     assert faults.action_for("openOrder", 2, matching) is None
     assert faults.action_for("orderStatus", 1, matching) is None
     assert [faults.action_for("openOrder", 1, matching) for _ in range(4)] == [None, rule.action, rule.action, None]
@@ -58,9 +58,9 @@ def test_the_first_rule_that_matches_decides_and_without_a_count_it_always_does(
     faults = Faults()
     faults.on("error", Omit())
     faults.on("error", Delay(1), times=None)
-    assert [faults.action_for("error", 1, About()) for _ in range(3)] == [Omit(), Delay(1), Delay(1)]
+    assert [faults.action_for("error", 1, Subject()) for _ in range(3)] == [Omit(), Delay(1), Delay(1)]
     faults.clear()
-    assert not faults.action_for("error", 1, About())
+    assert not faults.action_for("error", 1, Subject())
 
 
 async def test_an_end_marker_can_come_late_and_is_overtaken():
@@ -184,7 +184,7 @@ async def test_what_waits_for_its_own_order_is_not_released_by_another():
 async def test_an_execution_can_be_corrected():
     async with session() as (gateway, wire):
 
-        def correct(about):
+        def correct(subject):
             (fill,) = gateway.exchange.executions()
             gateway.correct(fill.exec_id, D(8), D("100.01"))
 

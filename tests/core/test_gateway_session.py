@@ -285,7 +285,7 @@ async def test_only_loopback_is_listened_on():
             await asyncio.wait_for(asyncio.open_connection(address, gateway.port), 5)
 
 
-def broken(_about):
+def broken(_subject):
     raise ZeroDivisionError("planted")
 
 

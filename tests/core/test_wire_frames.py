@@ -209,9 +209,9 @@ def test_a_cursor_ends_where_the_fields_end():
     cursor.skip(1)
     with pytest.raises(FieldMalformed):
         cursor.finish()
-    assert cursor.rest() == ("b", "c")
+    assert cursor.remaining() == ("b", "c")
     cursor.finish()
-    assert cursor.rest() == ()
+    assert cursor.remaining() == ()
     for read in (cursor.text, cursor.integer, cursor.skip):
         with pytest.raises(FieldMissing):
             read()

@@ -49,9 +49,9 @@ def fine(sentence, spoil, *more, **rest):
 def corrected(shares=None, price=None, seconds=0.0):
     """The execution just told of is corrected, at once or so much later."""
 
-    def happen(scene, about):
+    def happen(scene, subject):
         gateway = scene.gateway
-        fill = next(fill for fill in gateway.exchange.executions() if fill.order_ref == about.order_ref)
+        fill = next(fill for fill in gateway.exchange.executions() if fill.order_ref == subject.order_ref)
         scene.after(seconds, lambda: gateway.correct(fill.exec_id, shares or fill.shares, price or fill.price))
 
     return when("commissionReport", happen, "VTI")

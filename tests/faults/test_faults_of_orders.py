@@ -88,7 +88,7 @@ REFUSED = (
     Row("the exchange rejects a sell", nothing, 27, ("VTI", "(201)"), case=filling(reject=201),
         also=(only_sells_filled_short,)),
     Row("the conversion is refused", on("placeOrder", Refuse(201), "USD.CAD"), 27, ("USD.CAD", "(201)")),
-    Row("the broker cancels a sell", when("placeOrder", lambda scene, about: scene.gateway.cancel(about.order_ref),
+    Row("the broker cancels a sell", when("placeOrder", lambda scene, subject: scene.gateway.cancel(subject.order_ref),
         "VTI"), 28, ("VTI", "filled 0", "(202)"), also=(only_sells_filled_short,)),
 )  # fmt: skip
 

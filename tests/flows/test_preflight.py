@@ -65,7 +65,7 @@ async def test_a_sell_whose_money_is_refused_ends_the_run_before_anything_is_sen
 
 @pytest.mark.parametrize(("silent", "traded"), [("VTI", [Side.BUY]), ("BND", [Side.SELL])])
 async def test_a_line_that_the_broker_does_not_answer_about_is_left_out_and_the_others_trade(tmp_path, silent, traded):
-    rehearsal = rehearse(tmp_path, changes={"fills": scripted(silent, what_if_silent=True)})
+    rehearsal = rehearse(tmp_path, changes={"fills": scripted(silent, what_if_unanswered=True)})
     outcome = await rehearsal.run()
     assert [order.side for order in rehearsal.sent()] == traded
     assert outcome.exit_code is ExitCode.INCOMPLETE
@@ -101,7 +101,7 @@ async def test_a_run_that_sends_nothing_asks_nothing(tmp_path, mode):
 
 
 async def test_a_buy_whose_sell_was_left_out_is_made_smaller_and_asked_about_again(tmp_path):
-    silent = scripted("VTI", what_if_silent=True)
+    silent = scripted("VTI", what_if_unanswered=True)
     ours = account(cash={USD: D(20_000)}, positions=(held(quantity="300"),), excess_liquidity=D(5_500))
     rehearsal = rehearse(tmp_path, ours=ours, changes={"fills": silent})
     outcome = await rehearsal.run()

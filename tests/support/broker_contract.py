@@ -430,7 +430,7 @@ class BrokerContract:
         assert await drain(broker) == []
 
     async def test_a_what_if_that_is_never_answered_is_given_up_for_that_order_alone(self, connected):
-        broker = await connected(fills=scripted(what_if_silent=True))
+        broker = await connected(fills=scripted(what_if_unanswered=True))
         before = broker.now()
         with pytest.raises(NoAnswer, match="did not answer within 20 s whether it would accept BUY 10 VTI"):
             await broker.what_if(order())

@@ -24,7 +24,7 @@ from core.model.refs import parse_ref
 from core.safety import write_kill_switch
 from core.settings import Settings
 from core.sim.gateway import GatewayOptions, SimulatedGateway
-from core.sim.gateway.faults import NOTHING, About, Action, Channel, Do, Envelope, Faults, Match
+from core.sim.gateway.faults import NO_SUBJECT, Action, Channel, Do, Envelope, Faults, Match, Subject
 from core.sim.gateway.log import Direction
 from core.sim.venue.script import FaultScript
 from core.sim.venue.sessions import xnys_hours
@@ -57,7 +57,7 @@ class Scene:
 
 
 Spoil = Callable[[Scene], None]
-Happening = Callable[[Scene, About], None]
+Happening = Callable[[Scene, Subject], None]
 
 
 def on(message: str, action: Action, symbol: str | None = None, *, skip: int = 0, times: int | None = 1) -> Spoil:
@@ -74,13 +74,13 @@ def on_what_if(message: str, action: Action, symbol: str | None = None, *, times
 
 def when(message: str, what: Happening, symbol: str | None = None, *, skip: int = 0) -> Spoil:
     """Let this happen once such a message has passed; it is told what the message was about."""
-    return lambda scene: on(message, Do(lambda about: what(scene, about)), symbol, skip=skip)(scene)
+    return lambda scene: on(message, Do(lambda subject: what(scene, subject)), symbol, skip=skip)(scene)
 
 
 def sends(*codes: int, after: float = 0.0) -> Happening:
     """A system message to every client, and the next ones so many seconds later each."""
 
-    def happen(scene: Scene, _about: About) -> None:
+    def happen(scene: Scene, _subject: Subject) -> None:
         scene.gateway.broadcast(codes[0])
         for number, code in enumerate(codes[1:], 1):
             scene.after(number * after, lambda code=code: scene.gateway.broadcast(code))
@@ -90,11 +90,11 @@ def sends(*codes: int, after: float = 0.0) -> Happening:
 
 def broken(farm: str) -> Happening:
     """That this market-data farm is broken, to every client."""
-    return lambda scene, _about: scene.gateway.broadcast(2103, f"Market data farm connection is broken:{farm}")
+    return lambda scene, _subject: scene.gateway.broadcast(2103, f"Market data farm connection is broken:{farm}")
 
 
 def restart(*, ids_roll_back: bool = False) -> Happening:
-    return lambda scene, _about: scene.begin(scene.gateway.restart(ids_roll_back=ids_roll_back))
+    return lambda scene, _subject: scene.begin(scene.gateway.restart(ids_roll_back=ids_roll_back))
 
 
 def reaching(point: str, what: Happening) -> Spoil:
@@ -137,7 +137,7 @@ class Hangup:
 
     def apply(self, channel: Channel, envelope: Envelope) -> None:
         self.action.apply(channel, envelope)
-        channel.drop(Envelope(envelope.name, (), envelope.about), 0)
+        channel.drop(Envelope(envelope.name, (), envelope.subject), 0)
 
 
 @dataclass(slots=True)
@@ -170,7 +170,7 @@ class SceneBroker(SimulatedIB):
         super().reach(point)
         for what in self.scene.at.pop(point, []):
             self.scene.has_begun = True
-            what(self.scene, NOTHING)
+            what(self.scene, NO_SUBJECT)
 
 
 @dataclass(slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from core.money import ZERO
 from core.sim.gateway.account_view import AccountView
-from core.sim.gateway.faults import NOTHING, About
+from core.sim.gateway.faults import NO_SUBJECT, Subject
 from core.sim.gateway.state import ClientSession, GatewayState, Watcher
 from core.sim.venue.world import Point
 from core.sim.wire import account as wire_account
@@ -29,16 +29,16 @@ def request_account_updates(
     state: GatewayState, session: ClientSession, request: requests.RequestAccountUpdates
 ) -> None:
     """Send the whole account and its end, then what changes; or stop doing so."""
-    if _is_foreign(state, session, request.account, NOTHING):
+    if _is_foreign(state, session, request.account, NO_SUBJECT):
         return
     if not request.is_subscribed:
         session.watchers.pop(UPDATES, None)
         return
     fault = state.scripted_faults.at_read(Point.SNAPSHOT)
     if fault.breaks:
-        session.sink.drop("as scripted: snapshot")
+        session.sink.close("as scripted: snapshot")
     elif fault.code:
-        session.send_error(NOTHING, fault.code)
+        session.send_error(NO_SUBJECT, fault.code)
     elif _watch(state, session, UPDATES, _AccountDownload(state, session)):
         session.send(wire_account.account_download_end(state.account))
 
@@ -48,7 +48,7 @@ def request_account_updates_multi(
 ) -> None:
     """Send the figures under the number of the request, then what changes."""
     req_id = request.req_id
-    if _is_foreign(state, session, request.account, About(req_id)):
+    if _is_foreign(state, session, request.account, Subject(req_id)):
         return
 
     def line(value: ValueFields) -> Fields:
@@ -73,7 +73,7 @@ def request_account_summary(
     # the limit of two is IBKR's own; the same id again replaces its summary
     running = [key for key in session.watchers if key[0] == SUMMARY and key[1] != req_id]
     if len(running) >= state.options.limits.summaries:
-        session.send_error(About(req_id), 322)
+        session.send_error(Subject(req_id), 322)
         return
 
     def line(value: ValueFields) -> Fields:
@@ -105,7 +105,7 @@ def request_pnl(state: GatewayState, session: ClientSession, request: requests.R
 
     def send(account_view: AccountView) -> None:
         unrealized = sum((held.unrealized for held in account_view.holdings), ZERO)
-        session.send(wire_account.pnl(request.req_id, ProfitFields(None, unrealized, ZERO)), About(request.req_id))
+        session.send(wire_account.pnl(request.req_id, ProfitFields(None, unrealized, ZERO)), Subject(request.req_id))
 
     _watch(state, session, (PROFIT, request.req_id), send)
 
@@ -122,7 +122,7 @@ def request_pnl_single(state: GatewayState, session: ClientSession, request: req
         quantity = sum((one.quantity for one in held), ZERO)
         value = sum((one.market_value or ZERO for one in held), ZERO)
         profit = ProfitFields(None, sum((one.unrealized for one in held), ZERO), ZERO)
-        session.send(wire_account.pnl_single(request.req_id, quantity, profit, value), About(request.req_id))
+        session.send(wire_account.pnl_single(request.req_id, quantity, profit, value), Subject(request.req_id))
 
     _watch(state, session, (PROFIT_SINGLE, request.req_id), send)
 
@@ -171,7 +171,7 @@ class _PositionUpdates:
         for key, holding in {**held, **gone}.items():
             if self._sent.get(key) != holding:
                 self._sent[key] = holding
-                self._session.send(self._line(holding), About(symbol=holding.contract.local_symbol))
+                self._session.send(self._line(holding), Subject(symbol=holding.contract.local_symbol))
 
 
 class _AccountDownload:
@@ -192,17 +192,17 @@ class _AccountDownload:
 def _watch(state: GatewayState, session: ClientSession, key: tuple[str, int], watcher: Watcher) -> bool:
     """Send now, and again whenever the account changes; False where the client has too many subscriptions already."""
     if key not in session.watchers and len(session.watchers) >= state.options.limits.subscriptions:
-        session.send_error(About(key[1] or NOTHING.id), 321, TOO_MANY)
+        session.send_error(Subject(key[1] or NO_SUBJECT.id), 321, TOO_MANY)
         return False
     session.watchers[key] = watcher
     watcher(state.account_view())
     return True
 
 
-def _is_foreign(state: GatewayState, session: ClientSession, account: str, about: About) -> bool:
+def _is_foreign(state: GatewayState, session: ClientSession, account: str, subject: Subject) -> bool:
     if account in ("", state.account):
         return False
-    session.send_error(about, 321, FOREIGN)
+    session.send_error(subject, 321, FOREIGN)
     return True
 
 

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from core.clock import Clock, Timer
 from core.sim.gateway.error_texts import text_of
-from core.sim.gateway.faults import NOTHING, About, Envelope, Faults
+from core.sim.gateway.faults import NO_SUBJECT, Envelope, Faults, Subject
 from core.sim.wire import session as wire_session
 from core.sim.wire.fields import Fields
 from core.sim.wire.frames import frame
@@ -39,7 +39,7 @@ class Socket(Protocol):
 
     def close(self, why: str) -> None: ...
 
-    def send_error(self, about: About, code: int, text: str = "") -> None: ...
+    def send_error(self, subject: Subject, code: int, text: str = "") -> None: ...
 
     def go_half_open(self) -> None: ...
 
@@ -76,7 +76,7 @@ class Inbox:
 
     def receive(self, envelope: Envelope) -> None:
         """Have the message handled, unless a fault prevents it."""
-        action = self._faults.action_for(envelope.name, self._socket.client, envelope.about)
+        action = self._faults.action_for(envelope.name, self._socket.client, envelope.subject)
         if action is None:
             self.pass_on(envelope)
             return
@@ -97,8 +97,8 @@ class Inbox:
     def go_half_open(self) -> None:
         self._socket.go_half_open()
 
-    def send_error(self, about: About, code: int, text: str) -> None:
-        self._socket.send_error(about, code, text)
+    def send_error(self, subject: Subject, code: int, text: str) -> None:
+        self._socket.send_error(subject, code, text)
 
     def later(self, seconds: float, callback: Callable[[], None]) -> None:
         self._clock.call_at(self._clock.now() + timedelta(seconds=seconds), callback)
@@ -132,21 +132,21 @@ class Outbox:
         self._is_over = False
         self.queued_bytes = 0
 
-    def send(self, fields: Fields, about: About = NOTHING, *, name: str = "") -> None:
+    def send(self, fields: Fields, subject: Subject = NO_SUBJECT, *, name: str = "") -> None:
         """Send this to the client, unless the connection is over or a fault prevents it."""
         if self._is_over:
             return
-        envelope = Envelope(name or answer_name(fields[0]), fields, about)
-        action = self._faults.action_for(envelope.name, self._socket.client, about)
+        envelope = Envelope(name or answer_name(fields[0]), fields, subject)
+        action = self._faults.action_for(envelope.name, self._socket.client, subject)
         if action is None:
             self.pass_on(envelope)
             return
         self._socket.note("fault", envelope.name, repr(action))
         action.apply(self, envelope)
 
-    def send_error(self, about: About, code: int, text: str = "") -> None:
+    def send_error(self, subject: Subject, code: int, text: str = "") -> None:
         """Send an error about this request or order."""
-        self.send(wire_session.error(about.id, code, text or text_of(code)), about)
+        self.send(wire_session.error(subject.id, code, text or text_of(code)), subject)
 
     def end(self) -> None:
         """Send nothing more."""
@@ -216,5 +216,5 @@ class Outbox:
 
 
 def _is_awaited(until: str, envelope: Envelope, passed: Envelope) -> bool:
-    ours, theirs = envelope.about.order_ref, passed.about.order_ref
+    ours, theirs = envelope.subject.order_ref, passed.subject.order_ref
     return until == passed.name and (ours == theirs or not ours or not theirs)

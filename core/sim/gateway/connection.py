@@ -10,7 +10,7 @@ from typing import Protocol
 from core.pacing import GATEWAY_LIMIT, SECOND, MessageWindow
 from core.sim.gateway.channels import Inbox, Outbox
 from core.sim.gateway.error_texts import FARM_NOTICES, text_of
-from core.sim.gateway.faults import NOTHING, About, Envelope
+from core.sim.gateway.faults import NO_SUBJECT, Envelope, Subject
 from core.sim.gateway.handlers import handle, refuse_too_fast, subject_of
 from core.sim.gateway.lists import list_own_orders
 from core.sim.gateway.log import Direction, LogEntry
@@ -129,24 +129,21 @@ class Connection(asyncio.Protocol):
         self._end("the client closed")
         self._connections.remove(self)
 
-    def send(self, fields: Fields, about: About = NOTHING) -> None:
+    def send(self, fields: Fields, subject: Subject = NO_SUBJECT) -> None:
         """Send to the client; while IBKR is disconnected (1100) only what the gateway itself knows."""
         name = answer_name(fields[0])
-        is_local = name in LOCAL or (name == "error" and about.id == NOTHING.id)
+        is_local = name in LOCAL or (name == "error" and subject.id == NO_SUBJECT.id)
         if self._state.is_disconnected and not is_local:
             self.note("not sent: disconnected from IBKR", name)
         else:
-            self._outbox.send(fields, about)
+            self._outbox.send(fields, subject)
 
-    def send_error(self, about: About, code: int, text: str = "") -> None:
-        self.send(wire_session.error(about.id, code, text or text_of(code)), about)
+    def send_error(self, subject: Subject, code: int, text: str = "") -> None:
+        self.send(wire_session.error(subject.id, code, text or text_of(code)), subject)
 
     def finish(self, why: str) -> None:
         self._is_leaving = True
         self._outbox.finish(why)
-
-    def drop(self, why: str) -> None:
-        self.close(why)
 
     def write(self, envelope: Envelope, written: bytes) -> None:
         if self._is_over or self._is_half_open or self._transport is None:
@@ -208,16 +205,16 @@ class Connection(asyncio.Protocol):
         name = request_name(fields[0])
         self._log(Direction.IN, name, fields)
         request = parse_request(fields)
-        about = subject_of(self._state, self.client, request)
+        subject = subject_of(self._state, self.client, request)
         decision = self._rate_limit.judge(self._state.now())
         if decision is RateDecision.WITHIN:
-            self._inbox.receive(Envelope(name, fields, about))
+            self._inbox.receive(Envelope(name, fields, subject))
         elif decision is RateDecision.TOO_FAST and self._session:
             self.note("too fast", name)
             self._state.catch_up()
-            refuse_too_fast(self._state, self._session, request, about)
+            refuse_too_fast(self._state, self._session, request, subject)
         else:
-            self.send_error(about, 100)
+            self.send_error(subject, 100)
             self.finish("refused: repeatedly above the message limit")
 
     def _handle(self, envelope: Envelope) -> None:
@@ -244,7 +241,7 @@ class Connection(asyncio.Protocol):
         else:
             self._outbox.send(wire_session.server_version(self._state.now()), name=SERVER_VERSION_MESSAGE)
             if fault.code:
-                self.send_error(NOTHING, fault.code)
+                self.send_error(NO_SUBJECT, fault.code)
                 self.finish("as scripted: too fast")
 
     def _answer(self, envelope: Envelope) -> None:
@@ -262,7 +259,7 @@ class Connection(asyncio.Protocol):
             self.abort("refused: startApi a second time" if self._session else "refused: a negative client id")
             return
         if client in state.sessions:
-            self.send_error(NOTHING, 326)
+            self.send_error(NO_SUBJECT, 326)
             self.finish("refused: the client id is in use")
             return
         self.client = client
@@ -272,7 +269,7 @@ class Connection(asyncio.Protocol):
         self.send(wire_session.managed_accounts([state.account]))
         self.send(wire_session.next_valid_id(state.order_ids.next_id(client)))
         for code, text in FARM_NOTICES:
-            self.send_error(NOTHING, code, text)
+            self.send_error(NO_SUBJECT, code, text)
 
     def _too_late(self) -> None:
         self.abort("refused: no startApi in time")

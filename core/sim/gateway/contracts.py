@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from core.model import Contract, SecurityType, Symbol
-from core.sim.gateway.faults import NOTHING, About
+from core.sim.gateway.faults import NO_SUBJECT, Subject
 from core.sim.gateway.state import ClientSession, GatewayState
 from core.sim.wire import contracts as wire_contracts
 from core.sim.wire.contracts import ContractFields, DetailFields
@@ -29,29 +29,29 @@ def find(state: GatewayState, fields: ContractFields) -> Contract | None:
     return contract if contract is not None and _fits(contract, fields) else None
 
 
-def about_contract(state: GatewayState, req_id: int, fields: ContractFields) -> About:
+def subject_of_contract(state: GatewayState, req_id: int, fields: ContractFields) -> Subject:
     """What a request on this contract is about."""
     contract = find(state, fields)
-    return About(req_id, contract.symbol if contract else symbol_of(fields))
+    return Subject(req_id, contract.symbol if contract else symbol_of(fields))
 
 
 def request_contract_details(state: GatewayState, session: ClientSession, request: RequestContractDetails) -> None:
     """Send the details and their end, or error 200 alone."""
     contract = find(state, request.contract)
-    about = about_contract(state, request.req_id, request.contract)
+    subject = subject_of_contract(state, request.req_id, request.contract)
     if contract is None:
-        session.send_error(about, 200)
+        session.send_error(subject, 200)
         return
     details = _routed(wire_contracts.detail_fields_of(contract), request.contract.exchange)
-    session.send(wire_contracts.contract_details(request.req_id, details), about)
-    session.send(wire_contracts.contract_details_end(request.req_id), about)
+    session.send(wire_contracts.contract_details(request.req_id, details), subject)
+    session.send(wire_contracts.contract_details_end(request.req_id), subject)
 
 
 def request_market_rule(state: GatewayState, session: ClientSession, request: RequestMarketRule) -> None:
     """Send the price steps of the rule; an error without an id for a rule that no contract has."""
     ticks = state.rules.get(request.rule_id)
     if ticks is None:
-        session.send_error(NOTHING, 321, NO_SUCH_RULE)
+        session.send_error(NO_SUBJECT, 321, NO_SUCH_RULE)
     else:
         session.send(wire_contracts.market_rule(request.rule_id, ticks))
 

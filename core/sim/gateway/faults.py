@@ -31,11 +31,10 @@ inactive without a reason, before its 201        "orderStatus", ChangeFields({2:
                                                  "error", Hold("orderStatus")
 a dialog that swallows an order, a what-if       "placeOrder", Omit() · with Match(is_what_if=True)
 what-if with unset margins first                 "openOrder", ChangedFirst({97: UNSET_FLOAT}), Match(is_what_if=True)
-202 by the broker                                "placeOrder", Do(lambda about: gateway.cancel(about.order_ref))
+202 by the broker                                "placeOrder", Do(lambda order: gateway.cancel(order.order_ref))
 399, 10349, 434, 404 on an order that is live    "openOrder", ErrorAfter(10349)
 money of a cash account                          "placeOrder", Refuse(201, "Available settled cash to trade …")
-presets keep an order back (163, 354, 451, …)    FillScript(reject=451)
-what-if refused; never answered                  FillScript(what_if_reject=201) · FillScript(what_if_silent=True)
+what-if refused; never answered                  FillScript(what_if_reject=201) · FillScript(what_if_unanswered=True)
 ids rolled back                                  `gateway.restart(ids_roll_back=True)`
 order dropped unnoticed                          "placeOrder", Omit() · for good: FillScript(is_lost=True)
 status, execution twice                          "orderStatus", Duplicate() · "execDetails", Duplicate({14: other id})
@@ -43,7 +42,7 @@ Filled before its execution                      "execDetails", Hold(until="orde
 time of an execution in another form             "execDetails", ChangeFields({15: "20260611-13:31:08"})
 commission early, late, never, tiny              "execDetails", Hold(until="commissionReport") · "commissionReport",
                                                  Delay(30) · Omit(), times=None · ChangeFields({3: "1.2E-4"})
-execution corrected                              "commissionReport", Do(lambda about: gateway.correct(...))
+execution corrected                              "commissionReport", Do(lambda order: gateway.correct(...))
 warning after a fill                             "commissionReport", ErrorAfter(2109)
 fill while disconnected                          "placeOrder", Drop(at=None), and a FillScript with a delay
 ===============================================  =====================================================================
@@ -57,7 +56,7 @@ from typing import Protocol
 
 
 @dataclass(frozen=True, slots=True)
-class About:
+class Subject:
     """What a message is about: the id that an error on it carries (−1: none), the symbol, the order.
 
     With `is_what_if` the order is only asked about.
@@ -69,7 +68,7 @@ class About:
     is_what_if: bool = False
 
 
-NOTHING = About()
+NO_SUBJECT = Subject()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +77,7 @@ class Envelope:
 
     name: str
     fields: tuple[str, ...]
-    about: About = NOTHING
+    subject: Subject = NO_SUBJECT
 
 
 class Channel(Protocol):
@@ -96,7 +95,7 @@ class Channel(Protocol):
         """Neither read nor send anything from now on."""
         ...
 
-    def send_error(self, about: About, code: int, text: str) -> None:
+    def send_error(self, subject: Subject, code: int, text: str) -> None:
         """Send an error to the client; without a text, with the broker's own."""
         ...
 
@@ -138,7 +137,7 @@ class Duplicate:
     def apply(self, channel: Channel, envelope: Envelope) -> None:
         channel.pass_on(envelope)
         fields = tuple(self.changed.get(number, text) for number, text in enumerate(envelope.fields))
-        channel.pass_on(Envelope(envelope.name, fields, envelope.about))
+        channel.pass_on(Envelope(envelope.name, fields, envelope.subject))
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +148,7 @@ class ChangeFields:
 
     def apply(self, channel: Channel, envelope: Envelope) -> None:
         fields = tuple(self.changed.get(number, text) for number, text in enumerate(envelope.fields))
-        channel.pass_on(Envelope(envelope.name, fields, envelope.about))
+        channel.pass_on(Envelope(envelope.name, fields, envelope.subject))
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +183,7 @@ class Truncate:
     fields: int
 
     def apply(self, channel: Channel, envelope: Envelope) -> None:
-        channel.pass_on(Envelope(envelope.name, envelope.fields[: self.fields], envelope.about))
+        channel.pass_on(Envelope(envelope.name, envelope.fields[: self.fields], envelope.subject))
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +212,7 @@ class Refuse:
     text: str = ""
 
     def apply(self, channel: Channel, envelope: Envelope) -> None:
-        channel.send_error(envelope.about, self.code, self.text)
+        channel.send_error(envelope.subject, self.code, self.text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +223,7 @@ class ErrorBefore:
     text: str = ""
 
     def apply(self, channel: Channel, envelope: Envelope) -> None:
-        channel.send_error(envelope.about, self.code, self.text)
+        channel.send_error(envelope.subject, self.code, self.text)
         channel.pass_on(envelope)
 
 
@@ -239,9 +238,9 @@ class ErrorAfter:
     def apply(self, channel: Channel, envelope: Envelope) -> None:
         channel.pass_on(envelope)
         if self.seconds:
-            channel.later(self.seconds, lambda: channel.send_error(envelope.about, self.code, self.text))
+            channel.later(self.seconds, lambda: channel.send_error(envelope.subject, self.code, self.text))
         else:
-            channel.send_error(envelope.about, self.code, self.text)
+            channel.send_error(envelope.subject, self.code, self.text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,11 +257,11 @@ class Hold:
 class Do:
     """The message passes, then this happens."""
 
-    what: Callable[[About], None]
+    what: Callable[[Subject], None]
 
     def apply(self, channel: Channel, envelope: Envelope) -> None:
         channel.pass_on(envelope)
-        self.what(envelope.about)
+        self.what(envelope.subject)
 
 
 CONTRACT_DETAILS_CON_ID = 12
@@ -278,14 +277,14 @@ class Match:
     order_ref: str | None = None
     is_what_if: bool | None = None
 
-    def covers(self, client: int, about: About) -> bool:
+    def covers(self, client: int, subject: Subject) -> bool:
         return all(
             wanted is None or wanted == found
             for wanted, found in (
                 (self.client, client),
-                (self.symbol, about.symbol),
-                (self.order_ref, about.order_ref),
-                (self.is_what_if, about.is_what_if),
+                (self.symbol, subject.symbol),
+                (self.order_ref, subject.order_ref),
+                (self.is_what_if, subject.is_what_if),
             )
         )
 
@@ -300,9 +299,9 @@ class Rule:
     skip: int = 0
     left: int | None = 1
 
-    def meets(self, message: str, client: int, about: About) -> bool:
+    def meets(self, message: str, client: int, subject: Subject) -> bool:
         """Whether this message meets the fault; it then counts."""
-        if self.message != message or self.left == 0 or not self.match.covers(client, about):
+        if self.message != message or self.left == 0 or not self.match.covers(client, subject):
             return False
         if self.skip:
             self.skip -= 1
@@ -329,6 +328,6 @@ class Faults:
         """Everything works again from now on."""
         self._rules.clear()
 
-    def action_for(self, message: str, client: int, about: About) -> Action | None:
+    def action_for(self, message: str, client: int, subject: Subject) -> Action | None:
         """What becomes of this message; None: it passes."""
-        return next((rule.action for rule in self._rules if rule.meets(message, client, about)), None)
+        return next((rule.action for rule in self._rules if rule.meets(message, client, subject)), None)

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from core.sim.gateway import account, contracts, lists, market, orders
-from core.sim.gateway.contracts import about_contract
-from core.sim.gateway.faults import NOTHING, About
+from core.sim.gateway.contracts import subject_of_contract
+from core.sim.gateway.faults import NO_SUBJECT, Subject
 from core.sim.gateway.state import ClientSession, GatewayState
 from core.sim.wire import requests
 from core.sim.wire import session as wire_session
@@ -29,32 +29,32 @@ def handle(state: GatewayState, session: ClientSession, request: requests.Reques
     """Handle the request; an unknown kind is ignored and logged."""
     letters = READ_ONLY_REFUSES.get(type(request), "")
     if state.options.is_read_only and letters:
-        session.send_error(NOTHING, 321, READ_ONLY.format(letters=letters))
+        session.send_error(NO_SUBJECT, 321, READ_ONLY.format(letters=letters))
     else:
         HANDLERS[type(request)](state, session, request)
 
 
-def refuse_too_fast(state: GatewayState, session: ClientSession, request: requests.Request, about: About) -> None:
+def refuse_too_fast(state: GatewayState, session: ClientSession, request: requests.Request, subject: Subject) -> None:
     """Error 100 instead of an answer."""
     if isinstance(request, PlaceOrder):
         orders.place_too_fast(state, session, request)
     else:
-        session.send_error(about, 100)
+        session.send_error(subject, 100)
 
 
-def subject_of(state: GatewayState, client: int, request: requests.Request) -> About:
+def subject_of(state: GatewayState, client: int, request: requests.Request) -> Subject:
     """What a request is about: its own id or that of its order, the symbol, the order's reference."""
     match request:
         case PlaceOrder():
-            return orders.about_order(state, request)
+            return orders.subject_of_order(state, request)
         case requests.CancelOrder():
             perm_id = state.order_ids.perm_id(client, request.order_id)
             order = state.exchange.orders.get(perm_id or 0)
-            return state.order_messages.about(order) if order else About(request.order_id)
+            return state.order_messages.subject(order) if order else Subject(request.order_id)
         case requests.RequestMarketData() | requests.RequestContractDetails() | requests.RequestHistory():
-            return about_contract(state, request.req_id, request.contract)
+            return subject_of_contract(state, request.req_id, request.contract)
         case _:
-            return About(getattr(request, "req_id", NOTHING.id))
+            return Subject(getattr(request, "req_id", NO_SUBJECT.id))
 
 
 def _ignore(state: GatewayState, session: ClientSession, request: requests.Request) -> None:

@@ -45,10 +45,10 @@ def request_completed_orders(
     """
     for order in state.exchange.orders.values():
         if order.state is OrderState.CANCELLED and order.client_id == session.client:
-            session.send(state.order_messages.listed(order)[1], state.order_messages.about(order))
+            session.send(state.order_messages.listed(order)[1], state.order_messages.subject(order))
     for order in state.exchange.orders.values():
         if not order.is_open and (order.client_id or not request.api_only):
-            session.send(state.order_messages.completed(order), state.order_messages.about(order))
+            session.send(state.order_messages.completed(order), state.order_messages.subject(order))
     session.send(listings.completed_orders_end())
 
 
@@ -60,12 +60,12 @@ def request_executions(state: GatewayState, session: ClientSession, request: req
     for fill, order in sorted(fills, key=lambda one: (one[0].at, one[0].exec_id)):
         if not _matches(state, request, order, fill):
             continue
-        session.send(state.order_messages.execution(order, fill, request.req_id), state.order_messages.about(order))
+        session.send(state.order_messages.execution(order, fill, request.req_id), state.order_messages.subject(order))
         found.append((fill, order))
     for fill, order in found:
         if fill.commission is not None:
             paid = commission(fill.exec_id, fill.commission, fill.commission_currency or "")
-            session.send(paid, state.order_messages.about(order))
+            session.send(paid, state.order_messages.subject(order))
     session.send(wire_orders.execution_end(request.req_id))
 
 
@@ -76,7 +76,7 @@ def _own(state: GatewayState, session: ClientSession) -> list[VenueOrder]:
 def _list(state: GatewayState, session: ClientSession, orders: Iterable[VenueOrder]) -> None:
     for order in orders:
         for fields in state.order_messages.listed(order):
-            session.send(fields, state.order_messages.about(order))
+            session.send(fields, state.order_messages.subject(order))
     session.send(listings.open_order_end())
 
 

@@ -8,8 +8,8 @@ from decimal import Decimal
 
 from core.model import Contract, MarketDataType, Quote
 from core.money import ZERO
-from core.sim.gateway.contracts import about_contract, find
-from core.sim.gateway.faults import About
+from core.sim.gateway.contracts import find, subject_of_contract
+from core.sim.gateway.faults import Subject
 from core.sim.gateway.state import ClientSession, GatewayState, MarketDataLine
 from core.sim.venue.world import FaultKind, Point, SimQuote
 from core.sim.wire import market as wire_market
@@ -29,7 +29,7 @@ def set_data_type(_state: GatewayState, session: ClientSession, request: SetMark
     """Give later requests of this client that kind of data."""
     wanted = TYPES.get(request.data_type)
     if wanted is None:
-        session.send_error(About(), 321, f"there is no market data of type {request.data_type}")
+        session.send_error(Subject(), 321, f"there is no market data of type {request.data_type}")
     else:
         session.data_type = wanted
 
@@ -37,12 +37,12 @@ def set_data_type(_state: GatewayState, session: ClientSession, request: SetMark
 def request_market_data(state: GatewayState, session: ClientSession, request: RequestMarketData) -> None:
     """The quote as it is, then whenever it moves; of a snapshot only the first."""
     contract = find(state, request.contract)
-    about = about_contract(state, request.req_id, request.contract)
-    if not session.lines and not _begin_batch(state, session, about):
+    subject = subject_of_contract(state, request.req_id, request.contract)
+    if not session.lines and not _begin_batch(state, session, subject):
         return
     code = _why_not(state, session, request, contract)
     if code or contract is None:
-        session.send_error(about, code or 200)
+        session.send_error(subject, code or 200)
         return
     kind = state.exchange.quote(contract.symbol).data_type
     # a client may ask for less than live, never get more than the world has
@@ -56,27 +56,27 @@ def cancel_market_data(_state: GatewayState, session: ClientSession, request: Ca
     """Send nothing more on this line."""
     line = session.lines.pop(request.req_id, None)
     if line is None:
-        session.send_error(About(request.req_id), 300)
+        session.send_error(Subject(request.req_id), 300)
     else:
         line.stop()
 
 
 def request_history(state: GatewayState, session: ClientSession, request: RequestHistory) -> None:
     """Refuse: there is no past in a simulated world."""
-    session.send_error(about_contract(state, request.req_id, request.contract), 162)
+    session.send_error(subject_of_contract(state, request.req_id, request.contract), 162)
 
 
 def cancel_history(_state: GatewayState, session: ClientSession, request: CancelHistory) -> None:
-    session.send_error(About(request.req_id), 366)
+    session.send_error(Subject(request.req_id), 366)
 
 
-def _begin_batch(state: GatewayState, session: ClientSession, about: About) -> bool:
+def _begin_batch(state: GatewayState, session: ClientSession, subject: Subject) -> bool:
     """Apply what is scripted for a client's first line; False when that has answered the request."""
     fault = state.scripted_faults.at_read(Point.QUOTES)
     if fault.breaks:
-        session.sink.drop("as scripted: quotes")
+        session.sink.close("as scripted: quotes")
     elif fault.code:
-        session.send_error(about, fault.code)
+        session.send_error(subject, fault.code)
     else:
         session.quote_age = STALE_BY if state.scripted_faults.take(FaultKind.STALE) else timedelta(0)
         return True
@@ -109,7 +109,7 @@ class _Subscription:
         self._contract = contract
         self._kind = kind
         self._age = session.quote_age
-        self._about = About(request.req_id, contract.symbol)
+        self._subject = Subject(request.req_id, contract.symbol)
 
     def begin(self) -> None:
         """Send the kind of data, the price step and the first prices; then a size or the snapshot's end."""
@@ -119,7 +119,7 @@ class _Subscription:
         for fields in (step, kind) if is_late else (kind, step):
             self._send(fields)
         if is_late:
-            self._session.send_error(self._about, SHOWN_DELAYED)
+            self._session.send_error(self._subject, SHOWN_DELAYED)
         self.send_prices()
         self._session.lines[self._id].timer = self._state.clock.call_at(self._state.now() + MOMENT, self._later)
 
@@ -177,4 +177,4 @@ class _Subscription:
         return tick_id(tick, self._kind)
 
     def _send(self, fields: Fields) -> None:
-        self._session.send(fields, self._about)
+        self._session.send(fields, self._subject)

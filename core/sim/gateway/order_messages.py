@@ -20,7 +20,7 @@ from core.model import (
 )
 from core.money import ZERO
 from core.sim.gateway.error_texts import text_of
-from core.sim.gateway.faults import About
+from core.sim.gateway.faults import Subject
 from core.sim.venue.exchange import Exchange
 from core.sim.venue.orders import Report, VenueOrder
 from core.sim.wire import listings
@@ -86,9 +86,9 @@ class OrderIds:
         """The order that a client changes by sending this id; an id that was rolled back makes a new one."""
         return None if (client, order_id) in self._rolled_back else self.perm_id(client, order_id)
 
-    def order_id(self, ticket: VenueOrder) -> int:
+    def order_id(self, order: VenueOrder) -> int:
         """The id that the order was sent with; 0 for one entered by hand."""
-        return self._ids.get(ticket.perm_id, NO_ID)
+        return self._ids.get(order.perm_id, NO_ID)
 
     def roll_back(self) -> None:
         """Forget which ids were used: they are given out again, while orders keep theirs."""
@@ -102,7 +102,7 @@ class ClientMessage:
 
     client: int
     fields: Fields
-    about: About
+    subject: Subject
 
 
 class OrderMessages:
@@ -121,9 +121,9 @@ class OrderMessages:
                 self._opens_at[report.perm_id] = self._exchange.orders[report.perm_id].due or NEVER
         for report in _status_before_commission(reports):
             order = self._exchange.orders[report.perm_id]
-            about = self.about(order)
+            subject = self.subject(order)
             for fields in self._messages(order, report.event):
-                yield ClientMessage(order.client_id, fields, about)
+                yield ClientMessage(order.client_id, fields, subject)
         paid = [report.perm_id for report in reports if isinstance(report.event, CommissionReport)]
         for perm_id in dict.fromkeys(paid):
             yield from self._final_listing(self._exchange.orders[perm_id])
@@ -132,7 +132,7 @@ class OrderMessages:
         """The order once more when it has filled, now with what all of it cost."""
         if order.state is OrderState.FILLED:
             for fields in self.listed(order):
-                yield ClientMessage(order.client_id, fields, self.about(order))
+                yield ClientMessage(order.client_id, fields, self.subject(order))
 
     def note_time_in_force(self, order: VenueOrder, tif: str) -> None:
         """How long the order is good for, if not for the day: it is shown so, and does not expire."""
@@ -140,8 +140,8 @@ class OrderMessages:
             self._until_cancelled.add(order.perm_id)
             order.expires = None
 
-    def about(self, order: VenueOrder) -> About:
-        return About(self._order_ids.order_id(order), order.terms.contract.symbol, order.terms.order_ref)
+    def subject(self, order: VenueOrder) -> Subject:
+        return Subject(self._order_ids.order_id(order), order.terms.contract.symbol, order.terms.order_ref)
 
     def order(self, order: VenueOrder, status: str = "") -> listings.OrderFields:
         """The order as 5 and 101 show it."""

@@ -21,7 +21,7 @@ from core.model import (
 )
 from core.money import ONE, ZERO
 from core.sim.gateway.contracts import find, symbol_of
-from core.sim.gateway.faults import About
+from core.sim.gateway.faults import Subject
 from core.sim.gateway.order_messages import DAY, UNTIL_CANCELLED
 from core.sim.gateway.state import ClientSession, GatewayState
 from core.sim.venue.checks import refusal_of
@@ -34,26 +34,26 @@ from core.sim.wire.requests import CancelOrder, GlobalCancel
 TIMES_IN_FORCE = ("", DAY, UNTIL_CANCELLED)
 
 
-def about_order(state: GatewayState, request: PlaceOrder) -> About:
+def subject_of_order(state: GatewayState, request: PlaceOrder) -> Subject:
     """What an order that comes in is about."""
     contract = find(state, request.contract)
     symbol = contract.symbol if contract else symbol_of(request.contract)
-    return About(request.order_id, symbol, request.terms.order_ref, request.terms.what_if)
+    return Subject(request.order_id, symbol, request.terms.order_ref, request.terms.what_if)
 
 
 def place(state: GatewayState, session: ClientSession, request: PlaceOrder) -> None:
     """Place, change or preview the order, as scripted; its reports are sent as they happen."""
-    about = about_order(state, request)
+    subject = subject_of_order(state, request)
     code, text = _why_unsupported(request)
     known = state.order_ids.modified(session.client, request.order_id)
     if code:
-        session.send_error(about, code, text)
+        session.send_error(subject, code, text)
     elif request.terms.what_if:
         _preview(state, session, request)
     elif known is not None:
         _resend(state, session, request, state.exchange.orders[known])
     elif request.order_id < state.order_ids.next_id(session.client):
-        session.send_error(about, 103)
+        session.send_error(subject, 103)
     else:
         _arrive(state, session, request)
 
@@ -64,7 +64,7 @@ def place_too_fast(state: GatewayState, session: ClientSession, request: PlaceOr
     if is_new and not request.terms.what_if and not _why_unsupported(request)[0]:
         _submit(state, session, request, refusal_of(100))
     else:
-        session.send_error(about_order(state, request), 100)
+        session.send_error(subject_of_order(state, request), 100)
 
 
 def cancel(state: GatewayState, session: ClientSession, request: CancelOrder) -> None:
@@ -72,7 +72,7 @@ def cancel(state: GatewayState, session: ClientSession, request: CancelOrder) ->
     perm_id = state.order_ids.perm_id(session.client, request.order_id)
     if perm_id is None:
         text = f"OrderId {request.order_id} that needs to be cancelled is not found."
-        session.send_error(About(request.order_id), 10147, text)
+        session.send_error(Subject(request.order_id), 10147, text)
     else:
         state.dispatch(state.exchange.cancel(perm_id))
 
@@ -83,11 +83,11 @@ def global_cancel(state: GatewayState, _session: ClientSession, _request: Global
 
 
 def _arrive(state: GatewayState, session: ClientSession, request: PlaceOrder) -> None:
-    symbol = Symbol(about_order(state, request).symbol)
+    symbol = Symbol(subject_of_order(state, request).symbol)
     refusal, breaks = state.scripted_faults.at_order(symbol)
     if breaks:
         # the order still arrives; its client learns of it only after a reconnect
-        session.sink.drop(f"as scripted: order of {symbol}")
+        session.sink.close(f"as scripted: order of {symbol}")
     _submit(state, session, request, refusal)
 
 
@@ -109,27 +109,27 @@ def _submit(state: GatewayState, session: ClientSession, request: PlaceOrder, re
 
 def _resend(state: GatewayState, session: ClientSession, request: PlaceOrder, placed: VenueOrder) -> None:
     """The same id once more: a change of the order while it is open, else an error."""
-    about = state.order_messages.about(placed)
+    subject = state.order_messages.subject(placed)
     if placed.is_open:
         order = _order(state, request)
         state.dispatch(state.exchange.modify(placed.perm_id, order, is_held=not request.terms.transmit))
     elif placed.state is OrderState.FILLED:
-        session.send_error(about, 104)
+        session.send_error(subject, 104)
     else:
-        session.send_error(about, 103)
+        session.send_error(subject, 103)
 
 
 def _preview(state: GatewayState, session: ClientSession, request: PlaceOrder) -> None:
-    about = about_order(state, request)
+    subject = subject_of_order(state, request)
     contract = find(state, request.contract)
     if contract is None:
-        session.send_error(about, 200)
+        session.send_error(subject, 200)
         return
     found = state.exchange.what_if(_order(state, request))
     if found is None:
         return
     if isinstance(found, Refusal):
-        session.send_error(about, found.code, found.text)
+        session.send_error(subject, found.code, found.text)
         return
     shown = listings.OrderFields(
         order_id=request.order_id,
@@ -140,7 +140,7 @@ def _preview(state: GatewayState, session: ClientSession, request: PlaceOrder) -
         status="PreSubmitted",
         effect=found,
     )
-    session.send(listings.open_order(shown), about)
+    session.send(listings.open_order(shown), subject)
 
 
 def _why_unsupported(request: PlaceOrder) -> tuple[int, str]:

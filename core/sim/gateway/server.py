@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from core.clock import Clock
 from core.sim.gateway.connection import Connection
-from core.sim.gateway.faults import NOTHING, Faults
+from core.sim.gateway.faults import NO_SUBJECT, Faults
 from core.sim.gateway.log import MessageLog
 from core.sim.gateway.state import ByteCounts, GatewayOptions, GatewayState
 from core.sim.venue.exchange import Exchange
@@ -93,7 +93,7 @@ class SimulatedGateway:
             self.move(change)
         if breaks:
             for connection in list(self._connections.values()):
-                connection.drop(f"as scripted: {point}")
+                connection.close(f"as scripted: {point}")
 
     def move(self, change: Change) -> None:
         """The world moves now."""
@@ -112,7 +112,7 @@ class SimulatedGateway:
         if code in (CONNECTION_LOST, *CONNECTION_RESTORED):
             self._state.is_disconnected = code == CONNECTION_LOST
         for session in list(self._state.sessions.values()):
-            session.send_error(NOTHING, code, text)
+            session.send_error(NO_SUBJECT, code, text)
 
     def cancel(self, order_ref: str) -> None:
         """Cancel the working orders with this reference, as the broker itself does."""

@@ -10,7 +10,7 @@ from typing import Protocol
 from core.clock import Clock, Timer
 from core.model import CommissionReport, Fill, MarketDataType, Symbol
 from core.sim.gateway.account_view import AccountView, account_view_of
-from core.sim.gateway.faults import NOTHING, About, Faults
+from core.sim.gateway.faults import NO_SUBJECT, Faults, Subject
 from core.sim.gateway.log import Direction, LogEntry, MessageLog
 from core.sim.gateway.order_messages import OrderIds, OrderMessages
 from core.sim.venue.exchange import TRADING_CLIENT, Exchange
@@ -71,15 +71,15 @@ class GatewayOptions:
 class MessageSink(Protocol):
     """The connection that a session sends through."""
 
-    def send(self, fields: Fields, about: About = NOTHING) -> None: ...
+    def send(self, fields: Fields, subject: Subject = NO_SUBJECT) -> None: ...
 
-    def send_error(self, about: About, code: int, text: str = "") -> None: ...
+    def send_error(self, subject: Subject, code: int, text: str = "") -> None: ...
 
     def finish(self, why: str) -> None:
         """Close the connection after what was sent."""
         ...
 
-    def drop(self, why: str) -> None:
+    def close(self, why: str) -> None:
         """Close the connection at once."""
         ...
 
@@ -116,11 +116,11 @@ class ClientSession:
     watchers: dict[tuple[str, int], Watcher] = field(default_factory=dict)
     quote_age: timedelta = timedelta(0)
 
-    def send(self, fields: Fields, about: About = NOTHING) -> None:
-        self.sink.send(fields, about)
+    def send(self, fields: Fields, subject: Subject = NO_SUBJECT) -> None:
+        self.sink.send(fields, subject)
 
-    def send_error(self, about: About, code: int, text: str = "") -> None:
-        self.sink.send_error(about, code, text)
+    def send_error(self, subject: Subject, code: int, text: str = "") -> None:
+        self.sink.send_error(subject, code, text)
 
 
 class GatewayState:
@@ -159,7 +159,7 @@ class GatewayState:
         for message in self.order_messages.send(reports):
             session = self.sessions.get(message.client)
             if session:
-                session.send(message.fields, message.about)
+                session.send(message.fields, message.subject)
         if any(isinstance(report.event, Fill | CommissionReport) for report in reports):
             self.account_moved()
         self._arm()

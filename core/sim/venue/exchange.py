@@ -121,7 +121,7 @@ class Exchange:
         contract = self._listed(order).contract
         script = self.world.fills.get(contract.symbol, FillScript())
         placed = VenueOrder(0, BY_HAND, terms_of(order, contract), replace(script, reject=script.what_if_reject))
-        if script.what_if_silent:
+        if script.what_if_unanswered:
             return None
         refusal = self._unknown(order) or self._refusal(order, placed)
         return refusal or margin_effect(placed.terms, self._situation(placed))
@@ -258,7 +258,7 @@ class Exchange:
         return refusal_of(200) if listed is None or is_elsewhere else None
 
     def _refusal(self, order: Order, placed: VenueOrder, *, is_held: bool = False) -> Refusal | None:
-        """Why the ticket may not be this order; of one that is held only the form is looked at."""
+        """Why `placed` may not become this order; of one that is held only the form is checked."""
         listed = self._listed(order)
         form = refuse_form(listed, self.world.account.id)
         if is_held:

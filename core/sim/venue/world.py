@@ -99,7 +99,7 @@ class FillScript:
     """How orders in one symbol fill: this part, so much later, at this price, or refused with a broker's code.
 
     `is_lost`: they never arrive, and are never reported. `what_if_reject` is the code with which a what-if
-    of them is refused, and `what_if_silent` says that it is never answered, as while TWS shows a dialog.
+    of them is refused, and `what_if_unanswered` says that it is never answered, as while TWS shows a dialog.
 
     An order with a script fills by it, wherever the touch is; never beyond its limit. What the fraction leaves keeps
     working and does not fill. What fills does so in `parts` executions of one moment.
@@ -111,7 +111,7 @@ class FillScript:
     reject: int | None = None
     is_lost: bool = False
     what_if_reject: int | None = None
-    what_if_silent: bool = False
+    what_if_unanswered: bool = False
     parts: int = 1
 
 

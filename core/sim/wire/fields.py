@@ -119,7 +119,7 @@ class Cursor:
         for _ in range(number):
             self.text()
 
-    def rest(self) -> Fields:
+    def remaining(self) -> Fields:
         """All that was not read yet."""
         left = self._fields[self._at :]
         self._at = len(self._fields)

@@ -19,7 +19,7 @@ def parse_request(fields: Fields) -> requests.Request:
     msg_id = cursor.identifier()
     reader = _READERS.get(msg_id)
     if reader is None:
-        return requests.UnknownRequest(msg_id, cursor.rest())
+        return requests.UnknownRequest(msg_id, cursor.remaining())
     request = reader(cursor)
     cursor.finish()
     return request

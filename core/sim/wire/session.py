@@ -45,11 +45,11 @@ def read_handshake(received: bytes) -> tuple[Handshake, bytes] | None:
         raise HandshakeMalformed(f"a handshake of {length} bytes")
     if len(received) < 8 + length:
         return None
-    offered, rest = received[8 : 8 + length], received[8 + length :]
+    offered, remaining = received[8 : 8 + length], received[8 + length :]
     match = _VERSIONS.fullmatch(offered)
     if match is None:
         raise HandshakeMalformed(f"versions are offered as v100..178, not {offered!r}")
-    return Handshake(int(match[1]), int(match[2]), (match[3] or b"").decode("ascii")), rest
+    return Handshake(int(match[1]), int(match[2]), (match[3] or b"").decode("ascii")), remaining
 
 
 def server_version(at: datetime, version: int = SERVER_VERSION) -> Fields:

@@ -149,7 +149,7 @@ def fills_gone_wrong(plot: Plot) -> None:
             FillScript(delay_seconds=D(chance.one_of(3, 29, 31, 119, 120, 121, 9000))),
             FillScript(is_lost=True),
             FillScript(what_if_reject=chance.one_of(*REJECTIONS)),
-            FillScript(what_if_silent=True),
+            FillScript(what_if_unanswered=True),
         )
     plot.world(fills=fills)
 
