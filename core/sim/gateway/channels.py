@@ -85,6 +85,7 @@ class Inbox:
 
     def pass_on(self, envelope: Envelope) -> None:
         self._handle(envelope)
+        # a released message may in turn release others
         for released in self._waiting.released_by(envelope):
             self.pass_on(released)
 

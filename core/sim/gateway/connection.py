@@ -25,8 +25,10 @@ from core.sim.wire.session import SERVER_VERSION, Handshake, read_handshake
 
 HANDSHAKE = "handshake"
 SERVER_VERSION_MESSAGE = "serverVersion"
+# a client may send fields of 64 KiB; the log keeps enough of one to recognise it
 LOGGED_FIELD = 200
 LOGGED_FIELDS = 250
+# what a gateway answers by itself, even while it has no connection to IBKR
 LOCAL = frozenset({"managedAccounts", "nextValidId", "currentTime"})
 
 
@@ -101,6 +103,7 @@ class Connection(asyncio.Protocol):
         seconds = self._state.options.limits.handshake_seconds
         self._deadline = asyncio.get_running_loop().call_later(seconds, self._too_late)
         self.note("connected", str(self.peer_port))
+        # only now: without a transport there is nothing to abort
         if not self._connections.has_capacity():
             self.abort("refused: too many connections")
 
@@ -265,6 +268,7 @@ class Connection(asyncio.Protocol):
         self.client = client
         self._session = state.sessions[client] = ClientSession(client, self)
         self._stop_deadline()
+        # in the order in which a gateway sends them
         list_own_orders(state, self._session)
         self.send(wire_session.managed_accounts([state.account]))
         self.send(wire_session.next_valid_id(state.order_ids.next_id(client)))

@@ -16,6 +16,7 @@ NO_SUCH_RULE = "The market rule is unknown"
 
 def symbol_of(fields: ContractFields) -> Symbol:
     """The symbol as the exchange knows it: of a pair USD in CAD it is USD.CAD."""
+    # the API names a pair by symbol USD and currency CAD; USD.CAD is its local symbol
     if fields.security_type == "CASH" and "." not in fields.symbol:
         return Symbol(f"{fields.symbol}.{fields.currency}" if fields.symbol else fields.local_symbol)
     return Symbol(fields.symbol or fields.local_symbol)
@@ -25,6 +26,7 @@ def find(state: GatewayState, fields: ContractFields) -> Contract | None:
     """The one contract that is meant: by its id if there is one, else by all fields that are set."""
     if fields.con_id:
         return state.by_con_id.get(fields.con_id)
+    # clients send empty fields for what they leave open, so an empty one fits everything
     contract = state.exchange.contracts.get(symbol_of(fields))
     return contract if contract is not None and _fits(contract, fields) else None
 

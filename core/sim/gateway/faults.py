@@ -303,6 +303,7 @@ class Rule:
         """Whether this message meets the fault; it then counts."""
         if self.message != message or self.left == 0 or not self.match.covers(client, subject):
             return False
+        # a skipped message may still meet a later rule
         if self.skip:
             self.skip -= 1
             return False

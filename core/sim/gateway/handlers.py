@@ -75,7 +75,6 @@ def _send_time(state: GatewayState, session: ClientSession, _request: requests.R
 
 
 HANDLERS: Mapping[type, Handler] = {
-    requests.StartApi: _ignore,
     requests.SetLogLevel: _ignore,
     requests.AutoOpenOrders: _ignore,
     requests.UnknownRequest: _ignore,

@@ -14,6 +14,7 @@ from core.sim.wire import orders as wire_orders
 from core.sim.wire.contracts import contract_fields_of
 from core.sim.wire.fields import venue_time
 
+# a filter may spell the side as orders do or as executions do
 SIDES = {Side.BUY: ("BUY", "BOT"), Side.SELL: ("SELL", "SLD")}
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-KEPT_CHARACTERS = 50_000_000
+KEPT_CHARACTERS = 50_000_000  # about 50 MB: a long campaign fits, a flood does not grow without end
 OVERHEAD = 100
 
 

@@ -46,7 +46,7 @@ STATUSES: Mapping[OrderState, str] = {
     OrderState.CANCELLING: "PendingCancel",
     OrderState.FILLED: "Filled",
     OrderState.CANCELLED: "Cancelled",
-    OrderState.EXPIRED: "Cancelled",
+    OrderState.EXPIRED: "Cancelled",  # a gateway has no status of its own for the end of the day
     OrderState.REJECTED: "Inactive",
 }
 

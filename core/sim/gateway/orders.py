@@ -31,6 +31,7 @@ from core.sim.wire.contracts import ContractFields, contract_fields_of
 from core.sim.wire.placing import PlaceOrder
 from core.sim.wire.requests import CancelOrder, GlobalCancel
 
+# an empty one is DAY by the order preset, about which a real gateway sends 10349
 TIMES_IN_FORCE = ("", DAY, UNTIL_CANCELLED)
 
 

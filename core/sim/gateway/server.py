@@ -15,7 +15,7 @@ from core.sim.venue.exchange import Exchange
 from core.sim.venue.script import FaultScript
 from core.sim.venue.world import Change, World
 
-LOOPBACK = "127.0.0.1"
+LOOPBACK = "127.0.0.1"  # never another interface: the protocol knows no password
 CONNECTION_LOST = 1100
 CONNECTION_RESTORED = (1101, 1102)
 

@@ -143,6 +143,7 @@ class GatewayState:
         self.rules = {rule_id_of(contract.ticks): contract.ticks for contract in exchange.contracts.values()}
         self._timer: Timer | None = None
         self._wakes_at: datetime | None = None
+        # the world's earlier orders get ids as if their client had sent them in this order
         for order in exchange.orders.values():
             if order.client_id:
                 self.order_ids.enter(order.client_id, self.order_ids.next_id(order.client_id), order.perm_id)

@@ -50,7 +50,7 @@ from core.sim.venue.timers import Timers
 from core.sim.venue.views import show_account, show_quote
 from core.sim.venue.world import Change, FillScript, SimOrder, SimQuote, World
 
-FIRST_PERM_ID = 1_000_001
+FIRST_PERM_ID = 1_000_001  # far from any order id, so that mixing the two up shows
 TRADING_CLIENT = 42
 BY_HAND = 0
 

@@ -34,6 +34,7 @@ class FaultScript:
 
     def trigger(self, at: str) -> tuple[FaultKind, ...]:
         """The kinds of fault that happen at this point now; each then has one time less left."""
+        # in the order of the enum, whatever their order in the scenario
         triggered = tuple(kind for kind in FaultKind if self._left[at, kind] > 0)
         for kind in triggered:
             self._left[at, kind] -= 1

@@ -12,7 +12,7 @@ from core.sim.venue.ledger import Ledger
 from core.sim.venue.matching import present
 from core.sim.venue.world import SimAccount, SimQuote
 
-BUYING_POWER_FACTOR = 4
+BUYING_POWER_FACTOR = 4  # as TWS shows it for a margin account
 
 
 def show_quote(symbol: Symbol, quote: SimQuote, now: datetime, *, is_snapshot: bool) -> Quote:

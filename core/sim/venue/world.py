@@ -22,8 +22,8 @@ from core.money import ONE, ZERO, D
 
 OUR_PREFIX = "RB-"
 BY_HAND = OrderRef("")
-USUAL_MARGIN = D("0.25")
-USUAL_RATE = D("1.35")
+USUAL_MARGIN = D("0.25")  # FINRA's least maintenance margin of a long position, as a part of its value
+USUAL_RATE = D("1.35")  # CAD per USD
 
 
 @dataclass(frozen=True, slots=True)

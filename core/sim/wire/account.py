@@ -50,6 +50,7 @@ def account_value(account: str, value: ValueFields) -> Fields:
 def portfolio(holding: HoldingFields) -> Fields:
     """A holding with its mark (7); it names no exchange but the listing one."""
     contract = holding.contract
+    # a figure that is not known, as after the nightly reset, is sent as the unset float
     figures = (
         *(holding.market_price, holding.market_value, holding.average_cost),
         *(holding.unrealized, holding.realized),

@@ -28,6 +28,7 @@ US_EXCHANGES = (
 ROUND_LOT = Decimal(100)
 PAIR_SIZE = Decimal("0.01")
 SHARES_GROUP, PAIRS_GROUP = "1", "4"
+# the numbers that IBKR itself gives to the two rules most used here; any other is computed
 RULES: Mapping[tuple[TickBand, ...], int] = {
     (TickBand(Decimal(0), Decimal("0.01")),): 26,
     (TickBand(Decimal(0), Decimal("0.00005")),): 3188,

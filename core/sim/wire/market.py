@@ -67,6 +67,7 @@ def market_data_type(req_id: int, data_type: MarketDataType) -> Fields:
 
 def tick_req_params(req_id: int, min_tick: Decimal, exchange: str = BBO_EXCHANGE) -> Fields:
     """The price step of the line (81)."""
+    # the last field is snapshotPermissions
     return "81", str(req_id), number(min_tick), exchange, "3"
 
 
@@ -80,7 +81,7 @@ def tick_price(req_id: int, tick: int, price: Decimal | None, size: Decimal | No
         str(int(tick)),
         number(NO_SIDE if price is None else price),
         number(size_shown or 0),
-        "0",
+        "0",  # attributes: none of can auto-execute, past limit, pre-open
     )
 
 

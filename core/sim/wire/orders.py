@@ -74,7 +74,7 @@ def order_status(status: StatusFields) -> Fields:
     return (
         *("3", str(status.order_id), status.status, number(status.filled), number(status.remaining)),
         *(number(status.average_price), str(status.perm_id), str(status.parent_id), number(status.last_price)),
-        *(str(status.client_id), status.why_held, "0"),
+        *(str(status.client_id), status.why_held, "0"),  # the last is the price at which a market order is capped
     )
 
 
@@ -84,6 +84,7 @@ def execution(fill: ExecutionFields, req_id: int = NO_REQUEST) -> Fields:
         *("11", str(req_id), str(fill.order_id), *order_contract(fill.contract)),
         *(fill.exec_id, venue_time(fill.at), fill.account, fill.exchange, fill.side),
         *(number(fill.shares), number(fill.price), str(fill.perm_id), str(fill.client_id), "0"),
+        # the last two: liquidity added, and no price revision pending
         *(number(fill.total), number(fill.average_price), fill.order_ref, "", "", fill.model_code, "1", "0"),
     )
 
@@ -95,5 +96,6 @@ def execution_end(req_id: int) -> Fields:
 
 def commission_report(report: CommissionFields) -> Fields:
     """What a fill cost (59), after the fill itself."""
+    # the unset figure and the empty date are yield and redemption, which only bonds have
     realized = number_or_unset(report.realized)
     return "59", "1", report.exec_id, number(report.commission), report.currency, realized, UNSET_FLOAT, ""

@@ -113,6 +113,7 @@ def _profit_single(cursor: Cursor) -> requests.Request:
     return requests.RequestPnlSingle(cursor.identifier(), cursor.text(), cursor.text(), cursor.integer() or 0)
 
 
+# kinds that still carry the version of their message before the fields
 _VERSIONED: Mapping[int, Callable[[Cursor], requests.Request]] = {
     1: _market_data,
     2: lambda cursor: requests.CancelMarketData(cursor.identifier()),

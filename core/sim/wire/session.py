@@ -10,7 +10,7 @@ from datetime import datetime
 from core.model import NEW_YORK
 from core.sim.wire.fields import Fields, WireError, epoch
 
-SERVER_VERSION = 178
+SERVER_VERSION = 178  # the newest that ib_async offers; a gateway answers the highest version both sides know
 API_PREFIX = b"API\0"
 HANDSHAKE_LIMIT = 256
 SYSTEM = -1  # the id of an error that is about no request: connectivity, data farms
@@ -74,4 +74,5 @@ def current_time(at: datetime) -> Fields:
 
 def error(subject_id: int, code: int, text: str) -> Fields:
     """An error or a notice (4) on a request or an order; `SYSTEM` as the subject is everybody's."""
+    # the last field is advancedOrderRejectJson
     return "4", "2", str(subject_id), str(code), text, ""
