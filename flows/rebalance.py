@@ -31,7 +31,7 @@ from tasks.fx import convert_currency
 from tasks.gates import gate_account, gate_plan, gate_portfolios, gate_quotes
 from tasks.inputs import blend_targets, load_models
 from tasks.plan import check_hours, plan_trades
-from tasks.preflight import ask_broker_beforehand
+from tasks.preflight import preflight_orders
 from tasks.quotes import resolve_contracts, take_quotes
 from tasks.report import report_plan
 from tasks.sells import price_sells, sell
@@ -181,7 +181,7 @@ async def trade(run: Run, plan: Plan, now: PlanInputs, deadline: Deadline) -> No
     run.journal.approve_lines(plan)
     if run.settings.execution.preflight:
         # a what-if costs a message per order, so it is asked only of what was approved
-        plan = await ask_broker_beforehand(run, plan, now)
+        plan = await preflight_orders(run, plan, now)
     await convert_currency(run, plan, now)
     await show_progress(run, Milestone.CONVERTED)
     start_stage(run, Stage.SELL)

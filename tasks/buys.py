@@ -11,7 +11,7 @@ from core.planning.funding import spendable
 from core.planning.invalidation import dear_buys
 from tasks.app.run import Run
 from tasks.app.step import step
-from tasks.preflight import ask_about_buys, waits_for_money
+from tasks.preflight import preflight_buys, waits_for_money
 from tasks.stage import exclude, send
 
 
@@ -44,7 +44,7 @@ async def buy(run: Run, plan: Plan) -> None:
     """
     # without sells or a conversion the buys were checked together before the first order
     if run.settings.execution.preflight and waits_for_money(run.plan or plan):
-        plan = await ask_about_buys(run, plan)
+        plan = await preflight_buys(run, plan)
     money = spendable(plan.valuation, plan.targets, run.settings.rebalance)
     attempts = Attempts(lines=plan.buys, money=money, settings=run.settings)
     await send(run, Stage.BUY, stage_orders(plan, Stage.BUY, run.settings), attempts)

@@ -66,7 +66,8 @@ def check_close(run: Run, plan: Plan) -> None:
         run.refuse_or_warn(
             MarketClosed(
                 f"the session ends at {end.astimezone(NEW_YORK):%H:%M} New York, in {age_text(end - now)}, for "
-                f"{', '.join(early)}; the stages may take {age_text(longest)}, and {age_text(margin)} are to be left",
+                f"{', '.join(early)}; the stages may take {age_text(longest)}, "
+                f"and [execution] close_margin_minutes keeps {age_text(margin)} free",
                 next_step="run again in a longer session, or lower [execution] order_timeout_seconds, "
                 "reprice_attempts or close_margin_minutes",
             )

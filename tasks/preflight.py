@@ -23,8 +23,8 @@ from tasks.app.run import Run
 from tasks.app.step import reading_step
 
 
-@reading_step("Ask the broker beforehand")
-async def ask_broker_beforehand(run: Run, plan: Plan, now: PlanInputs) -> Plan:
+@reading_step("Preflight: ask the broker about every order")
+async def preflight_orders(run: Run, plan: Plan, now: PlanInputs) -> Plan:
     """The plan without the lines that the broker gave no answer for.
 
     Raises a refusal that no proceeds cure, of any line, and one for insufficient funds of what is paid with money that
@@ -44,8 +44,8 @@ async def ask_broker_beforehand(run: Run, plan: Plan, now: PlanInputs) -> Plan:
     return _without(run, plan, answers)
 
 
-@reading_step("Ask about the buys together")
-async def ask_about_buys(run: Run, plan: Plan) -> Plan:
+@reading_step("Preflight: ask the broker about the buys")
+async def preflight_buys(run: Run, plan: Plan) -> Plan:
     """The plan without the buys that the broker gave no answer for, now that the money for them is there.
 
     Raises FundsInsufficient when the account has not the margin for all together; a refusal for another reason is a

@@ -38,12 +38,12 @@ async def report_plan(run: Run, plan: Plan) -> None:
     run.log_step("report", f"plan written to {' and '.join(file.name for file in PRE_TRADE_FILES)}")
 
 
-@step("Report what happened")
+@step("Report the result")
 async def report_result(run: Run, outcome: RunResult) -> tuple[Path, ...]:
     """Write all reports; their paths. Raises OutputFailed."""
     paths = write_reports(outcome, run.folder)
-    await publish(run, "gates", verdict_table(outcome.gates), "What the data gates said")
-    await publish(run, "result", result_page(outcome), "What happened")
+    await publish(run, "gates", verdict_table(outcome.gates), "The data gates")
+    await publish(run, "result", result_page(outcome), "The result")
     if outcome.orders:
         await publish_orders(run, ended_orders(outcome), "The orders as they ended")
     await end_progress(run, outcome)

@@ -150,7 +150,7 @@ class Reader:
         # reqMarketDataType is per connection and sends no answer; the type arrives with each quote
         wanted = settings.ibkr.market_data_type
         if wanted is not MarketDataType.LIVE:
-            await self.read("choosing the market data", lambda: self._broker.market_data_type(wanted))
+            await self.read("selecting the market data type", lambda: self._broker.market_data_type(wanted))
         quotes = await self._request(contracts)
         requested_twice = await self._request_again(quotes, contracts, settings)
         if settings.pricing.fallback_to_snapshot:
@@ -166,7 +166,7 @@ class Reader:
 
     async def what_if(self, order: Order) -> MarginEffect:
         """What the order would do to the margin. Raises the BrokerError it would be rejected with; places nothing."""
-        what = f"asking what {order.side} {order.contract.symbol} would do to the margin"
+        what = f"requesting the margin effect of {order.side} {order.contract.symbol}"
         return await self.read(what, lambda: self._broker.what_if(order))
 
     async def read(self, what: str, call: Callable[[], Awaitable[T]]) -> T:
@@ -193,7 +193,7 @@ class Reader:
     async def _request(self, contracts: Sequence[Contract], *, is_snapshot: bool = False) -> dict[Symbol, Quote]:
         if not contracts:
             return {}
-        what = "asking for snapshots" if is_snapshot else "asking for quotes"
+        what = "requesting snapshots" if is_snapshot else "requesting quotes"
         return dict(await self.read(what, lambda: self._broker.quotes(contracts, is_snapshot=is_snapshot)))
 
 

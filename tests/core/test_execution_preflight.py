@@ -111,7 +111,7 @@ async def test_a_connection_that_is_down_is_waited_for_and_then_is_the_reads_own
     down = Fault("connect", FaultKind.DISCONNECT, times=2)
     left, _, waits = await asking(buys("VTI"), faults=(down,))
     assert (left.buys, len(waits)) == (1, 2)
-    with pytest.raises(ConnectionLost, match=r"asking what BUY VTI would do to the margin: .* \(3 tries\)"):
+    with pytest.raises(ConnectionLost, match=r"requesting the margin effect of BUY VTI: .* \(3 tries\)"):
         await asking(buys("VTI"), faults=(Fault("connect", FaultKind.DISCONNECT, times=9),))
 
 

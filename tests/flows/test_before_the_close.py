@@ -27,7 +27,7 @@ def test_minutes_before_the_close_nothing_is_sent_and_the_reason_has_both_times(
     run = rehearsed(tmp_path, "15:58:50")
     assert (run.result["exit_code"], run.result["orders"]) == (25, [])
     assert "the session ends at 16:00 New York, in 1 min, for VTI, BND" in run.result["reason"]
-    assert "the stages may take 6 min, and 5 min are to be left" in run.result["reason"]
+    assert "the stages may take 6 min, and [execution] close_margin_minutes keeps 5 min free" in run.result["reason"]
 
 
 @pytest.mark.parametrize(("clock", "code"), [("15:49:00", 0), ("15:49:01", 25)])

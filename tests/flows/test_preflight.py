@@ -149,4 +149,4 @@ async def test_a_connection_that_is_lost_when_the_broker_is_asked_ends_the_run_b
     rehearsal = rehearse(tmp_path, kind=Gone)
     outcome = await rehearsal.run()
     assert (outcome.exit_code, rehearsal.sent()) == (ExitCode.CONNECTION, [])
-    assert "asking what SELL VTI would do to the margin: no answer to the what-if" in outcome.reason
+    assert "requesting the margin effect of SELL VTI: no answer to the what-if" in outcome.reason

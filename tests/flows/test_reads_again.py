@@ -23,8 +23,8 @@ READING = {
     "Snapshot the account",
     "Resolve the contracts",
     "Take quotes",
-    "Ask the broker beforehand",
-    "Ask about the buys together",
+    "Preflight: ask the broker about every order",
+    "Preflight: ask the broker about the buys",
 }
 PATIENCE = 4  # tries of the reader for one message
 TRIES = PATIENCE + 2  # and of the two further tries of the step
