@@ -1,7 +1,7 @@
 """Exact amounts: the one Decimal constructor, the one rounding code, and money that knows its currency.
 
 Prices, money, weights and shares are ``Decimal`` from the CSV to the wire. Values are carried at
-full length and divided last; whoever rounds says the direction by the name of the function.
+full length and divided last; the name of a rounding function is its direction.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from pydantic import StrictBool
 from core.errors import PlanKeptChanging, RebalanceError
 from core.model import AccountSnapshot, BrokerKind, Contract, Mode, Plan, Quote, Stage, Symbol, Targets
 from core.planning import MarketReader, PlanInputs, observing
-from core.planning.invalidation import account_changes, price_moves
+from core.planning.invalidation import void_reasons
 from flows.admission import account_reserved, check_in_time
 from flows.approval import Deadline, FormApprover, ask
 from flows.cancellation import restore_after_cancellation, stoppable
@@ -158,7 +158,7 @@ async def approve_and_trade(run: Run, observed: PlanInputs, plan: Plan) -> None:
             run.guard()
             now = await observe(run, observed.targets)
             check_hours(run, plan)
-            changes = changes_since(run, plan, observed.snapshot, now)
+            changes = void_reasons(plan, observed.snapshot, now, run.settings)
             if not changes:
                 await trade(run, plan, now, deadline)
                 return
@@ -168,12 +168,6 @@ async def approve_and_trade(run: Run, observed: PlanInputs, plan: Plan) -> None:
         f"account or market changed after each of {MOST_PLANS} approvals",
         next_step="run again in a calmer market, or raise [approval] max_price_move_bps",
     )
-
-
-def changes_since(run: Run, plan: Plan, before: AccountSnapshot, now: PlanInputs) -> tuple[str, ...]:
-    """What voids an approval: holdings, cash or working orders that are not the same, prices that moved too far."""
-    moves = price_moves(plan, now, run.settings, run.settings.approval.max_price_move_bps)
-    return (*account_changes(before, now.snapshot), *moves)
 
 
 async def trade(run: Run, plan: Plan, now: PlanInputs, deadline: Deadline) -> None:
@@ -214,7 +208,7 @@ async def approved_for_stage(run: Run, plan: Plan, deadline: Deadline, stage: St
     run.guard()
     await check_account(run)
     now = await observe(run, plan.targets)
-    changes = changes_since(run, replace(plan, lines=lines), before, now)
+    changes = void_reasons(replace(plan, lines=lines), before, now, run.settings)
     if changes:
         raise PlanKeptChanging(
             f"account or market changed while the {stage.lower()}s waited for approval: {'; '.join(changes)}",

@@ -8,7 +8,7 @@ from core.execution import Attempts, stage_orders
 from core.model import Plan, Stage
 from core.planning import PlanInputs, resize_buys
 from core.planning.funding import spendable
-from core.planning.invalidation import dear_buys
+from core.planning.invalidation import too_expensive_buys
 from tasks.app.run import Run
 from tasks.app.step import step
 from tasks.preflight import preflight_buys, waits_for_money
@@ -22,7 +22,7 @@ async def size_buys(run: Run, plan: Plan, now: PlanInputs) -> Plan:
     Those whose price has moved too far are left out, and their money is there for the others. The cash of the plan's
     valuation is the actual one.
     """
-    plan = exclude(run, plan, dear_buys(plan, now, run.settings, run.settings.approval.max_price_move_bps))
+    plan = exclude(run, plan, too_expensive_buys(plan, now, run.settings, run.settings.approval.max_price_move_bps))
     sized = {line.symbol: line for line in resize_buys(plan, now, run.settings)}
     for approved in plan.buys:
         line = sized[approved.symbol]

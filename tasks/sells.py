@@ -7,7 +7,7 @@ from dataclasses import replace
 from core.execution import Attempts, stage_orders
 from core.market.limits import limit_for
 from core.model import Plan, Side, Stage
-from core.planning.invalidation import out_of_reach
+from core.planning.invalidation import worse_lines
 from tasks.app.run import Run
 from tasks.app.step import step
 from tasks.quotes import take_quotes
@@ -24,7 +24,7 @@ async def price_sells(run: Run, plan: Plan) -> Plan:
         for line in plan.sells
     }
     # a sell beyond its approved worst price is left out; the others go on
-    kept = exclude(run, plan, out_of_reach(plan.sells, limits, run.settings.approval.max_price_move_bps))
+    kept = exclude(run, plan, worse_lines(plan.sells, limits, run.settings.approval.max_price_move_bps))
     priced = {line.symbol: line._replace(limit=limits[line.symbol]) for line in kept.sells}
     return replace(kept, lines=tuple(priced.get(line.symbol, line) for line in kept.lines))
 

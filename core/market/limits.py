@@ -113,7 +113,7 @@ class LimitCalculator:
         self._style = styles[limits.effective_style] if self._order_type is LMT else self._market_order
 
     def limit(self, ticks: Ticks, verdict: Verdict) -> Limit:
-        """How to price an order: type, limit, worst price, and the rule in words with its numbers.
+        """How to price an order: type, limit, worst price, and the rule as text.
 
         A limit order's worst price is the limit of its last attempt. An order that goes as MKT has the far touch moved
         by `max_offset_bps` to the costly side: ask 100.01 and 10 bps give 100.12. Modes that send no orders fall back
@@ -211,7 +211,7 @@ class LimitCalculator:
         return kept._replace(rule=f"{why}: kept at {kept.how}")
 
     def _most(self, ticks: Ticks, market: Nbbo, *, is_capped: bool) -> tuple[Decimal, Nbbo, str]:
-        """As far as any limit goes: `max_offset_bps` from mid, and where it `is_capped` to the far touch; in words."""
+        """As far as any limit goes, and why: `max_offset_bps` from mid, where it `is_capped` at most the far touch."""
         way, mid, far = self._way, market.mid, market[self._way.far]
         bound = way.passive_tick(ticks, self._moved(mid))
         price = way.passive_of(bound, way.passive_tick(ticks, far)) if is_capped else bound

@@ -58,7 +58,7 @@ class Verdict(NamedTuple):
     """What `quote` is good for at the moment of `judge`.
 
     `price` values a holding, None when nothing in the quote can. `nbbo` is the best bid and offer where both may be
-    used, else None, and `why_no_nbbo` says why in words ("" where there is one). `is_stale` is strictly older than
+    used, else None, and `why_no_nbbo` is the reason ("" where there is one). `is_stale` is strictly older than
     `stale_after`: 10.0 s old is fresh at a limit of 10 s. `is_live` is data that is neither delayed nor frozen.
     """
 
@@ -116,7 +116,7 @@ def _nbbo(quote: Quote) -> Nbbo | None:
 
 
 def why_no_nbbo(quote: Quote) -> str:
-    """Why there is no usable bid and offer, in words; "" when there is one."""
+    """Why there is no usable bid and offer, as text; "" when there is one."""
     bid, ask = _present(quote.bid), _present(quote.ask)
     if quote.is_halted:
         return "trading is halted"

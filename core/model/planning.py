@@ -39,7 +39,7 @@ class Targets:
 
 @dataclass(frozen=True, slots=True)
 class OutsideHolding:
-    """A position the plan may not touch, valued in USD at the broker's mark; `why` in words."""
+    """A position the plan may not touch, valued in USD at the broker's mark, and `why`."""
 
     symbol: Symbol
     quantity: Decimal
@@ -53,7 +53,7 @@ class Valuation:
 
     `held` and `prices` cover the universe (alphabetical; a target that is not held has 0 shares).
     `investable` = net_liq − buffer − outside value. `broker_net_liq` is the broker's figure in USD, to
-    compare. `usd_per_cad` is the account's own rate. `gross_position_value` counts outside holdings too.
+    compare. `usd_per_funding` is the account's own rate. `gross_position_value` counts outside holdings too.
     """
 
     prices: Mapping[Symbol, Price]
@@ -77,7 +77,7 @@ class DriftLine(NamedTuple):
     """How far one symbol is from its target. Dollars are USD; `wanted` = target value − value, positive = buy.
 
     `drift_bps` = (current − target weight) × 10 000, positive = overweight.
-    `reason` says in words why it trades or does not.
+    `reason` is why it trades or does not.
     """
 
     symbol: Symbol
@@ -96,7 +96,7 @@ class Limit(NamedTuple):
     """How an order is priced: `limit_price` is None for MKT; `worst_price` is what money is counted at.
 
     That is the limit of the last attempt; the first is sent at `limit_price`. `mid` and `spread` are those of the
-    NBBO it was made from, None without a usable one. `rule` is how it was made, in words; it may name the figures of
+    NBBO it was made from, None without a usable one. `rule` is how it was made, as text; it may name the figures of
     this limit as {mid}, {spread} and {worst}. `warning` is shown in the approval.
     """
 
@@ -144,9 +144,9 @@ class TradeLine(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class FxLeg:
-    """The CAD → USD conversion: BUY USD.CAD, `quantity` in whole USD, 0 when there is none and `reason` says why.
+    """The CAD → USD conversion: BUY USD.CAD, `quantity` in whole USD, 0 when there is none, and `reason` why.
 
-    Rates are CAD per USD. `cad_needed` is the quantity at the planning rate, in CAD.
+    Rates are CAD per USD. `funding_needed` is the quantity at the planning rate, in CAD.
     """
 
     quantity: Decimal

@@ -27,7 +27,7 @@ class TradeDraft(NamedTuple):
 
     `quantity` is in shares, a multiple of `step` (1 or 0.0001 shares) and at most `most` (an approved quantity or
     max_order_usd, None without a bound). A buy has its `limit` before its quantity, for the money is counted at its
-    worst price. `note` is in words what kept the quantity below what was wanted; `remainder` is what an exit cannot
+    worst price. `note` is what kept the quantity below what was wanted; `remainder` is what an exit cannot
     sell (a fraction of a share).
     """
 

@@ -1,7 +1,12 @@
 """Where the money for buys comes from: cash, sells, CAD turned into USD, and borrowing within its limits.
 
+In: the account's Valuation and the drafts of the sells (USD), the quote of the funding pair (CAD per USD). Out: a
+conversion (FxLeg, whole USD) and a Budget (USD) that the buys together may cost.
+
 USD.CAD is CAD per USD. To get USD, USD.CAD is bought, its quantity in whole USD. Everything is counted at
-the worst price an order may fill at, so that what is planned stays affordable whatever happens.
+the worst price an order may fill at, so that what is planned stays affordable whatever happens. An example: 3 000 USD
+of cash, sells of 5 000 USD at worst prices and 2 commissions of 1 USD pay for buys of 7 998 USD; buys of 10 000 USD at
+worst prices are 2 000 USD short before commissions, and with a buffer of 20 bps 2 004 USD are converted.
 """
 
 from __future__ import annotations
@@ -34,7 +39,7 @@ ODD_LOT_USD = Decimal(25_000)
 
 @dataclass(frozen=True, slots=True)
 class FxMarket:
-    """USD.CAD as it may be planned with, CAD per USD; the rates are None and `why_not` says why when it may not.
+    """USD.CAD as it may be planned with, CAD per USD; without rates, and with `why_not`, when it may not.
 
     `worst` = ask × (1 + limit_slippage_bps / 10 000); `planning` is the mid, or the ask by setting.
     """
@@ -175,12 +180,13 @@ def fx_limit(market: FxMarket, fx: FxSection) -> Decimal | None:
 
 
 def convert(need: FxNeed, market: FxMarket, closed: str | None, fx: FxSection) -> FxLeg:
-    """The conversion that covers the shortfall, or one of quantity 0 that says why there is none.
+    """The conversion that covers the shortfall, or one of quantity 0 with the reason why there is none.
 
     Shortfall = wanted cost − USD cash − sells at worst prices, plus the cash buffer under
     always_top_up. Quantity = shortfall × (1 + fx_buffer_bps / 10 000), up to the whole dollar, at most what
-    the CAD cash allows: 10 000.40 short with 20 bps is 10 021 USD. `closed` says why the FX market is
-    closed, None when it is open. Raises MarketDataMissing when a conversion is needed and has no rate.
+    the CAD cash allows: 10 000.40 short with 20 bps is 10 021 USD. Up and not to the nearest, because a
+    shortfall of cents is a debit too. `closed` is why the FX market is closed, None when it is open.
+    Raises MarketDataMissing when a conversion is needed and has no rate.
     """
     shortfall = _shortfall(need, fx)
     reason = _needless(shortfall, need.funding_cash, closed, fx)
@@ -194,8 +200,8 @@ def convert(need: FxNeed, market: FxMarket, closed: str | None, fx: FxSection) -
     wanted = ceil_to(shortfall + shortfall * fx.fx_buffer_bps / BPS, WHOLE_DOLLAR)
     quantity = min(wanted, convertible(need.funding_cash, market, fx))
     if quantity < fx.min_fx_order_usd or not quantity:
-        words = f"only {quantity:,f} USD could be converted, below min_fx_order_usd {fx.min_fx_order_usd:f}"
-        return _no_conversion(shortfall, market, words, fx)
+        reason = f"only {quantity:,f} USD could be converted, below min_fx_order_usd {fx.min_fx_order_usd:f}"
+        return _no_conversion(shortfall, market, reason, fx)
     odd = quantity < ODD_LOT_USD
     return FxLeg(
         quantity=quantity,

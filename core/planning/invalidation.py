@@ -1,7 +1,7 @@
 """What voids an approval: all of it is decided here, flows and tasks only ask.
 
-An approval is for one plan, by its hash (`plan_hash`). It is void when the account is not the same any more
-(`account_changes`) or a traded price moved too far (`price_moves`). Of a valid approval a single line is left out
+An approval is for one plan, by its hash (`plan_hash`). It is void (`void_reasons`) when the account is not the same any
+more (`account_changes`) or a traded price moved too far (`price_moves`). Of a valid approval a single line is left out
 when it would now go at a worse price than was approved (`worse_than_approved`).
 """
 
@@ -84,8 +84,14 @@ def _text(number: Decimal | None) -> str | None:
     return None if number is None else plain(number)
 
 
+def void_reasons(plan: Plan, before: AccountSnapshot, now: PlanInputs, settings: Settings) -> tuple[str, ...]:
+    """Why an approval of `plan`, given for the account as it was `before`, is void `now`; empty while it is valid."""
+    moves = price_moves(plan, now, settings, settings.approval.max_price_move_bps)
+    return (*account_changes(before, now.snapshot), *moves)
+
+
 def account_changes(before: AccountSnapshot, now: AccountSnapshot) -> tuple[str, ...]:
-    """What differs in holdings, cash or working orders, each in words; empty when the account is the same."""
+    """What differs in holdings, cash or working orders, as sentences; empty when the account is the same."""
     changes = []
     held, holds = _quantities(before), _quantities(now)
     for symbol in sorted(held.keys() | holds.keys()):
@@ -102,7 +108,7 @@ def account_changes(before: AccountSnapshot, now: AccountSnapshot) -> tuple[str,
 
 
 def price_moves(plan: Plan, fresh: PlanInputs, settings: Settings, most_bps: Decimal) -> tuple[str, ...]:
-    """What moved more than `most_bps` from the plan's price, or has none now, in words.
+    """What moved more than `most_bps` from the plan's price, or has none now, as sentences.
 
     That is a traded symbol, or the rate of a planned conversion.
     """
@@ -123,7 +129,7 @@ def price_moves(plan: Plan, fresh: PlanInputs, settings: Settings, most_bps: Dec
 
 
 def _move(symbol: Symbol, was: Decimal, now: Decimal | None, most_bps: Decimal) -> str:
-    """The move in words, empty within `most_bps`."""
+    """The move as text, empty within `most_bps`."""
     if now is None:
         return f"{symbol}: no price now"
     if abs(now - was) * BPS <= most_bps * was:
@@ -132,7 +138,7 @@ def _move(symbol: Symbol, was: Decimal, now: Decimal | None, most_bps: Decimal) 
 
 
 def worse_than_approved(side: Side, was: Decimal, now: Decimal, most_bps: Decimal) -> str:
-    """How far the worst price `now` lies beyond `was`, the approved one, in words; empty within `most_bps` of it."""
+    """How far the worst price `now` lies beyond `was`, the approved one, as text; empty within `most_bps` of it."""
     loss = now - was if side is Side.BUY else was - now
     if loss * BPS <= most_bps * was:
         return ""
@@ -142,7 +148,7 @@ def worse_than_approved(side: Side, was: Decimal, now: Decimal, most_bps: Decima
     )
 
 
-def out_of_reach(lines: Iterable[TradeLine], fresh: Mapping[Symbol, Limit], most_bps: Decimal) -> Mapping[Symbol, str]:
+def worse_lines(lines: Iterable[TradeLine], fresh: Mapping[Symbol, Limit], most_bps: Decimal) -> Mapping[Symbol, str]:
     """The lines that may not be sent at their fresh limits, each with the reason."""
     found = {}
     for line in lines:
@@ -152,16 +158,16 @@ def out_of_reach(lines: Iterable[TradeLine], fresh: Mapping[Symbol, Limit], most
     return {symbol: why for symbol, why in found.items() if why}
 
 
-def dear_buys(plan: Plan, fresh: PlanInputs, settings: Settings, most_bps: Decimal) -> Mapping[Symbol, str]:
+def too_expensive_buys(plan: Plan, fresh: PlanInputs, settings: Settings, most_bps: Decimal) -> Mapping[Symbol, str]:
     """The approved buys that are out of reach at the limits of now, each with the reason.
 
-    One without a usable market has no limit here: whether it is still wanted is for the sizing to say.
+    One without a usable market has no limit here: whether it is still wanted is decided when it is sized.
     """
     terms, limits = TradingTerms.of(fresh, fresh.judge(settings), settings), {}
     for line in plan.buys:
         with suppress(MarketDataMissing):
             limits[line.symbol] = terms.limit(Side.BUY, line.symbol)
-    return out_of_reach(plan.buys, limits, most_bps)
+    return worse_lines(plan.buys, limits, most_bps)
 
 
 def without_lines(plan: Plan, reasons: Mapping[Symbol, str]) -> Plan:

@@ -88,7 +88,7 @@ def _sum(amounts: Iterable[Decimal]) -> Decimal:
 def owner_notes(
     targets: Targets, valuation: Valuation, lines: Iterable[TradeLine], totals: Totals, settings: Settings
 ) -> tuple[str, ...]:
-    """Idle cash beyond the buffer, a debit in any currency, holdings without a target inside the band; in words."""
+    """Idle cash beyond the buffer, a debit in any currency, holdings without a target inside the band."""
     lines = tuple(lines)
     return (
         *_idle_cash(targets, valuation, lines, totals, settings),

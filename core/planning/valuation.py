@@ -38,7 +38,7 @@ CASH_BALANCE = SecurityType.CASH
 
 
 class _Outside(NamedTuple):
-    """A position that stays untouched, and why in words; where it `may_be_zero` it needs no price."""
+    """A position that stays untouched, and why; where it `may_be_zero` it needs no price."""
 
     position: Position
     why: str
@@ -203,7 +203,7 @@ def _outside_holding(each: _Outside, amount: Decimal, rates: Rates) -> OutsideHo
 def _why_outside(
     contract: Contract, contracts: Mapping[Symbol, Contract], targets: Targets, rebalance: RebalanceSection
 ) -> str | None:
-    """Why a position that is no target stays untouched, in words; None when it is to be sold."""
+    """Why a position that is no target stays untouched, as text; None when it is to be sold."""
     if contract.symbol in rebalance.hold_symbols:
         return "in [rebalance] hold_symbols"
     if contract.security_type is not SecurityType.ETF:

@@ -13,10 +13,10 @@ from core.model import CAD, USD, USD_CAD, FxLeg, Limit, OrderType, Price, PriceS
 from core.money import D
 from core.planning.invalidation import (
     account_changes,
-    dear_buys,
-    out_of_reach,
     price_moves,
+    too_expensive_buys,
     without_lines,
+    worse_lines,
     worse_than_approved,
 )
 
@@ -142,7 +142,7 @@ def limit(worst):
 
 def test_lines_out_of_reach_are_named_and_the_others_are_not():
     buy, sold = trade_line("VTI", limit=limit("100")), SOLD._replace(limit=limit("72"))
-    found = out_of_reach((buy, sold), {VTI: limit("100.20"), BND: limit("57.60")}, D(50))
+    found = worse_lines((buy, sold), {VTI: limit("100.20"), BND: limit("57.60")}, D(50))
     assert found == {BND: "its worst price is now 57.60, 2000 bps beyond the 72.00 that was approved (at most 50)"}
 
 
@@ -158,11 +158,11 @@ def test_a_buy_is_out_of_reach_by_the_worst_price_of_its_last_attempt():
     settings = plan_settings(reprice_attempts=2)
     made = plan(trade_line("VTI", limit=limit("100.00")))
     inputs = replace(fresh(at("VTI", "100.46", "0.04")), contracts={VTI: contract("VTI")})
-    assert dear_buys(made, inputs, settings, D(50)) == {}
+    assert too_expensive_buys(made, inputs, settings, D(50)) == {}
     dear = replace(fresh(at("VTI", "100.47", "0.04")), contracts={VTI: contract("VTI")})
-    assert dear_buys(made, dear, settings, D(50))[VTI].startswith("its worst price is now 100.51")
+    assert too_expensive_buys(made, dear, settings, D(50))[VTI].startswith("its worst price is now 100.51")
 
 
 def test_a_buy_without_a_market_is_left_to_the_sizing():
     inputs = replace(fresh(quote("VTI", bid=None)), contracts={VTI: contract("VTI")})
-    assert dear_buys(plan(trade_line("VTI")), inputs, plan_settings(), D(50)) == {}
+    assert too_expensive_buys(plan(trade_line("VTI")), inputs, plan_settings(), D(50)) == {}

@@ -18,9 +18,9 @@ RATE_BITS = 40
 
 
 class Item(NamedTuple):
-    """One line: `price` and `worst` are units per step, `goal` the wanted units (after any cut by a maximum).
+    """One line: `price` and `worst` are units per step, `goal` the wanted units (at most those of the maximum).
 
-    `cap` is the most steps it may get and `cut` what keeps that below the nearest; `floor` ≤ cap ≤ floor + 1
+    `cap` is the most steps it may get and `limited_by` what keeps that below the nearest; `floor` ≤ cap ≤ floor + 1
     are the whole steps below the goal; `least` ≥ 1 the fewest steps that are worth the minimum order.
     """
 

@@ -1,14 +1,20 @@
-"""How long blend, plan and limits take for 10 000 symbols, beside a bare loop of decimal arithmetic.
+"""How long blend, plan and limits take per symbol, how that grows, and what part of a run it is.
 
-The bare loop multiplies, divides and quantizes once per symbol: what no plan can do without.
+From the rows of the models to the plan with its limits and its hash; no file, no gate and no report is in it.
 """
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from bench.figures import Figure
 from planning_builders import account, at, case, held, plan_settings
@@ -19,24 +25,44 @@ from core.planning import PlanInputs, make_plan
 from core.targets import blend
 
 REPEATS = 5
-MOST_TIMES_BARE = 5
-MOST_GROWTH = 12
+COUNTS = (100, 1_000, 10_000)
+MOST_GROWTH = 11
+MOST_SHARE_PCT = 1
+DEMO_SYMBOLS = 10
+DEMO = Path(__file__).parents[3] / "deployments" / "demo"
 MODELS = tuple(map(ModelName, ("SMURF", "BADASS", "GLTR")))
 MIX = dict(zip(MODELS, (D("0.5"), D("0.3"), D("0.2")), strict=True))
 SETTINGS = plan_settings(per_holding_band_bps=D("0.01"))
 
 
 def measure() -> tuple[Figure, ...]:
-    """The figures of planning speed, each the best of five runs on this machine."""
-    small, large = _planning_seconds(1_000), _planning_seconds(10_000)
-    values = [D(number) + D("1000.37") for number in range(10_000)]
-    bare = _best(lambda: _bare_loop(values))
+    """The figures of planning speed, each the best of five on this machine; the run is timed once."""
+    seconds = {count: _planning_seconds(count) for count in COUNTS}
+    run, planning = _run_seconds(), _planning_seconds(DEMO_SYMBOLS)
     return (
-        Figure("bare loop, 10 000 symbols, ms", bare * 1000),
-        Figure("blend + plan + limits, 10 000 symbols, ms", large * 1000),
-        Figure("blend + plan + limits / bare loop", large / bare, MOST_TIMES_BARE),
-        Figure("10 000 symbols / 1 000 symbols", large / small, MOST_GROWTH),
+        *(
+            Figure(f"blend + plan + limits, {count:,} symbols, µs per symbol", seconds[count] / count * 1e6)
+            for count in COUNTS
+        ),
+        Figure("10 000 symbols / 1 000 symbols", seconds[10_000] / seconds[1_000], MOST_GROWTH),
+        Figure(f"a paper run of {DEMO_SYMBOLS} symbols, in-memory broker, s", run),
+        Figure("planning, % of that run's wall time", planning / run * 100, MOST_SHARE_PCT),
     )
+
+
+def _run_seconds() -> float:
+    """One whole paper run of the demo with the in-memory broker, from the command to its report."""
+    command = (
+        str(Path(sys.executable).with_name("rebalance")),
+        *("run", "--csv", "portfolios.csv", "--ini", "settings.ini", "--paper", "--yes", "--broker", "fake"),
+    )
+    with TemporaryDirectory() as folder:
+        for name in ("portfolios.csv", "settings.ini"):
+            shutil.copy(DEMO / name, folder)
+        environment = {**os.environ, "PREFECT_HOME": str(Path(folder) / "prefect")}
+        started = time.perf_counter()
+        subprocess.run(command, check=True, capture_output=True, cwd=folder, env=environment)
+        return time.perf_counter() - started
 
 
 def _planning_seconds(count: int) -> float:
@@ -62,12 +88,6 @@ def _model_rows(names: list[Symbol]) -> list[ModelWeight]:
 
 def _blend_and_plan(rows: list[ModelWeight], inputs: PlanInputs) -> Plan:
     return make_plan(replace(inputs, targets=blend(rows, MIX, SETTINGS.rebalance)), SETTINGS)
-
-
-def _bare_loop(values: list[Decimal]) -> None:
-    weight, price, share = D("0.123"), D("101.37"), D(1)
-    for value in values:
-        (value * weight / price).quantize(share)
 
 
 def _best(work: Callable[[], object]) -> float:
