@@ -95,8 +95,9 @@ def _targets(weights: Mapping[Symbol, Decimal], total: Decimal, rebalance: Rebal
 
 
 def _sign_faults(weights: Mapping[Symbol, Decimal]) -> Iterator[str]:
-    for symbol, weight in sorted(weights.items()):
-        if symbol == CASH and weight > 0:
-            yield f"target CASH = {weight}: must be <= 0; lower the asset weights instead"
-        if symbol != CASH and weight < 0:
-            yield f"target {symbol} = {weight}: must be >= 0 (0 means: sell it)"
+    wrong = [symbol for symbol, weight in weights.items() if (weight > ZERO if symbol == CASH else weight < ZERO)]
+    for symbol in sorted(wrong):
+        if symbol == CASH:
+            yield f"target CASH = {weights[symbol]}: must be <= 0; lower the asset weights instead"
+        else:
+            yield f"target {symbol} = {weights[symbol]}: must be >= 0 (0 means: sell it)"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal
 from typing import NamedTuple
 
 from core.model import LimitedBy
@@ -101,6 +101,4 @@ def units_down(usd: Decimal) -> int:
 
 def units_up(usd: Decimal) -> int:
     """`usd` ≥ 0 in units, rounded up."""
-    exact = usd * UNITS_PER_USD
-    units = int(exact)
-    return units + (units < exact)
+    return int((usd * UNITS_PER_USD).to_integral_value(ROUND_CEILING))
