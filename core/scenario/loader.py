@@ -16,6 +16,7 @@ from core.text import nearest
 Model = TypeVar("Model", bound=BaseModel)
 
 LARGEST_FILE = 10_000_000  # bytes
+# pydantic's own types of error, as messages; what a reader raises has its message already
 MESSAGES = {
     "missing": "is missing",
     "model_type": "must be a mapping of keys to values",

@@ -66,6 +66,7 @@ class FilePart(BaseModel):
             return {}
         if not isinstance(value, dict):
             return value
+        # removed rather than read as None: a key that must be there is then missing, and any other has its default
         return {key: each for key, each in value.items() if key in cls.symbols or not is_absent(each)}
 
 
@@ -97,6 +98,7 @@ class OrderEntry(FilePart):
     limit_price: Number | None = None
     order_ref: Text = ""
 
+    # fields are read in their order, so the quantity is known here, and the fault is found at `filled`
     @field_validator("filled")
     @classmethod
     def _still_works(cls, filled: Decimal, info: ValidationInfo) -> Decimal:
@@ -211,20 +213,12 @@ class MarketFile(FilePart):
     quotes: BySymbol[QuoteEntry] = {}
     behaviour: BehaviourEntry = BehaviourEntry()
 
-    def world(self, as_of: datetime) -> World:
-        """The simulated world at that moment."""
-        return World(
-            as_of=as_of,
-            account=self.account.account(),
-            quotes={symbol: each.quote() for symbol, each in self.quotes.items()},
-            fills={symbol: FillScript(**dict(each)) for symbol, each in self.behaviour.fills.items()},
-            changes=tuple(each.change() for each in self.behaviour.changes),
-            faults=tuple(Fault(each.at, each.kind, each.times) for each in self.behaviour.faults),
-        )
-
 
 class ScenarioFile(FilePart):
-    """One rehearsed run: what is wanted (either `portfolios` or `targets`), the market it meets, and who answers."""
+    """One rehearsed run: what is wanted (either `portfolios` or `targets`), the market it meets, and who answers.
+
+    Faults are reported in this order: what is wanted and when, then the world, then how the run is started.
+    """
 
     portfolios: list[dict[str, Cell]] | None = None
     targets: BySymbol[Needed] | None = None
@@ -238,7 +232,14 @@ class ScenarioFile(FilePart):
     confirm: Answer = Confirm.NO
     confirm_live: Flag = False
 
-    def world(self) -> World:
-        """The simulated world at the scenario's moment."""
-        market = MarketFile.model_construct(account=self.account, quotes=self.quotes, behaviour=self.behaviour)
-        return market.world(self.as_of)
+
+def world_of(file: MarketFile | ScenarioFile, as_of: datetime) -> World:
+    """The simulated world of a file at that moment."""
+    return World(
+        as_of=as_of,
+        account=file.account.account(),
+        quotes={symbol: each.quote() for symbol, each in file.quotes.items()},
+        fills={symbol: FillScript(**dict(each)) for symbol, each in file.behaviour.fills.items()},
+        changes=tuple(each.change() for each in file.behaviour.changes),
+        faults=tuple(Fault(each.at, each.kind, each.times) for each in file.behaviour.faults),
+    )

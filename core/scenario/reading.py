@@ -13,11 +13,12 @@ from pathlib import Path
 from core.model import CASH, Mode, Symbol
 from core.money import ZERO
 from core.scenario.loader import load, read
-from core.scenario.models import MarketFile, ScenarioFile
+from core.scenario.models import MarketFile, ScenarioFile, world_of
 from core.scenario.texts import Confirm, is_absent, number_of, symbol_of
 from core.sim.venue.world import World
 
 PORTFOLIO_COLUMNS = ("portfolio", "symbol", "target_pct")
+# with targets no model is read, but settings need a mix that sums to 1
 THIRDS = {"smurf": "0.333333", "badass": "0.333333", "gltr": "0.333334"}
 COMMISSION_KEY = ("rebalance", "commission_per_order_usd")
 
@@ -53,7 +54,7 @@ def read_scenario(path: Path) -> Scenario:
     file = read(
         path, ScenarioFile, texts, () if is_one else ["one of portfolios and targets must be there, and only one"]
     )
-    world = file.world()
+    world = world_of(file, file.as_of)
     return Scenario(
         name=file.name or path.stem,
         path=path,
@@ -74,7 +75,7 @@ def read_market(path: Path, *, now: datetime) -> World:
     Raises UsageError with every fault.
     """
     file = read(path, MarketFile, load(path))
-    return file.world(file.as_of or now)
+    return world_of(file, file.as_of or now)
 
 
 def scenario_schema() -> dict[str, object]:
@@ -103,6 +104,7 @@ def _commission(settings: Mapping[str, Mapping[str, str]]) -> Decimal:
 
 
 def _as_csv(rows: list[dict[str, str]]) -> bytes:
+    # a misspelt column goes through to the reader of portfolios, which reports it
     others = {key: None for row in rows for key in row if key not in PORTFOLIO_COLUMNS}
     text = io.StringIO()
     writer = csv.DictWriter(text, [*PORTFOLIO_COLUMNS, *others], restval="", lineterminator="\n")

@@ -24,12 +24,14 @@ T = TypeVar("T")
 Choice = TypeVar("Choice", bound=StrEnum)
 
 NOTHING = frozenset({"", "~", "null", "Null", "NULL"})
+# YAML's text for a number that is none: a price which the market does not have
 NOT_A_NUMBER = frozenset({".nan", "nan"})
 YES = frozenset({"yes", "true", "on"})
 NO = frozenset({"no", "false", "off"})
 YEARS = range(1970, 2200)
 CURRENCIES = ("USD", "CAD")
 TYPES = {"ETF": SecurityType.ETF, "STK": SecurityType.STOCK, "CASH": SecurityType.CASH}
+# IBKR's names of the types that are never traded, nor distinguished: all become OTHER
 OTHER_TYPES = frozenset({"BILL", "BOND", "CFD", "CMDTY", "CRYPTO", "FOP", "FUND", "FUT", "IND", "OPT", "WAR"})
 LONGEST_DELAY = Decimal(1_000_000)
 SHOWN = 40  # characters of a wrong text that a message repeats
@@ -90,6 +92,7 @@ def _number(value: object) -> Decimal:
     """The number, or the key's default for `.nan`."""
     found = number_of(_text(value))
     if found is None:
+        # None would be a value, and replace a default that is not None
         raise PydanticUseDefault
     return found
 

@@ -84,6 +84,7 @@ def keys() -> dict[tuple[str, str], KeyDescription]:
     return {(each.section, each.key): each for each in described}
 
 
+@cache
 def keys_of(section: str) -> dict[str, KeyDescription]:
     """The fixed keys of a section by name; none where the keys are the user's own."""
     return {name: key for (own, name), key in keys().items() if own == section}
@@ -133,6 +134,7 @@ def _rows(section: str) -> list[KeyDescription]:
 
 
 def _keys_of(section_name: str, section: type) -> Iterator[KeyDescription]:
+    # a dataclass keeps annotations as texts here, without the bounds and the meaning
     hints = get_type_hints(section, include_extras=True)
     for each in fields(section):
         yield _key(section_name, each, hints[each.name])

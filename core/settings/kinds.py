@@ -92,7 +92,7 @@ def read_number(text: str) -> Decimal:
     if not _NUMBER.fullmatch(text):
         raise ValueError
     number = D(text)
-    if abs(number) > LARGEST:
+    if abs(number) > LARGEST:  # 1e99 is written quickly, and overflows a timedelta
         raise ValueError(f"at most {LARGEST}")
     return number
 

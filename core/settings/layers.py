@@ -42,6 +42,7 @@ def merged(
 ) -> Layers:
     """The texts that hold after file < environment < overrides, with every unknown or misplaced name as a fault."""
     layers = Layers()
+    # each layer replaces single keys, never a whole section of the one below it
     _add_file(layers, values)
     _add_environment(layers, environ)
     _add_overrides(layers, overrides)
@@ -76,6 +77,7 @@ def _add_file(layers: Layers, values: Mapping[str, Mapping[str, str]]) -> None:
             if key in layers.given[section]:
                 layers.faults.append(f"[{section}] {visible(key)} appears twice")
             elif (section, key) in SECRETS:
+                # a file is copied, mailed and committed
                 layers.faults.append(f"[{section}] {_secret(section, key)}")
             elif not _is_known(section, key):
                 layers.faults.append(_unknown_key(section, key, text))
@@ -91,6 +93,7 @@ def _add_environment(layers: Layers, environ: Mapping[str, str]) -> None:
             continue
         start = next((start for start in free if name.startswith(start) and len(name) > len(start)), None)
         if start is not None:
+            # environment names are in capitals, as models and symbols are, so no key is lost by that
             section, key = free[start], name.removeprefix(start).upper()
         elif name in known:
             section, key = known[name]

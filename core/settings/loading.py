@@ -18,6 +18,7 @@ from core.settings.reading import read_values, refused
 from core.settings.schema import Settings
 from core.text import visible
 
+# made once, for pydantic compiles the annotations when it is made
 SETTINGS = TypeAdapter(Settings)
 
 
@@ -44,6 +45,7 @@ def settings_from(
 
 def webhook_from(environ: Mapping[str, str]) -> Secret | None:
     """`[notify] webhook_url` where the other settings cannot be had; None without one, or when it is at fault."""
+    # a run whose settings cannot be read is one that somebody should be notified of
     text = environ.get(environment_name("notify", "webhook_url"), "")
     try:
         return read_web_address(text.strip())

@@ -53,4 +53,5 @@ def _lines(row: KeyDescription, given: Mapping[str, str]) -> Iterator[str]:
     elif name in given:
         yield f"{row.key} = {given[name]}"
     else:
+        # left out, so that a better default of a later release reaches who never chose one
         yield f";{row.key} = {row.default}"

@@ -140,6 +140,7 @@ def _entry(line: int, row: Mapping[str, str]) -> _Entry:
         symbol=symbol,
         target=target,
         model=ModelName(portfolio) if is_model_name(portfolio) else None,
+        # adding zero makes 0 of -0
         percent=D(number[1]) + ZERO if number else None,
     )
 

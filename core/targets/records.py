@@ -24,6 +24,7 @@ class Records:
         self._lines = enumerate(io.StringIO(text, newline=None), start=1)
         self._start = 0
         self._line = 0
+        # csv and not pandas, which reads the symbol NA as a missing value
         self._reader = csv.reader(self._record_lines(), strict=True, skipinitialspace=True)
 
     def __iter__(self) -> Iterator[tuple[int, list[str]]]:

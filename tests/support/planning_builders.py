@@ -32,46 +32,28 @@ from core.model import (
 )
 from core.money import D, Money
 from core.planning import PlanInputs, make_plan
-from core.settings import (
-    ApprovalSection,
-    ExecutionSection,
-    FxSection,
-    IbkrSection,
-    LimitsSection,
-    PricingSection,
-    RebalanceSection,
-    SafetySection,
-    Settings,
-)
+from core.settings import Settings
+from core.settings.describe import keys_of, sections
 
 ZERO = Decimal(0)
 
 
 # what a test is about stands out: no minimum, no commission, no cash buffer, one attempt
 PLAIN = {"min_order_usd": ZERO, "commission_per_order_usd": ZERO, "cash_buffer_pct": ZERO, "reprice_attempts": 0}
-SECTIONS: dict[str, type] = {
-    "rebalance": RebalanceSection,
-    "limits": LimitsSection,
-    "pricing": PricingSection,
-    "fx": FxSection,
-    "execution": ExecutionSection,
-    "safety": SafetySection,
-    "approval": ApprovalSection,
-    "ibkr": IbkrSection,
-}
 
 
 def plan_settings(**changes: object) -> Settings:
     """The defaults, but plain (see PLAIN), with these keys changed: `direction=...`, or `fx__order_type=...`.
 
-    A key without its section belongs to the first of SECTIONS that has it.
+    A key without its section belongs to the first section of the file that has it.
     """
-    own: dict[str, dict[str, object]] = {section: {} for section in SECTIONS} | {"ibkr": {"account_id": "DU1234567"}}
+    own: dict[str, dict[str, object]] = {section: {} for section in sections()}
+    own["ibkr"]["account_id"] = "DU1234567"
     for name, value in (PLAIN | changes).items():
         section, _, key = name.rpartition("__")
-        home = section or next(each for each, kind in SECTIONS.items() if key in kind.__dataclass_fields__)
+        home = section or next(each for each in sections() if key in keys_of(each))
         own[home][key] = value
-    made = {section: kind(**own[section]) for section, kind in SECTIONS.items()}
+    made = {section: kind(**own[section]) for section, kind in sections().items()}
     return Settings(folder=Path(), models={ModelName("CORE"): D(1)}, **made)
 
 
