@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from core.errors import MarketDataMissing, PlanKeptChanging
 from core.execution import conversion_order
-from core.model import FUNDING, FxLeg, Plan, Side, Stage
+from core.model import FUNDING, FxLeg, Plan, Stage
 from core.money import ZERO
 from core.planning import PlanInputs
 from core.planning.funding import fx_market
@@ -59,7 +59,7 @@ async def convert_currency(run: Run, plan: Plan, now: PlanInputs) -> None:
 
 def _is_void(run: Run, leg: FxLeg, worst: Decimal) -> bool:
     """Whether the rate has moved beyond what was approved; the run fails for that, and goes on."""
-    worse = worse_than_approved(Side.BUY, leg.worst_rate or ZERO, worst, run.settings.approval.max_price_move_bps)
+    worse = worse_than_approved(FUNDING.side, leg.worst_rate or ZERO, worst, run.settings.approval.max_price_move_bps)
     if worse:
         run.unsent[FUNDING.symbol] = worse
         run.fail(

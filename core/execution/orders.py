@@ -59,7 +59,7 @@ def conversion_order(plan: Plan, funding_cash: Decimal, market: FxMarket, settin
         stage=Stage.FX,
         line=1,
         attempt=1,
-        side=Side.BUY,
+        side=FUNDING.side,
         quantity=quantity,
         order_type=settings.fx.order_type,
         limit_price=fx_limit(market, settings.fx),
