@@ -201,7 +201,7 @@ class LimitsSection:
     """How a limit price is made from bid and ask."""
 
     smart_limit: Annotated[Switch, "false = style off"] = True
-    style: Annotated[LimitStyle, one_of(*LimitStyle), "how a limit price is made"] = LimitStyle.SPREAD_AWARE
+    style: Annotated[LimitStyle, one_of(*LimitStyle), "how a limit price is computed"] = LimitStyle.SPREAD_AWARE
     buy_offset_frac: Annotated[Number, Ge(0), Le(1), "part of the spread above the mid"] = Decimal("0.25")
     sell_offset_frac: Annotated[Number, Ge(0), Le(1), "part of the spread below the mid"] = Decimal("0.25")
     max_offset_bps: Annotated[Number, Ge(0), "a limit is never further from the mid"] = Decimal(10)

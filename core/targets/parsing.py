@@ -218,8 +218,8 @@ def _if_rounded(rows: Sequence[_Entry], lacking: Decimal) -> str:
     largest = max(rows, key=lambda row: row.percent or ZERO)
     whole = (largest.percent or ZERO) + lacking
     return (
-        f"; rounded numbers may be off by so much: write more decimals,"
-        f" or let one row take the rest, such as {visible(largest.symbol)} {whole}"
+        f"; rounding may explain the difference: write more decimals,"
+        f" or let one row take the remainder, such as {visible(largest.symbol)} {whole}"
     )
 
 

@@ -104,8 +104,8 @@ def test_a_journal_of_a_newer_version_is_left_alone(journal_url, sql_store):
 @pytest.mark.parametrize(
     ("url", "why"),
     [
-        ("", "no SQLAlchemy URL"),
-        ("/home/ann/journal.sqlite", "no SQLAlchemy URL"),
+        ("", "not an SQLAlchemy URL"),
+        ("/home/ann/journal.sqlite", "not an SQLAlchemy URL"),
         ("sqlite://", "neither an SQLite file nor PostgreSQL"),
         ("sqlite:///:memory:", "neither an SQLite file nor PostgreSQL"),
         ("mysql://ann:secret@host/journal", "neither an SQLite file nor PostgreSQL"),
@@ -233,7 +233,7 @@ def test_a_file_that_is_no_database_is_named(tmp_path, sqlite_url):
     error = refused(sqlite_url)
     assert f"{tmp_path}/journal.sqlite" in error.message
     assert error.next_step == (
-        "the file is no journal: set another [journal] url, or restore it from a backup; nothing more was sent"
+        "the file is not a journal: set another [journal] url, or restore it from a backup; nothing more was sent"
     )
 
 

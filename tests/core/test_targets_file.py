@@ -31,7 +31,7 @@ from core.money import D
 from core.settings import RebalanceSection
 from core.targets import LOOSEST, blend, parse_portfolios, read_portfolios
 
-ROUNDED = "; rounded numbers may be off by so much: write more decimals, or let one row take the rest, such as"
+ROUNDED = "; rounding may explain the difference: write more decimals, or let one row take the remainder, such as"
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ _NEXT_STEPS = {
     sqlite3.SQLITE_READONLY: "make the file and its folder writable for you",
     sqlite3.SQLITE_CANTOPEN: "make the folder writable for you, or set another [journal] url",
     sqlite3.SQLITE_CORRUPT: "restore it from a backup, and look in TWS for orders sent since",
-    sqlite3.SQLITE_NOTADB: "the file is no journal: set another [journal] url, or restore it from a backup",
+    sqlite3.SQLITE_NOTADB: "the file is not a journal: set another [journal] url, or restore it from a backup",
 }
 
 
@@ -75,7 +75,7 @@ def _checked(text: str) -> URL:
     try:
         url = make_url(text)
     except ArgumentError:
-        raise SettingsInvalid("[journal] url is no SQLAlchemy URL", next_step=_EXAMPLES) from None
+        raise SettingsInvalid("[journal] url is not an SQLAlchemy URL", next_step=_EXAMPLES) from None
     is_file = url.get_backend_name() == "sqlite" and url.database not in (None, "", ":memory:")
     if not is_file and url.get_backend_name() != "postgresql":
         raise SettingsInvalid("[journal] url is neither an SQLite file nor PostgreSQL", next_step=_EXAMPLES)
