@@ -147,8 +147,10 @@ def _price(quote: Quote, market: Nbbo | None, settings: Settings, *, is_stale: b
         if value is None:
             continue
         # a stale market contradicts nothing: the last trade may be the younger of the two
-        if source is LAST and market and not is_stale and (found := _contradiction(value, market, settings)):
-            note = found
+        is_left_behind = source is LAST and market and not is_stale and not market.bid <= value <= market.ask
+        if is_left_behind and market and not market.is_wide(settings.limits.wide_spread_bps):
+            # a market that is fresh and not wide contradicts it, with these numbers
+            note = f"last {price_text(value)} outside {price_text(market.bid)}–{price_text(market.ask)}"
             continue
         return _filled_price(quote, source, value, note) if is_filled else Price(value, source, note)
     return None
@@ -188,13 +190,6 @@ def _missing_sides(streamed: Quote, snapshot: Quote) -> dict[str, Decimal]:
         return {}
     sides = zip(("bid", "ask"), usable_sides(streamed), usable_sides(snapshot), strict=True)
     return {name: theirs for name, ours, theirs in sides if ours is None and theirs is not None}
-
-
-def _contradiction(last: Decimal, market: Nbbo, settings: Settings) -> str:
-    """Why the last trade is no price, with its numbers: a market that is fresh and not wide has left it behind."""
-    if market.bid <= last <= market.ask or market.is_wide(settings.limits.wide_spread_bps):
-        return ""
-    return f"last {price_text(last)} outside {price_text(market.bid)}–{price_text(market.ask)}"
 
 
 def _filled_price(quote: Quote, source: PriceSource, value: Decimal, note: str) -> Price:

@@ -106,8 +106,10 @@ def _too_small(
 
 def _item(draft: TradeDraft, minimum: int) -> Item:
     drift, step, limit = draft.drift, draft.step, draft.limit
-    price, goal = units_down(drift.price.value * step), units_down(drift.wanted)
-    worst = units_up((limit.worst_price if limit else drift.price.value) * step)
+    share, worst_share = drift.price.value, limit.worst_price if limit else drift.price.value
+    if step is not WHOLE_SHARE:
+        share, worst_share = share * step, worst_share * step
+    price, worst, goal = units_down(share), units_up(worst_share), units_down(drift.wanted)
     floor, over = divmod(goal, price)
     cap, limited_by = floor + (step is WHOLE_SHARE and 2 * over > price), None
     if draft.most is not None and (most := int(draft.most / step)) < cap:
