@@ -19,7 +19,7 @@ AT_1530 = "as_of: 2026-03-02T15:30:00-05:00"
 def rehearsed(folder, clock, *changes):
     """A plan that sells VTI and buys BND; each stage may take three minutes by default."""
     return rehearse(
-        "leftover_order_is_cancelled_first", folder, (AT_1530, f"as_of: 2026-03-02T{clock}-05:00"), *changes
+        "orphaned_order_is_cancelled_first", folder, (AT_1530, f"as_of: 2026-03-02T{clock}-05:00"), *changes
     )
 
 

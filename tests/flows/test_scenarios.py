@@ -32,7 +32,7 @@ ON_THE_SERVER = (
     "exit_21_pacing",
     "exit_32_rejected_by_a_person",
     "exit_41_order_state_unknown",
-    "leftover_order_is_cancelled_first",
+    "orphaned_order_is_cancelled_first",
 )
 BY_ITS_BODY = (
     [] if os.environ.get("REBALANCER_ALL_SCENARIOS") else [path for path in FILES if path.stem not in ON_THE_SERVER]

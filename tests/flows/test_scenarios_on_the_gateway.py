@@ -21,7 +21,7 @@ HANDFUL = (
     "exit_24_fraction_refused",
     "exit_28_partly_filled",
     "exit_41_order_state_unknown",
-    "leftover_order_is_cancelled_first",
+    "orphaned_order_is_cancelled_first",
     "plan_again_after_the_account_moved",
 )
 EVERY = sorted(path.stem for path in SCENARIOS.glob("*.yaml"))
