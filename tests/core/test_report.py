@@ -480,6 +480,8 @@ def test_every_trade_of_the_plan_that_was_not_sent_is_listed_with_the_reason():
     ]
     text = post_trade_markdown(run)
     assert "- not sent (the kill switch is on): SELL 3 SPY\n- not sent: BUY 1,200 VTI\n" in text
+    cells = [[cell.strip() for cell in line.split("|")] for line in section_of(text, "Orders") if line.startswith("|")]
+    assert [row[7] for row in cells[2:]] == ["not sent", "not sent"]
     assert result(run)["skipped"] == [
         {"symbol": "SPY", "reason": "SELL 3 SPY not sent: the kill switch is on"},
         {"symbol": "VTI", "reason": "BUY 1,200 VTI not sent"},

@@ -99,6 +99,11 @@ def test_the_total_has_only_what_adds_up():
     assert [cell.strip() for cell in total.split("│") if cell.strip()] == ["TOTAL", "100.00", "89.61", "13,000.38"]
 
 
+def test_a_line_that_does_not_trade_has_no_shares_and_no_dollars():
+    (line,) = (line for line in shown(160, show_plan, sample_plan()) if line.startswith("│ GLD"))
+    assert [cell.strip() for cell in line.split("│")[6:11]] == ["", "", "", "", ""]
+
+
 def test_sells_and_buys_have_colours_of_their_own_and_the_word_as_well():
     to = Console(file=io.StringIO(), width=160, force_terminal=True, color_system="standard", highlight=False)
     show_plan(sample_plan(), to)
