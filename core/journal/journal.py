@@ -104,7 +104,8 @@ class Journal:
         """INTENT.
 
         Raises SafetyRefused when the reference was used before or is not this order's, the run has ended or sends no
-        orders, an earlier order of the line has not ended, or fills + open + this exceed the approved line.
+        orders, an earlier order of the line has not ended, or this one and what those have filled exceed the
+        approved line.
         """
         run_id = run_of(order)
         check_intent(self._state(run_id), order)

@@ -4,7 +4,7 @@ The states, and what each means:
 
     INTENT      on record, not sent. Committed before anything else happens to the order.
     SENDING     on record that the very next thing is the wire. From here on the order may be at the broker.
-    SENT        the gateway has it and has not passed it on, or has said nothing better yet.
+    SENT        the gateway has it and has not passed it on, or has reported nothing more yet.
     WORKING     the broker works it, or part of it has filled: it may fill at any moment.
     CANCELLING  its cancel is requested and not confirmed: it may still fill. A report that it works changes nothing.
     FILLED      its executions add up to its quantity.
@@ -28,7 +28,7 @@ Why the table looks as it does:
     REJECTED though a later report calls it working: the order tracker, which knows the codes, raises an alarm for a
     REJECTED without permId that comes back so, and the stage stops. A state that quietly went back would hide it.
 *   FILLED stays FILLED when a correction takes shares back: the broker has ended the order, and nothing more comes.
-*   NOT_SENT and ABSENT say that the broker cannot have the order. Any report or fill proves that wrong: UNKNOWN.
+*   NOT_SENT and ABSENT mean that the broker cannot have the order. Any report or fill proves that wrong: UNKNOWN.
 *   Nothing leaves UNKNOWN. Whatever is reported later may be as wrong as what led there, and a state that mended
     itself would let trading go on with an account that nobody has looked at. Fills are still counted. Recovery, with
     a person's finding, is the only thing that may close it.

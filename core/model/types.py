@@ -1,4 +1,4 @@
-"""The trade's own words as types: names that may not be mixed up, and every choice that has a name."""
+"""Types of the trade: names that may not be mixed up, and every choice that has a name."""
 
 from __future__ import annotations
 

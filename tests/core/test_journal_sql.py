@@ -21,13 +21,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from journals import ACCOUNT, EVENTS, REF, RUN, approve, approved_journal, order, play, run_record, sent
 from programs import needs
-from sqlalchemy import create_engine, event, text
+from sqlalchemy import create_engine, event, select, text
 
-from core.errors import AccountBusy, OutputFailed, RebalanceError, SafetyRefused, SettingsInvalid
+from core.errors import AccountBusy, ExitCode, OutputFailed, RebalanceError, SafetyRefused, SettingsInvalid
 from core.journal import Journal, MemoryStore
 from core.journal.entries import OrderIntended, PlanAsked, RunStarted
 from core.journal.sql import SqlStore, database
-from core.journal.sql.schema import METADATA
+from core.journal.sql.schema import HOLDERS, METADATA
 from core.journal.sql.store import _adapter
 from core.model import AccountId, RunId
 
@@ -307,10 +307,22 @@ def until_free(store: SqlStore) -> None:
     pytest.fail("the account is still held")
 
 
-def test_an_account_is_free_again_after_every_run(sql_store):
-    for run_id in (RUN, OTHER, RUN):
-        with sql_store.lock(ACCOUNT, run_id):
-            pass
+def test_an_account_is_free_for_everybody_after_every_run(journal_url, sql_store):
+    with closing(SqlStore(journal_url)) as second:
+        for store, run_id in ((sql_store, RUN), (second, OTHER), (sql_store, RUN)):
+            with store.lock(ACCOUNT, run_id):
+                pass
+    with sql_store._engine.connect() as connection:
+        assert connection.execute(select(HOLDERS)).all() == []
+
+
+def test_a_run_may_write_before_and_after_it_holds_the_account(sql_store):
+    journal = Journal(sql_store)
+    journal.start_run(run_record())
+    with journal.lock(ACCOUNT, RUN):
+        approve(journal, plan())
+    journal.end_run(RUN, at=NOW, exit_code=ExitCode.DONE, reason="done")
+    assert len(sql_store.load(RUN)) == 5
 
 
 @needs("postgresql")

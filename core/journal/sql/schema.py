@@ -2,8 +2,8 @@
 
 One row of `entries` is one entry of a run: `kind` is its class, `body` its fields as JSON, `order_ref` the order it is
 about, if any. The primary key makes appending at a taken position fail, whoever tries; the partial index makes a
-second intent under one order reference fail, whatever the rules above say. `holders` only says who holds an account,
-for people: the lock itself is the kernel's or the server's.
+second intent under one order reference fail, whatever the rules decided. `holders` only names who holds an
+account, for messages: the lock itself is the kernel's or the server's.
 """
 
 from __future__ import annotations
