@@ -10,12 +10,12 @@ from fault_cases import usual
 from fault_judges import judge
 from fault_runs import DropAtByte, rehearse
 
-WAYS = {"told": False, "heard": True}
+DIRECTIONS = {"outward": False, "inward": True}
 LENGTHS: dict[bool, int] = {}
 
 
 async def length_of(folder, is_inward):
-    """Bytes of a healthy conversation that go this way; nearly the same each time."""
+    """Bytes of a healthy conversation in one direction; nearly the same each time."""
     if is_inward not in LENGTHS:
         counted = {inward: DropAtByte(is_inward=inward) for inward in (False, True)}
         await rehearse(usual(), folder, lambda scene: [count(scene) for count in counted.values()] and None)
@@ -24,11 +24,11 @@ async def length_of(folder, is_inward):
 
 
 @pytest.mark.parametrize("seed", range(RUNS // 2))
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("direction", DIRECTIONS)
 async def test_a_run_survives_the_line_breaking_at_any_byte(direction, seed, tmp_path):
-    length = await length_of(tmp_path / "healthy", WAYS[direction])
+    length = await length_of(tmp_path / "healthy", DIRECTIONS[direction])
     # spread over the conversation, and never the same places for two seeds
     part = length / (RUNS // 2)
     at = int(part * seed + Random(f"{direction} {seed}").random() * part)
-    played = await rehearse(usual(), tmp_path / "broken", DropAtByte(at, WAYS[direction]))
+    played = await rehearse(usual(), tmp_path / "broken", DropAtByte(at, DIRECTIONS[direction]))
     judge(played)
