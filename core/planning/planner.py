@@ -95,13 +95,18 @@ def make_plan(inputs: PlanInputs, settings: Settings) -> Plan:
     where a price is missing or may not be used, FundsInsufficient when the limits of borrowing stay broken
     after the sells, SafetyRefused above max_turnover_pct.
     """
+    # what planning needed on the way is gone again before the collector goes on
     with _cycle_collector_paused():
-        case = _open_case(inputs, settings)
-        wanted = draft_buys([drift for drift in case.drifts if drift.triggered and drift.wanted > ZERO], case.terms)
-        income = _income(case, wanted)
-        buys = size_buys(wanted, _budget(case, wanted, income), settings.rebalance)
-        untouched = [TradeDraft(drift) for drift in case.drifts if not drift.triggered]
-        return _finish(case, number_lines(income.sells, buys, untouched, case.valuation), income)
+        return _planned(inputs, settings)
+
+
+def _planned(inputs: PlanInputs, settings: Settings) -> Plan:
+    case = _open_case(inputs, settings)
+    wanted = draft_buys([drift for drift in case.drifts if drift.triggered and drift.wanted > ZERO], case.terms)
+    income = _income(case, wanted)
+    buys = size_buys(wanted, _budget(case, wanted, income), settings.rebalance)
+    untouched = [TradeDraft(drift) for drift in case.drifts if not drift.triggered]
+    return _finish(case, number_lines(income.sells, buys, untouched, case.valuation), income)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from planning_builders import account, at, case, held, plan_settings, targets
 
 from core.errors import MarketDataMissing
 from core.market.quotes import judge
-from core.model import CAD, USD, USD_CAD, ConvertMode, LimitedBy, OrderType, StaleAction
+from core.model import CAD, FUNDING, USD, USD_CAD, ConvertMode, LimitedBy, OrderType, Side, StaleAction
 from core.money import D, Money
 from core.planning.funding import (
     BuyCosts,
@@ -399,3 +399,13 @@ def test_what_sells_conversion_and_commissions_lose_takes_leverage_away_from_buy
     proceeds = Proceeds(sells=D(990), value=D(1000), converted=D(1000), worst_rate=D("1.26"), commissions=D(2))
     budget = budget_for(found, levered({"A": "4", "CASH": "-3"}), proceeds, NO_COSTS, margin(max_leverage=D("1.5")))
     assert budget.money == D("1.5") * (20000 - 20) - 9000
+
+
+# --- the pair
+
+
+def test_usd_are_bought_in_whole_dollars_and_a_limit_is_never_worse_than_its_rate():
+    assert (FUNDING.currency, FUNDING.symbol, FUNDING.side) == (CAD, USD_CAD, Side.BUY)
+    assert FUNDING.usd_for(D(1000), D("1.4050")) == D(711)
+    assert FUNDING.cost_of(D(711), D("1.4050")) == D("998.955")
+    assert FUNDING.limit_at(D("1.405074")) == D("1.40505")
