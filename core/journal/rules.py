@@ -19,7 +19,7 @@ from core.money import ZERO
 
 def approved_lines(plan: Plan) -> Mapping[LineKey, Decimal]:
     """The most that may be traded of each line of `plan`: shares, or USD of the conversion if there is one."""
-    fx = {(Stage.FX, FUNDING.symbol, Side.BUY): plan.fx.quantity} if plan.fx and plan.fx.quantity else {}
+    fx = {(Stage.FX, FUNDING.symbol, FUNDING.side): plan.fx.quantity} if plan.fx and plan.fx.quantity else {}
     sells = {(Stage.SELL, line.symbol, Side.SELL): line.quantity for line in plan.sells}
     buys = {(Stage.BUY, line.symbol, Side.BUY): line.quantity for line in plan.buys}
     return {**fx, **sells, **buys}

@@ -75,6 +75,7 @@ class OrderUpdate:
     state: OrderState
     filled: Decimal
     at: datetime
+    # account-wide and kept across sessions, but known only once the broker has answered: so it is not the identity
     perm_id: int = 0
     reason: str = ""
     code: int | None = None

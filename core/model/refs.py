@@ -15,6 +15,7 @@ from core.model import OrderRef, RunId, Stage
 
 PREFIX = "RB"
 RUN_ID_LENGTH = 12
+# IBKR documents no limit for orderRef; short ASCII is the least likely to come back cut or changed
 MAX_LENGTH = 32
 _OURS = re.compile(r"RB-([A-Za-z0-9]+)-([FSB])([1-9][0-9]*)-([1-9][0-9]*)")
 _STAGES = {stage.value[0]: stage for stage in Stage}

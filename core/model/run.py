@@ -251,6 +251,7 @@ class RunResult:
         if not made:
             return bool(self.not_sent.get(symbol))
         filled = sum((record.filled for record in made), Decimal(0))
+        # each further attempt is for the remainder, at most: when the last has filled, so has all that was ordered
         is_complete = made[-1].filled == made[-1].order.quantity
         return is_complete and (filled == planned or bool(self.reduced.get(symbol)))
 

@@ -19,6 +19,7 @@ USD_CAD = Symbol("USD.CAD")
 CASH = Symbol("CASH")
 
 SYMBOL_RULE = "1-12 characters of A-Z 0-9 . - and space, the first a letter or digit"
+# what IBKR uses for US shares and funds (BRK B), and nothing that a spreadsheet or a shell would run
 _SYMBOL = re.compile(r"[A-Z0-9][A-Z0-9 .-]{0,11}")
 
 
