@@ -31,6 +31,13 @@ def faulty(at, kind, times=1):
     return {"faults": (Fault(at, kind, times),)}
 
 
+async def test_a_connection_that_is_too_much_receives_error_100():
+    async with serving(**faulty(Point.CONNECT, FaultKind.PACING)) as gateway:
+        received = await (await dial(gateway)).rest()
+        assert received[0][0] == "178"
+        assert briefly(received[1:]) == [["error", "100"]]
+
+
 async def test_the_connection_breaks_once_an_order_arrived_and_further_ones_are_refused_as_often_as_scripted():
     async with session(**faulty(ORDER_OF_VTI, FaultKind.DISCONNECT, 3)) as (gateway, wire):
         wire.request("placeOrder", 1, VTI_STOCK, market_order())
