@@ -99,6 +99,7 @@ class LimitCalculator:
         settings, limits = pricing.settings, pricing.settings.limits
         self._way, self._pricing, self._limits = WAYS[side], pricing, limits
         self._last_attempt, self._order_type = settings.execution.reprice_attempts, settings.rebalance.order_type
+        # exact: a division by a power of ten only moves the point
         self._offset = limits.max_offset_bps / BPS
         self._offset_text = f"{self._way.sign} {digits(limits.max_offset_bps)} bps"
         self._part, self._last_part = self._part_of(pricing.attempt), self._part_of(self._last_attempt)

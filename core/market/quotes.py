@@ -165,6 +165,7 @@ def completed(streamed: Quote, snapshot: Quote, settings: Settings) -> Quote:
     ours, theirs = judge(streamed, settings, streamed.taken_at), judge(snapshot, settings, snapshot.taken_at)
     if ours.price is None:
         return streamed if theirs.price is None else snapshot
+    # names what the snapshot supplied: the price made from it says so
     filled: dict[str, Any] = {}
     if _present(streamed.last) is None and _present(snapshot.last) is not None:
         filled["last"] = snapshot.last

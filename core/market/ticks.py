@@ -59,6 +59,7 @@ def nearest_tick(side: Side, ticks: Ticks, price: Decimal) -> Decimal:
 
 
 def _band(ticks: Ticks, price: Decimal) -> int:
+    # from the top: most prices lie in the highest band
     at = len(ticks) - 1
     while at and ticks[at].low_edge > price:
         at -= 1

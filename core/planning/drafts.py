@@ -126,6 +126,7 @@ def trade_line(draft: TradeDraft, number: int, valuation: Valuation) -> TradeLin
     symbol, target, held, price, value, wanted, drift_bps, _, limited_before, reason = drift
     investable, after, dollars = valuation.investable, drift_bps, quantity * price.value
     if quantity:
+        # one division of the whole sum: of two quotients each would be rounded
         after = ((dollars if side is BUY else -dollars) - wanted) * BPS / investable
     else:
         side = limit = None

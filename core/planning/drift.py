@@ -46,6 +46,7 @@ def _line(symbol: Symbol, held: Decimal, targets: Targets, valuation: Valuation,
     target = NO_TARGET if target is None else target
     value = held * price.value
     wanted = target * investable - value
+    # times 10 000 once, for the comparison with the band and for the drift itself
     scaled = -wanted * BPS
     drift_bps = scaled / investable
     is_triggered, limited_by, text = triggers.of_exit(scaled) if is_exit else triggers.of(scaled)

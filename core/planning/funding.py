@@ -141,6 +141,7 @@ def fx_market(verdicts: Mapping[Symbol, Verdict], settings: Settings, *, sends_o
     if verdict is None:
         return FxMarket(why_not="no quote")
     market, price = verdict.nbbo, verdict.price
+    # an order on an old rate is a guess; a plan that sends nothing may still show what it would be
     if sends_orders and verdict.is_stale and settings.limits.stale_action is StaleAction.REFUSE:
         return FxMarket(why_not="the quote is stale")
     warning = f"{FUNDING.symbol}: stale quote" if verdict.is_stale else None
@@ -218,6 +219,7 @@ def convert(need: FxNeed, market: FxMarket, closed: str | None, fx: FxSection) -
 
 
 def _shortfall(need: FxNeed, fx: FxSection) -> Decimal:
+    # a USD debit is negative cash, so that it is paid back by the same sum
     owed = need.wanted_cost - need.usd_cash - need.sells
     if fx.convert_mode is ConvertMode.ALWAYS_TOP_UP:
         owed += need.buffer
@@ -320,6 +322,7 @@ def budget_for(
     cash = free_cash(valuation, proceeds)
     if not rebalance.allow_margin:
         return Budget(max(ZERO, cash), LimitedBy.MONEY, costs.commission)
+    # a target that borrows has no buffer to keep: what it borrows is the limit instead
     if targets.cash:
         cash = valuation.cash.get(USD, ZERO) + proceeds.total - targets.cash * valuation.investable
     left = headroom(valuation, proceeds, rebalance)
@@ -328,6 +331,7 @@ def budget_for(
         (cash, LimitedBy.LEVERAGE if targets.cash else LimitedBy.MONEY),
         (_within_leverage(left.leverage - rebalance.max_leverage * loss, costs, rebalance), LimitedBy.LEVERAGE),
     )
+    # the tightest limit names what held the buys back
     money, limited_by = min(limits, key=lambda limit: limit[0])
     return _within_margin(left.margin, Budget(max(ZERO, money), limited_by, costs.commission), costs, rebalance)
 
@@ -358,6 +362,7 @@ def _within_margin(left: Decimal, budget: Budget, costs: BuyCosts, rebalance: Re
     if not rebalance.maintenance_margin_pct:
         return budget if left >= 0 else replace(budget, money=ZERO, limited_by=LimitedBy.LEVERAGE)
     most = max(ZERO, floor_to(left * HUNDRED / rebalance.maintenance_margin_pct, CENT))
+    # commissions are paid from cash, not from margin: where both fit they need not be set aside a second time
     if most + costs.commission * costs.orders <= budget.money:
         return Budget(most, LimitedBy.LEVERAGE, ZERO)
     return budget if budget.money <= most else replace(budget, money=most, limited_by=LimitedBy.LEVERAGE)

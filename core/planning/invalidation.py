@@ -69,6 +69,7 @@ def _line(line: TradeLine, contract: Contract) -> list[str | int | None]:
     limit, quantity = line.limit, plain(line.quantity)
     if limit is None:
         return [line.number, line.symbol, contract.con_id, line.side, quantity, None, None, None]
+    # almost always one price, then written once
     worst = plain(limit.worst_price)
     first = worst if limit.limit_price is limit.worst_price else _text(limit.limit_price)
     return [line.number, line.symbol, contract.con_id, line.side, quantity, limit.order_type, first, worst]
@@ -102,6 +103,7 @@ def account_changes(before: AccountSnapshot, now: AccountSnapshot) -> tuple[str,
         had, owns = before.cash.get(currency, ZERO), now.cash.get(currency, ZERO)
         if had != owns:
             changes.append(f"{currency} cash: {had:,.2f} then, {owns:,.2f} now")
+    # an order that somebody else placed meanwhile may spend the same money
     if set(before.working_orders) != set(now.working_orders):
         changes.append("the working orders have changed")
     return tuple(changes)
@@ -132,6 +134,7 @@ def _move(symbol: Symbol, was: Decimal, now: Decimal | None, most_bps: Decimal) 
     """The move as text, empty within `most_bps`."""
     if now is None:
         return f"{symbol}: no price now"
+    # multiplied, not divided: a move of exactly the limit is within it
     if abs(now - was) * BPS <= most_bps * was:
         return ""
     return f"{symbol}: {price_text(was)} then, {price_text(now)} now"

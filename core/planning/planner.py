@@ -182,6 +182,7 @@ def _refuse_unfit_quotes(universe: Iterable[Verdict], mode: Mode, settings: Sett
     In modes that send orders with `stale_action = refuse` that is a stale one, in live one that is not
     live: a symbol may be left untraded only because its price is old.
     """
+    # the whole universe, also what would not trade: an old price may be the reason why it would not
     stale, late = _unfit(universe)
     if stale and mode.sends_orders and settings.limits.stale_action is StaleAction.REFUSE:
         raise MarketDataMissing(
@@ -216,6 +217,7 @@ def _idle_money(case: _Case) -> Decimal:
 
 def _income(case: _Case, wanted: tuple[TradeDraft, ...]) -> _Income:
     """Sells and conversion; the sells rounded up where a USD debit would otherwise stay that may not."""
+    # to the nearest share first: only a debit that would stay asks for one share more
     sells = size_sells(case.drifts, case.terms, rounds_up=False)
     may_buy = not _breaks_borrowing(case, sells)
     wanted_cost = (

@@ -170,11 +170,13 @@ def _sort_out(
     positions: Iterable[Position], targets: Targets, contracts: Mapping[Symbol, Contract], rebalance: RebalanceSection
 ) -> _Holdings:
     """Each position either in the universe or outside; balances that show up as positions are cash already."""
+    # a ticker is not an identity: the same one on another exchange is another fund
     by_con_id = {contracts[symbol].con_id: symbol for symbol in targets.weights}
     held = dict.fromkeys(targets.weights, ZERO)
     outside: list[_Outside] = []
     for position in positions:
         contract = position.contract
+        # IBKR lists currency balances as positions too (FX virtual positions); the ledger has them already
         if contract.security_type is CASH_BALANCE or not position.quantity:
             continue
         symbol = by_con_id.get(contract.con_id)
@@ -266,6 +268,7 @@ def _worthless(amounts: Iterable[tuple[_Outside, Decimal | None]]) -> tuple[str,
 
 def _cash(snapshot: AccountSnapshot) -> Mapping[Currency, Decimal]:
     """The ledger by currency, alphabetical; USD and CAD are always there."""
+    # both are always there, so that nobody after this has to ask
     currencies = sorted({USD, FUNDING.currency, *snapshot.cash})
     return {currency: snapshot.cash.get(currency, ZERO) for currency in currencies}
 

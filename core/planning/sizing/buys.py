@@ -115,6 +115,7 @@ def _item(draft: TradeDraft, minimum: int) -> Item:
     if draft.most is not None and (most := int(draft.most / step)) < cap:
         cap, limited_by = most, LimitedBy.MAXIMUM
         goal, floor = min(goal, most * price), min(floor, most)
+    # rounded up: the fewest steps that are worth the minimum
     least = max(1, -(-minimum // price))
     item = Item(price, worst, goal, cap, floor, least, limited_by)
     return item.dropped() if 0 < cap < least or goal < minimum > cap * price else item
@@ -122,6 +123,7 @@ def _item(draft: TradeDraft, minimum: int) -> Item:
 
 def _bought(basket: Basket) -> tuple[Sequence[Item], Sequence[int]]:
     """The lines, those without a share that became too small marked as such, and the steps of each."""
+    # most runs end here: the money is enough for the nearest shares of every line
     caps = [item.cap for item in basket.items]
     if basket.left(caps) >= 0:
         return basket.items, caps

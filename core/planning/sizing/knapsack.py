@@ -39,6 +39,7 @@ def spend(basket: Basket, base: Sequence[int]) -> list[int]:
     growing = [item.worth_of_next(q) for item, q in zip(basket.items, steps, strict=True) if q < item.cap]
     if not growing:
         return steps
+    # what the best next step would remove per unit of money: no choice of steps can do better
     rate = max(growing)
     lines = _at_the_margin(basket, steps, rate)
     for effort in ROUNDS:

@@ -65,6 +65,7 @@ def sell_quantity(
         quantity, limited_by = sellable, LimitedBy.HELD
     if most_usd is not None and quantity * price > most_usd:
         quantity, limited_by = floor_to(most_usd / price, step), LimitedBy.MAXIMUM
+    # an exit that max_order_usd holds back is no exit yet, and the minimum is kept
     sells_all = is_exit and quantity == sellable
     if quantity * price < rebalance.min_order_usd and not sells_all:
         return ZERO, remainder, LimitedBy.MINIMUM
