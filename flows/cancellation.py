@@ -31,8 +31,8 @@ from flows.liveness import (
     restore_ending,
 )
 from flows.states import ending_label, final_state
-from tasks.app.lifecycle import NEXT_STEP
 from tasks.app.run import Run
+from tasks.lifecycle import NEXT_STEP
 
 LOOK_SECONDS = 2.0
 CANCEL_SECONDS = 1.0

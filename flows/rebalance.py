@@ -21,7 +21,6 @@ from flows.liveness import current_flow_run_id
 from flows.parameters import with_titles
 from flows.states import final_state
 from tasks.app.artifacts import Milestone, show_progress
-from tasks.app.lifecycle import account_locked, reporting
 from tasks.app.notify import ended_note, notify, page, webhook
 from tasks.app.request import AccountText, FilePath, OneBroker, OneMode, Overrides, Request
 from tasks.app.run import Run
@@ -30,6 +29,7 @@ from tasks.buys import buy, size_buys
 from tasks.fx import convert_currency
 from tasks.gates import gate_account, gate_plan, gate_portfolios, gate_quotes
 from tasks.inputs import blend_targets, load_models
+from tasks.lifecycle import account_locked, reporting
 from tasks.plan import check_hours, plan_trades
 from tasks.preflight import preflight_orders
 from tasks.quotes import resolve_contracts, take_quotes

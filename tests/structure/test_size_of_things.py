@@ -1,9 +1,10 @@
-"""The budgets that keep the code readable: length of files and functions."""
+"""What keeps the code readable: short files and functions, and one meaning for each class name."""
 
 from __future__ import annotations
 
 import ast
 import subprocess
+from collections import Counter
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent.parent
@@ -34,6 +35,13 @@ def test_functions_fit_on_a_screen():
     every = {name: lines for path in FILES for name, lines in lengths(path).items()}
     assert not {name: lines for name, lines in every.items() if lines > MOST_LINES_OF_A_FUNCTION}
     assert sorted(every.values())[int(len(every) * 0.95)] <= MOST_AT_THE_95TH_PERCENTILE
+
+
+def test_a_class_name_means_one_thing_in_the_whole_house():
+    names = Counter(
+        node.name for path in FILES for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ClassDef)
+    )
+    assert not {name: count for name, count in names.items() if count > 1}
 
 
 def test_the_top_level_holds_only_what_belongs_there():
