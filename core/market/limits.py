@@ -5,9 +5,9 @@ Every price lies on the contract's tick grid; see `core.market.ticks`.
 An order that did not fill is sent again, up to `reprice_attempts` times, each time nearer to the far touch; what
 money is counted at is the limit of the last attempt.
 
-BUY and SELL mirror each other, and WAYS holds all in which they differ. The passive side is the cheap one
-for whoever trades (down for BUY, up for SELL), the costly side its opposite; the far touch is the ask for
-BUY and the bid for SELL.
+BUY and SELL mirror each other, and SIDE_TERMS holds everything in which they differ. The passive side is the one that
+is cheap for whoever trades (down for BUY, up for SELL), the costly side its opposite; the far touch is the ask for BUY
+and the bid for SELL.
 """
 
 from __future__ import annotations
@@ -40,16 +40,15 @@ from core.text import age_text
 FAR_FROM_CLOSE = Decimal("0.10")
 HALF = Decimal("0.5")
 
-
 # members of an enum are looked up slowly (Python 3.11), and these for every symbol
 LMT, MKT = OrderType.LMT, OrderType.MKT
 
 
 @dataclass(frozen=True, slots=True)
 class Pricing:
-    """What a limit depends on besides the quote. `sends_orders` is the mode's: without it, faults of a quote warn.
+    """What a limit depends on besides the quote; `attempt` counts from 0, the first.
 
-    `attempt` counts from 0, the first.
+    `sends_orders` is the mode's: in modes that send none, faults of a quote are only warnings.
     """
 
     settings: Settings
@@ -63,11 +62,11 @@ class Pricing:
 
 
 def limit_for(side: Side, contract: Contract, verdict: Verdict, pricing: Pricing) -> Limit:
-    """How to price one order; who prices many on one side keeps a LimitCalculator, whose `limit` this is."""
+    """How to price one order, as `LimitCalculator.limit` does; to price many on one side, keep a LimitCalculator."""
     return LimitCalculator(side, pricing).limit(contract.ticks, verdict)
 
 
-class _Way(NamedTuple):
+class _SideTerms(NamedTuple):
     """What BUY and SELL do differently. `costlier(price, amount)` is a price moved to the costly side.
 
     `far` is where the far touch stands in (bid, ask).
@@ -83,9 +82,9 @@ class _Way(NamedTuple):
     far_name: str
 
 
-WAYS = {
-    Side.BUY: _Way(Side.BUY, floor_tick, ceil_tick, min, add, "+", 1, "ask"),
-    Side.SELL: _Way(Side.SELL, ceil_tick, floor_tick, max, subtract, "−", 0, "bid"),
+SIDE_TERMS = {
+    Side.BUY: _SideTerms(Side.BUY, floor_tick, ceil_tick, min, add, "+", 1, "ask"),
+    Side.SELL: _SideTerms(Side.SELL, ceil_tick, floor_tick, max, subtract, "−", 0, "bid"),
 }
 
 
@@ -97,14 +96,14 @@ class LimitCalculator:
 
     def __init__(self, side: Side, pricing: Pricing) -> None:
         settings, limits = pricing.settings, pricing.settings.limits
-        self._way, self._pricing, self._limits = WAYS[side], pricing, limits
+        self._terms, self._pricing, self._limits = SIDE_TERMS[side], pricing, limits
         self._last_attempt, self._order_type = settings.execution.reprice_attempts, settings.rebalance.order_type
         # exact: a division by a power of ten only moves the point
         self._offset = limits.max_offset_bps / BPS
-        self._offset_text = f"{self._way.sign} {digits(limits.max_offset_bps)} bps"
+        self._offset_text = f"{self._terms.sign} {digits(limits.max_offset_bps)} bps"
         self._part, self._last_part = self._part_of(pricing.attempt), self._part_of(self._last_attempt)
         self._is_last = pricing.attempt >= self._last_attempt
-        self._rule = f"mid {{mid}} {self._way.sign} {digits(round(self._part, 4))} × spread {{spread}}"
+        self._rule = f"mid {{mid}} {self._terms.sign} {digits(round(self._part, 4))} × spread {{spread}}"
         self._rule_and_worst = f"{self._rule}; {{worst}} in the last of {self._last_attempt + 1} attempts"
         styles = {
             LimitStyle.OFF: self._at_touch,
@@ -118,8 +117,8 @@ class LimitCalculator:
 
         A limit order's worst price is the limit of its last attempt. An order that goes as MKT has the far touch moved
         by `max_offset_bps` to the costly side: ask 100.01 and 10 bps give 100.12. Modes that send no orders fall back
-        on the price that values the holding when a quote is no usable market. The warnings stand in one line that
-        starts with the symbol.
+        on the price that values the holding when a quote has no usable market. The warnings are one text that starts
+        with the symbol.
 
         Raises MarketDataMissing naming the symbol. In modes that send orders: no usable NBBO (for MKT no far
         touch), or a stale quote with `stale_action = refuse`. In every mode: no price at all, or none above 0
@@ -136,7 +135,7 @@ class LimitCalculator:
         return limit._replace(warning=f"{verdict.quote.symbol}: {'; '.join(warnings)}") if warnings else limit
 
     def _of_poor_quote(self, ticks: Ticks, verdict: Verdict) -> Limit:
-        """The limit by a quote that is stale or no usable market, where the mode and the settings allow one."""
+        """The limit for a quote that is stale or has no usable market, where the mode and the settings allow one."""
         market = verdict.nbbo
         if self._pricing.sends_orders:
             self._refuse(verdict)
@@ -150,47 +149,47 @@ class LimitCalculator:
     def _part_of(self, attempt: int) -> Decimal:
         """The part of the spread that an attempt goes from mid: by equal steps from the setting to one half."""
         limits = self._limits
-        first = limits.buy_offset_frac if self._way.side is Side.BUY else limits.sell_offset_frac
+        first = limits.buy_offset_frac if self._terms.side is Side.BUY else limits.sell_offset_frac
         return first + (HALF - first) * attempt / self._last_attempt if attempt else first
 
     def _market_order(self, ticks: Ticks, market: Nbbo) -> Limit:
         return self._as_market(ticks, market, "market order")
 
     def _at_touch(self, ticks: Ticks, market: Nbbo) -> Limit:
-        """The far touch; a feed's touch between two ticks gives the tick inside the NBBO."""
-        far = market[self._way.far]
-        return self._at(self._way.passive_tick(ticks, far), market, self._touch_text(far))
+        """The far touch; where a feed sends one between two ticks, the tick inside the NBBO."""
+        far = market[self._terms.far]
+        return self._at(self._terms.passive_tick(ticks, far), market, self._touch_text(far))
 
     def _static(self, ticks: Ticks, market: Nbbo) -> Limit:
         """Mid moved by `max_offset_bps`, at most at the far touch."""
         return self._at(*self._most(ticks, market, is_capped=self._limits.use_ask_bid_cap))
 
     def _spread_aware(self, ticks: Ticks, market: Nbbo) -> Limit:
-        """Mid moved by a part of the spread that grows to the half of it with the last attempt.
+        """Mid moved by a part of the spread, which becomes half of it with the last attempt.
 
         At most as far as `_static`. Bid 99.95, ask 100.05 and a part of a quarter: BUY at 100.025, on ticks of a
         cent at 100.02, for a tie goes to the passive side.
         """
-        mid, spread, limits, way = market.mid, market.ask - market.bid, self._limits, self._way
+        mid, spread, limits, terms = market.mid, market.ask - market.bid, self._limits, self._terms
         if spread * BPS > limits.wide_spread_bps * mid:
             text = f"spread {market.spread_bps:.1f} bps is wide (over {digits(limits.wide_spread_bps)})"
             return self._escalated(ticks, market, text)
-        most = way.costlier(mid, mid * self._offset)
+        most = terms.costlier(mid, mid * self._offset)
         if limits.use_ask_bid_cap:
-            most = way.passive_of(most, market[way.far])
-        price = nearest_tick(way.side, ticks, way.costlier(mid, self._part * spread))
+            most = terms.passive_of(most, market[terms.far])
+        price = nearest_tick(terms.side, ticks, terms.costlier(mid, self._part * spread))
         # the price lies on the grid, so that being within `most` it is also within the tick before
-        is_free = way.passive_of(price, most) == price
+        is_free = terms.passive_of(price, most) == price
         if is_free and self._is_last:
             return Limit(LMT, price, price, mid, self._rule, None, spread)
         rule = self._rule
         if not is_free:
             price, _, rule = self._most(ticks, market, is_capped=limits.use_ask_bid_cap)
-        final = nearest_tick(way.side, ticks, way.costlier(mid, self._last_part * spread))
-        if way.passive_of(final, most) != final:
+        final = nearest_tick(terms.side, ticks, terms.costlier(mid, self._last_part * spread))
+        if terms.passive_of(final, most) != final:
             final = self._most(ticks, market, is_capped=limits.use_ask_bid_cap)[0]
         # a part above one half shrinks to it, so that the last attempt need not be the costliest
-        if self._is_last or way.passive_of(price, final) == final:
+        if self._is_last or terms.passive_of(price, final) == final:
             return Limit(LMT, price, price, mid, rule, None, spread)
         rule = (
             self._rule_and_worst
@@ -213,9 +212,9 @@ class LimitCalculator:
 
     def _most(self, ticks: Ticks, market: Nbbo, *, is_capped: bool) -> tuple[Decimal, Nbbo, str]:
         """As far as any limit goes, and why: `max_offset_bps` from mid, where it `is_capped` at most the far touch."""
-        way, mid, far = self._way, market.mid, market[self._way.far]
-        bound = way.passive_tick(ticks, self._moved(mid))
-        price = way.passive_of(bound, way.passive_tick(ticks, far)) if is_capped else bound
+        terms, mid, far = self._terms, market.mid, market[self._terms.far]
+        bound = terms.passive_tick(ticks, self._moved(mid))
+        price = terms.passive_of(bound, terms.passive_tick(ticks, far)) if is_capped else bound
         text = f"mid {digits(mid)} {self._offset_text}" if price == bound else self._touch_text(far)
         return price, market, text
 
@@ -223,7 +222,7 @@ class LimitCalculator:
         return Limit(LMT, price, price, market.mid, how)
 
     def _as_market(self, ticks: Ticks, market: Nbbo, how: str) -> Limit:
-        far = market[self._way.far]
+        far = market[self._terms.far]
         text = f"{how}, counted at {self._touch_text(far)} {self._offset_text}"
         return Limit(MKT, None, self._beyond(ticks, far), market.mid, text)
 
@@ -232,7 +231,7 @@ class LimitCalculator:
 
         Either is moved by `max_offset_bps` to the costly side.
         """
-        base, name = verdict.sides[self._way.far], self._way.far_name
+        base, name = verdict.sides[self._terms.far], self._terms.far_name
         if base is None:
             if verdict.price is None:
                 raise MarketDataMissing(
@@ -246,18 +245,18 @@ class LimitCalculator:
 
     def _beyond(self, ticks: Ticks, price: Decimal) -> Decimal:
         """`price` moved by `max_offset_bps` to the costly side, and on to the next tick there."""
-        return self._way.costly_tick(ticks, self._moved(price))
+        return self._terms.costly_tick(ticks, self._moved(price))
 
     def _moved(self, price: Decimal) -> Decimal:
         """`price` moved by `max_offset_bps` to the costly side."""
-        return self._way.costlier(price, price * self._limits.max_offset_bps / BPS)
+        return self._terms.costlier(price, price * self._limits.max_offset_bps / BPS)
 
     def _touch_text(self, far: Decimal) -> str:
-        return f"{self._way.far_name} {digits(far)}"
+        return f"{self._terms.far_name} {digits(far)}"
 
     def _refuse(self, verdict: Verdict) -> None:
         """Raise MarketDataMissing for a quote that no order may be priced from."""
-        goes_anyway = self._order_type is MKT and verdict.sides[self._way.far] is not None
+        goes_anyway = self._order_type is MKT and verdict.sides[self._terms.far] is not None
         if verdict.why_no_nbbo and not goes_anyway:
             raise MarketDataMissing(
                 f"{verdict.quote.symbol}: no usable market, {verdict.why_no_nbbo}",
