@@ -1,7 +1,7 @@
-"""Clocks shared by all parties at one venue: the time, and every wait for it, come from the clock.
+"""Clocks shared by client and venue: the time, and every wait for it, come from the clock.
 
-A running clock follows the computer's, from any moment and at any speed. An autojump clock stands still while anybody
-works and jumps to the next timer when all wait, so that a rehearsal over a real socket takes no longer than its work.
+A running clock follows the computer's, from any start and at any speed. An autojump clock stands still while any task
+works, and jumps to the next timer when all of them wait, so that a rehearsal over a real socket waits for nothing.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from typing import Any, Protocol, TypeVar
 
 T = TypeVar("T")
 
-# An answer passes a socket, a future and some tasks, each a round of the loop, before somebody waits again.
+# An answer passes through a socket, a future and some tasks, each a turn of the event loop, before a task waits again.
 QUIET_ROUNDS = 25
-# Bytes may be under way for ever when one side has stopped; real seconds after which that counts as quiet.
+# When one side has stopped, bytes may never arrive: real seconds after which that counts as quiet all the same.
 STUCK_SECONDS = 2.0
 
 
 class Timer(Protocol):
-    """Something that will happen."""
+    """A callback that is due at some time."""
 
     def cancel(self) -> None:
-        """Let it not happen; nothing when it has."""
+        """Cancel it; without effect once it has been called."""
         ...
 
 
@@ -36,20 +36,20 @@ class Clock(Protocol):
     def now(self) -> datetime: ...
 
     def call_at(self, at: datetime, callback: Callable[[], None]) -> Timer:
-        """Have `callback` called at that time, whether anybody waits or not; a time in the past means at once."""
+        """Call `callback` at that time, whether any task waits or not; a time in the past means at once."""
         ...
 
     async def sleep(self, seconds: float) -> None:
-        """Let so many seconds of this clock pass."""
+        """Return when so many seconds of this clock have passed."""
         ...
 
     async def within(self, seconds: float, awaitable: Awaitable[T]) -> T:
-        """What the awaitable gives; cancelled, and TimeoutError, when so many seconds of this clock passed first."""
+        """The awaitable's result; when so many seconds pass first, it is cancelled and TimeoutError raised."""
         ...
 
 
 class RunningClock:
-    """The computer's clock, or one that left `start` when it was made and runs `speed` times as fast."""
+    """The computer's clock, or one that began at `start` when it was made and runs `speed` times as fast."""
 
     def __init__(self, start: datetime | None = None, speed: float = 1.0) -> None:
         self._is_wall_clock = start is None and speed == 1.0
@@ -75,14 +75,14 @@ class RunningClock:
         await asyncio.sleep(max(seconds, 0.0) / self._speed)
 
     async def within(self, seconds: float, awaitable: Awaitable[T]) -> T:
-        # not wait_for: it loses a cancel that comes in the same moment as the answer, and the run would go on trading
+        # not wait_for: it loses a cancellation that comes at the same moment as the answer; the run would go on trading
         async with asyncio.timeout(max(seconds, 0.0) / self._speed):
             return await awaitable
 
 
 @dataclass(order=True, slots=True)
 class _JumpTimer:
-    """A timer, ordered by time, then by number; it `drives` the clock if somebody waits for it."""
+    """A timer, ordered by time, then by number; it `drives` the clock if a task waits for it."""
 
     at: datetime
     number: int
@@ -95,11 +95,11 @@ class _JumpTimer:
 
 
 class AutojumpClock:
-    """A clock that moves only while somebody waits for it and nothing is under way.
+    """A clock that moves only while a task waits for it and nothing else is going on.
 
-    `is_quiet` says that no bytes are between the two sides of any connection. A wait by `sleep` or `within` drives
-    the clock: it jumps from timer to timer, whoever set them, and each jump waits until all that the timer set
-    off is done. `call_at` alone moves nothing, as a real market does not hurry because an order is due.
+    `is_quiet` is whether no bytes are between the two sides of any connection. A wait by `sleep` or `within` drives the
+    clock: it jumps from timer to timer, whoever set them, and before each jump it lets everything finish that the last
+    one started. `call_at` alone moves nothing, as a real market does not hurry because an order is due.
     """
 
     def __init__(self, start: datetime, is_quiet: Callable[[], bool] = lambda: True) -> None:
@@ -150,7 +150,7 @@ class AutojumpClock:
         return entry
 
     async def _drive(self) -> None:
-        """Jump from timer to timer for as long as somebody waits for one."""
+        """Jump from timer to timer for as long as a task waits for one."""
         while self._is_driven():
             await self._wait_until_quiet()
             if self._is_driven():
@@ -179,7 +179,7 @@ class AutojumpClock:
 
 
 async def discard(task: asyncio.Future[Any]) -> None:
-    """Cancel a task that nobody waits for any more, and take its error, which asyncio would report as unhandled."""
+    """Cancel a task that is no longer awaited, and retrieve its error, which asyncio would report as unhandled."""
     if not task.done():
         task.cancel()
         await asyncio.wait((task,))

@@ -9,8 +9,8 @@
     ├── DataRefused            12  a data gate failed, or the account is not one we may plan for
     ├── BrokerError
     │   ├── ConnectionLost     20  could not connect, or lost it
-    │   │   ├── ConnectionRefused  nobody listens there
-    │   │   └── ConnectionClosed   closed before it was of use
+    │   │   ├── ConnectionRefused  nothing listens at the address
+    │   │   └── ConnectionClosed   closed before it was ready
     │   ├── PacingExceeded     21  the message limit, tries used up
     │   ├── ContractNotFound   22  unknown or ambiguous contract
     │   ├── MarketDataMissing  23  no usable or fresh quote
@@ -19,15 +19,15 @@
     │   ├── FundsInsufficient  26  buying power or margin
     │   ├── OrderRejected      27
     │   ├── OrderIncomplete    28  timed out or only partly filled
-    │   └── NoAnswer           28  the broker did not say what it would do with an order, which is left out
+    │   └── NoAnswer           28  no answer to a what-if order; the order is left out
     ├── Refused
     │   ├── SafetyRefused      30
     │   ├── KillSwitchOn       31
-    │   ├── ApprovalRejected   32  a person says no
+    │   ├── ApprovalRejected   32  a person rejected the plan
     │   ├── ApprovalExpired    33
     │   ├── PlanKeptChanging   34
     │   ├── StartedLate        30  a scheduled run whose time had passed when it started
-    │   └── RunCancelled       32  a person stops the run: Ctrl-C, a signal, or a cancel on the Prefect page
+    │   └── RunCancelled       32  a person stopped the run: Ctrl-C, a signal, or a cancel on the Prefect page
     ├── AccountBusy            40  another run, or somebody else's working orders
     ├── OrderStateUnknown      41  needs a person
     └── OutputFailed           50  report or journal cannot be written
@@ -92,7 +92,7 @@ class RebalanceError(Exception):
 
     @property
     def in_full(self) -> str:
-        """The line with each single fault in it, for where there is no room for a list."""
+        """The message, the next step and each single fault on one line, for where no list can be shown."""
         return "; ".join([str(self), *self.unnamed_faults])
 
     @property
@@ -118,7 +118,7 @@ class DataRefused(RebalanceError):
 
 
 class BrokerError(RebalanceError):
-    """Something at the broker or at the market stands in the way."""
+    """The broker or the market does not allow what was requested."""
 
 
 class ConnectionLost(BrokerError):
@@ -126,11 +126,11 @@ class ConnectionLost(BrokerError):
 
 
 class ConnectionRefused(ConnectionLost):
-    """Nobody listens at the address, which is known at once and seldom changes within seconds."""
+    """Nothing listens at the address: that is known at once, and seldom changes within seconds."""
 
 
 class ConnectionClosed(ConnectionLost):
-    """Somebody listens at the address and closes the connection before it is of use."""
+    """Something listens at the address, and closed the connection before it was ready."""
 
 
 class PacingExceeded(BrokerError):
@@ -166,13 +166,13 @@ class OrderIncomplete(BrokerError):
 
 
 class NoAnswer(BrokerError):
-    """The broker did not answer a what-if in time, as while TWS shows a dialog; the connection is there."""
+    """The broker did not answer a what-if in time, as happens while TWS shows a dialog; the connection is up."""
 
     exit_code = ExitCode.INCOMPLETE
 
 
 class Refused(RebalanceError):
-    """A rule or a person says no; nothing (more) is sent."""
+    """A rule or a person refused; nothing (more) is sent."""
 
 
 class SafetyRefused(Refused):

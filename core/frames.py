@@ -1,6 +1,6 @@
 """Values → tables for the data gates. The only pandas of the core, and the only floats: gates compare with tolerances.
 
-Each function gives one row per thing that can be at fault, with the columns that name it. None becomes NaN.
+Each function returns a row for each thing that can be at fault, with the columns that name it. None becomes NaN.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from decimal import Decimal
 
 import pandas as pd
 
+from core.market.ticks import increment_at
 from core.model import (
     AccountSnapshot,
     Contract,
@@ -149,10 +150,7 @@ def _line(line: TradeLine, contract: Contract | None) -> tuple[object, ...]:
 
 
 def _tick(contract: Contract | None, price: Decimal | None) -> Decimal | None:
-    """The price step of the highest band that starts at or below `price`."""
-    if contract is None or price is None:
-        return None
-    return max((band.low_edge, band.increment) for band in contract.ticks if band.low_edge <= price)[1]
+    return None if contract is None or price is None else increment_at(contract.ticks, price)
 
 
 def _number(value: Decimal | None) -> float:

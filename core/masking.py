@@ -1,11 +1,11 @@
-"""What nobody may see: account ids, masked, and secrets, which print as stars."""
+"""What must not be shown: account ids are masked, secrets print as stars."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
 
-# what follows "such as" is an example of our own messages, never anybody's account
+# what follows "such as" is an example in one of our own messages, never a real account
 ACCOUNT_FORM = re.compile(r"(?<!such as )\b(?:DU|DF|U|F)\d{5,9}\b")
 VISIBLE = 3
 

@@ -1,6 +1,6 @@
-"""IBKR's limit on messages: how many left within any one second.
+"""IBKR's limit on messages: how many may be sent within any one second.
 
-The adapter keeps within the limit and the simulated gateway enforces it, so it stands below both.
+The adapter keeps within the limit and the simulated gateway enforces it; both import it from here.
 """
 
 from __future__ import annotations
@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections import deque
 from datetime import datetime, timedelta
 
-GATEWAY_LIMIT = 50  # messages in any second that a gateway takes from one client, above them comes error 100
+# messages in any second that a gateway accepts; error 100 above them (tws-api, order_limitations.html)
+GATEWAY_LIMIT = 50
 OUR_LIMIT = 45  # what we allow ourselves unless the settings say otherwise
 SECOND = timedelta(seconds=1)
 
 
 class MessageWindow:
-    """The messages of the last second, of which there may be `limit`."""
+    """The messages of the last second, of which at most `limit` are allowed."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit

@@ -1,6 +1,6 @@
 """What may never happen, whatever the plan is: orders in the wrong mode, account or port, or with the kill switch on.
 
-Nothing here depends on the market; every refusal is one sentence with the account masked. In modes that send no orders
+Nothing here depends on the market. Every refusal is one sentence with the account masked. In modes that send no orders
 only the account is checked.
 """
 
@@ -95,9 +95,9 @@ def check_kill_switch(path: Path) -> None:
 
 
 def write_kill_switch(path: Path, *, by: str, at: datetime) -> None:
-    """Put the kill switch at `path`, with a note of who and when; one that is there already stays as it is.
+    """Create the kill switch at `path`, with a note of who and when; one that is there already stays as it is.
 
-    Raises OutputFailed when it could not be put there.
+    Raises OutputFailed when it could not be created.
     """
     handle = _created(path)
     if handle is None:

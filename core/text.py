@@ -12,15 +12,15 @@ NO_FILE = "name the right file, or write one with `rebalance init`"
 
 
 def visible(text: str) -> str:
-    r"""The text on one line, in visible ASCII: hidden and look-alike characters stand as escapes, long text is cut.
+    r"""The text on one line, in visible ASCII: hidden and look-alike characters are escaped, long text is truncated.
 
     >>> visible("VT\u0406"), visible("")
     ('VT\\u0406', '(empty)')
     """
     if not text:
         return "(empty)"
-    cut = text[:SHOWN_LENGTH]
-    plain = "".join(char if " " <= char <= "~" else char.encode("unicode_escape").decode("ascii") for char in cut)
+    start = text[:SHOWN_LENGTH]
+    plain = "".join(char if " " <= char <= "~" else char.encode("unicode_escape").decode("ascii") for char in start)
     return plain + ("..." if len(text) > SHOWN_LENGTH else "")
 
 
@@ -58,7 +58,7 @@ def counted(number: int, noun: str) -> str:
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The known name that is most like `name`, whatever the case; None when none is near.
+    """The known name that is most like `name`, in any case of letters; None when none is similar.
 
     >>> nearest("min_order", ["max_leverage", "min_order_usd"]), nearest("[IBKR]", ["[ibkr]", "[io]"])
     ('min_order_usd', '[ibkr]')
@@ -68,7 +68,7 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """`; did you mean X?`, or the empty text when no known name is near."""
+    """`; did you mean X?`, or "" when no known name is similar."""
     meant = nearest(name, known)
     return f"; did you mean {meant}?" if meant else ""
 
@@ -80,7 +80,7 @@ def without_password(url: str) -> str:
     'postgresql://***@db/journal?***'
     """
     before, mark, after = url.partition("://")
-    scheme, rest = (before + mark, after) if mark else ("", url)
-    _, at, host = rest.rpartition("@")
+    scheme, address = (before + mark, after) if mark else ("", url)
+    _, at, host = address.rpartition("@")
     place, query, _ = host.partition("?")
     return scheme + ("***@" if at else "") + place + ("?***" if query else "")

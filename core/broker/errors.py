@@ -53,7 +53,7 @@ def unknown_symbol(symbol: Symbol) -> str:
 
 
 def other_name(contract: Contract, symbol: Symbol) -> str:
-    """The text where the broker has another name for the contract, under which fills would come; empty where not."""
+    """The text where the broker has another name for the contract, which its fills would carry; empty where not."""
     return "" if contract.symbol == symbol else f"{symbol} is {contract.symbol} at the broker"
 
 
@@ -109,7 +109,7 @@ def not_ready(where: str, what: str) -> ConnectionLost:
 
 def is_read_only(text: str) -> bool:
     """Whether the gateway refuses because Read-Only API is ticked there."""
-    # code 321 covers every request that is not valid: only the text tells this one
+    # code 321 covers every request that is not valid: only the text distinguishes this case
     return "read-only mode" in text.lower()
 
 
@@ -125,7 +125,7 @@ def api_is_read_only(what: str) -> SafetyRefused:
 def too_fast() -> PacingExceeded:
     return PacingExceeded(
         f"more than {GATEWAY_LIMIT} messages in a second: the broker refused them",
-        next_step="lower ibkr.max_messages_per_second, or wait a minute",
+        next_step="lower [ibkr] max_messages_per_second, or wait a minute",
     )
 
 

@@ -38,16 +38,16 @@ def check_foreign_orders(
     if texts and setting is ForeignOrders.REFUSE:
         raise AccountBusy(
             f"orders not placed by this tool are working in the plan's symbols: {', '.join(texts)}",
-            next_step="cancel them, or wait until they have ended, or set execution.foreign_orders = ignore",
+            next_step="cancel them, or wait until they have ended, or set [execution] foreign_orders = ignore",
         )
     return tuple(f"an order not placed by this tool is working in a symbol of the plan: {text}" for text in texts)
 
 
 def longest_trading(plan: Plan, settings: Settings) -> timedelta:
-    """The sum of all time-outs of the plan's stages, as if every attempt at every order used up its own.
+    """The sum of all time-outs of the plan's stages, as if every attempt at every order used its own in full.
 
     Seven sells of which five may work at once wait twice for three attempts of a minute: 6 min. What the broker
-    needs to acknowledge and to confirm comes on top; `close_margin_minutes` leaves room for that.
+    needs to acknowledge and to confirm comes on top; `close_margin_minutes` allows for that.
     """
     tries = (1 + settings.execution.reprice_attempts) * settings.execution.order_timeout_seconds
     rounds = sum(ceil(len(lines) / settings.execution.max_open_orders) for lines in (plan.sells, plan.buys))
@@ -79,7 +79,7 @@ def unexplained_changes(before: AccountSnapshot, after: AccountSnapshot, fills: 
 def _held(snapshot: AccountSnapshot) -> defaultdict[Symbol, Decimal]:
     held: defaultdict[Symbol, Decimal] = defaultdict(lambda: ZERO)
     for position in snapshot.positions:
-        # a virtual FX position (CASH) is the shadow of a conversion, not a holding
+        # a virtual FX position (CASH) mirrors a conversion and is not a holding
         if position.contract.security_type is not SecurityType.CASH:
             held[position.contract.symbol] += position.quantity
     return held

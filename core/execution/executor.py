@@ -18,8 +18,8 @@ from core.settings import Settings
 class OrderExecutor:
     """Sends the stages of one run.
 
-    `guard` raises what forbids sending (the kill switch, a safety rule); it is asked about each order before
-    it leaves, and about none in particular while orders work. `on_event` gets every step for the timeline.
+    `guard` raises what forbids sending (the kill switch, a safety rule); it is called with each order before
+    that is sent, and with None while orders work. `on_event` gets every step for the timeline.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class OrderExecutor:
         )
 
     async def _cancel_without_journal(self) -> tuple[RebalanceError, ...]:
-        """End our orders though the journal cannot be written; recovery corrects what it holds of them."""
+        """End our orders although the journal cannot be written; its records of them stay as they are."""
         # one failed write is enough: half a journal would be taken for a whole one
         self.tracker.is_journaling = False
         unconfirmed = await cancel_without_journal(

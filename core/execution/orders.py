@@ -83,10 +83,10 @@ class Attempts:
     settings: Settings
 
     def next_order(self, ended: OrderRecord, quote: Quote, pricing: Pricing, records: Iterable[OrderRecord]) -> Order:
-        """The order for the remainder of one whose cancel is confirmed; of a buy as much as cash pays for.
+        """The order for the remainder of one whose cancel is confirmed; of a buy, as much as cash pays for.
 
         `records` are the run's orders. Raises MarketDataMissing without a usable market, PlanKeptChanging for a sell
-        whose price has gone, OrderIncomplete where not even the commission of one more share is there.
+        whose price has become too low, OrderIncomplete where the cash does not even cover another order's commission.
         """
         order, most_bps = ended.order, self.settings.approval.max_price_move_bps
         line = next(each for each in self.lines if each.number == order.line)
@@ -125,7 +125,7 @@ class Attempts:
         others = [line for line in self.lines if line.number != ended.order.line]
         reserved = sum((self._reserved(line, tried[line.number]) for line in others), ZERO)
         left = self.money - spent - reserved - self._commission
-        # a whole remainder stays whole: a fraction would need permission that the first order did not
+        # a whole remainder stays whole: a fraction would need a permission that the first order did not need
         step = WHOLE_SHARE if remainder == remainder.to_integral_value() else FRACTION_OF_SHARE
         paid = min(remainder, floor_to(left / price, step))
         if paid <= 0:
@@ -145,7 +145,7 @@ class Attempts:
         return sum((_cost(order) + _fees(order, self._commission) for order in orders), ZERO)
 
     def _reserved(self, line: TradeLine, orders: Sequence[OrderRecord]) -> Decimal:
-        """USD that a line may still take at its worst price: its order works, is queued, or will be tried again."""
+        """USD that a line may still need at its worst price: its order works, is queued, or will be tried again."""
         last = orders[-1] if orders else None
         remainder = line.quantity if last is None else last.order.quantity - last.filled
         is_abandoned = last is not None and last.state.is_final and not may_continue(last, self.settings)

@@ -1,4 +1,4 @@
-"""Before orders are sent: would the broker take each, and has the account the margin for all the buys together?
+"""Before orders are sent: would the broker accept each, and has the account the margin for all buys together?
 
 What-if orders answer that; nothing is placed. An order that the broker refuses for another reason than money it would
 refuse later as well, and then after the sells. A refusal for insufficient funds may be cured by the sells' proceeds.
@@ -35,7 +35,7 @@ NOTHING_SENT = "nothing was sent; read the broker's reason, change the settings 
 
 @dataclass(frozen=True, slots=True)
 class MarginAfter:
-    """What would be left with `buys` orders filled: funds for new orders, and what keeps from liquidation."""
+    """What would be left with `buys` orders filled: available funds, and the excess liquidity above liquidation."""
 
     buys: int
     available_funds: Decimal
@@ -76,7 +76,7 @@ async def ask_what_if(reader: Reader, orders: Sequence[Order]) -> WhatIfAnswers:
     effects: dict[Order, MarginEffect] = {}
     refusals: dict[Order, BrokerError] = {}
     unanswered: dict[Order, NoAnswer] = {}
-    # one by one: a failed what-if of ib_async may never resolve, and its time-out must name the order
+    # one by one: a failed what-if may never be answered, and its time-out must name the order
     for order in orders:
         try:
             effects[order] = await reader.what_if(order)
@@ -93,7 +93,7 @@ def refuse_permanent(answers: WhatIfAnswers) -> None:
 
 
 def refuse_unfunded(answers: WhatIfAnswers, orders: Sequence[Order]) -> None:
-    """Raise the refusals of `orders` for insufficient funds, where the funds are to be there already."""
+    """Raise the refusals of `orders` for insufficient funds, which must be available already."""
     _refuse({order: error for order, error in answers.unfunded.items() if order in orders}, LOOK_AT_MONEY)
 
 

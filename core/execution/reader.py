@@ -67,7 +67,7 @@ class RetryPolicy:
             reraise=True,
         )
 
-        async def once() -> T:  # tenacity awaits nothing but what it knows for a coroutine function
+        async def once() -> T:  # tenacity awaits only what it recognizes as a coroutine function
             return await call()
 
         try:
@@ -84,7 +84,7 @@ class Reader:
     """Reads from `broker`, each tried up to `attempts` times; `on_retry` gets a message before each wait.
 
     Only ConnectionLost (the connection is opened again first) and PacingExceeded are tried again, after 1, 2,
-    4 … seconds, at most 30; an address where nobody listens for 15 s at most. Out of tries, the last
+    4 … seconds, at most 30; an address where nothing listens for 15 s at most. Out of tries, the last
     error is raised with the number of tries in it.
     """
 
@@ -95,7 +95,7 @@ class Reader:
 
     @contextmanager
     def single_attempt(self) -> Iterator[None]:
-        """While the block runs nothing is tried again: the caller has waited already."""
+        """Within the block nothing is tried again: the caller has waited already."""
         attempts, self._attempts = self._attempts, 1
         try:
             yield
@@ -175,7 +175,7 @@ class Reader:
         return await patience.read(what, lambda: self._connected(call))
 
     async def _connected(self, call: Callable[[], Awaitable[T]]) -> T:
-        # a connection may go between two reads of a step; each read opens it again by itself
+        # the connection may be lost between two reads of a step; each read opens it again by itself
         if not self._broker.is_connected:
             await self._broker.connect()
         return await call()
@@ -183,12 +183,12 @@ class Reader:
     async def _request_again(
         self, quotes: dict[Symbol, Quote], contracts: Sequence[Contract], settings: Settings
     ) -> frozenset[Symbol]:
-        """Put into `quotes` what a second request brings for those that need one; which they were."""
+        """Replace those of `quotes` that need a second request by its answers; the symbols requested again."""
         now = self._broker.now()
-        unsatisfying = [each for each in contracts if judge(quotes[each.symbol], settings, now).needs_another_look]
-        for symbol, again in (await self._request(unsatisfying)).items():
+        unusable = [each for each in contracts if judge(quotes[each.symbol], settings, now).needs_another_look]
+        for symbol, again in (await self._request(unusable)).items():
             quotes[symbol] = again if _has_prices(again) else quotes[symbol]
-        return frozenset(each.symbol for each in unsatisfying)
+        return frozenset(each.symbol for each in unusable)
 
     async def _request(self, contracts: Sequence[Contract], *, is_snapshot: bool = False) -> dict[Symbol, Quote]:
         if not contracts:

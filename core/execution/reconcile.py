@@ -3,7 +3,7 @@
 The broker keeps three lists: open orders, completed orders, executions. What they show of an order goes through the
 same `OrderTracker.process` as a live event, so the journal decides alone what state an order is in. Orders are matched
 by reference, and what is found must be the order that was sent. That an order is in none of the lists proves nothing:
-it may be on its way still. Nothing here ever sends an order.
+it may not have arrived yet. Nothing here ever sends an order.
 
 Orders on the journal are cancelled by `cancel_and_confirm`; orders that it does not follow (of an earlier run, or when
 it can no longer be written) by `cancel_without_journal`.
@@ -151,7 +151,7 @@ async def cancel_and_confirm(
 
 
 async def cancel_or_mark_unknown(tracker: OrderTracker, refs: Sequence[OrderRef], *, seconds: float) -> None:
-    """Cancel and confirm; what has not ended for certain after that is closed as UNKNOWN, a failure for each.
+    """Cancel and confirm; each order that has not ended for certain after that is closed as UNKNOWN, a failure.
 
     Raises OutputFailed.
     """
@@ -181,7 +181,7 @@ async def cancel_without_journal(
         for ref in sorted(alive - requested):
             await _cancel(tracker, ref)
         await _await_end_reports(tracker, unconfirmed)
-        # a request may have gone with the connection, which is noticed only afterwards: make it again
+        # a request may have been lost with the connection, which is noticed only afterwards: make it again
         requested = set() if tracker.disconnected else requested | alive
 
 
@@ -208,9 +208,9 @@ async def cancel_orphaned_orders(
 async def cancel_still_working(
     tracker: OrderTracker, snapshot: AccountSnapshot, refs: Collection[OrderRef], *, seconds: float
 ) -> OrderStateUnknown | None:
-    """The failure that orders `refs` of this run are which work after each was reported ended; they are cancelled now.
+    """The failure for orders `refs` of this run that still work although each was reported ended; they are cancelled.
 
-    None when there is none, which is what a broker that reports ends correctly makes of it.
+    None when there are none, as it must be with a broker that reports correctly.
     """
     alive = sorted(order.order_ref for order in snapshot.working_orders if order.order_ref in refs)
     if not alive:
@@ -223,7 +223,7 @@ async def cancel_still_working(
 
 
 async def request_cancel(tracker: OrderTracker, ref: OrderRef) -> None:
-    """Put CANCELLING on record and request the cancel. Raises OutputFailed; a connection that goes is noted."""
+    """Put CANCELLING on record and request the cancel. Raises OutputFailed; a lost connection is only noted."""
     tracker.journal.cancelling(ref)
     await _cancel(tracker, ref)
 
@@ -239,7 +239,7 @@ def _contradiction(order: Order, found: CompletedOrder | WorkingOrder) -> str | 
 
 async def _cancel_all(tracker: OrderTracker, refs: Sequence[OrderRef]) -> None:
     for record in map(tracker.record, refs):
-        # one that contradicts itself may work all the same
+        # an order whose reports contradict each other may work all the same
         if not tracker.disconnected and (record.state is OrderState.UNKNOWN or not record.state.is_final):
             await request_cancel(tracker, record.order.ref)
 

@@ -37,11 +37,11 @@ ACKNOWLEDGE_SECONDS = 10.0
 COMMISSION_SECONDS = 2.0
 """How long a stage waits for commission reports that are missing at its end."""
 
-WATCH_SECONDS = 1.0
-"""How often the kill switch is checked while orders work."""
+GUARD_SECONDS = 1.0
+"""How often the guard is called while orders work."""
 
 Guard = Callable[[Order | None], None]
-"""Raises what forbids to send this order now, or, with None, what forbids to let orders work on."""
+"""Raises what forbids sending this order now, or, with None, letting orders go on working."""
 
 Reprice = Callable[[OrderRecord], Awaitable[Order | None]]
 """A new order for the unfilled remainder of one whose cancel is confirmed, or None to leave it."""
@@ -57,7 +57,7 @@ class _Wait(Enum):
 
 @dataclass(slots=True)
 class _SentOrder:
-    """An order at the broker; `has_timed_out` says that it was we who cancelled it, for taking too long."""
+    """An order at the broker; `has_timed_out` is whether we cancelled it because it took too long."""
 
     ref: OrderRef
     wait: _Wait
@@ -97,7 +97,7 @@ class StageExecution:
         self._stopped_by: RebalanceError | None = None
 
     async def run(self) -> None:
-        """Send and follow the orders until each has ended, or a failure forbids to go on. Raises OutputFailed."""
+        """Send and follow the orders until each has ended, or a failure ends the stage. Raises OutputFailed."""
         # one loop, one event at a time: no callback can send or cancel while another decision is half made
         while not self._must_abort():
             await self._advance_all()
@@ -204,7 +204,7 @@ class StageExecution:
             await self._advance(sent)
 
     async def _advance(self, sent: _SentOrder) -> None:
-        """Move an order on to its next wait by what is on record, and act when its deadline has passed."""
+        """Move an order on to its next wait by what is on record, and act on a deadline that has passed."""
         record = self._tracker.record(sent.ref)
         if record.state is OrderState.UNKNOWN:
             return  # its failure ends the stage, and it is cancelled with the others
@@ -239,7 +239,7 @@ class StageExecution:
         await request_cancel(self._tracker, sent.ref)
 
     async def _reconcile_overdue(self, sent: _SentOrder) -> None:
-        """Read the broker's lists for an order that nothing was reported of; the stage ends unless they settle it."""
+        """Read the broker's lists for an order without any report; the stage ends unless they settle it."""
         if await reconcile(self._tracker, self._open) is None:
             return
         record = self._tracker.record(sent.ref)
@@ -271,7 +271,7 @@ class StageExecution:
         except RebalanceError as error:
             self._errors.append(error)
             return None
-        # the callback is trusted with the price, never with the line: a wrong remainder would buy twice
+        # the callback decides the price, never the line: a wrong remainder would buy twice
         if next_order is not None and not _is_next_attempt(next_order, record):
             self.fail(
                 SafetyRefused(
@@ -283,11 +283,11 @@ class StageExecution:
         return next_order
 
     def _record_failure(self, record: OrderRecord) -> None:
-        """Keep the failure that an ended order is; an unknown one is among the tracker's failures already."""
+        """Keep the failure of an order that ended; that of an unknown one is among the tracker's failures already."""
         if record.state is OrderState.REJECTED:
             refused = rejection_error(record)
             self._errors.append(refused)
-            # these are of the account or the market, not of the one order: the next would be rejected too
+            # these concern the account or the market, not this order alone: the next would be rejected too
             if record.reject_reason in STOPS_SENDING:
                 self._sends_no_more = True
                 self._stopped_by = self._stopped_by or refused
@@ -316,7 +316,7 @@ class StageExecution:
         self._warnings.append(f"the connection was lost, and the orders working then have filled: {lost.message}")
 
     def _check_lines(self) -> None:
-        """Fail over a line that filled more than was wanted, as a late fill beside a new attempt can make it."""
+        """Fail for a line that filled more than was ordered, as a late fill beside a new attempt can cause."""
         filled: dict[int, Decimal] = defaultdict(Decimal)
         for ref in self._intended:
             record = self._tracker.record(ref)
@@ -345,9 +345,9 @@ class StageExecution:
         return any(fill.commission is None for ref in self._intended for fill in self._tracker.record(ref).fills)
 
     def _seconds_to_wait(self) -> float:
-        """Seconds until the next deadline, or until the guard is to be asked again."""
+        """Seconds until the next deadline, or until the guard is to be called again."""
         nearest = min(sent.deadline for sent in self._open.values())
-        return min((nearest - self._tracker.broker.now()).total_seconds(), WATCH_SECONDS)
+        return min((nearest - self._tracker.broker.now()).total_seconds(), GUARD_SECONDS)
 
     def _fill_deadline(self, record: OrderRecord) -> datetime:
         is_fx = record.order.stage is Stage.FX

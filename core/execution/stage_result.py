@@ -23,9 +23,9 @@ REJECTIONS: dict[RejectReason, tuple[type[BrokerError], str]] = {
         "read the broker's reason, change the settings or the account, then run again",
     ),
     RejectReason.MARGIN: (FundsInsufficient, "no further order was sent; free cash or margin, then run again"),
-    RejectReason.FRACTION: (FractionRefused, "no further order was sent; set rebalance.allow_fractional = false"),
+    RejectReason.FRACTION: (FractionRefused, "no further order was sent; set [rebalance] allow_fractional = false"),
     RejectReason.CONTRACT: (ContractNotFound, "give the symbol's conId under [symbol_overrides]"),
-    RejectReason.PACING: (PacingExceeded, "no further order was sent; lower ibkr.max_messages_per_second"),
+    RejectReason.PACING: (PacingExceeded, "no further order was sent; lower [ibkr] max_messages_per_second"),
     RejectReason.CLOSED: (MarketClosed, "no further order was sent; run again in market hours"),
 }
 STOPS_SENDING = (RejectReason.MARGIN, RejectReason.FRACTION, RejectReason.PACING, RejectReason.CLOSED)
@@ -53,13 +53,13 @@ class StageResult:
 
 
 def rejection_error(record: OrderRecord) -> BrokerError:
-    """The failure that a rejected order is: 27, or by the broker's reason 21, 22, 24, 25 or 26."""
+    """The failure for a rejected order: 27, or by the broker's reason 21, 22, 24, 25 or 26."""
     kind, next_step = REJECTIONS[record.reject_reason or RejectReason.REJECTED]
     return kind(f"{order_text(record)} was rejected{_because(record)}", next_step=next_step)
 
 
 def incomplete_error(record: OrderRecord, *, why: str = "") -> OrderIncomplete:
-    """The failure that an order with an unfilled remainder is; that it will not fill any more is confirmed."""
+    """The failure for an order that is confirmed to have ended with an unfilled remainder."""
     return OrderIncomplete(
         f"{order_text(record)} filled {record.filled:,f} and ended {record.state.label}{why or _because(record)}",
         next_step="the remainder is left as drift; run again for a new plan",
@@ -67,8 +67,8 @@ def incomplete_error(record: OrderRecord, *, why: str = "") -> OrderIncomplete:
 
 
 def unsettled_text(record: OrderRecord, seconds: float) -> str:
-    """The message for an order that nothing more was reported of in time, with what the broker did send about it."""
-    # a held order has been reported on, and a dialog in TWS has a text: those must not read as no report at all
+    """The message for an order that the broker did not settle in time, with what it did send about the order."""
+    # an order that is held, or waits for a dialog in TWS, has been reported on: it must not read as if it had not
     if not record.notices:
         return f"the broker did not report on {order_text(record)} for {seconds:g} s"
     messages = messages_about(record)

@@ -36,7 +36,7 @@ LOOK_AT_ACCOUNT = "look at the account in TWS before the next run"
 
 
 class OrderTracker:
-    """Processes the broker's events for one executor, and knows what is certain of its orders.
+    """Processes the broker's events for one executor, and keeps what is certain of its orders.
 
     `disconnected` is the failure that makes the state of every working order uncertain, None while the connection is
     sound. `failures` are what must stop a stage, in order of time. `ended` are the references of all orders, of any
@@ -72,7 +72,7 @@ class OrderTracker:
         return [record for record in map(self.record, refs) if not record.is_settled]
 
     async def next_event(self, seconds: float) -> BrokerEvent | None:
-        """The next event, processed; None when `seconds` passed without one or the connection went."""
+        """The next event, processed; None when `seconds` passed without one or the connection was lost."""
         try:
             event = await self.broker.next_event(max(seconds, 0.0))
         except ConnectionLost as error:
@@ -102,7 +102,7 @@ class OrderTracker:
                 self.log_event("notice", f"{event.order_ref or ''} {event.in_full}".strip())
 
     def mark_disconnected(self, error: ConnectionLost) -> None:
-        """Note that the connection went; the state of what is working is uncertain from now on."""
+        """Note that the connection was lost; the state of every working order is uncertain from now on."""
         if self.disconnected is None:
             self.disconnected = error
             self.log_event("connection", error.message)
@@ -119,7 +119,7 @@ class OrderTracker:
         self.mark_connected()
 
     def mark_connected(self) -> datetime:
-        """Note that the connection is sound, and what happened to it before this moment is dealt with; the moment."""
+        """Note that the connection is sound and its earlier losses are dealt with; returns the present moment."""
         self.disconnected = None
         self._connected_at = self.broker.now()
         return self._connected_at
@@ -176,7 +176,7 @@ class OrderTracker:
         self.failures.append(OrderIncomplete(message, next_step=LOOK_AT_ACCOUNT))
 
     def _process_connection_change(self, event: ConnectionChange) -> None:
-        # an older report is of a loss that the lists, read since, have made good
+        # an older report is about a loss after which the lists were read
         if not event.is_up and event.at > self._connected_at:
             self.mark_disconnected(
                 ConnectionLost(event.reason or "the connection to the broker was lost", next_step=LOOK_AT_ACCOUNT)
@@ -188,8 +188,8 @@ class OrderTracker:
 def _works_after_rejection(before: OrderRecord, update: OrderUpdate) -> bool:
     """Whether an order works that an error code alone had ended.
 
-    201 is final: the gateway sends it for a rejected order only. Other codes may come beside an order that was accepted
-    all the same, which its perm id, given by the exchange side, then proves.
+    201 is final: the gateway sends it for a rejected order only. Other codes may come with an order that was accepted
+    all the same; its permId, which IBKR's servers assign, then proves that.
     """
     is_unseen = before.state is OrderState.REJECTED and not before.perm_id
     return is_unseen and before.code != error_codes.REJECTED and update.state in AT_WORK and bool(update.perm_id)

@@ -1,4 +1,4 @@
-"""Frozen values that every room uses; no behaviour beyond what follows from their own fields."""
+"""Frozen values that every package uses; no behaviour beyond what follows from their own fields."""
 
 from core.model.account import AccountSnapshot, MarginChange, MarginEffect, Position, WorkingOrder
 from core.model.funding import FUNDING, FundingPair

@@ -39,7 +39,7 @@ class Targets:
 
 @dataclass(frozen=True, slots=True)
 class OutsideHolding:
-    """A position the plan may not touch, valued in USD at the broker's mark, and `why`."""
+    """A position that the plan may not trade, valued in USD at the broker's mark, and `why` not."""
 
     symbol: Symbol
     quantity: Decimal
@@ -120,7 +120,7 @@ class TradeLine(NamedTuple):
     """One symbol of the plan, traded (`side` set, `quantity` > 0) or not (`side` None, `quantity` 0).
 
     `number` counts the lines of a stage from 1 (0 when not traded). `dollars` = quantity × price,
-    unsigned; `wanted` signed. `rest` is what an exit could not sell (a fraction of a share).
+    unsigned; `wanted` signed. `remainder` is what an exit could not sell (a fraction of a share).
     """
 
     symbol: Symbol
@@ -180,10 +180,9 @@ class Totals:
 class Plan:
     """What a person approves. `lines` hold every symbol of the universe: sells, buys, then what does not trade.
 
-    `notes` are what the owner would want to know of the account, also when nothing trades; nothing in them is a risk.
-
-    `fx` is None when conversion is switched off. `hash` covers account, mode, every line with its
-    maximum quantity and worst price, FX and expiry.
+    `fx` is None when conversion is switched off. `hash` covers account, mode, every line with its maximum quantity and
+    worst price, FX and expiry. `notes` are what the owner should know of the account even when nothing trades; none of
+    them is a risk.
     """
 
     run_id: RunId

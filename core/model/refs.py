@@ -15,7 +15,7 @@ from core.model import OrderRef, RunId, Stage
 
 PREFIX = "RB"
 RUN_ID_LENGTH = 12
-# IBKR documents no limit for orderRef; short ASCII is the least likely to come back cut or changed
+# IBKR documents no limit for orderRef; short ASCII is the least likely to be truncated or changed
 MAX_LENGTH = 32
 _OURS = re.compile(r"RB-([A-Za-z0-9]+)-([FSB])([1-9][0-9]*)-([1-9][0-9]*)")
 _STAGES = {stage.value[0]: stage for stage in Stage}
@@ -54,7 +54,7 @@ def order_ref(run_id: RunId, stage: Stage, line: int, attempt: int) -> OrderRef:
 
 
 def parse_ref(ref: str) -> ParsedRef | None:
-    """What a reference of ours says, or None for anybody else's."""
+    """The parts of a reference of ours; None for anybody else's."""
     found = _OURS.fullmatch(ref)
     if found is None:
         return None

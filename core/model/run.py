@@ -143,7 +143,7 @@ class GateVerdict:
 
 @dataclass(frozen=True, slots=True)
 class RunEvent:
-    """A step of the run, one line of the timeline; `kind` is one word, `detail` the line's text."""
+    """A step of the run, one line of the timeline: a `kind` such as `fill`, and in `detail` its text."""
 
     at: datetime
     kind: str
@@ -151,10 +151,10 @@ class RunEvent:
 
 
 class RunEnding(StrEnum):
-    """How a run ended, in a word: the name of its Prefect state, and `state` in result.json.
+    """How a run ended: the name of its Prefect state, and `state` in result.json.
 
-    SKIPPED is a run that had no turn (account busy, market closed, started late); REFUSED one that a rule, a
-    check or its own input stopped before anything was sent; FAILED any other failure.
+    SKIPPED is a run that did not trade for an outside cause (account busy, market closed, started late); REFUSED one
+    that a rule, a check or its own input stopped before anything was sent; FAILED any other failure.
     """
 
     COMPLETED = "Completed"
@@ -172,9 +172,9 @@ _BY_A_PERSON: dict[type[RebalanceError], RunEnding] = {
     ApprovalRejected: RunEnding.REJECTED,
     ApprovalExpired: RunEnding.EXPIRED,
 }
-# what a run does not cause itself: the same run would have gone through at another time
-_NO_TURN = (AccountBusy, MarketClosed, StartedLate)
-# what broke under a run that was allowed to trade: nobody refused anything
+# the cause lies outside the run: at another time the same run would have gone through
+_OUTSIDE_CAUSES = (AccountBusy, MarketClosed, StartedLate)
+# a connection or a disk failed: nobody refused anything
 _BREAKDOWN = (*TRANSIENT, OutputFailed)
 
 
@@ -277,4 +277,4 @@ class RunResult:
             return by_a_person
         if self.was_sent or isinstance(error, _BREAKDOWN) or error.exit_code is ExitCode.UNFORESEEN:
             return RunEnding.FAILED
-        return RunEnding.SKIPPED if isinstance(error, _NO_TURN) else RunEnding.REFUSED
+        return RunEnding.SKIPPED if isinstance(error, _OUTSIDE_CAUSES) else RunEnding.REFUSED

@@ -1,4 +1,4 @@
-"""Types of the trade: names that may not be mixed up, and every choice that has a name."""
+"""Types of the trade: identifiers that may not be mixed up, and every choice between named values."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ CASH = Symbol("CASH")
 SYMBOL_RULE = "1-12 characters of A-Z 0-9 . - and space, the first a letter or digit"
 # what IBKR uses for US shares and funds (BRK B), and nothing that a spreadsheet or a shell would run
 _SYMBOL = re.compile(r"[A-Z0-9][A-Z0-9 .-]{0,11}")
-
 
 MODEL_RULE = "letters A-Z, digits, - and _"
 _MODEL = re.compile(r"[A-Z0-9_-]+")
@@ -62,7 +61,7 @@ class Mode(StrEnum):
 
 
 class BrokerKind(StrEnum):
-    """Where the account is: ibkr is the real gateway, simulated our own one, fake the same market in memory."""
+    """Where the account is: ibkr is a real gateway, simulated our own gateway, fake the same market in memory."""
 
     IBKR = "ibkr"
     SIMULATED = "simulated"
@@ -70,7 +69,7 @@ class BrokerKind(StrEnum):
 
 
 class Side(StrEnum):
-    """As the broker writes it. Of USD.CAD, BUY buys US dollars and pays in Canadian ones."""
+    """As the broker writes it. BUY of USD.CAD buys US dollars and pays for them in Canadian dollars."""
 
     BUY = "BUY"
     SELL = "SELL"
@@ -101,7 +100,7 @@ class SecurityType(StrEnum):
 
 
 class MarketDataType(StrEnum):
-    """The kinds of quotes that the broker knows; a frozen one is the last before the market closed."""
+    """The kinds of quotes that the broker sends; a frozen one is the last before the market closed."""
 
     LIVE = "live"
     FROZEN = "frozen"
@@ -142,7 +141,7 @@ class Untargeted(StrEnum):
 
 
 class LimitStyle(StrEnum):
-    """How a limit price is made: from the spread, from a fixed distance to the price, or at the bid or ask as it is."""
+    """How a limit price is made: by a part of the spread, at a fixed distance from the mid, or at the far touch."""
 
     SPREAD_AWARE = "spread_aware"
     STATIC_BPS = "static_bps"
@@ -165,14 +164,14 @@ class StaleAction(StrEnum):
 
 
 class ConvertMode(StrEnum):
-    """How much CAD becomes USD: what the buys lack, or what the cash buffer lacks, too."""
+    """How much CAD is converted to USD: what the buys are short of, or what the cash buffer is short of as well."""
 
     JUST_IN_TIME = "just_in_time"
     ALWAYS_TOP_UP = "always_top_up"
 
 
 class ForeignOrders(StrEnum):
-    """What working orders of somebody else, in a symbol of the plan, do to the run."""
+    """What orders not placed by this tool do to the run when they work in a symbol of the plan."""
 
     REFUSE = "refuse"
     IGNORE = "ignore"
