@@ -1,7 +1,7 @@
 """FakeIB: the simulated exchange behind the broker port, in memory and on the venue's own virtual clock.
 
-A rehearsal's broker, not a mock: orders live at the exchange, events arrive in order, and what happens
-while the connection is down is only seen by asking. Waiting jumps the clock and takes no real time.
+A broker for rehearsals, not a mock: orders live at the exchange, events arrive in order, and what happens while the
+connection is down is only seen in the lists. Waiting jumps the clock and takes no real time.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ class FakeIB:
         return self.exchange.now
 
     def reach(self, point: str) -> None:
-        """Let happen what the script holds for this point; faults of a read or an order wait for the next one."""
+        """Apply what the script has for this point; faults of a read or an order wait for the next one."""
         changes, breaks = self._faults.at_point(point)
         for change in changes:
             self._receive(self.exchange.move(change))
@@ -193,7 +193,7 @@ class FakeIB:
         self._log(order, is_sent=True)
         refusal, breaks = self._faults.at_order(order.contract.symbol)
         if not within_limit:
-            # as a gateway does: the message above its limit is not looked at any further
+            # as at a gateway: a message above the limit is refused and not processed
             refusal = refusal_of(TOO_FAST)
         reports = self.exchange.submit(order, client_id=self._options.client_id, refusal=refusal)
         if breaks:
@@ -282,7 +282,7 @@ class FakeIB:
         return self._gateway_window.spend(at)
 
     def _fail_read(self, point: Point, symbols: Sequence[Symbol] = ()) -> None:
-        """Raise what the script holds for this read."""
+        """Raise what the script has for this read."""
         fault = self._faults.at_read(point)
         if fault.breaks:
             self._drop()

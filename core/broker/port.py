@@ -1,4 +1,4 @@
-"""The broker port: what the product asks of a broker, and what it may answer.
+"""The broker port: what the product requests of a broker, and what the broker may answer.
 
 Every read is complete or raises; a failed read is never an empty answer. Time is the broker's:
 `now`, `sleep` and the time-outs of `next_event` run on the venue's clock, which is virtual for the
@@ -155,10 +155,10 @@ class GatewayBroker(Protocol):
 
 @runtime_checkable
 class RehearsalBroker(Protocol):
-    """A broker with a script of what happens at which point of a run; a real broker is none."""
+    """A broker with a script of what happens at which point of a run, which a real broker does not have."""
 
     def reach(self, point: str) -> None:
-        """Let happen what the script holds for this point of the run.
+        """Apply what the script has for this point of the run.
 
         Points are `approval` (just answered), `before_fx`, `before_sells` and `before_buys`.
         """

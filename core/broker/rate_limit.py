@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from core.clock import Clock
 from core.pacing import SECOND, MessageWindow
 
-# by how much a wait may overshoot and be made up for; without it every overshoot would cost throughput
+# how much overshoot of a wait is made up for; without it every overshoot would cost throughput
 CATCH_UP = timedelta(milliseconds=25)
 # the gateway counts arrivals: what leaves 50 times in a second can arrive 51 times within one (error 100)
 SAFE_RATE = 48

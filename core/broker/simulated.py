@@ -40,7 +40,7 @@ class SimulatedIB(LiveIB):
         return None
 
     def reach(self, point: str) -> None:
-        """Let what the script holds for this point happen at the gateway."""
+        """Apply at the gateway what the script has for this point."""
         self.gateway.reach(point)
 
     @property
@@ -50,13 +50,13 @@ class SimulatedIB(LiveIB):
         return super().is_connected and traffic is not None and traffic.port in self.gateway.traffic()
 
     async def connect(self) -> None:
-        await self._clock.sleep(0)  # what is under way arrives first, which may be the end of the last connection
+        await self._clock.sleep(0)  # what was sent arrives first, which may be the end of the last connection
         if not self.gateway.is_listening:
             self._options = replace(self._options, host=LOOPBACK, port=await self.gateway.start())
         try:
             await super().connect()
         except ConnectionClosed:
-            # the script refuses it: there is no address and no setting that a person could check
+            # the script refused it: a person has no address and no setting to check
             raise lost(REFUSED) from None
 
     async def disconnect(self) -> None:

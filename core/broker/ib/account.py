@@ -24,7 +24,7 @@ from core.errors import RebalanceError, SafetyRefused
 from core.model import AccountId, AccountSnapshot, CompletedOrder, Contract, Currency, Fill, Position, WorkingOrder
 from core.money import ZERO, D, Money
 
-BASE = "BASE"  # stands in place of a currency in the rows that are summed over all currencies
+BASE = "BASE"  # in place of a currency, in rows that are sums over all currencies
 NET_LIQ = "NetLiquidation"
 EXCESS = "ExcessLiquidity"
 BUYING_POWER = "BuyingPower"
@@ -38,7 +38,8 @@ TOTALS = (NET_LIQ, EXCESS, BUYING_POWER, MAINTENANCE)
 # portfolio and positions are two subscriptions, which may be a moment apart
 AGREE_TRIES = 3
 AGREE_SECONDS = 1.0
-# IBKR's servers reset nightly, in North America between 00:15 and 01:45 New York: a long reset is left to the next run
+# IBKR's servers reset nightly, in North America within 00:15-01:45 New York (its systemStatus page); a reset that
+# takes long is left to the next run
 READY_TRIES = 3
 READY_SECONDS = 5.0
 SNAPSHOT = "snapshot"

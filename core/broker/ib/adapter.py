@@ -175,7 +175,7 @@ class LiveIB:
                 await session.send(partial(session.client.cancel_order, order.order_id))
 
     async def next_event(self, timeout_seconds: float) -> BrokerEvent | None:
-        await asyncio.sleep(0)  # a caller that polls without waiting still lets messages in
+        await asyncio.sleep(0)  # lets messages arrive even when the caller polls without waiting
         session = self._session
         if session is None or session.dispatcher.is_closed:
             raise lost(NOT_CONNECTED)
@@ -222,7 +222,7 @@ class LiveIB:
         return session
 
     async def _set_up(self, session: GatewaySession) -> None:
-        """End the subscription that connecting began, and ask again for the market data type that was chosen."""
+        """End the subscription that connecting began, and request the chosen market data type again."""
         await session.send(session.client.cancel_positions)
         if self._data_type is not MarketDataType.LIVE:
             await session.send(lambda: session.client.request_market_data_type(NUMBER_OF_TYPE[self._data_type]))
@@ -242,11 +242,11 @@ class LiveIB:
             session.client.times.adjust(theirs - now)
 
     async def _await_connectivity(self, session: GatewaySession) -> None:
-        """Return when the gateway is connected to IBKR again, or has itself closed. Raises ConnectionLost."""
+        """Return when the gateway is connected to IBKR again, or our connection has closed. Raises ConnectionLost."""
         seconds = self._options.connect_timeout_seconds
         deadline = self.now() + timedelta(seconds=seconds)
         while not session.is_up and not session.dispatcher.is_closed:
-            # over a dead connection the message that IBKR is back would never arrive
+            # over a dead connection the report of restored connectivity would never arrive
             next_check = await session.check_alive()
             left = (deadline - self.now()).total_seconds()
             if left <= 0 and not session.dispatcher.is_closed:

@@ -1,7 +1,7 @@
 """One connection to the gateway: ib_async's socket, framing and decoding, and nothing else of it.
 
 Only this module and `wrapper` know ib_async. Every message leaves them as a value of `messages`, before ib_async keeps
-any state of its own: it calls an order cancelled that an error code merely mentions, its futures hang on some errors,
+any state of its own: it marks an order cancelled that an error code merely mentions, its futures hang on some errors,
 and its queue of outgoing messages is lost with the connection.
 """
 
@@ -170,14 +170,14 @@ class GatewayClient:
         end = LENGTH + int.from_bytes(begun[:LENGTH])
         if len(begun) < end:
             return begun
-        _, _, rest = begun[LENGTH:end].partition(b"\0")
-        self.times.set_offset(rest.rstrip(b"\0").decode(errors="replace"))
+        _, _, local_time = begun[LENGTH:end].partition(b"\0")
+        self.times.set_offset(local_time.rstrip(b"\0").decode(errors="replace"))
         return None
 
     def _report_closed(self, why: str) -> None:
         on_closed, self._on_closed = self._on_closed, None
         if on_closed:
-            # ib_async has many texts for a plain end of the connection; only this one is a reason of its own
+            # ib_async has many texts for a plain end of the connection; only this one is a reason
             on_closed("the gateway is too old" if "version" in why else "")
 
 

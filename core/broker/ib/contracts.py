@@ -44,7 +44,7 @@ class ContractCache:
     async def resolve(
         self, session: GatewaySession, symbols: Sequence[Symbol], overrides: Mapping[Symbol, str]
     ) -> dict[Symbol, Contract]:
-        """The contract of each symbol. Raises ContractNotFound naming every one that is none of ours to trade."""
+        """The contract of each symbol. Raises ContractNotFound naming every one that cannot be traded here."""
         wanted = [(symbol, overrides.get(symbol, "")) for symbol in dict.fromkeys(symbols)]
         missing = [key for key in wanted if key not in self._wanted]
         found = await asyncio.gather(*(self._find(session, *key) for key in missing), return_exceptions=True)
@@ -175,7 +175,7 @@ def _is_in_new_york(row: ContractDetailsRow) -> bool:
 
 
 def _unless_abroad(contract: Contract, row: ContractDetailsRow) -> Contract:
-    """A holding; an ETF in USD that is listed elsewhere as a mere share, for it could be sold as an untargeted ETF."""
+    """The holding; an ETF in USD listed elsewhere counts as a share, or it could be sold as an untargeted ETF."""
     is_etf = contract.security_type is SecurityType.ETF and contract.currency == USD
     return replace(contract, security_type=SecurityType.STOCK) if is_etf and not _is_listed_in_us(row) else contract
 
@@ -191,7 +191,7 @@ def _query_of(symbol: Symbol, override: str) -> ContractQuery:
     is_pair = symbol == USD_CAD
     exchange = IDEALPRO if is_pair else SMART
     if override.isdecimal():
-        # a conId needs no symbol beside it: what it finds is checked against the symbol afterwards
+        # with a conId no symbol is sent: the contract found is checked against the symbol afterwards
         return ContractQuery(con_id=int(override), exchange=exchange)
     if is_pair:
         return ContractQuery(symbol=USD, security_type="CASH", exchange=override or exchange, currency=CAD)
@@ -199,7 +199,7 @@ def _query_of(symbol: Symbol, override: str) -> ContractQuery:
 
 
 def _exchanges_of(holding: ContractRow) -> Iterable[str]:
-    """Where a holding is looked up, one after the other: SMART knows no stub and not every foreign share."""
+    """Where a holding is looked up, in this order: SMART does not know every one."""
     match SECURITY_TYPES.get(holding.security_type):
         case None:
             return ()

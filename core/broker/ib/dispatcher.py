@@ -1,4 +1,4 @@
-"""Where every message of a connection goes: to the request, order or quote it belongs to, or out as an event.
+"""Routes every message of a connection: to the request, order or quote it belongs to, or out as an event.
 
 A message names the request or order it belongs to, or none. What belongs to none is the account's, all orders' or the
 connection's. Events wait in order of arrival for `next_event` of the broker port.
@@ -38,7 +38,7 @@ from core.model import USD_CAD, AccountId, BrokerEvent, ConnectionChange, Notice
 
 # lists that a gateway in Read-Only mode refuses (321)
 READ_ONLY_REFUSES = (messages.OPEN_ORDERS, messages.COMPLETED_ORDERS)
-# messages by their numbers in the TWS protocol; a tick may be lost: the quote then lacks a value and is not used
+# messages by their numbers in the TWS protocol; a lost tick only leaves a quote without a value
 MARKET_DATA = frozenset({"1", "2", "45", "46", "57", "58", "81"})
 ORDERS = ("3", "5", "11", "53", "55", "59", "101", "102")
 ACCOUNT = ("6", "7", "54", "61", "62")
@@ -59,7 +59,8 @@ HISTORICAL = "hmds"
 class Farms:
     """The data farms that the gateway reports: whether each `is_up`, and since when market-data farms are broken.
 
-    A broken farm still answers a new subscription, with its last prices: only the loss tells that they are old.
+    A broken farm still answers a new subscription with its last prices: only the report of its loss shows that they
+    are old.
     """
 
     def __init__(self) -> None:
@@ -142,7 +143,7 @@ class Dispatcher:
         return NOT_CONNECTED if self.is_closed else self._connectivity_text
 
     def emit(self, event: BrokerEvent) -> None:
-        """Queue the event for whoever asks for the next one."""
+        """Queue the event for `next_event`."""
         if not self.is_closed:
             self.events.append(event)
             self.activity.set()
@@ -150,7 +151,7 @@ class Dispatcher:
     def close(self, reason: str) -> None:
         """End the connection: requests fail, and events that nobody has taken are dropped.
 
-        Dropped, because what they say of an order is asked for anew over the next connection.
+        Dropped, because the state of every order is requested anew over the next connection.
         """
         if self.is_closed:
             return
@@ -246,7 +247,7 @@ class Dispatcher:
         self.requests.complete(message.key)
 
     def _on_unreadable(self, message: messages.UnreadableMessage) -> None:
-        """Close the connection where the message may be about an order: the next one asks for everything anew."""
+        """Close the connection where the message may be about an order: the next one requests everything anew."""
         if message.number in ESSENTIAL:
             self.close(f"a message from the gateway ({message.number}) could not be read: {message.reason}")
         elif message.number not in MARKET_DATA:

@@ -119,7 +119,7 @@ class OwnOrders:
         order = self._orders.get(row.order_id)
         state = STATES.get(row.status, OrderState.SENDING)
         if order and row.order_ref and row.order_ref != order.ref:
-            # a gateway that was restarted may give out the id of an order again while that order still works
+            # a restarted gateway may give out the id of an order again while that order still works (LEAN IB #242)
             self._reused_perm_ids.add(row.perm_id)
             return
         if order is None:
@@ -373,5 +373,5 @@ def _change(effect: WhatIfEffect, name: str) -> MarginChange:
 
 
 def _present(number: Decimal | None) -> Decimal:
-    # an incomplete effect was not taken for an answer: None does not come this far
+    # the dispatcher ignores an incomplete effect, so None cannot come this far
     return ZERO if number is None else number

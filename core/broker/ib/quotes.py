@@ -1,7 +1,7 @@
 """Quotes from streaming market data: many subscriptions at once, each only until its symbol's values have arrived.
 
-A new subscription first gets an image of the last values, whatever their age. So a quote is dated by the first sign
-that the market moves (a value that changes, a trade of just now), and by less only where there is none.
+A new subscription first gets an image of the last values, whatever their age. So a quote is dated by the latest sign
+that the market moves (a value that changes, a trade just now), and only without one by its last trade or arrival.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from core.clock import Clock
 from core.errors import BrokerError, ConnectionLost, MarketDataMissing, PacingExceeded
 from core.model import Contract, MarketDataType, Quote, Symbol
 
-LINES = 95  # market data lines, of the 100 that an account has (error 101 above them); its TWS may need some
+LINES = 95  # of the 100 market data lines of an account (error 101 above them), which its TWS shares
 SETTLE_SECONDS = 2.0  # how long values of a stream are awaited
 DELAYED_SECONDS = 8.0  # bid and ask of delayed data (ticks 66, 67) may come that much later, or never
 FINAL_TICKS_SECONDS = 0.05  # once complete: sizes and corrections of the same image follow at once
@@ -104,7 +104,7 @@ class QuoteSubscription:
         """No more ticks will arrive."""
         if not self.done.done():
             self.done.set_exception(error)
-            self.done.exception()  # the caller may have timed out already: no error may stay unretrieved
+            self.done.exception()  # the caller may have timed out, and asyncio reports an error that nobody retrieves
 
     def quote(self) -> Quote:
         """The quote so far; `taken_at` is its last update, else its last trade, else its arrival.
@@ -172,7 +172,7 @@ class QuoteReader:
                 await self._cancel_all()
             raise _error_of(failed, self._session.dispatcher.close_reason)
         if self._has_unanswered:
-            # there may be no data of a symbol, or the connection may be dead: an answer rules that out
+            # either there is no data for a symbol, or the connection is dead: an answer rules out the latter
             await self._session.request(TIME, self._session.client.request_current_time, QUOTES)
         return {answer.symbol: answer for answer in answers if isinstance(answer, Quote)}
 

@@ -1,4 +1,4 @@
-"""Requests that were sent and are not answered in full yet."""
+"""Requests that were sent and have not been answered in full."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class RequestInterrupted(Exception):
 class PendingRequests:
     """The answers under way, each a list of messages until it is complete.
 
-    The API has no id for lists of the account, positions and orders: of those one may be under way at a time, and one
-    that did not end cannot be told from the next.
+    The API has no id for the lists of the account, positions and orders: only one of each may be under way at a time,
+    and one that did not end cannot be distinguished from the next.
     """
 
     def __init__(self) -> None:
@@ -45,7 +45,7 @@ class PendingRequests:
         return self._answers[key]
 
     def forget(self, key: Key) -> None:
-        """Nobody waits for this answer any more; messages of it that come late are ignored."""
+        """Give up waiting for this answer; messages of it that come late are ignored."""
         self._rows.pop(key, None)
         answer = self._answers.pop(key, None)
         if answer and key in LISTS and not _is_over(answer):
@@ -82,7 +82,7 @@ class PendingRequests:
         answer = self._answers.get(key)
         if answer and not answer.done():
             answer.set_exception(error)
-            answer.exception()  # the caller may have given up in the same moment: no error may stay unretrieved
+            answer.exception()  # the caller may have given up, and asyncio reports an error that nobody retrieves
 
     def fail_named(self, error: Exception) -> bool:
         """End all requests that have no id without an answer; whether there were any."""

@@ -31,7 +31,7 @@ UNFINISHED = "the gateway left an answer unfinished"
 class LiveOptions:
     """Where the gateway is, and as which client of which account we connect.
 
-    A read-only client sends no orders. At most 50 messages in a second may leave; time-outs are in seconds.
+    A read-only client sends no orders. Never more than 48 messages a second are sent; time-outs are in seconds.
     """
 
     host: str

@@ -1,6 +1,6 @@
 """What ib_async's decoder calls: each message becomes one value of `messages`, with exact numbers, and none is lost.
 
-Times of executions come in UTC, in a named zone, or in a zone of the gateway's own that nobody else need know:
+Times of executions come in UTC, in a named zone, or in the gateway's own zone, which may have no known name:
 `20260611-13:31:08` is UTC; `20260413 15:27:04 US/Eastern` names its zone; `20230224  12:04:56` is in the gateway's
 own, as is a time whose zone only the gateway's computer knows (`Central European Standard Time`). The offset of the
 gateway's zone follows from its first message, which holds its local time.
@@ -41,7 +41,7 @@ LAST_TRADE_TICKS = (45, 88)
 EFFECTS = ("initMargin", "maintMargin", "equityWithLoan")
 
 _TIME = re.compile(r"(\d{8})(-| +)(\d\d:\d\d:\d\d)(?: +(\S.*?))? *")
-QUARTER = timedelta(minutes=15)  # every zone is whole quarters of an hour from UTC
+QUARTER = timedelta(minutes=15)  # every zone is a multiple of a quarter of an hour from UTC
 UTC_MARK = "-"
 
 Emit = Callable[[messages.Message], None]
@@ -91,7 +91,7 @@ def _zone(name: str) -> ZoneInfo | None:
 
 
 class ExactDecoder(Decoder):
-    """ib_async's decoder, which only logs what it cannot read or does not know; here that is emitted, too."""
+    """ib_async's decoder only logs what it cannot read or does not know; here that is emitted as well."""
 
     def __init__(self, wrapper: Wrapper, emit: Emit, now: Callable[[], datetime]) -> None:
         super().__init__(wrapper, 0)
@@ -236,7 +236,7 @@ class GatewayWrapper(Wrapper):
 
 
 def _why(error: BaseException | None) -> str:
-    """Why a message could not be read; the Python error that a message cut short causes would tell a person nothing."""
+    """Why a message could not be read; the Python error that a truncated one causes would help no person."""
     is_short = isinstance(error, IndexError | UnboundLocalError) or any(text in str(error) for text in TOO_SHORT)
     return "it has too few fields" if is_short else str(error)
 
@@ -319,7 +319,7 @@ def _completed_order_row(contract: Contract, order: IbOrder, state: OrderState) 
         side=_side(order.action),
         # a gateway reports quantity 0 for a filled order
         quantity=_exact(order.totalQuantity) or _exact(order.filledQuantity) or ZERO,
-        # filledQuantity is the only place that tells how much of a completed order filled
+        # how much of a completed order filled is in filledQuantity alone: orderStatus.filled is 0 for it
         filled=_exact(order.filledQuantity) or ZERO,
         status=state.status,
         completed_status=" ".join(state.completedStatus.split()),
