@@ -61,7 +61,7 @@ def rows_of(*orders, **changes):
     return [SimpleNamespace(**row) for row in read(post_trade_csv(outcome(orders=orders, **changes)))]
 
 
-def test_the_reports_of_a_rich_run_are_as_they_were_read_and_found_right():
+def test_the_reports_of_a_rich_run_are_as_their_goldens():
     run, made = sample_outcome(), sample_plan()
     assert_golden("report/pre_trade.csv", pre_trade_csv(made))
     assert_golden("report/pre_trade.md", pre_trade_markdown(PreTrade(plan=made, gates=GATES, approvals=run.approvals)))
