@@ -1,4 +1,4 @@
-"""Who approves a run of the command: whoever said --yes, or whoever sits at the terminal."""
+"""Who approves a run of the command: the person who gave --yes, or the one at the terminal."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ import os
 import sys
 import termios
 
-from core.errors import ApprovalExpired
 from core.masking import VISIBLE
 from core.model import Mode
 from core.report import plan_warnings
 from deployments.terminal import errors_console, show_plan, show_warnings
-from tasks.app.approvers import Answer, Question
+from tasks.app.approvers import Answer, Question, expired
 
 LONGEST_LINE = 4096
 
@@ -45,9 +44,7 @@ class TerminalApprover:
                 return await _typed(question)
         except TimeoutError:
             errors_console().print()
-            raise ApprovalExpired(
-                "nobody answered in time", next_step="run it again when somebody is there to approve it"
-            ) from None
+            raise expired() from None
 
 
 async def _typed(question: Question) -> Answer:

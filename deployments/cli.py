@@ -1,4 +1,4 @@
-"""The `rebalance` command: each is a few lines over the module that does the work, which is imported only then."""
+"""The `rebalance` command: each subcommand is a few lines over a module that is imported only when it runs."""
 
 from __future__ import annotations
 
@@ -344,7 +344,7 @@ def go(ini: Ini) -> None:
 
 
 def main() -> None:
-    """The console script: one line for a failure, and its exit code; with --json the failure is the document."""
+    """The console script. A failure is one line and its exit code, with --json also a document on standard output."""
     open_what_is_closed()
     set_defaults()
     try:
@@ -362,6 +362,6 @@ def _fail(error: RebalanceError) -> NoReturn:
     show_failure(error)
     if "--json" in sys.argv:
         document = {"exit_code": int(error.exit_code), "reason": str(error), "faults": list(error.faults)}
-        with suppress(OSError):  # what cannot take the document cannot take a warning either
+        with suppress(OSError):  # an output that is gone can show no warning of it either
             print(mask_accounts(json.dumps(document, indent=2, ensure_ascii=False)), flush=True)  # noqa: T201 - what --json promises
     sys.exit(error.exit_code)

@@ -1,4 +1,4 @@
-"""How a command that runs nothing reaches the gateway: by a settings file, or by the defaults without one."""
+"""How a command that starts no run reaches the gateway: by a settings file, or by the defaults without one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from core.settings.loading import load_settings, settings_from
 from tasks.app.brokers import make_broker
 from tasks.app.request import Request
 
-# until the gateway has reported its accounts: a text without digits is the id of none
+# stands for the account until the gateway has reported its own: no id is a text without digits
 ANY_ACCOUNT = AccountId("UNKNOWN")
 ONE_MODEL = {"MAIN": "1"}
 

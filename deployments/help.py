@@ -43,18 +43,18 @@ def _records_of(command: Any, ctx: Any) -> list[tuple[str, Record]]:
     return [(panel, record) for panel, record in found if record is not None]
 
 
-def _panel(of: Any) -> str:
-    panel = getattr(of, "rich_help_panel", None)
+def _panel(item: Any) -> str:
+    panel = getattr(item, "rich_help_panel", None)
     return panel if isinstance(panel, str) else ""
 
 
-def _write_grouped(formatter: Any, records: Iterable[tuple[str, Record]], rest: str) -> None:
+def _write_grouped(formatter: Any, records: Iterable[tuple[str, Record]], unnamed: str) -> None:
     groups: dict[str, list[Record]] = {}
     for panel, record in records:
-        groups.setdefault(panel or rest, []).append(record)
+        groups.setdefault(panel or unnamed, []).append(record)
     # options without a heading come last, as --help does in every program
-    if rest in groups:
-        groups[rest] = groups.pop(rest)
+    if unnamed in groups:
+        groups[unnamed] = groups.pop(unnamed)
     for panel, rows in groups.items():
         with formatter.section(panel):
             formatter.write_dl(rows)

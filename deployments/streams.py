@@ -1,4 +1,4 @@
-"""Standard output and error that may go away: a reader that leaves, a full disk, a terminal that is closed.
+"""Standard output and error that may fail: a pipe without a reader, a full disk, a terminal that was closed.
 
 What cannot be written any more is dropped, and the run goes on: what shows progress never decides about trading.
 """
@@ -45,14 +45,14 @@ class LastingStream:
             yield
         except (OSError, ValueError) as error:
             self.lost = self.lost or getattr(error, "strerror", None) or str(error)
-            # what is still in its buffer has to go somewhere when the process ends
+            # its buffer is flushed when the process ends, and must not fail then
             with suppress(OSError, ValueError), Path(os.devnull).open("wb") as nowhere:
                 os.dup2(nowhere.fileno(), self._stream.fileno())
 
 
 @contextmanager
 def lasting_output() -> Iterator[LastingStream]:
-    """Inside the block standard output and error are such streams; the one for standard output."""
+    """Inside the block standard output and error are LastingStreams; yields the one for standard output."""
     before = sys.stdout, sys.stderr
     out, err = (LastingStream(stream) for stream in before)
     sys.stdout, sys.stderr = cast("TextIO", out), cast("TextIO", err)

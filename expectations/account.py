@@ -87,7 +87,7 @@ def _sums(gx: Any, checks: AccountChecks) -> list[Expectation]:
 def net_liq_adds_up(frame: pd.DataFrame, limits: Limits) -> pd.Series:
     """The broker's NetLiq is the sum of positions and cash; the row of NetLiq is the one at fault.
 
-    Nothing is said where the broker gives no value for a position: there is no sum then.
+    It passes where the broker gives no value for a position, since there is no sum then.
     """
     if frame["base_value"].isna().any():
         return pd.Series(True, index=frame.index)  # noqa: FBT003 - pandas' own

@@ -49,7 +49,7 @@ def _loaded() -> ModuleType:
         # what Great Expectations imports uses deprecated modules (sre_constants); nothing of ours runs in here
         warnings.simplefilter("ignore", DeprecationWarning)
         from expectations import library as loaded  # noqa: PLC0415 - see above
-    # has a level of its own, to tell of each temporary folder that it makes
+    # this logger has a level of its own, at which it reports each temporary folder
     logging.getLogger("great_expectations.data_context.types.base").setLevel(logging.WARNING)
     return loaded
 
@@ -61,7 +61,7 @@ def suite_of(table: str, expectations: list[Expectation]) -> ExpectationSuite:
 
 
 def run_gate(table: str, frame: pd.DataFrame, suite: ExpectationSuite) -> GateVerdict:
-    """What the suite says of the table. Blocking: about 0.1 s, so await it in a thread.
+    """The suite's verdict on the table. It takes about 0.1 s and blocks, so await it in a thread.
 
     An empty table and an empty suite block. A check that could not run blocks whatever its severity.
     """
@@ -77,7 +77,7 @@ def run_gate(table: str, frame: pd.DataFrame, suite: ExpectationSuite) -> GateVe
 
 
 def refusal(verdict: GateVerdict) -> RebalanceError | None:
-    """The failure that a blocking verdict is (11 for portfolios, 12 for other tables); None for one that lets pass."""
+    """The failure that a blocking verdict is (11 for portfolios, 12 for other tables); None for one that passes."""
     if not verdict.blocks:
         return None
     faults = [
@@ -99,7 +99,7 @@ def _failed(frame: pd.DataFrame, suite: ExpectationSuite, names: list[str]) -> l
     """The results of the checks that failed or could not run, with the rows at fault.
 
     All checks are asked for a yes or no, and those that failed once more for their rows: that takes a fifth of the
-    time of asking every check for everything. What failed once is at fault, whatever it says the second time.
+    time of asking every check for everything. A check that failed once is at fault, whatever its second result.
     """
     batch = batch_definition().get_batch({"dataframe": frame})
     failed = [

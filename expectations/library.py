@@ -60,7 +60,7 @@ YES_OR_NO = "BOOLEAN_ONLY"
 
 
 class _CountsOnly:
-    """Says yes or no by the number of rows at fault alone; `mostly` is always all of them."""
+    """Answers yes or no by the number of rows at fault alone: no row may be, whatever `mostly` is."""
 
     def get_validation_dependencies(
         self,
@@ -105,7 +105,7 @@ class ExpectMatch(_CountsOnly, ExpectColumnValuesToMatchRegex):
 
 
 class ExpectNotLess(_CountsOnly, ExpectColumnPairValuesAToBeGreaterThanB):
-    """Column A is above column B."""
+    """Column A is not below column B, given `or_equal`."""
 
 
 class ExpectUnique(_CountsOnly, ExpectColumnValuesToBeUnique):
@@ -136,7 +136,7 @@ class RowsSatisfy(MulticolumnMapMetricProvider):
 class ExpectRowsToSatisfy(_CountsOnly, MulticolumnMapExpectation):
     """Every row obeys the rule of that name in `expectations.rules`, with these limits.
 
-    A null is a breach, except in the `optional` columns, where the rule itself says what it means.
+    A null is a breach, except in the `optional` columns, where the rule itself decides what it means.
     """
 
     map_metric = "rows.satisfy"
@@ -149,9 +149,9 @@ class ExpectRowsToSatisfy(_CountsOnly, MulticolumnMapExpectation):
     ignore_row_if: Literal["all_values_are_missing", "any_value_is_missing", "never"] = "never"
 
 
-def rows(check: Rule, columns: Sequence[str], says: str, **options: Any) -> Expectation:
-    """The expectation that every row obeys `check`, computed from `columns`; `says` is what a breach is called."""
-    return ExpectRowsToSatisfy(rule=check.__name__, column_list=list(columns), description=says, **options)
+def rows(check: Rule, columns: Sequence[str], message: str, **options: Any) -> Expectation:
+    """The expectation that every row obeys `check`, computed from `columns`; `message` is what a breach is called."""
+    return ExpectRowsToSatisfy(rule=check.__name__, column_list=list(columns), description=message, **options)
 
 
 def filled(columns: Iterable[str], **options: Any) -> list[Expectation]:

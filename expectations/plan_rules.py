@@ -83,10 +83,10 @@ def targets_are_gross(frame: pd.DataFrame, limits: Limits) -> pd.Series:
 
 @rule
 def buys_are_paid(frame: pd.DataFrame, limits: Limits) -> pd.Series:
-    """Buys at their worst prices, with commissions, cost at most what there is if every order fills at its worst.
+    """Buys at their worst prices, with commissions, cost at most the money there is if every order fills at its worst.
 
-    There is: USD cash + sells + converted USD − commissions − what of the buffer the CAD left does not hold; for a
-    target that borrows |CASH weight| × investable in place of the buffer.
+    That money is USD cash + sells + converted USD − commissions − that part of the buffer which the remaining CAD does
+    not cover. A target that borrows adds |CASH weight| × investable, and keeps no buffer.
     """
     is_buy, is_traded = frame["side"] == "BUY", frame["side"] != "NONE"
     converted = _converted(limits)
@@ -100,7 +100,7 @@ def buys_are_paid(frame: pd.DataFrame, limits: Limits) -> pd.Series:
 
 @rule
 def leverage_holds(frame: pd.DataFrame, limits: Limits) -> pd.Series:
-    """Position value after the plan is at most max_leverage × NetLiq; who is above it already may only sell."""
+    """Position value after the plan is at most max_leverage × NetLiq; an account above it may only sell."""
     after = limits["position_value"] - _worth(frame, "SELL", "price") + _worth(frame, "BUY", "worst_price")
     holds = after <= limits["max_leverage"] * limits["net_liq"] + tolerance(limits["net_liq"])
     return (frame["side"] != "BUY") | bool(holds)
@@ -135,7 +135,7 @@ def _converted(limits: Limits) -> float:
 
 
 def _cad_left(limits: Limits, converted: float) -> float:
-    """USD that the CAD left is worth, at the worst rate, or at the account's own where there is none."""
+    """What the remaining CAD is worth in USD, at the worst rate, or at the account's own where there is none."""
     if limits["fx_worst"]:
         return limits["cad"] / limits["fx_worst"] - converted
     return limits["cad"] * limits["usd_per_cad"]

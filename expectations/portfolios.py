@@ -25,7 +25,7 @@ class PortfolioChecks:
 
 
 def portfolios_suite(checks: PortfolioChecks) -> ExpectationSuite:
-    """Known models and symbols once each, assets ≥ 0, CASH < 0 by leave only, each model 100 %."""
+    """Known models and symbols once each, assets ≥ 0, CASH < 0 and only with margin, each model 100 %."""
     gx = library()
     is_cash, is_asset = gx.Column("symbol") == "CASH", gx.Column("symbol") != "CASH"
     most = checks.max_leverage * 100

@@ -1,4 +1,4 @@
-"""Suite of the quotes table: what would give a wrong price stops the run; what only may end it later is a warning.
+"""Suite of the quotes table: what would give a wrong price refuses the run; what may refuse it later is a warning.
 
 Whether a missing, one-sided, crossed or old quote matters depends on whether the symbol trades, so planning
 decides that with its own exit code. It is shown here all the same.
@@ -34,7 +34,7 @@ class QuoteChecks:
 def quotes_suite(checks: QuoteChecks) -> ExpectationSuite:
     """One row per symbol, every price above 0 and what its source says; nulls, age and oddities as warnings."""
     gx = library()
-    return suite_of("quotes", [*_prices(gx), *_doubts(gx, checks)])
+    return suite_of("quotes", [*_prices(gx), *_oddities(gx, checks)])
 
 
 def _prices(gx: Any) -> list[Expectation]:
@@ -57,14 +57,14 @@ def _prices(gx: Any) -> list[Expectation]:
     ]
 
 
-def _doubts(gx: Any, checks: QuoteChecks) -> list[Expectation]:
+def _oddities(gx: Any, checks: QuoteChecks) -> list[Expectation]:
     """What a person should see, and planning decides about."""
     is_valued = gx.Column("is_valued") == True  # noqa: E712 - builds a condition
-    doubt = {"severity": "warning"}
+    as_warning = {"severity": "warning"}
     return [
-        *gx.filled(["price", "bid", "ask", "age_seconds"], row_condition=is_valued, **doubt),
+        *gx.filled(["price", "bid", "ask", "age_seconds"], row_condition=is_valued, **as_warning),
         *(
-            gx.ExpectWithin(column=side, min_value=0, strict_min=True, description=f"{side} not above 0", **doubt)
+            gx.ExpectWithin(column=side, min_value=0, strict_min=True, description=f"{side} not above 0", **as_warning)
             for side in SIDES
         ),
         gx.ExpectNotLess(
@@ -73,17 +73,17 @@ def _doubts(gx: Any, checks: QuoteChecks) -> list[Expectation]:
             or_equal=True,
             ignore_row_if="either_value_is_missing",  # a missing side is a fault of its own above
             description="bid above ask",
-            **doubt,
+            **as_warning,
         ),
         gx.ExpectWithin(
             column="age_seconds",
             min_value=-CLOCK_SKEW_SECONDS,
             max_value=checks.stale_seconds,
             description=f"quote older than {checks.stale_seconds:g} s, or from the future",
-            **doubt,
+            **as_warning,
         ),
         gx.ExpectInSet(
-            column="data_type", value_set=["live"], row_condition=is_valued, description="not live data", **doubt
+            column="data_type", value_set=["live"], row_condition=is_valued, description="not live data", **as_warning
         ),
         gx.rows(
             price_is_near_the_mid,
@@ -92,7 +92,7 @@ def _doubts(gx: Any, checks: QuoteChecks) -> list[Expectation]:
             optional=["bid", "ask"],
             limits={"most_pct": FAR_PCT},
             row_condition=gx.Column("price").is_not_null(),
-            **doubt,
+            **as_warning,
         ),
     ]
 

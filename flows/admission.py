@@ -55,11 +55,11 @@ async def account_reserved(run: Run) -> AsyncIterator[None]:
     """Hold the account while the block runs, in modes that trade.
 
     On this computer a lock decides, so of two that start at once exactly one goes on. Runs on other computers are found
-    on the Prefect server they share: each has put its label there before it looks, so two never both go on; when they
-    start within the same moment, it may be that neither does. Raises AccountBusy, ConnectionLost when the server
-    does not answer, and OutputFailed. A rehearsal in a world of its own has its account to itself anyway.
+    on the Prefect server they share: each labels itself there before it looks for others, so two never both go on; of
+    two that start at the same moment it may be that neither does. A scenario has its simulated account to itself, and
+    holds nothing. Raises AccountBusy, OutputFailed, and ConnectionLost when the server does not answer.
     """
-    # a session with a broker of its own is a rehearsal in a world of its own
+    # only a scenario brings its own broker, with a simulated account that no other run has
     if not run.mode.sends_orders or current_session().broker is not None:
         yield
         return

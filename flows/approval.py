@@ -18,13 +18,13 @@ from prefect.utilities.urls import url_for
 from pydantic import Field, ValidationError
 from pydantic.json_schema import SkipJsonSchema
 
-from core.errors import ApprovalExpired, ApprovalRejected
+from core.errors import ApprovalRejected
 from core.masking import VISIBLE, mask_account
 from core.model import Approval, Plan, Stage
 from core.report import approval_markdown
 from core.text import visible
-from flows.liveness import ANSWER_LABEL, APPROVED_LABEL, current_flow_run_id, put_labels
-from tasks.app.approvers import Answer, Question
+from flows.liveness import ANSWER_LABEL, APPROVED_LABEL, ASKED_AGAIN, current_flow_run_id, put_labels
+from tasks.app.approvers import Answer, Question, expired
 from tasks.app.artifacts import publish
 from tasks.app.notify import notify, page, waiting_note
 from tasks.app.progress import show
@@ -63,9 +63,7 @@ class FormApprover:
             async with asyncio.timeout(question.seconds_left):
                 form = await _await_form(question)
         except TimeoutError:
-            raise ApprovalExpired(
-                "nobody answered in time", next_step="run it again when somebody is there to approve it"
-            ) from None
+            raise expired() from None
         if form is None:
             return Answer(approve=False, approver="", account_suffix="", note="the form could not be read")
         return Answer(form.answer == "approve", form.approver.strip(), form.account_suffix, form.note)
@@ -126,7 +124,7 @@ async def _resume_pause(form: type[ApprovalForm], question: Question) -> Approva
 
 
 class Deadline:
-    """The end of the time for all questions of a run, by the clock of the person who answers."""
+    """When the time for all questions of a run ends, in real time even in a rehearsal: a person answers."""
 
     def __init__(self, seconds: float) -> None:
         self._end = time.monotonic() + seconds
@@ -163,10 +161,7 @@ async def ask(run: Run, plan: Plan, deadline: Deadline, stage: Stage | None = No
         raise ApprovalRejected(_refusal(answer), next_step="nothing was sent for it; a new run makes a new plan")
     if run.broker.now() > plan.expires_at:
         # the monotonic clock of the deadline stands still while the computer sleeps
-        raise ApprovalExpired(
-            f"the answer came after the plan expired at {plan.expires_at:%H:%M} UTC",
-            next_step="run it again when somebody is there to approve it",
-        )
+        raise expired(f"the answer came after the plan expired at {plan.expires_at:%H:%M} UTC")
     run.log_step("approval", f"approved by {visible(answer.approver)}")
 
 
@@ -186,7 +181,7 @@ async def _await_valid_answer(run: Run, question: Question, deadline: Deadline) 
         if not is_named and attempt < MOST_TRIES:
             wrong = f"the answer named another account than {mask_account(plan.account_id)}"
             run.warn(wrong)
-            taken = f"asked again: {wrong}"
+            taken = f"{ASKED_AGAIN}{wrong}"
             again = f"Asked again ({attempt + 1} of {MOST_TRIES}): the answer named another account"
             markdown = f"**{again}**\n\n{question.markdown}"
         run.labels[ANSWER_LABEL] = f"{key} {taken}"
@@ -194,7 +189,7 @@ async def _await_valid_answer(run: Run, question: Question, deadline: Deadline) 
             run.labels[APPROVED_LABEL] = plan.hash[:12]
         # before the next form, which would otherwise overtake the answer's label
         await put_labels(run.labels)
-        if not taken.startswith("asked again"):
+        if not taken.startswith(ASKED_AGAIN):
             break
     return answer
 

@@ -1,7 +1,7 @@
 """What may stop a run from outside: a signal to its process, or a state that was set on its Prefect page.
 
 Both stop it in the same way: nothing more is sent, what works at the broker is cancelled, the report is written.
-Beside that the run labels itself with a heartbeat, which shows others that its process is alive.
+The run also labels itself with a heartbeat, which shows other processes that its own is alive.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from flows.states import ending_label, final_state
 from tasks.app.run import Run
 from tasks.lifecycle import NEXT_STEP
 
-LOOK_SECONDS = 2.0
+POLL_SECONDS = 2.0
 CANCEL_SECONDS = 1.0
 RUNNER_WRITES_WITHIN = 30.0
 SIGNALS = {
@@ -50,7 +50,7 @@ _HOOKS: set[asyncio.Task[None]] = set()
 async def stoppable(run: Run) -> AsyncIterator[None]:
     """While the block runs, a signal or a state set from outside stops the run, and its heartbeat is written.
 
-    A run that was stopped sets its final state at the server before the former signal handlers are put back.
+    A run that was stopped sets its final state at the server before the earlier signal handlers are restored.
     """
     flow_run_id = current_flow_run_id()
     run.labels |= process_label()
@@ -60,7 +60,7 @@ async def stoppable(run: Run) -> AsyncIterator[None]:
     helpers = [watcher] if watcher else []
 
     def on_signal(number: signal.Signals) -> None:
-        # only SIGTERM has two meanings, so only for it the server is asked which
+        # a runner also sends SIGTERM for a cancel on the page, so the server is asked which of the two it is
         if number is signal.SIGTERM and flow_run_id:
             helpers.append(asyncio.create_task(_terminated(run, flow_run_id)))
         else:
@@ -98,7 +98,7 @@ async def _force_state(state: State[Any]) -> None:
     await put_labels(ending_label(state))
     try:
         async with get_client() as client:
-            # without its data: an exception does not travel to the server
+            # without its data: the server takes no exception
             bare = State(type=state.type, name=state.name, message=state.message)
             await client.set_flow_run_state(flow_run_id, bare, force=True)
     except (httpx.HTTPError, PrefectException) as error:
@@ -118,7 +118,7 @@ async def _restore_ending(flow_run_id: UUID) -> None:
     end = time.monotonic() + RUNNER_WRITES_WITHIN
     async with get_client() as client:
         while time.monotonic() < end:
-            await asyncio.sleep(LOOK_SECONDS / 4)
+            await asyncio.sleep(POLL_SECONDS / 4)
             if await restore_ending(client, await client.read_flow_run(flow_run_id)):
                 return
 
@@ -168,7 +168,7 @@ async def _terminated(run: Run, flow_run_id: UUID) -> None:
 async def _watch(run: Run, flow_run_id: UUID) -> None:
     """Read the run's state, and write its labels, every few seconds.
 
-    A request that fails is left out: the orders do not depend on the server.
+    A request that fails is skipped: the orders do not depend on the server.
     """
     next_heartbeat = time.monotonic() + HEARTBEAT_SECONDS
     async with get_client() as client:
@@ -183,7 +183,7 @@ async def _watch(run: Run, flow_run_id: UUID) -> None:
                     run.cancel(cause)
             except (httpx.HTTPError, PrefectException) as error:
                 logger.debug("the Prefect server could not be asked about the run: {}", error)
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(POLL_SECONDS)
 
 
 async def _read_cause(client: PrefectClient, flow_run_id: UUID) -> RunCancelled | None:

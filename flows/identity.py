@@ -64,7 +64,7 @@ def account_tag(account: AccountId) -> str:
 def account_key(account: AccountId) -> str:
     """A hash of the whole account id, for where the id may not be shown: the same on every computer.
 
-    A slow one, some 30 ms, since there are only ten million ids of seven digits to try.
+    It is slow on purpose, some 30 ms: there are only ten million ids of seven digits to try.
     """
     # no secret salt: the same hash must come out on every computer that trades the account
     return hashlib.scrypt(account.encode(), salt=b"ibkr-rebalancer", n=2**13, r=8, p=1, dklen=16).hex()

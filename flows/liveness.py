@@ -34,7 +34,7 @@ from prefect.exceptions import PrefectException
 from core.errors import ExitCode
 from core.model import RunEnding
 from flows.states import labelled_ending
-from tasks.app.notify import gone_note, notify, webhook
+from tasks.app.notify import crashed_note, notify, webhook
 from tasks.app.process import Process
 
 FLOW_NAME = "rebalance"
@@ -42,6 +42,8 @@ FLOW_FILTER = FlowFilter(name=FlowFilterName(any_=[FLOW_NAME]))
 PROCESS_LABEL = "rebalance.process"
 HEARTBEAT_LABEL = "rebalance.heartbeat"
 ANSWER_LABEL = "rebalance.answer"
+# begins the label of an answer that was not accepted; the reason follows
+ASKED_AGAIN = "asked again: "
 APPROVED_LABEL = "rebalance.approved"
 HEARTBEAT_SECONDS = 10.0
 # long enough for a server that restarts between two heartbeats
@@ -84,7 +86,7 @@ async def put_labels(labels: Mapping[str, str]) -> None:
 def is_alive(flow_run: FlowRun) -> bool:
     """Whether the run's process is alive: on another computer, as far as its last heartbeat shows."""
     process = Process.parse(flow_run.labels.get(PROCESS_LABEL))
-    # labels are written within seconds of the start; without one the run is new, or its process died before
+    # labels are written within seconds of the start: without one the run is new, or its process died before that
     if process is None:
         return not _is_old(flow_run)
     return process.runs() if process.is_here else datetime.now(UTC) - _last_heartbeat(flow_run) < HEARTBEAT_TIMEOUT
@@ -153,7 +155,7 @@ async def end_crashed(client: PrefectClient, run: FlowRun) -> bool:
         return False
     end = labelled_ending(run) or crashed_state(run, run.state)
     await client.set_flow_run_state(run.id, end, force=True)
-    await notify(webhook(), gone_note(run, end.message or ""))
+    await notify(webhook(), crashed_note(run, end.message or ""))
     return True
 
 

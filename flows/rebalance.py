@@ -49,7 +49,7 @@ MOST_PLANS = 3
     # a run that failed may have sent orders: a new run plans from the account as it is then
     retries=0,
     persist_result=False,
-    # Request checks them, with one line for a person instead of pydantic's, which shows the values
+    # Request checks them, and its one line shows no values, as pydantic's would: one may be an account id
     validate_parameters=False,
     on_cancellation=[restore_after_cancellation],
 )

@@ -1,4 +1,4 @@
-"""Tell what is planned, and what happened: files, artifacts, the journal."""
+"""Report what is planned, and what happened: as files, and as artifacts on the Prefect page."""
 
 from __future__ import annotations
 

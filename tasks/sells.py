@@ -16,7 +16,10 @@ from tasks.stage import exclude, pricing, send
 
 @step("Price the sells")
 async def price_sells(run: Run, plan: Plan) -> Plan:
-    """The plan with limits for its sells from fresh quotes, without those out of reach. Raises MarketDataMissing."""
+    """The plan with limits for its sells from fresh quotes, without those that are now beyond their worst price.
+
+    Raises MarketDataMissing.
+    """
     quotes = await take_quotes(run, {line.symbol: plan.contracts[line.symbol] for line in plan.sells})
     rules = pricing(run)
     limits = {

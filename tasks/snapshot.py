@@ -95,7 +95,7 @@ async def review_account(run: Run) -> None:
     plan, before = run.plan, run.before
     if plan is None or before is None:
         return
-    # first ask the lists: a fill missed while disconnected explains the most common difference
+    # executions first: a fill that was missed while disconnected is the most common cause of a difference
     if unexplained_changes(before, after, _fills(run)):
         for failure in await run.executor.fetch_missed_fills():
             run.fail(failure)
@@ -105,7 +105,7 @@ async def review_account(run: Run) -> None:
     verdicts = judge_all(quotes, run.settings, run.broker.now())
     valuation = value_account(after, plan.targets, plan.contracts, verdicts, run.settings)
     run.valuation_after = valuation
-    # a symbol sold out that has no target has left the universe: nothing is held of it, nothing is wanted
+    # a symbol that was sold completely and has no target is in no valuation: nothing is held of it, and nothing wanted
     run.residual_drift_bps = {line.symbol: ZERO for line in plan.lines} | {
         line.symbol: line.drift_bps for line in measure(plan.targets, valuation, run.settings.rebalance)
     }

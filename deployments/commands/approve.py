@@ -27,17 +27,16 @@ from core.report import formats
 from core.text import visible
 from deployments.serving.server import lasting_server, server_failures
 from deployments.terminal import console, errors_console
-from flows.liveness import ANSWER_LABEL, end_crashed, is_alive, read_runs
+from flows.liveness import ANSWER_LABEL, ASKED_AGAIN, end_crashed, is_alive, read_runs
 
 NO_ACCOUNT = "-" * VISIBLE
 TAKEN_WITHIN = 15.0
-LOOK_SECONDS = 0.5
-ASKED_AGAIN = "asked again: "
+POLL_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What is answered; what is None is asked for at the terminal (the account) or taken from the login (the name)."""
+    """An answer. Without an account suffix the terminal asks for it; without an approver it is the login's name."""
 
     approve: bool
     approver: str | None = None
@@ -101,12 +100,10 @@ def only_one(paused: Sequence[FlowRun], name: str) -> FlowRun:
     if len(found) == 1:
         return found[0]
     ids = ", ".join(run_id_of(str(each.id)) for each in paused) or "none"
-    what = (
-        f"{len(found)} waiting runs have an id that begins with"
-        if found
-        else "no waiting run has an id that begins with"
+    many = f"{len(found)} waiting runs have" if found else "no waiting run has"
+    raise UsageError(
+        f"{many} an id that begins with {visible(name)}", next_step=f"name one of those that are waiting: {ids}"
     )
-    raise UsageError(f"{what} {visible(name)}", next_step=f"name one of those that are waiting: {ids}")
 
 
 def _is_named(run: FlowRun, name: str) -> bool:
@@ -153,7 +150,7 @@ async def _check_taken(client: PrefectClient, run: FlowRun) -> None:
         if taken[0] == key:
             return _check_label(taken[2])
         await _check_alive(client, now)
-        await asyncio.sleep(LOOK_SECONDS)
+        await asyncio.sleep(POLL_SECONDS)
     raise AccountBusy(
         f"run {run_id_of(str(run.id))} did not take the answer within {TAKEN_WITHIN:.0f} s, but is still running",
         next_step="look at its Prefect page; do not start another run for this account before it has ended",

@@ -1,4 +1,4 @@
-"""`rebalance doctor`: look at everything that a run needs, and say what to do where something is missing.
+"""`rebalance doctor`: check everything that a run needs, and report what to do where something is missing.
 
 It connects as the client that only reads, and sends no order.
 """
@@ -29,13 +29,13 @@ from deployments.connection import ANY_ACCOUNT, ConnectionOptions
 from deployments.terminal import console
 from tasks.app.service import read_service
 
-# asked for where no ETF is held
+# quoted where no ETF is held
 COMMON = Symbol("SPY")
 SERVER_SECONDS = 5.0
 
 
 class CheckState(StrEnum):
-    """How a part was found; a warning keeps no run from starting."""
+    """The state of a part; one with a warning keeps no run from starting."""
 
     OK = "OK"
     WARNING = "warning"
@@ -83,7 +83,7 @@ def doctor(options: ConnectionOptions, *, as_json: bool) -> ExitCode:
 
 
 async def examine(options: ConnectionOptions) -> Mapping[str, Finding]:
-    """What was found of each part, in the order of `CHECKS`; what rests on a failed part is not looked at."""
+    """What was found of each part, in the order of `CHECKS`; what depends on a failed part is not checked."""
     try:
         settings = options.settings()
         examination = Examination(options, settings, options.make_broker(settings))
@@ -99,9 +99,9 @@ async def examine(options: ConnectionOptions) -> Mapping[str, Finding]:
     return {**examination.findings, SERVER: await _guarded(_server)}
 
 
-async def _guarded(check: Callable[..., Awaitable[Finding]], *of: Examination) -> Finding:
+async def _guarded(check: Callable[..., Awaitable[Finding]], *shared: Examination) -> Finding:
     try:
-        return await check(*of)
+        return await check(*shared)
     except RebalanceError as error:
         return _failed(error)
 
@@ -112,31 +112,31 @@ def _failed(error: RebalanceError) -> Finding:
     )
 
 
-def _settings(of: Examination) -> Finding:
-    if of.options.ini is None:
+def _settings(exam: Examination) -> Finding:
+    if exam.options.ini is None:
         return Finding(
             "no settings file is named: the defaults are used",
             "name it with --ini, or write one with `rebalance init`",
             CheckState.WARNING,
         )
-    if of.settings.warnings:
-        return Finding("; ".join(of.settings.warnings), f"correct {of.options.ini}", CheckState.WARNING)
-    return Finding(f"{of.options.ini} is valid")
+    if exam.settings.warnings:
+        return Finding("; ".join(exam.settings.warnings), f"correct {exam.options.ini}", CheckState.WARNING)
+    return Finding(f"{exam.options.ini} is valid")
 
 
-async def _gateway(of: Examination) -> Finding:
-    await of.broker.connect()
-    ibkr = of.settings.ibkr
-    where = f"{ibkr.host}:{ibkr.port}" if of.broker.port else "the simulated account"
-    kind = " (a port of live accounts)" if of.broker.port in LIVE_PORTS else ""
+async def _gateway(exam: Examination) -> Finding:
+    await exam.broker.connect()
+    ibkr = exam.settings.ibkr
+    where = f"{ibkr.host}:{ibkr.port}" if exam.broker.port else "the simulated account"
+    kind = " (a port of live accounts)" if exam.broker.port in LIVE_PORTS else ""
     return Finding(f"{where} answers client {ibkr.client_id + 1}{kind}")
 
 
-async def _version(of: Examination) -> Finding:
-    if not isinstance(of.broker, GatewayBroker):
+async def _version(exam: Examination) -> Finding:
+    if not isinstance(exam.broker, GatewayBroker):
         return UNSEEN
-    version = f"API version {(await of.broker.info()).version}"
-    behind = check_clock(Mode.DRY_RUN, of.broker.clock_gap)
+    version = f"API version {(await exam.broker.info()).version}"
+    behind = check_clock(Mode.DRY_RUN, exam.broker.clock_gap)
     if behind:
         return Finding(
             f"{version}; {behind}",
@@ -146,33 +146,33 @@ async def _version(of: Examination) -> Finding:
     return Finding(f"{version}; its clock agrees with this computer's")
 
 
-async def _account(of: Examination) -> Finding:
-    managed = await of.broker.accounts()
+async def _account(exam: Examination) -> Finding:
+    managed = await exam.broker.accounts()
     known = ", ".join(mask_account(each) for each in sorted(managed))
-    if of.settings.ibkr.account_id == ANY_ACCOUNT:
-        await _look_at(of, managed[0])
+    if exam.settings.ibkr.account_id == ANY_ACCOUNT:
+        await _look_at(exam, managed[0])
         return Finding(f"logged in; manages {known}; checked: {mask_account(managed[0])}")
-    check_gateway(of.settings, Mode.DRY_RUN, port=of.broker.port, managed=managed)
-    return Finding(f"logged in; manages {known}; configured: {mask_account(of.settings.ibkr.account_id)}")
+    check_gateway(exam.settings, Mode.DRY_RUN, port=exam.broker.port, managed=managed)
+    return Finding(f"logged in; manages {known}; configured: {mask_account(exam.settings.ibkr.account_id)}")
 
 
-async def _look_at(of: Examination, account: str) -> None:
-    """Go on as a client of this account: a connection is for one."""
-    await of.broker.disconnect()
-    of.options = replace(of.options, account=account)
-    of.settings = of.options.settings()
-    of.broker = of.options.make_broker(of.settings)
-    await of.broker.connect()
+async def _look_at(exam: Examination, account: str) -> None:
+    """Connect again for this account: a connection reads the values of one account only."""
+    await exam.broker.disconnect()
+    exam.options = replace(exam.options, account=account)
+    exam.settings = exam.options.settings()
+    exam.broker = exam.options.make_broker(exam.settings)
+    await exam.broker.connect()
 
 
-async def _api(of: Examination) -> Finding:
-    """The gateway refuses what only a client that may trade asks for while Read-Only API is ticked."""
-    if not isinstance(of.broker, GatewayBroker):
+async def _api(exam: Examination) -> Finding:
+    """Whether the API takes orders: with Read-Only API ticked the gateway refuses to list completed orders (321)."""
+    if not isinstance(exam.broker, GatewayBroker):
         return UNSEEN
     try:
-        await of.broker.completed_orders()
+        await exam.broker.completed_orders()
     except SafetyRefused:
-        if of.settings.ibkr.read_only:
+        if exam.settings.ibkr.read_only:
             return Finding("Read-Only API is ticked: it takes no orders, and the settings send none")
         return Finding(
             "Read-Only API is ticked: it takes no orders",
@@ -185,20 +185,20 @@ async def _api(of: Examination) -> Finding:
     )
 
 
-async def _data(of: Examination) -> Finding:
-    of.snapshot = found = await of.broker.snapshot()
+async def _data(exam: Examination) -> Finding:
+    exam.snapshot = found = await exam.broker.snapshot()
     cash = ", ".join(f"{amount:,.2f} {currency}" for currency, amount in sorted(found.cash.items()))
     worth = f"NetLiq {found.net_liq.amount:,.2f} {found.base_currency}"
     positions, orders = counted(len(found.positions), "position"), counted(len(found.working_orders), "working order")
     return Finding(f"{worth}, cash {cash or 'none'}, {positions}, {orders}")
 
 
-async def _quote(of: Examination) -> Finding:
-    of.contract = contract = await _some_contract(of)
-    wanted = of.settings.ibkr.market_data_type
+async def _quote(exam: Examination) -> Finding:
+    exam.contract = contract = await _some_contract(exam)
+    wanted = exam.settings.ibkr.market_data_type
     if wanted is not MarketDataType.LIVE:
-        await of.broker.market_data_type(wanted)
-    quote = (await of.broker.quotes((contract,)))[contract.symbol]
+        await exam.broker.market_data_type(wanted)
+    quote = (await exam.broker.quotes((contract,)))[contract.symbol]
     shown = _shown(quote)
     if not shown:
         raise MarketDataMissing(
@@ -214,13 +214,13 @@ async def _quote(of: Examination) -> Finding:
     )
 
 
-async def _some_contract(of: Examination) -> Contract:
+async def _some_contract(exam: Examination) -> Contract:
     """The contract of the ETF of which most is held, else of a common one."""
-    held = [] if of.snapshot is None else [*of.snapshot.positions]
+    held = [] if exam.snapshot is None else [*exam.snapshot.positions]
     etfs = [each for each in held if each.contract.security_type is SecurityType.ETF and each.contract.currency == USD]
     if etfs:
         return max(etfs, key=lambda each: each.market_value or ZERO).contract
-    return (await of.broker.resolve((COMMON,), {}))[COMMON]
+    return (await exam.broker.resolve((COMMON,), {}))[COMMON]
 
 
 def _shown(quote: Quote) -> str:
@@ -228,10 +228,10 @@ def _shown(quote: Quote) -> str:
     return " ".join(f"{name} {price_text(price)}" for name, price in prices if price is not None and price > 0)
 
 
-async def _farms(of: Examination) -> Finding:
-    if not isinstance(of.broker, GatewayBroker):
+async def _farms(exam: Examination) -> Finding:
+    if not isinstance(exam.broker, GatewayBroker):
         return UNSEEN
-    farms = (await of.broker.info()).farms
+    farms = (await exam.broker.info()).farms
     lost = sorted(name for name, is_up in farms.items() if not is_up)
     if lost:
         return Finding(
@@ -242,10 +242,10 @@ async def _farms(of: Examination) -> Finding:
     return Finding(f"connected: {', '.join(sorted(farms))}" if farms else "the gateway reports none")
 
 
-async def _hours(of: Examination) -> Finding:
-    if of.contract is None:
+async def _hours(exam: Examination) -> Finding:
+    if exam.contract is None:
         return UNSEEN
-    closed = closed_reason(of.contract, of.broker.now())
+    closed = closed_reason(exam.contract, exam.broker.now())
     if closed:
         return Finding(
             f"closed: {closed}", "orders are sent in regular trading hours; a dry run works now", CheckState.WARNING
@@ -257,17 +257,17 @@ async def _journal(_: Examination) -> Finding:
     return Finding("kept in memory while a run lasts", "after a crash, look in TWS for working orders")
 
 
-async def _reports(of: Examination) -> Finding:
-    folder = of.settings.io.report_dir
+async def _reports(exam: Examination) -> Finding:
+    folder = exam.settings.io.report_dir
     nearest = next(each for each in (folder, *folder.parents) if each.exists())
     if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
         raise OutputFailed(f"{folder} cannot be written", next_step=f"make {nearest} writable, or set [io] report_dir")
     return Finding(f"{folder} {'can be written' if nearest == folder else 'will be created'}")
 
 
-async def _kill_switch(of: Examination) -> Finding:
-    check_kill_switch(of.settings.safety.kill_switch_file)
-    return Finding(f"off: {of.settings.safety.kill_switch_file} does not exist")
+async def _kill_switch(exam: Examination) -> Finding:
+    check_kill_switch(exam.settings.safety.kill_switch_file)
+    return Finding(f"off: {exam.settings.safety.kill_switch_file} does not exist")
 
 
 async def _server() -> Finding:
@@ -298,7 +298,7 @@ async def _server() -> Finding:
 
 SETTINGS, SERVER = "settings", "Prefect server"
 GATEWAY, ACCOUNT = "gateway", "login and account"
-# by name: the part that it rests on, and the check
+# by name: the part that it depends on, and the check
 CHECKS: Mapping[str, tuple[str, Callable[[Examination], Awaitable[Finding]]]] = {
     GATEWAY: (SETTINGS, _gateway),
     "version and clock": (GATEWAY, _version),

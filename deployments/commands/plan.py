@@ -74,14 +74,14 @@ async def _plan(settings: Settings, targets: Targets, broker: Broker) -> Plan:
         check_gateway(settings, Mode.DRY_RUN, port=broker.port, managed=await reader.accounts())
         warning = check_clock(Mode.DRY_RUN, broker.clock_gap)
         terminal.show_warnings((warning,) if warning else ())
-        inputs = await observe(_reads(reader, settings, targets), run_id, Mode.DRY_RUN, targets, settings)
+        inputs = await observe(_market_reader(reader, settings, targets), run_id, Mode.DRY_RUN, targets, settings)
     finally:
         await broker.disconnect()
     return make_plan(inputs, settings)
 
 
-def _reads(reader: Reader, settings: Settings, targets: Targets) -> MarketReader:
-    """MarketReader that show their warnings at once."""
+def _market_reader(reader: Reader, settings: Settings, targets: Targets) -> MarketReader:
+    """A MarketReader that shows its warnings at once."""
 
     async def snapshot() -> AccountSnapshot:
         taken = await reader.take_snapshot()

@@ -61,17 +61,17 @@ def precheck(request: Request) -> None:
 
 
 def require_gateway(request: Request) -> None:
-    """Refuse a run at a gateway where nobody listens; nothing is asked for a rehearsal. Raises ConnectionLost."""
+    """Refuse a run whose gateway does not accept connections; a rehearsal needs none. Raises ConnectionLost."""
     if request.broker is not BrokerKind.IBKR or request.mode is Mode.REPORT_ONLY:
         return
     ibkr = request.files().settings().ibkr
-    patience = RetryPolicy(ibkr.read_attempts, asyncio.sleep, on_retry=lambda text: show_warnings((text,)))
+    retries = RetryPolicy(ibkr.read_attempts, asyncio.sleep, on_retry=lambda text: show_warnings((text,)))
     timeout = ibkr.connect_timeout_seconds
-    asyncio.run(patience.read("connecting", lambda: require_listener(ibkr.host, ibkr.port, timeout_seconds=timeout)))
+    asyncio.run(retries.read("connecting", lambda: require_listener(ibkr.host, ibkr.port, timeout_seconds=timeout)))
 
 
 async def require_listener(host: str, port: int, *, timeout_seconds: float) -> None:
-    """Return when the address takes a connection, which is closed again. Raises ConnectionLost."""
+    """Return when the address accepts a connection, which is closed again. Raises ConnectionLost."""
     try:
         async with asyncio.timeout(timeout_seconds):
             _, writer = await asyncio.open_connection(host, port)
@@ -93,7 +93,7 @@ def approver_for(request: Request, interaction: Interaction) -> Approver | None:
     """
     if interaction.by_form and interaction.yes:
         raise UsageError(
-            "--pause asks, but --yes has answered already",
+            "--pause asks on the Prefect page, but --yes approves already",
             next_step="give --pause with --confirm-live" if request.mode is Mode.LIVE else "give one of them",
         )
     settings = request.files().settings()
@@ -123,7 +123,7 @@ def approver_for(request: Request, interaction: Interaction) -> Approver | None:
 
 
 def run_flow(request: Request, interaction: Interaction) -> ExitCode:
-    """Run the flow to its end; its exit code, after its result was printed as far as somebody reads it.
+    """Run the flow to its end, print its result as far as the output can be written, and return its exit code.
 
     Raises what `precheck` and `approver_for` raise, before anything is started; ConnectionLost when the gateway is
     not there, or Prefect fails before the run could start.
@@ -140,7 +140,7 @@ def run_flow(request: Request, interaction: Interaction) -> ExitCode:
 
 
 def _run_to_its_end(request: Request, approver: Approver | None, interaction: Interaction) -> ExitCode:
-    # only now: it takes longer than all refusals
+    # imported only now: that takes longer than all refusals together
     from prefect.exceptions import TerminationSignal
 
     outcomes: list[RunResult] = []
@@ -151,7 +151,7 @@ def _run_to_its_end(request: Request, approver: Approver | None, interaction: In
         with session(_session(approver, interaction, outcomes)), server_failures(), _terminated_as_interrupted():
             asyncio.run(_run(request))
     except (KeyboardInterrupt, TerminationSignal):
-        # a run that has begun sees to signals itself
+        # a run that has begun handles signals itself, and reports how it ended
         if not outcomes:
             print_progress("cancelled: stopped before the run began (exit 32)")
             return ExitCode.APPROVAL_REJECTED
@@ -165,23 +165,23 @@ def _run_to_its_end(request: Request, approver: Approver | None, interaction: In
 def _session(approver: Approver | None, interaction: Interaction, outcomes: list[RunResult]) -> AppSession:
     """What this terminal brings to the run; how it ended is put into `outcomes`."""
 
-    def asked(plan: Plan) -> None:
+    def on_question(plan: Plan) -> None:
         if approver is None:  # the terminal's own approvers show it with their question
             show_plan(plan, errors_console())
 
-    def ended(outcome: RunResult, paths: tuple[Path, ...]) -> None:
+    def on_end(outcome: RunResult, paths: tuple[Path, ...]) -> None:
         outcomes.append(outcome)
         if interaction.as_json:
             print(result_json(outcome), end="")  # noqa: T201 - the document that --json promises
         else:
             show_result(outcome, paths, console())
 
-    return AppSession(approver=approver, on_question=asked, on_end=ended)
+    return AppSession(approver=approver, on_question=on_question, on_end=on_end)
 
 
 @contextmanager
 def _terminated_as_interrupted() -> Iterator[None]:
-    """SIGTERM and SIGHUP are Ctrl-C while the block runs, wherever the run itself does not see to them.
+    """SIGTERM and SIGHUP are Ctrl-C while the block runs, wherever the run itself does not handle them.
 
     Prefect, once it has ended its run, sends the process SIGTERM again for whoever handled it before; by default
     that would end the process on the spot, whatever is still to be printed.
@@ -202,12 +202,12 @@ async def _run(request: Request) -> None:
         return
     from flows.rebalance import rebalance
 
-    with suppress(RebalanceError):  # the outcome has it
+    with suppress(RebalanceError):  # on_end has got it with the result
         await rebalance(**request.parameters())
 
 
 def show_progress() -> None:
-    """Lines of runs go to the terminal by us alone: Prefect's own console lines would repeat everything."""
+    """Log the runs to the terminal by our own sink alone: Prefect's console would repeat every line."""
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
     logger.remove()
     logger.add(Progress(), level="INFO", format="{message}", filter=lambda record: "run_id" in record["extra"])

@@ -135,7 +135,7 @@ async def run_scenario(
     outcomes: list[RunResult] = []
     source = ScenarioSource(scenario, folder)
 
-    def ended(outcome: RunResult, paths: tuple[Path, ...]) -> None:
+    def on_end(outcome: RunResult, paths: tuple[Path, ...]) -> None:
         outcomes.append(outcome)
         if not paths:  # it failed before it could report by itself
             write_reports(outcome, folder)
@@ -152,7 +152,7 @@ async def run_scenario(
         folder=folder,
         name=scenario.name,
         journal=Journal(MemoryStore()),
-        on_end=ended,
+        on_end=on_end,
     )
     request = Request(
         csv=scenario.path,
@@ -161,7 +161,7 @@ async def run_scenario(
         broker=broker.kind,
         confirm_live=scenario.confirm_live,
     )
-    with session(own), suppress(RebalanceError):  # the outcome has it
+    with session(own), suppress(RebalanceError):  # on_end has got it with the result
         await flow(**request.parameters())
     return outcomes[-1]
 

@@ -30,14 +30,14 @@ from tasks.app.service import (
     Service,
     choose_password,
     new_service,
-    note_service,
     one_at_a_time,
     read_service,
+    record_service,
 )
 
 PORT = 4200
 START_SECONDS = 180.0
-LOOK_SECONDS = 0.3
+POLL_SECONDS = 0.3
 PROGRESS_SECONDS = 10.0
 DATABASE_URLS = ("PREFECT_SERVER_DATABASE_CONNECTION_URL", "PREFECT_API_DATABASE_CONNECTION_URL")
 DRIVERS = ("postgresql+asyncpg", "sqlite+aiosqlite")
@@ -66,7 +66,7 @@ def up(port: int | None, defaults: Defaults) -> None:
 
 
 def _service(port: int | None) -> Service:
-    """What is there already, with the port to use for what is not."""
+    """The service that is recorded, or a new one, with the port to start the server on."""
     known = read_service()
     if known is None:
         return new_service(PORT if port is None else port)
@@ -114,7 +114,7 @@ def _start_server(service: Service) -> Service:
     log = state_folder() / "server.log"
     server = _start((*program, *options), _server_environment(service), log)
     service = replace(service, server=Process.of(server.pid))
-    note_service(service)
+    record_service(service)
     _wait("the Prefect server", server, log, lambda: _answers(service))
     return service
 
@@ -126,7 +126,7 @@ def _start_executor(service: Service, defaults: Defaults) -> Service:
     program = ("-m", "deployments", "serve", *_options(defaults))
     executor = _start(program, {**_environment(service), **service.client_environment()}, log)
     service = replace(service, executor=Process.of(executor.pid))
-    note_service(service)
+    record_service(service)
     from deployments.commands.serve import READY
 
     _wait("the executor", executor, log, lambda: log.read_text(errors="replace").find(READY) >= 0)
@@ -143,7 +143,7 @@ def _environment(service: Service) -> dict[str, str]:
 
 
 def _server_environment(service: Service) -> dict[str, str]:
-    """What closes the server to everybody but the operator."""
+    """The environment that closes the server to everybody but the operator."""
     return {
         **_environment(service),
         AUTH_STRING: choose_password(),
@@ -155,12 +155,12 @@ def _server_environment(service: Service) -> dict[str, str]:
 
 
 def _start(program: Sequence[str], environment: Mapping[str, str], log: Path) -> subprocess.Popen[bytes]:
-    """A process in a session of its own, which outlives this one; the log of the one before is kept as `.1`."""
+    """A process in a session of its own, so that it outlives this one; the log of its predecessor is kept as `.1`."""
     if log.exists():
         log.replace(log.with_suffix(".log.1"))
     log.touch(mode=0o600)
     with log.open("ab") as output:
-        # -P: a folder of the operator's that is called `flows` is not ours
+        # -P: a folder called `flows` where the operator typed the command must not be imported for ours
         return subprocess.Popen(  # noqa: S603 - our own programs
             [sys.executable, "-P", *program],
             env={**os.environ, **environment},
@@ -185,7 +185,7 @@ def _wait(what: str, process: subprocess.Popen[bytes], log: Path, is_ready: Call
         if now - shown > PROGRESS_SECONDS:
             print_progress(f"{what} is still starting ({now - began:.0f} s)")
             shown = now
-        time.sleep(LOOK_SECONDS)
+        time.sleep(POLL_SECONDS)
 
 
 def _answers(service: Service) -> bool:
@@ -196,7 +196,7 @@ def _answers(service: Service) -> bool:
 
 
 def _use(service: Service) -> None:
-    """Let this process talk to the server of the service, whatever else the environment names."""
+    """Let this process use the server of the service, whatever else the environment names."""
     os.environ.update(service.client_environment())
     from prefect.context import refresh_global_settings_context
 

@@ -15,10 +15,10 @@ from prefect.utilities.annotations import freeze
 
 from core.model import NEW_YORK, Mode
 from deployments.options import Defaults
+from flows.liveness import FLOW_NAME
 from flows.rebalance import rebalance
 
-FLOW = "rebalance"
-ON_DEMAND = f"{FLOW}/on-demand"
+ON_DEMAND = f"{FLOW_NAME}/on-demand"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Definition:
 
     @property
     def full_name(self) -> str:
-        return f"{FLOW}/{self.name}"
+        return f"{FLOW_NAME}/{self.name}"
 
 
 DEFINITIONS = (
@@ -83,7 +83,7 @@ async def _register(client: PrefectClient, definition: Definition, defaults: Def
             **{name: freeze(value) for name, value in definition.fixed.items()},
         },
         entrypoint_type=EntrypointType.MODULE_PATH,
-        # one that is named again would be switched off, or on, as the code has it
+        # naming a schedule again would switch it off, as it is here, whatever the operator chose
         schedule=None if known else definition.schedule,
     )
     return await deployment.aapply()

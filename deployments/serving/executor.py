@@ -35,15 +35,16 @@ from prefect.states import Pending
 from core.errors import ExitCode, StartedLate
 from core.model import RunEnding
 from core.text import counted
+from deployments.serving.server import first_line
 from flows.admission import too_late
 from flows.liveness import crashed_state, end_crashed_runs
-from tasks.app.notify import gone_note, notify, webhook
+from tasks.app.notify import crashed_note, notify, webhook
 
 POLL_SECONDS = 2.0
 SWEEP_SECONDS = 10.0
 # a run that waits for approval keeps its process, so this is well above any number of accounts
 MOST_PROCESSES = 50
-# a run looks at its state every two seconds
+# a run reads its state every two seconds
 SEEN_WITHIN = timedelta(seconds=10)
 NO_ANSWER = (httpx.HTTPError, PrefectException, RuntimeError, OSError)
 
@@ -57,19 +58,19 @@ class RunExecutor:
         self._processes: dict[UUID, Process] = {}
         self._terminated: set[UUID] = set()
         self._is_stopping = False
-        self._is_answered = True
+        self._has_answered = True
         self._swept_at = 0.0
 
     async def run(self, stopped: asyncio.Event) -> None:
         """Execute runs until `stopped` is set; then stop those that are there, and return when all have ended."""
         async with get_client() as client:
             while not stopped.is_set():
-                await self._attend(client)
+                await self._poll(client)
                 await _sleep(stopped)
             self._is_stopping = True
             self._stop_runs()
             while self._processes:
-                await self._attend(client)
+                await self._poll(client)
                 await asyncio.sleep(POLL_SECONDS / 4)
 
     def _stop_runs(self) -> None:
@@ -80,8 +81,8 @@ class RunExecutor:
         for process in running:
             _terminate(process)
 
-    async def _attend(self, client: PrefectClient) -> None:
-        """One look at the server. What it does not answer is asked again at the next."""
+    async def _poll(self, client: PrefectClient) -> None:
+        """Poll the server once. A request that it does not answer is repeated at the next poll."""
         try:
             await self._close_ended(client)
             if not self._is_stopping:
@@ -89,24 +90,26 @@ class RunExecutor:
                 await self._stop_cancelled(client)
                 await self._sweep(client)
         except NO_ANSWER as error:
-            if self._is_answered:
-                self._report(f"the Prefect server does not answer; runs continue without it: {_first_line(error)}")
-            self._is_answered = False
+            if self._has_answered:
+                self._report(f"the Prefect server does not answer; runs continue without it: {first_line(error)}")
+            self._has_answered = False
             if self._is_stopping:
                 self._forget_ended()
         else:
-            if not self._is_answered:
+            if not self._has_answered:
                 self._report("the Prefect server answers again")
-            self._is_answered = True
+            self._has_answered = True
 
     async def _start_due(self, client: PrefectClient) -> None:
         now = datetime.now(UTC)
         due = await client.get_scheduled_flow_runs_for_deployments(self._deployment_ids, scheduled_before=now)
         for run in sorted(due, key=lambda each: each.next_scheduled_start_time or now):
             refusal = too_late(run)
-            if refusal is not None:  # it would end so by itself, but many may have been missed
+            if (
+                refusal is not None
+            ):  # the run would skip itself, but many may have been missed, and each would start a process
                 await client.set_flow_run_state(run.id, _skipped(refusal))
-            # a run that is not started now is still due at the next look
+            # a run that is not started now is still due at the next poll
             elif len(self._processes) < MOST_PROCESSES and run.id not in self._processes:
                 await self._start(client, run)
 
@@ -128,9 +131,9 @@ class RunExecutor:
         )
 
     async def _stop_cancelled(self, client: PrefectClient) -> None:
-        """Terminate each run once that was cancelled on the page, unless it notices that by itself, as it should.
+        """Terminate, once, each run that was cancelled on the page and did not notice that by itself in time.
 
-        It has the time that its orders need to end.
+        It then has the time that its orders need to end.
         """
         running = self._processes.keys() - self._terminated
         if not running:
@@ -156,16 +159,16 @@ class RunExecutor:
                 ending = self._ending(run, run.state, process.returncode)
                 await client.set_flow_run_state(run_id, ending, force=True)
                 if ending.is_crashed():
-                    await notify(webhook(), gone_note(run, ending.message or ""))
+                    await notify(webhook(), crashed_note(run, ending.message or ""))
             del self._processes[run_id]
             self._terminated.discard(run_id)
 
     def _forget_ended(self) -> None:
-        """Without a server their pages cannot be updated, and whoever stops us need not wait for that."""
+        """Drop the runs that ended; without a server their pages cannot be updated, and stopping does not wait."""
         self._processes = {run_id: each for run_id, each in self._processes.items() if each.returncode is None}
 
     def _ending(self, run: FlowRun, state: State[Any], returncode: int) -> State[Any]:
-        """How a run has ended whose process could not report it."""
+        """The final state of a run whose process did not report one."""
         if run.start_time is None and (state.is_cancelling() or self._is_stopping):
             why = "cancelled" if state.is_cancelling() else "the executor was stopped"
             message = f"exit {ExitCode.APPROVAL_REJECTED:d}: {why} before this run had begun"
@@ -173,7 +176,7 @@ class RunExecutor:
         return crashed_state(run, state, f"its process ended with code {returncode} and no report")
 
     async def _sweep(self, client: PrefectClient) -> None:
-        """Every now and then: end the runs on the page whose process is gone, whoever started it."""
+        """Every SWEEP_SECONDS end the runs on the page whose process is gone, whoever started it."""
         if time.monotonic() - self._swept_at < SWEEP_SECONDS:
             return
         self._swept_at = time.monotonic()
@@ -205,7 +208,3 @@ async def _sleep(stopped: asyncio.Event) -> None:
             await stopped.wait()
     except TimeoutError:
         return
-
-
-def _first_line(error: BaseException) -> str:
-    return next(iter(str(error).splitlines()), "") or type(error).__name__

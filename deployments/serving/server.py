@@ -26,6 +26,11 @@ def lasting_server() -> str | None:
     return get_current_settings().api.url
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of an error of the client, which may be a page long; its type for one without a text."""
+    return next(iter(str(error).splitlines()), "") or type(error).__name__
+
+
 def page_of(run: FlowRun) -> str:
     """The address of the run's page."""
     from prefect.utilities.urls import url_for
@@ -35,14 +40,14 @@ def page_of(run: FlowRun) -> str:
 
 @contextmanager
 def server_failures() -> Iterator[None]:
-    """Raise ConnectionLost, in a line, when the server cannot be reached or does not take what the block asks of it."""
+    """Raise ConnectionLost, on one line, when the server cannot be reached or refuses a request of the block."""
     import httpx
     from prefect.exceptions import PrefectException
 
     try:
         yield
     except (httpx.HTTPError, PrefectException, RuntimeError) as error:
-        text = next(iter(str(error).splitlines()), "") or type(error).__name__
+        text = first_line(error)
         server = lasting_server()
         if server is None:
             raise ConnectionLost(

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 HOSTS = ("127.0.0.1", "localhost")
-# The page talks to its own server only (one of its two faces would report its use to a third party),
+# The page talks to its own server only (one of Prefect's two user interfaces would report its use to a third party),
 # and no other page may frame it and lay something over its buttons.
 POLICY = "connect-src 'self' ws://127.0.0.1:* ws://localhost:*; img-src 'self' data: blob:; frame-ancestors 'none'"
 
@@ -38,6 +38,6 @@ def application() -> ASGIApp:
     """The server, for uvicorn to run. Password, CORS and CSRF protection come from the environment that `up` gives."""
     app = create_app(final=True)
     app.add_middleware(PolicyMiddleware)
-    # a name of somebody else's that resolves to this machine is no way in either
+    # against DNS rebinding: a foreign name that resolves to this machine is refused
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(HOSTS))
     return app

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from core.errors import ApprovalExpired
 from core.masking import VISIBLE
 from core.model import Plan
 
@@ -28,6 +29,11 @@ class Answer:
     approver: str
     account_suffix: str
     note: str = ""
+
+
+def expired(what: str = "nobody answered in time") -> ApprovalExpired:
+    """The failure of a question that got no answer, or got it too late."""
+    return ApprovalExpired(what, next_step="run it again when somebody is there to approve it")
 
 
 class Approver(Protocol):

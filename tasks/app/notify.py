@@ -93,8 +93,8 @@ def ended_note(outcome: RunResult, page: str | None) -> Note | None:
     )
 
 
-def gone_note(run: FlowRun, reason: str) -> Note:
-    """That the process of a run is gone; `reason` is the line on its page."""
+def crashed_note(run: FlowRun, reason: str) -> Note:
+    """That a run crashed, since its process is gone; `reason` is the message on its page."""
     return Note(f"Rebalance {run.name}: crashed", "\n".join(filter(None, (reason, url_for(run)))))
 
 

@@ -2,7 +2,7 @@
 
 ::
 
-    <state folder>/service.json   the processes by number and start, the port
+    <state folder>/service.json   the processes by pid and start, the port
                    password       user:password of the page and the API, readable by its owner alone
                    prefect/       the server's own Prefect home, with its database unless the environment names one
                    server.log  executor.log
@@ -34,7 +34,7 @@ AUTH_STRING = "PREFECT_SERVER_API_AUTH_STRING"
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """The server and the executor that `up` started; `mark` stands in the environment of everything that came of it."""
+    """The server and the executor that `up` started; `mark` is in the environment of all that they start."""
 
     port: int
     mark: str
@@ -57,42 +57,43 @@ class Service:
     def has_executor(self) -> bool:
         return self.find(self.executor) is not None
 
-    def find(self, half: Process | None) -> psutil.Process | None:
-        """The server or the executor, while it runs; after a restart of the computer its number may be another's."""
-        found = half.find() if half is not None and half.is_here else None
+    def find(self, process: Process | None) -> psutil.Process | None:
+        """The server or the executor, while it runs; after a restart of the computer its pid may be another's."""
+        found = process.find() if process is not None and process.is_here else None
         return found if found is not None and _mark_of(found) == self.mark else None
 
     def marked(self) -> list[psutil.Process]:
-        """Every process that came of this service and still runs: the two halves, and runs that outlived theirs."""
+        """Every process of this service that still runs: server, executor, and runs that outlived their executor."""
         return [each for each in psutil.process_iter() if _mark_of(each) == self.mark]
 
     def client_environment(self) -> dict[str, str]:
-        """What a process needs in its environment to talk to the server."""
+        """What a process needs in its environment to use the server."""
         return {"PREFECT_API_URL": self.api_url, "PREFECT_API_AUTH_STRING": password()}
 
 
 def new_service(port: int) -> Service:
-    """A service of which nothing runs yet."""
+    """A service that has no process yet."""
     return Service(port, secrets.token_hex(8))
 
 
 def read_service() -> Service | None:
-    """What `up` noted; None when nothing is, or when it cannot be read."""
+    """What `up` recorded; None when nothing is recorded, or when it cannot be read."""
     try:
-        noted = json.loads(_file("service.json").read_text(encoding="utf-8"))
-        return Service(noted["port"], noted["mark"], *(Process.parse(noted[half]) for half in ("server", "executor")))
+        recorded = json.loads(_file("service.json").read_text(encoding="utf-8"))
+        processes = (Process.parse(recorded[name]) for name in ("server", "executor"))
+        return Service(recorded["port"], recorded["mark"], *processes)
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def note_service(service: Service) -> None:
-    """Keep it for later commands. Raises OutputFailed."""
-    noted = {"port": service.port, "mark": service.mark, "server": service.server, "executor": service.executor}
-    _write_private("service.json", json.dumps(noted, indent=2, default=str) + "\n")
+def record_service(service: Service) -> None:
+    """Record it for later commands. Raises OutputFailed."""
+    recorded = {"port": service.port, "mark": service.mark, "server": service.server, "executor": service.executor}
+    _write_private("service.json", json.dumps(recorded, indent=2, default=str) + "\n")
 
 
 def forget_service() -> None:
-    """Remove the note of it: nothing of it runs any more."""
+    """Remove the record of a service of which nothing runs any more."""
     _file("service.json").unlink(missing_ok=True)
 
 
@@ -118,7 +119,7 @@ def choose_password() -> str:
 
 @contextmanager
 def one_at_a_time() -> Iterator[None]:
-    """Only one `up` or `down` is at work; another waits. Raises OutputFailed when the folder cannot be written."""
+    """Let one `up` or `down` in at a time; another waits. Raises OutputFailed when the folder cannot be written."""
     try:
         handle = os.open(_folder() / "lock", os.O_CREAT | os.O_RDWR, 0o600)
     except OSError as error:
@@ -132,7 +133,7 @@ def one_at_a_time() -> Iterator[None]:
 
 
 def use_lasting_server() -> None:
-    """Let Prefect in this process talk to the server of `up`, unless the environment or its profile names another.
+    """Let Prefect in this process use the server of `up`, unless the environment or its profile names another.
 
     Without a server of `up` that runs, nothing changes.
     """

@@ -53,7 +53,7 @@ class FileSource:
         return blend(rows, settings.models, settings.rebalance)
 
     def _with_portfolios(self, error: SettingsInvalid) -> SettingsInvalid:
-        """The error, with what is wrong with the portfolios whatever the settings will say."""
+        """The error, with those faults of the portfolios that do not depend on the settings."""
         try:
             read_portfolios(self.csv, None, LOOSEST, max_age=None, now=datetime.now(UTC))
         except PortfoliosInvalid as other:

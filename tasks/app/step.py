@@ -67,7 +67,7 @@ def _decorator(name: str, *, delays: tuple[float, ...]) -> Callable[[StepFunctio
         @wraps(function)
         async def run_step(run: Run, /, *args: P.args, **kwargs: P.kwargs) -> T:
             bound = partial(function, run, *args, **kwargs)
-            # outside a flow run, as in a test, there is nobody to show a task to
+            # outside a flow run, as in a test, there is no page to show a task on
             if FlowRunContext.get() is None:
                 return await bound()
             call = _Call(run, bound, delays)
@@ -91,14 +91,14 @@ class _Call(Generic[T]):
         self._error: BaseException | None = None
 
     async def run(self) -> State[Any] | None:
-        """The state of the task where it is not simply done."""
+        """Run the call; the state of a task that failed or was cancelled, None for one that completed."""
         try:
             self._results.append(await (self._function() if self._error is None else self._retry()))
         except asyncio.CancelledError as error:
             self._error = error
             # re-raised by `result` in the flow, where it has its orderly end
             return Cancelled(message="the run was stopped")
-        except BaseException as error:  # noqa: BLE001 - `answer` raises it, past Prefect
+        except BaseException as error:  # noqa: BLE001 - `result` raises it, past Prefect
             self._error = error
             return Failed(message=_line(error))
         self._error = None

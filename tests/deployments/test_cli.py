@@ -164,7 +164,7 @@ def test_an_unknown_setting_is_refused_with_the_one_that_was_meant(rebalance):
         (("--paper", "--live"), "--paper and --live cannot be combined"),
         (("--paper",), "add --yes (paper) or --pause"),
         (("--paper", "--pause"), "--pause needs a lasting Prefect server"),
-        (("--paper", "--pause", "--yes"), "--pause asks, but --yes has answered already"),
+        (("--paper", "--pause", "--yes"), "--pause asks on the Prefect page, but --yes approves already"),
         ((*LIVE, "--pause", "--yes"), "give --pause with --confirm-live"),
         ((*LIVE, "--pause", "--confirm-live"), "--pause needs a lasting Prefect server"),
         (("--set", "min_order_usd"), "write --set section.key=value"),
