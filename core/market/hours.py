@@ -42,7 +42,7 @@ _CLOSED = re.compile(r"(?P<day>[0-9]{8}):CLOSED")
 
 @dataclass(frozen=True, slots=True)
 class _Hours:
-    """Sessions in order of time, and the days that the text speaks of, in its own zone."""
+    """Sessions in order of time, and the days that the text covers, in its own zone."""
 
     sessions: tuple[TradingSession, ...]
     days: frozenset[date]
@@ -111,7 +111,7 @@ def in_blackout(blackout: Sequence[str], now: datetime) -> bool:
 
 
 def is_new_york(zone: str) -> bool:
-    """Whether the broker's name of a time zone means New York, by its first word.
+    """Whether the broker's name of a time zone, of which the first word counts, means New York.
 
     >>> is_new_york("EST (Eastern Standard Time)"), is_new_york("US/Central"), is_new_york("")
     (True, False, False)
@@ -159,7 +159,7 @@ def _read_hours(text: str, zone_name: str) -> _Hours:
 
 
 def _read_part(part: str, zone: ZoneInfo) -> Iterator[tuple[date, TradingSession | None]]:
-    """Each day that `part` speaks of, with a session that touches it, or None for a closed day."""
+    """Each day that `part` covers, with a session on it, or None for a closed day."""
     day: str | None = None
     for piece in (piece.strip() for piece in part.split(",")):
         if closed := _CLOSED.fullmatch(piece):
@@ -202,7 +202,7 @@ def _read_zone(name: str) -> ZoneInfo:
         return NEW_YORK
     try:
         return ZoneInfo(name.strip().partition(" ")[0])
-    except (KeyError, ValueError, OSError):  # unknown name; malformed one; one that names a folder of zones
+    except (KeyError, ValueError, OSError):  # an unknown name, a malformed one, the name of a folder of zones
         raise ValueError(f"time zone of the trading hours could not be read: {name[:60]!r}") from None
 
 

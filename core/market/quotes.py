@@ -1,4 +1,4 @@
-"""What a quote is good for at one moment: one verdict per quote, which everybody who values, prices or refuses reads.
+"""What a quote can be used for at one moment: one verdict per quote, for valuing, pricing and refusing alike.
 
 A value ≤ 0 is absent, like None. A crossed quote (bid above ask) and a halted symbol have no usable bid
 and ask, alone or together, but their last trade may still value a holding. A last trade outside a market that is
@@ -55,7 +55,7 @@ class Nbbo(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """What `quote` is good for at the moment of `judge`.
+    """What `quote` can be used for at the moment of `judge`.
 
     `price` values a holding, None when nothing in the quote can. `nbbo` is the best bid and offer where both may be
     used, else None, and `why_no_nbbo` is the reason ("" where there is one). `is_stale` is strictly older than
@@ -81,7 +81,7 @@ class Verdict(NamedTuple):
 
     @property
     def needs_snapshot(self) -> bool:
-        """Whether a snapshot may add what is lacking: a price, or the bid and offer of a symbol that is not halted."""
+        """Whether a snapshot may add what is missing: a price, or the bid and offer of a symbol that is not halted."""
         return self.price is None or (self.nbbo is None and not self.quote.is_halted)
 
 

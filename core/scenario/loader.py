@@ -1,4 +1,4 @@
-"""A YAML file as texts, and what a model finds wrong in them as one error that names every fault with its place."""
+"""Reading YAML as texts only, and reporting what a model finds wrong in them, every fault with its place."""
 
 from __future__ import annotations
 
@@ -98,16 +98,16 @@ def _place(loc: tuple[int | str, ...]) -> str:
 def _what(model: type[BaseModel], detail: ErrorDetails) -> str:
     """What is wrong there."""
     if detail["type"] == UNKNOWN:
-        *way, key = detail["loc"]
-        known = list(_model_at(model, way).model_fields)
+        *parents, key = detail["loc"]
+        known = list(_model_at(model, parents).model_fields)
         near = nearest(str(key), known)
         return f"unknown key - did you mean {near}?" if near else f"unknown key - known are {', '.join(known)}"
     return MESSAGES.get(detail["type"]) or str(detail.get("ctx", {}).get("error", detail["msg"]))
 
 
-def _model_at(model: type[BaseModel], way: Iterable[int | str]) -> type[BaseModel]:
-    """The model of a place; a symbol or an index on the way leads to no other model."""
-    for part in way:
+def _model_at(model: type[BaseModel], place: Iterable[int | str]) -> type[BaseModel]:
+    """The model of a place; a symbol or an index in it leads to no other model."""
+    for part in place:
         field = model.model_fields.get(str(part))
         model = (_model_in(field.annotation) if field else None) or model
     return model

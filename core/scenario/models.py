@@ -52,7 +52,7 @@ from core.sim.venue.world import (
 
 
 class FilePart(BaseModel):
-    """A mapping of known keys. One without a value is as if it were not there, but for symbols, which may be NULL."""
+    """A mapping of known keys. A key without a value counts as absent, except a symbol, which may be called NULL."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     symbols: ClassVar[frozenset[str]] = frozenset({"symbol"})
@@ -70,7 +70,7 @@ class FilePart(BaseModel):
         return {key: each for key, each in value.items() if key in cls.symbols or not is_absent(each)}
 
 
-# a symbol may stand there with nothing after it
+# a symbol may have nothing after it
 MAY_BE_EMPTY = ConfigDict(json_schema_extra={"type": ["object", "null"]})
 
 
@@ -98,7 +98,7 @@ class OrderEntry(FilePart):
     limit_price: Number | None = None
     order_ref: Text = ""
 
-    # fields are read in their order, so the quantity is known here, and the fault is found at `filled`
+    # fields are validated in order, so the quantity is known here, and the fault is reported at `filled`
     @field_validator("filled")
     @classmethod
     def _still_works(cls, filled: Decimal, info: ValidationInfo) -> Decimal:
@@ -140,7 +140,7 @@ class ValuesEntry(FilePart):
 
 
 class QuoteEntry(ValuesEntry):
-    """What the market shows of a symbol; `snapshot` is for those who ask for one."""
+    """What the market shows of a symbol; `snapshot` is what a request for a snapshot gets."""
 
     model_config = MAY_BE_EMPTY
 
@@ -177,7 +177,7 @@ class FillEntry(FilePart):
 
 
 class ChangeEntry(FilePart):
-    """How the world moves at a point of the run."""
+    """How account and market change at a point of the run."""
 
     at: Annotated[Point, BeforeValidator(one_of(Point.APPROVAL, Point.BEFORE_SELLS, Point.BEFORE_BUYS))]
     quotes: BySymbol[QuoteEntry] = {}

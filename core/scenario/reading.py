@@ -70,7 +70,7 @@ def read_scenario(path: Path) -> Scenario:
 
 
 def read_market(path: Path, *, now: datetime) -> World:
-    """The world of a market file: `account` and `quotes`, with `behaviour` and `as_of` (else `now`) if it has them.
+    """The world of a market file: its `account` and `quotes`, its `behaviour` if any, and its `as_of`, else `now`.
 
     Raises UsageError with every fault.
     """
@@ -99,7 +99,7 @@ def _commission(settings: Mapping[str, Mapping[str, str]]) -> Decimal:
     try:
         found = number_of(text)
     except ValueError:
-        return ZERO  # what is no number is reported with the other faults of the settings
+        return ZERO  # a text that is no number is reported with the other faults of the settings
     return found if found is not None and found >= 0 else ZERO
 
 

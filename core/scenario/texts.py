@@ -1,7 +1,7 @@
 """The texts of a scenario file by kind: each reads one text, or refuses it with the reason.
 
-The loader hands over texts only, so a symbol is never taken for a number or a truth value. A key with nothing, `~` or
-`null` after it is as if it were not there, but for symbols, which may be called NULL.
+The loader returns texts only, so a symbol is never taken for a number or a truth value. A key with nothing, `~` or
+`null` after it counts as absent, except a symbol, which may be called NULL.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ T = TypeVar("T")
 Choice = TypeVar("Choice", bound=StrEnum)
 
 NOTHING = frozenset({"", "~", "null", "Null", "NULL"})
-# YAML's text for a number that is none: a price which the market does not have
+# YAML's text for not a number: a price that the market does not have
 NOT_A_NUMBER = frozenset({".nan", "nan"})
 YES = frozenset({"yes", "true", "on"})
 NO = frozenset({"no", "false", "off"})
 YEARS = range(1970, 2200)
 CURRENCIES = ("USD", "CAD")
 TYPES = {"ETF": SecurityType.ETF, "STK": SecurityType.STOCK, "CASH": SecurityType.CASH}
-# IBKR's names of the types that are never traded, nor distinguished: all become OTHER
+# IBKR's names of types that are neither traded nor distinguished here: all become OTHER
 OTHER_TYPES = frozenset({"BILL", "BOND", "CFD", "CMDTY", "CRYPTO", "FOP", "FUND", "FUT", "IND", "OPT", "WAR"})
 LONGEST_DELAY = Decimal(1_000_000)
 SHOWN = 40  # characters of a wrong text that a message repeats
@@ -47,7 +47,7 @@ class Confirm(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Repeated:
-    """Stands for a value whose symbol was there before, so that the fault is found at its place."""
+    """In place of a value whose symbol was there before, so that the fault is reported at its place."""
 
     text: str
 
@@ -81,7 +81,7 @@ def _text(value: object) -> str:
 
 
 def _name(value: object) -> str:
-    """A text that must be there, whatever YAML would make of it."""
+    """A text that must be present, as it is written."""
     text = _text("" if value is None else value)
     if not text:
         raise ValueError("is missing")

@@ -18,7 +18,7 @@ REQUIRED = "required"
 
 
 class OpenSection(NamedTuple):
-    """A section whose keys are the user's own names: how the table of settings writes one, and what they take."""
+    """A section whose keys are the user's own names: how the table of settings writes one, and what they accept."""
 
     about: str
     key: str
@@ -49,9 +49,9 @@ OPEN_SECTIONS = {
 
 
 class KeyDescription(NamedTuple):
-    """One key in words, as the table of settings and the forms show it.
+    """One key as the table of settings and the forms show it, in text.
 
-    `type` is what it takes, in words made from its own kind and bounds: `a number >= 0 and < 100, or none`. `default`
+    `type` is what it accepts, made from its own kind and bounds: `a number >= 0 and < 100, or none`. `default`
     is as one writes it in the file, or `required`. `kind` is None for the user's own keys.
     """
 

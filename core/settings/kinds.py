@@ -1,4 +1,4 @@
-"""Kinds of values in settings: each reads a text or refuses it, and has a noun for what it takes."""
+"""Kinds of values in settings: each reads a text or refuses it, and has a noun for what it accepts."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ ROUTE_NOUN = "a conId (digits) or the name of an exchange (A-Z 0-9)"
 SYMBOL_NOUN = f"a symbol: {SYMBOL_RULE}"
 MODEL_NOUN = f"the name of a model: {MODEL_RULE}"
 NONE = ("", "none")
-# the words that configparser takes, and no more: pydantic's own y and t are too easily a typing error
+# what configparser accepts, and no more: pydantic's own y and t are too easily a typing error
 SWITCHES = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 
-# no comma, underscore, plus or digit of another script: Decimal would take some of them, and people read them otherwise
+# no comma, underscore, plus or digit of another script: Decimal accepts some of them, and people read them otherwise
 _NUMBER = re.compile(r"-?([0-9]{1,28}(\.[0-9]{0,28})?|\.[0-9]{1,28})([eE][+-]?[0-9]{1,2})?")
 _WHOLE = re.compile(r"-?[0-9]{1,28}")
 _BLACKOUT = re.compile(r"(([01][0-9]|2[0-3]):[0-5][0-9])\s*-\s*(([01][0-9]|2[0-3]):[0-5][0-9])", re.ASCII)
-# the address is a secret, and http would show it to the network; on this computer there is none
+# the address is a secret, which http would show to the network, but not on this computer
 _WEB = re.compile(r"https://[!-~]+|http://(127\.0\.0\.1|localhost|\[::1\])(:[0-9]{1,5})?(/[!-~]*)?")
 
 
@@ -47,7 +47,7 @@ _WEB = re.compile(r"https://[!-~]+|http://(127\.0\.0\.1|localhost|\[::1\])(:[0-9
 class Kind:
     """How a value is written: its noun, for messages and the table of settings, and how its text is read.
 
-    `read` raises ValueError for a text it does not take, with the reason where the noun alone would not explain it.
+    `read` raises ValueError for a text it does not accept, with the reason where the noun alone would not explain it.
     """
 
     noun: str
@@ -62,7 +62,7 @@ class Kind:
 
 
 class Conflict(ValueError):
-    """What does not go together within a section; `keys` are those it is about, the first is the one named."""
+    """Values that do not go together within a section; `keys` are those concerned, the first one is named."""
 
     def __init__(self, message: str, *, keys: tuple[str, ...] = ()) -> None:
         super().__init__(message)
@@ -231,7 +231,7 @@ ModelKey = Annotated[ModelName, Kind(MODEL_NOUN, read_model)]
 MixWeight = Annotated[Number, Ge(0), Le(1)]
 FilePath = Annotated[Path, PATH]
 WebAddress = Annotated[Secret, Kind("an https:// address, http:// on localhost", read_web_address)]
-Blackout = Annotated[tuple[str, ...], Kind("a comma list of HH:MM-HH:MM, start and end apart", read_blackout)]
+Blackout = Annotated[tuple[str, ...], Kind("a comma list of HH:MM-HH:MM, start and end different", read_blackout)]
 Symbols = Annotated[tuple[Symbol, ...], Kind("a comma list of symbols, or none", read_symbols)]
 BaseCurrency = Annotated[Currency, Kind("USD", read_base_currency)]
 FundingCurrencies = Annotated[tuple[Currency, ...], Kind("CAD", read_funding_currencies)]

@@ -54,7 +54,7 @@ def displayed(section: str, key: str, text: str) -> str:
     if (section, key) in SECRETS:
         return HIDDEN
     if (section, key) == ("ibkr", "account_id"):
-        # a text without a digit is no account, and better read in full
+        # a text without a digit is no account id, and helps more when it is shown in full
         return visible(mask_account(text) if any(map(str.isdigit, text)) else text)
     if (section, key) == ("journal", "url"):
         return visible(without_password(text))
@@ -121,7 +121,7 @@ def _add_overrides(layers: Layers, overrides: Mapping[str, str]) -> None:
 
 
 def _key(section: str, raw: str) -> str:
-    """Keys in small letters, symbols and models in capitals; a look-alike that becomes ASCII by that stays as it is."""
+    """Keys in small letters, symbols and models in capitals; a name that is not ASCII stays as it is."""
     name = raw.strip()
     if not name.isascii():
         return name
@@ -138,9 +138,9 @@ def _secret(section: str, key: str) -> str:
 
 def _unknown_key(section: str, key: str, text: str) -> str:
     """The fault of an unknown key: with the section that has it, else with the nearest key of this one."""
-    homes = [f"[{name}] {other}" for name, other in keys() if other == key]
-    meant = key if homes else nearest(key, keys_of(section))
-    hint = f"; did you mean {homes[0] if homes else meant}?" if meant else ""
+    elsewhere = [f"[{name}] {other}" for name, other in keys() if other == key]
+    meant = key if elsewhere else nearest(key, keys_of(section))
+    hint = f"; did you mean {elsewhere[0] if elsewhere else meant}?" if meant else ""
     is_hidden = any(meant == secret for _, secret in SECRETS)
     value = HIDDEN if is_hidden else displayed(section, meant or key, text)
     return f"[{section}] {visible(key)} = {value}: no such key{hint}"

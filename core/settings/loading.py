@@ -44,8 +44,8 @@ def settings_from(
 
 
 def webhook_from(environ: Mapping[str, str]) -> Secret | None:
-    """`[notify] webhook_url` where the other settings cannot be had; None without one, or when it is at fault."""
-    # a run whose settings cannot be read is one that somebody should be notified of
+    """`[notify] webhook_url` where the other settings cannot be read; None without one, or when it is at fault."""
+    # somebody should be notified of a run whose settings cannot be read
     text = environ.get(environment_name("notify", "webhook_url"), "")
     try:
         return read_web_address(text.strip())
@@ -78,7 +78,7 @@ def _with_paths_in(folder: Path, settings: Settings) -> Settings:
 def _faults(error: ValidationError, layers: Layers) -> Iterator[str]:
     found = error.errors(include_url=False, include_input=False)
     for detail in found:
-        yield _worded(detail, layers)
+        yield _fault_text(detail, layers)
     # a section is not made, and its keys not compared, while one of them is at fault: so the sound ones are tried again
     for section in sections():
         faulty = {str(detail["loc"][1]) for detail in found if detail["loc"][0] == section and len(detail["loc"]) > 1}
@@ -97,7 +97,7 @@ def _conflicts(section: str, faulty: set[str], layers: Layers) -> Iterator[str]:
                 yield f"[{section}] {conflict.message}"
 
 
-def _worded(detail: ErrorDetails, layers: Layers) -> str:
+def _fault_text(detail: ErrorDetails, layers: Layers) -> str:
     """One fault: section, key, value found, where it was given, and what is allowed."""
     section, *rest = map(str, detail["loc"])
     cause = _cause(detail)

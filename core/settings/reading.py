@@ -1,4 +1,4 @@
-"""settings.ini as texts by section and key; what is no settings file is refused with the place."""
+"""settings.ini as texts by section and key; any other file is refused, with the place of the fault."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NEXT_STEP = "correct it and start again"
 
 
 class _Parser(ConfigParser):
-    """Without this, `[limits] style = off` on one line would open the section and silently drop the key."""
+    """Without this, `[limits] style = off` on one line would open the section and ignore the key."""
 
     SECTCRE = re.compile(r"\[(?P<header>[^]]+)\]\s*$")
 

@@ -159,7 +159,7 @@ class RebalanceSection:
 class PricingSection:
     """Which price values a holding."""
 
-    # a snapshot is asked for when the chain finds nothing, so it is no place to start from
+    # a snapshot is requested when the chain finds no price, so it cannot be where the chain starts
     price_source: Annotated[
         PriceSource,
         one_of(PriceSource.LAST, PriceSource.MIDPOINT, PriceSource.BIDASK),
@@ -176,7 +176,7 @@ class FxSection:
     """The conversion of CAD to USD that funds buys."""
 
     enabled: Annotated[Switch, "convert CAD to USD to fund buys"] = False
-    # keys of one value: written out, so that a file for another currency is refused instead of misread
+    # keys with a single accepted value: a file for another currency is refused instead of misread
     base_currency: Annotated[BaseCurrency, "USD only"] = USD
     funding_currencies: Annotated[FundingCurrencies, "CAD only"] = (CAD,)
     convert_mode: Annotated[

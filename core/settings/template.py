@@ -9,7 +9,7 @@ from core.settings.describe import OPEN_SECTIONS, REQUIRED, KeyDescription, desc
 from core.settings.layers import SECRETS, environment_name
 
 PLACEHOLDER = "YOUR_ACCOUNT_ID"
-"""Stands where the account id belongs; no account has such an id, so it is refused until it is replaced."""
+"""In place of the account id; no account has such an id, so it is refused until it is replaced."""
 
 HEAD = """\
 # Settings of the rebalancer. A line that starts with # explains the key below it. A key with ; before it has its
@@ -53,5 +53,5 @@ def _lines(row: KeyDescription, given: Mapping[str, str]) -> Iterator[str]:
     elif name in given:
         yield f"{row.key} = {given[name]}"
     else:
-        # left out, so that a better default of a later release reaches who never chose one
+        # left out, so that a better default of a later release reaches users who never chose one
         yield f";{row.key} = {row.default}"

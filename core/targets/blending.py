@@ -19,7 +19,7 @@ from core.settings import RebalanceSection
 SUM_TOLERANCE = Decimal("0.01")  # percentage points by which the rows of a model may miss 100
 NO_MARGIN = "CSV contains CASH but margin is disabled; [rebalance] allow_margin = true would allow it"
 NEXT_STEP = "correct it and start again"
-ROUNDING = Decimal("0.000001")  # far above what division leaves, far below what anybody could mean
+ROUNDING = Decimal("0.000001")  # far above the error of a division, far below any difference that could be intended
 
 
 def refused(name: str, faults: Sequence[str], next_step: str = NEXT_STEP) -> PortfoliosInvalid:
@@ -47,7 +47,7 @@ def blend(weights: Iterable[ModelWeight], mix: Mapping[ModelName, Decimal], reba
 
 
 def targets_from_weights(weights: Mapping[Symbol, Decimal], rebalance: RebalanceSection) -> Targets:
-    """Targets from final weights (fractions): assets ≥ 0, CASH ≤ 0; what a sum below 1 leaves stays in cash.
+    """Targets from final weights (fractions): assets ≥ 0, CASH ≤ 0; what is missing from 1 stays in cash.
 
     Sums up to 0.0001 above 1 are scaled to 1. Raises PortfoliosInvalid for larger ones.
     """

@@ -33,7 +33,7 @@ _PERCENT = re.compile(r"(-?(?:[0-9]{1,12}(?:\.[0-9]{0,15})?|\.[0-9]{1,15}))[ \t]
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """A row as found; `model` and `percent` are None where the text is none."""
+    """A row as found; `model` and `percent` are None where the text cannot be one."""
 
     line: int
     portfolio: str
@@ -78,7 +78,7 @@ def parse_portfolios(data: bytes, name: str, mix: Mix | None, rebalance: Rebalan
         faults += [f"{entry}: {fault}" for fault in _entry_faults(entry, mix, rebalance)]
     faults += _repetitions(entries)
     if records.fault:
-        faults.append(records.fault)  # the rest was not read, so the sums of whole models are unknown
+        faults.append(records.fault)  # the remaining rows were not read, so the sums of whole models are unknown
     elif columns:
         faults += _faults_of_models(entries, mix, rebalance)
     if faults:
@@ -211,7 +211,7 @@ def _sum_faults(model: ModelName, rows: Sequence[_Entry], rebalance: RebalanceSe
 
 
 def _if_rounded(rows: Sequence[_Entry], lacking: Decimal) -> str:
-    """How to write the rows of a model whose sum is off by no more than the rounding of what is written; else empty."""
+    """Advice for a model whose sum is off by no more than rounding in its rows can explain; else ""."""
     numbers = [row.percent for row in rows if row.percent is not None]
     if abs(lacking) > sum((_half_of_the_last_digit(number) for number in numbers), ZERO):
         return ""
@@ -235,7 +235,7 @@ def _weights(entries: Iterable[_Entry]) -> Iterator[ModelWeight]:
 
 
 def _bytes(path: Path) -> tuple[bytes, datetime]:
-    """(contents, time of the last change). Raises PortfoliosInvalid for what cannot be read or is far too large."""
+    """(contents, time of the last change). Raises PortfoliosInvalid for a file that cannot be read or is too large."""
     try:
         with path.open("rb") as file:
             data = file.read(MOST_BYTES + 1)

@@ -16,7 +16,7 @@ class Records:
     """Iterates over (line, cells): the line on which a record starts, and its trimmed values.
 
     Blank lines and lines starting with `#` are skipped between records, but belong to a value inside
-    quotes. What is not readable as CSV ends the iteration, and `fault` gives the line and the reason.
+    quotes. Text that is not readable as CSV ends the iteration, and `fault` gives the line and the reason.
     """
 
     def __init__(self, text: str) -> None:
@@ -42,7 +42,7 @@ class Records:
         raise StopIteration
 
     def stop(self, line: int, reason: str) -> None:
-        """End the iteration; the first reason is kept, for a text cut short breaks its quotes as well."""
+        """End the iteration; the first reason is kept, for a truncated text has broken quotes as well."""
         self.fault = self.fault or f"line {line}: {reason}"
 
     def _start_of(self, cells: list[str]) -> tuple[int, list[str]]:
@@ -60,7 +60,7 @@ class Records:
 
 
 def decoded(data: bytes, name: str) -> str:
-    """The text of the file. Raises PortfoliosInvalid with the line when it is no UTF-8 text, or empty."""
+    """The text of the file. Raises PortfoliosInvalid with the line when it is not UTF-8, or is empty."""
     if _is_utf16(data):
         raise refused(name, [f"{name} is UTF-16 text: save it as CSV UTF-8 in the spreadsheet"])
     if b"\0" in data:
