@@ -255,7 +255,7 @@ OUTSIDE_TABLE: tuple[Column[OutsideHolding], ...] = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TradeRow:
-    """One order after trading, or a trade of the plan that never became one and why ("" where nobody knows).
+    """One order after trading, or a trade of the plan that never became one, and why ("" where that is unknown).
 
     FX: shares in USD, price and notional in CAD. `slippage_bps` and `residual_bps` are None when not known.
     """
@@ -362,7 +362,7 @@ def slippage_bps(average: Decimal | None, mid: Decimal | None, *, is_buy: bool) 
 def _commission(row: TradeRow) -> str:
     """The sum of the commissions, `1.00` in USD and `2.00 CAD` in another currency; empty while any is not known.
 
-    Also empty without a fill: nobody reported that nothing was charged.
+    Also empty without a fill: no report says that nothing was charged.
     """
     sums = commissions(row.fills) or {}
     return " + ".join(
@@ -372,7 +372,7 @@ def _commission(row: TradeRow) -> str:
 
 
 def _known_commission(row: TradeRow) -> str:
-    """An empty commission of an order that filled is one nobody knows yet."""
+    """The commission for people: one that an order with fills lacks is unknown."""
     text = _commission(row)
     return UNKNOWN if row.filled and not text else with_commas(text)
 
@@ -418,7 +418,7 @@ def drift_columns(result: RunResult, total: str) -> tuple[Column[TradeLine], ...
     residual, after = result.residual_drift_bps or {}, result.valuation_after
 
     def held(line: TradeLine) -> Decimal | None:
-        # what has left the universe was sold out
+        # a symbol that is no longer in the universe was sold completely
         return None if after is None else after.held.get(line.symbol, ZERO)
 
     def weight(line: TradeLine) -> Decimal | None:

@@ -1,6 +1,6 @@
-"""What programs read: the plan as `rebalance plan --json` prints it, and the run as result.json.
+"""For programs: the plan as `rebalance plan --json` prints it, and the run as result.json.
 
-Every key is there whatever happened; in result.json it is empty or 0 before there is a plan.
+Every key is present whatever happened; in result.json it is empty or 0 before there is a plan.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def skipped(plan: Plan) -> list[dict[str, str]]:
 
 
 def number(value: Decimal) -> float:
-    """The number with 8 decimals at most, written as short as it was meant: JSON shows a Decimal's own digits.
+    """The number with at most 8 decimals, as a float: JSON has no Decimal, and writes a float in its shortest form.
 
     A float keeps 15 significant digits as they are, so amounts below ten million with 8 decimals, and
     a trillion with 2, come out unchanged.
@@ -260,12 +260,12 @@ def _cancelled_order(order: WorkingOrder) -> dict[str, Any]:
 
 
 def _last_reading(outcome: RunResult) -> AccountSnapshot | None:
-    """The account as it is now: read again, or read before when nothing was sent since. Otherwise nobody knows."""
+    """The account as it is now: read again, or read before when nothing was sent since. Otherwise unknown: None."""
     return outcome.after or (None if outcome.was_sent else outcome.before)
 
 
 def _residual_drift(outcome: RunResult) -> Mapping[Symbol, Decimal]:
-    """The drift that is left: measured again, or the plan's own when nothing was sent. Otherwise nobody knows."""
+    """The drift that is left: measured again, or the plan's own when nothing was sent. Otherwise unknown: empty."""
     if outcome.residual_drift_bps is not None:
         return outcome.residual_drift_bps
     lines = outcome.plan.lines if outcome.plan else ()
@@ -277,8 +277,8 @@ def _after(outcome: RunResult) -> dict[str, Any]:
     now = _last_reading(outcome)
     if now is None:
         return {"positions_after": {}, "cash_after": {}}
-    gone = dict.fromkeys(_held(outcome.before), ZERO) if outcome.before else {}
-    held = gone | _held(now)
+    before = dict.fromkeys(_held(outcome.before), ZERO) if outcome.before else {}
+    held = before | _held(now)
     return {
         "positions_after": {symbol: count(held[symbol]) for symbol in sorted(held)},
         "cash_after": numbers(now.cash),

@@ -1,4 +1,4 @@
-"""What a person wants to know beside the tables of a plan or of a result: figures and facts, as names with texts."""
+"""What a person wants to know besides the tables of a plan or a result: figures and facts, as names with texts."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ def account_facts(plan: Plan) -> tuple[Fact, ...]:
     return (
         ("account", mask_account(plan.account_id)),
         ("mode", mode_text(plan.mode)),
-        ("NetLiq", in_currency(account.net_liq, USD)),
+        ("NetLiq", usd(account.net_liq)),
         ("cash", balances_text(account.cash)),
-        ("cash buffer", in_currency(account.buffer, USD)),
+        ("cash buffer", usd(account.buffer)),
     )
 
 
 def plan_facts(plan: Plan) -> tuple[Fact, ...]:
-    """What the plan trades and costs, what is left after it, and what it leaves alone; nothing that is not there."""
+    """What the plan trades and costs, what is left after it, and what it leaves alone; no fact without a value."""
     totals = plan.totals
     facts = (
         ("currency", _conversion(plan.fx) if plan.fx else ""),
         ("turnover", _turnover(plan) if plan.trades else ""),
         (
             "est. cost",
-            f"{in_currency(totals.spread_cost, USD)} of spread, plus commissions" if plan.trades else "",
+            f"{usd(totals.spread_cost)} of spread, plus commissions" if plan.trades else "",
         ),
         ("cash after", balances_text(totals.cash_after) if plan.trades else ""),
         ("drift", f"sum {_bps(totals.drift_before_bps)} bps now, {_bps(totals.drift_after_bps)} bps after"),
@@ -51,7 +51,7 @@ def plan_facts(plan: Plan) -> tuple[Fact, ...]:
 
 
 def result_facts(outcome: RunResult) -> tuple[Fact, ...]:
-    """What was traded and paid, the cash, and the drift that is left; nothing that nobody knows."""
+    """What was traded and paid, the cash, and the drift that is left; what is not known is left out."""
     facts = (
         ("traded", traded_text(outcome)),
         ("cash after", balances_text(outcome.after.cash) if outcome.after else ""),
@@ -65,7 +65,7 @@ def traded_text(outcome: RunResult) -> str:
     orders = outcome.orders
     if not orders:
         return ""
-    sold, bought = (in_currency(_notional(orders, side), USD) for side in (Side.SELL, Side.BUY))
+    sold, bought = (usd(_notional(orders, side)) for side in (Side.SELL, Side.BUY))
     # an unknown order may have filled, so every sum is a lower bound
     unknown = sum(record.state is OrderState.UNKNOWN for record in orders)
     if unknown:
@@ -87,13 +87,13 @@ def _conversion(leg: FxLeg) -> str:
 
 
 def _turnover(plan: Plan) -> str:
-    sells, buys = (in_currency(amount, USD) for amount in (plan.totals.sells, plan.totals.buys))
+    sells, buys = (usd(amount) for amount in (plan.totals.sells, plan.totals.buys))
     return f"{formats.bps(plan.totals.turnover_pct)} % of NetLiq: sells {sells}, buys {buys}"
 
 
 def _untargeted(plan: Plan) -> str:
     return "; ".join(
-        f"SELL {formats.grouped(line.quantity)} {line.symbol}, {in_currency(line.dollars, USD)}"
+        f"SELL {formats.grouped(line.quantity)} {line.symbol}, {usd(line.dollars)}"
         for line in plan.sells
         if line.untargeted
     )
@@ -101,7 +101,7 @@ def _untargeted(plan: Plan) -> str:
 
 def _outside(plan: Plan) -> str:
     return "; ".join(
-        f"{formats.grouped(holding.quantity)} {holding.symbol}, {in_currency(holding.value, USD)} ({holding.why})"
+        f"{formats.grouped(holding.quantity)} {holding.symbol}, {usd(holding.value)} ({holding.why})"
         for holding in sorted(plan.valuation.outside, key=lambda holding: holding.symbol)
     )
 
@@ -146,7 +146,7 @@ def account_figures(plan: Plan) -> list[Fact]:
     return [
         ("net liquidation value", usd(account.net_liq)),
         ("the broker's figure for it", usd(account.broker_net_liq)),
-        *((f"cash {currency}", formats.in_currency(cash, currency)) for currency, cash in sorted(account.cash.items())),
+        *((f"cash {currency}", in_currency(cash, currency)) for currency, cash in sorted(account.cash.items())),
         ("cash buffer", usd(account.buffer)),
         ("outside holdings", usd(sum((holding.value for holding in account.outside), ZERO))),
         ("investable value", usd(account.investable)),
@@ -167,9 +167,9 @@ def totals_figures(plan: Plan) -> list[Fact]:
         ("estimated spread cost", usd(totals.spread_cost)),
         ("gross exposure after", pct(totals.gross_after)),
         ("net exposure after", pct(totals.net_after)),
-        *((f"cash {name} after", formats.in_currency(cash, name)) for name, cash in sorted(totals.cash_after.items())),
-        ("sum of absolute drift now", formats.with_commas(f"{formats.bps(totals.drift_before_bps)} bps")),
-        ("sum of absolute drift after", formats.with_commas(f"{formats.bps(totals.drift_after_bps)} bps")),
+        *((f"cash {name} after", in_currency(cash, name)) for name, cash in sorted(totals.cash_after.items())),
+        ("sum of absolute drift now", f"{_bps(totals.drift_before_bps)} bps"),
+        ("sum of absolute drift after", f"{_bps(totals.drift_after_bps)} bps"),
     ]
 
 
@@ -192,7 +192,7 @@ def order_reason(line: TradeLine) -> str:
 
 def usd(amount: Decimal) -> str:
     """`1,234.50 USD`."""
-    return formats.in_currency(amount, USD)
+    return in_currency(amount, USD)
 
 
 def pct(fraction: Decimal) -> str:

@@ -70,7 +70,7 @@ def write_pre_trade(report: PreTrade, folder: Path) -> tuple[Path, ...]:
 def write_reports(outcome: RunResult, folder: Path) -> tuple[Path, ...]:
     """Write all reports of a run that has ended; their paths. Pre-trade files only when there was a plan.
 
-    A file that cannot be written keeps no other from being written; then OutputFailed names each that failed.
+    A file that cannot be written does not prevent the others; OutputFailed then names each that failed.
     """
     files: dict[str, str] = {}
     if outcome.plan is not None:

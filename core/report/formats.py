@@ -1,6 +1,6 @@
-"""How values look in every report: the decimals of each kind of number, and cells that cannot do harm.
+"""How values look in every report: the decimals of each kind of number, and cells that are harmless.
 
-A number that is not known is None here and an empty cell there, never a zero.
+A number that is not known is None, and its cell is empty, never a zero.
 """
 
 from __future__ import annotations
@@ -151,7 +151,7 @@ def code(lines: Iterable[str]) -> str:
 
 
 def shortened(text: str, length: int) -> str:
-    """The text, cut with `…` where it is longer than `length`."""
+    """The text, truncated with `…` where it is longer than `length`."""
     return text if len(text) <= length else f"{text[: length - 1].rstrip()}…"
 
 

@@ -2,7 +2,7 @@
 
 The form's box is small even on a large screen, and on a phone it is 38 characters wide and 340 pixels high. So there
 are no headings in it, the orders are lines of small print that cannot wrap, and what explains them is folded below.
-The artifact of the result has the result first, narrow tables, and the rest folded away.
+The artifact of the result has the result first, then narrow tables, and everything else folded.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ SIDES = {"plan": (Side.SELL, Side.BUY), "sells": (Side.SELL,), "buys": (Side.BUY
 
 
 def approval_markdown(plan: Plan, warnings: Iterable[str], part: str = "plan") -> str:
-    """What stands above the form: warnings, three lines of summary, the orders; what explains them folded.
+    """The text above the form: warnings, three lines of summary, the orders; their explanations are folded.
 
     `part` is what is asked about: "plan", "sells" or "buys".
     """
@@ -90,7 +90,7 @@ def approval_markdown(plan: Plan, warnings: Iterable[str], part: str = "plan") -
 
 
 def plan_page(report: PreTrade) -> str:
-    """The artifact: the same, with every warning, order and symbol in sight."""
+    """The artifact: the same, with every warning, order and symbol shown."""
     plan = report.plan
     selection = _Selection.about(plan, "plan")
     text = document(
@@ -196,7 +196,7 @@ def _counts(selection: _Selection) -> str:
 
 
 def _more(selection: _Selection) -> tuple[str, ...]:
-    """How many orders are not in sight, and all of them."""
+    """How many orders are not shown above, and all of them, folded."""
     hidden = len(selection.lines) - len(selection.largest.lines)
     if not hidden:
         return ()
@@ -207,7 +207,7 @@ def _more(selection: _Selection) -> tuple[str, ...]:
 def _order_lines(selection: _Selection) -> list[str]:
     """The orders as lines; the sales of holdings without a target under a title of their own."""
     targeted, apart = selection.rows(untargeted=False), selection.rows(untargeted=True)
-    # their sale closes a position for good, which must not be missed among adjustments
+    # their sale closes a position, which must not be overlooked among adjustments
     title = [("WITHOUT A TARGET",)] if apart else []
     return aligned([headings(PHONE_ORDERS), *targeted, *title, *apart], PHONE_WIDTH) if targeted or apart else []
 

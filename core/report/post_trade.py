@@ -1,4 +1,4 @@
-"""What really happened as CSV and Markdown: result, failures with their next step, orders, cash, what drift is left."""
+"""What happened, as CSV and Markdown: result, failures with their next step, orders, cash, residual drift."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def post_trade_csv(outcome: RunResult) -> str:
 
 
 def post_trade_markdown(outcome: RunResult) -> str:
-    """post_trade.md: what happened first, what was looked at after it, the settings last.
+    """post_trade.md: what happened first, then what was checked, the settings last.
 
     What did not happen is left out: a dry run has no orders, no cash after and no drift that is left.
     """

@@ -1,7 +1,7 @@
 """run.log: one JSON object per line, the first about versions and settings; no account id and no secret in any.
 
 Lines belong to a run by `run_id` in loguru's extra. Inside `open_run_log` everything that is logged from the same
-task or thread carries it, so that runs beside each other in one process do not mix.
+task or thread carries it, so that concurrent runs in one process do not mix.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def open_run_log(path: Path, run_id: RunId, rules: LogRules) -> Iterator[RunLog]
         filter=lambda record: record["extra"].get("run_id") == run_id,
         format="{message}",
         backtrace=False,
-        # loguru's diagnosis prints the values of variables, secrets among them
+        # loguru's diagnose option prints the values of variables, secrets among them
         diagnose=False,
     )
     try:
@@ -134,7 +134,7 @@ def _line(message: Message, run_id: RunId) -> dict[str, Any]:
 
 
 def _failure(record: Record, text: str) -> dict[str, str]:
-    """The traceback, which belongs here and nowhere else."""
+    """The traceback, which is written to this log and nowhere else."""
     return {"traceback": text} if record["exception"] else {}
 
 

@@ -53,7 +53,7 @@ def rows_at_fault(fault: GateFault) -> str:
 
 
 def verdict_table(verdicts: Iterable[GateVerdict]) -> str:
-    """One Markdown line per gate: what it looked at, its verdict, and the rows at fault."""
+    """A Markdown table with a row per gate: what it checked, its verdict, and the rows at fault."""
     rows = [
         (gate.table, str(gate.rows), str(gate.checks), _verdict(gate), "; ".join(map(_fault, gate.faults)))
         for gate in verdicts
