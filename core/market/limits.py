@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from operator import add
+from operator import add, gt, lt
 from operator import sub as subtract
 from typing import NamedTuple
 
@@ -69,13 +69,15 @@ def limit_for(side: Side, contract: Contract, verdict: Verdict, pricing: Pricing
 class _SideTerms(NamedTuple):
     """What BUY and SELL do differently. `costlier(price, amount)` is a price moved to the costly side.
 
-    `far` is where the far touch stands in (bid, ask).
+    `is_beyond(price, bound)` is whether a price lies on the costly side of a bound. `far` is where the
+    far touch stands in (bid, ask).
     """
 
     side: Side
     passive_tick: Callable[[Ticks, Decimal], Decimal]
     costly_tick: Callable[[Ticks, Decimal], Decimal]
     passive_of: Callable[[Decimal, Decimal], Decimal]
+    is_beyond: Callable[[Decimal, Decimal], bool]
     costlier: Callable[[Decimal, Decimal], Decimal]
     sign: str
     far: int
@@ -83,8 +85,8 @@ class _SideTerms(NamedTuple):
 
 
 SIDE_TERMS = {
-    Side.BUY: _SideTerms(Side.BUY, floor_tick, ceil_tick, min, add, "+", 1, "ask"),
-    Side.SELL: _SideTerms(Side.SELL, ceil_tick, floor_tick, max, subtract, "−", 0, "bid"),
+    Side.BUY: _SideTerms(Side.BUY, floor_tick, ceil_tick, min, gt, add, "+", 1, "ask"),
+    Side.SELL: _SideTerms(Side.SELL, ceil_tick, floor_tick, max, lt, subtract, "−", 0, "bid"),
 }
 
 
@@ -99,7 +101,7 @@ class LimitCalculator:
         self._terms, self._pricing, self._limits = SIDE_TERMS[side], pricing, limits
         self._last_attempt, self._order_type = settings.execution.reprice_attempts, settings.rebalance.order_type
         # exact: a division by a power of ten only moves the point
-        self._offset = limits.max_offset_bps / BPS
+        self._offset, self._wide = limits.max_offset_bps / BPS, limits.wide_spread_bps / BPS
         self._offset_text = f"{self._terms.sign} {digits(limits.max_offset_bps)} bps"
         self._part, self._last_part = self._part_of(pricing.attempt), self._part_of(self._last_attempt)
         self._is_last = pricing.attempt >= self._last_attempt
@@ -171,7 +173,7 @@ class LimitCalculator:
         cent at 100.02, for a tie goes to the passive side.
         """
         mid, spread, limits, terms = market.mid, market.ask - market.bid, self._limits, self._terms
-        if spread * BPS > limits.wide_spread_bps * mid:
+        if spread > self._wide * mid:
             text = f"spread {market.spread_bps:.1f} bps is wide (over {digits(limits.wide_spread_bps)})"
             return self._escalated(ticks, market, text)
         most = terms.costlier(mid, mid * self._offset)
@@ -179,17 +181,17 @@ class LimitCalculator:
             most = terms.passive_of(most, market[terms.far])
         price = nearest_tick(terms.side, ticks, terms.costlier(mid, self._part * spread))
         # the price lies on the grid, so that being within `most` it is also within the tick before
-        is_free = terms.passive_of(price, most) == price
+        is_free = not terms.is_beyond(price, most)
         if is_free and self._is_last:
             return Limit(LMT, price, price, mid, self._rule, None, spread)
         rule = self._rule
         if not is_free:
             price, _, rule = self._most(ticks, market, is_capped=limits.use_ask_bid_cap)
         final = nearest_tick(terms.side, ticks, terms.costlier(mid, self._last_part * spread))
-        if terms.passive_of(final, most) != final:
+        if terms.is_beyond(final, most):
             final = self._most(ticks, market, is_capped=limits.use_ask_bid_cap)[0]
         # a part above one half shrinks to it, so that the last attempt need not be the costliest
-        if self._is_last or terms.passive_of(price, final) == final:
+        if self._is_last or not terms.is_beyond(final, price):
             return Limit(LMT, price, price, mid, rule, None, spread)
         rule = (
             self._rule_and_worst

@@ -1,7 +1,7 @@
 """Between a symbol's drift and its line in the plan there is one value: its draft.
 
 DriftLine (what it wants) → TradeDraft (what it gets: side, limit, shares, and what limited them) → TradeLine
-(the same, numbered, with its weights and reason, as a person reads it).
+(the same, numbered, with its weights and the rule behind it, as a person reads it).
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ def trade_line(draft: TradeDraft, number: int, valuation: Valuation) -> TradeLin
     The projected drift is at the valuation price: selling 10 shares of 50.00 out of 100 000 USD takes 50 bps off.
     """
     drift, side, quantity, limit, limited_by, note, remainder, _, _ = draft
-    symbol, target, held, price, value, wanted, drift_bps, _, limited_before, reason = drift
+    symbol, target, held, price, value, wanted, drift_bps, _, limited_before, rule = drift
     investable, after, dollars = valuation.investable, drift_bps, quantity * price.value
     if quantity:
         # one division of the whole sum: of two quotients each would be rounded
@@ -132,11 +132,11 @@ def trade_line(draft: TradeDraft, number: int, valuation: Valuation) -> TradeLin
         side = limit = None
     is_untargeted = symbol in valuation.untargeted
     if is_untargeted:
-        reason += "; held without a target"
+        rule += "; held without a target"
     if note:
-        reason += f"; {note}"
+        rule += f"; {note}"
     if remainder:
-        reason += f"; {plain(remainder)} of a share stays, only whole shares can be sold"
+        rule += f"; {plain(remainder)} of a share stays, only whole shares can be sold"
     return TradeLine(
         symbol,
         side,
@@ -153,6 +153,6 @@ def trade_line(draft: TradeDraft, number: int, valuation: Valuation) -> TradeLin
         after,
         is_untargeted,
         limited_by or limited_before,
-        reason,
+        rule,
         remainder,
     )

@@ -49,14 +49,8 @@ def _line(symbol: Symbol, held: Decimal, targets: Targets, valuation: Valuation,
     # times 10 000 once, for the comparison with the band and for the drift itself
     scaled = -wanted * BPS
     drift_bps = scaled / investable
-    is_triggered, limited_by, text = triggers.of_exit(scaled) if is_exit else triggers.of(scaled)
-    if scaled:
-        text = (
-            f"overweight by {drift_bps:.2f} bps{text}"
-            if scaled > ZERO
-            else f"underweight by {-drift_bps:.2f} bps{text}"
-        )
-    return DriftLine(symbol, target, held, price, value, wanted, drift_bps, is_triggered, limited_by, text)
+    is_triggered, limited_by, rule = triggers.of_exit(scaled) if is_exit else triggers.of(scaled)
+    return DriftLine(symbol, target, held, price, value, wanted, drift_bps, is_triggered, limited_by, rule)
 
 
 def invest_idle_cash(
@@ -79,18 +73,20 @@ def invest_idle_cash(
 def _invested(drift: DriftLine, text: str) -> DriftLine:
     if drift.wanted <= ZERO or drift.limited_by is not LimitedBy.BAND:
         return drift
-    return drift._replace(triggered=True, limited_by=None, reason=drift.reason + text)
+    return drift._replace(triggered=True, limited_by=None, rule=drift.rule + text)
 
 
 class _Trigger(NamedTuple):
-    """Whether a symbol trades, what keeps it from it, and the text that follow the size of its drift."""
+    """Whether a symbol trades, what keeps it from it, and the rule of its DriftLine."""
 
     is_triggered: bool
     limited_by: LimitedBy | None
-    text: str
+    rule: str
 
 
-ON_TARGET = _Trigger(is_triggered=False, limited_by=None, text="on target")
+ON_TARGET = _Trigger(is_triggered=False, limited_by=None, rule="on target")
+OVERWEIGHT, UNDERWEIGHT = "overweight by {drift} bps", "underweight by {drift} bps"
+NEVER = Decimal("Infinity")
 
 
 class _Triggers:
@@ -98,37 +94,43 @@ class _Triggers:
 
     def __init__(self, rebalance: RebalanceSection, investable: Decimal, total: Decimal | None) -> None:
         band_bps = rebalance.per_holding_band_bps if total is None else rebalance.portfolio_total_band_bps
-        self._threshold = band_bps * investable
-        self._total = None if total is None else total * BPS
         band = f"{plain(band_bps)} bps"
-        inside, outside = f"inside the band of {band}", f"band {band}"
-        if self._total is not None:
-            drift = f"total drift {self._total / investable:.2f} bps"
+        inside, outside, self._most = f"inside the band of {band}", f"band {band}", band_bps * investable
+        if total is not None:
+            scaled = total * BPS
+            drift = f"total drift {scaled / investable:.2f} bps"
             inside, outside = f"but {drift} is inside its band of {band}", f"{drift}, {outside}"
-        self._inside = _barred(LimitedBy.BAND, inside)
-        barred = _barred(LimitedBy.DIRECTION, f"but direction = {rebalance.direction.value}")
-        may_buy = rebalance.direction is not TradeDirection.SELL_ONLY
-        may_sell = rebalance.direction is not TradeDirection.BUY_ONLY
-        self._buy = _trades(f"{outside}: buy up to the target") if may_buy else barred
-        self._sell = _trades(f"{outside}: sell down to the target") if may_sell else barred
-        self._exit = _trades("target 0: sell all, whatever the band") if may_sell else barred
+            # all trade or none does, however small or large their own drifts
+            self._most = NEVER if scaled <= self._most else ZERO
+        self._least = -self._most
+        self._over, self._under = (_barred(LimitedBy.BAND, f"{size}, {inside}") for size in (OVERWEIGHT, UNDERWEIGHT))
+        against = f"but direction = {rebalance.direction.value}"
+        self._buy = _trades(f"{UNDERWEIGHT}, {outside}: buy up to the target")
+        self._sell = _trades(f"{OVERWEIGHT}, {outside}: sell down to the target")
+        self._exit = _trades(f"{OVERWEIGHT}, target 0: sell all, whatever the band")
+        if rebalance.direction is TradeDirection.SELL_ONLY:
+            self._buy = _barred(LimitedBy.DIRECTION, f"{UNDERWEIGHT}, {against}")
+        if rebalance.direction is TradeDirection.BUY_ONLY:
+            self._sell = self._exit = _barred(LimitedBy.DIRECTION, f"{OVERWEIGHT}, {against}")
 
     def of(self, scaled: Decimal) -> _Trigger:
         """Whether a symbol trades with a drift of so many USD × 10 000, positive where it is overweight."""
+        if scaled > self._most:
+            return self._sell
+        if scaled < self._least:
+            return self._buy
         if not scaled:
             return ON_TARGET
-        if (abs(scaled) if self._total is None else self._total) <= self._threshold:
-            return self._inside
-        return self._sell if scaled > ZERO else self._buy
+        return self._over if scaled > ZERO else self._under
 
     def of_exit(self, scaled: Decimal) -> _Trigger:
         """Whether a symbol trades whose target is written as 0: an instruction, which no band holds back."""
         return self._exit if scaled else ON_TARGET
 
 
-def _barred(limited_by: LimitedBy, text: str) -> _Trigger:
-    return _Trigger(is_triggered=False, limited_by=limited_by, text=f", {text}")
+def _barred(limited_by: LimitedBy, rule: str) -> _Trigger:
+    return _Trigger(is_triggered=False, limited_by=limited_by, rule=rule)
 
 
-def _trades(text: str) -> _Trigger:
-    return _Trigger(is_triggered=True, limited_by=None, text=f", {text}")
+def _trades(rule: str) -> _Trigger:
+    return _Trigger(is_triggered=True, limited_by=None, rule=rule)

@@ -182,7 +182,7 @@ def _untraded(line: TradeLine, reason: str | None) -> TradeLine:
     if reason is None:
         return line
     return line._replace(
-        side=None, quantity=ZERO, dollars=ZERO, limit=None, projected_drift_bps=line.drift_bps, reason=reason
+        side=None, quantity=ZERO, dollars=ZERO, limit=None, projected_drift_bps=line.drift_bps, rule=reason
     )
 
 

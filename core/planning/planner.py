@@ -29,7 +29,7 @@ from core.model import (
 )
 from core.money import ZERO
 from core.planning.drafts import TradeDraft, TradingTerms, number_lines, trade_line
-from core.planning.drift import invest_idle_cash, measure
+from core.planning.drift import OVERWEIGHT, UNDERWEIGHT, invest_idle_cash, measure
 from core.planning.funding import (
     Budget,
     BuyCosts,
@@ -159,10 +159,10 @@ def resize_buys(plan: Plan, fresh: PlanInputs, settings: Settings) -> tuple[Trad
 
 def _lacking_now(drift: DriftLine, approved: TradeLine, investable: Decimal) -> DriftLine:
     """What an approved buy lacks of its target in the approved plan; the bands no longer keep it from trading."""
-    size = f"{'over' if drift.wanted < ZERO else 'under'}weight by {abs(drift.drift_bps):.2f} bps now"
+    size = OVERWEIGHT if drift.wanted < ZERO else UNDERWEIGHT
     wanted = drift.target * investable - drift.value
-    reason = f"approved for {approved.quantity:,f} shares, {size}"
-    return drift._replace(wanted=wanted, limited_by=None, reason=reason)
+    rule = f"approved for {approved.quantity:,f} shares, {size} now"
+    return drift._replace(wanted=wanted, limited_by=None, rule=rule)
 
 
 def _open_case(inputs: PlanInputs, settings: Settings) -> _Case:
@@ -312,7 +312,8 @@ def _contracts(case: _Case) -> Mapping[Symbol, Contract]:
     """The contracts of all that is valued by quotes, alphabetical, and USD.CAD with conversion switched on."""
     known = case.inputs.contracts
     unmarked = {each.contract.symbol for each in case.inputs.snapshot.positions if each.market_value is None}
-    valued = sorted({*case.valuation.held, *(unmarked & known.keys())})
+    held = case.valuation.held
+    valued = sorted([*held, *((unmarked & known.keys()) - held.keys())])
     wanted = {symbol: known[symbol] for symbol in valued}
     return (
         wanted | {FUNDING.symbol: known[FUNDING.symbol]}

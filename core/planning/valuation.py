@@ -47,9 +47,13 @@ class _Outside(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Holdings:
-    """Positions sorted out: shares by symbol of the universe, and what stands outside; both alphabetical."""
+    """Positions sorted out: shares by symbol of the universe, and what stands outside; both alphabetical.
+
+    `positions` are those of the universe, each with its symbol there.
+    """
 
     held: Mapping[Symbol, Decimal]
+    positions: tuple[tuple[Symbol, Position], ...]
     untargeted: frozenset[Symbol]
     outside: tuple[_Outside, ...]
 
@@ -90,7 +94,7 @@ def value_account(
     in_cash = sum((in_usd(amount, currency, rates) for currency, amount in cash.items()), ZERO)
     net_liq = in_cash + in_etfs + in_outside
     broker_net_liq = _usd(snapshot.net_liq, rates)
-    marks = _mark_warnings(snapshot.positions, contracts, prices, settings.pricing.max_mark_gap_pct)
+    marks = _mark_warnings(holdings.positions, prices, settings.pricing.max_mark_gap_pct)
     buffer = net_liq * settings.rebalance.cash_buffer_pct / HUNDRED
     _refuse_empty(net_liq, buffer, in_outside)
     return Valuation(
@@ -173,6 +177,7 @@ def _sort_out(
     # a ticker is not an identity: the same one on another exchange is another fund
     by_con_id = {contracts[symbol].con_id: symbol for symbol in targets.weights}
     held = dict.fromkeys(targets.weights, ZERO)
+    inside: list[tuple[Symbol, Position]] = []
     outside: list[_Outside] = []
     for position in positions:
         contract = position.contract
@@ -184,12 +189,14 @@ def _sort_out(
         if why is None:
             symbol = symbol or contract.symbol
             held[symbol] = held.get(symbol, ZERO) + position.quantity
+            inside.append((symbol, position))
         else:
             outside.append(_Outside(position, why, contract.symbol in rebalance.hold_symbols))
     outside.sort(key=lambda each: (each.position.contract.symbol, each.position.contract.con_id))
     universe = sorted(held)
     return _Holdings(
         held={symbol: held[symbol] for symbol in universe},
+        positions=tuple(inside),
         # made in order: even a set shows the order of its making
         untargeted=frozenset([symbol for symbol in universe if symbol not in targets.weights]),
         outside=tuple(outside),
@@ -274,21 +281,21 @@ def _cash(snapshot: AccountSnapshot) -> Mapping[Currency, Decimal]:
 
 
 def _mark_warnings(
-    positions: Iterable[Position], contracts: Mapping[Symbol, Contract], prices: Mapping[Symbol, Price], most: Decimal
+    positions: Iterable[tuple[Symbol, Position]], prices: Mapping[Symbol, Price], most_pct: Decimal
 ) -> tuple[str, ...]:
-    """A warning for each holding of the universe whose price is more than `most` % from the broker's own mark."""
-    by_con_id = {contracts[symbol].con_id: symbol for symbol in prices}
-    warnings = []
-    for position in positions:
-        symbol, mark = by_con_id.get(position.contract.con_id), position.market_price
-        if symbol is None or not position.quantity or not mark or mark < ZERO:
+    """A warning for each holding of the universe whose price is more than `most_pct` % from the broker's own mark."""
+    warnings, most = [], most_pct / HUNDRED
+    for symbol, position in positions:
+        mark = position.market_price
+        if mark is None or mark <= ZERO:
             continue
         price = prices[symbol]
-        gap = abs(price.value - mark) * HUNDRED
+        gap = abs(price.value - mark)
         if gap > most * mark:
             warnings.append(
-                f"{symbol}: our price {price_text(price.value)} ({price.source_text}) is {gap / mark:.1f} % from the"
-                f" broker's own mark {price_text(mark)}, more than {plain(most)} %: look for a split or an old print"
+                f"{symbol}: our price {price_text(price.value)} ({price.source_text}) is"
+                f" {gap * HUNDRED / mark:.1f} % from the broker's own mark {price_text(mark)}, more than"
+                f" {plain(most_pct)} %: look for a split or an old print"
             )
     return tuple(sorted(warnings))
 

@@ -252,12 +252,12 @@ def test_a_moment_is_utc_to_the_second():
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n"])
 def test_a_cell_that_a_spreadsheet_would_run_is_text(start):
-    text = pre_trade_csv(plan(trade_line(reason=f"{start}HYPERLINK(1)")))
+    text = pre_trade_csv(plan(trade_line(rule=f"{start}HYPERLINK(1)")))
     assert read(text)[0]["reason"] == f"'{start.strip()}HYPERLINK(1)"
 
 
 def test_a_carriage_return_in_a_cell_does_not_start_a_row_with_a_formula():
-    text = pre_trade_csv(plan(trade_line(reason="sold\r=HYPERLINK(1)")))
+    text = pre_trade_csv(plan(trade_line(rule="sold\r=HYPERLINK(1)")))
     assert "\r" not in text
     assert read(text)[0]["reason"] == "sold =HYPERLINK(1)"
 
@@ -286,7 +286,7 @@ def test_the_raw_text_of_a_table_is_aligned():
 
 def test_no_report_shows_the_account_whoever_wrote_it_down():
     run = sample_outcome()
-    made = plan(trade_line(reason="for DU1234567 and U7654321"))
+    made = plan(trade_line(rule="for DU1234567 and U7654321"))
     texts = (
         post_trade_markdown(run),
         result_json(run),

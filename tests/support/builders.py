@@ -92,7 +92,7 @@ def trade_line(symbol: str = "VTI", **changes: object) -> TradeLine:
         "projected_drift_bps": D(0),
         "untargeted": False,
         "limited_by": None,
-        "reason": "200.00 bps under its target, band 50 bps",
+        "rule": "200.00 bps under its target, band 50 bps",
     }
     values |= changes
     values.setdefault("dollars", values["quantity"] * values["price"].value)  # type: ignore[operator,attr-defined]
@@ -111,7 +111,7 @@ def still_line(symbol: str = "BND", **changes: object) -> TradeLine:
         "wanted": D(0),
         "drift_bps": D(0),
         "limited_by": LimitedBy.BAND,
-        "reason": "inside its band of 50 bps",
+        "rule": "inside its band of 50 bps",
     }
     return trade_line(symbol, **(values | changes))
 

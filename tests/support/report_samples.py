@@ -112,7 +112,7 @@ LINES = (
         quantity=D(3),
         price=Price(PRICES["SPY"], PriceSource.MIDPOINT),
         limit=Limit(OrderType.LMT, D("600.10"), D("600.10"), D("600.125"), "mid - 0.25 spread"),
-        reason="over its target by more than the band of 50 bps",
+        rule="over its target by more than the band of 50 bps",
     ),
     sample_line(
         "ARKK",
@@ -121,12 +121,12 @@ LINES = (
         quantity=D(30),
         limit=Limit(OrderType.MKT, None, D("49.95"), D("50.00"), "wide spread: market", "ARKK: wide spread of 80 bps"),
         untargeted=True,
-        reason="held without a target; 0.5 of a share stays, only whole shares can be sold",
+        rule="held without a target; 0.5 of a share stays, only whole shares can be sold",
         remainder=D("0.5"),
     ),
-    sample_line("VTI", side=Side.BUY, quantity=D(97), reason="under its target by more than the band of 50 bps"),
-    sample_line("GLD", side=None, limited_by=LimitedBy.MINIMUM, reason="below the minimum order of 500.00 USD"),
-    sample_line("QQQ", side=None, reason="inside its band of 50 bps"),
+    sample_line("VTI", side=Side.BUY, quantity=D(97), rule="under its target by more than the band of 50 bps"),
+    sample_line("GLD", side=None, limited_by=LimitedBy.MINIMUM, rule="below the minimum order of 500.00 USD"),
+    sample_line("QQQ", side=None, rule="inside its band of 50 bps"),
 )
 
 

@@ -88,7 +88,9 @@ def size_buys(drafts: Iterable[TradeDraft], budget: Budget, rebalance: Rebalance
 
 def _wanted_shares(drift: DriftLine, step: Decimal) -> Decimal:
     """The nearest whole shares to the wanted dollars, whatever the money and the bounds; fractions down."""
-    shares = max(drift.wanted, ZERO) / drift.price.value
+    if drift.wanted <= ZERO:
+        return ZERO
+    shares = drift.wanted / drift.price.value
     return nearest_to_low(shares, step) if step == WHOLE_SHARE else floor_to(shares, step)
 
 
