@@ -37,7 +37,7 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.client.schemas.sorting import ArtifactSort, FlowRunSort
 from prefect.states import Cancelling
-from prefect_pages import DESK, PHONE, V1, V2, Pages, chromium
+from prefect_pages import DESKTOP, PHONE, V1, V2, Pages, chromium
 from programs import needs
 
 from core.model.refs import run_id_of
@@ -177,7 +177,7 @@ def opened(site, browser, login):
     """Opens one of the two user interfaces, in a window of its own, logged in."""
     windows: list[Pages] = []
 
-    def open_pages(face: type[Pages], size: tuple[int, int] = DESK) -> Pages:
+    def open_pages(face: type[Pages], size: tuple[int, int] = DESKTOP) -> Pages:
         windows.append(face(browser, site.page, size, login))
         return windows[-1]
 
@@ -220,13 +220,13 @@ def test_the_orders_are_in_sight_at_once_in_both_interfaces_at_a_desk_and_on_a_p
     seen = {
         (face.name, size): len(pages.lines_in_sight(pages.form(run.id)))
         for face in (V2, V1)
-        for size in (DESK, PHONE)
+        for size in (DESKTOP, PHONE)
         for pages in [opened(face, size)]
     }
     assert set(seen.values()) == {1 + len(ORDERS)}
 
 
-def test_a_wrong_suffix_is_told_in_the_next_form_which_takes_the_right_one(site, opened):
+def test_a_wrong_suffix_is_reported_in_the_next_form_which_takes_the_right_one(site, opened):
     pages = opened(V1, PHONE)
     pages.start(site.on_demand, mode="paper")
     first = site.waiting()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from campaign.accounts import random_account
-from campaign.books import judge
+from campaign.checks import judge
 from campaign.playing import RUNS, Case, play
 from campaign.targets import WITH_TROUBLES, WITHOUT_TROUBLES
 from campaign.troubles import random_trouble

@@ -73,24 +73,24 @@ async def test_what_happens_to_another_clients_order_is_no_event_of_ours():
 
 
 async def test_the_script_throws_the_kill_switch():
-    thrown = []
+    engaged = []
     broker = await opened(
-        FakeOptions(on_kill_switch=lambda: thrown.append("thrown")),
+        FakeOptions(on_kill_switch=lambda: engaged.append("engaged")),
         faults=(Fault("before_sells", FaultKind.KILL_SWITCH),),
     )
     broker.reach("approval")
-    assert thrown == []
+    assert engaged == []
     broker.reach("before_sells")
     broker.reach("before_sells")
-    assert thrown == ["thrown"]
+    assert engaged == ["engaged"]
 
 
-async def test_the_kill_switch_thrown_at_an_order_lets_that_order_through():
-    thrown = []
-    options = FakeOptions(on_kill_switch=lambda: thrown.append("thrown"))
+async def test_a_kill_switch_engaged_at_an_order_lets_that_order_through():
+    engaged = []
+    options = FakeOptions(on_kill_switch=lambda: engaged.append("engaged"))
     broker = await opened(options, faults=(Fault("order:VTI", FaultKind.KILL_SWITCH),))
     await broker.place(order())
-    assert thrown == ["thrown"]
+    assert engaged == ["engaged"]
     assert states(await drain(broker))[-1] is OrderState.FILLED
 
 

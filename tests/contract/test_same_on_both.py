@@ -157,7 +157,7 @@ END = (*BEGIN, *map(Ask, ("open_orders", "completed_orders", "executions")))
 
 @st.composite
 def rehearsals(draw):
-    """A world, and what is asked in it; what strikes a batch of quotes strikes each of its messages on the wire."""
+    """A world, and what is asked in it; a fault of a batch of quotes hits each of its messages on the wire."""
     a_world = draw(worlds())
     return a_world, draw(st.lists(asks(1 if a_world.faults else 5), min_size=1, max_size=25))
 

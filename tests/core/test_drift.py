@@ -1,4 +1,4 @@
-"""Drift and triggers: what trades at a band, and what is said of it."""
+"""Drift and triggers: what trades at a band, and the reason it gets."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ async def asked(orders, options=None, **changes):
 
 
 async def asking(orders, options=None, **changes):
-    """What is left of the margin, and the broker that said so."""
+    """What is left of the margin, and the broker that reported it."""
     answers, broker, waits = await asked(orders, options, **changes)
     return check_combined_margin(answers), broker, waits
 

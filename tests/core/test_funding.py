@@ -92,7 +92,7 @@ def test_modes_that_send_no_orders_plan_with_any_price():
 
 
 @pytest.mark.parametrize("sends_orders", [True, False])
-def test_a_snapshot_counts_only_by_leave(sends_orders):
+def test_a_snapshot_counts_only_where_the_settings_allow_it(sends_orders):
     quote = at(USD_CAD, "1.36", is_snapshot=True)
     assert market(quote, sends_orders=sends_orders).planning == D("1.36")
     refused = market(quote, sends_orders=sends_orders, fallback_to_snapshot=False)

@@ -1,4 +1,4 @@
-"""The account on the wire: complete, exact, and told again when it moves."""
+"""The account on the wire: complete, exact, and sent again when it moves."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ FILLED = ["execDetails", "openOrder", "orderStatus", "commissionReport", *ONCE_M
 
 
 async def traded(wire, order=None):
-    """The names of what is said of a market order of 10 VTI, after it was accepted."""
+    """The names of the messages on a market order of 10 VTI, after it was accepted."""
     wire.request("placeOrder", 1, VTI_STOCK, order or market_order())
     return [name for name, *_ in briefly(await wire.all())[2:]]
 
@@ -172,7 +172,7 @@ async def test_an_execution_can_come_after_its_status_or_after_its_commission(un
         assert await traded(wire) == [*order, *ONCE_MORE]
 
 
-async def test_what_waits_for_its_own_order_is_not_released_by_another():
+async def test_a_message_held_for_its_order_is_not_released_by_another():
     async with session() as (gateway, wire):
         gateway.faults.on("execDetails", Hold("commissionReport"), Match(order_ref="RB-1"))
         gateway.faults.on("commissionReport", Omit(), Match(order_ref="RB-1"))

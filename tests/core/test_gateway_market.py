@@ -23,7 +23,7 @@ EPOCH = int(NOW.timestamp())
 
 
 def ticks(received):
-    """What was told of each kind of tick."""
+    """What was sent of each kind of tick."""
     return {fields[3]: fields[4] for fields in received if fields[0] in ("1", "45", "46")}
 
 

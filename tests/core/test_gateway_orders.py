@@ -1,4 +1,4 @@
-"""Orders on the wire: what is said of them, in which order, and to whom."""
+"""Orders on the wire: which messages report on them, in which order, and to whom."""
 
 from __future__ import annotations
 

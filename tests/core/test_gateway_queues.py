@@ -1,4 +1,4 @@
-"""What waits to be said: in order, for as long as answers take, and never too much of it."""
+"""What waits to be sent: in order, for as long as answers take, and never too much of it."""
 
 from __future__ import annotations
 

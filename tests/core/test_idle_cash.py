@@ -1,4 +1,4 @@
-"""Cash that lies idle, debts, and holdings without a target: when cash is invested, and what the owner is told."""
+"""Cash that lies idle, debts, and holdings without a target: when cash is invested, and what the owner is warned of."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def with_deposit(usd="900"):
 # --- idle_cash_pct --------------------------------------------------------------------------------
 
 
-def test_a_deposit_inside_the_bands_stays_cash_and_the_owner_is_told():
+def test_a_deposit_inside_the_bands_stays_cash_with_a_warning():
     plan = planned(case(THREE, with_deposit()))
     assert traded(plan) == []
     assert plan.notes == (IDLE + HINT,)
@@ -118,7 +118,7 @@ def test_cash_that_targets_of_less_than_100_percent_leave_is_not_idle():
         ({USD: "0", CAD: "-0.30"}, "debit of 0.30 CAD: nothing in the plan pays it back"),
     ],
 )
-def test_a_debit_in_any_currency_is_told_though_nothing_trades(cash, note):
+def test_a_debit_in_any_currency_is_reported_though_nothing_trades(cash, note):
     changes = {"per_holding_band_bps": D(9000)}
     assert note in planned(case(THREE, account(held("A", "500"), held("B", "500"), cash=cash)), **changes).notes
 
@@ -130,7 +130,7 @@ def test_a_debit_that_the_sells_pay_back_or_lessen_says_so():
     assert planned(case(THREE, own), **few).notes == ("debit of 5,600.00 USD, 3,600.00 USD after the planned orders",)
 
 
-def test_a_debit_that_the_targets_borrow_is_told_as_well():
+def test_a_debit_that_the_targets_borrow_is_reported_as_well():
     own = account(cash={USD: "100000"})
     plan = planned(case({"A": "1.5", "CASH": "-0.5"}, own), allow_margin=True)
     assert plan.notes == ("debit of 50,000.00 USD after the planned orders",)

@@ -61,7 +61,7 @@ BUY_AND_SELL = (trade_line("VTI"), SOLD, still_line("AGG"))
 
 
 def fresh(*quotes):
-    """The market of now, VTI at 100.00 and BND at 72.00 unless said otherwise."""
+    """The market of now, VTI at 100.00 and BND at 72.00 unless given otherwise."""
     usual = {VTI: at("VTI", "100"), BND: at("BND", "72"), Symbol("AGG"): at("AGG", "100")}
     return replace(case({"VTI": "1"}, funded(cash={USD: "1"})), quotes=usual | {each.symbol: each for each in quotes})
 

@@ -130,7 +130,7 @@ def test_a_debit_that_a_conversion_repays_rounds_to_the_nearest(changes, closed,
     assert plan.fx.quantity == dollars
 
 
-def test_the_maximum_cuts_every_line_exits_too():
+def test_the_maximum_limits_every_line_exits_too():
     own = account(held("X", "500"), held("A", "500"))
     plan = planned(case({"A": "0.6", "B": "0.4"}, own), max_order_usd=D(5050))
     # A and B want 10 000 and 40 000, 5 050 at most each, and share the 5 000 that X brings

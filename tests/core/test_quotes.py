@@ -159,7 +159,7 @@ def test_a_last_at_or_between_bid_and_ask_is_the_price(last):
     ],
     ids=["stale", "wide", "crossed", "halted", "one-sided"],
 )
-def test_a_market_that_is_itself_in_doubt_contradicts_no_last(weak):
+def test_a_market_that_is_itself_questionable_contradicts_no_last(weak):
     assert price_of(weak, plan_settings(), NOW) == Price(D(108), LAST)
 
 

@@ -173,7 +173,7 @@ async def test_a_symbol_without_any_value_gets_a_snapshot():
     assert (taken.quotes[VTI].is_snapshot, taken.quotes[VTI].bid) == (True, D("72.00"))
 
 
-async def test_without_leave_no_snapshot_is_asked_for():
+async def test_no_snapshot_is_requested_unless_the_settings_allow_it():
     only = SimQuote(snapshot=Values(D("72.00"), D("72.02")))
     broker = fake(quotes={VTI: only})
     taken = await take(broker, plan_settings(fallback_to_snapshot=False))

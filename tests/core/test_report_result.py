@@ -79,7 +79,7 @@ def test_a_balance_that_shows_up_as_a_position_is_cash_and_no_holding():
     assert result(outcome(before=snapshot(balance, position())))["positions_after"] == {"VTI": 100}
 
 
-def test_a_plan_alone_says_of_itself_what_the_result_will_say():
+def test_a_plan_shows_the_same_notes_as_its_result():
     run = sample_outcome()
     alone, whole = json.loads(plan_json(run.plan)), result(run)
     for key in ("targets", "gross", "net_liq", "investable", "plan", "skipped"):

@@ -29,7 +29,7 @@ def path(tmp_path):
     return tmp_path / "run" / "run.log"
 
 
-def test_the_first_line_tells_versions_platform_and_settings(path):
+def test_the_first_line_names_versions_platform_and_settings(path):
     with open_run_log(path, RUN, RULES):
         pass
     [first] = lines(path)

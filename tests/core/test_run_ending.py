@@ -1,4 +1,4 @@
-"""The word for how a run ended, from what failed in it and whether anything was sent."""
+"""The name of how a run ended, from what failed in it and whether anything was sent."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_a_run_that_sent_orders_has_failed_whatever_stopped_it(error):
 
 
 @pytest.mark.parametrize(("error", "ending"), NOTHING_SENT[:3], ids=lambda value: getattr(value, "__name__", value))
-def test_a_persons_word_names_the_ending_even_after_orders(error, ending):
+def test_a_persons_decision_names_the_ending_even_after_orders(error, ending):
     assert replace(sample_outcome(), errors=(error("why"),)).ending is ending
 
 

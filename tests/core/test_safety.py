@@ -111,7 +111,7 @@ def test_settings_that_forbid_live_are_named_before_the_broker():
         check(given(), Mode.LIVE, broker=BrokerKind.FAKE)
 
 
-def test_live_without_approval_runs_only_when_that_is_said_twice():
+def test_live_without_approval_runs_only_when_that_is_confirmed_twice():
     check(live(safety__require_confirm="false", safety__live_without_approval="true"), Mode.LIVE)
 
 

@@ -26,5 +26,5 @@ def test_the_exchange_keeps_its_holidays_and_short_days(day, hours):
 
 
 @pytest.mark.parametrize(("day", "hours"), [(date(2026, 11, 26), "0930-1600"), (date(2026, 11, 28), "CLOSED")])
-def test_a_look_that_trades_nothing_knows_weekdays_only(day, hours):
+def test_a_broker_for_planning_alone_knows_weekdays_only(day, hours):
     assert weekday_hours(AROUND)(day) == hours

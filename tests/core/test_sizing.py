@@ -74,7 +74,7 @@ def test_a_sell_never_exceeds_what_is_held() -> None:
         ("10.12345", FRACTION, "10.1234", "0.00005"),
     ],
 )
-def test_an_exit_sells_what_is_held_and_says_what_rests(
+def test_an_exit_sells_what_is_held_and_reports_what_remains(
     held: str, step: Decimal, quantity: str, remainder: str
 ) -> None:
     sized = sized_sell(sell("1", held=held, is_exit=True, step=step), minimum="5000")
@@ -98,7 +98,7 @@ def test_a_sell_below_the_minimum_is_dropped_and_one_of_exactly_the_minimum_is_n
     assert (dropped.quantity, dropped.limited_by) == (ZERO, LimitedBy.MINIMUM)
 
 
-def test_an_exit_cut_to_less_than_all_is_not_exempt_from_the_minimum() -> None:
+def test_an_exit_limited_to_less_than_all_is_not_exempt_from_the_minimum() -> None:
     sized = sized_sell(sell("1", price="300", held="3", is_exit=True, most_usd=D(550)), minimum="500")
     assert (sized.quantity, sized.limited_by) == (ZERO, LimitedBy.MINIMUM)
 
@@ -200,7 +200,7 @@ def test_the_upper_bound_cuts_a_buy(most: str, shares: str, limited_by: LimitedB
     assert bought([buy(most=D(most))], "100000") == {"VTI": (shares, limited_by)}
 
 
-def test_a_line_cut_by_its_maximum_is_scaled_from_there() -> None:
+def test_a_line_limited_by_its_maximum_is_scaled_from_there() -> None:
     wants = [buy("AAA", "9000", "10", most=D(100)), buy("BBB", "1000", "10")]
     assert bought(wants, "1000") == {"AAA": ("50", LimitedBy.MONEY), "BBB": ("50", LimitedBy.MONEY)}
 

@@ -113,7 +113,7 @@ def final(weights: dict[str, str], rule: Blending | None = None) -> Targets:
     return targets_from_weights({Symbol(name): D(text) for name, text in weights.items()}, (rule or blending())[1])
 
 
-def test_final_weights_below_one_leave_the_rest_in_cash():
+def test_final_weights_below_one_leave_the_remainder_in_cash():
     targets = final({"VTI": "0.6", "BND": "0.3"})
     assert targets == Targets({Symbol("BND"): D("0.3"), Symbol("VTI"): D("0.6")}, D("0.9"), D(0), D("0.9"))
 
@@ -126,7 +126,7 @@ def test_final_weights_may_borrow_by_cash():
     assert final({"VTI": "1.5", "CASH": "-0.5"}, MARGIN).cash == D("-0.5")
 
 
-def test_final_weights_that_borrow_may_leave_a_rest_in_cash_too():
+def test_final_weights_that_borrow_may_leave_a_remainder_in_cash_too():
     targets = final({"VTI": "1.2", "CASH": "-0.5"}, MARGIN)
     assert (targets.weights, targets.cash, targets.net) == ({Symbol("VTI"): D("1.2")}, D("-0.5"), D("0.7"))
 

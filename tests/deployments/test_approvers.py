@@ -92,7 +92,7 @@ async def test_only_y_and_yes_are_a_yes(terminal, typed, is_yes):
     assert answer.approver == login()
 
 
-async def test_what_was_typed_before_the_plan_was_shown_is_no_answer(terminal):
+async def test_input_from_before_the_plan_was_shown_is_discarded(terminal):
     terminal.type("y\n")
     answer = await answered(terminal, "n\n")
     assert not answer.approve

@@ -82,7 +82,7 @@ def test_a_person_gets_a_table():
     assert "OK" in lines[0]
 
 
-def test_what_rests_on_a_gateway_that_is_not_there_is_not_looked_at_and_the_rest_is(examined):
+def test_what_depends_on_a_gateway_that_is_not_there_is_not_checked_and_the_rest_is(examined):
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         port = bound.getsockname()[1]

@@ -1,4 +1,4 @@
-"""`rebalance gateway`: ready when it says so, there for any client, gone when told to go."""
+"""`rebalance gateway`: ready when it says so, there for any client, stopped by a signal."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_only_this_machine_can_reach_it():
             assert client.connect_ex((other, port)) != 0
 
 
-def test_a_port_that_is_taken_is_said_so():
+def test_a_port_that_is_taken_is_reported_as_such():
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", 0))
         holder.listen()

@@ -210,7 +210,7 @@ class TestAPageOfAnotherSite:
         with_password = httpx.post(f"{up.url}/flow_runs/filter", json={}, auth=tuple(up.password.split(":")))
         assert (with_password.status_code, with_password.json()) == (403, {"detail": "Missing CSRF token."})
 
-    def test_a_name_of_its_own_for_this_computer_is_no_way_in(self, up):
+    def test_another_name_for_this_computer_is_refused(self, up):
         assert httpx.get(f"{up.url}/health", headers={"Host": "example.com"}).status_code == 400
 
     def test_it_may_not_frame_the_page_and_the_page_reports_to_nobody(self, up):

@@ -1,4 +1,4 @@
-"""What the checklist for a real paper gateway tells a person to paste works, here on the simulated one."""
+"""The commands that the checklist for a real paper gateway gives work, here on the simulated one."""
 
 from __future__ import annotations
 

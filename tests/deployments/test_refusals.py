@@ -109,7 +109,7 @@ def test_the_kill_switch_stops_a_paper_run_before_prefect_is_even_imported(rebal
     assert (ended.code, ended.met_prefect) == (31, False)
 
 
-def test_faults_of_both_files_are_told_at_once_by_every_command(folder):
+def test_faults_of_both_files_are_reported_at_once_by_every_command(folder):
     (folder / "settings.ini").write_text("[IBKR]\naccount_id = DU1234567\n[models]\nsmurf=1\nbadass=0\ngltr=0\n")
     (folder / "portfolios.csv").write_text("portfolio,symbol,target_pct\nSMURF,VTI,90\nSMURV,BND,10\n")
     fake = ("--broker", "fake")
@@ -131,7 +131,7 @@ def test_faults_of_both_files_are_told_at_once_by_every_command(folder):
     ]
 
 
-def test_settings_alone_at_fault_are_told_alone(rebalance):
+def test_settings_alone_at_fault_are_reported_alone(rebalance):
     ended = rebalance("check", *FILES, "--set", "limits.style=none", "--json")
     assert ended.code == 10
     assert json.loads(ended.out)["faults"] == [

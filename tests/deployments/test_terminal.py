@@ -137,7 +137,7 @@ def test_a_pipe_is_as_wide_as_columns_says(monkeypatch, columns, width):
     assert console().width == width
 
 
-def test_no_line_of_progress_is_said_twice(capsys):
+def test_no_line_of_progress_is_repeated(capsys):
     lines = logger.add(Progress(), format="{message}")
     for step in ("quotes: 11 symbols", "sell: 2 of 2 orders filled", "quotes: 11 symbols"):
         logger.info(step)

@@ -102,7 +102,7 @@ def test_a_yes_or_no_by_the_rows_at_fault_is_what_the_librarys_own_checks_say_in
 
 
 @pytest.mark.parametrize("table", SUITES)
-def test_a_sound_table_passes_without_a_word(table):
+def test_a_sound_table_passes_without_a_warning(table):
     found = verdict(table)
     assert found.faults == ()
     assert found.checks >= 10
@@ -222,7 +222,7 @@ def test_an_empty_table_stops_the_run(table):
     ("table", "column"),
     [("portfolios", "target_pct"), ("account", "base_value"), ("quotes", "price"), ("plan", "quantity")],
 )
-def test_a_column_of_nulls_never_passes_in_silence(table, column):
+def test_a_column_of_nulls_never_passes_unnoticed(table, column):
     found = verdict(table, TABLES[table]().assign(**{column: NAN}))
     assert any(fault.message == f"no {column}" for fault in found.faults)
 

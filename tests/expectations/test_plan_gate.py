@@ -66,7 +66,7 @@ def test_a_conversion_beyond_the_cad_there_is_stops_the_run():
     )
 
 
-def test_fractions_need_leave_by_setting_and_contract():
+def test_fractions_need_the_permission_of_setting_and_contract():
     sizing = replace(SIZING, allow_fractional=True)
     fractional = {Symbol("VTI"): contract(fractional=True)}
     assert one_buy("10.1234", sizing, contracts=fractional) == []

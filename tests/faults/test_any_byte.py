@@ -1,4 +1,4 @@
-"""Wherever in the conversation the line breaks: the books agree, nothing is sent twice, and the run ends."""
+"""Wherever in the conversation the connection breaks: the books agree, nothing is sent twice, and the run ends."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ async def length_of(folder, is_inward):
 
 @pytest.mark.parametrize("seed", range(RUNS // 2))
 @pytest.mark.parametrize("direction", DIRECTIONS)
-async def test_a_run_survives_the_line_breaking_at_any_byte(direction, seed, tmp_path):
+async def test_a_run_survives_a_connection_lost_at_any_byte(direction, seed, tmp_path):
     length = await length_of(tmp_path / "healthy", DIRECTIONS[direction])
     # spread over the conversation, and never the same places for two seeds
     part = length / (RUNS // 2)

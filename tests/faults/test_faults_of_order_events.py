@@ -1,4 +1,4 @@
-"""What the broker tells of an order's fills and costs, twice, in the wrong order, late, never, or corrected."""
+"""What the broker reports of an order's fills and costs: twice, in the wrong order, late, never, or corrected."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def fine(sentence, spoil, *more, **rest):
 
 
 def corrected(shares=None, price=None, seconds=0.0):
-    """The execution just told of is corrected, at once or so much later."""
+    """The execution just reported is corrected, at once or so much later."""
 
     def happen(scene, subject):
         gateway = scene.gateway
@@ -61,7 +61,7 @@ TWICE = (
     fine("every status comes twice", on("orderStatus", Duplicate(), times=ALWAYS)),
     fine("every execution comes twice", on("execDetails", Duplicate(), times=ALWAYS)),
     fine("every cost comes twice", on("commissionReport", Duplicate(), times=ALWAYS), cost_of(VTI, "1.00")),
-    fine("every order is told twice", on("openOrder", Duplicate(), times=ALWAYS)),
+    fine("every order is reported twice", on("openOrder", Duplicate(), times=ALWAYS)),
     fine("everything comes twice", all_of(*(on(name, Duplicate(), times=ALWAYS)
         for name in ("openOrder", "orderStatus", "execDetails", "commissionReport")))),
 )  # fmt: skip
@@ -83,14 +83,14 @@ REORDERED = (
     fine("an execution comes after its cost", on("execDetails", Hold(until="commissionReport"), times=ALWAYS),
          cost_of(VTI, "1.00")),
     fine("an execution comes long after Filled", on("execDetails", Delay(5), "VTI")),
-    fine("an execution comes after the witnesses told it", on("execDetails", Delay(30), "VTI")),
+    fine("an execution comes after the lists showed it", on("execDetails", Delay(30), "VTI")),
     Row("the execution of a part comes long after its order's end", on("execDetails", Delay(125), "VTI"), 28,
         ("VTI", "filled 71"), case=filling(fill_fraction=D("0.5"))),
 )  # fmt: skip
 
 MISSING = (
     fine("no status ever comes", on("orderStatus", Omit(), times=ALWAYS)),
-    fine("no order is ever told", on("openOrder", Omit(), "VTI", times=2)),
+    fine("no order is ever reported", on("openOrder", Omit(), "VTI", times=2)),
     fine("neither order nor status comes, but the execution", all_of(on("openOrder", Omit(), "VTI", times=2),
         on("orderStatus", Omit(), "VTI", times=ALWAYS))),
     fine("the execution never comes of itself", on("execDetails", Omit(), "VTI")),
@@ -104,9 +104,9 @@ COSTS = (
     fine("a cost comes 30 s late", on("commissionReport", Delay(30), "VTI")),
     fine("a cost never comes", on("commissionReport", Omit(), "VTI", times=ALWAYS), cost_of(VTI, ""),
          cost_of(IJR, "1.00")),
-    fine("a cost is told as pending", on("commissionReport", ChangeFields({COST: "-1.0"}), "VTI", times=ALWAYS),
+    fine("a cost is reported as pending", on("commissionReport", ChangeFields({COST: "-1.0"}), "VTI", times=ALWAYS),
          cost_of(VTI, "")),
-    fine("a cost is told as unset", on("commissionReport", ChangeFields({COST: UNSET}), "VTI", times=ALWAYS),
+    fine("a cost is reported as unset", on("commissionReport", ChangeFields({COST: UNSET}), "VTI", times=ALWAYS),
          cost_of(VTI, "")),
     fine("no cost ever comes", on("commissionReport", Omit(), times=ALWAYS), cost_of(VTI, ""), cost_of(BND, "")),
 )  # fmt: skip
@@ -138,7 +138,7 @@ UNREADABLE = (
          on("execDetails", ChangeFields({EXEC_TIME: "20260302 10:00:02 Central European Standard Time"}), "VTI")),
     Row("a status cannot be read", on("orderStatus", ChangeFields({STATUS_FILLED: "some"}), "VTI"), 20,
         ("connection broke",)),
-    fine("a status is a word that nobody knows", on("orderStatus", ChangeFields({STATUS: "ApiUpdate"}), "VTI")),
+    fine("a status has a name that nobody knows", on("orderStatus", ChangeFields({STATUS: "ApiUpdate"}), "VTI")),
 )  # fmt: skip
 
 

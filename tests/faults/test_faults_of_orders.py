@@ -1,4 +1,4 @@
-"""What the broker says to an order: refusals, remarks on one that works, silence, and what-ifs that go wrong."""
+"""How the broker answers an order: refusals, warnings on one that works, no answer, and what-ifs that go wrong."""
 
 from __future__ import annotations
 
@@ -57,9 +57,9 @@ def nothing_works(played):
     assert not played.venue.working()
 
 
-def has_alarm(words):
+def has_alarm(texts):
     def check(played):
-        assert any(words in error.message for error in played.outcome.errors), played.outcome.errors
+        assert any(texts in error.message for error in played.outcome.errors), played.outcome.errors
 
     return check
 
@@ -93,11 +93,11 @@ REFUSED = (
 )  # fmt: skip
 
 INACTIVE = (
-    Row("the broker makes a sell inactive without a word", on("orderStatus", ChangeFields({2: "Inactive"}), "VTI"), 27,
-        ("VTI", "inactive without giving a reason"), also=(only_sells_filled_short, nothing_works)),
-    Row("a sell is inactive before it is said why", on("error", Hold(until="orderStatus"), "VTI"), 27, ("VTI", "(201)"),
-        case=filling(reject=201), also=(only_sells_filled_short, nothing_works)),
-    Row("a sell is inactive, and of its cancel nothing is heard", all_of(
+    Row("the broker makes a sell inactive without a reason", on("orderStatus", ChangeFields({2: "Inactive"}),
+        "VTI"), 27, ("VTI", "inactive without giving a reason"), also=(only_sells_filled_short, nothing_works)),
+    Row("a sell is inactive before the reason arrives", on("error", Hold(until="orderStatus"), "VTI"), 27,
+        ("VTI", "(201)"), case=filling(reject=201), also=(only_sells_filled_short, nothing_works)),
+    Row("a sell is inactive, and its cancel is not answered", all_of(
         on("orderStatus", ChangeFields({2: "Inactive"}), "VTI"), on("orderStatus", Omit(), "VTI", times=ALWAYS),
         on("error", Omit(), "VTI", times=ALWAYS)), 27,
         ("VTI", "inactive without giving a reason"), also=(nothing_works,)),
@@ -118,9 +118,9 @@ AMBIGUOUS = (
 )  # fmt: skip
 
 AT_WORK = (
-    *(Row(f"an order that works is remarked on: {code}", on("openOrder", ErrorAfter(code), "VTI"),
+    *(Row(f"an order that works gets a warning: {code}", on("openOrder", ErrorAfter(code), "VTI"),
           also=(every_stage_was_sent,)) for code in (399, 10349, 404, 2109, 4711, 103, 463)),
-    *(Row(f"an order that works was remarked on before: {code}", on("openOrder", ErrorBefore(code), "VTI"),
+    *(Row(f"an order that works got a warning before: {code}", on("openOrder", ErrorBefore(code), "VTI"),
           also=(every_stage_was_sent,)) for code in (399, 10349, 404, 2109, 4711)),
     *(Row(f"a warning after the fill: {code}", on("commissionReport", ErrorAfter(code), "VTI"),
           also=(every_stage_was_sent,)) for code in (399, 2109, 161, 10148, 10147, 202)),
@@ -148,7 +148,7 @@ REFUSED_AND_AT_WORK = (
 )  # fmt: skip
 
 UNFILLED = (
-    Row("a sell fills in part, and so does what is sent of its rest", nothing, 28, ("VTI", "filled 71", "143"),
+    Row("a sell fills in part, and so does its remainder", nothing, 28, ("VTI", "filled 71", "143"),
         case=filling(fill_fraction=D("0.5")), also=(only_sells_filled_short,)),
     Row("the cancel is lost", on("cancelOrder", Omit()), 28, ("VTI",), case=filling(fill_fraction=D("0.5"))),
     Row("every cancel is lost", on("cancelOrder", Omit(), times=ALWAYS), 41, ("VTI",),
@@ -162,11 +162,12 @@ UNFILLED = (
 ASKED_FIRST = (
     Row("a buy would be refused for want of margin", on_what_if("placeOrder", Refuse(201, MARGIN), "AGG",
         times=ALWAYS), 26, ("AGG", "margin", "none of the buys was sent"), also=(no_buys_were_sent,)),
-    Row("what a buy would do is not told, as a dialog waits in TWS", on_what_if("placeOrder", Omit(), "AGG"), 28,
+    Row("what a buy would do is not reported, as a dialog waits in TWS", on_what_if("placeOrder", Omit(), "AGG"), 28,
         ("did not answer", "AGG"), warns=("AGG is left out of this run",)),
     Row("a buy would be refused as it is written", on_what_if("placeOrder", Refuse(321), "AGG"), 27,
         ("AGG", "nothing was sent"), also=(nothing_was_sent,)),
-    Row("what a buy would do comes late", on_what_if("openOrder", Delay(15), "AGG"), also=(every_stage_was_sent,)),
+    Row("the what-if of a buy is answered late", on_what_if("openOrder", Delay(15), "AGG"),
+        also=(every_stage_was_sent,)),
 )  # fmt: skip
 
 

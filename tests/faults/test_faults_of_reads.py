@@ -62,35 +62,35 @@ END_MARKERS = (
     *(Row(f"{name} is always missing", on(name, Omit(), times=ALWAYS), 20, GIVEN_UP) for name in MARKERS),
     *(Row(f"{name} comes 5 s late, always", on(name, Delay(5), times=ALWAYS)) for name in MARKERS),
     *(Row(f"{name} comes 30 s late, once", on(name, Delay(30)), warns=RETRIED) for name in MARKERS),
-    Row("a market rule is not told", on("marketRule", Omit(), times=ALWAYS)),
+    Row("a market rule is not reported", on("marketRule", Omit(), times=ALWAYS)),
     Row("a snapshot does not end, once", on("tickSnapshotEnd", Omit()), case=ONLY_A_SNAPSHOT, warns=RETRIED),
     Row("no snapshot ends", on("tickSnapshotEnd", Omit(), times=ALWAYS), 20, GIVEN_UP, case=ONLY_A_SNAPSHOT),
-    Row("NetLiquidation is not told", on("updateAccountValue", Lacking("NetLiquidation"), times=ALWAYS), 20,
+    Row("NetLiquidation is not reported", on("updateAccountValue", Lacking("NetLiquidation"), times=ALWAYS), 20,
         ("NetLiquidation", *GIVEN_UP)),
-    Row("the cash is not told", on("updateAccountValue", Lacking("CashBalance"), times=ALWAYS), 20,
+    Row("the cash is not reported", on("updateAccountValue", Lacking("CashBalance"), times=ALWAYS), 20,
         ("CashBalance", *GIVEN_UP)),
 )  # fmt: skip
 
-LINE = (
-    *(Row(f"the line breaks at {name}, once", on(name, Drop()), warns=RETRIED) for name in (*READS, *ANSWERS)),
-    *(Row(f"the line breaks within {name}, once", on(name, Drop(at=6)), warns=RETRIED) for name in ANSWERS),
-    *(Row(f"the line breaks after {name}, once", on(name, Drop(at=None)), warns=RETRIED)
+CONNECTION = (
+    *(Row(f"the connection breaks at {name}, once", on(name, Drop()), warns=RETRIED) for name in (*READS, *ANSWERS)),
+    *(Row(f"the connection breaks within {name}, once", on(name, Drop(at=6)), warns=RETRIED) for name in ANSWERS),
+    *(Row(f"the connection breaks after {name}, once", on(name, Drop(at=None)), warns=RETRIED)
       for name in ("reqAccountUpdates", "reqContractDetails")),
-    Row("the line breaks between two reads", on("reqAllOpenOrders", Drop(at=None))),
+    Row("the connection breaks between two reads", on("reqAllOpenOrders", Drop(at=None))),
     Row("no connection comes about", on("handshake", Drop(), times=ALWAYS), 20, ("connecting", *GIVEN_UP)),
-    Row("the line breaks whenever the account is asked for", on("reqAccountUpdates", Drop(), times=ALWAYS), 20,
+    Row("the connection breaks whenever the account is asked for", on("reqAccountUpdates", Drop(), times=ALWAYS), 20,
         ("reading the account", *GIVEN_UP)),
-    *(Row(f"the gateway falls silent at {name}", on(name, HalfOpen()), warns=RETRIED)
+    *(Row(f"the gateway stops answering at {name}", on(name, HalfOpen()), warns=RETRIED)
       for name in ("handshake", "startApi", "reqAccountUpdates", "accountDownloadEnd", "reqContractDetails")),
-    Row("the gateway always falls silent at the account", on("reqAccountUpdates", HalfOpen(), times=ALWAYS), 20,
+    Row("the gateway always stops answering at the account", on("reqAccountUpdates", HalfOpen(), times=ALWAYS), 20,
         ("reading the account", *GIVEN_UP)),
     Row("the client id is in use", on("startApi", Hangup(Refuse(326)), times=ALWAYS), 20, ("client 42", "another run")),
     Row("IBKR is gone for 5 s while the account is read", when("reqAccountUpdates", sends(1100, 1102, after=5)),
         warns=RETRIED),
     Row("IBKR is gone for 5 s and data is lost", when("reqContractDetails", sends(1100, 1101, after=5)), warns=RETRIED),
     Row("IBKR stays gone", when("reqAccountUpdates", sends(1100)), 20, ("IBKR", *GIVEN_UP)),
-    Row("TWS and its server part for 5 s", when("reqMktData", sends(2110, 1102, after=5)), warns=RETRIED),
-    Row("IBKR is said to be back though it never went", when("reqAccountUpdates", sends(1102))),
+    Row("TWS loses its server for 5 s", when("reqMktData", sends(2110, 1102, after=5)), warns=RETRIED),
+    Row("IBKR is reported as back though it never went", when("reqAccountUpdates", sends(1102))),
 )  # fmt: skip
 
 MARKET = (
@@ -131,18 +131,18 @@ CONTRACTS = (
 )  # fmt: skip
 
 PACING = (
-    *(Row(f"too many messages, says the gateway once to {name}", on(name, Refuse(100)), warns=RETRIED)
+    *(Row(f"too many messages, the gateway reports once on {name}", on(name, Refuse(100)), warns=RETRIED)
       for name in ("reqAccountUpdates", "reqContractDetails", "reqMktData")),
-    *(Row(f"too many messages, says the gateway always to {name}", on(name, Refuse(100), times=ALWAYS), 21, GIVEN_UP)
+    *(Row(f"too many messages, the gateway always reports on {name}", on(name, Refuse(100), times=ALWAYS), 21, GIVEN_UP)
       for name in ("reqAccountUpdates", "reqContractDetails", "reqMktData")),
-    Row("too many lines, says the gateway once", on("reqMktData", Refuse(101)), warns=RETRIED),
+    Row("too many market-data lines, the gateway reports once", on("reqMktData", Refuse(101)), warns=RETRIED),
 )  # fmt: skip
 
 ACCOUNT = (
-    Row("a holding is told late", on("updatePortfolio", Delay(30), "VTI")),
-    Row("a holding is never told among the values", on("updatePortfolio", Omit(), "VTI", times=ALWAYS), 20,
+    Row("a holding arrives late", on("updatePortfolio", Delay(30), "VTI")),
+    Row("a holding never arrives among the values", on("updatePortfolio", Omit(), "VTI", times=ALWAYS), 20,
         ("VTI", *GIVEN_UP)),
-    Row("a holding is never told among the positions", on("position", Omit(), "VTI", times=ALWAYS), 20,
+    Row("a holding never arrives among the positions", on("position", Omit(), "VTI", times=ALWAYS), 20,
         ("VTI", *GIVEN_UP)),
     *(Row(f"{name} comes twice, always", on(name, Duplicate(), times=ALWAYS)) for name in (*MARKERS, *ANSWERS[2:4])),
     Row("the gateway manages another account", on("managedAccounts", ChangeFields({2: "DU7654321"}), times=ALWAYS), 30,
@@ -151,7 +151,7 @@ ACCOUNT = (
 
 
 @pytest.mark.parametrize(
-    "row", [*END_MARKERS, *LINE, *MARKET, *CONTRACTS, *PACING, *ACCOUNT], ids=lambda row: row.sentence
+    "row", [*END_MARKERS, *CONNECTION, *MARKET, *CONTRACTS, *PACING, *ACCOUNT], ids=lambda row: row.sentence
 )
 async def test_while_reading(row, tmp_path):
     await play(row, tmp_path)

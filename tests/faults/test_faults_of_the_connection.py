@@ -1,11 +1,11 @@
-"""The line to the gateway, or the gateway's to IBKR, breaks while orders are on their way or at work."""
+"""The connection to the gateway, or the gateway's to IBKR, is lost while orders are on their way or at work."""
 
 from __future__ import annotations
 
 from itertools import product
 
 import pytest
-from campaign import books
+from campaign import checks
 from fault_cases import AGG, BND, IJR, VTI, filling, working
 from fault_judges import play
 from fault_runs import Row, all_of, nothing, on, reaching, restart, sends, when
@@ -38,8 +38,8 @@ def everything_filled(played):
     assert symbols == [USD_CAD, IJR, VTI, AGG, BND]
 
 
-def earlier_is_gone(played):
-    assert [placed.state.name for placed in books.leftovers(played)] == ["CANCELLED"]
+def the_earlier_one_is_cancelled(played):
+    assert [placed.state.name for placed in checks.orphaned_orders(played)] == ["CANCELLED"]
 
 
 def nothing_was_sent(played):
@@ -50,9 +50,9 @@ def no_buys_were_sent(played):
     assert not [order for _, order in played.sent if order.stage is Stage.BUY]
 
 
-def mended(sentence, spoil, words="the connection was lost"):
+def recovered(sentence, spoil, texts="the connection was lost"):
     """The lists show that all that worked has filled: the run goes on, and the loss is a warning."""
-    return Row(sentence, spoil, warns=(words,), also=(everything_filled,))
+    return Row(sentence, spoil, warns=(texts,), also=(everything_filled,))
 
 
 SOCKET = (
@@ -64,12 +64,12 @@ SOCKET = (
         ("connection",), also=(no_buys_were_sent,)),
     Row("it breaks when a sell has arrived and has filled at once", on("placeOrder", Drop(at=None), "VTI"), 20,
         ("connection",), case=filling(), also=(ended(VTI="FILLED"), no_buys_were_sent)),
-    mended("it breaks when a sell has arrived, which fills before the line is back",
+    recovered("it breaks when a sell has arrived, which fills before the connection is back",
            all_of(on("placeOrder", Drop(at=None), "VTI"), on("handshake", Drop(), skip=2, times=2))),
     *(Row(f"it breaks at {name} of a sell, byte {at}", on(name, Drop(at), "VTI"), 20, ("connection",),
           also=(no_buys_were_sent,))
       for name, at in product(("openOrder", "orderStatus"), (0, 11, None))),
-    *(mended(f"it breaks at {name} of a sell, byte {at}", on(name, Drop(at), "VTI"))
+    *(recovered(f"it breaks at {name} of a sell, byte {at}", on(name, Drop(at), "VTI"))
       for name, at in product(("execDetails", "commissionReport"), (0, 11, None))),
     Row("it breaks at a cancel", on("cancelOrder", Drop()), 20, ("connection",), case=HALF,
         also=(ended(VTI="CANCELLED"), no_buys_were_sent)),
@@ -83,18 +83,18 @@ SOCKET = (
         on("handshake", Drop(), times=ALWAYS, skip=2)), 41, ("IJR",), also=(no_buys_were_sent,)),
 )  # fmt: skip
 
-SILENCE = (
-    Row("the gateway falls silent before a sell is read", on("placeOrder", HalfOpen(), "VTI"), 41, ("VTI",),
+UNANSWERED = (
+    Row("the gateway stops answering before a sell is read", on("placeOrder", HalfOpen(), "VTI"), 41, ("VTI",),
         also=(ended(VTI="UNKNOWN"), no_buys_were_sent)),
-    Row("the gateway falls silent when a sell has arrived", on("openOrder", HalfOpen(), "VTI"),
+    Row("the gateway stops answering when a sell has arrived", on("openOrder", HalfOpen(), "VTI"),
         also=(everything_filled,)),
-    mended("the gateway falls silent while orders work", on("execDetails", HalfOpen(), "IJR")),
-    Row("the gateway falls silent at a cancel", on("cancelOrder", HalfOpen()), 28, ("VTI", "did not report"), case=HALF,
-        also=(ended(VTI="CANCELLED"),)),
+    recovered("the gateway stops answering while orders work", on("execDetails", HalfOpen(), "IJR")),
+    Row("the gateway stops answering at a cancel", on("cancelOrder", HalfOpen()), 28, ("VTI", "did not report"),
+        case=HALF, also=(ended(VTI="CANCELLED"),)),
 )  # fmt: skip
 
 IBKR = (
-    *(mended(f"IBKR is gone for 5 s while orders work, {gone} and {back}",
+    *(recovered(f"IBKR is gone for 5 s while orders work, {gone} and {back}",
              when("placeOrder", sends(gone, back, after=5), "VTI"), "Connectivity between")
       for gone, back in ((1100, 1101), (1100, 1102), (2110, 1102))),
     Row("IBKR is gone for good while orders work", when("placeOrder", sends(1100), "VTI"), 41, ("IJR",),
@@ -107,34 +107,35 @@ IBKR = (
     Row("IBKR goes before the sells", reaching("before_sells", sends(1100, 1101, after=5)), also=(everything_filled,)),
     Row("a market-data farm goes and comes back while orders work",
         when("placeOrder", sends(2103, 2104, after=1), "VTI"), also=(everything_filled,)),
-    Row("IBKR is said to be back though it never went", when("placeOrder", sends(1102), "VTI"),
+    Row("IBKR is reported as back though it never went", when("placeOrder", sends(1102), "VTI"),
         also=(everything_filled,)),
 )  # fmt: skip
 
-LEFTOVERS = (
-    Row("an order of an earlier run rests", nothing, case=EARLIER, also=(everything_filled, earlier_is_gone)),
+ORPHANED = (
+    Row("an order of an earlier run is working", nothing, case=EARLIER,
+        also=(everything_filled, the_earlier_one_is_cancelled)),
     Row("it breaks when that is to be cancelled", on("cancelOrder", Drop()), case=EARLIER,
-        also=(everything_filled, earlier_is_gone)),
+        also=(everything_filled, the_earlier_one_is_cancelled)),
     Row("it breaks when that is being cancelled", on("cancelOrder", Drop(at=None)), case=EARLIER,
-        also=(everything_filled, earlier_is_gone)),
+        also=(everything_filled, the_earlier_one_is_cancelled)),
     Row("it restarts when that is being cancelled", when("orderStatus", restart(), "VTI"), case=EARLIER,
-        also=(everything_filled, earlier_is_gone)),
+        also=(everything_filled, the_earlier_one_is_cancelled)),
     Row("the confirmation of that is lost", all_of(on("orderStatus", Omit(), "VTI", skip=2, times=2),
-        on("error", Omit(), "VTI")), case=EARLIER, also=(everything_filled, earlier_is_gone)),
+        on("error", Omit(), "VTI")), case=EARLIER, also=(everything_filled, the_earlier_one_is_cancelled)),
     Row("that cannot be cancelled", on("cancelOrder", Omit(), times=ALWAYS), 41, ("RB-EARLIERRUN22-B1-1", "TWS"),
         case=EARLIER, also=(nothing_was_sent,)),
-    Row("an order of somebody else rests", nothing, 40, ("BUY 10 VTI", "somebody else"), case=SOMEBODY_ELSES,
+    Row("an order of somebody else is working", nothing, 40, ("BUY 10 VTI", "somebody else"), case=SOMEBODY_ELSES,
         also=(nothing_was_sent,)),
 )  # fmt: skip
 
-WITNESSES = (
-    *(mended(f"it breaks, and {name} is missing once", all_of(on("placeOrder", Drop(at=None), "VTI"),
+RECONCILED = (
+    *(recovered(f"it breaks, and {name} is missing once", all_of(on("placeOrder", Drop(at=None), "VTI"),
              on(name, Omit(), skip=skip)))
       for name, skip in LISTS),
     *(Row(f"it breaks, and {name} is missing from then on", all_of(on("placeOrder", Drop(at=None), "VTI"),
           on(name, Omit(), skip=skip, times=ALWAYS)), 41, ("IJR", "look the order up in TWS"),
           also=(ended(IJR="UNKNOWN", VTI="UNKNOWN"), no_buys_were_sent)) for name, skip in LISTS),
-    *(mended(f"it breaks, and {name} comes 5 s late", all_of(on("placeOrder", Drop(at=None), "VTI"),
+    *(recovered(f"it breaks, and {name} comes 5 s late", all_of(on("placeOrder", Drop(at=None), "VTI"),
              on(name, Delay(5), skip=skip)))
       for name, skip in LISTS),
     *(Row(f"it breaks, and breaks again at {name}", all_of(on("placeOrder", Drop(at=None), "VTI"),
@@ -143,23 +144,23 @@ WITNESSES = (
 )  # fmt: skip
 
 RESTARTED = (
-    *(Row(f"it restarts while an order rests{words}", when("orderStatus", restart(ids_roll_back=rolls), "VTI"), 20,
+    *(Row(f"it restarts while an order rests{texts}", when("orderStatus", restart(ids_roll_back=rolls), "VTI"), 20,
           ("connection",), case=HALF, also=(ended(VTI="CANCELLED"), no_buys_were_sent))
-      for words, rolls in (("", False), (" and gives order ids out again", True))),
-    *(Row(f"it restarts while orders work{words}", when("orderStatus", restart(ids_roll_back=rolls), "VTI"), 20,
+      for texts, rolls in (("", False), (" and gives order ids out again", True))),
+    *(Row(f"it restarts while orders work{texts}", when("orderStatus", restart(ids_roll_back=rolls), "VTI"), 20,
           ("connection",), also=(no_buys_were_sent,))
-      for words, rolls in (("", False), (" and gives order ids out again", True))),
-    *(Row(f"it restarts between two stages{words}", reaching("before_buys", restart(ids_roll_back=rolls)),
+      for texts, rolls in (("", False), (" and gives order ids out again", True))),
+    *(Row(f"it restarts between two stages{texts}", reaching("before_buys", restart(ids_roll_back=rolls)),
           also=(everything_filled,))
-      for words, rolls in (("", False), (" and gives order ids out again", True))),
-    *(Row(f"it restarts before the sells{words}", reaching("before_sells", restart(ids_roll_back=rolls)),
+      for texts, rolls in (("", False), (" and gives order ids out again", True))),
+    *(Row(f"it restarts before the sells{texts}", reaching("before_sells", restart(ids_roll_back=rolls)),
           also=(everything_filled,))
-      for words, rolls in (("", False), (" and gives order ids out again", True))),
+      for texts, rolls in (("", False), (" and gives order ids out again", True))),
 )  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    "row", [*SOCKET, *SILENCE, *IBKR, *LEFTOVERS, *WITNESSES, *RESTARTED], ids=lambda row: row.sentence
+    "row", [*SOCKET, *UNANSWERED, *IBKR, *ORPHANED, *RECONCILED, *RESTARTED], ids=lambda row: row.sentence
 )
 async def test_when(row, tmp_path):
     await play(row, tmp_path)

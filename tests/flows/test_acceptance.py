@@ -31,8 +31,8 @@ def test_1_invalid_settings_and_models_are_refused_with_every_fault_named(tmp_pa
     run = rehearse(name, tmp_path)
     assert run.result["exit_code"] == code
     assert not run.result["orders"]
-    for word in named:
-        assert word in run.result["reason"]
+    for text in named:
+        assert text in run.result["reason"]
 
 
 def test_2_the_sample_blend_is_the_weighted_sum_and_totals_one_hundred_percent(demo):
@@ -112,7 +112,7 @@ def test_10_an_account_that_is_already_right_ends_with_code_0_and_no_orders(tmp_
     assert (run.result["exit_code"], run.result["status"], run.result["orders"]) == (0, "no_trades", [])
 
 
-def test_11_cash_minus_fifty_needs_leave_and_a_leverage_of_one_and_a_half(tmp_path):
+def test_11_cash_minus_fifty_needs_allow_margin_and_a_leverage_of_one_and_a_half(tmp_path):
     for folder in ("allowed", "refused", "too_low"):
         (tmp_path / folder).mkdir()
     allowed = rehearse("e2e_margin_cash_minus_50", tmp_path / "allowed")
@@ -157,8 +157,8 @@ def test_a_dry_run_on_a_sunday_with_old_quotes_gives_a_plan_with_warnings(tmp_pa
     assert run.result["exit_code"] == 0
     assert len(run.result["plan"]) == 2
     warnings = " ".join(run.result["warnings"])
-    for word in ("stale", "closed", "no usable market", "working order"):
-        assert word in warnings
+    for text in ("stale", "closed", "no usable market", "working order"):
+        assert text in warnings
 
 
 def test_market_data_that_is_asked_for_delayed_is_a_warning(tmp_path):

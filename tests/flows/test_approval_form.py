@@ -200,8 +200,8 @@ async def test_holdings_that_changed_before_the_sells_were_approved_are_not_sold
     run = rehearsal.start()
     await run.answer(client, **YES)
     await run.question(client)
-    books = rehearsal.brokers[0].exchange.ledger
-    books.positions[Symbol("VTI")] = replace(books.positions[Symbol("VTI")], quantity=D(50))
+    ledger = rehearsal.brokers[0].exchange.ledger
+    ledger.positions[Symbol("VTI")] = replace(ledger.positions[Symbol("VTI")], quantity=D(50))
     await run.answer(client, **YES)
     state = await run.ended()
     assert state.message.startswith(

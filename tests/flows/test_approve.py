@@ -30,7 +30,7 @@ def _impatient(monkeypatch):
     monkeypatch.setattr("flows.approval.POLL_SECONDS", 0.3)
 
 
-async def said(name, decision):
+async def send_answer(name, decision):
     """Answer as the command does, in a thread of its own: it has its own event loop."""
     await asyncio.to_thread(answer, str(name), decision)
 
@@ -43,10 +43,10 @@ async def test_a_run_is_named_by_its_id_its_flow_run_id_or_the_beginning_of_eith
     for name in (run_id_of(flow_run_id)[:6].lower(), flow_run_id):
         waiting = await run.question(client)
         with pytest.raises(UsageError, match="the run asks again"):
-            await said(name, wrong)
+            await send_answer(name, wrong)
         run.keys.append(waiting.state.state_details.pause_key)
     await run.question(client)
-    await said(run_id_of(flow_run_id), YES)
+    await send_answer(run_id_of(flow_run_id), YES)
     assert (await run.ended()).is_completed()
     assert [approval.approver for approval in rehearsal.outcomes[-1].approvals] == ["Ann"]
     shown = capsys.readouterr().out
@@ -57,7 +57,7 @@ async def test_a_run_is_named_by_its_id_its_flow_run_id_or_the_beginning_of_eith
 
 async def test_reject_ends_the_run_with_32_and_keeps_the_note(client, tmp_path):
     run = Rehearsal(tmp_path).start()
-    await said((await run.question(client)).id, Decision(approve=False, approver="Ann", note="not today"))
+    await send_answer((await run.question(client)).id, Decision(approve=False, approver="Ann", note="not today"))
     assert (await run.ended()).message.startswith("exit 32: Ann said no: not today")
 
 
@@ -77,9 +77,9 @@ async def test_an_answer_that_the_server_does_not_take_leaves_the_run_waiting(cl
     run = Rehearsal(tmp_path).start()
     waiting = await run.question(client)
     with pytest.raises(UsageError, match="did not accept the answer"):
-        await said(waiting.id, Decision(approve=True, approver="Ann", account_suffix=ACCOUNT))
+        await send_answer(waiting.id, Decision(approve=True, approver="Ann", account_suffix=ACCOUNT))
     assert (await run.flow_run(client)).state.is_paused()
-    await said(waiting.id, NO)
+    await send_answer(waiting.id, NO)
     await run.ended()
 
 
@@ -87,8 +87,8 @@ async def test_without_a_terminal_the_account_must_be_on_the_command_line(client
     run = Rehearsal(tmp_path).start()
     waiting = await run.question(client)
     with pytest.raises(UsageError, match="--account-suffix"):
-        await said(waiting.id, Decision(approve=True))
-    await said(waiting.id, NO)
+        await send_answer(waiting.id, Decision(approve=True))
+    await send_answer(waiting.id, NO)
     await run.ended()
 
 
@@ -99,9 +99,9 @@ async def test_a_wrong_account_is_no_success(client, tmp_path):
     with pytest.raises(
         UsageError, match=r"not accept the answer: the answer named another account than \*{6}567 - the run asks"
     ):
-        await said(waiting.id, wrong)
+        await send_answer(waiting.id, wrong)
     run.keys.append(waiting.state.state_details.pause_key)
-    await said((await run.question(client)).id, NO)
+    await send_answer((await run.question(client)).id, NO)
     await run.ended()
 
 

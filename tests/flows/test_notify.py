@@ -26,7 +26,7 @@ from tasks.app.notify import MOST_CHARACTERS, Note, notify, request_of, webhook
 NOTE = Note("Rebalance paper …567 waits for approval", "sell 1, buy 1")
 
 
-class Told(Given):
+class NotifyingSource(Given):
     """The settings of a rehearsal with the address of a receiver, from the environment as always."""
 
     url = ""
@@ -37,8 +37,8 @@ class Told(Given):
         return settings_from(values, folder=self.folder, environ=environ)
 
 
-def notifying(folder, url) -> Told:
-    source = Told(folder)
+def notifying(folder, url) -> NotifyingSource:
+    source = NotifyingSource(folder)
     object.__setattr__(source, "url", url)
     return source
 
@@ -160,7 +160,7 @@ def test_slack_and_discord_read_the_same_text_each_in_its_own_field():
     assert body["allowed_mentions"] == {"parse": []}
 
 
-def test_a_long_text_is_cut_to_what_discord_takes():
+def test_a_long_text_is_shortened_to_what_discord_takes():
     body = json.loads(request_of("https://hooks.example.com/x", Note("title", "x" * 3000)).content)
     assert len(body["content"]) == MOST_CHARACTERS
     assert body["content"].endswith("x …")

@@ -63,23 +63,23 @@ async def test_a_sell_whose_money_is_refused_ends_the_run_before_anything_is_sen
     assert (outcome.exit_code, rehearsal.sent()) == (ExitCode.FUNDS, [])
 
 
-@pytest.mark.parametrize(("silent", "traded"), [("VTI", [Side.BUY]), ("BND", [Side.SELL])])
-async def test_a_line_that_the_broker_does_not_answer_about_is_left_out_and_the_others_trade(tmp_path, silent, traded):
-    rehearsal = rehearse(tmp_path, changes={"fills": scripted(silent, what_if_unanswered=True)})
+@pytest.mark.parametrize(("unanswered", "traded"), [("VTI", [Side.BUY]), ("BND", [Side.SELL])])
+async def test_a_line_without_a_what_if_answer_is_left_out_and_the_others_trade(tmp_path, unanswered, traded):
+    rehearsal = rehearse(tmp_path, changes={"fills": scripted(unanswered, what_if_unanswered=True)})
     outcome = await rehearsal.run()
     assert [order.side for order in rehearsal.sent()] == traded
     assert outcome.exit_code is ExitCode.INCOMPLETE
-    assert silent in outcome.reason
-    assert "did not answer within 20 s" in outcome.not_sent[silent]
-    assert any(warning.startswith(f"{silent} is left out of this run") for warning in outcome.warnings)
+    assert unanswered in outcome.reason
+    assert "did not answer within 20 s" in outcome.not_sent[unanswered]
+    assert any(warning.startswith(f"{unanswered} is left out of this run") for warning in outcome.warnings)
 
 
 async def test_buys_that_the_margin_does_not_bear_are_not_sent_and_the_account_is_read_after_the_sells(tmp_path):
     rehearsal = rehearse(tmp_path, ours=SHORT_OF_MARGIN)
     outcome = await rehearsal.run()
     assert outcome.exit_code is ExitCode.FUNDS
-    (told,) = [event.detail for event in outcome.events if event.detail.startswith("asked again right before")]
-    assert "would reject BUY" in told
+    (detail,) = [event.detail for event in outcome.events if event.detail.startswith("asked again right before")]
+    assert "would reject BUY" in detail
     assert "would reject BUY" in outcome.reason
     assert "none of the buys was sent" in outcome.reason
     assert [order.side for order in rehearsal.sent()] == [Side.SELL]
@@ -101,9 +101,9 @@ async def test_a_run_that_sends_nothing_asks_nothing(tmp_path, mode):
 
 
 async def test_a_buy_whose_sell_was_left_out_is_made_smaller_and_asked_about_again(tmp_path):
-    silent = scripted("VTI", what_if_unanswered=True)
+    unanswered = scripted("VTI", what_if_unanswered=True)
     ours = account(cash={USD: D(20_000)}, positions=(held(quantity="300"),), excess_liquidity=D(5_500))
-    rehearsal = rehearse(tmp_path, ours=ours, changes={"fills": silent})
+    rehearsal = rehearse(tmp_path, ours=ours, changes={"fills": unanswered})
     outcome = await rehearsal.run()
     assert (outcome.exit_code, type(outcome.errors[0])) == (ExitCode.INCOMPLETE, NoAnswer)
     (sent,) = rehearsal.sent()
@@ -138,7 +138,7 @@ async def test_a_buy_that_the_broker_refuses_for_another_reason_is_sent_and_reje
 
 
 class Gone(FakeIB):
-    """A broker whose line breaks at every what-if."""
+    """A broker whose connection breaks at every what-if."""
 
     async def what_if(self, order):
         self._drop()

@@ -182,7 +182,7 @@ async def test_the_account_is_nowhere_to_be_read(client, tmp_path, kind, capsys)
     run = rehearsal.start()
     state = await run.ended()
     flow_run = await run.flow_run(client)
-    told = [
+    shown = [
         *(path.read_text() for path in tmp_path.rglob("*") if path.is_file()),
         *(await artifacts_of(client, flow_run)).values(),
         await log_of(client, flow_run, wanted=["models: "]),
@@ -190,8 +190,8 @@ async def test_the_account_is_nowhere_to_be_read(client, tmp_path, kind, capsys)
         repr(flow_run.state),
         json.dumps(flow_run.parameters),
     ]
-    assert len(told) > 6
-    assert not [text for text in told if ACCOUNT in text]
+    assert len(shown) > 6
+    assert not [text for text in shown if ACCOUNT in text]
 
 
 async def test_a_dry_run_asks_nobody_and_sends_nothing(tmp_path):

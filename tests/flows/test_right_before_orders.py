@@ -201,7 +201,7 @@ async def test_a_cancel_on_the_page_ends_the_orders_of_a_run_that_nobody_serves(
 async def test_each_order_and_each_fill_is_in_the_log(tmp_path):
     rehearsal = Rehearsal(tmp_path, approver=SaysYes())
     outcome = await rehearsal.run()
-    said = [json.loads(line)["message"] for line in rehearsal.report("run.log").splitlines()]
+    logged = [json.loads(line)["message"] for line in rehearsal.report("run.log").splitlines()]
     for order in outcome.orders:
-        assert any(line.startswith(f"sending: {order.order.ref}") for line in said)
-        assert any(line.startswith(f"fill: {order.order.ref}") for line in said)
+        assert any(line.startswith(f"sending: {order.order.ref}") for line in logged)
+        assert any(line.startswith(f"fill: {order.order.ref}") for line in logged)

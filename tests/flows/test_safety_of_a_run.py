@@ -79,12 +79,12 @@ async def test_a_run_that_was_cancelled_lets_no_order_out_though_its_stage_is_no
 
 async def test_while_a_server_that_does_not_answer_is_asked_who_sent_sigterm_no_further_order_leaves(tmp_path):
     run = ready(Rehearsal(tmp_path))
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        silent.setblocking(False)
-        address = f"http://127.0.0.1:{silent.getsockname()[1]}/api"
+    with socket.create_server(("127.0.0.1", 0)) as unresponsive:
+        unresponsive.setblocking(False)
+        address = f"http://127.0.0.1:{unresponsive.getsockname()[1]}/api"
         with temporary_settings({PREFECT_API_URL: address}):
             asking = asyncio.create_task(_terminated(run, uuid4()))
-            asked, _ = await asyncio.get_running_loop().sock_accept(silent)
+            asked, _ = await asyncio.get_running_loop().sock_accept(unresponsive)
             with asked, pytest.raises(RunCancelled, match="stopped by SIGTERM"):
                 run.guard(order())
             await asking

@@ -86,11 +86,11 @@ def with_orders_working(folder, callback):
 
 @pytest.fixture
 async def complaints():
-    """What the loop was told of errors in its callbacks."""
-    loop, told = asyncio.get_running_loop(), []
+    """The errors in callbacks that the loop was given."""
+    loop, errors = asyncio.get_running_loop(), []
     before = loop.get_exception_handler()
-    loop.set_exception_handler(lambda _loop, context: told.append(context["exception"]))
-    yield told
+    loop.set_exception_handler(lambda _loop, context: errors.append(context["exception"]))
+    yield errors
     loop.set_exception_handler(before)
 
 

@@ -52,7 +52,7 @@ class Probe:
 
 
 def or_refused(call: Callable[[], object]) -> object:
-    """What the call gives, or the refusal that it raises, in words."""
+    """What the call gives, or the text of the refusal that it raises."""
     try:
         return call()
     except RebalanceError as error:

@@ -1,4 +1,4 @@
-"""The pages for people tell what is there."""
+"""The pages for people name only what is there."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ ROOT = Path(__file__).parent.parent.parent
 COPIED = (".ci", "core", "deployments", "expectations", "flows", "tasks", "pyproject.toml", "README.md")
 BUILT_WITH = "setuptools"
 LATE = "late"  # a package of this test alone, which comes to the registry after the others
-LEFTOVER = "leftover"  # a package that an earlier lock file had
+OBSOLETE = "obsolete"  # a package that an earlier lock file had
 
 
 def locked(lock: str) -> list[Requirement]:
@@ -69,9 +69,9 @@ def repacked(registry: Path, name: str, version: str) -> str:
 
 def set_up(folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
     """Runs the set-up of `make run` from the folder's registry, with settings of pip that ask for other things."""
-    wishes = folder / "wishes.txt"
-    wishes.write_text("prefect>4\nhttpx>1\n")
-    misleading = {"PIP_CONSTRAINT": wishes, "PIP_REQUIREMENT": wishes, "PIP_TARGET": folder / "elsewhere"}
+    demands = folder / "demands.txt"
+    demands.write_text("prefect>4\nhttpx>1\n")
+    misleading = {"PIP_CONSTRAINT": demands, "PIP_REQUIREMENT": demands, "PIP_TARGET": folder / "elsewhere"}
     misleading |= {"PIP_UPGRADE": "1", "PIP_PRE": "1", "PIP_USER": "1", "PIP_NO_BINARY": ":all:"}
     source = {"PIP_CONFIG_FILE": os.devnull, "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": folder / "registry"}
     return subprocess.run(
@@ -103,7 +103,7 @@ def fill(registry: Path) -> str:
 
 @dataclass
 class Tries:
-    """A clone of this project in which the set-up was tried until it came to its end, and what each try said."""
+    """A clone of this project in which the set-up was tried until it came to its end, and what each try printed."""
 
     folder: Path
     unreachable: subprocess.CompletedProcess[str]
@@ -123,7 +123,7 @@ def tries(tmp_path_factory) -> Tries:
             shutil.copy(ROOT / name, folder)
     registry = folder / "registry"
     registry.mkdir()
-    wheel(registry, LEFTOVER, "1.0", [])
+    wheel(registry, OBSOLETE, "1.0", [])
     lock = wheel(registry, LATE, "1.0", []) + fill(registry)
     for name in ("requirements.lock", "requirements-dev.lock"):
         (folder / name).write_text(lock)
@@ -138,7 +138,7 @@ def tries(tmp_path_factory) -> Tries:
     wheel(registry, LATE, "1.0", ["httpx"])
     altered = set_up(folder)
     kept.rename(late)
-    pip_of(folder, "install", LEFTOVER)
+    pip_of(folder, "install", OBSOLETE)
     return Tries(folder, unreachable, lacking, altered, set_up(folder), set_up(folder, PIP_FIND_LINKS="/nowhere"))
 
 
@@ -169,7 +169,7 @@ def test_a_set_up_that_was_broken_off_goes_on_and_a_complete_one_says_and_does_n
     assert (tries.again.returncode, tries.again.stdout, tries.again.stderr) == (0, "", "")
 
 
-def test_a_registry_that_cannot_be_reached_is_said_to_be_so(tries):
+def test_a_registry_that_cannot_be_reached_is_reported_as_such(tries):
     assert tries.unreachable.returncode == 1
     assert "the Python package registry cannot be reached" in tries.unreachable.stderr
     assert "HTTPS_PROXY" in tries.unreachable.stderr
@@ -191,7 +191,7 @@ def test_a_package_that_is_not_the_locked_one_is_not_installed(tries):
     [("test $1 = --version && echo Python 3.9.2", "is Python 3.9.2"), (None, "there is no ")],
     ids=["old", "missing"],
 )
-def test_a_python_that_is_missing_or_too_old_is_said_before_anything_is_made(tmp_path, speaks, what):
+def test_a_python_that_is_missing_or_too_old_is_reported_before_anything_is_made(tmp_path, speaks, what):
     shutil.copytree(ROOT / ".ci", tmp_path / ".ci")
     for name in ("requirements.lock", "requirements-dev.lock", "pyproject.toml"):
         shutil.copy(ROOT / name, tmp_path)

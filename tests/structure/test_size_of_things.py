@@ -37,7 +37,7 @@ def test_functions_fit_on_a_screen():
     assert sorted(every.values())[int(len(every) * 0.95)] <= MOST_AT_THE_95TH_PERCENTILE
 
 
-def test_a_class_name_means_one_thing_in_the_whole_house():
+def test_a_class_name_means_one_thing_in_the_whole_project():
     names = Counter(
         node.name for path in FILES for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ClassDef)
     )

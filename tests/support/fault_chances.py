@@ -48,7 +48,7 @@ def random_spoil(seed: str) -> Spoil:
 
 
 def news(chance: Chance) -> Spoil:
-    """Orders and fills are told late, twice, in another order, or not at all."""
+    """Orders and fills are reported late, twice, in another order, or not at all."""
     name = chance.one_of(*NEWS)
     action: Action = chance.one_of(
         Delay(chance.one_of(0.2, 1, 5, 15, 130)),
@@ -83,7 +83,7 @@ def drops_at_a_byte(chance: Chance) -> Spoil:
 
 
 def orders(chance: Chance) -> Spoil:
-    """An order is lost, late or refused; or it is said to be, while it works."""
+    """An order is lost, late or refused; or reported as refused while it works."""
     if chance.happens(50):
         action: Action = chance.one_of(ErrorAfter(chance.one_of(*REMARKS)), ErrorBefore(chance.one_of(*REMARKS)))
         return on(chance.one_of(*NEWS), action, skip=chance.whole(0, 10), times=chance.one_of(1, 2))

@@ -1,12 +1,12 @@
-"""What must hold after every run over the gateway: by the gateway's log and the exchange's books."""
+"""What must hold after every run over the gateway: by the gateway's log and the exchange's checks."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 from pathlib import Path
 
-from campaign import books
-from campaign.books import Check
+from campaign import checks
+from campaign.checks import Check
 from fault_cases import usual
 from fault_runs import PlayedOverGateway, Row, nothing, rehearse
 
@@ -18,7 +18,7 @@ from core.sim.gateway.log import Direction
 from core.sim.venue.orders import VenueOrder
 
 ERROR_ID, ERROR_CODE = 2, 3  # fields of an error message
-GONE, BACK = ("1100", "2110"), ("1101", "1102")
+LOST, RESTORED = ("1100", "2110"), ("1101", "1102")
 
 
 def the_gateway_itself_did_nothing_wrong(played: PlayedOverGateway) -> None:
@@ -26,30 +26,30 @@ def the_gateway_itself_did_nothing_wrong(played: PlayedOverGateway) -> None:
     assert not played.gateway.traffic(), "a connection was left open"
 
 
-def no_message_was_one_too_many(played: PlayedOverGateway) -> None:
+def no_message_exceeded_the_rate_limit(played: PlayedOverGateway) -> None:
     """We keep below the gateway's 50 in a second by ourselves."""
     assert "too fast" not in played.gateway.log.names(Direction.NOTE)
 
 
-def nothing_is_sent_while_ibkr_is_gone(played: PlayedOverGateway) -> None:
-    """From the moment after the gateway said so; what left in the same moment could not know."""
+def nothing_is_sent_while_ibkr_is_disconnected(played: PlayedOverGateway) -> None:
+    """From the moment after the gateway reported it; what left in the same moment could not know."""
     sent, gone_since = {at for at, _ in played.sent}, None
     for number, entry in enumerate(played.gateway.log):
         code = entry.fields[ERROR_CODE] if entry.message == "error" and entry.direction is Direction.OUT else ""
-        if code in GONE:
+        if code in LOST:
             gone_since = gone_since or entry.at
-        elif code in BACK or entry.message == "connected":
+        elif code in RESTORED or entry.message == "connected":
             gone_since = None
         assert not (number in sent and gone_since and entry.at > gone_since), f"sent at {entry.at}: {entry.fields}"
 
 
 def every_failure_is_one_line_with_a_next_step(played: PlayedOverGateway) -> None:
     for error in played.outcome.errors:
-        assert error.message, "a failure without a word"
+        assert error.message, "a failure without a message"
         assert error.next_step, f"no next step: {error.message}"
         for text in (error.in_full, *played.outcome.warnings):
             assert "\n" not in text, text
-            assert not any(word in text for word in ("Traceback", "Error(", "object at 0x")), text
+            assert not any(expected in text for expected in ("Traceback", "Error(", "object at 0x")), text
 
 
 def a_line_has_one_order_at_a_time(played: PlayedOverGateway) -> None:
@@ -77,29 +77,29 @@ def the_report_knows_every_fill(played: PlayedOverGateway) -> None:
     """All that filled, or the order is named as unknown; a cost may be missing, but is not another."""
     unknown = {record.order.ref for record in played.outcome.orders if record.state is OrderState.UNKNOWN}
     costs = {fill.exec_id: fill.commission for fill in played.venue.executions()}
-    there = {_fill(fill) for placed in books.ours(played) for fill in placed.fills}
+    there = {_fill(fill) for placed in checks.ours(played) for fill in placed.fills}
     known = {_fill(fill) for record in played.outcome.orders for fill in record.fills}
     assert known <= there, f"never happened: {known - there}"
-    assert {fill[1] for fill in there - known} <= unknown, f"nobody was told of {there - known}"
+    assert {fill[1] for fill in there - known} <= unknown, f"not reported:  {there - known}"
     for record in played.outcome.orders:
         for fill in record.fills:
             assert fill.commission in (None, costs[fill.exec_id]), f"{fill.exec_id} cost {costs[fill.exec_id]}"
     if unknown:
         assert played.outcome.exit_code is ExitCode.UNKNOWN
-        said = " ".join(error.message for error in played.outcome.errors)
-        assert all(ref in said for ref in unknown), said
+        reported = " ".join(error.message for error in played.outcome.errors)
+        assert all(ref in reported for ref in unknown), reported
 
 
 def the_report_says_how_every_order_ended(played: PlayedOverGateway) -> None:
-    """An order that never arrived is unknown, or refused in so many words by the gateway."""
-    listed = {order["order_ref"]: order for order in books.report(played)["orders"]}
-    arrived = {placed.terms.order_ref: placed for placed in books.ours(played)}
+    """An order that never arrived is unknown, or explicitly refused by the gateway."""
+    listed = {order["order_ref"]: order for order in checks.report(played)["orders"]}
+    arrived = {placed.terms.order_ref: placed for placed in checks.ours(played)}
     sent = {order.ref for _, order in played.sent}
     assert sent <= set(listed), f"not in the report: {sent - set(listed)}"
     for ref, order in listed.items():
         status = order["status"]
         if any(isinstance(error, OrderStateUnknown) and ref in error.message for error in played.outcome.errors):
-            continue  # a person is told to look at it
+            continue  # the error asks a person to look at it
         if ref in arrived and status != OrderState.UNKNOWN.label:
             assert D(str(order["filled"])) == arrived[ref].filled, ref
             # an order stays what it ended as, also when fewer shares turn out to have filled
@@ -121,33 +121,33 @@ def _was_kept_back(played: PlayedOverGateway, placed: VenueOrder, status: str) -
 def the_account_after_is_the_exchanges(played: PlayedOverGateway) -> None:
     """Where it was read after trading; while orders are unknown they may fill still."""
     if played.outcome.exit_code is not ExitCode.UNKNOWN:
-        books.the_report_says_what_the_exchange_has(played)
+        checks.the_report_says_what_the_exchange_has(played)
 
 
 JUDGES: tuple[Check, ...] = (
     the_gateway_itself_did_nothing_wrong,
-    no_message_was_one_too_many,
-    nothing_is_sent_while_ibkr_is_gone,
+    no_message_exceeded_the_rate_limit,
+    nothing_is_sent_while_ibkr_is_disconnected,
     every_failure_is_one_line_with_a_next_step,
-    books.the_run_ends_with_a_foreseen_code_and_its_reports,
-    books.the_exchange_itself_adds_up,
-    books.cash_is_what_fills_and_other_hands_made_of_it,
-    books.positions_are_what_fills_and_other_hands_made_of_them,
-    books.no_reference_is_used_twice,
-    books.no_line_goes_beyond_what_was_approved,
-    books.every_order_follows_a_yes,
-    books.the_account_and_prices_of_the_yes_are_those_of_the_first_order,
-    books.orders_go_out_stage_by_stage_and_few_at_a_time,
-    books.nothing_is_sent_after_the_kill_switch,
-    books.nothing_of_ours_is_left_working,
-    books.orders_of_an_earlier_run_are_gone_before_anything_is_sent,
-    books.orders_of_others_are_left_alone,
-    books.code_0_means_that_every_order_filled,
-    books.a_mode_that_sends_no_orders_changes_nothing,
-    books.no_short_position_comes_about,
-    books.no_usd_are_borrowed_without_margin,
-    books.no_cad_are_overdrawn,
-    books.the_account_is_free_again,
+    checks.the_run_ends_with_an_expected_code_and_its_reports,
+    checks.the_exchange_itself_adds_up,
+    checks.cash_is_what_fills_and_other_hands_made_of_it,
+    checks.positions_are_what_fills_and_other_hands_made_of_them,
+    checks.no_reference_is_used_twice,
+    checks.no_line_goes_beyond_what_was_approved,
+    checks.every_order_follows_a_yes,
+    checks.the_account_and_prices_of_the_yes_are_those_of_the_first_order,
+    checks.orders_go_out_stage_by_stage_and_few_at_a_time,
+    checks.nothing_is_sent_after_the_kill_switch,
+    checks.nothing_of_ours_is_left_working,
+    checks.orders_of_an_earlier_run_are_gone_before_anything_is_sent,
+    checks.orders_of_others_are_left_alone,
+    checks.code_0_means_that_every_order_filled,
+    checks.a_mode_that_sends_no_orders_changes_nothing,
+    checks.no_short_position_comes_about,
+    checks.no_usd_are_borrowed_without_margin,
+    checks.no_cad_are_overdrawn,
+    checks.the_account_is_free_again,
     a_line_has_one_order_at_a_time,
     no_stage_follows_an_unknown_order,
     the_report_knows_every_fill,
@@ -163,15 +163,15 @@ async def play(row: Row, folder: Path) -> None:
     assert row.spoil is nothing or played.was_spoilt, "nothing went wrong"
     judge(played, *row.also, spared=row.spared)
     assert int(outcome.exit_code) == row.code, outcome.reason
-    for word in row.words:
-        assert word in outcome.reason, outcome.reason
-    for word in row.warns:
-        assert any(word in warning for warning in outcome.warnings), outcome.warnings
+    for expected in row.texts:
+        assert expected in outcome.reason, outcome.reason
+    for expected in row.warns:
+        assert any(expected in warning for warning in outcome.warnings), outcome.warnings
 
 
 def judge(played: PlayedOverGateway, *more: Check, spared: Collection[Check] = ()) -> None:
     """Every check that a run must pass, and `more`; one that fails says which it is, and how the run ended."""
-    judges = JUDGES if played.has_started else books.WITHOUT_A_BROKER
+    judges = JUDGES if played.has_started else checks.WITHOUT_A_BROKER
     for check in (*(each for each in judges if each not in spared), *more):
         try:
             check(played)
@@ -190,6 +190,6 @@ def _is_corrected(placed: VenueOrder) -> bool:
 
 
 def _is_refused(played: PlayedOverGateway, ref: str) -> bool:
-    """Whether the client was told of an error about the order that left under this reference."""
+    """Whether the client got an error about the order that left under this reference."""
     ids = {str(order_id) for order_id in played.ids_of(ref)}
     return any(fields[ERROR_ID] in ids for fields in played.sent_messages("error"))

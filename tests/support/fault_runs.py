@@ -73,7 +73,7 @@ def on_what_if(message: str, action: Action, symbol: str | None = None, *, times
 
 
 def when(message: str, what: Happening, symbol: str | None = None, *, skip: int = 0) -> Spoil:
-    """Let this happen once such a message has passed; it is told what the message was about."""
+    """Let this happen once such a message has passed; it gets what the message was about."""
     return lambda scene: on(message, Do(lambda subject: what(scene, subject)), symbol, skip=skip)(scene)
 
 
@@ -292,15 +292,15 @@ async def rehearse(case: Case, folder: Path, spoil: Spoil = nothing) -> PlayedOv
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What goes wrong, in words, and how the run then ends: its code, and words of its one line.
+    """What goes wrong, as a sentence, and how the run then ends: its code, and texts of its reason.
 
-    `warns` are words of its warnings; `spared` are the judges that do not apply, `also` those that do besides.
+    `warns` are texts of its warnings; `spared` are the judges that do not apply, `also` those that do besides.
     """
 
     sentence: str
     spoil: Spoil
     code: int = 0
-    words: tuple[str, ...] = ()
+    texts: tuple[str, ...] = ()
     case: Case | None = None
     warns: tuple[str, ...] = ()
     also: tuple[Callable[[PlayedOverGateway], None], ...] = ()

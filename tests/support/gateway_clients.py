@@ -30,7 +30,7 @@ _WIRES: list[Wire] = []  # every connection of the test, closed with its gateway
 
 
 class Wire:
-    """A client that sends what it is told to and believes nothing."""
+    """A client that sends what a test asks for and checks nothing."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader, self.writer = reader, writer
@@ -77,7 +77,7 @@ class Wire:
         return [fields for fields in await self.all() if answer_name(fields[0]) == name]
 
     async def all(self) -> list[Fields]:
-        """Everything said so far: until the gateway has answered what time it is."""
+        """Everything sent so far: until the gateway has answered what time it is."""
         self.send(49, 1)
         return (await self.until("currentTime"))[:-1]
 
@@ -95,7 +95,7 @@ class Wire:
 
 
 def brief(fields: Fields) -> list[str]:
-    """A message's name, with what tells it from others of that name: a code, a status, an id."""
+    """A message's name, with what distinguishes it from others of that name: a code, a status, an id."""
     name = answer_name(fields[0])
     place = {"error": 3, "orderStatus": 2, "openOrder": 1, "execDetails": 2, "nextValidId": 2}.get(name)
     return [name] if place is None else [name, fields[place]]
@@ -129,7 +129,7 @@ def options(**changes: Any) -> GatewayOptions:
 
 
 async def dial(gateway: SimulatedGateway, handshake: bytes = HANDSHAKE) -> Wire:
-    """A connection that has said its first words."""
+    """A connection after the handshake."""
     reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
     writer.write(handshake)
     _WIRES.append(Wire(reader, writer))
@@ -137,7 +137,7 @@ async def dial(gateway: SimulatedGateway, handshake: bytes = HANDSHAKE) -> Wire:
 
 
 async def log_in(gateway: SimulatedGateway, client: int = TRADER) -> Wire:
-    """A connection that has heard everything there is to hear after startApi."""
+    """A connection that has received everything that follows startApi."""
     wire = await dial(gateway)
     await wire.receive()
     wire.send(71, 2, client, "")

@@ -104,7 +104,7 @@ def stream(random, client):
 
 
 def _segments(random, whole):
-    """Mostly as one, else cut anywhere."""
+    """Mostly in one piece, else split anywhere."""
     if len(whole) < 2 or random.random() < 0.8:
         return (whole,)
     places = sorted({0, len(whole), *(random.randrange(len(whole)) for _ in range(random.randrange(1, 5)))})
@@ -165,7 +165,7 @@ def _bitten(random, whole):
 
 
 class Pipe(asyncio.Transport):
-    """The client's end of a connection without a socket: it counts what it is told, and knows when it was let go."""
+    """The client's end of a connection without a socket: it counts what it receives, and knows when it was closed."""
 
     def __init__(self, protocol, frames=()):
         super().__init__({"peername": ("127.0.0.1", 1)})
@@ -191,7 +191,7 @@ class Pipe(asyncio.Transport):
         return sent
 
     def hang_up(self):
-        """The client goes; the gateway hears of it with the next turn of the loop."""
+        """The client goes; the gateway notices with the next turn of the loop."""
         self._has_gone = True
         self.protocol.eof_received()
         self.close()

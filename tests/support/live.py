@@ -55,7 +55,7 @@ async def opened(world, options=None, clock=None):
 
 
 async def closed(venue):
-    """Close the venue; raises the errors that happened inside the gateway."""
+    """Close the venue. Raises the errors that happened inside the gateway."""
     for client in venue.clients:
         await client.disconnect()
     await venue.gateway.stop()

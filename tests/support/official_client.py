@@ -24,7 +24,7 @@ DEADLINE_SECONDS = 20.0
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Received:
     """One message as the client understood it: the name of its callback, and the arguments."""
 
     name: str
@@ -73,7 +73,7 @@ class _Complaints(logging.Handler):
 
 def _keeping(name):
     def keep(self, *values):
-        self.keep(Told(name, values))
+        self.keep(Received(name, values))
 
     return keep
 

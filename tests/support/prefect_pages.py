@@ -24,7 +24,7 @@ FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
-DESK = (1440, 900)
+DESKTOP = (1440, 900)
 PHONE = (390, 844)
 PATIENCE_MS = 60_000
 PRESS_MS = 15_000
@@ -67,7 +67,7 @@ class Pages:
 
     browser: Browser
     server: str
-    size: tuple[int, int] = DESK
+    size: tuple[int, int] = DESKTOP
     login: Any = None
     asked: list[str] = field(default_factory=list)
 
@@ -143,7 +143,7 @@ class Pages:
         raise AssertionError("the page does not send its form")
 
     def cancel(self, flow_run_id: str) -> None:
-        """Cancel the run, and say yes when asked whether that is meant."""
+        """Cancel the run, and confirm that when asked."""
         self.show(flow_run_id)
         self._press("Cancel")
         dialog = self.page.get_by_role("dialog").or_(self.page.get_by_role("alertdialog"))
@@ -151,7 +151,7 @@ class Pages:
         dialog.wait_for(state="hidden")
 
     def artifact(self, artifact_id: object) -> str:
-        """What the page of an artifact says."""
+        """The text on the page of an artifact."""
         self._go(f"/artifacts/artifact/{artifact_id}")
         self.page.locator("details").first.wait_for()
         return self.page.locator("body").inner_text()

@@ -39,7 +39,7 @@ def receiving(status: int = 204) -> Iterator[Receiver]:
             self.end_headers()
 
         def log_message(self, *args):
-            """Say nothing."""
+            """Log nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         receiver.port = server.server_port

@@ -1,4 +1,4 @@
-"""One rich run, told by every report, with figures that add up.
+"""One rich run, shown in every report, with figures that add up.
 
 Currency is bought, SPY and an untargeted ETF are sold, VTI is bought in two attempts of which the second is
 only partly filled; GLD and QQQ do not trade; AAPL is not ours to touch.

@@ -39,7 +39,7 @@ class TwsClient:
         return fields
 
     def receive(self, *answers: Fields) -> list[tuple[str, tuple[Any, ...]]]:
-        """The calls that the answers make, which the client takes without a word of complaint."""
+        """The calls that the answers make, which the client takes without logging an error."""
         self.calls.clear()
         handler, logger = _Refuse(logging.WARNING), logging.getLogger("ib_async")
         logger.addHandler(handler)

@@ -151,7 +151,7 @@ def _quote(draft: Draft, symbol: Symbol) -> None:
 
 
 def _targets(draft: Draft) -> None:
-    """Weights of most symbols, some of them 0; they borrow, use all, or leave a rest in cash."""
+    """Weights of most symbols, some of them 0; they borrow, use all, or leave a remainder in cash."""
     chance, symbols = draft.chance, list(draft.prices)
     wanted = chance.some(symbols, chance.whole(max(1, len(symbols) * 3 // 4), len(symbols)))
     borrows = draft.is_set("rebalance", "allow_margin") and chance.happens(70)

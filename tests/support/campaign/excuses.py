@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
-from campaign.books import ours
+from campaign.checks import ours
 from campaign.playing import Played
 from core.model import (
     USD,

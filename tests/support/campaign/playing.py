@@ -1,4 +1,4 @@
-"""One case through the real story, on a simulated exchange whose books are kept for the judges."""
+"""One case through the real story, on a simulated exchange whose ledger is kept for the judges."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A question that was put, its answer, and how much the broker had been told by then."""
+    """A question that was put, its answer, and how many messages the broker had got by then."""
 
     question: Question
     reply: Reply
@@ -141,7 +141,7 @@ class Approver:
 class Played:
     """A run that has ended, with what only the world knows.
 
-    `stopped_after` is how many messages the broker had been told when the kill switch was thrown.
+    `stopped_after` is how many messages the broker had got when the kill switch was engaged.
     """
 
     case: Case
@@ -188,18 +188,18 @@ class Played:
     @property
     def cancels(self) -> list[str]:
         """References of the orders that were asked to be cancelled."""
-        said = [str(each.what) for each in self.broker.log]
-        return [text.removeprefix("cancel ") for text in said if text.startswith("cancel ")]
+        logged = [str(each.what) for each in self.broker.log]
+        return [text.removeprefix("cancel ") for text in logged if text.startswith("cancel ")]
 
     def make_broker(self, settings: Settings) -> FakeIB:
         options = rehearsal_options(settings)
 
-        def throw() -> None:
+        def engage() -> None:
             self.stopped_after.append(self.messages)
             options.on_kill_switch()
 
         scenario = self.case.scenario
-        own: FakeOptions = replace(options, on_kill_switch=throw)
+        own: FakeOptions = replace(options, on_kill_switch=engage)
         self.brokers.append(FakeIB(Venue(scenario, own.client_id), FaultScript(scenario.world), own))
         return self.broker
 
@@ -236,5 +236,5 @@ async def play_out(played: Played) -> None:
         broker=BrokerKind.FAKE,
         confirm_live=scenario.confirm_live,
     )
-    with session(own), suppress(RebalanceError):  # the outcome says it all
+    with session(own), suppress(RebalanceError):  # on_end has got it with the result
         await rebalance.fn(**request.parameters())

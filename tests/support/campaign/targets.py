@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from decimal import Decimal
 
-from campaign.books import Check, approved_plan, ours
+from campaign.checks import Check, approved_plan, ours
 from campaign.excuses import Excuses, cost_of, plan_again, value_again
 from campaign.playing import Played
 from core.errors import ExitCode, FundsInsufficient
@@ -60,7 +60,7 @@ def no_line_goes_past_its_target(played: Played) -> None:
 
 
 def whoever_buys_keeps_the_cash_buffer_or_the_debt_that_the_targets_allow(played: Played) -> None:
-    """USD after cover what of the buffer the CAD left does not; targets that borrow owe no more than they say.
+    """The USD left cover that part of the buffer which the CAD do not; targets that borrow owe no more than they allow.
 
     However little the sells brought: buys are sized by what is there. What other hands move is theirs.
     """
@@ -94,7 +94,7 @@ def the_limits_of_borrowing_hold_after_buys(played: Played) -> None:
 
 
 def where_money_is_short_no_further_share_was_affordable(played: Played) -> None:
-    """Without margin, in whole shares: the money for buys, counted once more by its rule in words."""
+    """Without margin, in whole shares: the money for buys, computed once more by the rule of the specification."""
     plan, settings = played.outcome.plan, played.settings.rebalance
     if plan is None or settings.allow_margin:
         return
@@ -133,8 +133,8 @@ def a_second_plan_has_an_excuse_for_all_that_it_trades(played: Played) -> None:
     excuses = Excuses(played, first, cost_of(played, first))
     for line in again.lines:
         if line.side and line.dollars > played.settings.rebalance.min_order_usd:
-            words = f"{line.side} {line.quantity} {line.symbol} again for {line.dollars:.2f} USD: {line.reason}"
-            assert excuses.of(line), f"{words}; at first: {excuses.first[line.symbol].reason}"
+            text = f"{line.side} {line.quantity} {line.symbol} again for {line.dollars:.2f} USD: {line.reason}"
+            assert excuses.of(line), f"{text}; at first: {excuses.first[line.symbol].reason}"
     if again.fx and again.fx.quantity and not again.buys:
         assert excuses.of_conversion(again.fx), f"converts {again.fx.quantity} USD again: {again.fx.reason}"
 
@@ -155,7 +155,7 @@ WITHOUT_TROUBLES: tuple[Check, ...] = (
 
 
 def has_nothing_to_invest(played: Played) -> bool:
-    """Outside holdings, in the broker's words, leave nothing of NetLiq after its buffer."""
+    """Outside holdings, at the broker's figures, leave nothing of NetLiq after its buffer."""
     venue, settings = played.venue, played.settings.rebalance
     rates, quotes = venue.ledger.rates(venue.quotes), venue.quotes
     outside = ZERO
@@ -177,8 +177,8 @@ def turns_over_too_much(played: Played) -> bool:
 
 def borrows_too_much(played: Played) -> bool:
     """Before anything is done, by the exchange's own figures; our prices may differ by a little."""
-    settings, books, quotes = played.settings.rebalance, played.venue.ledger, played.venue.quotes
-    figures = books.figures(quotes)
+    settings, ledger, quotes = played.settings.rebalance, played.venue.ledger, played.venue.quotes
+    figures = ledger.figures(quotes)
     gross = figures.maintenance_margin / played.venue.world.margin_rate
     is_above = gross > settings.max_leverage * figures.net_liq * D("0.99")
     is_below = figures.excess_liquidity < settings.maintenance_buffer_pct * figures.net_liq / HUNDRED * D("1.01")
@@ -186,7 +186,7 @@ def borrows_too_much(played: Played) -> bool:
 
 
 def money_for_buys(plan: Plan, commission: Decimal) -> Decimal:
-    """USD cash + sells at worst + USD converted − commissions of both − the buffer that the CAD left does not hold."""
+    """USD cash + sells at worst + USD converted − commissions − what of the buffer the remaining CAD does not cover."""
     value, fx = plan.valuation, plan.fx
     sells = sum((line.quantity * line.limit.worst_price - commission for line in plan.sells if line.limit), ZERO)
     converted, charged = ZERO, ZERO

@@ -1,4 +1,4 @@
-"""What must hold after every run, whatever went wrong in it; judged by the exchange's own books, never by ours."""
+"""What must hold after every run, whatever went wrong; judged by the exchange's own ledger, not by our journal."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from core.sim.venue.world import FaultKind, Point
 
 Check = Callable[[Played], None]
 
-FORESEEN = set(ExitCode) - {ExitCode.UNFORESEEN}
+EXPECTED_CODES = set(ExitCode) - {ExitCode.UNFORESEEN}
 ALWAYS_WRITTEN = ("post_trade.csv", "post_trade.md", "result.json")
 WITH_A_PLAN = ("pre_trade.csv", "pre_trade.md", "run.log")
 
 
-def the_run_ends_with_a_foreseen_code_and_its_reports(played: Played) -> None:
+def the_run_ends_with_an_expected_code_and_its_reports(played: Played) -> None:
     outcome, result = played.outcome, report(played)
-    assert outcome.exit_code in FORESEEN, outcome.reason
+    assert outcome.exit_code in EXPECTED_CODES, outcome.reason
     assert result["exit_code"] == outcome.exit_code, "result.json has another exit code"
     wanted = (*ALWAYS_WRITTEN, *(WITH_A_PLAN if outcome.plan else ()))
     missing = [name for name in wanted if not (played.folder / name).is_file()]
@@ -83,7 +83,9 @@ def the_report_says_what_the_exchange_has(played: Played) -> None:
     assert {symbol: D(str(quantity)) for symbol, quantity in positions.items() if quantity} == held
     assert set(cash) == set(venue.ledger.cash)
     for currency, amount in venue.ledger.cash.items():
-        assert abs(D(str(cash[currency])) - amount) < CENT / 2, f"{currency}: {cash[currency]} told, {amount} there"
+        assert abs(D(str(cash[currency])) - amount) < CENT / 2, (
+            f"{currency}: {cash[currency]} reported, {amount} at the exchange"
+        )
 
 
 def no_reference_is_used_twice(played: Played) -> None:
@@ -166,7 +168,7 @@ def nothing_of_ours_is_left_working(played: Played) -> None:
 
 def orders_of_an_earlier_run_are_gone_before_anything_is_sent(played: Played) -> None:
     if played.sent:
-        left = [placed.terms.order_ref for placed in leftovers(played) if placed.is_working]
+        left = [placed.terms.order_ref for placed in orphaned_orders(played) if placed.is_working]
         assert not left, f"left working beside the new orders: {left}"
 
 
@@ -186,7 +188,7 @@ def the_journal_knows_every_fill(played: Played) -> None:
 
 
 def the_report_lists_every_order_as_it_ended(played: Played) -> None:
-    """One that the exchange has never seen has no end, and is not said to have one."""
+    """One that the exchange has never seen has not ended, and is not reported as ended."""
     listed = {order["order_ref"]: order for order in report(played)["orders"]}
     arrived = {placed.terms.order_ref: placed for placed in ours(played)}
     sent = {order.ref for _, order in played.sent}
@@ -207,7 +209,7 @@ def the_report_lists_every_order_as_it_ended(played: Played) -> None:
 
 def code_0_means_that_every_order_filled(played: Played) -> None:
     if played.outcome.exit_code is ExitCode.DONE:
-        # an attempt that timed out is followed by another for the rest
+        # an attempt that timed out is followed by another for the remainder
         followed = {_before(placed.terms.order_ref) for placed in ours(played)}
         last = [placed for placed in ours(played) if placed.terms.order_ref not in followed]
         short = [placed.terms.order_ref for placed in last if placed.filled < placed.terms.quantity]
@@ -223,11 +225,13 @@ def done_means_that_every_line_of_the_plan_is_accounted_for(played: Played) -> N
     filled: dict[Symbol, Decimal] = {}
     for placed in ours(played):
         filled[placed.terms.contract.symbol] = filled.get(placed.terms.contract.symbol, ZERO) + placed.filled
-    said = " ".join((*played.outcome.warnings, *(f"{s}: {why}" for s, why in played.outcome.not_sent.items() if why)))
-    silent = [
-        s for (_, s), wanted in approved_quantities(plan).items() if filled.get(s, ZERO) < wanted and s not in said
+    reported = " ".join(
+        (*played.outcome.warnings, *(f"{s}: {why}" for s, why in played.outcome.not_sent.items() if why))
+    )
+    unreported = [
+        s for (_, s), wanted in approved_quantities(plan).items() if filled.get(s, ZERO) < wanted and s not in reported
     ]
-    assert not silent, f"done, and not a word of {silent}"
+    assert not unreported, f"done, and nothing reported of {unreported}"
 
 
 def a_mode_that_sends_no_orders_changes_nothing(played: Played) -> None:
@@ -248,38 +252,40 @@ def a_no_or_no_answer_ends_the_run_with_its_own_code(played: Played) -> None:
     assert wanted in codes, f"{codes} after a reply of {last}"
 
 
-def no_order_is_called_unknown_that_the_broker_could_tell_of(played: Played) -> None:
-    """An order that never arrived is unknown, and any while the line stays cut; a short cut is got over."""
+def no_order_is_called_unknown_that_the_broker_could_report_on(played: Played) -> None:
+    """An order that never arrived is unknown, and so is any while the connection stays lost; a short loss is not."""
     if played.outcome.exit_code is ExitCode.UNKNOWN:
         never_arrived = {order.ref for _, order in played.sent} - {placed.terms.order_ref for placed in ours(played)}
-        cuts = (FaultKind.DISCONNECT, FaultKind.PACING)
-        times = sum(fault.times for fault in played.venue.world.faults if fault.kind in cuts)
-        assert never_arrived or times >= played.settings.ibkr.read_attempts, f"the line was cut {times} times only"
+        losses = (FaultKind.DISCONNECT, FaultKind.PACING)
+        times = sum(fault.times for fault in played.venue.world.faults if fault.kind in losses)
+        assert never_arrived or times >= played.settings.ibkr.read_attempts, (
+            f"the connection was lost {times} times only"
+        )
 
 
-def the_broker_is_called_silent_on_an_order_only_where_it_said_nothing(played: Played) -> None:
-    """An order that reached the exchange was acknowledged, and what it said of one that it refused was heard."""
+def an_order_that_arrived_is_reported_on_unless_the_connection_was_lost(played: Played) -> None:
+    """An order that reached the exchange was acknowledged, and a refusal of it was received."""
     text = " ".join((played.outcome.reason, *map(str, played.outcome.errors), *played.outcome.warnings))
-    cut = any(fault.kind is FaultKind.DISCONNECT for fault in played.venue.world.faults)
-    heard_of = [
+    was_lost = any(fault.kind is FaultKind.DISCONNECT for fault in played.venue.world.faults)
+    unreported = [
         placed.terms.order_ref for placed in ours(played) if f"did not report on order {placed.terms.order_ref}" in text
     ]
-    assert cut or not heard_of, f"called silent, though it spoke: {heard_of}"
+    assert was_lost or not unreported, f"called unreported, though the broker acknowledged it: {unreported}"
 
 
-def silence_is_said_only_of_an_order_that_the_broker_said_nothing_of(played: Played) -> None:
+def no_order_with_a_notice_is_called_unreported(played: Played) -> None:
     notices = [each.what for each in played.broker.log if isinstance(each.what, Notice)]
-    # that an order is not there to be cancelled was said later, when we had called it silent
-    spoken_of = {notice.order_ref for notice in notices if notice.order_ref and notice.code != 10147}
-    silent = [error.message for error in played.outcome.errors if "did not report on" in error.message]
-    wrong = [text for text in silent if any(ref in text for ref in spoken_of)]
-    assert not wrong, f"called silent, though the broker spoke: {wrong}"
+    # 10147 answers our cancel, which is sent after the order was called unreported
+    with_notice = {notice.order_ref for notice in notices if notice.order_ref and notice.code != 10147}
+    unreported = [error.message for error in played.outcome.errors if "did not report on" in error.message]
+    wrong = [text for text in unreported if any(ref in text for ref in with_notice)]
+    assert not wrong, f"called unreported, though the broker sent a notice: {wrong}"
 
 
-def what_was_heard_of_an_order_stands_in_the_report(played: Played) -> None:
+def every_notice_on_an_order_is_in_the_report(played: Played) -> None:
     text = (played.folder / "post_trade.md").read_text()
-    lacking = [words for record in played.outcome.orders for words in record.notices if words not in text]
-    assert not lacking, f"said of orders, and not in the report: {lacking}"
+    lacking = [notice for record in played.outcome.orders for notice in record.notices if notice not in text]
+    assert not lacking, f"notices on orders that are not in the report: {lacking}"
 
 
 def no_short_position_comes_about(played: Played) -> None:
@@ -309,7 +315,7 @@ def the_account_is_free_again(played: Played) -> None:
         pass
 
 
-WITHOUT_A_BROKER: tuple[Check, ...] = (the_run_ends_with_a_foreseen_code_and_its_reports,)
+WITHOUT_A_BROKER: tuple[Check, ...] = (the_run_ends_with_an_expected_code_and_its_reports,)
 CHECKS: tuple[Check, ...] = (
     *WITHOUT_A_BROKER,
     the_exchange_itself_adds_up,
@@ -331,10 +337,10 @@ CHECKS: tuple[Check, ...] = (
     done_means_that_every_line_of_the_plan_is_accounted_for,
     a_mode_that_sends_no_orders_changes_nothing,
     a_no_or_no_answer_ends_the_run_with_its_own_code,
-    no_order_is_called_unknown_that_the_broker_could_tell_of,
-    the_broker_is_called_silent_on_an_order_only_where_it_said_nothing,
-    silence_is_said_only_of_an_order_that_the_broker_said_nothing_of,
-    what_was_heard_of_an_order_stands_in_the_report,
+    no_order_is_called_unknown_that_the_broker_could_report_on,
+    an_order_that_arrived_is_reported_on_unless_the_connection_was_lost,
+    no_order_with_a_notice_is_called_unreported,
+    every_notice_on_an_order_is_in_the_report,
     no_short_position_comes_about,
     no_usd_are_borrowed_without_margin,
     no_cad_are_overdrawn,
@@ -364,7 +370,7 @@ def ours(played: Played) -> list[VenueOrder]:
     return [placed for placed in played.venue.orders.values() if placed.terms.order_ref in refs]
 
 
-def leftovers(played: Played) -> list[VenueOrder]:
+def orphaned_orders(played: Played) -> list[VenueOrder]:
     """Orders of an earlier run of ours."""
     refs: set[OrderRef] = {order.order_ref for order in played.venue.world.account.open_orders if order.is_ours}
     return [placed for placed in played.venue.orders.values() if placed.terms.order_ref in refs]
