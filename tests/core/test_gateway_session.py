@@ -1,4 +1,4 @@
-"""The gateway's door: who is let in, under which ids, how fast, and what survives a restart."""
+"""Connecting to the gateway: who is accepted, under which ids, how fast, and what survives a restart."""
 
 from __future__ import annotations
 

@@ -231,7 +231,7 @@ pieces = st.one_of(
 def test_any_text_gives_open_or_a_reason_and_never_an_error(text, zone):
     found = reason(text, "2026-11-24 12:00", time_zone=zone)
     assert found is None or found.startswith("VTI: ")
-    # only a text that speaks of the day can open it
+    # only a text with hours of the day can open it
     assert found is not None or "20261124" in text
 
 

@@ -92,7 +92,7 @@ def test_idle_cash_that_the_limits_of_borrowing_hold_back_buys_nothing():
     assert traded(planned(case({"A": "1", "B": "0.5"}, own), **changes)) == []
 
 
-# --- what the owner is told -----------------------------------------------------------------------
+# --- what the owner is warned of ---------------------------------------------------------------------
 
 
 def test_cad_that_nothing_converts_is_named():

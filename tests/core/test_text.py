@@ -1,4 +1,4 @@
-"""Words of faults: values shown without hidden characters, names that were meant, addresses without passwords."""
+"""Texts of faults: values shown without hidden characters, names that were meant, addresses without passwords."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ def shown(width, show, *what):
 
 
 def pieces(lines):
-    """What stands between blanks, without the commas of long numbers."""
+    """The texts between blanks, without the commas of long numbers."""
     return {piece.replace(",", "") for line in lines for piece in line.split()}
 
 

@@ -164,9 +164,9 @@ CRITICAL = [
 ]
 
 
-@pytest.mark.parametrize(("table", "symbol", "column", "value", "says"), CRITICAL)
-def test_one_wrong_cell_stops_the_run_and_names_its_row(table, symbol, column, value, says):
-    message, _, rows = says.partition(": ")
+@pytest.mark.parametrize(("table", "symbol", "column", "value", "expected"), CRITICAL)
+def test_one_wrong_cell_stops_the_run_and_names_its_row(table, symbol, column, value, expected):
+    message, _, rows = expected.partition(": ")
     error = refusal(run_gate(table, changed(table, symbol, column, value), only(SUITES[table](), message)))
     assert isinstance(error, PortfoliosInvalid if table == "portfolios" else DataRefused)
     assert error.faults == (f"{message}: {rows}",)
@@ -197,9 +197,9 @@ WARNINGS = [
 ]
 
 
-@pytest.mark.parametrize(("table", "symbol", "column", "value", "says"), WARNINGS)
-def test_one_odd_cell_is_a_warning_that_lets_pass(table, symbol, column, value, says):
-    message, _, rows = says.partition(": ")
+@pytest.mark.parametrize(("table", "symbol", "column", "value", "expected"), WARNINGS)
+def test_one_odd_cell_is_a_warning_that_lets_pass(table, symbol, column, value, expected):
+    message, _, rows = expected.partition(": ")
     found = run_gate(table, changed(table, symbol, column, value), only(SUITES[table](), message))
     assert not found.blocks
     assert refusal(found) is None

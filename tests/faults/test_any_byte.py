@@ -1,4 +1,4 @@
-"""Wherever in the conversation the connection breaks: the books agree, nothing is sent twice, and the run ends."""
+"""Wherever the conversation breaks off: report and exchange agree, nothing is sent twice, and the run ends."""
 
 from __future__ import annotations
 

@@ -11,13 +11,13 @@ from fault_judges import judge
 from fault_runs import rehearse
 
 FEW_SYMBOLS = 6
-# an order that was refused by an error alone fills while the line is down
+# an order that was refused by an error alone fills while the connection is down
 ALWAYS = "seed-44"
 SEEDS = list(dict.fromkeys([*(f"seed-{number}" for number in range(RUNS)), ALWAYS]))
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-async def test_whatever_goes_wrong_at_the_gateway_the_books_agree_and_nothing_is_sent_twice(seed, tmp_path):
+async def test_whatever_goes_wrong_at_the_gateway_report_and_exchange_agree_and_nothing_is_sent_twice(seed, tmp_path):
     played = await rehearse(usual(), tmp_path, random_spoil(seed))
     judge(played)
 

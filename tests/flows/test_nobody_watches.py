@@ -82,11 +82,11 @@ def test_prefects_console_does_not_end_the_process_when_nobody_reads_it():
 
 
 class BreaksOff(BaseException):
-    """What stands on no list of failures."""
+    """An exception of a kind that nothing catches by name."""
 
 
 class Broken(FakeIB):
-    """A broker that breaks off when news of a working order is first waited for."""
+    """A broker that raises when an event of a working order is first waited for."""
 
     has_broken = False
 

@@ -140,7 +140,7 @@ async def test_a_run_of_the_account_on_another_computer_is_respected_while_it_is
     assert (f"busy with run {run_id_of(str(elsewhere.id))}" in state.message) == skipped
 
 
-async def test_a_scenario_does_not_wait_for_a_run_of_the_same_account(client, tmp_path):
+async def test_a_run_with_a_broker_of_its_own_is_not_kept_from_an_account_that_is_held(client, tmp_path):
     with account_lock(AccountId(ACCOUNT), account_key(AccountId(ACCOUNT)), RunId("OTHER")):
         outcome = await Rehearsal(tmp_path, mode=Mode.DRY_RUN).run()
     assert outcome.exit_code == 0

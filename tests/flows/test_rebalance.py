@@ -57,7 +57,7 @@ class Stumbling(FakeIB):
 
 
 class Mistaking(FakeIB):
-    """A broker that cannot read the account, for no reason that anybody foresaw."""
+    """A broker that cannot read the account, for an unexpected reason."""
 
     async def snapshot(self):
         raise KeyError(ACCOUNT)

@@ -26,7 +26,7 @@ NEVER_FILLED = {"fills": scripted(fill_fraction=0)}
 
 @dataclass
 class TakesTime:
-    """Says yes to everything, so many seconds of the venue's time after it was asked."""
+    """Approves everything, so many seconds of the venue's time after it was asked."""
 
     seconds: float = 0
     rehearsal: Rehearsal | None = None
@@ -92,7 +92,7 @@ async def test_a_market_that_closed_while_the_plan_waited_gets_no_order_in_regul
 
 
 class Late(FakeIB):
-    """A broker whose news of a working order comes an hour late."""
+    """A broker whose events of a working order come an hour late."""
 
     async def next_event(self, timeout_seconds):
         if self.exchange.working():
@@ -135,7 +135,7 @@ async def test_a_yes_after_the_plans_time_is_none_even_when_the_clock_of_the_ask
 
 
 class Jumpy(TakesTime):
-    """Says yes, while BND goes from 72 to 73 before the third answer."""
+    """Approves, while BND goes from 72 to 73 before the third answer."""
 
     async def ask(self, question):
         if self.asked == 2:

@@ -57,7 +57,7 @@ async def test_a_signal_inside_a_step_leaves_a_report_that_says_so(tmp_path):
 
 @dataclass(slots=True)
 class Callback:
-    """What callbacks of the loop raise, so many at once, when news of an order is first waited for."""
+    """What callbacks of the loop raise, so many at once, when an event of an order is first waited for."""
 
     call: object
     times: int = 1
@@ -85,7 +85,7 @@ def with_orders_working(folder, callback):
 
 
 @pytest.fixture
-async def complaints():
+async def loop_errors():
     """The errors in callbacks that the loop was given."""
     loop, errors = asyncio.get_running_loop(), []
     before = loop.get_exception_handler()
@@ -96,12 +96,12 @@ async def complaints():
 
 @pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
 @pytest.mark.parametrize("times", [1, 2], ids=["once", "twice"])
-async def test_a_signal_while_an_order_works_cancels_it_and_ends_the_run(tmp_path, complaints, number, times):
+async def test_a_signal_while_an_order_works_cancels_it_and_ends_the_run(tmp_path, loop_errors, number, times):
     before = signal.getsignal(number)
     rehearsal = with_orders_working(tmp_path, Callback(lambda: signal.raise_signal(number), times))
     outcome = await rehearsal.run()
     assert signal.getsignal(number) is before
-    assert complaints == []
+    assert loop_errors == []
     (broker,) = rehearsal.brokers
     assert broker.exchange.working() == ()
     (order,) = broker.exchange.completed()
@@ -136,7 +136,7 @@ async def test_whoever_cancels_the_task_of_the_flow_gets_a_report_too(tmp_path):
     assert json.loads(rehearsal.report("result.json"))["reason"].startswith("the run was cancelled by its caller")
 
 
-async def test_an_error_inside_a_callback_goes_where_it_went_before(tmp_path, complaints):
+async def test_an_error_inside_a_callback_goes_where_it_went_before(tmp_path, loop_errors):
     error = ZeroDivisionError("of somebody else")
 
     def fail():
@@ -144,5 +144,5 @@ async def test_an_error_inside_a_callback_goes_where_it_went_before(tmp_path, co
 
     rehearsal = with_orders_working(tmp_path, Callback(fail))
     outcome = await rehearsal.run()
-    assert complaints == [error]
+    assert loop_errors == [error]
     assert outcome.exit_code == 0

@@ -20,7 +20,7 @@ from core.sim.gateway.faults import (
     Refuse,
 )
 
-NEWS = ("openOrder", "orderStatus", "execDetails", "commissionReport")
+ORDER_EVENTS = ("openOrder", "orderStatus", "execDetails", "commissionReport")
 ENDS = (
     "managedAccounts",
     "nextValidId",
@@ -34,11 +34,11 @@ ENDS = (
 ROWS = ("updateAccountValue", "updatePortfolio", "position", "contractDetails", "marketRule", "tickPrice", "tickSize")
 ASKED = ("reqAccountUpdates", "reqPositions", "reqAllOpenOrders", "reqCompletedOrders", "reqExecutions", "reqMktData")
 ORDERS = ("placeOrder", "placeOrder", "cancelOrder")
-ANYTHING = (*NEWS, *NEWS, *ENDS, *ROWS, *ASKED, *ORDERS, "handshake", "startApi", "serverVersion")
-REMARKS = (399, 404, 2109, 10349, 434, 161, 10147, 10148, 103, 201, 202, 321, 4711)
+ANYTHING = (*ORDER_EVENTS, *ORDER_EVENTS, *ENDS, *ROWS, *ASKED, *ORDERS, "handshake", "startApi", "serverVersion")
+WARNINGS = (399, 404, 2109, 10349, 434, 161, 10147, 10148, 103, 201, 202, 321, 4711)
 ANSWERS = (100, 103, 110, 200, 201, 203, 321, 4711, 10243)
 FARMS = (2103, 2104, 2105, 2106, 2107, 2108, 2119, 2157, 2158)
-LONGEST_TALK = 60_000  # bytes, more or less, that a run hears
+LONGEST_CONVERSATION = 60_000  # bytes, roughly, that a run receives
 
 
 def random_spoil(seed: str) -> Spoil:
@@ -47,15 +47,15 @@ def random_spoil(seed: str) -> Spoil:
     return all_of(*(chance.one_of(*KINDS)(chance) for _ in range(chance.whole(1, 5))))
 
 
-def news(chance: Chance) -> Spoil:
+def order_events(chance: Chance) -> Spoil:
     """Orders and fills are reported late, twice, in another order, or not at all."""
-    name = chance.one_of(*NEWS)
+    name = chance.one_of(*ORDER_EVENTS)
     action: Action = chance.one_of(
         Delay(chance.one_of(0.2, 1, 5, 15, 130)),
         Delay(chance.one_of(0.2, 1, 5)),
         Duplicate(),
         Duplicate(),
-        Hold(until=chance.one_of(*NEWS)),
+        Hold(until=chance.one_of(*ORDER_EVENTS)),
         Omit(),
     )
     return on(name, action, skip=chance.whole(0, 8), times=chance.one_of(1, 1, 2, 5, None))
@@ -79,21 +79,21 @@ def drops(chance: Chance) -> Spoil:
 
 def drops_at_a_byte(chance: Chance) -> Spoil:
     is_inward = chance.happens(30)
-    return DropAtByte(chance.whole(0, LONGEST_TALK // (8 if is_inward else 1)), is_inward)
+    return DropAtByte(chance.whole(0, LONGEST_CONVERSATION // (8 if is_inward else 1)), is_inward)
 
 
 def orders(chance: Chance) -> Spoil:
     """An order is lost, late or refused; or reported as refused while it works."""
     if chance.happens(50):
-        action: Action = chance.one_of(ErrorAfter(chance.one_of(*REMARKS)), ErrorBefore(chance.one_of(*REMARKS)))
-        return on(chance.one_of(*NEWS), action, skip=chance.whole(0, 10), times=chance.one_of(1, 2))
+        action: Action = chance.one_of(ErrorAfter(chance.one_of(*WARNINGS)), ErrorBefore(chance.one_of(*WARNINGS)))
+        return on(chance.one_of(*ORDER_EVENTS), action, skip=chance.whole(0, 10), times=chance.one_of(1, 2))
     action = chance.one_of(Omit(), Delay(chance.one_of(0.5, 5, 15, 40)), Refuse(chance.one_of(*ANSWERS)))
     return on(chance.one_of(*ORDERS), action, skip=chance.whole(0, 6))
 
 
 def far_away(chance: Chance) -> Spoil:
     """IBKR or a farm of it goes, and may come back."""
-    name, skip = chance.one_of(*NEWS, *ASKED, "placeOrder"), chance.whole(0, 8)
+    name, skip = chance.one_of(*ORDER_EVENTS, *ASKED, "placeOrder"), chance.whole(0, 8)
     if chance.happens(30):
         return when(name, sends(*chance.some(FARMS, 3), after=1), skip=skip)
     back = () if chance.happens(15) else (chance.one_of(1101, 1102),)
@@ -102,12 +102,12 @@ def far_away(chance: Chance) -> Spoil:
 
 
 def restarts(chance: Chance) -> Spoil:
-    name = chance.one_of(*NEWS, *ASKED, "placeOrder")
+    name = chance.one_of(*ORDER_EVENTS, *ASKED, "placeOrder")
     return when(name, restart(ids_roll_back=chance.happens(60)), skip=chance.whole(0, 10))
 
 
 KINDS: tuple[Callable[[Chance], Spoil], ...] = (
-    *[news] * 4,
+    *[order_events] * 4,
     *[reads] * 2,
     *[drops] * 3,
     *[orders] * 3,
