@@ -49,8 +49,9 @@ def floor_to(value: Decimal, step: Decimal) -> Decimal:
     >>> floor_to(D("10.07"), D("0.05"))
     Decimal('10.05')
     """
-    steps = value if step is ONE else value / step
-    return steps.to_integral_value(ROUND_FLOOR) * step
+    if step is ONE:
+        return value.to_integral_value(ROUND_FLOOR)
+    return (value / step).to_integral_value(ROUND_FLOOR) * step
 
 
 def ceil_to(value: Decimal, step: Decimal) -> Decimal:
@@ -59,8 +60,9 @@ def ceil_to(value: Decimal, step: Decimal) -> Decimal:
     >>> ceil_to(D("10.01"), D("0.05"))
     Decimal('10.05')
     """
-    steps = value if step is ONE else value / step
-    return steps.to_integral_value(ROUND_CEILING) * step
+    if step is ONE:
+        return value.to_integral_value(ROUND_CEILING)
+    return (value / step).to_integral_value(ROUND_CEILING) * step
 
 
 def nearest_to_low(value: Decimal, step: Decimal) -> Decimal:
@@ -69,8 +71,9 @@ def nearest_to_low(value: Decimal, step: Decimal) -> Decimal:
     >>> nearest_to_low(D("2.5"), D(1))
     Decimal('2')
     """
-    steps = value if step is ONE else value / step
-    return steps.to_integral_value(ROUND_HALF_DOWN) * step
+    if step is ONE:
+        return value.to_integral_value(ROUND_HALF_DOWN)
+    return (value / step).to_integral_value(ROUND_HALF_DOWN) * step
 
 
 def plain(number: Decimal) -> str:

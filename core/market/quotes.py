@@ -26,6 +26,7 @@ LAST, MIDPOINT, BIDASK, SNAPSHOT = (
     PriceSource.SNAPSHOT,
 )
 LIVE = MarketDataType.LIVE
+TWO = Decimal(2)
 
 
 class Nbbo(NamedTuple):
@@ -37,7 +38,7 @@ class Nbbo(NamedTuple):
     @property
     def mid(self) -> Decimal:
         """Halfway between bid and ask, unrounded."""
-        return (self.bid + self.ask) / 2
+        return (self.bid + self.ask) / TWO
 
     @property
     def spread(self) -> Decimal:

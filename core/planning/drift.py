@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import NamedTuple
 
-from core.model import DriftLine, LimitedBy, Symbol, Targets, TradeDirection, TriggerMode, Valuation
+from core.model import DriftLine, LimitedBy, Price, Symbol, Targets, TradeDirection, TriggerMode, Valuation
 from core.money import BPS, HUNDRED, ZERO, plain
 from core.settings import RebalanceSection
 
@@ -24,8 +24,10 @@ def measure(targets: Targets, valuation: Valuation, rebalance: RebalanceSection)
     −1 000 USD.
     """
     total = _total(targets, valuation) if rebalance.trigger_mode is TriggerMode.TOTAL_DRIFT else None
-    triggers = _Triggers(rebalance, valuation.investable, total)
-    return tuple([_line(symbol, held, targets, valuation, triggers) for symbol, held in valuation.held.items()])
+    triggers, prices, weights = _Triggers(rebalance, valuation.investable, total), valuation.prices, targets.weights
+    return tuple(
+        [_line(symbol, held, prices[symbol], weights.get(symbol), triggers) for symbol, held in valuation.held.items()]
+    )
 
 
 def _total(targets: Targets, valuation: Valuation) -> Decimal:
@@ -40,15 +42,13 @@ def _total(targets: Targets, valuation: Valuation) -> Decimal:
     )
 
 
-def _line(symbol: Symbol, held: Decimal, targets: Targets, valuation: Valuation, triggers: _Triggers) -> DriftLine:
-    price, investable, target = valuation.prices[symbol], valuation.investable, targets.weights.get(symbol)
-    is_exit = target is not None and not target
-    target = NO_TARGET if target is None else target
-    value = held * price.value
+def _line(symbol: Symbol, held: Decimal, price: Price, weight: Decimal | None, triggers: _Triggers) -> DriftLine:
+    target, investable, value = NO_TARGET if weight is None else weight, triggers.investable, held * price.value
     wanted = target * investable - value
     # times 10 000 once, for the comparison with the band and for the drift itself
     scaled = -wanted * BPS
     drift_bps = scaled / investable
+    is_exit = weight is not None and not weight
     is_triggered, limited_by, rule = triggers.of_exit(scaled) if is_exit else triggers.of(scaled)
     return DriftLine(symbol, target, held, price, value, wanted, drift_bps, is_triggered, limited_by, rule)
 
@@ -93,6 +93,7 @@ class _Triggers:
     """The few answers there are, worked out once; `total` is Σ|drift| in USD where that has the band, else None."""
 
     def __init__(self, rebalance: RebalanceSection, investable: Decimal, total: Decimal | None) -> None:
+        self.investable = investable
         band_bps = rebalance.per_holding_band_bps if total is None else rebalance.portfolio_total_band_bps
         band = f"{plain(band_bps)} bps"
         inside, outside, self._most = f"inside the band of {band}", f"band {band}", band_bps * investable

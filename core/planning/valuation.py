@@ -227,8 +227,9 @@ def _why_outside(
 
 def _prices(universe: Iterable[Symbol], verdicts: Mapping[Symbol, Verdict]) -> Mapping[Symbol, Price]:
     """The price of each symbol of the universe that has one."""
-    found = [(symbol, verdicts.get(symbol)) for symbol in universe]
-    return {symbol: verdict.price for symbol, verdict in found if verdict and verdict.price}
+    return {
+        symbol: verdict.price for symbol in universe if (verdict := verdicts.get(symbol)) is not None and verdict.price
+    }
 
 
 def _amount(
