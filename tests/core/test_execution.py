@@ -75,12 +75,12 @@ async def test_an_empty_stage_sends_nothing():
 async def test_the_next_order_leaves_when_the_broker_has_acknowledged_the_one_before():
     at_work = await trading(*THREE, fills=SLOW)
     await at_work.run(*THREE)
-    spoken = [
+    reported = [
         entry.what.ref if entry.is_sent else entry.what.order_ref
         for entry in at_work.broker.log
         if isinstance(entry.what, (type(THREE[0]), OrderUpdate))
     ]
-    assert spoken[:6] == [ref for order in THREE for ref in (order.ref, order.ref)]
+    assert reported[:6] == [ref for order in THREE for ref in (order.ref, order.ref)]
 
 
 async def test_no_more_orders_work_at_once_than_allowed():

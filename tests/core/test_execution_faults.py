@@ -43,7 +43,7 @@ def kinds(result) -> list[type]:
     return [type(error) for error in result.errors]
 
 
-# --- silence ---
+# --- no report ---
 
 
 async def test_an_order_that_never_arrived_is_unknown_and_nothing_more_is_sent():

@@ -76,14 +76,14 @@ async def test_faults_of_reads_and_orders_scripted_at_a_point_wait_for_them():
 
 
 async def test_the_kill_switch_is_set_at_its_point():
-    thrown = []
-    switch = options(on_kill_switch=lambda: thrown.append(True))
+    switched_on = []
+    switch = options(on_kill_switch=lambda: switched_on.append(True))
     async with serving(switch, **faulty(Point.BEFORE_SELLS, FaultKind.KILL_SWITCH)) as gateway:
         gateway.reach(Point.BEFORE_FX)
-        assert thrown == []
+        assert switched_on == []
         gateway.reach(Point.BEFORE_SELLS)
         gateway.reach(Point.BEFORE_SELLS)
-        assert thrown == [True]
+        assert switched_on == [True]
 
 
 async def test_an_order_above_the_message_limit_is_refused_and_remembered():

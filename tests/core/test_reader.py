@@ -83,9 +83,9 @@ async def test_out_of_tries_the_failure_says_how_many_there_were(kind, error):
 
 async def test_an_address_where_nobody_listens_is_tried_for_15_seconds_at_most_however_patient_the_settings():
     clock = RunningClock(NOW, speed=50)
-    with socket.socket() as silent:
-        silent.bind(("127.0.0.1", 0))
-        port = silent.getsockname()[1]
+    with socket.socket() as unresponsive:
+        unresponsive.bind(("127.0.0.1", 0))
+        port = unresponsive.getsockname()[1]
         its, messages = reader(LiveIB(LiveOptions("127.0.0.1", port, 42, ACCOUNT), clock), attempts=10)
         with pytest.raises(ConnectionRefused, match=rf"^connecting: 127\.0\.0\.1:{port} refused .*\(5 tries\)"):
             await its.connect()

@@ -1,4 +1,4 @@
-"""Messages of the wire against the real client library: what it sends is read, and what it must tell apart it does.
+"""Messages of the wire against the real client library: what it sends is read, and what it must distinguish it does.
 
 That every message of the gateway is understood to its last field, and has the shape of a genuine one, is shown by
 IBKR's own client and by the recorded samples (tests/contract); here is what neither of them sends or meets.

@@ -124,7 +124,7 @@ ORPHANED = (
         on("error", Omit(), "VTI")), case=EARLIER, also=(everything_filled, the_earlier_one_is_cancelled)),
     Row("that cannot be cancelled", on("cancelOrder", Omit(), times=ALWAYS), 41, ("RB-EARLIERRUN22-B1-1", "TWS"),
         case=EARLIER, also=(nothing_was_sent,)),
-    Row("an order of somebody else is working", nothing, 40, ("BUY 10 VTI", "somebody else"), case=SOMEBODY_ELSES,
+    Row("an order of somebody else works", nothing, 40, ("BUY 10 VTI", "not placed by this tool"), case=SOMEBODY_ELSES,
         also=(nothing_was_sent,)),
 )  # fmt: skip
 
