@@ -167,8 +167,8 @@ class _PositionUpdates:
     def __call__(self, account_view: AccountView) -> None:
         held = {one.contract.con_id: one for one in account_view.holdings}
         # a gateway sends a position that was closed once more, with 0; clients rely on it
-        gone = {key: _emptied(old) for key, old in self._sent.items() if key not in held}
-        for key, holding in {**held, **gone}.items():
+        closed = {key: _emptied(old) for key, old in self._sent.items() if key not in held}
+        for key, holding in {**held, **closed}.items():
             if self._sent.get(key) != holding:
                 self._sent[key] = holding
                 self._session.send(self._line(holding), Subject(symbol=holding.contract.local_symbol))

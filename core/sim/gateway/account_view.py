@@ -16,8 +16,6 @@ from core.sim.wire.contracts import contract_fields_of
 from core.sim.wire.fields import number
 
 BASE = "BASE"
-
-
 ZERO_AMOUNT = "0.00"
 SECURITIES, PAXOS, ZEROHASH = "-S", "-P", "-Z"
 SEGMENTS = {SECURITIES: "Securities", PAXOS: "Crypto at Paxos", ZEROHASH: "Crypto at ZeroHash"}

@@ -120,7 +120,7 @@ class QueuedMessage:
 
 
 class Outbox:
-    """First the faults, then one queue: a message never overtakes another but by a fault."""
+    """First the faults, then one queue: a message overtakes another only by a fault."""
 
     def __init__(self, socket: Socket, clock: Clock, faults: Faults, latency: float) -> None:
         self._socket = socket

@@ -1,4 +1,4 @@
-"""One client's socket: bytes to messages and back, within limits. What goes wrong there ends it and nothing else."""
+"""One client's socket: bytes to messages and back, within limits. A fault there ends this connection alone."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Scripted faults: rules for what becomes of a message, by its name and its subject.
 
 A rule meets messages of one name, those a client sends (`placeOrder`) or those it is sent (`execDetails`), and may be
-narrowed to a client, a symbol, an order, to questions what an order would do or to all but them. The first rule that
+narrowed to a client, a symbol, an order, to what-if orders or to all others. The first rule that
 matches decides; it is spent after `times` messages.
 
 ===============================================  =====================================================================
@@ -59,7 +59,7 @@ from typing import Protocol
 class Subject:
     """What a message is about: the id that an error on it carries (−1: none), the symbol, the order.
 
-    With `is_what_if` the order is only asked about.
+    With `is_what_if` it is a what-if order.
     """
 
     id: int = -1

@@ -1,4 +1,4 @@
-"""What went over the wire, in order, and what the gateway did about it: what tests judge by."""
+"""The messages on the wire, in order, and notes of what the gateway did: tests check against them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-KEPT_CHARACTERS = 50_000_000  # about 50 MB: a long campaign fits, a flood does not grow without end
+KEPT_CHARACTERS = 50_000_000  # about 50 MB: enough for a long campaign, and a bound for a flood of messages
 OVERHEAD = 100
 
 

@@ -1,4 +1,4 @@
-"""Quotes: lines that stream until they are cancelled, and snapshots that end by themselves."""
+"""Quotes: subscriptions that stream until they are cancelled, and snapshots that end by themselves."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def request_market_data(state: GatewayState, session: ClientSession, request: Re
         session.send_error(subject, code or 200)
         return
     kind = state.exchange.quote(contract.symbol).data_type
-    # a client may ask for less than live, never get more than the world has
+    # a client may request less than live data, and never gets better data than the world has
     kind = session.data_type if kind is MarketDataType.LIVE else kind
     line = _Subscription(state, session, request, contract, kind)
     session.lines[request.req_id] = MarketDataLine(contract.symbol, line.send_prices)
@@ -53,7 +53,7 @@ def request_market_data(state: GatewayState, session: ClientSession, request: Re
 
 
 def cancel_market_data(_state: GatewayState, session: ClientSession, request: CancelMarketData) -> None:
-    """Send nothing more on this line."""
+    """Stop this subscription."""
     line = session.lines.pop(request.req_id, None)
     if line is None:
         session.send_error(Subject(request.req_id), 300)
@@ -160,7 +160,7 @@ class _Subscription:
             yield self._price(TickType.LAST, quote.last)
 
     def _day(self, quote: Quote) -> Iterator[Fields]:
-        """High and low so far, as far as this world knows of any, a volume that has run over, and the close before."""
+        """High and low as far as this world has them, a volume that has overflowed, and the previous close."""
         seen = [price for price in (quote.bid, quote.ask, quote.last) if price is not None]
         if seen:
             yield self._price(TickType.HIGH, max(seen), ZERO)

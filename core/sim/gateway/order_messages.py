@@ -50,7 +50,6 @@ STATUSES: Mapping[OrderState, str] = {
     OrderState.REJECTED: "Inactive",
 }
 
-
 NO_ID = 0
 
 
@@ -135,7 +134,7 @@ class OrderMessages:
                 yield ClientMessage(order.client_id, fields, self.subject(order))
 
     def note_time_in_force(self, order: VenueOrder, tif: str) -> None:
-        """How long the order is good for, if not for the day: it is shown so, and does not expire."""
+        """Note a time in force other than DAY: the order is listed with it, and does not expire."""
         if tif == UNTIL_CANCELLED:
             self._until_cancelled.add(order.perm_id)
             order.expires = None
@@ -158,7 +157,7 @@ class OrderMessages:
         )
 
     def listed(self, order: VenueOrder) -> tuple[Fields, Fields]:
-        """The order's line in the list of open orders, and how far it is."""
+        """The order's entry in the list of open orders, and its status."""
         return listings.open_order(self.order(order)), self._status(order, order.state, order.filled)
 
     def execution(self, order: VenueOrder, fill: Fill, req_id: int = wire_orders.NO_REQUEST) -> Fields:
@@ -185,7 +184,7 @@ class OrderMessages:
         return wire_orders.execution(shown, req_id)
 
     def completed(self, order: VenueOrder) -> Fields:
-        """The order's line in the list of those that ended."""
+        """The order's entry in the list of those that ended."""
         ended = order.fills[-1].at if order.fills else self._exchange.now
         texts = {OrderState.FILLED: f"Filled Size: {order.filled:f}", OrderState.EXPIRED: "Expired"}
         text = texts.get(order.state, order.reason)

@@ -15,7 +15,7 @@ from core.sim.venue.exchange import Exchange
 from core.sim.venue.script import FaultScript
 from core.sim.venue.world import Change, World
 
-LOOPBACK = "127.0.0.1"  # never another interface: the protocol knows no password
+LOOPBACK = "127.0.0.1"  # never another interface: the protocol has no password
 CONNECTION_LOST = 1100
 CONNECTION_RESTORED = (1101, 1102)
 
@@ -87,7 +87,7 @@ class SimulatedGateway:
         await self.start(self.port or 0)
 
     def reach(self, point: str) -> None:
-        """Let happen what is scripted for this point of a run."""
+        """Apply what is scripted for this point of a run."""
         changes, breaks = self._state.scripted_faults.at_point(point)
         for change in changes:
             self.move(change)
@@ -96,7 +96,7 @@ class SimulatedGateway:
                 connection.close(f"as scripted: {point}")
 
     def move(self, change: Change) -> None:
-        """The world moves now."""
+        """Apply the change now."""
         self._state.move(change)
 
     def traffic(self) -> Mapping[int, ByteCounts]:

@@ -34,7 +34,7 @@ class ByteCounts:
 
 @dataclass(frozen=True, slots=True)
 class ClientLimits:
-    """What one client may take of the gateway; all but `lines` protects the process, so seconds here are real time.
+    """What one client may use of the gateway; all but `lines` protects the process, so seconds here are real time.
 
     A client that has not sent startApi within `handshake_seconds` is disconnected; so is one that leaves more than
     `queued_bytes` unread.
@@ -86,14 +86,14 @@ class MessageSink(Protocol):
 
 @dataclass(slots=True)
 class MarketDataLine:
-    """A market-data line of a client; `refresh` sends the quote as it is now."""
+    """A market data line of a client (a subscription); `refresh` sends the quote as it is now."""
 
     symbol: Symbol
     refresh: Callable[[], None]
     timer: Timer | None = None
 
     def stop(self) -> None:
-        """Send nothing more of what is still due."""
+        """Cancel what is still due to be sent."""
         if self.timer:
             self.timer.cancel()
 
@@ -105,8 +105,8 @@ Watcher = Callable[[AccountView], None]
 class ClientSession:
     """A client after startApi, and what it has subscribed to.
 
-    `watchers` are called with the account whenever it may have changed. `quote_age` is how much older than they are the
-    quotes of the present batch are shown.
+    `watchers` are called with the account whenever it may have changed. `quote_age` is added to
+    the age of the quotes of the present batch.
     """
 
     client: int
@@ -152,7 +152,7 @@ class GatewayState:
         return self.clock.now()
 
     def catch_up(self) -> None:
-        """Let everything happen that was due until now, and wake again when the next thing is."""
+        """Process everything that was due until now, and wake again when the next event is due."""
         self.dispatch(self.exchange.advance_to(self.clock.now()))
 
     def dispatch(self, reports: Sequence[Report]) -> None:
@@ -166,7 +166,7 @@ class GatewayState:
         self._arm()
 
     def move(self, change: Change) -> None:
-        """Let the world move: orders that it reaches fill, and subscribers are sent what changed."""
+        """Apply the change: orders that the market reaches fill, and subscribers are sent what changed."""
         self.catch_up()
         reports = self.exchange.move(change)
         for session in list(self.sessions.values()):
@@ -189,7 +189,7 @@ class GatewayState:
         return account_view_of(self.exchange)
 
     def note(self, what: str, *details: str, connection: int = NO_CLIENT, client: int = NO_CLIENT) -> None:
-        """A line in the log that is no message."""
+        """Add a note to the log."""
         self.log.add(LogEntry(self.clock.now(), connection, client, Direction.NOTE, what, details))
 
     def fail(self, error: Exception) -> None:

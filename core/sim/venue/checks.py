@@ -64,7 +64,7 @@ def refuse_change(order: Order, placed: VenueOrder) -> Refusal | None:
 
 
 def refuse_form(order: Order, account_id: str) -> Refusal | None:
-    """Why the order as written is not taken: account, size, fractions, tick."""
+    """Why the order as written is refused: account, size, fractions, tick."""
     if order.account_id != account_id:
         return refusal_of(321)
     if order.quantity <= 0:
@@ -96,7 +96,7 @@ def _refuse_conversion(terms: VenueTerms, situation: Situation) -> Refusal | Non
     sold, amount = first, terms.quantity
     if terms.side is Side.BUY:
         sold, amount = terms.contract.currency, terms.quantity * price_of(terms, situation)
-    # without a margin loan in foreign currency: what is sold must be there
+    # no margin loan in a foreign currency is simulated: the account must hold what is sold
     there = situation.ledger.cash.get(sold, ZERO)
     if amount <= there:
         return None

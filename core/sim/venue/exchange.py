@@ -71,9 +71,9 @@ class Exchange:
             self._seed(order, trading_client if order.is_ours else BY_HAND)
 
     def submit(self, order: Order, *, client_id: int, refusal: Refusal | None = None) -> tuple[Report, ...]:
-        """What happens at once to an order that arrives; `refusal` is a scripted reason not to take it.
+        """What happens at once to an order that arrives; `refusal` is a scripted reason to refuse it.
 
-        The same reference twice is two orders: the broker has no memory for references.
+        The same reference twice is two orders: IBKR does not check references for repetition.
         """
         placed = self._arrived(order, client_id)
         if placed is None:
@@ -85,7 +85,7 @@ class Exchange:
         return self._reject(placed, refusal) if refusal else self._accept(placed)
 
     def hold(self, order: Order, *, client_id: int) -> tuple[Report, ...]:
-        """Keep an order that its sender has not released; only what is wrong with its form is refused now."""
+        """Keep an order that its sender has not released (transmit = 0); only faults of its form are refused now."""
         placed = self._arrived(order, client_id)
         if placed is None:
             return ()
@@ -94,7 +94,7 @@ class Exchange:
         return self._reject(placed, refusal) if refusal else (_report(placed, placed.update(self.now)),)
 
     def modify(self, perm_id: int, order: Order, *, is_held: bool = False) -> tuple[Report, ...]:
-        """Let an open order have this size, type and limit from now on; one that was held is released.
+        """Change an open order to this size, type and limit; one that was held is released.
 
         A refused change leaves a working order as it was; its report has a code. Reference, hours and script stay.
         With `is_held` a held order stays held, and a working one as it was.
@@ -143,7 +143,7 @@ class Exchange:
         return tuple(report for placed in self._timers for report in self.cancel(placed.perm_id))
 
     def correct(self, exec_id: str, shares: Decimal, price: Decimal) -> tuple[Report, ...]:
-        """Turn an execution into its next revision, and the ledger into what it would be had it always been that.
+        """Replace an execution by its next revision, in the ledger as if it had been so from the beginning.
 
         FILLED always means all of an order: one that ended with more or with less becomes FILLED or CANCELLED.
         Raises KeyError for an unknown execution, ValueError for shares that its order cannot have had.
@@ -169,7 +169,7 @@ class Exchange:
         """Everything that happens until `at`, in order of time, then of arrival; time never goes back."""
         reports: list[Report] = []
         while (due := self.next_event_at()) is not None and due <= at:
-            # an alarm that lies in the past happens now: time never goes back
+            # an alarm in the past happens now: time never goes back
             self.now = max(self.now, due)
             for placed in self._timers.take_due(self.now):
                 reports += self._wake(placed)
@@ -177,10 +177,10 @@ class Exchange:
         return tuple(reports)
 
     def move(self, change: Change) -> tuple[Report, ...]:
-        """The world moves, and what rested may be reached."""
+        """Apply the change; orders whose limits the market now reaches fill."""
         for symbol, quote in change.quotes.items():
             before = self.quotes.get(symbol, SimQuote())
-            # a tick belongs to the contract, which a quote that says nothing of it does not change
+            # a tick belongs to the contract: a quote without one does not change it
             self.quotes[symbol] = replace(quote, min_tick=quote.min_tick or before.min_tick)
         for position in change.positions:
             self.ledger.set_position(position)
@@ -193,7 +193,7 @@ class Exchange:
         return tuple(reports)
 
     def quote(self, symbol: Symbol, *, is_snapshot: bool = False) -> Quote:
-        """What a request for the symbol's quote is answered now; without any, a quote of Nones."""
+        """The answer to a request for the symbol's quote now; a quote of Nones where there is none."""
         return show_quote(symbol, self.quotes.get(symbol, SimQuote()), self.now, is_snapshot=is_snapshot)
 
     def snapshot(self) -> AccountSnapshot:
@@ -240,7 +240,7 @@ class Exchange:
         self._open(placed)
 
     def _arrived(self, order: Order, client_id: int) -> VenueOrder | None:
-        """The order as it lies here now; None for one that the script loses."""
+        """The order as the exchange keeps it; None for one that the script loses."""
         contract = self._listed(order).contract
         script = self.world.fills.get(contract.symbol)
         if script and script.is_lost:
@@ -323,7 +323,7 @@ class Exchange:
     def _fill(self, placed: VenueOrder, shares: Decimal, price: Decimal) -> tuple[Report, ...]:
         terms = placed.terms
         fill = placed.next_fill(shares, price, self.now)
-        # the fee is one of the order, not of each execution; IBKR's tiers are not simulated
+        # the commission is per order, not per execution; IBKR's tiers are not simulated
         cost = ZERO if placed.fills else self.world.commission
         self.ledger.fill(terms.contract, terms.side, shares, price)
         self.ledger.charge(cost)

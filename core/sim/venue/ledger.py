@@ -24,7 +24,7 @@ class Figures:
 
 
 class Ledger:
-    """Cash and positions, changed by fills, fees and corrections; `audit` proves that nothing came from nowhere."""
+    """Cash and positions, changed by fills, fees and corrections; `audit` checks each balance against its movements."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -59,7 +59,7 @@ class Ledger:
             self._add_shares(contract, signed, price)
 
     def correct(self, contract: Contract, old: Fill, new: Fill) -> None:
-        """Put right what `old` did, for it was `new` all along; the average cost stays what it was."""
+        """Replace the effect of `old` by that of `new`; the average cost stays as it was."""
         sign = 1 if new.side is Side.BUY else -1
         signed = sign * (new.shares - old.shares)
         self._pay(contract.currency, sign * (old.shares * old.price - new.shares * new.price))
@@ -75,11 +75,11 @@ class Ledger:
         self._pay(USD, -amount)
 
     def set_cash(self, currency: Currency, amount: Decimal) -> None:
-        """The balance becomes `amount`, by somebody else's doing."""
+        """Set the balance to `amount`, as a deposit or a withdrawal would."""
         self._pay(currency, amount - self.cash.get(currency, ZERO))
 
     def set_position(self, position: SimPosition) -> None:
-        """The position becomes this, by somebody else's doing; no cash moves."""
+        """Set the position, as a transfer would; no cash moves."""
         self._moved_shares.append((position.symbol, position.quantity - self.held(position.symbol)))
         self._hold(position)
 
@@ -100,7 +100,7 @@ class Ledger:
         return {USD: cad_per_usd, CAD: ONE}
 
     def market_price(self, held: SimPosition, quotes: Mapping[Symbol, SimQuote]) -> Decimal:
-        """What a share counts in the broker's own figures: its mark, 0 without one."""
+        """The price of a share in the broker's own figures: its mark, 0 without one."""
         return self._mark(held, quotes) or ZERO
 
     def _mark(self, held: SimPosition, quotes: Mapping[Symbol, SimQuote]) -> Decimal | None:
@@ -155,7 +155,7 @@ class Ledger:
         self._hold(replace(old, quantity=quantity, average_cost=cost))
 
     def _position(self, contract: Contract, price: Decimal) -> SimPosition:
-        """What is held of it; of nothing, nothing at this price."""
+        """The position in the contract; one of 0 shares at this price where there is none."""
         new = SimPosition(contract.symbol, ZERO, price, contract.security_type, contract.currency)
         return self.positions.get(contract.symbol, new)
 

@@ -1,4 +1,4 @@
-"""What orders take of the margin, before they fill."""
+"""How much margin orders need, before they fill."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class Situation:
 
 
 def margin_effect(terms: VenueTerms, situation: Situation) -> MarginEffect:
-    """What the order would do, to the cent: the initial margin counts buys that still work, the maintenance margin not.
+    """The order's effect, to the cent: the initial margin counts buys that still work, the maintenance margin does not.
 
-    Equity with loan is what makes it less the margin the excess liquidity; an order only takes its fee from it.
+    Equity with loan less maintenance margin is the excess liquidity; an order reduces the equity by its commission.
     """
     figures = situation.ledger.figures(situation.quotes)  # valued once: each call marks every holding
     base = situation.world.account.base_currency
@@ -46,19 +46,19 @@ def margin_effect(terms: VenueTerms, situation: Situation) -> MarginEffect:
 
 
 def reserved_margin(situation: Situation) -> Decimal:
-    """The margin that buys at work will take, in the base currency."""
+    """The margin that working buys will need, in the base currency."""
     rates = situation.ledger.rates(situation.quotes)
     buys = [order for order in situation.working if _is_share_buy(order.terms)]
     return sum((_initial_margin(order.terms, order.open_quantity, rates, situation) for order in buys), ZERO)
 
 
 def margin_needed(terms: VenueTerms, situation: Situation) -> Decimal:
-    """The margin that a buy takes, in the base currency."""
+    """The margin that a buy needs, in the base currency."""
     return _initial_margin(terms, terms.quantity, situation.ledger.rates(situation.quotes), situation)
 
 
 def price_of(terms: VenueTerms, situation: Situation) -> Decimal:
-    """The price at which an order is reckoned: its limit, else the touch, else the mark."""
+    """The price at which an order is counted: its limit, else the touch, else the mark."""
     quote = situation.quotes.get(terms.contract.symbol, SimQuote())
     return terms.limit_price or touch(terms.side, quote) or mark(quote) or ZERO
 

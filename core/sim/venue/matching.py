@@ -17,7 +17,7 @@ def present(price: Decimal | None) -> Decimal | None:
 def touch(side: Side, quote: SimQuote) -> Decimal | None:
     """The price at which the market takes the other side now; None while halted or one-sided.
 
-    What only a snapshot shows is a market all the same.
+    A market that only a snapshot shows counts as well.
     """
     if quote.is_halted:
         return None
@@ -41,7 +41,7 @@ def market_price(side: Side, limit: Decimal | None, quote: SimQuote) -> Decimal 
 
 def scripted_price(side: Side, limit: Decimal | None, quote: SimQuote, script: FillScript) -> Decimal | None:
     """The script's price, else the touch, else the mark; the limit where that would be worse than it."""
-    # a script fills even in a halted or one-sided market, or it could not script a fill there
+    # a script fills even in a halted or one-sided market: else no fill could be scripted there
     price = script.price or touch(side, quote) or mark(quote) or limit
     if price is None or limit is None:
         return price

@@ -39,7 +39,7 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why the broker does not take an order: its code, its text, and what kind of failure that is."""
+    """Why the broker refuses an order: its code, its text, and what kind of failure that is."""
 
     code: int
     text: str
@@ -48,7 +48,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class VenueTerms:
-    """What was ordered."""
+    """The terms of an order."""
 
     order_ref: OrderRef
     contract: Contract
@@ -97,7 +97,7 @@ class VenueOrder:
 
     @property
     def state_by_count(self) -> OrderState:
-        """FILLED when all of it has filled, and never otherwise: what a correction takes from a filled order is off."""
+        """FILLED when all of it has filled, and only then: what a correction takes from a filled order is cancelled."""
         if not self.open_quantity:
             return OrderState.FILLED
         return OrderState.CANCELLED if self.state is OrderState.FILLED else self.state
@@ -110,7 +110,7 @@ class VenueOrder:
         return min((at for at in (self.due, self.expires) if at is not None), default=None)
 
     def update(self, at: datetime, refusal: Refusal | None = None) -> OrderUpdate:
-        """Its state as an event; `refusal` is of something that was asked of it and is not done."""
+        """Its state as an event; `refusal` is why a requested change was not made."""
         return OrderUpdate(
             order_ref=self.terms.order_ref,
             state=self.state,
@@ -123,12 +123,12 @@ class VenueOrder:
         )
 
     def keep_back(self, at: datetime, refusal: Refusal) -> Notice:
-        """Stay with the gateway, whose presets stop it, on no list of working orders; the notice to its client."""
+        """Hold the order at the gateway, whose presets stop it; no list has it as working. The notice to send."""
         self.is_held, self.state = True, OrderState.SENT
         return Notice(refusal.text, at, refusal.code, self.terms.order_ref, refusal.reject_reason)
 
     def next_fill(self, shares: Decimal, price: Decimal, at: datetime) -> Fill:
-        """The next execution of it; it is not counted here."""
+        """Its next execution, which is not counted yet."""
         return Fill(
             exec_id=f"0000f1f1.{self.perm_id:08x}.{len(self.fills) + 1:02d}.01",
             order_ref=self.terms.order_ref,
@@ -140,7 +140,7 @@ class VenueOrder:
         )
 
     def as_working(self) -> WorkingOrder:
-        """Its line in the list of open orders."""
+        """Its entry in the list of open orders."""
         return WorkingOrder(
             order_ref=self.terms.order_ref,
             symbol=self.terms.contract.symbol,
@@ -153,7 +153,7 @@ class VenueOrder:
         )
 
     def as_completed(self) -> CompletedOrder:
-        """Its line in the list of completed orders."""
+        """Its entry in the list of completed orders."""
         return CompletedOrder(
             order_ref=self.terms.order_ref,
             symbol=self.terms.contract.symbol,
@@ -197,7 +197,7 @@ def corrected(fill: Fill, shares: Decimal, price: Decimal) -> Fill:
 
 
 def find_execution(orders: Iterable[VenueOrder], exec_id: str) -> tuple[VenueOrder, int]:
-    """Whose fill it is and which of them, whatever the revision. Raises KeyError."""
+    """The order of the fill and its number among that order's, whatever the revision. Raises KeyError."""
     for order in orders:
         for number, fill in enumerate(order.fills):
             if is_same_execution(fill.exec_id, exec_id):

@@ -1,6 +1,6 @@
-"""What is still to go wrong or to move in a world, point by point of a run.
+"""The faults and changes of a world that are still to come, by the points of a run.
 
-A fault that no message at its point can show waits for the next one that can: a refused fraction for the next order,
+A fault that no message at its point can show waits for the next that can: a refused fraction for the next order,
 stale quotes for the next read of quotes.
 """
 
@@ -41,7 +41,7 @@ class FaultScript:
         return triggered
 
     def refuse_reconnects(self, at: str) -> None:
-        """Let what is left of a disconnect at `at` refuse the next connections instead."""
+        """Refuse the next connections for the remaining times of a disconnect at `at`."""
         self._left[Point.CONNECT, FaultKind.DISCONNECT] += self._left.pop((at, FaultKind.DISCONNECT), 0)
 
     def changes(self, at: str) -> tuple[Change, ...]:
@@ -95,7 +95,7 @@ class ScriptedFaults:
         return refusal_by(triggered), breaks
 
     def at_point(self, point: str) -> tuple[tuple[Change, ...], bool]:
-        """How the world moves at a point of the run, and whether the connections break."""
+        """The change at a point of the run, if any, and whether the connections break."""
         changes = self._script.changes(point)
         triggered = self._trigger(point)
         breaks = FaultKind.DISCONNECT in triggered
@@ -105,7 +105,7 @@ class ScriptedFaults:
         return changes, breaks
 
     def take(self, *kinds: FaultKind) -> tuple[FaultKind, ...]:
-        """Those of the kinds that wait; each then waits once less."""
+        """Those of the kinds that are waiting, each of which is then used up once."""
         taken = tuple(kind for kind in kinds if kind in self._armed)
         for kind in taken:
             self._armed.remove(kind)

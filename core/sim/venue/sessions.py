@@ -23,8 +23,8 @@ HoursOf = Callable[[date], str]
 """The regular hours of a day in New York as `0930-1600`, or `CLOSED`."""
 
 
-def weekday_hours(around: datetime) -> HoursOf:  # noqa: ARG001 - stands where xnys_hours may stand
-    """Full hours on every weekday: the real calendar takes longer to load than a look that trades nothing."""
+def weekday_hours(around: datetime) -> HoursOf:  # noqa: ARG001 - the signature of xnys_hours
+    """Full hours on every weekday: for runs that trade nothing, as the real calendar takes long to load."""
     return lambda day: CLOSED if day.weekday() >= SATURDAY else "0930-1600"
 
 

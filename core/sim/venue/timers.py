@@ -1,4 +1,4 @@
-"""Which orders have not ended, and when time alone will do something to one of them next."""
+"""The orders that have not ended, and when the next of them changes by time alone."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from core.sim.venue.orders import VenueOrder
 class Timers:
     """The open orders in order of arrival; `note` is called whenever one of them has changed.
 
-    An alarm stays on the heap when its order has changed its time or ended, and is left out when it comes up.
+    An alarm stays on the heap when its order has changed its time or ended, and is skipped when it comes up.
     """
 
     def __init__(self) -> None:
@@ -23,7 +23,7 @@ class Timers:
         return iter(tuple(self._open.values()))
 
     def note(self, order: VenueOrder) -> None:
-        """Take in what the order now is: new, changed or ended."""
+        """Note an order that is new, has changed, or has ended."""
         if not order.is_open:
             self._open.pop(order.perm_id, None)
             return

@@ -98,11 +98,11 @@ class SimQuote:
 class FillScript:
     """How orders in one symbol fill: this part, so much later, at this price, or refused with a broker's code.
 
-    `is_lost`: they never arrive, and are never reported. `what_if_reject` is the code with which a what-if
+    `is_lost` is that they never arrive, and are never reported. `what_if_reject` is the code with which a what-if
     of them is refused, and `what_if_unanswered` says that it is never answered, as while TWS shows a dialog.
 
-    An order with a script fills by it, wherever the touch is; never beyond its limit. What the fraction leaves keeps
-    working and does not fill. What fills does so in `parts` executions of one moment.
+    An order with a script fills by it, wherever the touch is; never beyond its limit. The remainder that the fraction
+    leaves works on without filling. The filled part comes in `parts` executions at the same moment.
     """
 
     delay_seconds: Decimal = ZERO
@@ -141,7 +141,7 @@ class FaultKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Goes wrong the first `times` times that `at` is reached.
+    """A fault at the first `times` times that `at` is reached.
 
     A point before a stage, and an order's, is reached once: a disconnect there breaks the connection, and what is left
     of `times` refuses the connections tried after it.
@@ -154,7 +154,7 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """The world moves at `at`: a quote replaces the symbol's, positions and cash are set for those named."""
+    """A change at `at`: a quote replaces the symbol's, positions and cash are set for those named."""
 
     at: Point
     quotes: Mapping[Symbol, SimQuote] = field(default_factory=dict)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
+from core.money import ZERO
 from core.sim.wire.contracts import ContractFields
 from core.sim.wire.fields import Fields, number, number_or_unset, time_of_day
 
@@ -27,10 +28,10 @@ class HoldingFields:
     contract: ContractFields
     quantity: Decimal
     average_cost: Decimal | None
-    market_price: Decimal | None = Decimal(0)
-    market_value: Decimal | None = Decimal(0)
-    unrealized: Decimal = Decimal(0)
-    realized: Decimal = Decimal(0)
+    market_price: Decimal | None = ZERO
+    market_value: Decimal | None = ZERO
+    unrealized: Decimal = ZERO
+    realized: Decimal = ZERO
 
 
 @dataclass(frozen=True, slots=True)

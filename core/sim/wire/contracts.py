@@ -8,11 +8,10 @@ from decimal import Decimal
 from zlib import crc32
 
 from core.model import USD, Contract, SecurityType, TickBand
+from core.money import FRACTION_OF_SHARE, ONE, ZERO
 from core.sim.venue.sessions import GATEWAY_ZONE
 from core.sim.wire.fields import Cursor, Fields, number
 
-ONE = Decimal(1)
-FRACTION = Decimal("0.0001")
 SECURITY_TYPES = {
     SecurityType.ETF: "STK",
     SecurityType.STOCK: "STK",
@@ -30,8 +29,8 @@ PAIR_SIZE = Decimal("0.01")
 SHARES_GROUP, PAIRS_GROUP = "1", "4"
 # the numbers that IBKR itself gives to the two rules most used here; any other is computed
 RULES: Mapping[tuple[TickBand, ...], int] = {
-    (TickBand(Decimal(0), Decimal("0.01")),): 26,
-    (TickBand(Decimal(0), Decimal("0.00005")),): 3188,
+    (TickBand(ZERO, Decimal("0.01")),): 26,
+    (TickBand(ZERO, Decimal("0.00005")),): 3188,
 }
 
 
@@ -43,7 +42,7 @@ class ContractFields:
     symbol: str = ""
     security_type: str = ""
     expiry: str = ""
-    strike: Decimal = Decimal(0)
+    strike: Decimal = ZERO
     right: str = ""
     multiplier: str = ""
     exchange: str = ""
@@ -85,7 +84,7 @@ def read_contract(cursor: Cursor) -> ContractFields:
         symbol=cursor.text(),
         security_type=cursor.text(),
         expiry=cursor.text(),
-        strike=cursor.decimal() or Decimal(0),
+        strike=cursor.decimal() or ZERO,
         right=cursor.text(),
         multiplier=cursor.text(),
         exchange=cursor.text(),
@@ -117,7 +116,7 @@ def detail_fields_of(contract: Contract) -> DetailFields:
     is_pair = contract.security_type is SecurityType.CASH
     elsewhere = US_EXCHANGES if contract.currency == USD and not is_pair else ()
     exchanges = tuple(dict.fromkeys((fields.exchange, fields.listed_at, *elsewhere)))
-    size = PAIR_SIZE if is_pair else FRACTION if contract.fractional else ONE
+    size = PAIR_SIZE if is_pair else FRACTION_OF_SHARE if contract.fractional else ONE
     return DetailFields(
         contract=fields,
         min_tick=min(band.increment for band in contract.ticks),

@@ -1,11 +1,11 @@
-"""What stands in a field: text, numbers, flags and times, read strictly and written exactly.
+"""The contents of fields: text, numbers, flags and times, read strictly and written exactly.
 
-Reading is total: whatever the fields, there come out values or a WireError. ::
+Reading is total: any fields give values or a WireError. ::
 
     WireError
     ├── FieldMissing        a message ends too early
-    ├── FieldMalformed      a field is not what must stand there
-    ├── FrameTooLong        a length above what anybody sends (frames)
+    ├── FieldMalformed      a field does not hold what it must
+    ├── FrameTooLong        a length above the limit (frames)
     ├── FrameMalformed      no fields in a frame, or the last one without its end (frames)
     └── HandshakeMalformed  the first bytes of a client are not the protocol's (session)
 """
@@ -17,6 +17,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from core.model import NEW_YORK
+from core.money import ZERO
 from core.sim.venue.sessions import GATEWAY_ZONE
 
 Fields = tuple[str, ...]
@@ -31,7 +32,7 @@ _UNSET = frozenset({"", UNSET_INTEGER, UNSET_LONG, UNSET_DECIMAL, UNSET_FLOAT.lo
 _INFINITE = frozenset({"infinite", "infinity"})
 _INTEGER = re.compile(r"-?[0-9]{1,19}")
 _DECIMAL = re.compile(r"-?(?:[0-9]{1,40}\.?[0-9]{0,40}|\.[0-9]{1,40})(?:[eE][+-]?[0-9]{1,3})?")
-_MAGNITUDE = 15  # powers of ten either way that prices, quantities and amounts of money stay within
+_MAGNITUDE = 15  # powers of ten, up and down, within which prices, quantities and amounts of money stay
 _DIGITS = 20  # more than any float's text has, and few enough that products stay exact
 
 
@@ -44,7 +45,7 @@ class FieldMissing(WireError):
 
 
 class FieldMalformed(WireError):
-    """A field that is not the number, flag or text that must stand there."""
+    """A field that does not hold the number, flag or text that it must."""
 
 
 class Cursor:
@@ -97,7 +98,7 @@ class Cursor:
         number = Decimal(text)
         if number and (abs(number.adjusted()) > _MAGNITUDE or len(number.as_tuple().digits) > _DIGITS):
             raise self._malformed(f"a number within 1e±{_MAGNITUDE} of at most {_DIGITS} digits", text)
-        return number or Decimal(0)
+        return number or ZERO
 
     def flag(self) -> bool:
         """The next field as yes (1) or no (0, or not set)."""

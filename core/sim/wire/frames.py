@@ -1,6 +1,6 @@
 """Frames: a length (4 bytes, big-endian) and that many bytes, which are fields, each ended by a NUL.
 
-Reading is total: whatever the bytes, there come out messages or a WireError.
+Reading is total: any bytes give messages or a WireError.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def _field(text: str) -> bytes:
 class Unframer:
     """The messages of a stream that arrives in segments of any size; it keeps no more than one frame.
 
-    After a WireError nobody knows where the next frame begins, so it stays with that error for good.
+    After a WireError the start of the next frame is unknown, so every further call raises that error.
     """
 
     def __init__(self, limit: int = FRAME_LIMIT) -> None:

@@ -11,6 +11,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from core.model import MarginEffect
+from core.money import ZERO
 from core.sim.wire.contracts import ContractFields
 from core.sim.wire.fields import UNSET_FLOAT, UNSET_INTEGER, Fields, flag, number, number_or_unset, venue_time
 from core.sim.wire.orders import order_contract
@@ -92,7 +93,7 @@ def completed_orders_end() -> Fields:
 
 
 def _terms(terms: OrderTerms) -> Fields:
-    prices = number(terms.limit_price or Decimal(0)), number(terms.aux_price or Decimal(0))
+    prices = number(terms.limit_price or ZERO), number(terms.aux_price or ZERO)
     return (
         *(terms.action, number(terms.quantity), terms.order_type, *prices, terms.tif, ""),
         *(terms.account, terms.open_close, str(terms.origin), terms.order_ref),
@@ -129,13 +130,13 @@ def _scale() -> Fields:
 
 
 def _cleared(order: OrderFields) -> str:
-    """For whom the order is cleared: a gateway's own note, which no client reads."""
+    """For whom the order is cleared: a field that no client reads."""
     return f"{order.perm_id}.0/{order.terms.account}/100" if order.perm_id else ""
 
 
 def _listed_terms(terms: OrderTerms, completion: CompletionFields) -> OrderTerms:
     """The terms as listed: of an order that has filled the quantity is sent as 0."""
-    return replace(terms, quantity=Decimal(0)) if completion.is_filled else terms
+    return replace(terms, quantity=ZERO) if completion.is_filled else terms
 
 
 def _pegs() -> Fields:

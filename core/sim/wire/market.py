@@ -1,4 +1,4 @@
-"""Market data: the first messages of a line, and ticks."""
+"""Market data: the first messages of a subscription, and ticks."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def market_data_type(req_id: int, data_type: MarketDataType) -> Fields:
 
 
 def tick_req_params(req_id: int, min_tick: Decimal, exchange: str = BBO_EXCHANGE) -> Fields:
-    """The price step of the line (81)."""
+    """The price step of the contract (81)."""
     # the last field is snapshotPermissions
     return "81", str(req_id), number(min_tick), exchange, "3"
 

@@ -114,12 +114,12 @@ ANSWER_NAMES: Mapping[int, str] = {
 
 
 def request_name(msg_id: str) -> str:
-    """What a client's message with that first field is called; `unknown` for one that is not known."""
+    """The name of a client's message with that first field, or `unknown`."""
     return REQUEST_NAMES.get(_id(msg_id), "unknown")
 
 
 def answer_name(msg_id: str) -> str:
-    """What a server's message with that first field is called; `unknown` for one that is not known."""
+    """The name of a server's message with that first field, or `unknown`."""
     return ANSWER_NAMES.get(_id(msg_id), "unknown")
 
 

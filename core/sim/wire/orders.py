@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
+from core.money import ZERO
 from core.sim.wire.contracts import ContractFields
 from core.sim.wire.fields import UNSET_FLOAT, Fields, number, number_or_unset, venue_time
 
-ZERO = Decimal(0)
 NO_REQUEST = -1
 
 

@@ -1,4 +1,4 @@
-"""Requests out of fields: total, and strict on the number of fields, so that a shift by one never goes unseen."""
+"""Fields to requests: total, and strict on the number of fields, so that a shift by one is always noticed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def parse_request(fields: Fields) -> requests.Request:
 
 
 def _versioned(read: Callable[[Cursor], requests.Request]) -> Callable[[Cursor], requests.Request]:
-    """A reader that passes over the version of its message first; it has meant nothing for years."""
+    """A reader that first skips the version of its message, which no longer has a meaning."""
 
     def reader(cursor: Cursor) -> requests.Request:
         cursor.skip()

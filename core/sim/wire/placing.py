@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
+from core.money import ZERO
 from core.sim.wire.contracts import ContractFields, read_contract
 from core.sim.wire.fields import INFINITY, Cursor, FieldMalformed
 
@@ -25,7 +26,7 @@ Params = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True, slots=True)
 class OrderTerms:
-    """What was ordered, and what is shown back of it; None is a price or size that was not set."""
+    """The terms of an order, as sent and as shown in lists; None is a price or size that was not set."""
 
     action: str
     quantity: Decimal
@@ -62,7 +63,7 @@ class OrderTerms:
 
     @property
     def unsupported(self) -> tuple[str, ...]:
-        """What it asks for beyond buying or selling a quantity at a limit or at the market, by name."""
+        """The names of what it requests beyond buying or selling a quantity at a limit or at the market."""
         asked = {
             "combo legs": self.leg_count,
             "conditions": self.condition_count,
@@ -116,7 +117,7 @@ def read_place_order(cursor: Cursor) -> PlaceOrder:
 def _main(cursor: Cursor) -> OrderTerms:
     terms = OrderTerms(
         action=cursor.text(),
-        quantity=cursor.decimal() or Decimal(0),
+        quantity=cursor.decimal() or ZERO,
         order_type=cursor.text(),
         limit_price=cursor.decimal(),
         aux_price=cursor.decimal(),

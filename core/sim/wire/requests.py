@@ -1,4 +1,4 @@
-"""What a client may ask for, as values."""
+"""The requests of clients, as values."""
 
 from __future__ import annotations
 
