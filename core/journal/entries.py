@@ -1,4 +1,4 @@
-"""What is put on record of a run, entry by entry, and what the entries add up to.
+"""The record of a run, entry by entry, and the state that the entries add up to.
 
 A run is the sequence of its entries, and nothing else: whoever replays them has the run with its approvals, its orders
 and their fills exactly as they stood. So a store needs to know nothing of orders, and a record cannot disagree with
@@ -43,7 +43,7 @@ class RunStarted:
 
 @dataclass(frozen=True, slots=True)
 class PlanAsked:
-    """The plan of this hash was put to whoever may approve it; an earlier question, and a yes not used, are void."""
+    """Approval of the plan of this hash was requested; an earlier question, and a yes not used, are void."""
 
     plan_hash: str
     at: datetime
@@ -141,7 +141,7 @@ class RunState:
 
 
 def replayed(entries: Iterable[Entry]) -> RunState | None:
-    """What the entries add up to; None where there are none. Raises ValueError where they are no history of a run."""
+    """The state that the entries add up to; None without any. Raises ValueError for entries that begin no run."""
     state: RunState | None = None
     for entry in entries:
         state = applied(state, entry)
@@ -207,4 +207,4 @@ def _reported(record: OrderRecord, event: BrokerEvent) -> OrderRecord:
         case Notice():
             return transitions.noted(record, event)
         case _:
-            return record  # a connection that changes is no matter of an order
+            return record  # a change of the connection concerns no single order

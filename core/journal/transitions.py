@@ -3,12 +3,12 @@
 The states, and what each means:
 
     INTENT      on record, not sent. Committed before anything else happens to the order.
-    SENDING     on record that the very next thing is the wire. From here on the order may be at the broker.
+    SENDING     on record that the next step is to send it. From here on the order may be at the broker.
     SENT        the gateway has it and has not passed it on, or has reported nothing more yet.
     WORKING     the broker works it, or part of it has filled: it may fill at any moment.
     CANCELLING  its cancel is requested and not confirmed: it may still fill. A report that it works changes nothing.
     FILLED      its executions add up to its quantity.
-    CANCELLED, REJECTED, EXPIRED    the broker's own end of it, with or without fills.
+    CANCELLED, REJECTED, EXPIRED    ended by the broker, with or without fills.
     NOT_SENT    closed at INTENT: it never left, which the journal alone proves.
     ABSENT      proved never to have reached the broker; only recovery will prove that, so no arrow leads here yet.
     UNKNOWN     nobody can tell what became of it, or what is reported contradicts itself. A person has to look.
@@ -29,7 +29,7 @@ Why the table looks as it does:
     REJECTED without permId that comes back so, and the stage stops. A state that quietly went back would hide it.
 *   FILLED stays FILLED when a correction takes shares back: the broker has ended the order, and nothing more comes.
 *   NOT_SENT and ABSENT mean that the broker cannot have the order. Any report or fill proves that wrong: UNKNOWN.
-*   Nothing leaves UNKNOWN. Whatever is reported later may be as wrong as what led there, and a state that mended
+*   Nothing leaves UNKNOWN. Whatever is reported later may be as wrong as what led there, and a state that corrected
     itself would let trading go on with an account that nobody has looked at. Fills are still counted. Recovery, with
     a person's finding, is the only thing that may close it.
 *   SEND and SKIP are ours and have an arrow from INTENT only. Anywhere else they are refused, so nothing is sent twice.
@@ -146,7 +146,7 @@ def unknown(record: OrderRecord, *, reason: str) -> OrderRecord:
 def noted(record: OrderRecord, notice: Notice) -> OrderRecord:
     """`record` with a message of the broker's about it, which changes no state.
 
-    A notice by which the gateway keeps the order back gives its reason: the end of the order will be a refusal.
+    A notice that the gateway holds the order gives its reason: the end of the order will then be a rejection.
     """
     if notice.in_full not in record.notices:
         record = replace(record, notices=(*record.notices, notice.in_full))
@@ -158,9 +158,9 @@ def noted(record: OrderRecord, notice: Notice) -> OrderRecord:
 def updated(record: OrderRecord, update: OrderUpdate) -> OrderRecord:
     """`record` after the broker's report; a repeated or late one changes nothing that is further on.
 
-    The reason and the code are those of the report that changed the state. The cancel of an order that was kept back
-    is its refusal, for the reason that it was kept back for, and only an outright refusal gives a better one. Raises
-    ValueError for a state that no broker reports.
+    The reason and the code are those of the report that changed the state. The cancel of an order that was held is
+    its rejection, for the reason that it was held for; only an outright rejection gives a better one. Raises ValueError
+    for a state that no broker reports.
     """
     if record.perm_id and update.perm_id and record.perm_id != update.perm_id:
         # a re-sent order id has once left two orders alive under one reference (nautilus_trader #4564)
@@ -171,12 +171,12 @@ def updated(record: OrderRecord, update: OrderUpdate) -> OrderRecord:
             record, f"was closed as {record.state.label}, yet the broker calls it {update.state.label}"
         )
     gives_reason = not record.is_held or update.state is OrderState.REJECTED
-    is_news = gives_reason and (state is not record.state or not record.reason)
+    takes_reason = gives_reason and (state is not record.state or not record.reason)
     return replace(
         record,
         state=state,
-        reason=(is_news and update.reason) or record.reason,
-        code=(is_news and update.code) or record.code,
+        reason=(takes_reason and update.reason) or record.reason,
+        code=(takes_reason and update.code) or record.code,
         reject_reason=record.reject_reason or update.reject_reason,
         perm_id=record.perm_id or update.perm_id,
         reported_filled=max(record.reported_filled, update.filled),

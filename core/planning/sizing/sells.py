@@ -49,8 +49,8 @@ def sell_quantity(
     The quantity nearest to the wanted dollars, a tie toward fewer: 250 USD at 100.00 sells 2 shares, for two leave
     50 USD too much and three sell what may be needed tomorrow. `rounds_up` (a USD debit that may not stay) sells the
     next step above instead: 3 shares. Never more than is held; an exit (target 0) sells all of that, and is then
-    exempt from `min_order_usd`, below which any other line is dropped: a rest of a few dollars could otherwise never
-    be sold.
+    exempt from `min_order_usd`, below which any other line is dropped: a remainder of a few dollars could otherwise
+    never be sold.
     """
     price, is_exit = drift.price.value, not drift.target
     sellable = floor_to(drift.held, step)
