@@ -8,6 +8,8 @@ from decimal import Decimal
 from difflib import get_close_matches
 
 SHOWN_LENGTH = 60
+# the next steps of files that a person wrote
+CORRECT_FILE = "correct it and start again"
 NO_FILE = "name the right file, or write one with `rebalance init`"
 
 

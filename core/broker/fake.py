@@ -51,11 +51,9 @@ from core.pacing import GATEWAY_LIMIT, OUR_LIMIT, MessageWindow
 from core.sim.venue.checks import refusal_of
 from core.sim.venue.exchange import TRADING_CLIENT, Exchange
 from core.sim.venue.orders import Refusal, Report
-from core.sim.venue.script import FaultScript, ScriptedFaults
+from core.sim.venue.script import STALE_BY, FaultScript, ScriptedFaults
 from core.sim.venue.sessions import HoursOf, xnys_hours
 from core.sim.venue.world import FaultKind, Point, World
-
-STALE_BY = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,8 @@ from core.clock import AutojumpClock
 from core.errors import ConnectionClosed
 from core.model import BrokerKind
 from core.sim.gateway import GatewayOptions, SimulatedGateway
+from core.sim.gateway.server import LOOPBACK
 from core.sim.venue.world import World
-
-LOOPBACK = "127.0.0.1"
 
 
 class SimulatedIB(LiveIB):

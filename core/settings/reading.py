@@ -13,10 +13,9 @@ from configparser import (
 from pathlib import Path
 
 from core.errors import SettingsInvalid
-from core.text import NO_FILE
+from core.text import CORRECT_FILE, NO_FILE
 
 LARGEST_FILE = 1_000_000  # bytes; the longest sensible settings are a hundredth of it
-NEXT_STEP = "correct it and start again"
 
 
 class _Parser(ConfigParser):
@@ -45,7 +44,7 @@ def read_values(path: Path) -> dict[str, dict[str, str]]:
     return {name: dict(parser.items(name)) for name in parser.sections()}
 
 
-def refused(name: str, faults: list[str], next_step: str = NEXT_STEP) -> SettingsInvalid:
+def refused(name: str, faults: list[str], next_step: str = CORRECT_FILE) -> SettingsInvalid:
     """The error with all `faults`; its message holds the single fault, or how many there are."""
     what = faults[0] if len(faults) == 1 else f"{len(faults)} faults in the settings"
     return SettingsInvalid(f"{name}: {what}", next_step=next_step, faults=faults)

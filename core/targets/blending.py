@@ -15,14 +15,14 @@ from core.model.planning import ModelWeight, Targets
 from core.model.types import CASH, ModelName, Symbol
 from core.money import HUNDRED, ONE, ZERO
 from core.settings import RebalanceSection
+from core.text import CORRECT_FILE
 
 SUM_TOLERANCE = Decimal("0.01")  # percentage points by which the rows of a model may miss 100
 NO_MARGIN = "CSV contains CASH but margin is disabled; [rebalance] allow_margin = true would allow it"
-NEXT_STEP = "correct it and start again"
 ROUNDING = Decimal("0.000001")  # far above the error of a division, far below any difference that could be intended
 
 
-def refused(name: str, faults: Sequence[str], next_step: str = NEXT_STEP) -> PortfoliosInvalid:
+def refused(name: str, faults: Sequence[str], next_step: str = CORRECT_FILE) -> PortfoliosInvalid:
     """The error with all `faults`; its message is the single fault, or how many `name` has."""
     message = faults[0] if len(faults) == 1 else f"{name}: {len(faults)} faults in the portfolios"
     return PortfoliosInvalid(message, next_step=next_step, faults=faults)

@@ -312,7 +312,7 @@ class Rule:
 
 
 class Faults:
-    """The rules of a gateway, in the order in which they are asked."""
+    """The rules of a gateway, in the order in which they are tried."""
 
     def __init__(self) -> None:
         self._rules: list[Rule] = []

@@ -11,15 +11,15 @@ from core.money import ZERO
 from core.sim.gateway.contracts import find, subject_of_contract
 from core.sim.gateway.faults import Subject
 from core.sim.gateway.state import ClientSession, GatewayState, MarketDataLine
+from core.sim.venue.script import STALE_BY
 from core.sim.venue.world import FaultKind, Point, SimQuote
 from core.sim.wire import market as wire_market
+from core.sim.wire.contracts import ROUND_LOT
 from core.sim.wire.fields import Fields
 from core.sim.wire.market import TickType, tick_id
 from core.sim.wire.requests import CancelHistory, CancelMarketData, RequestHistory, RequestMarketData, SetMarketDataType
 
-STALE_BY = timedelta(hours=1)
 MOMENT = timedelta(milliseconds=10)
-ROUND_LOT = Decimal(100)
 RUN_OVER = Decimal(-1_553_556_175)  # a volume that overflowed 32 bits, as seen in delayed data: clients must survive it
 SHOWN_DELAYED = 10167
 TYPES = {number: data_type for data_type, number in wire_market.DATA_TYPES.items()}

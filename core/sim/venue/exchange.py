@@ -134,9 +134,9 @@ class Exchange:
             return (_report(placed, replace(placed.update(self.now), code=10148, reason=reason)),)
         # two reports, as a gateway sends PendingCancel and then Cancelled with 202
         placed.state = OrderState.CANCELLING
-        asked = _report(placed, placed.update(self.now))
+        requested = _report(placed, placed.update(self.now))
         placed.code, placed.reason = 202, "Order Canceled"
-        return asked, self._end(placed, OrderState.CANCELLED)
+        return requested, self._end(placed, OrderState.CANCELLED)
 
     def cancel_all(self) -> tuple[Report, ...]:
         """Every open order of every client ends, in order of arrival."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 from core.model import Symbol
 from core.sim.venue.checks import refusal_of
@@ -21,6 +22,7 @@ REFUSALS: Mapping[FaultKind, int] = {
     FaultKind.PACING: 100,
 }
 CONNECTING = (FaultKind.DISCONNECT, FaultKind.PACING)
+STALE_BY = timedelta(hours=1)  # by how much FaultKind.STALE makes the quotes of a read older
 
 
 class FaultScript:

@@ -81,7 +81,7 @@ class Values:
 class SimQuote:
     """What the market shows of one symbol: `values` to a subscription, `snapshot` to a snapshot request only.
 
-    It is always `age_seconds` old when asked for. `min_tick` None is the usual one (0.01, USD.CAD 0.00005).
+    It is always `age_seconds` old when requested. `min_tick` None is the usual one (0.01, USD.CAD 0.00005).
     """
 
     values: Values = Values()

@@ -123,7 +123,7 @@ class RequestExecutions:
 
 @dataclass(frozen=True, slots=True)
 class RequestIds:
-    """The next order id; how many are asked for has no meaning any more."""
+    """The next order id; the number requested no longer has a meaning."""
 
 
 @dataclass(frozen=True, slots=True)
