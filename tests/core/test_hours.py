@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.market.hours import closed_reason, fx_closed_reason, in_blackout, session_end
+from core.model import NEW_YORK
 
-NEW_YORK = ZoneInfo("America/New_York")
 WEEK = (
     "20261123:0930-20261123:1600;20261124:0930-20261124:1600;20261125:0930-20261125:1600;"
     "20261126:CLOSED;20261127:0930-20261127:1300;20261128:CLOSED;20261129:CLOSED"

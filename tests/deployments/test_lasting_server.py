@@ -40,10 +40,10 @@ def up(home):
 
 
 def test_up_twice_is_harmless_and_says_so(up):
-    before = up.noted
+    before = up.recorded
     again = up.rebalance("up")
     assert again.stdout.startswith(f"already up: http://127.0.0.1:{up.port}\n")
-    assert up.noted == before
+    assert up.recorded == before
 
 
 def test_up_on_another_port_is_refused_while_it_is_up(up):

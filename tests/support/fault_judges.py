@@ -10,7 +10,7 @@ from campaign.checks import Check
 from fault_cases import usual
 from fault_runs import PlayedOverGateway, Row, nothing, rehearse
 
-from core.errors import ExitCode, OrderStateUnknown, RebalanceError
+from core.errors import ExitCode, OrderStateUnknown
 from core.model import Fill, OrderState
 from core.model.refs import parse_ref
 from core.money import D
@@ -170,15 +170,9 @@ async def play(row: Row, folder: Path) -> None:
 
 
 def judge(played: PlayedOverGateway, *more: Check, spared: Collection[Check] = ()) -> None:
-    """Every check that a run must pass, and `more`; one that fails says which it is, and how the run ended."""
+    """Apply every check that a run must pass but those `spared`, and `more`."""
     judges = JUDGES if played.has_started else checks.WITHOUT_A_BROKER
-    for check in (*(each for each in judges if each not in spared), *more):
-        try:
-            check(played)
-        except (AssertionError, ArithmeticError, RebalanceError) as fault:
-            name = check.__name__.replace("_", " ")
-            fault.add_note(f"{name} - it ended {played.outcome.exit_code:d}: {played.outcome.reason}")
-            raise
+    checks.run_checks(played, (*(each for each in judges if each not in spared), *more))
 
 
 def _fill(fill: Fill) -> tuple[object, ...]:

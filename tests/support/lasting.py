@@ -58,7 +58,7 @@ class Lasting:
         return f"http://127.0.0.1:{self.port}/api"
 
     @property
-    def noted(self) -> dict:
+    def recorded(self) -> dict:
         return json.loads((self.home / "service.json").read_text())
 
     @property
@@ -123,20 +123,20 @@ class Lasting:
 
     def has(self, name: str) -> bool:
         """Whether the server or the executor runs."""
-        noted = Process.parse(self.noted[name])
-        return noted is not None and noted.runs()
+        recorded = Process.parse(self.recorded[name])
+        return recorded is not None and recorded.runs()
 
     def status(self, code: int | None = 0) -> dict:
         return json.loads(self.rebalance("status", "--json", code=code).stdout)
 
     def processes(self) -> list[psutil.Process]:
         """Whatever came of `up` and still runs."""
-        mark = self.noted["mark"]
+        mark = self.recorded["mark"]
         return [each for each in psutil.process_iter() if _environment(each).get(MARK) == mark]
 
     def half(self, name: str) -> psutil.Process:
         """The server or the executor."""
-        return psutil.Process(Process.parse(self.noted[name]).pid)
+        return psutil.Process(Process.parse(self.recorded[name]).pid)
 
     @contextmanager
     def client(self):

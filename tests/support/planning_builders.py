@@ -7,14 +7,13 @@ from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
-from builders import NOW, contract, position, quote
+from builders import NOW, contract, position, quote, snapshot
 
 from core.model import (
     CAD,
     CASH,
     USD,
     USD_CAD,
-    AccountId,
     AccountSnapshot,
     Contract,
     Currency,
@@ -30,13 +29,10 @@ from core.model import (
     Targets,
     TradeLine,
 )
-from core.money import D, Money
+from core.money import ZERO, D, Money
 from core.planning import PlanInputs, make_plan
 from core.settings import Settings
 from core.settings.describe import keys_of, sections
-
-ZERO = Decimal(0)
-
 
 # what a test is about stands out: no minimum, no commission, no cash buffer, one attempt
 PLAIN = {"min_order_usd": ZERO, "commission_per_order_usd": ZERO, "cash_buffer_pct": ZERO, "reprice_attempts": 0}
@@ -90,25 +86,21 @@ def account(
     **changes: object,
 ) -> AccountSnapshot:
     """An account whose own figures agree with its cash and marks; one USD is 1.25 CAD; margin is a quarter."""
-    own = rates or ({USD: "1", CAD: "0.8"} if base == USD else {USD: "1.25", CAD: "1"})
-    books = {currency: D(rate) for currency, rate in own.items()}
-    ledger = {currency: D(amount) for currency, amount in (cash or {USD: "0"}).items()}
-    in_etfs = sum(((p.market_value or ZERO) * books.get(p.contract.currency, ZERO) for p in positions), ZERO)
-    net_liq = in_etfs + sum((amount * books.get(currency, ZERO) for currency, amount in ledger.items()), ZERO)
+    texts = rates or ({USD: "1", CAD: "0.8"} if base == USD else {USD: "1.25", CAD: "1"})
+    own_rates = {currency: D(rate) for currency, rate in texts.items()}
+    amounts = {currency: D(amount) for currency, amount in (cash or {USD: "0"}).items()}
+    in_etfs = sum(((p.market_value or ZERO) * own_rates.get(p.contract.currency, ZERO) for p in positions), ZERO)
+    net_liq = in_etfs + sum((amount * own_rates.get(currency, ZERO) for currency, amount in amounts.items()), ZERO)
     values: dict[str, object] = {
-        "account_id": AccountId("DU1234567"),
         "base_currency": base,
         "net_liq": Money(net_liq, base),
         "excess_liquidity": Money(net_liq - in_etfs / 4, base),
         "buying_power": Money(net_liq * 4, base),
         "maintenance_margin": Money(in_etfs / 4, base),
-        "cash": ledger,
-        "rates": books,
-        "positions": positions,
-        "working_orders": (),
-        "taken_at": NOW,
+        "cash": amounts,
+        "rates": own_rates,
     }
-    return AccountSnapshot(**(values | changes))  # type: ignore[arg-type]  # a builder takes any field
+    return snapshot(*positions, **(values | changes))
 
 
 def at(symbol: str, price: str = "100", half_spread: str = "0", **changes: object) -> Quote:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 
 from campaign.playing import Played
@@ -349,8 +349,11 @@ CHECKS: tuple[Check, ...] = (
 
 
 def judge(played: Played, *more: Check) -> None:
-    """Every check that a run must pass, and `more`; one that fails says which it is, and how the run ended."""
-    checks = (*CHECKS, *more) if played.has_started else WITHOUT_A_BROKER
+    """Apply every check that a run must pass, and `more`; a failure names the check and how the run ended."""
+    run_checks(played, (*CHECKS, *more) if played.has_started else WITHOUT_A_BROKER)
+
+
+def run_checks(played: Played, checks: Iterable[Check]) -> None:
     for check in checks:
         try:
             check(played)

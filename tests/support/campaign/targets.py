@@ -6,13 +6,11 @@ from collections import defaultdict
 from decimal import Decimal
 
 from campaign.checks import Check, approved_plan, ours
-from campaign.excuses import Excuses, cost_of, plan_again, value_again
+from campaign.excuses import HALF, Excuses, cost_of, plan_again, value_again
 from campaign.playing import Played
 from core.errors import ExitCode, FundsInsufficient
 from core.model import CAD, USD, LimitedBy, Plan, SecurityType, Side, Symbol, Untargeted
 from core.money import CENT, HUNDRED, ONE, ZERO, D, floor_to
-
-HALF = D("0.5")
 
 
 def it_ends_well_or_is_refused_for_a_reason_that_the_case_has(played: Played) -> None:
