@@ -14,7 +14,7 @@ OPTIONS = "Options"
 
 
 class GroupedCommand(TyperCommand):
-    """A command whose options stand under the panels that they name, in the order of the command."""
+    """A command whose help lists its options under the panels that they name, in the order of the command."""
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write the arguments and options, those without a panel last."""
@@ -22,7 +22,7 @@ class GroupedCommand(TyperCommand):
 
 
 class GroupedApp(TyperGroup):
-    """A group whose commands stand under the panels that they name, in the order of the program."""
+    """A group whose help lists its commands under the panels that they name, in the order of the program."""
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write the options, then the commands."""

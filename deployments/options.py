@@ -96,7 +96,7 @@ Examples:
 
 
 class ScenarioBroker(StrEnum):
-    """What stands behind the broker port in a scenario; `gateway` is the real client over a real socket."""
+    """The broker of a scenario: in memory, or (`gateway`) the real client over a socket to a simulated gateway."""
 
     FAKE = "fake"
     GATEWAY = "gateway"
@@ -133,7 +133,7 @@ def overrides(
 
 @dataclass(frozen=True, slots=True)
 class Defaults:
-    """What the parameters of the deployments are when a run names none; None leaves them as they were."""
+    """Default parameters of the deployments, for runs that name none; None leaves a default as it was."""
 
     csv: Path | None = None
     ini: Path | None = None

@@ -88,7 +88,7 @@ def show_warnings(warnings: Iterable[str]) -> None:
 
 
 def show_plan(plan: Plan, to: Console) -> None:
-    """The account, the plan as a table, and its sums; where the screen is too narrow the reasons stand below."""
+    """The account, the plan as a table, and its sums; on a narrow screen the reasons follow below it."""
     lines = by_drift(plan.lines)
     has_reasons = to.width >= REASONS_FROM
     columns = (*PLAN_SCREEN, REASON) if has_reasons else PLAN_SCREEN
@@ -163,5 +163,5 @@ def _table(columns: Iterable[Column[Any]], to: Console) -> Table:
 
 def _add(table: Table, side: Side | None, cells: Iterable[str]) -> None:
     """A row in the colour of its side, which is in its text as well."""
-    # as Text, not as markup: a reason may contain [rebalance], which rich would take for a style
+    # as Text, not as markup: a reason may contain [rebalance], which rich would read as a style
     table.add_row(*map(Text, cells), style=None if side is None else COLOURS[side])

@@ -113,7 +113,7 @@ def _failed(frame: pd.DataFrame, suite: ExpectationSuite, names: list[str]) -> l
 
 @cache
 def batch_definition() -> BatchDefinition[Any]:
-    """What makes a table a batch of the library, in the one context of this process."""
+    """The definition by which a table becomes a batch of the library, in the one context of this process."""
     context = library().get_context(mode="ephemeral")
     context.variables.progress_bars = {"globally": False}
     source = context.data_sources.add_pandas("memory")

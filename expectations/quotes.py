@@ -38,7 +38,7 @@ def quotes_suite(checks: QuoteChecks) -> ExpectationSuite:
 
 
 def _prices(gx: Any) -> list[Expectation]:
-    """What must hold of every price that is there."""
+    """Critical checks: what must hold of every price there is."""
     has_price = gx.Column("price").is_not_null()
     return [
         *gx.filled(["symbol", "is_valued"]),
@@ -58,7 +58,7 @@ def _prices(gx: Any) -> list[Expectation]:
 
 
 def _oddities(gx: Any, checks: QuoteChecks) -> list[Expectation]:
-    """What a person should see, and planning decides about."""
+    """Warnings: what a person should see, while planning decides what it means."""
     is_valued = gx.Column("is_valued") == True  # noqa: E712 - builds a condition
     as_warning = {"severity": "warning"}
     return [

@@ -56,7 +56,7 @@ UNFINISHED = (StateType.PENDING, StateType.RUNNING, StateType.PAUSED, StateType.
 
 
 def process_label() -> dict[str, str]:
-    """The label with the process of a flow run: this one."""
+    """The label that names the process of the current flow run, which is this one."""
     return {PROCESS_LABEL: str(Process.of())}
 
 
@@ -197,5 +197,5 @@ def _last_heartbeat(run: FlowRun) -> datetime:
 
 
 def _is_old(run: FlowRun) -> bool:
-    """Whether a run without a label has had the time to write one."""
+    """Whether a run without a label has had time enough to write one."""
     return run.state is None or datetime.now(UTC) - run.state.timestamp > UNLABELLED_AFTER

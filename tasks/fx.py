@@ -58,7 +58,7 @@ async def convert_currency(run: Run, plan: Plan, now: PlanInputs) -> None:
 
 
 def _is_void(run: Run, leg: FxLeg, worst: Decimal) -> bool:
-    """Whether the rate has moved beyond what was approved; the run fails for that, and goes on."""
+    """Whether the rate is worse than approved by too much; the failure is kept on the run, which goes on."""
     worse = worse_than_approved(FUNDING.side, leg.worst_rate or ZERO, worst, run.settings.approval.max_price_move_bps)
     if worse:
         run.unsent[FUNDING.symbol] = worse

@@ -1,4 +1,4 @@
-"""Pre-flight: would the broker take every order of the plan? Asked before the first one that cannot be taken back."""
+"""Pre-flight: would the broker accept every order of the plan? It is asked before the first one is sent."""
 
 from __future__ import annotations
 

@@ -65,7 +65,10 @@ async def read_account(run: Run) -> AccountSnapshot:
 
 @step("Cancel orders of an earlier run")
 async def cancel_earlier_orders(run: Run, snapshot: AccountSnapshot) -> bool:
-    """Whether an earlier run had left orders working; all are cancelled now. Raises OrderStateUnknown, BrokerError."""
+    """Cancel the orders that an earlier run left working; whether there were any.
+
+    Raises OrderStateUnknown and BrokerError.
+    """
     cancelled = await cancel_orphaned_orders(
         run.executor.tracker, snapshot, seconds=run.settings.execution.shutdown_seconds
     )

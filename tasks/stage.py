@@ -72,7 +72,7 @@ async def send(run: Run, stage: Stage, orders: Sequence[Order], attempts: Attemp
 
 
 def pricing(run: Run) -> Pricing:
-    """What limit prices are made by at this moment."""
+    """The settings, the time and the mode that limit prices are computed from now."""
     return Pricing(run.settings, run.broker.now(), run.mode.sends_orders)
 
 

@@ -83,7 +83,7 @@ async def _waiting(client: PrefectClient, name: str) -> FlowRun:
 
 
 def _not_waiting(run: FlowRun) -> RebalanceError:
-    """Why a run cannot be answered that is not paused."""
+    """The refusal to answer a run that is not paused, with the state that it is in."""
     state = run.state
     what = (
         f"run {run_id_of(str(run.id))} is not waiting for an answer: it is {state.name if state else 'without a state'}"

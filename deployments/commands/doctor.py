@@ -61,7 +61,7 @@ UNSEEN = Finding("", state=CheckState.UNSEEN)
 
 @dataclass(slots=True)
 class Examination:
-    """What the checks share: each may use what those before it have found."""
+    """The state that the checks share: each may use what an earlier one has found."""
 
     options: ConnectionOptions
     settings: Settings

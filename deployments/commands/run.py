@@ -39,7 +39,7 @@ from tasks.app.wiring import AppSession, session
 
 @dataclass(frozen=True, slots=True)
 class Interaction:
-    """How the command is to ask and to answer."""
+    """How the command asks for approval, and in which form it prints the result."""
 
     yes: bool = False
     by_form: bool = False
@@ -87,7 +87,7 @@ async def require_listener(host: str, port: int, *, timeout_seconds: float) -> N
 
 
 def approver_for(request: Request, interaction: Interaction) -> Approver | None:
-    """Who is asked in this run; None leaves the question to the form.
+    """The approver of this run; None leaves the question to the form on the page.
 
     Raises UsageError when nobody could answer, and what settings and safety rules refuse, before anything is started.
     """

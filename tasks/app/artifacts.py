@@ -1,7 +1,7 @@
 """What a run leaves on the Prefect page: plan, orders, gates, result, and how far it has come.
 
-Each has one key per account, `plan-567`, so that its versions over time are one history. A server that refuses
-one costs a line in the log, never the run: its report is in files.
+Each has one key per account, such as `plan-567`, so that its versions over time are one history. When the server
+refuses one, the log gets a warning and the run goes on: its report is in files.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ async def _move(run: Run, percent: float | None, text: str) -> None:
 
 
 async def _send(name: str, call: Callable[[], Awaitable[T]]) -> T | None:
-    """What the server answers; None when it refuses, and outside a flow run."""
+    """The server's answer; None when it refuses or is too slow, and outside a flow run."""
     if FlowRunContext.get() is None:
         return None
     try:
