@@ -8,8 +8,9 @@ from core.errors import MarketClosed
 from core.execution import check_foreign_orders, longest_trading
 from core.market.hours import in_blackout, session_end
 from core.model import NEW_YORK, AccountSnapshot, ForeignOrders, Plan
-from core.planning import PlanInputs, make_plan
+from core.planning import PlanInputs
 from core.text import age_text, counted
+from tasks.app.planner import plan_from
 from tasks.app.run import Run
 from tasks.app.step import step
 
@@ -21,7 +22,7 @@ async def plan_trades(run: Run, observed: PlanInputs) -> Plan:
     Raises what planning raises; in modes that trade also AccountBusy for working orders not placed by this tool, and
     MarketClosed. In the other modes these two are warnings.
     """
-    plan = make_plan(observed, run.settings)
+    plan = plan_from(observed, run.settings)
     run.plan, run.before = plan, observed.snapshot
     for warning in plan.warnings:
         run.warn(warning)

@@ -5,9 +5,7 @@ Values go one way: PlanInputs → Verdict per quote → Valuation → DriftLine 
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
@@ -95,35 +93,12 @@ def make_plan(inputs: PlanInputs, settings: Settings) -> Plan:
     where a price is missing or may not be used, FundsInsufficient when the limits of borrowing stay broken
     after the sells, SafetyRefused above max_turnover_pct.
     """
-    # what planning needed on the way is gone again before the collector goes on
-    with _cycle_collector_paused():
-        return _planned(inputs, settings)
-
-
-def _planned(inputs: PlanInputs, settings: Settings) -> Plan:
     case = _open_case(inputs, settings)
     wanted = draft_buys([drift for drift in case.drifts if drift.triggered and drift.wanted > ZERO], case.terms)
     income = _income(case, wanted)
     buys = size_buys(wanted, _budget(case, wanted, income), settings.rebalance)
     untouched = [TradeDraft(drift) for drift in case.drifts if not drift.triggered]
     return _finish(case, number_lines(income.sells, buys, untouched, case.valuation), income)
-
-
-@contextmanager
-def _cycle_collector_paused() -> Iterator[None]:
-    """While the block runs, Python looks for no reference cycles.
-
-    Planning makes none, for its values are frozen and know only what was there before them; reference counts free
-    them. Left on, the collector walks all values of all symbols again and again as they are made: a fifth of the time
-    for 10 000 symbols, and the reason why that grew faster than their number.
-    """
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def resize_buys(plan: Plan, fresh: PlanInputs, settings: Settings) -> tuple[TradeLine, ...]:

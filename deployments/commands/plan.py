@@ -26,12 +26,13 @@ from core.model import (
 )
 from core.model.refs import run_id_of
 from core.money import HUNDRED
-from core.planning import MarketReader, make_plan, observe
+from core.planning import MarketReader, observe
 from core.report import plan_json, plan_warnings
 from core.safety import check_clock, check_gateway, check_mode
 from core.settings import Settings
 from deployments import terminal
 from tasks.app.brokers import make_broker
+from tasks.app.planner import plan_from
 from tasks.app.request import Request
 
 
@@ -77,7 +78,7 @@ async def _plan(settings: Settings, targets: Targets, broker: Broker) -> Plan:
         inputs = await observe(_market_reader(reader, settings, targets), run_id, Mode.DRY_RUN, targets, settings)
     finally:
         await broker.disconnect()
-    return make_plan(inputs, settings)
+    return plan_from(inputs, settings)
 
 
 def _market_reader(reader: Reader, settings: Settings, targets: Targets) -> MarketReader:

@@ -22,8 +22,9 @@ from planning_builders import account, at, case, held, plan_settings
 
 from core.model import USD, ModelName, ModelWeight, Plan, Symbol
 from core.money import D
-from core.planning import PlanInputs, make_plan
+from core.planning import PlanInputs
 from core.targets import blend
+from tasks.app.planner import plan_from
 
 REPEATS = 5
 COUNTS = (100, 1_000, 10_000)
@@ -88,7 +89,7 @@ def _model_rows(names: list[Symbol]) -> list[ModelWeight]:
 
 
 def _blend_and_plan(rows: list[ModelWeight], inputs: PlanInputs) -> Plan:
-    return make_plan(replace(inputs, targets=blend(rows, MIX, SETTINGS.rebalance)), SETTINGS)
+    return plan_from(replace(inputs, targets=blend(rows, MIX, SETTINGS.rebalance)), SETTINGS)
 
 
 def _best(work: Callable[[], object]) -> float:
