@@ -6,12 +6,13 @@ Both locks are freed when their owner dies, however it dies, so none is ever lef
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 from sqlalchemy import Connection, Engine, func, select
+from sqlalchemy.exc import SQLAlchemyError
 
 from core.model import AccountId
 
@@ -49,4 +50,10 @@ def advisory_lock(engine: Engine, account_id: AccountId) -> Iterator[Connection]
         session.commit()
         if not is_free:
             raise LockTaken
-        yield session
+        try:
+            yield session
+        finally:
+            # the end of the session frees it too, but only when the server has noticed; one that is gone holds nothing
+            with suppress(SQLAlchemyError):
+                session.execute(select(func.pg_advisory_unlock(key)))
+                session.commit()
