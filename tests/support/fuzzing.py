@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
+IS_SAMPLE = "REBALANCER_FUZZ_CASES" not in os.environ
 FUZZ_CASES = int(os.environ.get("REBALANCER_FUZZ_CASES", "500"))
 
 
