@@ -198,7 +198,7 @@ def test_a_run_started_on_the_page_is_read_approved_and_completed_there(site, op
     result = site.result(run)
     assert (result["exit_code"], result["state"]) == (0, "Completed")
     assert {order["status"] for order in result["orders"]} == {"Filled"}
-    assert "SELL VTI" in pages.artifact(site.artifact(run, "plan").id)
+    pages.await_on_artifact(site.artifact(run, "plan").id, "SELL VTI")
     assert {urlsplit(address).hostname for address in pages.asked} <= {"127.0.0.1", None}  # None is data in the page
 
 

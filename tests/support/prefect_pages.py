@@ -150,11 +150,10 @@ class Pages:
         dialog.get_by_role("button", name=re.compile("^(Cancel Flow Run|Confirm)$")).click()
         dialog.wait_for(state="hidden")
 
-    def artifact(self, artifact_id: object) -> str:
-        """The text on the page of an artifact."""
+    def await_on_artifact(self, artifact_id: object, text: str) -> None:
+        """Open the page of an artifact, and wait until the text can be read there: the page fills in bit by bit."""
         self._go(f"/artifacts/artifact/{artifact_id}")
-        self.page.locator("details").first.wait_for()
-        return self.page.locator("body").inner_text()
+        self.page.get_by_text(text).first.wait_for()
 
     def _go(self, path: str) -> None:
         self.page.goto(f"{self.server}{self.prefix}{path}")
