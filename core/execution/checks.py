@@ -15,7 +15,6 @@ from core.model import (
     Fill,
     ForeignOrders,
     Plan,
-    SecurityType,
     Side,
     Symbol,
 )
@@ -77,9 +76,4 @@ def unexplained_changes(before: AccountSnapshot, after: AccountSnapshot, fills: 
 
 
 def _held(snapshot: AccountSnapshot) -> defaultdict[Symbol, Decimal]:
-    held: defaultdict[Symbol, Decimal] = defaultdict(lambda: ZERO)
-    for position in snapshot.positions:
-        # a virtual FX position (CASH) mirrors a conversion and is not a holding
-        if position.contract.security_type is not SecurityType.CASH:
-            held[position.contract.symbol] += position.quantity
-    return held
+    return defaultdict(lambda: ZERO, snapshot.holdings.positions)

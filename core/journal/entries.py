@@ -7,7 +7,7 @@ its own history.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
@@ -19,6 +19,8 @@ from core.model import (
     BrokerEvent,
     CommissionReport,
     Fill,
+    Finding,
+    Holdings,
     Notice,
     Order,
     OrderRecord,
@@ -65,6 +67,14 @@ class LinesApproved:
 
 
 @dataclass(frozen=True, slots=True)
+class StageStarted:
+    """The account right before the first order of the stage: what it would hold without it."""
+
+    stage: Stage
+    before: Holdings
+
+
+@dataclass(frozen=True, slots=True)
 class OrderIntended:
     """INTENT."""
 
@@ -104,6 +114,22 @@ class OrderUnknown:
 
 
 @dataclass(frozen=True, slots=True)
+class OrderAbsent:
+    """The order is proved never to have reached the broker; `reason` says by what."""
+
+    ref: OrderRef
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class OrderResolved:
+    """A person looked the order up."""
+
+    ref: OrderRef
+    finding: Finding
+
+
+@dataclass(frozen=True, slots=True)
 class OrderReported:
     """What the broker reported of an order of the run: an update, a fill, a commission or a notice."""
 
@@ -113,15 +139,33 @@ class OrderReported:
 
 @dataclass(frozen=True, slots=True)
 class RunEnded:
-    """The last entry of a run that a process could end in order."""
+    """The last entry of a run that ended, by its own process or by recovery; nothing of it needs a person."""
 
     at: datetime
     exit_code: ExitCode
     reason: str
 
 
-RunEntry = RunStarted | PlanAsked | PlanAnswered | LinesApproved | RunEnded
-OrderEntry = OrderIntended | OrderSending | OrderNotSent | OrderCancelling | OrderUnknown | OrderReported
+@dataclass(frozen=True, slots=True)
+class AccountQuarantined:
+    """The run ended with an order that needs a person. The account is not traded until `RunEnded` follows."""
+
+    at: datetime
+    exit_code: ExitCode
+    reason: str
+
+
+RunEntry = RunStarted | PlanAsked | PlanAnswered | LinesApproved | StageStarted | AccountQuarantined | RunEnded
+OrderEntry = (
+    OrderIntended
+    | OrderSending
+    | OrderNotSent
+    | OrderCancelling
+    | OrderUnknown
+    | OrderAbsent
+    | OrderResolved
+    | OrderReported
+)
 Entry = RunEntry | OrderEntry
 
 
@@ -130,14 +174,22 @@ class RunState:
     """A run as its entries leave it.
 
     `question` is the hash of the plan that waits for an answer, `consent` that of a yes that waits to be used, None
-    where there is none. `orders` stand in the order in which they were intended.
+    where there is none. `before` is the account before each stage that has begun. `orders` stand in the order in which
+    they were intended. A run `is_open` while its end is not on record, or is but an order of it needs a person.
     """
 
     record: RunRecord
     question: str | None = None
     consent: str | None = None
     lines: Mapping[LineKey, Decimal] = field(default_factory=dict)
+    before: Mapping[Stage, Holdings] = field(default_factory=dict)
     orders: Mapping[OrderRef, OrderRecord] = field(default_factory=dict)
+    is_open: bool = True
+
+    @property
+    def needing_person(self) -> tuple[OrderRecord, ...]:
+        """The orders that nobody can tell the fate of, and that no person has looked up yet."""
+        return tuple(record for record in self.orders.values() if record.needs_person)
 
 
 def replayed(entries: Iterable[Entry]) -> RunState | None:
@@ -163,7 +215,10 @@ def applied(state: RunState | None, entry: Entry) -> RunState:
     return _run_after(state, entry)
 
 
-def _run_after(state: RunState, entry: PlanAsked | PlanAnswered | LinesApproved | RunEnded) -> RunState:
+def _run_after(
+    state: RunState,
+    entry: PlanAsked | PlanAnswered | LinesApproved | StageStarted | AccountQuarantined | RunEnded,
+) -> RunState:
     record = state.record
     match entry:
         case PlanAsked():
@@ -174,9 +229,18 @@ def _run_after(state: RunState, entry: PlanAsked | PlanAnswered | LinesApproved 
             return replace(state, record=asked, question=None, consent=consent)
         case LinesApproved():
             return replace(state, lines=dict(entry.lines), consent=None)
-        case RunEnded():
+        case StageStarted(stage, before):
+            return replace(state, before={**state.before, stage: before})
+        case AccountQuarantined() | RunEnded():
             ended = replace(record, ended_at=entry.at, exit_code=entry.exit_code, reason=entry.reason)
-            return replace(state, record=ended)
+            return replace(state, record=ended, is_open=isinstance(entry, AccountQuarantined))
+
+
+_CLOSING: Mapping[type[OrderEntry], Callable[..., OrderRecord]] = {
+    OrderNotSent: transitions.not_sent,
+    OrderUnknown: transitions.unknown,
+    OrderAbsent: transitions.absent,
+}
 
 
 def _order_after(state: RunState, entry: OrderEntry) -> OrderRecord:
@@ -186,14 +250,14 @@ def _order_after(state: RunState, entry: OrderEntry) -> OrderRecord:
     match entry:
         case OrderSending():
             return transitions.sending(record, at=entry.at)
-        case OrderNotSent():
-            return transitions.not_sent(record, reason=entry.reason)
         case OrderCancelling():
             return transitions.cancelling(record)
-        case OrderUnknown():
-            return transitions.unknown(record, reason=entry.reason)
+        case OrderResolved():
+            return transitions.found(record, entry.finding)
         case OrderReported():
             return _reported(record, entry.event)
+        case _:
+            return _CLOSING[type(entry)](record, reason=entry.reason)
 
 
 def _reported(record: OrderRecord, event: BrokerEvent) -> OrderRecord:

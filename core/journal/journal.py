@@ -12,13 +12,16 @@ from datetime import datetime
 
 from core.errors import AccountBusy, ExitCode, SafetyRefused, UsageError
 from core.journal.entries import (
+    AccountQuarantined,
     Entry,
     LinesApproved,
+    OrderAbsent,
     OrderCancelling,
     OrderEntry,
     OrderIntended,
     OrderNotSent,
     OrderReported,
+    OrderResolved,
     OrderSending,
     OrderUnknown,
     PlanAnswered,
@@ -26,10 +29,11 @@ from core.journal.entries import (
     RunEnded,
     RunStarted,
     RunState,
+    StageStarted,
     applied,
     replayed,
 )
-from core.journal.rules import approved_lines, check_answer, check_approval, check_intent, run_of
+from core.journal.rules import approved_lines, check_answer, check_approval, check_intent, check_start, run_of
 from core.journal.store import Store
 from core.model import (
     AccountId,
@@ -38,12 +42,15 @@ from core.model import (
     CommissionReport,
     ConnectionChange,
     Fill,
+    Finding,
+    Holdings,
     Order,
     OrderRecord,
     OrderRef,
     Plan,
     RunId,
     RunRecord,
+    Stage,
 )
 from core.model.refs import parse_ref
 
@@ -67,21 +74,50 @@ class Journal:
         return self._store.lock(account_id, run_id)
 
     def start_run(self, run: RunRecord) -> None:
-        """Open the run. Raises AccountBusy when a run of this id was started before: a retry never trades again."""
+        """Open the run.
+
+        Raises AccountBusy when a run of this id was started before, since a retry never trades again, and for a run
+        that sends orders what `core.journal.rules.check_start` does.
+        """
         if self._find(run.run_id) is not None:
             raise AccountBusy(
                 f"run {run.run_id} was started before and is never run twice",
                 next_step="start a new run: it reads the account anew and plans what is still needed",
             )
+        check_start(run, self.open_runs(run.account_id) if run.mode.sends_orders else ())
         self._put(run.run_id, RunStarted(run))
 
     def end_run(self, run_id: RunId, *, at: datetime, exit_code: ExitCode, reason: str) -> None:
-        """Put on record how the run ended; it sends nothing more. Raises UsageError."""
-        self._put(run_id, RunEnded(at, exit_code, reason))
+        """Put on record how the run ended; it sends nothing more. Raises UsageError.
+
+        While an order of it needs a person, its account is quarantined from here on.
+        """
+        kind = AccountQuarantined if self.state(run_id).needing_person else RunEnded
+        self._put(run_id, kind(at, exit_code, reason))
+
+    def open_runs(self, account_id: AccountId) -> tuple[RunState, ...]:
+        """The account's runs that send orders and have not ended, or have an order that needs a person; oldest first.
+
+        With the account held, none of them is under way in another process.
+        """
+        ids = self._store.open_runs(account_id)
+        for run_id in ids:
+            # another process may have written to it since it was loaded here
+            self._states.pop(run_id, None)
+        return tuple(state for state in map(self.state, ids) if state.record.mode.sends_orders)
+
+    def state(self, run_id: RunId) -> RunState:
+        """The run of this id with all that is on record of it. Raises UsageError when there is none."""
+        state = self._find(run_id)
+        if state is None:
+            raise UsageError(
+                f"the journal knows no run {run_id}", next_step="take the id from the name of the run's report folder"
+            )
+        return state
 
     def run(self, run_id: RunId) -> RunRecord:
         """The run of this id. Raises UsageError when there is none, as every call that names a run does."""
-        return self._state(run_id).record
+        return self.state(run_id).record
 
     def ask(self, run_id: RunId, plan_hash: str, *, at: datetime) -> None:
         """Store the question: the plan of this hash waits for an answer. A question still open is dropped."""
@@ -89,7 +125,7 @@ class Journal:
 
     def answer(self, run_id: RunId, approval: Approval) -> None:
         """Store the answer, which closes the question. Raises SafetyRefused unless its hash is the one asked last."""
-        check_answer(self._state(run_id), approval)
+        check_answer(self.state(run_id), approval)
         self._put(run_id, PlanAnswered(approval))
 
     def approve_lines(self, plan: Plan) -> None:
@@ -97,8 +133,12 @@ class Journal:
 
         Uses up the yes. Raises SafetyRefused unless the last answer was a yes to this hash, not used before.
         """
-        check_approval(self._state(plan.run_id), plan)
+        check_approval(self.state(plan.run_id), plan)
         self._put(plan.run_id, LinesApproved(plan.hash, tuple(approved_lines(plan).items())))
+
+    def start_stage(self, run_id: RunId, stage: Stage, before: Holdings) -> None:
+        """Put on record what the account holds right before the first order of the stage."""
+        self._put(run_id, StageStarted(stage, before))
 
     def intend(self, order: Order, *, at: datetime) -> None:
         """INTENT.
@@ -108,7 +148,7 @@ class Journal:
         approved line.
         """
         run_id = run_of(order)
-        check_intent(self._state(run_id), order)
+        check_intent(self.state(run_id), order)
         self._put(run_id, OrderIntended(order, at))
 
     def sending(self, ref: OrderRef, *, at: datetime) -> None:
@@ -130,6 +170,21 @@ class Journal:
         """
         self._put_of_order(OrderUnknown(ref, reason))
 
+    def absent(self, ref: OrderRef, *, reason: str) -> None:
+        """Close an order as proved never to have reached the broker. Raises SafetyRefused if it may have shown up."""
+        self._put_of_order(OrderAbsent(ref, reason))
+
+    def resolve(self, ref: OrderRef, finding: Finding) -> None:
+        """Put on record what a person found out about an order at UNKNOWN; the last one of a run ends its quarantine.
+
+        Raises SafetyRefused for an order that is not at UNKNOWN, or was resolved before.
+        """
+        self._put_of_order(OrderResolved(ref, finding))
+        state = self.state(_run_of_ref(ref))
+        run = state.record
+        if run.ended_at is not None and run.exit_code is not None and not state.needing_person:
+            self.end_run(run.run_id, at=run.ended_at, exit_code=run.exit_code, reason=run.reason)
+
     def record(self, event: BrokerEvent) -> None:
         """Put on record what the broker reports of an order of ours; anything else changes nothing here.
 
@@ -147,7 +202,7 @@ class Journal:
 
     def orders(self, run_id: RunId) -> tuple[OrderRecord, ...]:
         """The run's orders, in the order they were intended. Raises UsageError."""
-        return tuple(self._state(run_id).orders.values())
+        return tuple(self.state(run_id).orders.values())
 
     def order(self, ref: OrderRef) -> OrderRecord | None:
         """The order of this reference, of whichever run; None for one that no run on record has intended."""
@@ -165,28 +220,27 @@ class Journal:
 
     def _put_of_order(self, entry: OrderEntry) -> None:
         ref = entry.order.ref if isinstance(entry, OrderIntended) else entry.ref
-        parsed = parse_ref(ref)
-        if parsed is None or self.order(ref) is None:
+        if self.order(ref) is None:
             raise SafetyRefused(f"order {ref} was never intended", next_step="nothing was sent; report this")
-        self._put(parsed.run_id, entry)
+        self._put(_run_of_ref(ref), entry)
 
     def _put(self, run_id: RunId, entry: Entry) -> None:
         """Append one entry, unless it would change nothing, as a repeated report does."""
-        before = None if isinstance(entry, RunStarted) else self._state(run_id)
+        before = None if isinstance(entry, RunStarted) else self.state(run_id)
         after = applied(before, entry)
         if isinstance(entry, OrderEntry) and after == before:
             return
+        # a run that had ended is found again only if it is open: so that comes first
+        if before is not None and not before.is_open and after.needing_person:
+            self._quarantine_again(before.record)
+            after = applied(self.state(run_id), entry)
         length = self._lengths.get(run_id, 0)
         self._store.append(run_id, length, entry)
         self._states[run_id], self._lengths[run_id] = after, length + 1
 
-    def _state(self, run_id: RunId) -> RunState:
-        state = self._find(run_id)
-        if state is None:
-            raise UsageError(
-                f"the journal knows no run {run_id}", next_step="take the id from the name of the run's report folder"
-            )
-        return state
+    def _quarantine_again(self, ended: RunRecord) -> None:
+        if ended.ended_at is not None and ended.exit_code is not None:
+            self._put(ended.run_id, AccountQuarantined(ended.ended_at, ended.exit_code, ended.reason))
 
     def _find(self, run_id: RunId) -> RunState | None:
         if run_id in self._states:
@@ -197,3 +251,10 @@ class Journal:
             self._states[run_id], self._lengths[run_id] = state, len(entries)
             self._filled_by |= {fill.exec_id: ref for ref, record in state.orders.items() for fill in record.fills}
         return state
+
+
+def _run_of_ref(ref: OrderRef) -> RunId:
+    parsed = parse_ref(ref)
+    if parsed is None:
+        raise ValueError(f"{ref!r} is not an order reference of ours")
+    return parsed.run_id

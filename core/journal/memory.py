@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from core.journal.entries import Entry
+from core.journal.entries import Entry, replayed
 from core.journal.store import account_is_held, position_is_taken
 from core.model import AccountId, RunId
 
@@ -25,6 +25,14 @@ class MemoryStore:
 
     def load(self, run_id: RunId) -> Sequence[Entry]:
         return tuple(self._entries.get(run_id, ()))
+
+    def open_runs(self, account_id: AccountId) -> Sequence[RunId]:
+        states = ((run_id, replayed(entries)) for run_id, entries in self._entries.items())
+        return tuple(
+            run_id
+            for run_id, state in states
+            if state is not None and state.is_open and state.record.account_id == account_id
+        )
 
     @contextmanager
     def lock(self, account_id: AccountId, run_id: RunId) -> Iterator[None]:

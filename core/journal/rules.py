@@ -6,15 +6,54 @@ together never exceed the approved quantity, and a new attempt needs the one bef
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 
-from core.errors import SafetyRefused
+from core.errors import AccountBusy, OrderStateUnknown, SafetyRefused
 from core.journal.entries import LineKey, RunState
 from core.masking import mask_account
-from core.model import FUNDING, Approval, Order, OrderState, Plan, RunId, RunRecord, Side, Stage
+from core.model import (
+    FUNDING,
+    AccountId,
+    Approval,
+    Order,
+    OrderRecord,
+    OrderState,
+    Plan,
+    RunId,
+    RunRecord,
+    Side,
+    Stage,
+)
 from core.model.refs import parse_ref
 from core.money import ZERO
+
+
+def check_start(run: RunRecord, open_runs: Iterable[RunState]) -> None:
+    """Raise what forbids a run that sends orders to start, where these runs of its account are open.
+
+    OrderStateUnknown naming the orders that need a person, else AccountBusy naming a run that is to be recovered.
+    """
+    others = list(open_runs)
+    needing = [record for state in others for record in state.needing_person]
+    if needing:
+        raise quarantined(run.account_id, needing)
+    if others:
+        raise AccountBusy(
+            f"run {others[0].record.run_id} of account {mask_account(run.account_id)} has not ended",
+            next_step="recover it first: rebalance recover",
+        )
+
+
+def quarantined(account_id: AccountId, orders: Sequence[OrderRecord]) -> OrderStateUnknown:
+    """The refusal to trade an account while these orders of it need a person."""
+    refs = ", ".join(record.order.ref for record in orders)
+    return OrderStateUnknown(
+        f"account {mask_account(account_id)} is not traded: what became of {refs} is not known",
+        next_step=f"look it up in TWS or in the statement, cancel it there if it still works, then: "
+        f"rebalance resolve {orders[0].order.ref} with what you found",
+        faults=[f"{record.order.ref}: {record.reason}" for record in orders],
+    )
 
 
 def approved_lines(plan: Plan) -> Mapping[LineKey, Decimal]:

@@ -31,6 +31,13 @@ class Store(Protocol):
         """All entries of the run in their order; empty for one that was never started. Raises OutputFailed."""
         ...
 
+    def open_runs(self, account_id: AccountId) -> Sequence[RunId]:
+        """Runs of the account, oldest first, without a `RunEnded`, or with an `AccountQuarantined` after it.
+
+        Raises OutputFailed.
+        """
+        ...
+
     def lock(self, account_id: AccountId, run_id: RunId) -> AbstractContextManager[None]:
         """Hold the account for this run. Raises AccountBusy naming the run that has it."""
         ...

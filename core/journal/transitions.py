@@ -10,7 +10,7 @@ The states, and what each means:
     FILLED      its executions add up to its quantity.
     CANCELLED, REJECTED, EXPIRED    ended by the broker, with or without fills.
     NOT_SENT    closed at INTENT: it never left, which the journal alone proves.
-    ABSENT      proved never to have reached the broker; only recovery will prove that, so no arrow leads here yet.
+    ABSENT      proved never to have reached the broker, which only recovery proves (`core.execution.absence`).
     UNKNOWN     nobody can tell what became of it, or what is reported contradicts itself. A person has to look.
 
 Why the table looks as it does:
@@ -30,8 +30,10 @@ Why the table looks as it does:
 *   FILLED stays FILLED when a correction takes shares back: the broker has ended the order, and nothing more comes.
 *   NOT_SENT and ABSENT mean that the broker cannot have the order. Any report or fill proves that wrong: UNKNOWN.
 *   Nothing leaves UNKNOWN. Whatever is reported later may be as wrong as what led there, and a state that corrected
-    itself would let trading go on with an account that nobody has looked at. Fills are still counted. Recovery, with
-    a person's finding, is the only thing that may close it.
+    itself would let trading go on with an account that nobody has looked at. Fills are still counted. What a person
+    found stands beside it: that frees the account, and does not become the broker's word.
+*   ABSENT has arrows only from states that the broker's answer was not needed for. What it has called working was
+    there, and can have ended, but cannot never have been.
 *   SEND and SKIP are ours and have an arrow from INTENT only. Anywhere else they are refused, so nothing is sent twice.
 """
 
@@ -43,18 +45,19 @@ from datetime import datetime
 from enum import StrEnum, auto
 
 from core.errors import SafetyRefused
-from core.model import CommissionReport, Fill, Notice, Order, OrderRecord, OrderState, OrderUpdate
+from core.model import CommissionReport, Fill, Finding, Notice, Order, OrderRecord, OrderState, OrderUpdate
 from core.model.executions import fill_of_execution, latest_fills
 from core.money import ZERO
 
 
 class OrderEvent(StrEnum):
-    """What can happen to an order: what we do (the first four), what is reported, what its fills add up to."""
+    """What can happen to an order: what we do (the first five), what is reported, what its fills add up to."""
 
     SEND = auto()
     SKIP = auto()
     CANCEL = auto()
     GIVE_UP = auto()
+    PROVE_ABSENT = auto()
     REPORTED_SENT = auto()
     REPORTED_WORKING = auto()
     REPORTED_CANCELLING = auto()
@@ -77,16 +80,18 @@ _ENDS = _ENDED | {
 _CANCELS = _ENDS | {_E.CANCEL: _S.CANCELLING, _E.REPORTED_CANCELLING: _S.CANCELLING}
 _WORKS = _CANCELS | {_E.REPORTED_WORKING: _S.WORKING, _E.PART_FILLED: _S.WORKING}
 _LEAVES = _WORKS | {_E.REPORTED_SENT: _S.SENT}
-_OURS = (_E.SEND, _E.SKIP, _E.CANCEL, _E.GIVE_UP)
+_UNPROVED = {_E.PROVE_ABSENT: _S.ABSENT}
+_OURS = (_E.SEND, _E.SKIP, _E.CANCEL, _E.GIVE_UP, _E.PROVE_ABSENT)
 _NEVER_LEFT: dict[OrderEvent, OrderState] = {event: _S.UNKNOWN for event in OrderEvent if event not in _OURS}
 
 TABLE: Mapping[OrderState, Mapping[OrderEvent, OrderState]] = {
     # no report can precede SENDING, which is on record before the wire; should one, it is evidence as at SENDING
     _S.INTENT: _LEAVES | {_E.SEND: _S.SENDING, _E.SKIP: _S.NOT_SENT},
-    _S.SENDING: _LEAVES,
-    _S.SENT: _WORKS,
+    _S.SENDING: _LEAVES | _UNPROVED,
+    _S.SENT: _WORKS | _UNPROVED,
     _S.WORKING: _CANCELS,
-    _S.CANCELLING: _ENDS,
+    # a cancel can be requested of an order that nobody has acknowledged
+    _S.CANCELLING: _ENDS | _UNPROVED,
     _S.FILLED: _FAILED,
     _S.CANCELLED: _ENDED,
     _S.REJECTED: _ENDED,
@@ -143,6 +148,33 @@ def unknown(record: OrderRecord, *, reason: str) -> OrderRecord:
     return record if record.is_settled else _given_up(record, OrderEvent.GIVE_UP, reason)
 
 
+def absent(record: OrderRecord, *, reason: str) -> OrderRecord:
+    """`record` at ABSENT. Raises SafetyRefused for one that the broker has, or may have, shown anything of."""
+    state = _own_step(record, OrderEvent.PROVE_ABSENT, "closed as absent")
+    if not could_be_absent(record):
+        raise SafetyRefused(
+            f"order {record.order.ref} cannot be closed as absent: the broker has reported on it",
+            next_step="look the order up in TWS",
+        )
+    return replace(record, state=state, reason=reason)
+
+
+def could_be_absent(record: OrderRecord) -> bool:
+    """Whether the order may have left and the broker has given it no number, no fill and no count: no sign of it."""
+    is_seen = record.perm_id or record.fills or record.reported_filled
+    return OrderEvent.PROVE_ABSENT in TABLE[record.state] and not is_seen
+
+
+def found(record: OrderRecord, finding: Finding) -> OrderRecord:
+    """`record` with what a person found. Raises SafetyRefused unless it is at UNKNOWN with no finding yet."""
+    if not record.needs_person:
+        raise SafetyRefused(
+            f"order {record.order.ref} needs nobody's finding: it is {record.state.label}",
+            next_step="`rebalance recover` names the orders that need a person",
+        )
+    return replace(record, finding=finding)
+
+
 def noted(record: OrderRecord, notice: Notice) -> OrderRecord:
     """`record` with a message of the broker's about it, which changes no state.
 
@@ -197,6 +229,9 @@ def filled(record: OrderRecord, fill: Fill) -> OrderRecord:
     is_correction = fill_of_execution(record.fills, fill.exec_id) is not None
     counted = record.reported_filled + (added if is_correction else ZERO)
     after = replace(record, fills=fills, reported_filled=counted)
+    if record.finding is not None and after.filled > record.finding.filled:
+        # more than the person found: somebody has to look again
+        after = replace(after, finding=None)
     if after.filled > order.quantity:
         return _contradicted(after, f"filled {after.filled:f} of {order.quantity:f}")
     is_complete = after.filled == order.quantity

@@ -1,6 +1,6 @@
 """Frozen values that every package uses; no behaviour beyond what follows from their own fields."""
 
-from core.model.account import AccountSnapshot, MarginChange, MarginEffect, Position, WorkingOrder
+from core.model.account import AccountSnapshot, Holdings, MarginChange, MarginEffect, Position, WorkingOrder
 from core.model.funding import FUNDING, FundingPair
 from core.model.market import IDEALPRO, NEW_YORK, SMART, Contract, Price, Quote, TickBand
 from core.model.orders import (
@@ -27,6 +27,7 @@ from core.model.planning import (
 )
 from core.model.run import (
     Approval,
+    Finding,
     GateFault,
     GateVerdict,
     OrderRecord,
@@ -93,11 +94,13 @@ __all__ = [
     "DriftLine",
     "EscalateAction",
     "Fill",
+    "Finding",
     "ForeignOrders",
     "FundingPair",
     "FxLeg",
     "GateFault",
     "GateVerdict",
+    "Holdings",
     "Limit",
     "LimitStyle",
     "LimitedBy",

@@ -8,7 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from core.model.market import Contract
-from core.model.types import AccountId, Currency, OrderRef, OrderType, Side, Symbol
+from core.model.types import AccountId, Currency, OrderRef, OrderType, SecurityType, Side, Symbol
 from core.money import Money
 
 
@@ -48,6 +48,15 @@ class WorkingOrder:
 
 
 @dataclass(frozen=True, slots=True)
+class Holdings:
+    """What an account held at `taken_at`: shares of each symbol, and the ledger's balance of each currency."""
+
+    positions: Mapping[Symbol, Decimal]
+    cash: Mapping[Currency, Decimal]
+    taken_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class AccountSnapshot:
     """Everything the plan needs of an account at `taken_at`; a part that could not be read is an error, not a gap here.
 
@@ -69,6 +78,16 @@ class AccountSnapshot:
     working_orders: tuple[WorkingOrder, ...]
     taken_at: datetime
     warnings: tuple[str, ...] = ()
+
+    @property
+    def holdings(self) -> Holdings:
+        """The shares and the cash alone; a virtual FX position is the shadow of a conversion and no holding."""
+        held: dict[Symbol, Decimal] = {}
+        for position in self.positions:
+            contract = position.contract
+            if contract.security_type is not SecurityType.CASH:
+                held[contract.symbol] = held.get(contract.symbol, Decimal(0)) + position.quantity
+        return Holdings(held, dict(self.cash), self.taken_at)
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,22 @@ from core.model.types import AccountId, BrokerKind, Mode, OrderState, RejectReas
 
 
 @dataclass(frozen=True, slots=True)
+class Finding:
+    """What a person found out about an order whose state was unknown, and which cannot fill any more.
+
+    `filled` are all shares (USD for USD.CAD) that it ever filled, at `price` on average in the contract's currency;
+    `existed` is false where the broker never had it. `text` is what the person wrote.
+    """
+
+    by: str
+    at: datetime
+    text: str
+    filled: Decimal = Decimal(0)
+    price: Decimal | None = None
+    existed: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class OrderRecord:
     """An order and all that is known of it; `core.journal.transitions` alone changes it.
 
@@ -36,6 +52,7 @@ class OrderRecord:
     for USD.CAD), which may run ahead of the fills that have arrived. `reason` and `code` are the broker's text and
     error code for its state, or our reason for NOT_SENT and UNKNOWN. `reject_reason` is why the broker ended it or the
     gateway holds it, where it gave a reason; `notices` are its other messages about the order, as it wrote them.
+    `finding` is what a person found of one at UNKNOWN, which stays there: it is not the broker's word.
     """
 
     order: Order
@@ -49,6 +66,12 @@ class OrderRecord:
     reported_filled: Decimal = Decimal(0)
     reject_reason: RejectReason | None = None
     notices: tuple[str, ...] = ()
+    finding: Finding | None = None
+
+    @property
+    def needs_person(self) -> bool:
+        """Whether nobody can tell what became of the order, and no person has looked yet."""
+        return self.state is OrderState.UNKNOWN and self.finding is None
 
     @property
     def is_held(self) -> bool:

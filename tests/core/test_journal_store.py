@@ -11,7 +11,7 @@ from journals import EVENTS, REF, RUN, approve, approved_journal, order, part, p
 from core.errors import AccountBusy, ExitCode, OutputFailed, SafetyRefused
 from core.journal import Journal, MemoryStore, Store
 from core.journal.entries import OrderCancelling, OrderEntry, PlanAsked, RunStarted, replayed
-from core.model import USD, BrokerEvent, CommissionReport, OrderState, RunId
+from core.model import USD, AccountId, BrokerEvent, CommissionReport, OrderState, RunId
 from core.money import D
 
 OTHER = RunId("OTHER")
@@ -75,7 +75,7 @@ def test_of_two_that_write_to_one_run_the_second_is_refused(store: Store) -> Non
 
 def test_runs_do_not_share_their_entries(store: Store) -> None:
     journal = approved_journal(Journal(store))
-    journal.start_run(run_record(run_id=OTHER))
+    journal.start_run(run_record(run_id=OTHER, account_id=AccountId("DU7654321")))
     journal.end_run(OTHER, at=NOW, exit_code=ExitCode.DONE, reason="done")
     again = Journal(store)
     assert (again.run(OTHER).reason, again.run(RUN).ended_at) == ("done", None)

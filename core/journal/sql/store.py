@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any, get_args
 
 from pydantic import TypeAdapter, ValidationError
-from sqlalchemy import Connection, String, delete, func, insert, literal, select
+from sqlalchemy import Connection, String, delete, exists, func, insert, literal, select
 from sqlalchemy.exc import IntegrityError
 
 from core.errors import AccountBusy, OutputFailed, RebalanceError, SafetyRefused
-from core.journal.entries import Entry, OrderEntry, OrderIntended
+from core.journal.entries import AccountQuarantined, Entry, OrderEntry, OrderIntended, RunEnded, RunStarted
 from core.journal.sql.database import faults_of, name_of, open_database
 from core.journal.sql.locks import LockTaken, advisory_lock, file_lock
 from core.journal.sql.schema import ENTRIES, HOLDERS
@@ -67,6 +67,21 @@ class SqlStore:
         if [row.position for row in rows] != list(range(len(rows))):
             raise self._unreadable(run_id, "entries are missing")
         return tuple(self._entry(run_id, row.kind, row.body) for row in rows)
+
+    def open_runs(self, account_id: AccountId) -> Sequence[RunId]:
+        started, ended, later = ENTRIES.alias(), ENTRIES.alias(), ENTRIES.alias()
+        is_reopened = exists().where(
+            later.c.run_id == ended.c.run_id,
+            later.c.kind == AccountQuarantined.__name__,
+            later.c.position > ended.c.position,
+        )
+        has_ended = exists().where(ended.c.run_id == started.c.run_id, ended.c.kind == RunEnded.__name__, ~is_reopened)
+        query = select(started.c.run_id, started.c.body).where(started.c.kind == RunStarted.__name__, ~has_ended)
+        with faults_of(self._url), self._engine.begin() as connection:
+            rows = connection.execute(query).all()
+        starts = (self._entry(row.run_id, RunStarted.__name__, row.body) for row in rows)
+        runs = [each.run for each in starts if isinstance(each, RunStarted) and each.run.account_id == account_id]
+        return tuple(run.run_id for run in sorted(runs, key=lambda run: (run.started_at, run.run_id)))
 
     @contextmanager
     def lock(self, account_id: AccountId, run_id: RunId) -> Iterator[None]:
