@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from core.broker.port import Broker
-from core.errors import ConnectionLost, OrderStateUnknown, OutputFailed, RebalanceError
+from core.errors import TRANSIENT, OrderStateUnknown, OutputFailed, RebalanceError
 from core.execution.reconcile import cancel_or_mark_unknown, cancel_without_journal, reconcile
 from core.execution.stage import Guard, Reprice, StageContext, StageExecution
 from core.execution.stage_result import StageResult, incomplete_error
 from core.execution.tracker import LOOK_AT_ACCOUNT, OrderTracker
 from core.journal import Journal
 from core.model import Order, OrderRecord, OrderState, RunEvent
+from core.model.refs import parse_ref
 from core.settings import Settings
 
 
@@ -44,8 +45,9 @@ class OrderExecutor:
         stage = StageExecution(self._context, orders, reprice)
         try:
             await self.tracker.start()
+            await self._record_account(orders)
             await stage.run()
-        except ConnectionLost as error:
+        except TRANSIENT as error:
             stage.fail(error)
         except OutputFailed as error:
             stage.fail(error)
@@ -90,6 +92,13 @@ class OrderExecutor:
             *self.tracker.failures[seen:],
             *(incomplete_error(record) for record in ended if _has_remainder(record)),
         )
+
+    async def _record_account(self, orders: Sequence[Order]) -> None:
+        """Put on record what the account holds before the stage: without it no order can be proved absent."""
+        parsed = parse_ref(orders[0].ref) if orders else None
+        if parsed is not None:
+            snapshot = await self.tracker.reader.take_snapshot()
+            self.tracker.journal.start_stage(parsed.run_id, orders[0].stage, snapshot.holdings)
 
     async def _cancel_without_journal(self) -> tuple[RebalanceError, ...]:
         """End our orders although the journal cannot be written; its records of them stay as they are."""

@@ -40,7 +40,8 @@ class OrderTracker:
 
     `disconnected` is the failure that makes the state of every working order uncertain, None while the connection is
     sound. `failures` are what must stop a stage, in order of time. `ended` are the references of all orders, of any
-    client, whose end was reported. While `is_journaling` is off (the journal cannot be written) events only count here.
+    client, whose end was reported. `disturbances` counts what was reported or noticed of a connection that failed, of
+    the gateway to IBKR too. While `is_journaling` is off (the journal cannot be written) events only count here.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class OrderTracker:
         self.disconnected: ConnectionLost | None = None
         self.failures: list[RebalanceError] = []
         self.ended: set[OrderRef] = set()
+        self.disturbances = 0
         self.is_journaling = True
         self._on_event = on_event
         self._connected_at: datetime = broker.now()
@@ -92,6 +94,7 @@ class OrderTracker:
                 if self.is_journaling:
                     self.journal.record(event)
             case ConnectionChange():
+                self.disturbances += 1
                 self._process_connection_change(event)
             # 2148 may precede a forced sale by seconds: the account is no longer what was planned for
             case Notice(code=error_codes.MARGIN_DEFICIENCY):
@@ -103,6 +106,7 @@ class OrderTracker:
 
     def mark_disconnected(self, error: ConnectionLost) -> None:
         """Note that the connection was lost; the state of every working order is uncertain from now on."""
+        self.disturbances += 1
         if self.disconnected is None:
             self.disconnected = error
             self.log_event("connection", error.message)

@@ -160,8 +160,8 @@ def absent(record: OrderRecord, *, reason: str) -> OrderRecord:
 
 
 def could_be_absent(record: OrderRecord) -> bool:
-    """Whether the order may have left and the broker has given it no number, no fill and no count: no sign of it."""
-    is_seen = record.perm_id or record.fills or record.reported_filled
+    """Whether the order may have left and the broker has shown no sign of it: no number, fill or count, no hold."""
+    is_seen = record.perm_id or record.fills or record.reported_filled or record.is_held
     return OrderEvent.PROVE_ABSENT in TABLE[record.state] and not is_seen
 
 

@@ -240,6 +240,9 @@ class ExecutionSection:
     reprice_attempts: Annotated[
         Whole, Ge(0), Le(10), "times the unfilled remainder is re-priced, nearer to the far touch, and re-sent"
     ] = 2
+    absent_confirm_seconds: Annotated[
+        Seconds, Gt(0), "between the two looks that prove that an order never reached the broker"
+    ] = 60.0
     shutdown_seconds: Annotated[Seconds, Gt(0), "for cancelling our orders when the run is stopped"] = 30.0
     preflight: Annotated[Switch, "check the effect of every order with the broker before the first is sent"] = True
     close_margin_minutes: Annotated[

@@ -291,7 +291,8 @@ async def test_an_order_found_to_contradict_itself_while_another_is_looked_into_
     listed = at_work.broker.exchange.working
 
     def bent():
-        at_work.broker.ignores_cancels = False
+        # the account is read before the stage as well, when nothing works yet
+        at_work.broker.ignores_cancels &= not listed()
         return tuple(replace(one, quantity=D(99)) if one.symbol == BND else one for one in listed())
 
     at_work.broker.exchange.working = bent

@@ -202,7 +202,7 @@ class Brittle(MemoryStore):
         super().append(run_id, position, entry)
 
 
-@pytest.mark.parametrize("fails_at", range(1, 12))
+@pytest.mark.parametrize("fails_at", range(1, 13))
 async def test_when_the_journal_cannot_be_written_nothing_is_sent_and_what_works_is_cancelled(fails_at):
     orders = (resting(), resting("BND", 2), buy("BIL", 3))
     store = Brittle()
@@ -219,7 +219,7 @@ async def test_without_journal_and_without_a_confirmed_cancel_the_orders_are_unk
     store = Brittle()
     at_work = await trading(resting(), journal=Journal(store))
     at_work.broker.ignores_cancels = True
-    store.fails_at = 3
+    store.fails_at = 4
     result = await at_work.run(resting())
     assert kinds(result) == [OutputFailed, OrderStateUnknown]
     assert "cancellation could not be confirmed for: RB-ABCDEFGHIJ23-B1-1" in result.errors[1].message
@@ -228,7 +228,7 @@ async def test_without_journal_and_without_a_confirmed_cancel_the_orders_are_unk
 async def test_without_journal_and_without_a_connection_the_orders_are_unknown():
     store = Brittle()
     at_work = await trading(resting(), journal=Journal(store))
-    store.fails_at = 3
+    store.fails_at = 4
     at_work.broker.breaks_at, at_work.broker.refusals = 4, 99
     assert kinds(await at_work.run(resting())) == [OutputFailed, OrderStateUnknown]
 

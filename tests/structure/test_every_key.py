@@ -267,6 +267,7 @@ PROBES: dict[str, Probe] = {
     "execution.reprice_attempts": Probe(executing, "1"),
     "execution.preflight": Probe(RUN, "false"),
     "execution.close_margin_minutes": Probe(running(changes=NEAR_THE_CLOSE), "30"),
+    "execution.absent_confirm_seconds": Probe(executing, "9"),
     "execution.shutdown_seconds": Probe(executing, "9"),
     "execution.foreign_orders": Probe(running(changes=FOREIGN), "ignore"),
     "execution.blackout": Probe(RUN, "00:00-23:59"),

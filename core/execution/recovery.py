@@ -1,0 +1,176 @@
+"""Recovery: what became of the orders of a run whose process is gone, and the end of that run.
+
+It reads and may cancel orders that are ours; it never sends. What is still needed is a new plan with a new approval. A
+second recovery finds nothing left to do, and one that was interrupted is simply begun again.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from core.errors import TRANSIENT, ConnectionLost, ExitCode, OrderStateUnknown
+from core.execution.absence import Witnesses, WitnessRound, why_not_absent
+from core.execution.reconcile import Evidence, cancel_without_journal, reconcile, request_cancel
+from core.execution.stage_result import messages_about, order_text
+from core.execution.tracker import LOOK_AT_ACCOUNT, OrderTracker
+from core.journal.entries import RunState
+from core.journal.rules import line_of
+from core.model import OrderRef, OrderState, RunId
+from core.model.refs import parse_ref
+from core.settings import Settings
+from core.text import counted
+
+PROOF = "in none of the broker's lists and not in the account, looked for twice"
+
+
+async def recover(tracker: OrderTracker, run_id: RunId, settings: Settings) -> RunState:
+    """Settle every order of the run by what the broker's lists and the account show, and end the run; how it ended.
+
+    Call it with the account held. A run that has ended is left as it is; one with an order of unknown fate is read
+    anew, and stays in need of a person. Raises ConnectionLost when the broker cannot be asked and OrderStateUnknown
+    when it contradicts the journal: the run then stays open. Raises OutputFailed.
+    """
+    journal = tracker.journal
+    state = journal.state(run_id)
+    if not state.is_open:
+        return state
+    for record in state.orders.values():
+        # SENDING comes before the wire, so this one cannot have left; the lists are read for it all the same
+        if record.state is OrderState.INTENT:
+            journal.not_sent(record.order.ref, reason="the process of the run ended before it was sent")
+    if state.orders:
+        await tracker.start()
+        await _settle(tracker, run_id, settings)
+    _end(tracker, run_id)
+    return journal.state(run_id)
+
+
+def ending_of(run: RunState) -> tuple[ExitCode, str]:
+    """The exit code and the reason of a run that its own process did not end, its orders being settled."""
+    needing = run.needing_person
+    if needing:
+        return ExitCode.UNKNOWN, "; ".join(f"{order_text(record)}: {record.reason}" for record in needing)
+    last = {line_of(record.order): record for record in run.orders.values()}
+    complete = sum(record.state is OrderState.FILLED for record in last.values())
+    if not any(record.sent_at for record in run.orders.values()):
+        return ExitCode.INCOMPLETE, "the process of the run ended before anything was sent"
+    trades = counted(len(run.lines), "trade")
+    if complete < len(run.lines):
+        return ExitCode.INCOMPLETE, f"the process of the run ended early: {complete} of {trades} filled"
+    return ExitCode.DONE, f"the process of the run ended when {trades} had filled"
+
+
+async def _settle(tracker: OrderTracker, run_id: RunId, settings: Settings) -> None:
+    """Settle each order, by one round of witnesses where that is enough, else by two; what is left is UNKNOWN."""
+    refs = tuple(tracker.journal.state(run_id).orders)
+    first = await _read_witnesses(tracker, run_id, settings)
+    if first.lists is None:
+        raise ConnectionLost(
+            f"the orders of run {run_id} could not be looked up: {tracker.disconnected}",
+            next_step="check the gateway, then: rebalance recover",
+        )
+    if not _unsettled(tracker, refs):
+        return
+    apart = timedelta(seconds=settings.execution.absent_confirm_seconds)
+    seen = tracker.disturbances
+    await _wait(tracker, apart)
+    with tracker.reader.single_attempt():
+        # a connection that has to be opened again may have lost what the first round counts on
+        second = await _read_witnesses(tracker, run_id, settings)
+    witnesses = Witnesses(first, second, apart, is_disturbed=tracker.disturbances != seen)
+    for ref in _unsettled(tracker, refs):
+        record = tracker.record(ref)
+        why = why_not_absent(record, tracker.journal.state(run_id), witnesses)
+        if why:
+            messages = f"; its messages: {messages_about(record)}" if record.notices else ""
+            tracker.mark_unknown(ref, f"{why}{messages}")
+        else:
+            tracker.journal.absent(ref, reason=PROOF)
+            tracker.log_event("absent", f"{ref} {PROOF}")
+
+
+def _unsettled(tracker: OrderTracker, refs: tuple[OrderRef, ...]) -> list[OrderRef]:
+    """The orders that recovery has yet to close; one at UNKNOWN is closed, for a person."""
+    return [record.order.ref for record in tracker.unsettled(refs) if record.state is not OrderState.UNKNOWN]
+
+
+async def _read_witnesses(tracker: OrderTracker, run_id: RunId, settings: Settings) -> WitnessRound:
+    """The lists, with none of the run's orders working any more, and then the account.
+
+    Raises OrderStateUnknown for orders of the run that the journal does not have, or calls ended while they work on.
+    """
+    at = tracker.broker.now()
+    lists = await _lists_after_cancelling(tracker, run_id, settings.execution.shutdown_seconds)
+    if lists is None:
+        return WitnessRound(at, None, None)
+    try:
+        snapshot = await tracker.reader.take_snapshot()
+    except TRANSIENT as error:
+        tracker.mark_disconnected(ConnectionLost(error.message, next_step=error.next_step))
+        return WitnessRound(at, lists, None)
+    while not tracker.disconnected and await tracker.next_event(0) is not None:
+        pass  # what was reported meanwhile, a lost connection too, is part of the round
+    return WitnessRound(at, lists, snapshot.holdings)
+
+
+async def _lists_after_cancelling(tracker: OrderTracker, run_id: RunId, seconds: float) -> Evidence | None:
+    """The lists, processed, after orders of the run that still worked were cancelled; None when they cannot be read."""
+    known = tuple(tracker.journal.state(run_id).orders)
+    evidence = await reconcile(tracker, known)
+    # a gateway that holds an order back lists it nowhere, and may transmit it later
+    held = [ref for ref in known if tracker.record(ref).is_held]
+    for ref in held:
+        await request_cancel(tracker, ref)
+    alive = _working_of(run_id, evidence)
+    for ref in alive:
+        if ref in known:
+            tracker.journal.cancelling(ref)
+    if alive or held:
+        await cancel_without_journal(tracker, alive, seconds=seconds)
+        evidence = await reconcile(tracker, known)
+    if evidence is not None:
+        _check_known(tracker, run_id, evidence)
+    return evidence
+
+
+def _working_of(run_id: RunId, evidence: Evidence | None) -> list[OrderRef]:
+    return sorted(ref for ref in (evidence.working_refs() if evidence else ()) if _is_of(ref, run_id))
+
+
+def _check_known(tracker: OrderTracker, run_id: RunId, evidence: Evidence) -> None:
+    """Raise OrderStateUnknown where the lists contradict the journal in a way that no state of an order can hold."""
+    orders = tracker.journal.state(run_id).orders
+    unknown = sorted(ref for ref in evidence.refs() if _is_of(ref, run_id) and ref not in orders)
+    if unknown:
+        raise OrderStateUnknown(
+            f"the broker has orders of run {run_id} that the journal does not: {', '.join(unknown)}",
+            next_step=f"if the journal was restored from a copy, restore a newer one; {LOOK_AT_ACCOUNT}",
+        )
+    alive = [ref for ref in _working_of(run_id, evidence) if orders[ref].is_settled]
+    if alive:
+        raise OrderStateUnknown(
+            f"still working, though the broker had reported the end of each: {', '.join(alive)}",
+            next_step="cancel them in TWS, then: rebalance recover",
+        )
+
+
+def _is_of(ref: OrderRef, run_id: RunId) -> bool:
+    parsed = parse_ref(ref)
+    return parsed is not None and parsed.run_id == run_id
+
+
+async def _wait(tracker: OrderTracker, duration: timedelta) -> None:
+    until = tracker.broker.now() + duration
+    while tracker.broker.now() < until and not tracker.disconnected:
+        await tracker.next_event((until - tracker.broker.now()).total_seconds())
+
+
+def _end(tracker: OrderTracker, run_id: RunId) -> None:
+    """Put the end on record, unless there is one that stands: of a run that ended itself, only the quarantine ends."""
+    state = tracker.journal.state(run_id)
+    run = state.record
+    if run.ended_at is None or run.exit_code is None:
+        code, reason = ending_of(state)
+        tracker.journal.end_run(run_id, at=tracker.broker.now(), exit_code=code, reason=reason)
+    elif not state.needing_person:
+        tracker.journal.end_run(run_id, at=run.ended_at, exit_code=run.exit_code, reason=run.reason)
