@@ -29,6 +29,7 @@ test: setup
 # What `make test` only takes a sample of, at full size.
 test-long: export REBALANCER_FUZZ_CASES ?= 10000
 test-long: export REBALANCER_CAMPAIGN_RUNS ?= 200
+test-long: export REBALANCER_KILL_CASES ?= 1000
 test-long: export REBALANCER_ALL_SCENARIOS ?= 1
 test-long: setup
 	$(PYTEST) -m "long or slow"

@@ -1,0 +1,56 @@
+"""A run is killed by SIGKILL anywhere: nothing is sent twice, nothing is lost, and recovery says what it cannot know.
+
+Rules and cases are described in `tests/support/kill`. REBALANCER_KILL_CASES says how many of the 756 cases are played,
+and how many random kills. By hand: `PYTHONPATH=tests/support python -m kill --cases 756 --only 'K4 BUY'`.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+KILL_CASES = int(os.environ.get("REBALANCER_KILL_CASES", "12"))
+SUPPORT = Path(__file__).parents[1] / "support"
+
+# two processes that hand each other the word: no longer than this, however busy the machine is
+pytestmark = [pytest.mark.long, pytest.mark.timeout(300 + 4 * KILL_CASES)]
+
+
+def campaign(*arguments: str) -> tuple[int, str]:
+    """How `python -m kill` ended, and what it wrote. Without Prefect in it, it forks a case's processes quickly."""
+    environment = os.environ | {"PYTHONPATH": str(SUPPORT)}
+    done = subprocess.run(
+        [sys.executable, "-m", "kill", *arguments], capture_output=True, text=True, check=False, env=environment
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def show(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Print the table also where the test passes: it is what a release is judged by."""
+    with capsys.disabled():
+        sys.stdout.write(f"\n{text}")
+
+
+def test_killed_at_any_crash_point_a_run_breaks_no_rule(capsys):
+    code, text = campaign("--cases", str(KILL_CASES), "--random", "0")
+    show(text, capsys)
+    assert code == 0, text
+
+
+def test_killed_at_a_random_moment_a_run_breaks_no_rule(capsys):
+    code, text = campaign("--cases", "0", "--random", str(KILL_CASES))
+    show(text, capsys)
+    assert code == 0, text
+
+
+@pytest.mark.parametrize(
+    ("safeguard", "rule"), [("sending", "(c)"), ("executions", "(known)"), ("execution roots", "(f)")]
+)
+def test_the_campaign_notices_when_a_safeguard_is_left_out(safeguard, rule):
+    code, text = campaign("--cases", "756", "--random", "0", "--only", "K5 BUY FILLS_ALL", "--without", safeguard)
+    assert code == 1, text
+    assert rule in text

@@ -1,0 +1,59 @@
+"""The process that recovers: a fresh one, which knows the journal and the gateway and nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+
+from trading import RUN, execution_settings
+from worlds import ACCOUNT
+
+from core.broker.ib import LiveIB
+from core.errors import ExitCode, RebalanceError
+from core.execution import recover
+from core.execution.recovery import ending_of
+from core.execution.tracker import OrderTracker
+from core.journal import Journal
+from core.journal.entries import Entry
+from core.journal.sql import SqlStore
+from kill.client import options
+from kill.clock import ClientClock
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """How a recovery ended, the line that it says, and the run's entries after it."""
+
+    exit_code: int
+    text: str
+    entries: tuple[Entry, ...]
+
+
+def main(url: str, port: int, channels: tuple[Connection, Connection]) -> None:
+    """The whole life of the process; `channels` are the case's and the clock's."""
+
+    async def run() -> Recovered:
+        clock = ClientClock(channels[1])
+        broker = LiveIB(options(port), clock)
+        clock.traffic = broker.socket_traffic
+        store = SqlStore(url)
+        journal = Journal(store)
+        with journal.lock(ACCOUNT, RUN):
+            code, text = await _recover(broker, journal, has_started=bool(store.load(RUN)))
+        await broker.disconnect()
+        return Recovered(int(code), text, tuple(store.load(RUN)))
+
+    channels[0].send(asyncio.run(run()))
+
+
+async def _recover(broker: LiveIB, journal: Journal, *, has_started: bool) -> tuple[ExitCode, str]:
+    """Recover the run, as every run does with the open ones that it finds; one that never started is none of them."""
+    if not has_started:
+        return ExitCode.INCOMPLETE, "the run never started"
+    settings = execution_settings()
+    tracker = OrderTracker(broker, journal, settings.ibkr.read_attempts, lambda _event: None)
+    try:
+        return ending_of(await recover(tracker, RUN, settings))
+    except RebalanceError as error:
+        return error.exit_code, error.in_full
