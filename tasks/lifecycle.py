@@ -20,6 +20,7 @@ from tasks.app.notify import ended_note, notify, page
 from tasks.app.progress import show
 from tasks.app.run import Run
 from tasks.app.wiring import current_session
+from tasks.recovery import recover_open_runs
 from tasks.report import report_result
 from tasks.snapshot import review_account
 from tasks.stage import StageStopped
@@ -49,11 +50,13 @@ async def reporting(run: Run) -> AsyncIterator[None]:
 async def account_locked(run: Run) -> AsyncIterator[None]:
     """Hold the account while the block runs (in modes that trade), and leave no order of ours working in it.
 
-    The block's failure is kept on the run. Raises AccountBusy, also for a flow run that was started before: its
-    orders are a matter of recovery.
+    Runs that another process left open are recovered first. The block's failure is kept on the run. Raises AccountBusy,
+    also for a flow run that has ended before, and what `recover_open_runs` raises.
     """
     lock = run.journal.lock(run.settings.ibkr.account_id, run.id) if run.mode.sends_orders else nullcontext()
     with lock:
+        if run.mode.sends_orders:
+            await recover_open_runs(run)
         _record_start(run)
         try:
             # captured before orders are cancelled, since it is the cause of that
@@ -162,7 +165,8 @@ def _check_accounted_for(run: Run) -> None:
 
 def _record_end(run: Run, result: RunResult) -> None:
     """Put the end on record, with the exit code so far."""
-    if not run.is_on_record:
+    # what recovery recorded of a run that was begun before stands
+    if not run.is_on_record or run.recovered:
         return
     try:
         run.journal.end_run(run.id, at=result.ended_at, exit_code=result.exit_code, reason=result.reason)

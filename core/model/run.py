@@ -210,7 +210,8 @@ class RunResult:
     `settings` are the effective ones by section and key, secrets masked. `not_sent` is the reason of each
     trade of the plan that never became an order, "" where it is not known, and `reduced` that of each that became a
     smaller one; both are empty in modes that send none. `cancelled` are orders of earlier runs that this one cancelled.
-    `errors` are in order of time: the first cause first.
+    `recovered` is how the run ended where another process than its own found that out. `errors` are in order of time:
+    the first cause first.
     """
 
     run_id: RunId
@@ -221,6 +222,7 @@ class RunResult:
     started_at: datetime
     ended_at: datetime
     settings: Mapping[str, Mapping[str, str]]
+    recovered: str = ""
     plan: Plan | None = None
     before: AccountSnapshot | None = None
     after: AccountSnapshot | None = None
@@ -245,6 +247,8 @@ class RunResult:
         """The failure on one line, or what was done."""
         if self.errors:
             return leading(self.errors).in_full
+        if self.recovered:
+            return self.recovered
         if self.plan is None or not self.plan.trades:
             return "nothing needed trading"
         if not self.mode.sends_orders:
@@ -288,7 +292,8 @@ class RunResult:
         """completed or no_trades (exit 0), aborted (nothing was sent), failed (orders were sent)."""
         if self.errors:
             return "failed" if self.was_sent else "aborted"
-        return "completed" if self.plan is not None and self.plan.trades else "no_trades"
+        is_traded = self.was_sent if self.recovered else self.plan is not None and self.plan.trades
+        return "completed" if is_traded else "no_trades"
 
     @property
     def ending(self) -> RunEnding:

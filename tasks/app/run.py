@@ -52,8 +52,9 @@ class Run:
     `plan` is the newest one and `before` the account it was made from; `errors` are in order of time.
     `labels` are those of the flow run; `cancel_cause` is who cancelled the run and how, and
     `interrupt` what stops its steps then. `is_on_record` means that the journal has started it; `is_reported`
-    is false where a report would overwrite an earlier one. `unsent` holds why single trades of the
-    plan were left out, `reduced` why less of them was sent, `stopped_by` why no more was sent.
+    is false where a report would overwrite an earlier one; `recovered` is how it ended, where another process had
+    begun it. `unsent` holds why single trades of the plan were left out, `reduced` why less of them was sent,
+    `stopped_by` why no more was sent.
     """
 
     id: RunId
@@ -72,6 +73,7 @@ class Run:
     is_sending: bool = False
     is_on_record: bool = False
     is_reported: bool = True
+    recovered: str = ""
     progress: float = 0.0
     progress_id: UUID | None = None
     plan: Plan | None = None
@@ -216,6 +218,7 @@ class Run:
             started_at=self.started_at,
             ended_at=self.broker.now(),
             settings=echo(self.settings),
+            recovered=self.recovered,
             plan=self.plan,
             before=self.before,
             after=self.after,

@@ -34,18 +34,23 @@ class DyingStore(MemoryStore):
         self.dies_at: int | None = None
         self.dies_with = lambda entry: False
         self.afterwards = False
+        self.is_dead = False
 
     def append(self, run_id: RunId, position: int, entry: Entry) -> None:
+        if self.is_dead:
+            raise Killed
         self.appends += 1
         is_last = self.appends == self.dies_at or self.dies_with(entry)
         if not is_last or self.afterwards:
             super().append(run_id, position, entry)
         if is_last:
+            self.is_dead = True
             raise Killed
 
     def live_on(self) -> None:
         """From now on appends are those of a process that lives."""
         self.dies_at, self.dies_with, self.afterwards, self.appends = None, lambda entry: False, False, 0
+        self.is_dead = False
 
 
 @dataclass
