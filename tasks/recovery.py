@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from core.broker.port import Broker
 from core.errors import ExitCode, OrderIncomplete, OrderStateUnknown, OutputFailed, RebalanceError
 from core.execution import recover
 from core.journal.entries import RunState
@@ -51,23 +52,23 @@ async def recover_run(run: Run, run_id: RunId) -> None:
         return
     run.warn(f"run {run_id}, whose process had ended early, was recovered: {record.reason}")
     try:
-        write_reports(recovered_result(run, state), report_folder(run.settings.io.report_dir, run_id))
+        write_reports(recovered_result(state, run.broker), report_folder(run.settings.io.report_dir, run_id))
     except OutputFailed as error:
         run.warn(f"the report of run {run_id} could not be written: {error}")
 
 
-def recovered_result(run: Run, state: RunState) -> RunResult:
-    """What is on record of a recovered run, as `run` reports it: its orders and answers, without plan and account."""
+def recovered_result(state: RunState, broker: Broker) -> RunResult:
+    """What a recovered run's report is made from: its orders and answers, for plan and account are not on record."""
     record = state.record
     error = recovered_error(state)
     return RunResult(
         run_id=record.run_id,
-        name=run.name,
+        name=record.run_id,
         mode=record.mode,
-        broker=run.broker.kind,
+        broker=broker.kind,
         account_id=record.account_id,
         started_at=record.started_at,
-        ended_at=record.ended_at or run.broker.now(),
+        ended_at=record.ended_at or broker.now(),
         settings={},
         recovered=record.reason,
         orders=tuple(state.orders.values()),
