@@ -18,16 +18,16 @@ NEXT_STEP = "run again: what is still needed is planned from the account as it i
 
 
 async def recover_open_runs(run: Run) -> None:
-    """Recover each run of the account that has not ended, and write its report; call it with the account held.
+    """Recover each run of the account that is open, and write its report; call it with the account held.
 
     Where this flow run itself was begun before (its process died and Prefect started it again, or somebody retried it)
     it ends here, by what its orders say: raises OrderIncomplete or OrderStateUnknown, or StageStopped where all was
     done. Raises ConnectionLost or SafetyRefused when the broker cannot be asked.
     """
     found = run.journal.open_runs(run.settings.ibkr.account_id)
-    waiting = [state.record.run_id for state in found if state.record.ended_at is None]
+    waiting = [state.record.run_id for state in found if state.needs_recovery]
     for state in found:
-        if state.record.run_id == run.id and run.id not in waiting:
+        if state.record.run_id == run.id and not state.needs_recovery:
             run.is_reported = False
             raise quarantined(state.record.account_id, state.needing_person)
     if not waiting:

@@ -18,7 +18,7 @@ from decimal import Decimal
 from core.execution.reconcile import Evidence
 from core.journal.entries import RunState
 from core.journal.transitions import could_be_absent
-from core.model import CAD, NEW_YORK, USD, USD_CAD, Currency, Fill, Holdings, OrderRecord, Side, Stage, Symbol
+from core.model import FUNDING, NEW_YORK, USD, Currency, Fill, Holdings, OrderRecord, Side, Stage, Symbol
 from core.model.executions import fill_of_execution
 from core.money import CENT, ZERO
 from core.text import price_text
@@ -122,10 +122,10 @@ def _unexplained(record: OrderRecord, run: RunState, before: Holdings, now: Hold
     symbol = record.order.contract.symbol
     shares = before.positions.get(symbol, ZERO) + _shares(fills, symbol)
     there = now.positions.get(symbol, ZERO)
-    if symbol != USD_CAD and shares != there:
+    if symbol != FUNDING.symbol and shares != there:
         return f"the account shows {there:f} {symbol}, the fills on record make {shares:f}"
     moved = _cash(run, fills)
-    currencies = (USD, CAD) if symbol == USD_CAD else (record.order.contract.currency,)
+    currencies = (USD, FUNDING.currency) if symbol == FUNDING.symbol else (record.order.contract.currency,)
     for currency in currencies:
         expected = before.cash.get(currency, ZERO) + moved[currency]
         # the ledger rounds each booking to the cent
@@ -151,8 +151,8 @@ def _cash(run: RunState, fills: list[Fill]) -> Mapping[Currency, Decimal]:
     moved: defaultdict[Currency, Decimal] = defaultdict(lambda: ZERO)
     for fill in fills:
         paid = fill.shares * fill.price * (1 if fill.side is Side.BUY else -1)
-        if fill.symbol == USD_CAD:
-            moved[CAD] -= paid
+        if fill.symbol == FUNDING.symbol:
+            moved[FUNDING.currency] -= paid
             moved[USD] += fill.shares if fill.side is Side.BUY else -fill.shares
         else:
             moved[run.orders[fill.order_ref].order.contract.currency] -= paid

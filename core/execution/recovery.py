@@ -172,5 +172,5 @@ def _end(tracker: OrderTracker, run_id: RunId) -> None:
     if run.ended_at is None or run.exit_code is None:
         code, reason = ending_of(state)
         tracker.journal.end_run(run_id, at=tracker.broker.now(), exit_code=code, reason=reason)
-    elif not state.needing_person:
+    elif not (state.needing_person or state.unsettled):
         tracker.journal.end_run(run_id, at=run.ended_at, exit_code=run.exit_code, reason=run.reason)

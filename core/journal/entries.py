@@ -25,6 +25,7 @@ from core.model import (
     Order,
     OrderRecord,
     OrderRef,
+    OrderState,
     OrderUpdate,
     RunRecord,
     Side,
@@ -148,7 +149,7 @@ class RunEnded:
 
 @dataclass(frozen=True, slots=True)
 class AccountQuarantined:
-    """The run ended with an order that needs a person. The account is not traded until `RunEnded` follows."""
+    """The run ended with an order that has not, or that needs a person: no trading until `RunEnded` follows."""
 
     at: datetime
     exit_code: ExitCode
@@ -175,7 +176,7 @@ class RunState:
 
     `question` is the hash of the plan that waits for an answer, `consent` that of a yes that waits to be used, None
     where there is none. `before` is the account before each stage that has begun. `orders` stand in the order in which
-    they were intended. A run `is_open` while its end is not on record, or is but an order of it needs a person.
+    they were intended. A run `is_open` while its end is not on record, or is but not that of each of its orders.
     """
 
     record: RunRecord
@@ -185,6 +186,20 @@ class RunState:
     before: Mapping[Stage, Holdings] = field(default_factory=dict)
     orders: Mapping[OrderRef, OrderRecord] = field(default_factory=dict)
     is_open: bool = True
+
+    @property
+    def needs_recovery(self) -> bool:
+        """Whether the run is open for another reason than that it waits for a person."""
+        return self.is_open and (self.record.ended_at is None or bool(self.unsettled) or not self.needing_person)
+
+    @property
+    def unsettled(self) -> tuple[OrderRecord, ...]:
+        """The orders whose end, or whose fills, are not all on record, as far as the broker can tell more of them."""
+        return tuple(
+            record
+            for record in self.orders.values()
+            if not record.is_settled and record.state is not OrderState.UNKNOWN
+        )
 
     @property
     def needing_person(self) -> tuple[OrderRecord, ...]:

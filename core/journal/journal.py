@@ -90,9 +90,11 @@ class Journal:
     def end_run(self, run_id: RunId, *, at: datetime, exit_code: ExitCode, reason: str) -> None:
         """Put on record how the run ended; it sends nothing more. Raises UsageError.
 
-        While an order of it needs a person, its account is quarantined from here on.
+        While an order of it has not ended for certain, the account is quarantined from here on: a disk that was full
+        may have kept that end from the record.
         """
-        kind = AccountQuarantined if self.state(run_id).needing_person else RunEnded
+        state = self.state(run_id)
+        kind = AccountQuarantined if state.needing_person or state.unsettled else RunEnded
         self._put(run_id, kind(at, exit_code, reason))
 
     def open_runs(self, account_id: AccountId) -> tuple[RunState, ...]:
@@ -182,7 +184,7 @@ class Journal:
         self._put_of_order(OrderResolved(ref, finding))
         state = self.state(_run_of_ref(ref))
         run = state.record
-        if run.ended_at is not None and run.exit_code is not None and not state.needing_person:
+        if run.ended_at is not None and run.exit_code is not None and not (state.needing_person or state.unsettled):
             self.end_run(run.run_id, at=run.ended_at, exit_code=run.exit_code, reason=run.reason)
 
     def record(self, event: BrokerEvent) -> None:

@@ -185,3 +185,22 @@ def test_the_account_before_each_stage_is_kept(store: Store) -> None:
     before = Holdings({Symbol("VTI"): D("300.5")}, {USD: D("20000.01")}, NOW)
     journal.start_stage(RUN, Stage.BUY, before)
     assert Journal(store).state(RUN).before == {Stage.BUY: before}
+
+
+def test_a_run_that_ends_with_an_order_whose_end_is_not_on_record_stays_open(store: Store) -> None:
+    journal = approved_journal(Journal(store))
+    sent(journal)
+    end(journal, ExitCode.OUTPUT)
+    (state,) = Journal(store).open_runs(ACCOUNT)
+    assert state.needs_recovery
+    with pytest.raises(AccountBusy, match="has not ended"):
+        Journal(store).start_run(run_record(run_id=OTHER))
+    again = Journal(store)
+    again.record(update(OrderState.CANCELLED))
+    end(again, ExitCode.OUTPUT)
+    assert open_ids(store) == []
+
+
+def test_a_run_that_waits_for_a_person_alone_needs_no_recovery(store: Store) -> None:
+    (state,) = left_unknown(store).open_runs(ACCOUNT)
+    assert not state.needs_recovery
