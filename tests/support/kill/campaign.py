@@ -14,9 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from core.model import OrderState
-from kill.case_run import CaseFailed, make_empty_journal, play
+from kill.case_run import CaseFailed, play
 from kill.cases import Case
 from kill.client import END_OF_RUN, ITS_END
+from kill.databases import Databases
 from kill.oracle import violations
 
 IN_MEMORY = Path("/dev/shm")  # noqa: S108 - a folder that only its owner may read is made in it
@@ -43,25 +44,24 @@ class Table:
             yield f"{name:10}{numbers}{seconds:10.1f}{seconds / max(count['cases'], 1):10.2f}"
 
 
-def play_all(cases: Sequence[Case], folder: Path, table: Table) -> Iterator[str]:
+def play_all(cases: Sequence[Case], folder: Path, databases: Databases, table: Table) -> Iterator[str]:
     """Play the cases, add them to the table, and say what is wrong with each."""
-    empty = make_empty_journal(folder)
     gc.freeze()  # a child that collects would copy every page of its parent
     for number, case in enumerate(cases):
         own = folder / f"{number:04d}"
         own.mkdir()
         count = table.counts.setdefault(case.group, Counter())
         began = time.monotonic()
-        found = _play_one(case, own, empty, count)
+        found = _play_one(case, own, databases, count)
         count.update(cases=1, violations=len(found), milliseconds=round((time.monotonic() - began) * 1000))
         yield from (f"{case.name}: {text} [{own.name}]" for text in found)
         if not found:
             shutil.rmtree(own)
 
 
-def _play_one(case: Case, folder: Path, empty: Path, count: Counter[str]) -> list[str]:
+def _play_one(case: Case, folder: Path, databases: Databases, count: Counter[str]) -> list[str]:
     try:
-        played = play(case, folder, empty)
+        played = play(case, folder, databases)
     except CaseFailed as failure:
         return [str(failure)]
     count["unknown"] += bool(played.named(OrderState.UNKNOWN))

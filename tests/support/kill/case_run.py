@@ -6,25 +6,18 @@ Everything is forked from this process, which has imported what they all need; a
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import time
 import traceback
 from collections.abc import Callable
-from contextlib import closing
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
-from trading import RUN, approve
-
-from core.journal import Journal
-from core.journal.entries import Entry
-from core.journal.sql import SqlStore
-from core.journal.sql.store import _adapter
 from kill import client, gateway, recovery
-from kill.cases import ALL_ORDERS, AtPoint, Case, CrashPoint
+from kill.cases import AtPoint, Case, CrashPoint
+from kill.databases import Databases
 from kill.oracle import FIRST, SECOND, Played, read_log
 from kill.recovery import Recovered
 
@@ -205,24 +198,10 @@ class CaseRun:
         return isinstance(self._case.kill, AtPoint) and self._case.kill.point is point
 
 
-def play(case: Case, folder: Path, empty_journal: Path) -> Played:
-    """Play a case in this empty folder, on a copy of an empty journal. Raises CaseFailed."""
-    shutil.copy(empty_journal, folder / "journal.sqlite")
-    return CaseRun(case, folder, f"sqlite:///{folder}/journal.sqlite").play()
-
-
-def make_empty_journal(folder: Path) -> Path:
-    """A journal as it is before the first run: making its tables takes longer than a case.
-
-    Another one is written and read first, so that what is made at first use is not made again in every process.
-    """
-    path = folder / "empty.sqlite"
-    with closing(SqlStore(f"sqlite:///{path}")):
-        pass
-    shutil.copy(path, folder / "used.sqlite")
-    with closing(SqlStore(f"sqlite:///{folder}/used.sqlite")) as store:
-        approve(Journal(store), ALL_ORDERS)
-        for kind in get_args(Entry):
-            _adapter(kind.__name__)
-        store.load(RUN)
-    return path
+def play(case: Case, folder: Path, databases: Databases) -> Played:
+    """Play a case in this empty folder, on a new journal. Raises CaseFailed."""
+    url = databases.new(folder)
+    try:
+        return CaseRun(case, folder, url).play()
+    finally:
+        databases.drop(folder)

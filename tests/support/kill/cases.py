@@ -7,10 +7,10 @@ about is the first of its stage; all others fill at once.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from enum import StrEnum
-from itertools import product
+from itertools import cycle, product
 
 from campaign.chance import Chance
 from trading import buy, convert, four_funds, sell
@@ -35,12 +35,20 @@ FAR_RATE = D("1.00000")
 class CrashPoint(StrEnum):
     """Where the client is killed; an order that never gets there is killed right before its end is journaled."""
 
+    K0 = "not on record"
+    K1 = "INTENT is on record"
     K2 = "SENDING is on record, nothing on the wire"
     K3 = "sent, not acknowledged"
     K4 = "acknowledged"
     K5 = "a part filled"
     K6 = "cancel sent, not confirmed"
     K7 = "filled, the fill not on record"
+    K8 = "filled, its commission not on record"
+    K9 = "its stage has ended"
+
+
+IN_FULL = (CrashPoint.K2, CrashPoint.K3, CrashPoint.K4, CrashPoint.K5, CrashPoint.K6, CrashPoint.K7)
+BESIDES = (CrashPoint.K0, CrashPoint.K1, CrashPoint.K8, CrashPoint.K9)
 
 
 class Behaviour(StrEnum):
@@ -64,6 +72,10 @@ class Environment(StrEnum):
     NEXT_DAY = "the next day"
     BLIND = "executions are not listed"
     FOREIGN = "a foreign order works in the symbol"
+    BLANK = "neither executions nor completed orders are listed"
+
+
+ENVIRONMENTS = tuple(each for each in Environment if each is not Environment.BLANK)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +122,21 @@ class Case:
 
 
 def every_case() -> list[Case]:
-    """Every crash point with every stage, behaviour and environment."""
-    return [_case(*axes) for axes in product(CrashPoint, ORDERS, Behaviour, Environment)]
+    """Every crash point around an order at the broker, with every stage, behaviour and environment: 756."""
+    return [_case(*axes) for axes in product(IN_FULL, ORDERS, Behaviour, ENVIRONMENTS)]
+
+
+def other_cases() -> list[Case]:
+    """The other crash points with every stage, the last of which is after the last fill; and killed recoveries."""
+    fills_all = [_case(*axes) for axes in product(BESIDES, ORDERS, (Behaviour.FILLS_ALL,), ENVIRONMENTS)]
+    works = [_case(CrashPoint.K4, *axes) for axes in product(ORDERS, (Behaviour.HOLDS,), ENVIRONMENTS)]
+    killed = [
+        replace(case, name=f"K11 {case.name} at {number}", group="K11", recovery_killed_at=number)
+        for number, case in zip(cycle(range(1, 60)), works * 2, strict=False)
+    ]
+    # what two lists leave out only the account can tell
+    blank = [_case(*axes, Environment.BLANK) for axes in product(IN_FULL, ORDERS, Behaviour)]
+    return [*fills_all, *killed, *(replace(case, group="blank") for case in blank)]
 
 
 def random_cases(count: int) -> list[Case]:

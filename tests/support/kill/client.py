@@ -19,15 +19,15 @@ from worlds import ACCOUNT
 from core.broker.ib import LiveIB, LiveOptions
 from core.execution import OrderExecutor
 from core.journal import Journal, Store
-from core.journal.entries import Entry, OrderReported, OrderUnknown
+from core.journal.entries import Entry, OrderIntended, OrderReported, OrderUnknown
 from core.journal.sql import SqlStore
-from core.model import AccountId, Fill, Order, OrderRecord, OrderRef, OrderState, OrderUpdate, RunId
+from core.model import AccountId, CommissionReport, Fill, Order, OrderRecord, OrderRef, OrderState, OrderUpdate, RunId
 from core.model.executions import is_same_execution
 from core.model.refs import order_ref
 from core.money import ZERO
 from core.safety import check_kill_switch
 from core.sim.venue.world import FillScript
-from kill.cases import ALL_ORDERS, ORDERS, AtEntry, AtPoint, Case, CrashPoint
+from kill.cases import ALL_ORDERS, IN_FULL, ORDERS, AtEntry, AtPoint, Case, CrashPoint
 from kill.clock import ClientClock
 
 CLIENT_ID = 42
@@ -58,20 +58,26 @@ class Barrier:
         self._entries += 1
         if isinstance(self._kill, AtEntry) and not self._kill.is_written and self._entries == self._kill.number:
             self.stop("entry")
-        if not isinstance(self._kill, AtPoint) or getattr(entry, "ref", None) != self._kill.ref:
+        if not isinstance(self._kill, AtPoint) or _ref_of(entry) != self._kill.ref:
             return
+        if self._kill.point is CrashPoint.K0 and isinstance(entry, OrderIntended):
+            self.stop("K0")
+        if self._kill.point is CrashPoint.K8 and self._is_last_commission(entry):
+            self.stop("K8")
         if self._kill.point is CrashPoint.K7 and self._is_last_fill(entry):
             self.stop("K7")
-        if self._ends(entry):
+        if self._kill.point in IN_FULL and self._ends(entry):
             self.stop(ITS_END)
 
     def after(self, entry: Entry) -> None:
         """`entry` is on record."""
         if isinstance(self._kill, AtEntry) and self._kill.is_written and self._entries == self._kill.number:
             self.stop("entry")
-        if not isinstance(entry, OrderReported) or not isinstance(self._kill, AtPoint) or entry.ref != self._kill.ref:
+        if not isinstance(self._kill, AtPoint) or _ref_of(entry) != self._kill.ref:
             return
-        event = entry.event
+        if self._kill.point is CrashPoint.K1 and isinstance(entry, OrderIntended):
+            self.stop("K1")
+        event = entry.event if isinstance(entry, OrderReported) else None
         if isinstance(event, OrderUpdate) and event.state is OrderState.WORKING:
             if self._kill.point is CrashPoint.K4:
                 self.stop("K4")
@@ -79,6 +85,11 @@ class Barrier:
             self._fills.append(event)
             if self._kill.point is CrashPoint.K5:
                 self.stop("K5")
+
+    def after_stage(self, orders: Sequence[Order]) -> None:
+        """The stage of these orders has ended."""
+        if any(self._is_at(CrashPoint.K9, order.ref) for order in orders):
+            self.stop("K9")
 
     def _is_at(self, point: CrashPoint, ref: OrderRef) -> bool:
         return isinstance(self._kill, AtPoint) and (self._kill.point, self._kill.ref) == (point, ref)
@@ -89,6 +100,10 @@ class Barrier:
             return False
         script = self._case.world.fills.get(entry.event.symbol, FillScript())
         return script.fill_fraction < 1 or self._filled_with(entry.event) == _quantity(entry.ref)
+
+    def _is_last_commission(self, entry: Entry) -> bool:
+        is_commission = isinstance(entry, OrderReported) and isinstance(entry.event, CommissionReport)
+        return is_commission and sum((one.shares for one in self._fills), ZERO) == _quantity(entry.ref)
 
     def _ends(self, entry: Entry) -> bool:
         if isinstance(entry, OrderUnknown):
@@ -156,7 +171,7 @@ def main(case: Case, folder: Path, url: str, port: int, channels: tuple[Connecti
     barrier.stop(END_OF_RUN)
 
 
-async def _trade(case: Case, folder: Path, broker: LiveIB, store: Store) -> None:
+async def _trade(case: Case, folder: Path, broker: StoppingIB, store: Store) -> None:
     journal = Journal(store)
     settings = execution_settings(order_timeout_seconds=60.0, reprice_attempts=case.reprice_attempts)
 
@@ -173,9 +188,17 @@ async def _trade(case: Case, folder: Path, broker: LiveIB, store: Store) -> None
         executor = OrderExecutor(broker, journal, settings, guard, lambda _event: None)
         for orders in ORDERS.values():
             result = await executor.run_stage(orders, reprice)
+            broker.barrier.after_stage(orders)
             if result.stopped_by:
                 break
         await executor.cancel_all()
+
+
+def _ref_of(entry: Entry) -> OrderRef | None:
+    """The order that an entry is about, if any."""
+    if isinstance(entry, OrderIntended):
+        return entry.order.ref
+    return getattr(entry, "ref", None)
 
 
 def _quantity(ref: OrderRef) -> Decimal:

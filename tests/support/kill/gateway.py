@@ -202,6 +202,9 @@ class GatewayProcess:
                 self._clock.advance(DAY_SECONDS)
                 # a gateway lists the orders that ended today
                 faults.on("completedOrder", Omit(), times=None)
+            case Environment.BLANK:
+                faults.on("completedOrder", Omit(), times=None)
+                faults.on("execDetails", OmitListed(), times=None)
             case Environment.BLIND:
                 faults.on("execDetails", OmitListed(), times=None)
 

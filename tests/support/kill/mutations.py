@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from core.broker.port import Broker
-from core.execution import reconcile
+from core.execution import absence, reconcile
 from core.execution.reconcile import Evidence
 from core.journal import Journal, MemoryStore, transitions
 from core.model import Fill, OrderRef
@@ -55,6 +55,21 @@ def without_open_orders() -> AbstractContextManager[None]:
     return _reading(lambda evidence: replace(evidence, working=()))
 
 
+def without_completed_orders() -> AbstractContextManager[None]:
+    """The broker's list of ended orders is not read."""
+    return _reading(lambda evidence: replace(evidence, completed=()))
+
+
+def without_account() -> AbstractContextManager[None]:
+    """What the account holds proves nothing."""
+    return _without_rule("_is_in_account")
+
+
+def without_trading_day() -> AbstractContextManager[None]:
+    """Lists of another day, read at any moment, count as well as those of the order's own."""
+    return _without_rule("_is_too_soon")
+
+
 def without_execution_roots() -> AbstractContextManager[None]:
     """Every report of an execution is another fill."""
 
@@ -62,6 +77,12 @@ def without_execution_roots() -> AbstractContextManager[None]:
         return tuple(fills)
 
     return changed(transitions, "latest_fills", all_fills)
+
+
+def _without_rule(name: str) -> AbstractContextManager[None]:
+    rules = tuple(rule for rule in absence._RULES if rule.__name__ != name)
+    assert len(rules) == len(absence._RULES) - 1
+    return changed(absence, "_RULES", rules)
 
 
 class _Nowhere(MemoryStore):
@@ -80,9 +101,21 @@ def _reading(change: Callable[[Evidence], Evidence]) -> AbstractContextManager[N
     return changed(reconcile, "read_evidence", read_evidence)
 
 
-MUTATIONS: Mapping[str, Callable[[], AbstractContextManager[None]]] = {
-    "sending": without_sending,
-    "executions": without_executions,
-    "open orders": without_open_orders,
-    "execution roots": without_execution_roots,
+@dataclass(frozen=True, slots=True)
+class Mutation:
+    """What is left out, a case that then breaks a rule, and that rule's name."""
+
+    leave_out: Callable[[], AbstractContextManager[None]]
+    case: str
+    rule: str
+
+
+MUTATIONS: Mapping[str, Mutation] = {
+    "sending": Mutation(without_sending, "K3 BUY HOLDS SAME", "c"),
+    "open orders": Mutation(without_open_orders, "K5 BUY FILLS_PART SAME", "known"),
+    "completed orders": Mutation(without_completed_orders, "K4 BUY REJECTS SAME", "h"),
+    "executions": Mutation(without_executions, "K5 BUY FILLS_ALL SAME", "known"),
+    "account": Mutation(without_account, "K3 FX FILLS_ALL BLANK", "h"),
+    "trading day": Mutation(without_trading_day, "K3 BUY HOLDS NEXT_DAY", "h"),
+    "execution roots": Mutation(without_execution_roots, "K5 BUY FILLS_ALL SAME", "f"),
 }

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from contextlib import ExitStack
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
@@ -10,7 +12,7 @@ from trading import RUN, execution_settings
 from worlds import ACCOUNT
 
 from core.broker.ib import LiveIB
-from core.errors import ExitCode, RebalanceError
+from core.errors import AccountBusy, ExitCode, RebalanceError
 from core.execution import recover
 from core.execution.recovery import ending_of
 from core.execution.tracker import OrderTracker
@@ -19,6 +21,8 @@ from core.journal.entries import Entry
 from core.journal.sql import SqlStore
 from kill.client import options
 from kill.clock import ClientClock
+
+LOCK_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +43,27 @@ def main(url: str, port: int, channels: tuple[Connection, Connection]) -> None:
         clock.traffic = broker.socket_traffic
         store = SqlStore(url)
         journal = Journal(store)
-        with journal.lock(ACCOUNT, RUN):
+        with ExitStack() as held:
+            _hold_account(held, journal)
             code, text = await _recover(broker, journal, has_started=bool(store.load(RUN)))
         await broker.disconnect()
         return Recovered(int(code), text, tuple(store.load(RUN)))
 
     channels[0].send(asyncio.run(run()))
+
+
+def _hold_account(held: ExitStack, journal: Journal) -> None:
+    """Hold the account. A server notices after a moment that its client was killed; the kernel at once."""
+    until = time.monotonic() + LOCK_SECONDS
+    while True:
+        try:
+            held.enter_context(journal.lock(ACCOUNT, RUN))
+        except AccountBusy:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 async def _recover(broker: LiveIB, journal: Journal, *, has_started: bool) -> tuple[ExitCode, str]:
