@@ -10,7 +10,7 @@ import pytest
 from builders import NOW
 from hypothesis import given
 from hypothesis import strategies as st
-from trading import buy, disagreements, execution_settings, resting, sell, trading
+from trading import RUN, buy, disagreements, execution_settings, resting, sell, trading
 from worlds import scripted
 
 from core.errors import (
@@ -20,10 +20,11 @@ from core.errors import (
     OrderRejected,
     OrderStateUnknown,
     OutputFailed,
+    PacingExceeded,
     leading,
 )
 from core.journal import Journal, MemoryStore
-from core.model import ConnectionChange, OrderState, OrderUpdate, Symbol
+from core.model import ConnectionChange, OrderState, OrderUpdate, Stage, Symbol
 from core.money import D
 from core.sim.venue.world import Fault, FaultKind
 
@@ -308,3 +309,30 @@ async def test_a_connection_that_breaks_while_the_kill_switch_cancels_is_reopene
     assert kinds(result) == [KillSwitchOn, OrderIncomplete]
     assert disagreements(at_work) == []
     assert len(cancels(at_work)) == 1
+
+
+# --- the account before a stage ---
+
+
+async def test_the_account_is_put_on_record_before_the_first_order_of_each_stage():
+    at_work = await trading(sell(), buy("BND"))
+    before = at_work.broker.exchange.snapshot().holdings
+    await at_work.run(sell())
+    between = at_work.broker.exchange.snapshot().holdings
+    await at_work.run(buy("BND"))
+    assert at_work.journal.state(RUN).before == {Stage.SELL: before, Stage.BUY: between}
+    assert between.positions != before.positions
+
+
+@pytest.mark.parametrize("kind", [FaultKind.PACING, FaultKind.DISCONNECT])
+async def test_without_the_account_before_it_a_stage_sends_nothing(kind):
+    at_work = await trading(buy(), faults=(Fault("snapshot", kind, times=99),))
+    result = await at_work.run(buy())
+    assert kinds(result) == [{FaultKind.PACING: PacingExceeded, FaultKind.DISCONNECT: ConnectionLost}[kind]]
+    assert (result.stops, result.unsent, at_work.sent()) == (True, (buy(),), [])
+
+
+async def test_an_account_that_can_be_read_at_the_second_try_stops_no_stage():
+    at_work = await trading(buy(), faults=(Fault("snapshot", FaultKind.DISCONNECT),))
+    result = await at_work.run(buy())
+    assert (result.errors, result.records[0].state) == ((), OrderState.FILLED)
