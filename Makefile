@@ -30,6 +30,7 @@ test: setup
 test-long: export REBALANCER_FUZZ_CASES ?= 10000
 test-long: export REBALANCER_CAMPAIGN_RUNS ?= 200
 test-long: export REBALANCER_KILL_CASES ?= 1000
+test-long: export REBALANCER_RACES ?= 50
 test-long: export REBALANCER_ALL_SCENARIOS ?= 1
 test-long: setup
 	$(PYTEST) -m "long or slow"

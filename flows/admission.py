@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
 import httpx
@@ -13,11 +11,11 @@ from prefect.client.schemas.sorting import FlowRunSort
 from prefect.context import FlowRunContext
 
 from core.errors import ConnectionLost, StartedLate
+from core.journal.store import account_is_held
 from core.model import NEW_YORK
 from core.model.refs import run_id_of
 from flows.identity import ACCOUNT_LABEL, account_key, account_tag
 from flows.liveness import PROCESS_LABEL, UNFINISHED, is_alive, read_runs
-from tasks.app.account_lock import account_lock, busy
 from tasks.app.process import Process
 from tasks.app.run import Run
 from tasks.app.wiring import current_session
@@ -50,29 +48,25 @@ def too_late(run: FlowRun) -> StartedLate | None:
     )
 
 
-@asynccontextmanager
-async def account_reserved(run: Run) -> AsyncIterator[None]:
-    """Hold the account while the block runs, in modes that trade.
+async def check_elsewhere(run: Run) -> None:
+    """Refuse a run that would trade an account while a run on another computer has it.
 
-    On this computer a lock decides, so of two that start at once exactly one goes on. Runs on other computers are found
-    on the Prefect server they share: each labels itself there before it looks for others, so two never both go on; of
-    two that start at the same moment it may be that neither does. A scenario has its simulated account to itself, and
-    holds nothing. Raises AccountBusy, OutputFailed, and ConnectionLost when the server does not answer.
+    The journal's lock decides among those that share a journal, and is held by now. Runs with a journal elsewhere are
+    found on the Prefect server they share: each has put its label there before it looks, so two never both go on; when
+    they start within the same moment, it may be that neither does. Raises AccountBusy, and ConnectionLost when the
+    server does not answer. A scenario has its simulated account to itself anyway.
     """
     # only a scenario brings its own broker, with a simulated account that no other run has
     if not run.mode.sends_orders or current_session().broker is not None:
-        yield
         return
     account = run.settings.ibkr.account_id
-    key = account_key(account)
-    with account_lock(account, key, run.id):
-        other = await _other_run(account_tag(account), key)
-        if other is not None:
-            started = other.start_time or other.created
-            raise busy(
-                account, run_id_of(str(other.id)), f"{started:%Y-%m-%d %H:%M} UTC" if started else "at an unknown time"
-            )
-        yield
+    other = await _other_run(account_tag(account), account_key(account))
+    if other is not None:
+        started = other.start_time or other.created
+        since = f"since {started.isoformat(timespec='seconds')}, " if started else ""
+        process = Process.parse(other.labels.get(PROCESS_LABEL))
+        where = f"{since}process {process.pid} on {process.host}" if process else since
+        raise account_is_held(account, run_id_of(str(other.id)), where)
 
 
 async def _other_run(tag: str, key: str) -> FlowRun | None:

@@ -13,7 +13,7 @@ from core.errors import PlanKeptChanging, RebalanceError
 from core.model import AccountSnapshot, BrokerKind, Contract, Mode, Plan, Quote, Stage, Symbol, Targets
 from core.planning import MarketReader, PlanInputs, observing
 from core.planning.invalidation import void_reasons
-from flows.admission import account_reserved, check_in_time
+from flows.admission import check_elsewhere, check_in_time
 from flows.approval import Deadline, FormApprover, ask
 from flows.cancellation import restore_after_cancellation, stoppable
 from flows.identity import run_name, tag_run
@@ -106,7 +106,8 @@ async def rebalance(  # noqa: PLR0913, PLR0917 - a deployment's parameters are t
 async def rebalance_account(run: Run) -> None:
     """From the models to the last fill. Raises the failure that ends the run, for `reporting` to report."""
     check_in_time()
-    async with account_reserved(run), account_locked(run):
+    async with account_locked(run):
+        await check_elsewhere(run)
         check_kill_switch(run)
         await show_progress(run, Milestone.STARTED)
         rows = await load_models(run)

@@ -44,6 +44,8 @@ async def reporting(run: Run) -> AsyncIterator[None]:
                 yield
         finally:
             await _report_end(run)
+            if run.owns_journal:
+                run.journal.close()
 
 
 @asynccontextmanager

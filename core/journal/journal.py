@@ -73,6 +73,10 @@ class Journal:
         """Hold the account for this run. Raises AccountBusy naming the run that has it."""
         return self._store.lock(account_id, run_id)
 
+    def close(self) -> None:
+        """Let go of what the store holds open."""
+        self._store.close()
+
     def start_run(self, run: RunRecord) -> None:
         """Open the run.
 

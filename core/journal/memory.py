@@ -34,6 +34,14 @@ class MemoryStore:
             if state is not None and state.is_open and state.record.account_id == account_id
         )
 
+    def runs(self) -> Sequence[RunId]:
+        states = (state for state in map(replayed, self._entries.values()) if state is not None)
+        records = sorted((state.record for state in states), key=lambda run: (run.started_at, run.run_id), reverse=True)
+        return tuple(run.run_id for run in records)
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
     @contextmanager
     def lock(self, account_id: AccountId, run_id: RunId) -> Iterator[None]:
         holder = self._holders.get(account_id)

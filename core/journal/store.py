@@ -38,6 +38,14 @@ class Store(Protocol):
         """
         ...
 
+    def runs(self) -> Sequence[RunId]:
+        """All runs that were started, the newest first. Raises OutputFailed."""
+        ...
+
+    def close(self) -> None:
+        """Let go of what the store holds open; it opens again by itself when it is used."""
+        ...
+
     def lock(self, account_id: AccountId, run_id: RunId) -> AbstractContextManager[None]:
         """Hold the account for this run. Raises AccountBusy naming the run that has it."""
         ...
@@ -48,7 +56,7 @@ def account_is_held(account_id: AccountId, holder: RunId | None, details: str = 
     run = f"run {holder}" if holder else "another run"
     return AccountBusy(
         f"account {mask_account(account_id)} is busy with {run}{f' ({details})' if details else ''}",
-        next_step="wait for that run to end, or cancel it",
+        next_step="approve, reject or cancel that run, or start again when it has ended",
     )
 
 

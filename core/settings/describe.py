@@ -13,6 +13,7 @@ from annotated_types import Ge, Gt, Le, Lt
 from core.masking import Secret, mask_account
 from core.settings.kinds import MODEL_NOUN, ROUTE_NOUN, SYMBOL_NOUN, Kind
 from core.settings.schema import Settings
+from core.text import without_password
 
 REQUIRED = "required"
 
@@ -116,11 +117,12 @@ def as_text(value: object) -> str:
 
 
 def echo(settings: Settings) -> dict[str, dict[str, str]]:
-    """The effective settings as text, for log and report: account masked, secrets only `set` or `none`."""
+    """The effective settings as text, for log and report: account masked, passwords and secrets not shown."""
     echoed = {
         name: {key: as_text(getattr(getattr(settings, name), key)) for key in keys_of(name)} for name in sections()
     }
     echoed["ibkr"]["account_id"] = mask_account(settings.ibkr.account_id)
+    echoed["journal"]["url"] = without_password(echoed["journal"]["url"])
     for name in OPEN_SECTIONS:
         echoed[name] = {str(key): as_text(each) for key, each in getattr(settings, name).items()}
     return echoed

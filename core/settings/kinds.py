@@ -38,6 +38,7 @@ SWITCHES = {"true": True, "yes": True, "on": True, "1": True, "false": False, "n
 # no comma, underscore, plus or digit of another script: Decimal accepts some of them, and people read them otherwise
 _NUMBER = re.compile(r"-?([0-9]{1,28}(\.[0-9]{0,28})?|\.[0-9]{1,28})([eE][+-]?[0-9]{1,2})?")
 _WHOLE = re.compile(r"-?[0-9]{1,28}")
+_DATABASE = re.compile(r"sqlite(\+pysqlite)?:///.*[^/]|postgresql(\+psycopg)?://.+")
 _BLACKOUT = re.compile(r"(([01][0-9]|2[0-3]):[0-5][0-9])\s*-\s*(([01][0-9]|2[0-3]):[0-5][0-9])", re.ASCII)
 # the address is a secret, which http would show to the network, but not on this computer
 _WEB = re.compile(r"https://[!-~]+|http://(127\.0\.0\.1|localhost|\[::1\])(:[0-9]{1,5})?(/[!-~]*)?")
@@ -184,6 +185,13 @@ def read_web_address(text: str) -> Secret:
     return Secret(text)
 
 
+def read_database(text: str) -> str:
+    """The URL of a database. Raises ValueError unless it is an SQLite file or a database of PostgreSQL."""
+    if not (text.isprintable() and _DATABASE.fullmatch(text)):
+        raise ValueError
+    return text
+
+
 def _items(text: str) -> list[str]:
     return [] if is_none(text) else [item.strip() for item in text.split(",")]
 
@@ -217,6 +225,9 @@ def read_funding_currencies(text: str) -> tuple[Currency, ...]:
 
 
 PATH = Kind("a path", read_path)
+DATABASE = Kind("sqlite:///FILE or postgresql://USER@HOST/NAME", read_database)
+SQLITE_FILE = "sqlite:///"
+"""What a URL of an SQLite file begins with; a relative path follows, or an absolute one with a slash of its own."""
 
 Number = Annotated[Decimal, Kind("a number", read_number)]
 Whole = Annotated[int, Kind("a whole number", read_whole)]
@@ -231,6 +242,7 @@ ModelKey = Annotated[ModelName, Kind(MODEL_NOUN, read_model)]
 MixWeight = Annotated[Number, Ge(0), Le(1)]
 FilePath = Annotated[Path, PATH]
 WebAddress = Annotated[Secret, Kind("an https:// address, http:// on localhost", read_web_address)]
+DatabaseUrl = Annotated[str, DATABASE]
 Blackout = Annotated[tuple[str, ...], Kind("a comma list of HH:MM-HH:MM, start and end different", read_blackout)]
 Symbols = Annotated[tuple[Symbol, ...], Kind("a comma list of symbols, or none", read_symbols)]
 BaseCurrency = Annotated[Currency, Kind("USD", read_base_currency)]

@@ -12,7 +12,7 @@ from pydantic_core import ErrorDetails
 
 from core.masking import Secret
 from core.settings.describe import OPEN_SECTIONS, keys, sections
-from core.settings.kinds import PATH, Conflict, read_web_address
+from core.settings.kinds import PATH, SQLITE_FILE, Conflict, read_web_address
 from core.settings.layers import Layers, displayed, environment_name, merged
 from core.settings.reading import read_values, refused
 from core.settings.schema import Settings
@@ -72,7 +72,13 @@ def _with_paths_in(folder: Path, settings: Settings) -> Settings:
         own: Any = getattr(settings, section)
         changed: Any = {section: replace(own, **{name: folder / getattr(own, name)})}
         settings = replace(settings, **changed)
-    return settings
+    return replace(settings, journal=replace(settings.journal, url=_database_in(folder, settings.journal.url)))
+
+
+def _database_in(folder: Path, url: str | None) -> str | None:
+    """The URL, with a relative path of an SQLite file put into the folder."""
+    scheme, slashes, path = (url or "").partition(":///")
+    return f"{SQLITE_FILE}{folder / path}" if slashes and scheme.startswith("sqlite") else url
 
 
 def _faults(error: ValidationError, layers: Layers) -> Iterator[str]:

@@ -44,6 +44,7 @@ from core.settings.kinds import (
     BaseCurrency,
     Blackout,
     Conflict,
+    DatabaseUrl,
     Exchange,
     FilePath,
     FundingCurrencies,
@@ -284,6 +285,16 @@ class ApprovalSection:
 
 
 @dataclass(frozen=True, kw_only=True)
+class JournalSection:
+    """Where runs, approvals, orders and fills are on record; rehearsals have a file of their own."""
+
+    # repr=False: it may hold a password
+    url: Annotated[
+        DatabaseUrl | None, "none: journal/journal.sqlite in the user's state folder; one journal holds many accounts"
+    ] = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
 class NotifySection:
     """Who is notified when a run waits, fails or ends."""
 
@@ -322,6 +333,7 @@ class Settings:
     symbol_overrides: Mapping[SymbolKey, Route] = field(default_factory=dict)
     safety: SafetySection = SafetySection()
     approval: ApprovalSection = ApprovalSection()
+    journal: JournalSection = JournalSection()
     notify: NotifySection = NotifySection()
     io: IoSection = IoSection()
 

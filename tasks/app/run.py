@@ -50,6 +50,7 @@ class Run:
     """What the steps of one rebalance share. Values go from step to step as arguments; this holds what outlives a step.
 
     `plan` is the newest one and `before` the account it was made from; `errors` are in order of time.
+    `owns_journal` means that nobody else uses it, so that it is closed with the run.
     `labels` are those of the flow run; `cancel_cause` is who cancelled the run and how, and
     `interrupt` what stops its steps then. `is_on_record` means that the journal has started it; `is_reported`
     is false where a report would overwrite an earlier one; `recovered` is how it ended, where another process had
@@ -67,6 +68,7 @@ class Run:
     journal: Journal
     approver: Approver
     folder: Path
+    owns_journal: bool = False
     confirm_live: bool = False
     cancel_cause: RunCancelled | None = None
     interrupt: Callable[[], object] | None = None

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from core.broker.port import Broker
 from core.errors import RebalanceError, unexpected
-from core.journal import Journal, MemoryStore
+from core.journal import Journal
 from core.model import AccountId, Mode, Plan, RunResult
 from core.model.refs import run_id_of
 from core.report import report_folder
@@ -19,12 +19,11 @@ from core.safety import check_mode
 from core.settings import Settings
 from tasks.app.approvers import Approver, AutoApprover
 from tasks.app.brokers import make_broker
+from tasks.app.journals import journal_of
 from tasks.app.progress import show
 from tasks.app.request import Request
 from tasks.app.run import Run
 from tasks.app.sources import Source
-
-JOURNAL = Journal(MemoryStore())
 
 BrokerFactory = Callable[[Settings], Broker]
 
@@ -42,7 +41,7 @@ class AppSession:
     broker: BrokerFactory | None = None
     folder: Path | None = None
     name: str = ""
-    journal: Journal = JOURNAL
+    journal: Journal | None = None
     on_question: Callable[[Plan], None] = lambda _plan: None
     on_end: Callable[[RunResult, tuple[Path, ...]], None] = lambda _result, _paths: None
 
@@ -67,7 +66,8 @@ def current_session() -> AppSession:
 def prepare(request: Request, flow_run_id: str, approver: Approver) -> Run:
     """A run that is ready to start; `approver` is asked unless the session brings its own.
 
-    Raises SettingsInvalid, UsageError and SafetyRefused; RebalanceError with code 70 for an unexpected error.
+    Raises SettingsInvalid, UsageError, SafetyRefused and OutputFailed; RebalanceError with code 70 for an unexpected
+    error.
     """
     try:
         return _prepared(request, flow_run_id, approver)
@@ -92,7 +92,8 @@ def _prepared(request: Request, flow_run_id: str, approver: Approver) -> Run:
         settings=settings,
         source=source,
         broker=own.broker(settings) if own.broker else make_broker(request, settings, folder=folder),
-        journal=own.journal,
+        journal=own.journal or journal_of(request, settings),
+        owns_journal=own.journal is None,
         # the one place that decides whether a person is asked
         approver=(own.approver or approver) if settings.safety.require_confirm else AutoApprover(),
         folder=folder,

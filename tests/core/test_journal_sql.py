@@ -16,6 +16,7 @@ from contextlib import closing, contextmanager
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from builders import NOW, plan
 from hypothesis import given
 from hypothesis import strategies as st
@@ -29,6 +30,7 @@ from core.journal.entries import OrderIntended, PlanAsked, RunStarted
 from core.journal.sql import SqlStore, database
 from core.journal.sql.schema import HOLDERS, METADATA
 from core.journal.sql.store import _adapter
+from core.journal.sql.upgrading import MIGRATIONS
 from core.model import AccountId, RunId
 
 OTHER = RunId("OTHERRUN2345")
@@ -83,6 +85,11 @@ def test_the_migrations_make_the_tables_that_the_store_uses(journal_url, sql_sto
     with engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), METADATA) == []
     engine.dispose()
+
+
+def test_a_journal_at_the_newest_step_is_opened_as_it_is(journal_url, sql_store):
+    steps = ScriptDirectory(str(MIGRATIONS))
+    assert database.revision_of(sql_store._engine) == steps.get_current_head() == database.NEWEST
 
 
 def test_many_processes_may_open_an_empty_database_at_once(journal_url):

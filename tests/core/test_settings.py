@@ -99,6 +99,7 @@ DEFAULTS = {
     "approval.each_stage": False,
     "approval.timeout_seconds": 3600,
     "approval.max_price_move_bps": Decimal(50),
+    "journal.url": None,
     "notify.webhook_url": None,
     "io.max_csv_age_days": None,
     "io.report_dir": FOLDER / "reports",
@@ -173,6 +174,11 @@ def test_no_key_is_without_a_default_in_the_table_above():
         ("safety.max_net_liq_gap_pct", ["0.1"], ["0"]),
         ("safety.kill_switch_file", ["stop", "/var/stop"], ["", "a\nb", "~nobody-of-this-name/x"]),
         ("approval.timeout_seconds", ["1"], ["0", "1.5", "99999999999"]),
+        (
+            "journal.url",
+            ["sqlite:///own.sqlite", "postgresql://ann@db/journal", "none", ""],
+            ["own.sqlite", "sqlite://", "sqlite:///", "sqlite:///own/", "mysql://ann@db/journal", "postgresql://"],
+        ),
         ("io.max_csv_age_days", ["1", "none"], ["0", "-3", "x"]),
         ("io.log_level", ["debug", "ERROR"], ["TRACE"]),
     ],
@@ -250,7 +256,7 @@ def test_the_echo_read_back_gives_the_same_settings():
 
 @pytest.mark.parametrize(
     ("section", "key"),
-    [("rebalance", "cooldown_hours"), ("journal", "url")],
+    [("rebalance", "cooldown_hours")],
 )
 def test_a_key_that_would_have_no_effect_yet_is_not_accepted(section, key):
     (fault,) = settings_faults({section: {key: "24"}})

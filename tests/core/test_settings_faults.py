@@ -124,6 +124,17 @@ def test_a_secret_in_the_wrong_place_is_a_fault_that_does_not_show_it(layers):
     assert "T0PQ" not in fault
 
 
+def test_a_journal_is_shown_without_its_password_and_starts_in_the_folder_of_the_settings():
+    settings = made_settings({"journal": {"url": "postgresql://ann:T0PQ@db/journal?sslpassword=T0PQ"}})
+    assert settings.journal.url.startswith("postgresql://ann:T0PQ@db/journal")
+    assert echo(settings)["journal"] == {"url": "postgresql://***@db/journal?***"}
+    assert "T0PQ" not in repr(settings)
+    (fault,) = settings_faults({"journal": {"url": "mysql://ann:T0PQ@db/journal"}})
+    assert fault.startswith("[journal] url = mysql://***@db/journal: must be sqlite:///FILE or postgresql://USER@HOST")
+    relative = made_settings({"journal": {"url": "sqlite:///own/journal.sqlite"}})
+    assert relative.journal.url == f"sqlite:///{relative.folder}/own/journal.sqlite"
+
+
 def test_the_account_is_masked_in_echo_and_faults():
     assert echo(made_settings())["ibkr"]["account_id"] == "******567"
     assert "DU1234567" not in repr(made_settings())

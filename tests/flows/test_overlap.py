@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
-import sys
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
-from flow_runs import A_MOMENT, ACCOUNT, LONGEST, YES, Rehearsal
+from flow_runs import A_MOMENT, ACCOUNT, LONGEST, YES, Rehearsal, SaysYes
 from freezegun import freeze_time
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import FlowRun
@@ -17,22 +16,14 @@ from prefect.context import FlowRunContext
 from prefect.flow_engine import run_flow
 from prefect.states import Pending
 
-from core.errors import AccountBusy, StartedLate
-from core.model import AccountId, Mode, RunId
+from core.errors import StartedLate
+from core.model import AccountId, RunId
 from core.model.refs import run_id_of
 from flows.admission import check_in_time
 from flows.identity import ACCOUNT_LABEL, account_key
 from flows.liveness import HEARTBEAT_LABEL, PROCESS_LABEL
 from flows.rebalance import rebalance
-from tasks.app.account_lock import account_lock
-
-HOLD = """
-import sys
-from tasks.app.account_lock import account_lock
-with account_lock("DU1234567", "shared", "FIRSTRUN"):
-    print("held", flush=True)
-    sys.stdin.read()
-"""
+from tasks.app.journals import open_rehearsals
 
 
 @pytest.fixture
@@ -109,7 +100,7 @@ async def test_of_two_runs_that_start_at_once_one_has_the_account_and_the_other_
         skipped = await tasks[made.index(other)]
     assert (skipped.name, skipped.type.value) == ("Skipped", "CANCELLED")
     assert skipped.message.startswith(
-        f"exit 40: account ******567 is busy with run {run_id_of(str(waiting.id))} (started "
+        f"exit 40: account ******567 is busy with run {run_id_of(str(waiting.id))} (since "
     )
     await client.resume_flow_run(waiting.id, run_input=YES)
     async with asyncio.timeout(LONGEST):
@@ -141,25 +132,9 @@ async def test_a_run_of_the_account_on_another_computer_is_respected_while_it_is
 
 
 async def test_a_run_with_a_broker_of_its_own_is_not_kept_from_an_account_that_is_held(client, tmp_path):
-    with account_lock(AccountId(ACCOUNT), account_key(AccountId(ACCOUNT)), RunId("OTHER")):
-        outcome = await Rehearsal(tmp_path, mode=Mode.DRY_RUN).run()
+    with closing(open_rehearsals()) as journal, journal.lock(AccountId(ACCOUNT), RunId("OTHER")):
+        outcome = await Rehearsal(tmp_path, approver=SaysYes()).run()
     assert outcome.exit_code == 0
-
-
-def test_the_lock_names_its_holder_and_goes_with_its_process(tmp_path, monkeypatch):
-    monkeypatch.setenv("REBALANCER_HOME", str(tmp_path))
-    with subprocess.Popen([sys.executable, "-c", HOLD], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
-        assert holder.stdout.readline() == b"held\n"
-        with pytest.raises(AccountBusy, match=r"account \*{6}567 is busy with run FIRSTRUN \(started 20"):
-            take()
-        holder.kill()
-        holder.wait()
-        take()
-
-
-def take():
-    with account_lock(AccountId(ACCOUNT), "shared", RunId("SECONDRUN")):
-        pass
 
 
 @pytest.mark.parametrize(("scheduled", "minutes", "is_late"), [(True, 9, False), (True, 11, True), (False, 500, False)])

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -36,6 +37,7 @@ from core.settings.loading import settings_from
 from core.sim.venue.world import Change, Fault, FaultKind, Point
 from core.targets import targets_from_weights
 from tasks.app.brokers import client_options
+from tasks.app.journals import open_journal
 from tasks.app.sources import FileSource
 
 Texts = Mapping[str, Mapping[str, str]]
@@ -178,6 +180,12 @@ def reading(settings: Settings, folder: Path) -> object:
     return or_refused(lambda: files.targets(settings, files.rows(settings, NOW)))
 
 
+def recording(settings: Settings, folder: Path) -> object:
+    """The file of the journal."""
+    with closing(open_journal(settings)):
+        return [*folder.rglob("*.sqlite")]
+
+
 def notified(settings: Settings, folder: Path) -> object:
     return settings.notify.webhook_url
 
@@ -282,6 +290,7 @@ PROBES: dict[str, Probe] = {
     "approval.each_stage": Probe(RUN, "true"),
     "approval.timeout_seconds": Probe(PLAN, "9"),
     "approval.max_price_move_bps": Probe(running(changes=RISING), "1"),
+    "journal.url": Probe(recording, "sqlite:///elsewhere/own.sqlite"),
     "notify.webhook_url": Probe(notified, "https://hooks.example.com/x"),
     "io.max_csv_age_days": Probe(reading, "30", MODELS),
     "io.report_dir": Probe(RUN, "elsewhere"),

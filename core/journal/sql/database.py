@@ -8,18 +8,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import URL, Connection, Engine, create_engine, event, func, make_url, select
+from sqlalchemy import URL, Connection, Engine, column, create_engine, event, inspect, make_url, select, table
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
 from core.errors import OutputFailed, SettingsInvalid
 
-MIGRATIONS = Path(__file__).parent / "migrations"
+NEWEST = "0001"
+"""The newest step of the schema, of `migrations/versions`."""
+VERSION = table("alembic_version", column("version_num"))
 BUSY_SECONDS = 5
-SCHEMA_LOCK = 0x52424A4F  # any number that no other program takes an advisory lock by
 
 BEGIN = "begin"
 """Execution option of SQLite: the statement that begins a transaction."""
@@ -45,7 +42,8 @@ def open_database(text: str) -> Engine:
     with faults_of(url):
         engine = _sqlite(url) if url.get_backend_name() == "sqlite" else _postgresql(url)
         try:
-            _upgrade(engine)
+            if revision_of(engine) != NEWEST:
+                _upgrade(engine)
         except BaseException:
             engine.dispose()
             raise
@@ -71,6 +69,14 @@ def name_of(url: URL) -> str:
     return str(url.database) if url.get_backend_name() == "sqlite" else f"{url.host or 'localhost'}/{url.database}"
 
 
+def revision_of(engine: Engine) -> str | None:
+    """The step that the schema is at; None for an empty database."""
+    with engine.begin() as connection:
+        if not inspect(connection).has_table(VERSION.name):
+            return None
+        return connection.execute(select(VERSION.c.version_num)).scalar()
+
+
 def _checked(text: str) -> URL:
     try:
         url = make_url(text)
@@ -90,6 +96,8 @@ def _sqlite(url: URL) -> Engine:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     # whole account ids stand in it; SQLite gives its -wal and -shm files the mode of the database
     path.touch(mode=0o600)
+    if path.stat().st_mode & 0o077:
+        path.chmod(0o600)
     engine = create_engine(url.set(drivername="sqlite+pysqlite"), connect_args={"timeout": BUSY_SECONDS})
     event.listen(engine, "connect", _set_pragmas)
     event.listen(engine, "begin", _begin)
@@ -120,21 +128,13 @@ def _postgresql(url: URL) -> Engine:
 
 
 def _upgrade(engine: Engine) -> None:
-    """Bring the schema up to date, in one transaction that of several processes only one is in at a time."""
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
-    with engine.execution_options(**{BEGIN: "BEGIN IMMEDIATE"}).begin() as connection:
-        if engine.dialect.name == "postgresql":
-            connection.execute(select(func.pg_advisory_xact_lock(SCHEMA_LOCK)))
-        current = MigrationContext.configure(connection).get_current_revision()
-        if current is not None and current not in _known_revisions(config):
-            raise OutputFailed(
-                f"the journal {name_of(engine.url)} was written by a newer version of this program (schema {current})",
-                next_step="update this program; nothing was sent",
-            )
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+    # alembic takes longer to import than a journal to open, and is needed once per schema
+    from core.journal.sql.upgrading import upgrade  # noqa: PLC0415
 
-
-def _known_revisions(config: Config) -> set[str]:
-    return {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    # at once for writing: two that both read first could not both go on to write
+    newer = upgrade(engine.execution_options(**{BEGIN: "BEGIN IMMEDIATE"}))
+    if newer is not None:
+        raise OutputFailed(
+            f"the journal {name_of(engine.url)} was written by a newer version of this program (schema {newer})",
+            next_step="update this program; nothing was sent",
+        )

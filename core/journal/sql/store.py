@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
@@ -11,8 +12,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any, get_args
 
+import psutil
 from pydantic import TypeAdapter, ValidationError
-from sqlalchemy import Connection, String, delete, exists, func, insert, literal, select
+from sqlalchemy import Connection, Row, Select, String, delete, exists, func, insert, literal, select
 from sqlalchemy.exc import IntegrityError
 
 from core.errors import AccountBusy, OutputFailed, RebalanceError, SafetyRefused
@@ -21,7 +23,9 @@ from core.journal.sql.database import faults_of, name_of, open_database
 from core.journal.sql.locks import LockTaken, advisory_lock, file_lock
 from core.journal.sql.schema import ENTRIES, HOLDERS
 from core.journal.store import account_is_held, position_is_taken
-from core.model import AccountId, OrderRef, RunId
+from core.model import AccountId, OrderRef, RunId, RunRecord
+
+NAMED_WITHIN_SECONDS = 1.0
 
 _KINDS: dict[str, type[Entry]] = {kind.__name__: kind for kind in get_args(Entry)}
 
@@ -77,11 +81,19 @@ class SqlStore:
         )
         has_ended = exists().where(ended.c.run_id == started.c.run_id, ended.c.kind == RunEnded.__name__, ~is_reopened)
         query = select(started.c.run_id, started.c.body).where(started.c.kind == RunStarted.__name__, ~has_ended)
+        return tuple(run.run_id for run in self._started(query) if run.account_id == account_id)
+
+    def runs(self) -> Sequence[RunId]:
+        query = select(ENTRIES.c.run_id, ENTRIES.c.body).where(ENTRIES.c.kind == RunStarted.__name__)
+        return tuple(run.run_id for run in reversed(self._started(query)))
+
+    def _started(self, query: Select[Any]) -> list[RunRecord]:
+        """The runs whose starts the query finds, the oldest first."""
         with faults_of(self._url), self._engine.begin() as connection:
             rows = connection.execute(query).all()
         starts = (self._entry(row.run_id, RunStarted.__name__, row.body) for row in rows)
-        runs = [each.run for each in starts if isinstance(each, RunStarted) and each.run.account_id == account_id]
-        return tuple(run.run_id for run in sorted(runs, key=lambda run: (run.started_at, run.run_id)))
+        runs = (each.run for each in starts if isinstance(each, RunStarted))
+        return sorted(runs, key=lambda run: (run.started_at, run.run_id))
 
     @contextmanager
     def lock(self, account_id: AccountId, run_id: RunId) -> Iterator[None]:
@@ -119,13 +131,22 @@ class SqlStore:
             connection.execute(delete(HOLDERS).where(HOLDERS.c.account_id == account_id))
 
     def _refusal(self, account_id: AccountId) -> AccountBusy:
-        with faults_of(self._url), self._engine.begin() as connection:
-            found = connection.execute(select(HOLDERS).where(HOLDERS.c.account_id == account_id)).one_or_none()
-        if found is None:
+        # whoever has just taken the lock puts down its name next
+        last = time.monotonic() + NAMED_WITHIN_SECONDS
+        while (holder := self._holder(account_id)) is None and time.monotonic() < last:
+            time.sleep(NAMED_WITHIN_SECONDS / 50)
+        if holder is None:
             return account_is_held(account_id, None)
         return account_is_held(
-            account_id, RunId(found.run_id), f"since {found.since}, process {found.process} on {found.host}"
+            account_id, RunId(holder.run_id), f"since {holder.since}, process {holder.process} on {holder.host}"
         )
+
+    def _holder(self, account_id: AccountId) -> Row[Any] | None:
+        """Who put down its name last, unless that process died without taking it away."""
+        with faults_of(self._url), self._engine.begin() as connection:
+            found = connection.execute(select(HOLDERS).where(HOLDERS.c.account_id == account_id)).one_or_none()
+        is_gone = found is not None and found.host == socket.gethostname() and not psutil.pid_exists(found.process)
+        return None if is_gone else found
 
     @contextmanager
     def _writing(self, run_id: RunId) -> Iterator[Connection]:

@@ -1,0 +1,45 @@
+"""Where runs are put on record: real ones in the journal of the settings, rehearsals in a file of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from core.journal import Journal
+from core.journal.sql import SqlStore
+from core.model import AccountId, BrokerKind, Mode, RunId
+from core.settings import Settings
+from core.settings.kinds import SQLITE_FILE
+from tasks.app.environment import state_folder
+from tasks.app.request import Request
+
+FOLDER = "journal"
+
+
+class RehearsalStore(SqlStore):
+    """The store of rehearsals. One that was killed is not recovered: its market was gone with its process."""
+
+    def open_runs(self, account_id: AccountId) -> Sequence[RunId]:  # noqa: ARG002 - the port's
+        return ()
+
+
+def journal_of(request: Request, settings: Settings) -> Journal:
+    """The journal for this run. Raises OutputFailed where it cannot be used, SettingsInvalid for a wrong URL."""
+    is_real = request.broker is BrokerKind.IBKR and request.mode is not Mode.REPORT_ONLY
+    return open_journal(settings) if is_real else open_rehearsals()
+
+
+def open_journal(settings: Settings) -> Journal:
+    """The journal that the settings name. Raises as `journal_of` does."""
+    return Journal(SqlStore(settings.journal.url or _url("journal.sqlite")))
+
+
+def open_rehearsals() -> Journal:
+    """The journal of this user's rehearsals. Raises OutputFailed."""
+    return Journal(RehearsalStore(_url("rehearsals.sqlite")))
+
+
+def _url(name: str) -> str:
+    # a folder of its own: SQLite and the locks put files beside it
+    folder: Path = state_folder() / FOLDER
+    return f"{SQLITE_FILE}{folder / name}"
