@@ -214,6 +214,14 @@ def what_the_broker_lists_is_known(played: Played) -> Iterator[str]:
     return (f"{ref} is called unknown" for ref in played.named(OrderState.UNKNOWN) if ref in there)
 
 
+def the_next_run_is_refused_while_an_order_is_unknown(played: Played) -> Iterator[str]:
+    """With 41, and not otherwise: a recovery that succeeds leaves the account free."""
+    wanted = ExitCode.UNKNOWN if played.named(OrderState.UNKNOWN) else ExitCode.DONE
+    for name, recovered in ((FIRST, played.first), (SECOND, played.second)):
+        if recovered.next_run != wanted:
+            yield f"after {name} the next run ends {recovered.next_run}, not {wanted}"
+
+
 Rule = Callable[[Played], Iterator[str]]
 RULES: Mapping[str, Rule] = {
     "a": a_reference_is_one_order,
@@ -226,12 +234,13 @@ RULES: Mapping[str, Rule] = {
     "h": an_absent_order_never_is_at_the_gateway,
     "sends": recovery_never_sends,
     "known": what_the_broker_lists_is_known,
+    "next run": the_next_run_is_refused_while_an_order_is_unknown,
 }
 
 
 def violations(played: Played) -> list[str]:
-    """What is wrong, each with the letter of its rule; as a rule nothing."""
-    return [f"({letter}) {text}" for letter, rule in RULES.items() for text in rule(played)]
+    """What is wrong, each with the name of its rule in front; as a rule nothing."""
+    return [f"({name}) {text}" for name, rule in RULES.items() for text in rule(played)]
 
 
 def _phase(played: Played, name: str) -> Sequence[Line]:

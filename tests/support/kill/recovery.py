@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
+from builders import NOW
 from trading import RUN, execution_settings
 from worlds import ACCOUNT
 
@@ -18,20 +19,27 @@ from core.execution.recovery import ending_of
 from core.execution.tracker import OrderTracker
 from core.journal import Journal
 from core.journal.entries import Entry
+from core.journal.rules import check_start
 from core.journal.sql import SqlStore
+from core.model import Mode, RunId, RunRecord
 from kill.client import options
 from kill.clock import ClientClock
 
 LOCK_SECONDS = 10.0
+NEXT_RUN = RunId("NEXTRUN23456")
 
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
-    """How a recovery ended, the line that it says, and the run's entries after it."""
+    """How a recovery ended, the line that it says, the run's entries after it, and how the next run would begin.
+
+    `next_run` is the exit code with which the next run of the account is refused, 0 where it may start.
+    """
 
     exit_code: int
     text: str
     entries: tuple[Entry, ...]
+    next_run: int = 0
 
 
 def main(url: str, port: int, channels: tuple[Connection, Connection]) -> None:
@@ -47,7 +55,7 @@ def main(url: str, port: int, channels: tuple[Connection, Connection]) -> None:
             _hold_account(held, journal)
             code, text = await _recover(broker, journal, has_started=bool(store.load(RUN)))
         await broker.disconnect()
-        return Recovered(int(code), text, tuple(store.load(RUN)))
+        return Recovered(int(code), text, tuple(store.load(RUN)), _next_run(journal))
 
     channels[0].send(asyncio.run(run()))
 
@@ -76,3 +84,13 @@ async def _recover(broker: LiveIB, journal: Journal, *, has_started: bool) -> tu
         return ending_of(await recover(tracker, RUN, settings))
     except RebalanceError as error:
         return error.exit_code, error.in_full
+
+
+def _next_run(journal: Journal) -> int:
+    """The exit code with which a new run of the account is refused, 0 for none."""
+    new = RunRecord(NEXT_RUN, "the next flow run", ACCOUNT, Mode.PAPER, NOW)
+    try:
+        check_start(new, journal.open_runs(ACCOUNT))
+    except RebalanceError as error:
+        return int(error.exit_code)
+    return 0
