@@ -6,8 +6,9 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from programs import find, free_port
@@ -15,9 +16,21 @@ from programs import find, free_port
 ACCOUNT = "postgres"
 
 
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A running server: its `address` is `user@host:port`."""
+
+    address: str
+    control: Callable[..., None]
+
+    def crash_and_restart(self) -> None:
+        """Have it stop without writing anything more, as when its machine fails, and start again."""
+        self.control("restart", "-m", "immediate")
+
+
 @contextmanager
-def postgresql() -> Iterator[str]:
-    """Its address, `user@host:port`; it is stopped and its files are removed when the block ends."""
+def postgresql_server() -> Iterator[Server]:
+    """A server that is stopped, and whose files are removed, when the block ends."""
     initdb = find("postgresql")
     assert initdb is not None
     # it refuses to run as root, and its account may not enter root's folders
@@ -36,8 +49,15 @@ def postgresql() -> Iterator[str]:
         control("initdb", "-o", f"-U {ACCOUNT} -A trust --no-sync")
         control("start", "-l", str(folder / "log"), "-o", options)
         try:
-            yield f"{ACCOUNT}@127.0.0.1:{port}"
+            yield Server(f"{ACCOUNT}@127.0.0.1:{port}", control)
         finally:
             control("stop", "-m", "fast")
     finally:
         shutil.rmtree(folder)
+
+
+@contextmanager
+def postgresql() -> Iterator[str]:
+    """The address of a server, `user@host:port`, for the length of the block."""
+    with postgresql_server() as server:
+        yield server.address

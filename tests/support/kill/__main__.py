@@ -7,9 +7,11 @@ import sys
 from contextlib import ExitStack
 from pathlib import Path
 
+from postgres import postgresql_server
+
 from kill.campaign import Table, folder_for_cases, play_all
-from kill.cases import every_case, other_cases, random_cases, sample
-from kill.databases import PostgresDatabases, SqliteFiles
+from kill.cases import crash_cases, every_case, other_cases, random_cases, sample
+from kill.databases import Databases, PostgresDatabases, SqliteFiles
 from kill.mutations import MUTATIONS
 
 
@@ -28,7 +30,10 @@ def main() -> int:
         if options.without:
             held.enter_context(MUTATIONS[options.without].leave_out())
         folder = held.enter_context(folder_for_cases(options.keep))
-        databases = PostgresDatabases(options.postgresql) if options.postgresql else SqliteFiles(folder)
+        databases: Databases = SqliteFiles(folder)
+        if options.postgresql:
+            databases = PostgresDatabases(held.enter_context(postgresql_server()))
+            cases += sample(crash_cases(), options.crashes)
         chosen = [case for case in cases if options.only in case.name]
         for text in play_all(chosen, folder, databases, table):
             sys.stdout.write(f"{text}\n")
@@ -57,7 +62,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--random", type=int, default=24, help="how many random kills")
     parser.add_argument("--only", default="", help="only cases with this in their name, as `K4 BUY`")
     parser.add_argument("--keep", type=Path, help="an empty folder for the logs and journals of cases that fail")
-    parser.add_argument("--postgresql", metavar="USER@HOST:PORT", help="journals on this server, not in SQLite files")
+    parser.add_argument("--postgresql", action="store_true", help="journals on a server of PostgreSQL")
+    parser.add_argument("--crashes", type=int, default=2, help="how many cases in which that server crashes")
     parser.add_argument("--mutations", action="store_true", help="only leave out each safeguard, and see it noticed")
     parser.add_argument("--without", choices=MUTATIONS, help="leave out what must not be left out")
     return parser.parse_args()

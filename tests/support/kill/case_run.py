@@ -108,10 +108,11 @@ class GatewayControl:
 class CaseRun:
     """A case under way, in a folder of its own. Each client has a pipe to this process and one to the venue's clock."""
 
-    def __init__(self, case: Case, folder: Path, url: str) -> None:
+    def __init__(self, case: Case, folder: Path, databases: Databases) -> None:
         self._case = case
         self._folder = folder
-        self._url = url
+        self._databases = databases
+        self._url = databases.new(folder)
         self._processes = Processes(folder)
         self._pipes: list[tuple[Connection, Connection]] = []
 
@@ -144,6 +145,10 @@ class CaseRun:
         """Let the client trade until it is killed, and the downtime pass; where it was killed."""
         arguments = self._case, self._folder, self._url, control.port
         is_at_gateway, stopped_at = self._run(0, "client", control, client.main, *arguments)
+        if stopped_at == client.DATABASE:
+            self._databases.crash()
+            self._pipes[1][0].send("go on")
+            is_at_gateway, stopped_at = self._next_report(0, "client", control)
         self._processes.kill("client")
         later = self._case.fills_later
         if is_at_gateway:
@@ -188,11 +193,15 @@ class CaseRun:
         """Fork it; whether the gateway was the first to report, and the report."""
         reports, clock = self._pipes[1 + number], self._pipes[1 + CLIENTS + number]
         self._processes.fork(name, main, *arguments, (reports[1], clock[1]))
-        ready = wait([reports[0], control.channel], LONGEST_SECONDS)
+        return self._next_report(number, name, control)
+
+    def _next_report(self, number: int, name: str, control: GatewayControl) -> tuple[bool, Any]:
+        reports = self._pipes[1 + number][0]
+        ready = wait([reports, control.channel], LONGEST_SECONDS)
         if not ready:
             raise CaseFailed(self._processes.why(name))
         is_at_gateway = control.channel in ready
-        return is_at_gateway, control.receive() if is_at_gateway else reports[0].recv()
+        return is_at_gateway, control.receive() if is_at_gateway else reports.recv()
 
     def _is_at(self, point: CrashPoint) -> bool:
         return isinstance(self._case.kill, AtPoint) and self._case.kill.point is point
@@ -200,8 +209,7 @@ class CaseRun:
 
 def play(case: Case, folder: Path, databases: Databases) -> Played:
     """Play a case in this empty folder, on a new journal. Raises CaseFailed."""
-    url = databases.new(folder)
     try:
-        return CaseRun(case, folder, url).play()
+        return CaseRun(case, folder, databases).play()
     finally:
         databases.drop(folder)

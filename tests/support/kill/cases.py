@@ -106,7 +106,8 @@ class Case:
     """One case. `news` is what becomes of the gateway's messages: name, action, how many pass before, how often.
 
     `group` is the row of the table that it belongs to. The kill switch is set at the gateway's message of number
-    `kill_switch_at`, if any, and a first recovery is killed at its message of number `recovery_killed_at`.
+    `kill_switch_at`, if any, and a first recovery is killed at its message of number `recovery_killed_at`. The
+    database's server crashes and starts again right before the entry of number `database_crashes_at` is written.
     """
 
     name: str
@@ -118,6 +119,7 @@ class Case:
     reprice_attempts: int = 0
     news: tuple[tuple[str, Action, int, int], ...] = field(default=())
     kill_switch_at: int | None = None
+    database_crashes_at: int | None = None
     recovery_killed_at: int | None = None
 
 
@@ -137,6 +139,27 @@ def other_cases() -> list[Case]:
     # what two lists leave out only the account can tell
     blank = [_case(*axes, Environment.BLANK) for axes in product(IN_FULL, ORDERS, Behaviour)]
     return [*fills_all, *killed, *(replace(case, group="blank") for case in blank)]
+
+
+def crash_cases() -> list[Case]:
+    """The server of the database crashes within a stage, at one entry after the other; for journals on a server."""
+    order = ORDERS[Stage.SELL][0]
+    worlds = [
+        (behaviour, _world({order.contract.symbol: _script(CrashPoint.K9, behaviour)}, order, Environment.SAME))
+        for behaviour in (Behaviour.HOLDS, Behaviour.FILLS_PART)
+    ]
+    return [
+        Case(
+            name=f"server crashes at {number} {behaviour.name}",
+            group="crash",
+            kill=AtPoint(CrashPoint.K9, ORDERS[Stage.BUY][0].ref),
+            environment=Environment.SAME,
+            world=world,
+            database_crashes_at=number,
+        )
+        for number in range(5, 30)
+        for behaviour, world in worlds
+    ]
 
 
 def random_cases(count: int) -> list[Case]:

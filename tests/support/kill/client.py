@@ -33,10 +33,11 @@ from kill.clock import ClientClock
 CLIENT_ID = 42
 ITS_END = "its end"
 END_OF_RUN = "the end of the run"
+DATABASE = "let the database crash"
 
 
 class Barrier:
-    """Decides where this process stops for good; `stop` reports it and waits to be killed."""
+    """Decides where this process stops; `stop` reports it, and waits to be killed or told to go on."""
 
     def __init__(self, case: Case, channel: Connection) -> None:
         self._case = case
@@ -56,6 +57,8 @@ class Barrier:
     def before(self, entry: Entry) -> None:
         """`entry` is about to be put on record."""
         self._entries += 1
+        if self._entries == self._case.database_crashes_at:
+            self.stop(DATABASE)
         if isinstance(self._kill, AtEntry) and not self._kill.is_written and self._entries == self._kill.number:
             self.stop("entry")
         if not isinstance(self._kill, AtPoint) or _ref_of(entry) != self._kill.ref:

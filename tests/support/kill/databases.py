@@ -7,6 +7,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Protocol, get_args
 
+from postgres import Server
 from sqlalchemy import NullPool, create_engine, text
 from trading import RUN, approve
 
@@ -28,6 +29,10 @@ class Databases(Protocol):
         """Let go of the journal of the case in this folder."""
         ...
 
+    def crash(self) -> None:
+        """Let the server crash and start again."""
+        ...
+
 
 class SqliteFiles:
     """A file in the folder of its case."""
@@ -45,12 +50,16 @@ class SqliteFiles:
     def drop(self, folder: Path) -> None:
         """Nothing: it goes with the folder."""
 
+    def crash(self) -> None:
+        """Nothing: there is no server."""
+
 
 class PostgresDatabases:
-    """A database of its own on a server at `user@host:port`, made after a template."""
+    """A database of its own on this server, made after a template."""
 
-    def __init__(self, address: str) -> None:
-        self._server = f"postgresql+psycopg://{address}"
+    def __init__(self, server: Server) -> None:
+        self.crash = server.crash_and_restart
+        self._server = f"postgresql+psycopg://{server.address}"
         for name in ("template_journal", "used_journal"):
             self._do(f"CREATE DATABASE {name}")
         SqlStore(f"{self._server}/template_journal").close()
