@@ -40,7 +40,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Sequence
 from enum import IntEnum
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class ExitCode(IntEnum):
@@ -90,6 +90,24 @@ class RebalanceError(Exception):
     def __str__(self) -> str:
         return f"{self.message} - {self.next_step}" if self.next_step else self.message
 
+    def __eq__(self, other: object) -> bool:
+        return self._parts() == other._parts() if isinstance(other, RebalanceError) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._parts())
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _source: object, _handler: object) -> dict[str, Any]:
+        """pydantic's hook: the failure as the name of its class and its texts, so that it can be put on record."""
+        return {
+            "type": "function-plain",
+            "function": {"type": "no-info", "function": _read},
+            "serialization": {"type": "function-plain", "function": RebalanceError._parts},
+        }
+
+    def _parts(self) -> tuple[str, str, str, tuple[str, ...]]:
+        return type(self).__name__, self.message, self.next_step, self.faults
+
     @property
     def in_full(self) -> str:
         """The message, the next step and each single fault on one line, for where no list can be shown."""
@@ -99,6 +117,16 @@ class RebalanceError(Exception):
     def unnamed_faults(self) -> tuple[str, ...]:
         """The faults that the message does not name already, for a list below it."""
         return tuple(fault for fault in self.faults if fault not in self.message)
+
+
+def _read(parts: Sequence[Any]) -> RebalanceError:
+    """The failure of these parts; one of a class that there is no more is a RebalanceError."""
+    kind, message, next_step, faults = parts
+    classes = [RebalanceError]
+    for each in classes:  # grows as it goes
+        classes += each.__subclasses__()
+    made = next((each for each in classes if each.__name__ == kind), RebalanceError)
+    return made(message, next_step=next_step, faults=faults)
 
 
 class UsageError(RebalanceError):

@@ -42,6 +42,7 @@ from deployments.options import (
     Market,
     MinOrder,
     Note,
+    OfRehearsals,
     RunName,
     ScenarioBroker,
     Sets,
@@ -276,6 +277,28 @@ def reject(run: RunName, approver: ApproverName = None, note: Note = "") -> None
     from deployments.commands.approve import Decision, answer
 
     answer(run, Decision(approve=False, approver=approver, note=note))
+
+
+@app.command(cls=GroupedCommand, rich_help_panel=RUNS)
+def history(
+    ini: Ini,
+    *,
+    last: Annotated[int, typer.Option("--last", min=1, help="how many runs")] = 20,
+    rehearsals: OfRehearsals = False,
+    as_json: Json = False,
+) -> None:
+    """List past runs from the journal: when, what was traded, what it cost, and how they ended."""
+    from deployments.commands.history import show_history
+
+    show_history(ini, last=last, rehearsals=rehearsals, as_json=as_json)
+
+
+@app.command(cls=GroupedCommand, rich_help_panel=RUNS)
+def report(run: RunName, ini: Ini, *, rehearsals: OfRehearsals = False) -> None:
+    """Write the report of a past run again, from the journal alone."""
+    from deployments.commands.history import rebuild_report
+
+    rebuild_report(ini, run, rehearsals=rehearsals)
 
 
 @app.command(cls=GroupedCommand, rich_help_panel=SERVER)

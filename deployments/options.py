@@ -78,6 +78,10 @@ DefaultMarket = Annotated[
     typer.Option("--market", help="account and quotes of rehearsals that name none", rich_help_panel=DEFAULTS),
 ]
 Json = Annotated[bool, typer.Option("--json", help="print one JSON document", rich_help_panel=OUTPUT)]
+OfRehearsals = Annotated[
+    bool,
+    typer.Option("--rehearsals", help="of simulated brokers, which are kept apart", rich_help_panel=OUTPUT),
+]
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="run id, flow-run id, or the unique beginning of either")]
 ApproverName = Annotated[str | None, typer.Option("--approver", metavar="NAME", help="your name (default: your login)")]
 Note = Annotated[str, typer.Option("--note", help="kept with the decision")]

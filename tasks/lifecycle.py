@@ -139,16 +139,15 @@ async def _report_end(run: Run) -> None:
         run.fail(run.cancel_cause)  # it came when everything was done
     # before the end is recorded, since it may turn a success into a failure
     _check_accounted_for(run)
-    _record_end(run, run.result())
+    result = _recorded_end(run)
     paths: tuple[Path, ...] = ()
     try:
         if run.is_reported:
             logs = (run.folder / name for name in (RUN_LOG, WIRE_LOG))
-            paths = (*await report_result(run, run.result()), *(each for each in logs if each.exists()))
+            paths = (*await report_result(run, result), *(each for each in logs if each.exists()))
     except OutputFailed as error:
         run.fail(error)
-        _record_end(run, run.result())
-    result = run.result()
+        result = _recorded_end(run)
     show(current_session().on_end, result, paths)
     await notify(run.settings.notify.webhook_url, ended_note(result, page()))
 
@@ -165,15 +164,21 @@ def _check_accounted_for(run: Run) -> None:
         )
 
 
-def _record_end(run: Run, result: RunResult) -> None:
-    """Put the end on record, with the exit code so far."""
-    # what recovery recorded of a run that was begun before stands
-    if not run.is_on_record or run.recovered:
-        return
+def _recorded_end(run: Run) -> RunResult:
+    """The result so far, and with it the end, put on record as the report will have it."""
+    result = run.result()
+    if not run.is_on_record:
+        return result
     try:
-        run.journal.end_run(run.id, at=result.ended_at, exit_code=result.exit_code, reason=result.reason)
+        if run.is_reported:
+            run.journal.report(run.id, result)
+        # what recovery recorded of a run that was begun before stands
+        if not run.recovered:
+            run.journal.end_run(run.id, at=result.ended_at, exit_code=result.exit_code, reason=result.reason)
     except OutputFailed as error:
         run.fail(error)
+        return run.result()
+    return result
 
 
 def _log_rules(run: Run) -> LogRules:

@@ -51,8 +51,10 @@ async def recover_run(run: Run, run_id: RunId) -> None:
     if run_id == run.id:
         return
     run.warn(f"run {run_id}, whose process had ended early, was recovered: {record.reason}")
+    result = recovered_result(state, run.broker)
+    run.journal.report(run_id, result)
     try:
-        write_reports(recovered_result(state, run.broker), report_folder(run.settings.io.report_dir, run_id))
+        write_reports(result, report_folder(run.settings.io.report_dir, run_id))
     except OutputFailed as error:
         run.warn(f"the report of run {run_id} could not be written: {error}")
 

@@ -28,6 +28,7 @@ from core.model import (
     OrderState,
     OrderUpdate,
     RunRecord,
+    RunResult,
     Side,
     Stage,
     Symbol,
@@ -139,6 +140,13 @@ class OrderReported:
 
 
 @dataclass(frozen=True, slots=True)
+class RunReported:
+    """What the run's report was made from; a later one stands in its place."""
+
+    result: RunResult
+
+
+@dataclass(frozen=True, slots=True)
 class RunEnded:
     """The last entry of a run that ended, by its own process or by recovery; nothing of it needs a person."""
 
@@ -156,7 +164,9 @@ class AccountQuarantined:
     reason: str
 
 
-RunEntry = RunStarted | PlanAsked | PlanAnswered | LinesApproved | StageStarted | AccountQuarantined | RunEnded
+RunEntry = (
+    RunStarted | PlanAsked | PlanAnswered | LinesApproved | StageStarted | RunReported | AccountQuarantined | RunEnded
+)
 OrderEntry = (
     OrderIntended
     | OrderSending
@@ -175,8 +185,9 @@ class RunState:
     """A run as its entries leave it.
 
     `question` is the hash of the plan that waits for an answer, `consent` that of a yes that waits to be used, None
-    where there is none. `before` is the account before each stage that has begun. `orders` stand in the order in which
-    they were intended. A run `is_open` while its end is not on record, or is but not that of each of its orders.
+    where there is none. `result` is what its report was last made from, None without one. `before` is the account
+    before each stage that has begun. `orders` stand in the order in which they were intended. A run `is_open` while its
+    end is not on record, or is but not that of each of its orders.
     """
 
     record: RunRecord
@@ -185,6 +196,7 @@ class RunState:
     lines: Mapping[LineKey, Decimal] = field(default_factory=dict)
     before: Mapping[Stage, Holdings] = field(default_factory=dict)
     orders: Mapping[OrderRef, OrderRecord] = field(default_factory=dict)
+    result: RunResult | None = None
     is_open: bool = True
 
     @property
@@ -232,7 +244,7 @@ def applied(state: RunState | None, entry: Entry) -> RunState:
 
 def _run_after(
     state: RunState,
-    entry: PlanAsked | PlanAnswered | LinesApproved | StageStarted | AccountQuarantined | RunEnded,
+    entry: PlanAsked | PlanAnswered | LinesApproved | StageStarted | RunReported | AccountQuarantined | RunEnded,
 ) -> RunState:
     record = state.record
     match entry:
@@ -246,6 +258,8 @@ def _run_after(
             return replace(state, lines=dict(entry.lines), consent=None)
         case StageStarted(stage, before):
             return replace(state, before={**state.before, stage: before})
+        case RunReported(result):
+            return replace(state, result=result)
         case AccountQuarantined() | RunEnded():
             ended = replace(record, ended_at=entry.at, exit_code=entry.exit_code, reason=entry.reason)
             return replace(state, record=ended, is_open=isinstance(entry, AccountQuarantined))

@@ -27,6 +27,7 @@ from core.journal.entries import (
     PlanAnswered,
     PlanAsked,
     RunEnded,
+    RunReported,
     RunStarted,
     RunState,
     StageStarted,
@@ -50,6 +51,7 @@ from core.model import (
     Plan,
     RunId,
     RunRecord,
+    RunResult,
     Stage,
 )
 from core.model.refs import parse_ref
@@ -100,6 +102,32 @@ class Journal:
         state = self.state(run_id)
         kind = AccountQuarantined if state.needing_person or state.unsettled else RunEnded
         self._put(run_id, kind(at, exit_code, reason))
+
+    def report(self, run_id: RunId, result: RunResult) -> None:
+        """Put on record what the run's report is made from; nothing if the same is on record. Raises UsageError."""
+        if result != self.state(run_id).result:
+            self._put(run_id, RunReported(result))
+
+    def runs(self) -> tuple[RunRecord, ...]:
+        """All runs as they were started, the newest first."""
+        return tuple(self._store.runs())
+
+    def find(self, name: str) -> RunRecord:
+        """The run of this name, the unique beginning of its run id or flow-run id. Raises UsageError."""
+        short, long = name.upper(), name.lower()
+        runs = [run for run in self.runs() if run.run_id.startswith(short) or run.flow_run_id.startswith(long)]
+        if name and len(runs) == 1:
+            return runs[0]
+        raise UsageError(
+            f"the journal knows {'more than one run' if name and runs else 'no run'} named {name!r}",
+            next_step="take the run id from `rebalance history`",
+        )
+
+    def last_traded(self, account_id: AccountId) -> RunState | None:
+        """The account's newest run that sent an order, or may have; None without one."""
+        runs = (run for run in self.runs() if run.account_id == account_id and run.mode.sends_orders)
+        states = (self.state(run.run_id) for run in runs)
+        return next((state for state in states if any(each.sent_at for each in state.orders.values())), None)
 
     def open_runs(self, account_id: AccountId) -> tuple[RunState, ...]:
         """The account's runs that send orders and have not ended, or have an order that needs a person; oldest first.

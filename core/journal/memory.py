@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from core.journal.entries import Entry, replayed
+from core.journal.entries import Entry, RunStarted, replayed
 from core.journal.store import account_is_held, position_is_taken
-from core.model import AccountId, RunId
+from core.model import AccountId, RunId, RunRecord
 
 
 class MemoryStore:
@@ -34,10 +34,10 @@ class MemoryStore:
             if state is not None and state.is_open and state.record.account_id == account_id
         )
 
-    def runs(self) -> Sequence[RunId]:
-        states = (state for state in map(replayed, self._entries.values()) if state is not None)
-        records = sorted((state.record for state in states), key=lambda run: (run.started_at, run.run_id), reverse=True)
-        return tuple(run.run_id for run in records)
+    def runs(self) -> Sequence[RunRecord]:
+        starts = (entries[0] for entries in self._entries.values())
+        runs = (each.run for each in starts if isinstance(each, RunStarted))
+        return tuple(sorted(runs, key=lambda run: (run.started_at, run.run_id), reverse=True))
 
     def close(self) -> None:
         """Nothing is held open."""

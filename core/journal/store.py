@@ -9,7 +9,7 @@ from typing import Protocol
 from core.errors import AccountBusy
 from core.journal.entries import Entry
 from core.masking import mask_account
-from core.model import AccountId, RunId
+from core.model import AccountId, RunId, RunRecord
 
 
 class Store(Protocol):
@@ -38,8 +38,8 @@ class Store(Protocol):
         """
         ...
 
-    def runs(self) -> Sequence[RunId]:
-        """All runs that were started, the newest first. Raises OutputFailed."""
+    def runs(self) -> Sequence[RunRecord]:
+        """All runs, as they were started, the newest first. Raises OutputFailed."""
         ...
 
     def close(self) -> None:

@@ -73,6 +73,12 @@ def traded_text(outcome: RunResult) -> str:
     return f"sold {sold}, bought {bought}, {_commissions(orders)}"
 
 
+def turnover(outcome: RunResult) -> Decimal | None:
+    """What was sold and bought, conversions apart, in % of the plan's NetLiq; None without a plan."""
+    net_liq = outcome.plan.valuation.net_liq if outcome.plan else ZERO
+    return sum((_notional(outcome.orders, side) for side in Side), ZERO) / net_liq * 100 if net_liq else None
+
+
 def balances_text(balances: Mapping[Currency, Decimal]) -> str:
     """`2,770.28 CAD, 681.93 USD`; empty without a balance."""
     return ", ".join(in_currency(amount, currency) for currency, amount in sorted(balances.items()))

@@ -9,6 +9,7 @@ import asyncio
 import json
 import os
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
@@ -17,6 +18,7 @@ from rich.table import Table
 
 from core.broker.port import Broker, GatewayBroker
 from core.errors import ConnectionLost, ExitCode, MarketDataMissing, OutputFailed, RebalanceError, SafetyRefused
+from core.journal.rules import quarantined
 from core.market.hours import closed_reason
 from core.market.quotes import why_no_nbbo
 from core.masking import mask_account, mask_accounts
@@ -27,6 +29,7 @@ from core.settings import Settings
 from core.text import counted, price_text, without_password
 from deployments.connection import ANY_ACCOUNT, ConnectionOptions
 from deployments.terminal import console
+from tasks.app.journals import open_journal
 from tasks.app.service import read_service
 
 # quoted where no ETF is held
@@ -253,8 +256,18 @@ async def _hours(exam: Examination) -> Finding:
     return Finding("open: regular trading hours")
 
 
-async def _journal(_: Examination) -> Finding:
-    return Finding("kept in memory while a run lasts", "after a crash, look in TWS for working orders")
+async def _journal(of: Examination) -> Finding:
+    with closing(open_journal(of.settings)) as journal:
+        count, found = len(journal.runs()), journal.open_runs(of.settings.ibkr.account_id)
+    needing = [record for state in found for record in state.needing_person]
+    if needing:
+        raise quarantined(of.settings.ibkr.account_id, needing)
+    where = without_password(of.settings.journal.url or "") or "in the state folder"
+    text = f"{where}: {counted(count, 'run')} on record"
+    if found:
+        ids = ", ".join(state.record.run_id for state in found)
+        return Finding(f"{text}; no end of {ids}", "if its process died: rebalance recover", CheckState.WARNING)
+    return Finding(text)
 
 
 async def _reports(exam: Examination) -> Finding:

@@ -112,9 +112,10 @@ def _show_end(recovery: Recovery, state: RunState) -> None:
 
 def _write_report(recovery: Recovery, state: RunState) -> None:
     """Write the run's report again; that it cannot be written is a warning, for all of it is in the journal."""
+    result = recovered_result(state, recovery.broker)
+    recovery.journal.report(state.record.run_id, result)
     try:
-        folder = report_folder(recovery.settings.io.report_dir, state.record.run_id)
-        write_reports(recovered_result(state, recovery.broker), folder)
+        write_reports(result, report_folder(recovery.settings.io.report_dir, state.record.run_id))
     except OutputFailed as error:
         terminal.show_warnings((str(error),))
 

@@ -33,9 +33,9 @@ def test_of_two_runs_at_once_one_trades_and_the_other_names_it_and_ends_with_40(
     assert (first.exit_code, second.exit_code) == (0, 40)
     assert (first.orders, second.orders) == (2, 0)
     with closing(SqlStore(url)) as store:
-        (run_id,) = store.runs()
-        assert all(record.state.is_final for record in Journal(store).orders(run_id))
-    assert f"account ******567 is busy with run {run_id} (since 20" in second.reason
+        (run,) = store.runs()
+        assert all(record.state.is_final for record in Journal(store).orders(run.run_id))
+    assert f"account ******567 is busy with run {run.run_id} (since 20" in second.reason
     assert f", process {first.process} on " in second.reason
 
 
@@ -44,7 +44,7 @@ def test_three_accounts_trade_at_once(three, tmp_path, url):
     ended = race(three, [Start(account, tmp_path / account, url) for account in accounts])
     assert [(each.exit_code, each.orders) for each in ended] == [(0, 2)] * 3
     with closing(SqlStore(url)) as store:
-        assert {Journal(store).run(run_id).account_id for run_id in store.runs()} == set(accounts)
+        assert {run.account_id for run in store.runs()} == set(accounts)
 
 
 def test_an_account_is_free_again_when_the_process_that_has_it_is_killed(tmp_path, url):

@@ -14,6 +14,7 @@ from typing import Any, get_args
 
 import psutil
 from pydantic import TypeAdapter, ValidationError
+from pydantic_core import PydanticSerializationError
 from sqlalchemy import Connection, Row, Select, String, delete, exists, func, insert, literal, select
 from sqlalchemy.exc import IntegrityError
 
@@ -49,7 +50,7 @@ class SqlStore:
             literal(position),
             literal(type(entry).__name__, String),
             literal(_ref_of(entry), String),
-            literal(_adapter(type(entry).__name__).dump_json(entry).decode(), String),
+            literal(_body(run_id, entry), String),
         )
         following = select(func.coalesce(func.max(ENTRIES.c.position) + 1, 0)).where(ENTRIES.c.run_id == run_id)
         # one statement, so on SQLite nobody comes between the look and the insert; on PostgreSQL the key refuses them
@@ -83,9 +84,9 @@ class SqlStore:
         query = select(started.c.run_id, started.c.body).where(started.c.kind == RunStarted.__name__, ~has_ended)
         return tuple(run.run_id for run in self._started(query) if run.account_id == account_id)
 
-    def runs(self) -> Sequence[RunId]:
+    def runs(self) -> Sequence[RunRecord]:
         query = select(ENTRIES.c.run_id, ENTRIES.c.body).where(ENTRIES.c.kind == RunStarted.__name__)
-        return tuple(run.run_id for run in reversed(self._started(query)))
+        return tuple(reversed(self._started(query)))
 
     def _started(self, query: Select[Any]) -> list[RunRecord]:
         """The runs whose starts the query finds, the oldest first."""
@@ -182,6 +183,17 @@ class SqlStore:
 @cache
 def _adapter(kind: str) -> TypeAdapter[Entry]:
     return TypeAdapter(_KINDS[kind])
+
+
+def _body(run_id: RunId, entry: Entry) -> str:
+    """The fields as JSON. Raises OutputFailed for a text that is not Unicode, as the name of a file may be."""
+    try:
+        return _adapter(type(entry).__name__).dump_json(entry).decode()
+    except PydanticSerializationError as error:
+        raise OutputFailed(
+            f"run {run_id}: {type(entry).__name__} cannot be put on record: {error}",
+            next_step="report this; nothing more was sent",
+        ) from error
 
 
 def _ref_of(entry: Entry) -> OrderRef | None:

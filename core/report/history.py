@@ -1,0 +1,109 @@
+"""One run of the past in figures, for `rebalance history`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from core.masking import mask_account
+from core.model import Currency, Mode, RunId, RunRecord, RunResult
+from core.money import ZERO
+from core.report import formats
+from core.report.columns import commissions
+from core.report.documents import number_or_none, numbers
+from core.report.facts import balances_text, turnover
+from core.text import visible
+
+HEADINGS = (
+    "when (UTC)",
+    "run",
+    "mode",
+    "account",
+    "turnover %",
+    "commissions",
+    "drift before",
+    "drift after",
+    "result",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PastRun:
+    """`account` is masked. `turnover_pct` is what was traded, conversions apart, in % of the plan's NetLiq.
+
+    `commissions` are by currency; `drift_before_bps` and `drift_after_bps` sum the absolute drift of all symbols. None
+    is a figure that nobody knows. `exit_code` is None for a run whose end is not on record.
+    """
+
+    run_id: RunId
+    started_at: datetime
+    mode: Mode
+    account: str
+    turnover_pct: Decimal | None
+    commissions: Mapping[Currency, Decimal] | None
+    drift_before_bps: Decimal | None
+    drift_after_bps: Decimal | None
+    result: str
+    exit_code: int | None
+    reason: str
+
+
+def past_run(run: RunRecord, result: RunResult | None) -> PastRun:
+    """The run as the journal has it; `result` is what its report was made from, None without one."""
+    plan = result.plan if result else None
+    residual = result.residual_drift_bps if result else None
+    fills = [fill for record in result.orders for fill in record.fills] if result else []
+    ended = result if run.ended_at else None
+    return PastRun(
+        run_id=run.run_id,
+        started_at=run.started_at,
+        mode=run.mode,
+        account=mask_account(run.account_id),
+        turnover_pct=turnover(result) if result else None,
+        commissions=commissions(fills) if result else None,
+        drift_before_bps=plan.totals.drift_before_bps if plan else None,
+        drift_after_bps=sum(map(abs, residual.values()), ZERO) if residual is not None else None,
+        result=ended.ending.lower() if ended else "ended" if run.ended_at else "under way, or its process died",
+        exit_code=None if run.exit_code is None else int(run.exit_code),
+        reason=run.reason,
+    )
+
+
+def history_row(run: PastRun) -> tuple[str, ...]:
+    """The texts of the run under `HEADINGS`; an unknown figure is empty."""
+    code = "" if run.exit_code is None else f" (exit {run.exit_code})"
+    return (
+        f"{formats.utc(run.started_at)[:16].replace('T', ' ')}",
+        run.run_id,
+        run.mode,
+        run.account,
+        _bps(run.turnover_pct),
+        balances_text(run.commissions or {}),
+        _bps(run.drift_before_bps),
+        _bps(run.drift_after_bps),
+        f"{run.result}{code}: {visible(run.reason)}" if run.reason else f"{run.result}{code}",
+    )
+
+
+def history_json(run: PastRun) -> dict[str, Any]:
+    """The run for programs; null is a figure that nobody knows."""
+    return {
+        "run_id": run.run_id,
+        "started_at": formats.utc(run.started_at),
+        "mode": run.mode,
+        "account": run.account,
+        "turnover_pct": number_or_none(run.turnover_pct),
+        "commissions": None if run.commissions is None else numbers(run.commissions),
+        "drift_before_bps": number_or_none(run.drift_before_bps),
+        "drift_after_bps": number_or_none(run.drift_after_bps),
+        "result": run.result,
+        "exit_code": run.exit_code,
+        "reason": run.reason,
+    }
+
+
+def _bps(value: Decimal | None) -> str:
+    return "" if value is None else formats.bps(value)

@@ -1,0 +1,68 @@
+"""`rebalance history` and `rebalance report`: past runs, and their reports again, from the journal alone."""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import closing
+from pathlib import Path
+
+from rich.markup import escape
+from rich.table import Table
+
+from core.errors import UsageError
+from core.journal import Journal
+from core.masking import mask_accounts
+from core.report import report_folder, write_reports
+from core.report.history import HEADINGS, PastRun, history_json, history_row, past_run
+from core.settings import Settings
+from core.settings.loading import load_settings
+from deployments.terminal import console
+from tasks.app.journals import open_journal, open_rehearsals
+
+
+def show_history(ini: Path, *, last: int, rehearsals: bool, as_json: bool) -> None:
+    """Print the newest `last` runs, or rehearsals, as a table or as one JSON document. Raises OutputFailed."""
+    with closing(_journal(_settings(ini), rehearsals=rehearsals)) as journal:
+        states = [journal.state(run.run_id) for run in journal.runs()[:last]]
+    runs = [past_run(state.record, state.result) for state in states]
+    if as_json:
+        document = {"runs": [history_json(run) for run in runs]}
+        print(mask_accounts(json.dumps(document, indent=2, ensure_ascii=False)))  # noqa: T201 - what --json promises
+    elif runs:
+        console().print(_table(runs))
+    else:
+        console().print("no run is on record")
+
+
+def rebuild_report(ini: Path, name: str, *, rehearsals: bool) -> None:
+    """Write the report of the run of this name again, in its folder, from the journal.
+
+    Raises UsageError for a run that is not on record, or has no end there; OutputFailed.
+    """
+    settings = _settings(ini)
+    with closing(_journal(settings, rehearsals=rehearsals)) as journal:
+        state = journal.state(journal.find(name).run_id)
+    if state.result is None or state.record.ended_at is None:
+        raise UsageError(
+            f"the end of run {state.record.run_id} is not on record",
+            next_step="wait for it if it is under way; if its process died: rebalance recover",
+        )
+    folder = report_folder(settings.io.report_dir, state.record.run_id)
+    for path in write_reports(state.result, folder):
+        console().print(f"  {path}", markup=False, soft_wrap=True)
+
+
+def _settings(ini: Path) -> Settings:
+    return load_settings(ini, environ=os.environ, overrides={})
+
+
+def _journal(settings: Settings, *, rehearsals: bool) -> Journal:
+    return open_rehearsals() if rehearsals else open_journal(settings)
+
+
+def _table(runs: list[PastRun]) -> Table:
+    table = Table(*HEADINGS, title="Past runs, the newest first", title_justify="left")
+    for run in runs:
+        table.add_row(*(escape(mask_accounts(text)) for text in history_row(run)))
+    return table
