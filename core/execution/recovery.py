@@ -10,7 +10,7 @@ from datetime import timedelta
 
 from core.errors import TRANSIENT, ConnectionLost, ExitCode, OrderStateUnknown
 from core.execution.absence import Witnesses, WitnessRound, why_not_absent
-from core.execution.reconcile import Evidence, cancel_without_journal, reconcile, request_cancel
+from core.execution.reconcile import ROUNDS, Evidence, cancel_without_journal, reconcile, request_cancel
 from core.execution.stage_result import messages_about, order_text
 from core.execution.tracker import LOOK_AT_ACCOUNT, OrderTracker
 from core.journal.entries import RunState
@@ -63,7 +63,7 @@ def ending_of(run: RunState) -> tuple[ExitCode, str]:
 async def _settle(tracker: OrderTracker, run_id: RunId, settings: Settings) -> None:
     """Settle each order, by one round of witnesses where that is enough, else by two; what is left is UNKNOWN."""
     refs = tuple(tracker.journal.state(run_id).orders)
-    first = await _read_witnesses(tracker, run_id, settings)
+    first, seen = await _take_first_look(tracker, run_id, settings)
     if first.lists is None:
         raise ConnectionLost(
             f"the orders of run {run_id} could not be looked up: {tracker.disconnected}",
@@ -72,7 +72,6 @@ async def _settle(tracker: OrderTracker, run_id: RunId, settings: Settings) -> N
     if not _unsettled(tracker, refs):
         return
     apart = timedelta(seconds=settings.execution.absent_confirm_seconds)
-    seen = tracker.disturbances
     await _wait(tracker, apart)
     with tracker.reader.single_attempt():
         # a connection that has to be opened again may have lost what the first round counts on
@@ -87,6 +86,20 @@ async def _settle(tracker: OrderTracker, run_id: RunId, settings: Settings) -> N
         else:
             tracker.journal.absent(ref, reason=PROOF)
             tracker.log_event("absent", f"{ref} {PROOF}")
+
+
+async def _take_first_look(tracker: OrderTracker, run_id: RunId, settings: Settings) -> tuple[WitnessRound, int]:
+    """The first round, and how often the connection had been disturbed when it began.
+
+    A round within which the connection failed is read again: its parts are of before and of after.
+    """
+    refs = tuple(tracker.journal.state(run_id).orders)
+    for _ in range(ROUNDS):
+        seen = tracker.disturbances
+        look = await _read_witnesses(tracker, run_id, settings)
+        if look.lists is None or tracker.disturbances == seen or not _unsettled(tracker, refs):
+            break
+    return look, seen
 
 
 def _unsettled(tracker: OrderTracker, refs: tuple[OrderRef, ...]) -> list[OrderRef]:

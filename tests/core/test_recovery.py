@@ -311,6 +311,18 @@ async def test_a_connection_that_changes_between_the_looks_proves_nothing(is_up)
     assert "the connection to the broker was disturbed" in state.record.reason
 
 
+@pytest.mark.parametrize("is_up", [False, True])
+async def test_a_connection_that_changes_within_the_first_look_has_it_taken_again(is_up):
+    store = DyingStore()
+    first = await trade_until_killed(store, FIRST, dies_with=is_a(OrderSending), afterwards=True)
+    second = second_process(first, store)
+    change = ConnectionChange(is_up=is_up, at=NOW + timedelta(seconds=30), reason="1100")
+    second.broker.on_call = lambda number: number == 2 and second.broker.received.append(change)
+    state = await second.recover()
+    assert state_of(state) is OrderState.ABSENT
+    assert [event.kind for event in second.events].count("reconciled") == 3
+
+
 @pytest.mark.parametrize("number", [6, 7, 8])
 async def test_a_list_that_breaks_off_in_the_second_look_proves_nothing(number):
     store = DyingStore()
