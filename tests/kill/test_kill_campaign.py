@@ -65,4 +65,4 @@ def test_with_the_journal_on_a_server_that_may_crash_a_run_breaks_no_rule_either
 def test_the_campaign_notices_when_a_safeguard_is_left_out():
     code, text = campaign("--mutations")
     assert code == 0, text
-    assert text.count(": noticed") == 7, text
+    assert text.count(": noticed") == 8, text

@@ -107,15 +107,26 @@ def unknown(exit_code: int, text: str) -> Played:
     return replace(WELL, first=recovered, second=recovered)
 
 
-class Absent(Played):
-    """A case whose buy is called absent."""
+def absent(*in_recovery: Line, reports: tuple[Line, ...] = ()) -> Played:
+    """The buy arrived, was lost, and is called absent after all this in the recovery."""
+    store = MemoryStore()
+    journal = Journal(store)
+    approve(journal, ALL_ORDERS)
+    journal.intend(BUY, at=NOW)
+    journal.sending(BUY.ref, at=NOW)
+    journal.absent(BUY.ref, reason="in no list")
+    recovered = Recovered(28, "recovered", tuple(store.load(RUN)))
+    log = (arrival(BUY), *reports, line(FIRST), *in_recovery, line("over"), line(SECOND), line("over"))
+    return Played(CASE, log, recovered, recovered, "K2", 0.1)
 
-    def named(self, state: OrderState) -> list[str]:
-        return [BUY.ref] if state is OrderState.ABSENT else []
+
+def look(seconds: int) -> Line:
+    """All lists had been read, so many seconds after the order was sent."""
+    return message("execDetailsEnd") | later(seconds)
 
 
-def absent() -> Played:
-    return Absent(WELL.case, WELL.log, WELL.first, WELL.second, "K2", 0.1)
+def trouble(code: int) -> Line:
+    return message("error") | {"fields": ["4", "2", "-1", str(code), "a text"]}
 
 
 def later(at: int) -> dict[str, str]:
@@ -152,7 +163,17 @@ BROKEN: dict[str, tuple[str, Callable[[], Played]]] = {
         "(g)",
         lambda: replace(WELL, log=(line("kill switch"), *LOG[:3], arrival(BUY, **later(9)), *LOG[4:])),
     ),
-    "an absent order is at the gateway": ("(h)", absent),
+    "an absent order is at the gateway": (
+        "(h)",
+        lambda: absent(look(0), look(60), reports=(report(BUY, OrderState.WORKING),)),
+    ),
+    "an absent order was looked for once": ("(proof)", lambda: absent(look(0))),
+    "an absent order was looked for twice at once": ("(proof)", lambda: absent(look(0), look(59))),
+    "an absent order was looked for around a trouble": (
+        "(proof)",
+        lambda: absent(look(0), trouble(1100), trouble(1102), look(70)),
+    ),
+    "an absent order was looked for on another day": ("(proof)", lambda: absent(look(86_400), look(86_500))),
     "recovery sends": ("(sends)", lambda: with_line(IN_RECOVERY, message("placeOrder"))),
     "a foreign order is cancelled": ("(sends)", lambda: with_line(9, report(BUY, OrderState.CANCELLED, ref=""))),
     "a run may start while an order is unknown": (
@@ -169,6 +190,11 @@ BROKEN: dict[str, tuple[str, Callable[[], Played]]] = {
 
 def test_a_case_in_which_all_is_well_breaks_no_rule():
     assert violations(WELL) == []
+
+
+def test_an_order_that_is_proved_absent_breaks_no_rule():
+    assert violations(absent(look(0), look(60))) == []
+    assert violations(absent(look(0), trouble(1100), trouble(1101), look(10), look(70))) == []
 
 
 @pytest.mark.parametrize(("letter", "played"), BROKEN.values(), ids=BROKEN)

@@ -18,7 +18,7 @@ from typing import Any
 from kill import client, gateway, recovery
 from kill.cases import AtPoint, Case, CrashPoint
 from kill.databases import Databases
-from kill.oracle import FIRST, SECOND, Played, read_log
+from kill.oracle import FIRST, KILLED, OVER, SECOND, Played, read_log
 from kill.recovery import Recovered
 
 LOG = "gateway.jsonl"
@@ -168,22 +168,24 @@ class CaseRun:
         """Let a recovery run until it is killed, if the case says so; it may end before."""
         if self._case.recovery_killed_at is None:
             return
+        control.do("note", KILLED)
         control.do("pause_at", self._case.recovery_killed_at)
-        is_at_gateway, _ = self._run(1, "killed recovery", control, recovery.main, self._url, control.port)
+        is_at_gateway, _ = self._run(1, KILLED, control, recovery.main, self._url, control.port)
         if is_at_gateway:
-            self._processes.kill("killed recovery")
+            self._processes.kill(KILLED)
             control.do("go_on")
         else:
-            self._processes.join("killed recovery")
+            self._processes.join(KILLED)
         control.do("pause_at", None)
         control.do("settle")
+        control.do("note", OVER)
 
     def _recover(self, number: int, name: str, control: GatewayControl) -> Recovered:
         control.do("note", name)
         _, recovered = self._run(number, name, control, recovery.main, self._url, control.port)
         self._processes.join(name)
         control.do("settle")
-        control.do("note", "over")
+        control.do("note", OVER)
         assert isinstance(recovered, Recovered)
         return recovered
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from core.broker.port import Broker
-from core.execution import absence, reconcile
+from core.execution import absence, reconcile, recovery
 from core.execution.reconcile import Evidence
+from core.execution.tracker import OrderTracker
 from core.journal import Journal, MemoryStore, transitions
 from core.model import Fill, OrderRef
 from core.model.refs import parse_ref
@@ -70,6 +71,17 @@ def without_trading_day() -> AbstractContextManager[None]:
     return _without_rule("_is_too_soon")
 
 
+@contextmanager
+def without_second_look() -> Iterator[None]:
+    """The second round of witnesses is read right after the first, and counts."""
+
+    async def no_wait(_tracker: OrderTracker, _duration: timedelta) -> None:
+        pass
+
+    with without_trading_day(), changed(recovery, "_wait", no_wait):
+        yield
+
+
 def without_execution_roots() -> AbstractContextManager[None]:
     """Every report of an execution is another fill."""
 
@@ -117,5 +129,6 @@ MUTATIONS: Mapping[str, Mutation] = {
     "executions": Mutation(without_executions, "K5 BUY FILLS_ALL SAME", "known"),
     "account": Mutation(without_account, "K3 FX FILLS_ALL BLANK", "h"),
     "trading day": Mutation(without_trading_day, "K3 BUY HOLDS NEXT_DAY", "h"),
+    "second look": Mutation(without_second_look, "K2 BUY HOLDS SAME", "proof"),
     "execution roots": Mutation(without_execution_roots, "K5 BUY FILLS_ALL SAME", "f"),
 }

@@ -10,14 +10,14 @@ import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from core.errors import ExitCode
 from core.journal.entries import replayed
-from core.model import Order, OrderRecord, OrderState, Stage
+from core.model import NEW_YORK, Order, OrderRecord, OrderState, Stage
 from core.model.refs import parse_ref
 from core.money import ZERO, D
 from kill.cases import ALL_ORDERS, Case, Environment, approved_quantities, line_of
@@ -25,9 +25,12 @@ from kill.recovery import Recovered
 
 Line = Mapping[str, Any]
 LINES: Mapping[str, Order] = {line_of(order.ref): order for order in ALL_ORDERS}
-FIRST, SECOND = "recovery 1", "recovery 2"
+KILLED, FIRST, SECOND, OVER = "killed recovery", "recovery 1", "recovery 2", "over"
 # a switch that is set while an order is on its way does not stop that order
 ON_ITS_WAY = timedelta(seconds=1)
+A_MINUTE = timedelta(seconds=60)
+ERROR_CODE = 3  # field of an error
+TROUBLE = ("1100", "1101", "1102", "2110")
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,9 +197,30 @@ def an_absent_order_never_is_at_the_gateway(played: Played) -> Iterator[str]:
             yield f"{ref} is called absent, yet the exchange had it: {line['state']}, {line['filled']} filled"
 
 
+def an_absent_order_was_looked_for_twice(played: Played) -> Iterator[str]:
+    """A minute apart, on the day it was sent, with nothing wrong with the connection from the first to the last."""
+    absent = [played.records[ref] for ref in played.named(OrderState.ABSENT)]
+    rounds = [looks for name in (KILLED, FIRST) if (looks := _undisturbed_looks(_phase(played, name)))]
+    for record in absent:
+        days = {_day(record.sent_at or record.created_at)}
+        if not any(looks[-1] - looks[0] >= A_MINUTE and {*map(_day, looks)} == days for looks in rounds):
+            yield f"{record.order.ref} is called absent after looks at {[str(at) for looks in rounds for at in looks]}"
+
+
+def _undisturbed_looks(phase: Sequence[Line]) -> list[datetime]:
+    """When all lists had been read, since the last trouble with the connection."""
+    looks: list[datetime] = []
+    for line in phase:
+        if line.get("message") == "error" and line["fields"][ERROR_CODE] in TROUBLE:
+            looks.clear()
+        elif line.get("message") == "execDetailsEnd":
+            looks.append(datetime.fromisoformat(line["t"]))
+    return looks
+
+
 def recovery_never_sends(played: Played) -> Iterator[str]:
     """Nor does it touch what somebody else ordered."""
-    for phase in (FIRST, SECOND):
+    for phase in (KILLED, FIRST, SECOND):
         sent = [line for line in _phase(played, phase) if line.get("message") == "placeOrder"]
         yield from (f"{phase} sent an order: {line['fields'][:4]}" for line in sent)
     foreign = [line for line in played.lines("report") if line_of(line["ref"]) not in LINES]
@@ -232,6 +256,7 @@ RULES: Mapping[str, Rule] = {
     "f": a_second_recovery_changes_nothing,
     "g": no_buy_comes_before_its_money_or_after_the_kill_switch,
     "h": an_absent_order_never_is_at_the_gateway,
+    "proof": an_absent_order_was_looked_for_twice,
     "sends": recovery_never_sends,
     "known": what_the_broker_lists_is_known,
     "next run": the_next_run_is_refused_while_an_order_is_unknown,
@@ -244,11 +269,16 @@ def violations(played: Played) -> list[str]:
 
 
 def _phase(played: Played, name: str) -> Sequence[Line]:
-    """The log from this note on until the next."""
+    """The log of a recovery; empty where there was none of this name."""
     names = [line.get("what") for line in played.log]
+    if name not in names:
+        return ()
     begin = names.index(name)
-    end = names.index("over", begin) if "over" in names[begin:] else len(names)
-    return played.log[begin:end]
+    return played.log[begin : names.index(OVER, begin)]
+
+
+def _day(at: datetime) -> date:
+    return at.astimezone(NEW_YORK).date()
 
 
 def _sum(fills: Mapping[str, Decimal]) -> Decimal:
