@@ -23,7 +23,7 @@ from kill.recovery import Recovered
 
 LOG = "gateway.jsonl"
 CLIENTS = 4  # the one that trades, a recovery that is killed, and two that are not
-LONGEST_SECONDS = 60.0  # real ones, after which a case counts as hanging
+LONGEST_SECONDS = 120.0  # real ones, after which a case counts as hanging
 DOWNTIME_SECONDS = 300.0
 LATER_SECONDS = 3_600.0
 

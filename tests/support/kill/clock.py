@@ -16,6 +16,9 @@ from multiprocessing.connection import Connection
 from core.broker.ib.client import SocketTraffic
 from core.clock import STUCK_SECONDS, AutojumpClock
 
+# each time both sides had a turn to read what the other had written
+MANY_REFUSALS = 100
+
 
 class VenueClock(AutojumpClock):
     """The time of the venue, which moves only when it is told to."""
@@ -52,18 +55,24 @@ class ClientClock(AutojumpClock):
         self._channel = channel
         self.traffic: Callable[[], SocketTraffic | None] = lambda: None
         self._busy_since: float | None = None
+        self._refusals = 0
         super().__init__(self._ask(None)[0])
 
     def _jump(self) -> None:
-        is_stuck = self._busy_since is not None and time.monotonic() - self._busy_since > STUCK_SECONDS
-        now, is_quiet = self._ask(self._timers[0].at, is_stuck=is_stuck)
+        now, is_quiet = self._ask(self._timers[0].at, is_stuck=self._is_stuck())
         self._now = max(self._now, now)
         if not is_quiet:
             self._busy_since = self._busy_since or time.monotonic()
+            self._refusals += 1
             return
-        self._busy_since = None
+        self._busy_since, self._refusals = None, 0
         if self._timers[0].at <= self._now:
             super()._jump()
+
+    def _is_stuck(self) -> bool:
+        """Whether what is between the two sides will never arrive; a busy machine alone is no reason."""
+        is_long = self._busy_since is not None and time.monotonic() - self._busy_since > STUCK_SECONDS
+        return is_long and self._refusals > MANY_REFUSALS
 
     def _ask(self, until: datetime | None, *, is_stuck: bool = False) -> tuple[datetime, bool]:
         self._channel.send(NextTimer(until, self.traffic(), is_stuck))
