@@ -301,6 +301,38 @@ def report(run: RunName, ini: Ini, *, rehearsals: OfRehearsals = False) -> None:
     rebuild_report(ini, run, rehearsals=rehearsals)
 
 
+@app.command(cls=GroupedCommand, rich_help_panel=RUNS)
+def recover(
+    ini: Ini,
+    run: Annotated[
+        str, typer.Argument(metavar="RUN", help="an open run, by the beginning of its id (default: all)")
+    ] = "",
+    account: Account = None,
+) -> None:
+    """End what a run left whose process died: find out what became of its orders, cancel what works. Sends nothing."""
+    from deployments.commands.recover import recover_account
+
+    sys.exit(recover_account(ini, account, run))
+
+
+@app.command(cls=GroupedCommand, rich_help_panel=RUNS)
+def resolve(
+    ini: Ini,
+    order: Annotated[str, typer.Argument(metavar="ORDER", help="its reference, or the run whose only one it is")],
+    found: Annotated[
+        str,
+        typer.Option(
+            "--found", metavar="TEXT", help='"filled N at PRICE", "cancelled[, filled N at PRICE]" or "never existed"'
+        ),
+    ],
+    by: ApproverName = None,
+) -> None:
+    """Record what you found of an order whose state is unknown (exit 41), so that its account may be traded again."""
+    from deployments.commands.recover import resolve_order
+
+    resolve_order(ini, order, found, by)
+
+
 @app.command(cls=GroupedCommand, rich_help_panel=SERVER)
 def serve(
     csv: DefaultCsv = None, ini: DefaultIni = None, broker: DefaultBroker = None, market: DefaultMarket = None

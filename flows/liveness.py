@@ -170,7 +170,7 @@ def crashed_state(run: FlowRun, state: State[Any], what: str = "the process of t
 
 def _next_step(run: FlowRun) -> str:
     if APPROVED_LABEL in run.labels:
-        return "check TWS for working orders before you start a new run"
+        return "its orders are recovered by the next run of the account, or now by: rebalance recover"
     return "its plan was not approved yet, so nothing was sent; start a new run"
 
 

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from core.broker.port import Broker
-from core.errors import ExitCode, OrderIncomplete, OrderStateUnknown, OutputFailed, RebalanceError
-from core.execution import recover
-from core.journal.entries import RunState
+from core.errors import OutputFailed
+from core.execution import recover, recovered_error, recovered_result
 from core.journal.rules import quarantined
-from core.model import RunId, RunResult
+from core.model import RunId
 from core.report import report_folder, write_reports
 from tasks.app.run import Run
 from tasks.app.step import step
 from tasks.snapshot import check_account
 from tasks.stage import StageStopped
-
-NEXT_STEP = "run again: what is still needed is planned from the account as it is now"
 
 
 async def recover_open_runs(run: Run) -> None:
@@ -57,36 +53,6 @@ async def recover_run(run: Run, run_id: RunId) -> None:
         write_reports(result, report_folder(run.settings.io.report_dir, run_id))
     except OutputFailed as error:
         run.warn(f"the report of run {run_id} could not be written: {error}")
-
-
-def recovered_result(state: RunState, broker: Broker) -> RunResult:
-    """What a recovered run's report is made from: its orders and answers, for plan and account are not on record."""
-    record = state.record
-    error = recovered_error(state)
-    return RunResult(
-        run_id=record.run_id,
-        name=record.run_id,
-        mode=record.mode,
-        broker=broker.kind,
-        account_id=record.account_id,
-        started_at=record.started_at,
-        ended_at=record.ended_at or broker.now(),
-        settings={},
-        recovered=record.reason,
-        orders=tuple(state.orders.values()),
-        approvals=record.approvals,
-        errors=(error,) if error else (),
-    )
-
-
-def recovered_error(state: RunState) -> RebalanceError | None:
-    """The failure that the end of a recovered run is; None for one whose trades had all filled."""
-    record = state.record
-    if state.needing_person:
-        return quarantined(record.account_id, state.needing_person)
-    if record.exit_code is ExitCode.UNKNOWN:
-        return OrderStateUnknown(record.reason)
-    return OrderIncomplete(record.reason, next_step=NEXT_STEP) if record.exit_code else None
 
 
 def _end_as_recovered(run: Run) -> None:

@@ -5,7 +5,7 @@ from core.execution.executor import OrderExecutor
 from core.execution.orders import Attempts, conversion_order, stage_orders
 from core.execution.preflight import ask_what_if, check_combined_margin, refuse_permanent, refuse_unfunded
 from core.execution.reconcile import cancel_orphaned_orders, cancel_still_working
-from core.execution.recovery import recover
+from core.execution.recovery import recover, recovered_error, recovered_result
 from core.execution.stage import Reprice
 from core.execution.stage_result import StageResult
 
@@ -22,6 +22,8 @@ __all__ = [
     "conversion_order",
     "longest_trading",
     "recover",
+    "recovered_error",
+    "recovered_result",
     "refuse_permanent",
     "refuse_unfunded",
     "stage_orders",

@@ -6,20 +6,23 @@ second recovery finds nothing left to do, and one that was interrupted is simply
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
-from core.errors import TRANSIENT, ConnectionLost, ExitCode, OrderStateUnknown
+from core.broker.port import Broker
+from core.errors import TRANSIENT, ConnectionLost, ExitCode, OrderIncomplete, OrderStateUnknown, RebalanceError
 from core.execution.absence import Witnesses, WitnessRound, why_not_absent
 from core.execution.reconcile import ROUNDS, Evidence, cancel_without_journal, reconcile, request_cancel
 from core.execution.stage_result import messages_about, order_text
 from core.execution.tracker import LOOK_AT_ACCOUNT, OrderTracker
 from core.journal.entries import RunState
-from core.journal.rules import line_of
-from core.model import OrderRef, OrderState, RunId
+from core.journal.rules import line_of, quarantined
+from core.model import OrderRef, OrderState, RunId, RunResult
 from core.model.refs import parse_ref
 from core.settings import Settings
 from core.text import counted
 
+NEXT_STEP = "run again: what is still needed is planned from the account as it is now"
 PROOF = "in none of the broker's lists and not in the account, looked for twice"
 
 
@@ -50,6 +53,9 @@ def ending_of(run: RunState) -> tuple[ExitCode, str]:
     needing = run.needing_person
     if needing:
         return ExitCode.UNKNOWN, "; ".join(f"{order_text(record)}: {record.reason}" for record in needing)
+    if run.result is not None:
+        # its process had judged it, and died between its report and its end
+        return run.result.exit_code, run.result.reason
     last = {line_of(record.order): record for record in run.orders.values()}
     complete = sum(record.state is OrderState.FILLED for record in last.values())
     if not any(record.sent_at for record in run.orders.values()):
@@ -58,6 +64,38 @@ def ending_of(run: RunState) -> tuple[ExitCode, str]:
     if complete < len(run.lines):
         return ExitCode.INCOMPLETE, f"the process of the run ended early: {complete} of {trades} filled"
     return ExitCode.DONE, f"the process of the run ended when {trades} had filled"
+
+
+def recovered_result(state: RunState, broker: Broker) -> RunResult:
+    """What a recovered run's report is made from: what its process had put on record, else its orders and answers."""
+    if state.result is not None:
+        return replace(state.result, orders=tuple(state.orders.values()))
+    record = state.record
+    error = recovered_error(state)
+    return RunResult(
+        run_id=record.run_id,
+        name=record.run_id,
+        mode=record.mode,
+        broker=broker.kind,
+        account_id=record.account_id,
+        started_at=record.started_at,
+        ended_at=record.ended_at or broker.now(),
+        settings={},
+        recovered=record.reason,
+        orders=tuple(state.orders.values()),
+        approvals=record.approvals,
+        errors=(error,) if error else (),
+    )
+
+
+def recovered_error(state: RunState) -> RebalanceError | None:
+    """The failure that the end of a recovered run is; None for one whose trades had all filled."""
+    record = state.record
+    if state.needing_person:
+        return quarantined(record.account_id, state.needing_person)
+    if record.exit_code is ExitCode.UNKNOWN:
+        return OrderStateUnknown(record.reason)
+    return OrderIncomplete(record.reason, next_step=NEXT_STEP) if record.exit_code else None
 
 
 async def _settle(tracker: OrderTracker, run_id: RunId, settings: Settings) -> None:

@@ -64,6 +64,11 @@ def order_notes(outcome: RunResult) -> tuple[str, ...]:
     orders = outcome.orders
     return (
         *(f"{record.order.ref}: {record.state.label}, {record.reason}" for record in orders if record.reason),
+        *(
+            f"{record.order.ref}: {record.finding.by} found: {record.finding.text}"
+            for record in orders
+            if record.finding is not None
+        ),
         *(f"{record.order.ref}: the broker reported: {text}" for record in orders for text in record.notices),
         *(_unreported(record) for record in orders if record.reported_filled > record.filled),
         *_unsent(unsent_rows(outcome)),

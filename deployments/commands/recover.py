@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from getpass import getuser
+from pathlib import Path
 
 from core.broker.port import Broker
 from core.errors import ExitCode, OutputFailed, UsageError
 from core.execution import recover as recover_run
+from core.execution import recovered_result
 from core.execution.reader import Reader
 from core.execution.tracker import OrderTracker
 from core.journal import Journal
 from core.journal.entries import RunState
 from core.journal.findings import FORMS, parse_finding
-from core.model import AccountId, OrderRecord, OrderRef, RunEvent, RunId
+from core.model import AccountId, Mode, OrderRecord, OrderRef, RunEvent, RunId
 from core.model.refs import RUN_ID_LENGTH, parse_ref, run_id_of
 from core.report import report_folder, write_reports
 from core.safety import check_gateway
 from core.settings import Settings
+from core.settings.loading import load_settings
 from deployments import terminal
-from tasks.recovery import recovered_result
+from tasks.app.brokers import live
+from tasks.app.journals import open_journal
 
 WORTH_SHOWING = ("fill", "cancelled", "absent", "unknown", "connection", "retry")
 
@@ -38,6 +45,22 @@ class Recovery:
     @property
     def account(self) -> AccountId:
         return self.settings.ibkr.account_id
+
+
+def recover_account(ini: Path, account: str | None, name: str) -> ExitCode:
+    """Recover the open runs of the account that the settings name, at their gateway; see `recover`."""
+    overrides = {} if account is None else {"ibkr.account_id": account}
+    settings = load_settings(ini, environ=os.environ, overrides=overrides)
+    with closing(open_journal(settings)) as journal:
+        # as the client that trades: no other may cancel its orders
+        return recover(Recovery(settings, journal, live(settings, Mode.PAPER)), name)
+
+
+def resolve_order(ini: Path, name: str, found: str, by: str | None) -> None:
+    """Record a finding in the journal of the settings, and say what is left to do; see `resolve`."""
+    settings = load_settings(ini, environ=os.environ, overrides={})
+    with closing(open_journal(settings)) as journal:
+        print(resolve(journal, name, found, by or getuser()))  # noqa: T201 - the command's answer
 
 
 def recover(recovery: Recovery, name: str = "") -> ExitCode:

@@ -14,6 +14,7 @@ from report_samples import GATES, sample_outcome, sample_plan
 
 from core.errors import OrderIncomplete
 from core.model import (
+    Finding,
     FxLeg,
     GateFault,
     GateVerdict,
@@ -23,6 +24,7 @@ from core.model import (
     OrderType,
     Price,
     PriceSource,
+    RunEnding,
     Side,
     Stage,
     Symbol,
@@ -578,3 +580,18 @@ def test_a_record_has_plain_numbers_and_a_table_for_people_has_commas():
     (record,) = columns.records_of(columns.PLAN_RECORDS, [long])
     assert (record["shares"], record["USD"], record["status"]) == ("12345", "1234500.00", "planned")
     assert columns.readings((columns.SHARES, columns.NOTIONAL), [long]) == [("12,345", "1,234,500.00")]
+
+
+def test_what_a_person_found_of_an_unknown_order_stands_beside_it():
+    found = Finding("Ann", NOW, "cancelled, filled 4 at 100.02", D(4), D("100.02"))
+    unknown = order_record("VTI", state=OrderState.UNKNOWN, reason="nothing was reported", finding=found)
+    text = post_trade_markdown(outcome(orders=(unknown,)))
+    assert "RB-ABCDEFGHIJ23-B1-1: Unknown, nothing was reported" in text
+    assert "RB-ABCDEFGHIJ23-B1-1: Ann found: cancelled, filled 4 at 100.02" in text
+
+
+def test_a_recovered_run_without_a_failure_says_what_recovery_found():
+    run = outcome(plan=None, orders=(order_record("VTI", fill()),), recovered="all had filled")
+    assert (run.reason, run.status, run.ending) == ("all had filled", "completed", RunEnding.COMPLETED)
+    assert "all had filled" in post_trade_markdown(run)
+    assert result(run)["exit_code"] == 0

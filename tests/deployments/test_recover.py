@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from builders import NOW
 from deaths import DyingStore, second_process, trade_until_killed
+from journals import approved_journal, sent
 from planning_builders import plan_settings
 from trading import RUN, Trading, buy, resting
 
 from core.errors import AccountBusy, ExitCode, UsageError
 from core.journal import Journal
 from core.journal.entries import OrderReported, OrderSending
+from core.journal.sql import SqlStore
 from core.model import RunId
-from deployments.commands.recover import Recovery, recover, resolve
+from deployments.commands.recover import Recovery, recover, recover_account, resolve, resolve_order
 
 FIRST = buy()
 ACCOUNT = "DU1234567"
@@ -111,3 +115,19 @@ def test_resolve_records_nothing_that_it_cannot_read(tmp_path):
     with pytest.raises(UsageError, match="says nothing"):
         killed.resolve(FIRST.ref, "all is well")
     assert Journal(killed.store).orders(RunId(RUN))[0].needs_person
+
+
+def test_the_commands_work_on_the_journal_that_the_settings_name(tmp_path, capsys):
+    url = f"sqlite:///{tmp_path}/own.sqlite"
+    ini = tmp_path / "settings.ini"
+    ini.write_text(f"[ibkr]\naccount_id = {ACCOUNT}\n[models]\nONE = 1\n[journal]\nurl = {url}\n")
+    with closing(Journal(SqlStore(url))) as journal:
+        sent(approved_journal(journal))
+        journal.unknown(FIRST.ref, reason="nothing was reported")
+        journal.end_run(RUN, at=NOW, exit_code=ExitCode.UNKNOWN, reason="nobody knows")
+    resolve_order(ini, FIRST.ref, "never existed", "Ann")
+    assert recover_account(ini, None, "") is ExitCode.DONE
+    assert capsys.readouterr().out.splitlines() == [
+        f"recorded for {FIRST.ref}: never existed; the account may be traded again",
+        "no run of this account is open",
+    ]

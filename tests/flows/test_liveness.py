@@ -70,7 +70,7 @@ def test_a_run_is_alive_while_its_process_is(run, lives):
 
 def test_after_an_approval_a_person_is_sent_to_look_for_working_orders():
     approved, waiting = a_run(NO_PROCESS, **{APPROVED_LABEL: "7f3a91c2"}), a_run(NO_PROCESS)
-    assert "check TWS for working orders" in crashed_state(approved, approved.state).message
+    assert "rebalance recover" in crashed_state(approved, approved.state).message
     assert "nothing was sent; start a new run" in crashed_state(waiting, waiting.state).message
 
 
