@@ -40,17 +40,17 @@ async def recover_open_runs(run: Run) -> None:
 
 @step("Recover an earlier run")
 async def recover_run(run: Run, run_id: RunId) -> None:
-    """Recover one run; a report of another run than this one is written at once. Raises ConnectionLost."""
+    """Recover one run, and write its report. Raises ConnectionLost."""
     state = await recover(run.executor.tracker, run_id, run.settings)
     record = state.record
     run.log_step("recovered", f"run {run_id} of {record.started_at:%Y-%m-%d %H:%M} UTC: {record.reason}")
-    if run_id == run.id:
-        return
-    run.warn(f"run {run_id}, whose process had ended early, was recovered: {record.reason}")
+    if run_id != run.id:
+        run.warn(f"run {run_id}, whose process had ended early, was recovered: {record.reason}")
     result = recovered_result(state, run.broker)
     run.journal.report(run_id, result)
+    folder = run.folder if run_id == run.id else report_folder(run.settings.io.report_dir, run_id)
     try:
-        write_reports(result, report_folder(run.settings.io.report_dir, run_id))
+        write_reports(result, folder)
     except OutputFailed as error:
         run.warn(f"the report of run {run_id} could not be written: {error}")
 
@@ -58,6 +58,7 @@ async def recover_run(run: Run, run_id: RunId) -> None:
 def _end_as_recovered(run: Run) -> None:
     """Let this run end as the record of its earlier process has it."""
     state = run.journal.state(run.id)
-    run.is_on_record, run.recovered = True, state.record.reason
+    # its report is written, from what its earlier process knew as well
+    run.is_on_record, run.is_reported, run.recovered = True, False, state.record.reason
     run.started_at, run.approvals = state.record.started_at, list(state.record.approvals)
     raise recovered_error(state) or StageStopped("everything was done before the process of the run ended")

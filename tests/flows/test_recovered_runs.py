@@ -16,7 +16,7 @@ from worlds import scripted
 
 from core.errors import ExitCode
 from core.journal import Journal
-from core.journal.entries import Entry, LinesApproved, OrderReported, OrderSending, RunEnded, StageStarted
+from core.journal.entries import Entry, LinesApproved, OrderReported, OrderSending, RunEnded, RunReported, StageStarted
 from core.model import Finding, OrderState, RunId
 from core.sim.venue.exchange import Exchange
 from core.sim.venue.script import FaultScript
@@ -130,15 +130,22 @@ async def test_a_flow_run_that_is_started_again_is_recovered_and_sends_nothing(t
     assert not Journal(account.store).state(killed).is_open
 
 
-async def test_a_flow_run_that_had_done_everything_ends_with_0_when_it_is_started_again(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("kind", "reason", "planned"),
+    [(RunReported, "the process of the run ended when 2 trades had filled", []), (RunEnded, "done", ["VTI", "BND"])],
+)
+async def test_a_flow_run_that_had_done_everything_ends_with_0_when_it_is_started_again(
+    tmp_path, monkeypatch, kind, reason, planned
+):
     account = Account(tmp_path)
     with same_flow_run(monkeypatch):
-        killed = await account.run_until_killed(lambda entry: isinstance(entry, RunEnded), afterwards=False)
+        killed = await account.run_until_killed(lambda entry: isinstance(entry, kind), afterwards=False)
         again = await account.run()
-    assert (again.exit_code, again.status) == (ExitCode.DONE, "completed")
-    assert again.reason == "the process of the run ended when 2 trades had filled"
+    assert (again.exit_code, again.status, again.reason) == (ExitCode.DONE, "completed", reason)
     assert len(account.rehearsal.sent()) == 2
-    assert account.result_of(killed)["exit_code"] == 0
+    report = account.result_of(killed)
+    # the plan is on record only with the report
+    assert (report["exit_code"], [line["symbol"] for line in report["plan"]]) == (0, planned)
 
 
 async def test_a_recovered_flow_run_is_not_run_a_third_time(tmp_path, monkeypatch):
