@@ -333,6 +333,21 @@ def resolve(
     resolve_order(ini, order, found, by)
 
 
+@app.command(cls=GroupedCommand, rich_help_panel=RUNS)
+def journal(
+    ini: Ini,
+    *,
+    backup: Annotated[
+        Path | None, typer.Option("--backup", metavar="FILE", help="copy the journal there, also while runs use it")
+    ] = None,
+    vacuum: Annotated[bool, typer.Option("--vacuum", help="give its free space back to the disk")] = False,
+) -> None:
+    """Back up the journal, or make it smaller (SQLite; PostgreSQL has tools of its own)."""
+    from deployments.commands.journal import keep_up
+
+    keep_up(ini, backup=backup, vacuum=vacuum)
+
+
 @app.command(cls=GroupedCommand, rich_help_panel=SERVER)
 def serve(
     csv: DefaultCsv = None, ini: DefaultIni = None, broker: DefaultBroker = None, market: DefaultMarket = None
@@ -367,6 +382,7 @@ def down() -> None:
 
 @app.command(cls=GroupedCommand, rich_help_panel=SERVER)
 def status(
+    ini: GatewayIni = None,
     *,
     as_json: Json = False,
     password: Annotated[
@@ -379,7 +395,7 @@ def status(
     if password:
         show_password()
     else:
-        sys.exit(show_status(as_json=as_json))
+        sys.exit(show_status(ini, as_json=as_json))
 
 
 @app.command(cls=GroupedCommand, rich_help_panel=SWITCH)

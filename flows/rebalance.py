@@ -30,7 +30,7 @@ from tasks.fx import convert_currency
 from tasks.gates import gate_account, gate_plan, gate_portfolios, gate_quotes
 from tasks.inputs import blend_targets, load_models
 from tasks.lifecycle import account_locked, reporting
-from tasks.plan import check_hours, plan_trades
+from tasks.plan import check_hours, is_cooling_down, plan_trades
 from tasks.preflight import preflight_orders
 from tasks.quotes import resolve_contracts, take_quotes
 from tasks.report import report_plan
@@ -109,6 +109,8 @@ async def rebalance_account(run: Run) -> None:
     async with account_locked(run):
         await check_elsewhere(run)
         check_kill_switch(run)
+        if is_cooling_down(run):
+            return
         await show_progress(run, Milestone.STARTED)
         rows = await load_models(run)
         await gate_portfolios(run, rows)

@@ -15,6 +15,23 @@ from tasks.app.run import Run
 from tasks.app.step import step
 
 
+def is_cooling_down(run: Run) -> bool:
+    """Whether the account traded so recently that this run does nothing, and says so; never where none are sent."""
+    cooldown = timedelta(hours=float(run.settings.rebalance.cooldown_hours))
+    last = run.journal.last_traded(run.settings.ibkr.account_id) if cooldown and run.mode.sends_orders else None
+    if last is None:
+        return False
+    left = cooldown - (run.broker.now() - max(each.sent_at for each in last.orders.values() if each.sent_at))
+    if left <= timedelta(0):
+        return False
+    run.no_plan_reason = (
+        f"run {last.record.run_id} has traded this account within [rebalance] cooldown_hours = "
+        f"{run.settings.rebalance.cooldown_hours:f}; {age_text(left)} of it are left"
+    )
+    run.log_step("cooldown", run.no_plan_reason)
+    return True
+
+
 @step("Plan the trades")
 async def plan_trades(run: Run, observed: PlanInputs) -> Plan:
     """The plan for what was observed.

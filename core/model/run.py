@@ -210,6 +210,7 @@ class RunResult:
     `settings` are the effective ones by section and key, secrets masked. `not_sent` is the reason of each
     trade of the plan that never became an order, "" where it is not known, and `reduced` that of each that became a
     smaller one; both are empty in modes that send none. `cancelled` are orders of earlier runs that this one cancelled.
+    `no_plan_reason` is why a run that ended well made no plan.
     `recovered` is how the run ended where another process than its own found that out. `errors` are in order of time:
     the first cause first.
     """
@@ -223,6 +224,7 @@ class RunResult:
     ended_at: datetime
     settings: Mapping[str, Mapping[str, str]]
     recovered: str = ""
+    no_plan_reason: str = ""
     plan: Plan | None = None
     before: AccountSnapshot | None = None
     after: AccountSnapshot | None = None
@@ -250,7 +252,7 @@ class RunResult:
         if self.recovered:
             return self.recovered
         if self.plan is None or not self.plan.trades:
-            return "nothing needed trading"
+            return self.no_plan_reason or "nothing needed trading"
         if not self.mode.sends_orders:
             return "planned; this mode sends no orders"
         return f"not accounted for: {', '.join(self.unaccounted)}" if self.unaccounted else "done"

@@ -148,6 +148,9 @@ class RebalanceSection:
     hold_symbols: Annotated[
         Symbols, "held symbols that are never traded: outside holdings; one without any price counts as 0"
     ] = ()
+    cooldown_hours: Annotated[
+        Number, Ge(0), "a paper or live run sooner after the last one that traded does nothing, and says so"
+    ] = ZERO
     order_type: Annotated[OrderType, one_of(*OrderType), "of ETF orders"] = OrderType.LMT
     commission_per_order_usd: Annotated[Number, Ge(0), "set aside for every order"] = Decimal("1.00")
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -16,13 +19,15 @@ from prefect.client.schemas.schedules import CronSchedule
 from prefect.client.schemas.sorting import FlowRunSort
 
 from core.errors import ConnectionLost, ExitCode, UsageError
-from core.masking import mask_accounts
+from core.masking import mask_account, mask_accounts
 from core.model.refs import run_id_of
+from core.settings.loading import load_settings
 from core.text import age_text, without_password
 from deployments.serving.server import lasting_server, page_of, server_failures
 from deployments.terminal import console
 from flows.approval import SERVER_WAITS_LONGER
 from flows.liveness import FLOW_FILTER, FLOW_NAME, UNFINISHED, end_crashed_runs, is_alive, read_runs
+from tasks.app.journals import open_journal
 from tasks.app.process import Process
 from tasks.app.service import Service, password, read_service
 
@@ -42,7 +47,7 @@ def show_password() -> None:
     print(kept)  # noqa: T201 - what was asked for, and a program may read it
 
 
-def show_status(*, as_json: bool) -> ExitCode:
+def show_status(ini: Path | None, *, as_json: bool) -> ExitCode:
     """Print what runs and what waits; 20 without a running executor, else 0. Runs that lost their process end first.
 
     Raises ConnectionLost when no server is running, or the one that is configured does not answer.
@@ -53,12 +58,29 @@ def show_status(*, as_json: bool) -> ExitCode:
     service = read_service()
     own = service if service is not None and service.api_url == server else None
     with server_failures():
-        found = asyncio.run(_look(server, own))
+        found = {**asyncio.run(_look(server, own)), "journal": open_on_record(ini)}
     if as_json:
         print(mask_accounts(json.dumps(found, indent=2, ensure_ascii=False)))  # noqa: T201 - what --json promises
     else:
         _print(found)
     return ExitCode(found["exit_code"])
+
+
+def open_on_record(ini: Path | None) -> list[Row]:
+    """The runs of the journal without an end, or with orders that a person is to look up. Raises OutputFailed."""
+    settings = load_settings(ini, environ=os.environ, overrides={}) if ini else None
+    with closing(open_journal(settings)) as journal:
+        accounts = sorted({run.account_id for run in journal.runs() if run.mode.sends_orders})
+        states = [state for account in accounts for state in journal.open_runs(account)]
+    return [
+        {
+            "run_id": state.record.run_id,
+            "account": mask_account(state.record.account_id),
+            "since": _time(state.record.started_at),
+            "needing_person": [record.order.ref for record in state.needing_person],
+        }
+        for state in states
+    ]
 
 
 async def _look(server: str, service: Service | None) -> Row:
@@ -165,6 +187,10 @@ def _lines(found: Row) -> Iterator[str]:
         yield f"running   {_run_text(each)} since {_short(each['since'])}   {each['page']}"
     for each in found["ended"]:
         yield f"ended     {_run_text(each)} at {_short(each['since'])}: {each['message'] or each['state']}"
+    for each in found["journal"]:
+        needing = ", ".join(each["needing_person"])
+        text = f"is quarantined for {needing}: rebalance resolve" if needing else "has an open run: rebalance recover"
+        yield f"journal   account {each['account']} {text} (run {each['run_id']} since {_short(each['since'])})"
     if not (found["waiting"] or found["running"]):
         yield "no run is waiting or running"
 

@@ -29,9 +29,14 @@ def journal_of(request: Request, settings: Settings) -> Journal:
     return open_journal(settings) if is_real else open_rehearsals()
 
 
-def open_journal(settings: Settings) -> Journal:
-    """The journal that the settings name. Raises as `journal_of` does."""
-    return Journal(SqlStore(settings.journal.url or _url("journal.sqlite")))
+def open_journal(settings: Settings | None) -> Journal:
+    """The journal that the settings name, without settings the default one. Raises as `journal_of` does."""
+    return Journal(open_store(settings))
+
+
+def open_store(settings: Settings | None) -> SqlStore:
+    """Where `open_journal` keeps its entries. Raises as `journal_of` does."""
+    return SqlStore((settings and settings.journal.url) or _url("journal.sqlite"))
 
 
 def open_rehearsals() -> Journal:

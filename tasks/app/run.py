@@ -76,6 +76,7 @@ class Run:
     is_on_record: bool = False
     is_reported: bool = True
     recovered: str = ""
+    no_plan_reason: str = ""
     progress: float = 0.0
     progress_id: UUID | None = None
     plan: Plan | None = None
@@ -221,6 +222,7 @@ class Run:
             ended_at=self.broker.now(),
             settings=echo(self.settings),
             recovered=self.recovered,
+            no_plan_reason=self.no_plan_reason,
             plan=self.plan,
             before=self.before,
             after=self.after,

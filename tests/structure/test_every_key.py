@@ -130,6 +130,13 @@ def running(**more: object) -> Look:
     return look
 
 
+def running_twice(settings: Settings, folder: Path) -> object:
+    """What the second of two runs of one account says."""
+    rehearsal = Rehearsal(folder, approver=SaysYes(), source=Fixed(settings))
+    asyncio.run(rehearsal.run())
+    return asyncio.run(rehearsal.run()).no_plan_reason[:3]
+
+
 def reaching(settings: Settings, folder: Path) -> object:
     """How a gateway is reached."""
     return client_options(settings, may_trade=True)
@@ -244,6 +251,7 @@ PROBES: dict[str, Probe] = {
     "rebalance.max_turnover_pct": Probe(PLAN, "1"),
     "rebalance.idle_cash_pct": Probe(PLAN, "0.1", {"rebalance": {"per_holding_band_bps": "9000"}}),
     "rebalance.hold_symbols": Probe(PLAN, "OLD"),
+    "rebalance.cooldown_hours": Probe(running_twice, "24"),
     "rebalance.order_type": Probe(PLAN, "MKT"),
     "rebalance.commission_per_order_usd": Probe(PLAN, "90"),
     "pricing.price_source": Probe(PLAN, "midpoint"),

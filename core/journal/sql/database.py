@@ -55,7 +55,7 @@ def faults_of(url: URL) -> Iterator[None]:
     """What goes wrong with the database inside the block becomes OutputFailed: what is not on record is not sent."""
     try:
         yield
-    except (SQLAlchemyError, OSError) as error:
+    except (SQLAlchemyError, sqlite3.Error, OSError) as error:
         cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
         code = getattr(cause, "sqlite_errorcode", 0) & 0xFF  # the low byte is the kind, the rest its details
         raise OutputFailed(

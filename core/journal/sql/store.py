@@ -20,6 +20,7 @@ from sqlalchemy.exc import IntegrityError
 
 from core.errors import AccountBusy, OutputFailed, RebalanceError, SafetyRefused
 from core.journal.entries import AccountQuarantined, Entry, OrderEntry, OrderIntended, RunEnded, RunStarted
+from core.journal.sql import upkeep
 from core.journal.sql.database import faults_of, name_of, open_database
 from core.journal.sql.locks import LockTaken, advisory_lock, file_lock
 from core.journal.sql.schema import ENTRIES, HOLDERS
@@ -43,6 +44,16 @@ class SqlStore:
     def close(self) -> None:
         """Close all connections that no run uses."""
         self._engine.dispose()
+
+    def backup(self, target: Path) -> None:
+        """Copy the journal to `target`, while runs may use it. Raises UsageError for PostgreSQL, OutputFailed."""
+        with faults_of(self._url):
+            upkeep.backup(self._engine, target)
+
+    def vacuum(self) -> None:
+        """Give free space back to the disk. Raises UsageError for PostgreSQL, OutputFailed."""
+        with faults_of(self._url):
+            upkeep.vacuum(self._engine)
 
     def append(self, run_id: RunId, position: int, entry: Entry) -> None:
         values = (
