@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -101,7 +102,22 @@ def _sqlite(url: URL) -> Engine:
     engine = create_engine(url.set(drivername="sqlite+pysqlite"), connect_args={"timeout": BUSY_SECONDS})
     event.listen(engine, "connect", _set_pragmas)
     event.listen(engine, "begin", _begin)
+    event.listen(engine, "begin", _same_file_check(path))
     return engine
+
+
+def _same_file_check(path: Path) -> Callable[[Connection], None]:
+    """What raises OutputFailed when another file, or none, is at the path: SQLite would write on into the old one."""
+    opened = path.stat()
+
+    def check(_connection: Connection) -> None:
+        if not (path.exists() and os.path.samestat(path.stat(), opened)):
+            raise OutputFailed(
+                f"the journal {path} was removed or replaced while it was in use",
+                next_step="restore it from a backup, and look in TWS for orders sent since; nothing more was sent",
+            )
+
+    return check
 
 
 def _set_pragmas(connection: sqlite3.Connection, _record: Any) -> None:
