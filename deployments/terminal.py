@@ -18,11 +18,14 @@ from core.masking import mask_accounts
 from core.model.types import Side
 from core.report import account_facts, order_notes, plan_facts, result_facts, trade_rows
 from core.report.columns import ORDERS_SCREEN, PLAN_SCREEN, REASON, Column, TradeRow, by_drift, readings
+from core.report.formats import UNKNOWN
+from core.report.history import COMMISSIONS, HISTORY, RESULT
 
 if TYPE_CHECKING:
     from loguru import Message
 
     from core.model import Plan, RunResult
+    from core.report.history import PastRun
 
 PIPE_WIDTH = 160
 FRAMED_FROM = 110
@@ -121,6 +124,24 @@ def show_result(outcome: RunResult, paths: Iterable[Path], to: Console) -> None:
     what = str(leading(outcome.errors)) if outcome.errors else outcome.reason
     line = mask_accounts(f"{outcome.ending.lower()}: {what} (exit {outcome.exit_code:d})")
     to.print(line, style=style, markup=False, soft_wrap=True)
+
+
+def show_runs(runs: Sequence[PastRun], to: Console) -> None:
+    """A row for each past run; what a narrow screen has no room for follows below the table."""
+    below = () if to.width >= REASONS_FROM else (RESULT,) if to.width >= FRAMED_FROM else (COMMISSIONS, RESULT)
+    columns = [*HISTORY, *(column for column in (COMMISSIONS, RESULT) if column not in below)]
+    table = _table(columns, to)
+    for cells in readings(columns, runs):
+        _add(table, None, map(mask_accounts, cells))
+    to.print(Text("Past runs, the newest first", style="bold"))
+    to.print(table)
+    if below:
+        _show_facts([(run.run_id, "; ".join(_stated(column, run) for column in below)) for run in runs], to)
+
+
+def _stated(column: Column[PastRun], run: PastRun) -> str:
+    """The cell, with its heading where a number alone would not say what it is."""
+    return f"{column.title} {column.reading(run) or UNKNOWN}" if column.is_number else column.reading(run)
 
 
 def _show_orders(outcome: RunResult, rows: Sequence[TradeRow], to: Console) -> None:

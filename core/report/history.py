@@ -1,4 +1,4 @@
-"""One run of the past in figures, for `rebalance history`."""
+"""Past runs in figures, a row each, for `rebalance history`."""
 
 from __future__ import annotations
 
@@ -12,22 +12,10 @@ from core.masking import mask_account
 from core.model import Currency, Mode, RunId, RunRecord, RunResult
 from core.money import ZERO
 from core.report import formats
-from core.report.columns import commissions
+from core.report.columns import Columns, commissions, left, right
 from core.report.documents import number_or_none, numbers
 from core.report.facts import balances_text, turnover
 from core.text import visible
-
-HEADINGS = (
-    "when (UTC)",
-    "run",
-    "mode",
-    "account",
-    "turnover %",
-    "commissions",
-    "drift before",
-    "drift after",
-    "result",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,22 +60,6 @@ def past_run(run: RunRecord, result: RunResult | None) -> PastRun:
     )
 
 
-def history_row(run: PastRun) -> tuple[str, ...]:
-    """The texts of the run under `HEADINGS`; an unknown figure is empty."""
-    code = "" if run.exit_code is None else f" (exit {run.exit_code})"
-    return (
-        f"{formats.utc(run.started_at)[:16].replace('T', ' ')}",
-        run.run_id,
-        run.mode,
-        run.account,
-        _bps(run.turnover_pct),
-        balances_text(run.commissions or {}),
-        _bps(run.drift_before_bps),
-        _bps(run.drift_after_bps),
-        f"{run.result}{code}: {visible(run.reason)}" if run.reason else f"{run.result}{code}",
-    )
-
-
 def history_json(run: PastRun) -> dict[str, Any]:
     """The run for programs; null is a figure that nobody knows."""
     return {
@@ -107,3 +79,26 @@ def history_json(run: PastRun) -> dict[str, Any]:
 
 def _bps(value: Decimal | None) -> str:
     return "" if value is None else formats.bps(value)
+
+
+def _commissions(run: PastRun) -> str:
+    return balances_text(run.commissions or {})
+
+
+def _result(run: PastRun) -> str:
+    """How it ended, for people; the reason may be long."""
+    code = "" if run.exit_code is None else f" (exit {run.exit_code})"
+    return f"{run.result}{code}: {visible(run.reason)}" if run.reason else f"{run.result}{code}"
+
+
+HISTORY: Columns[PastRun] = (
+    left("when (UTC)", lambda run: formats.utc(run.started_at)[:16].replace("T", " ")),
+    left("run", lambda run: run.run_id),
+    left("mode", lambda run: run.mode),
+    left("account", lambda run: run.account),
+    right("turnover %", lambda run: _bps(run.turnover_pct)),
+    right("drift before", lambda run: _bps(run.drift_before_bps)),
+    right("drift after", lambda run: _bps(run.drift_after_bps)),
+)
+COMMISSIONS = right("commissions", _commissions)
+RESULT = left("result", _result)

@@ -50,7 +50,7 @@ STYLES = {CheckState.OK: "green", CheckState.WARNING: "yellow", CheckState.FAILE
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class CheckResult:
     """What was found of one part, and what to do about it."""
 
     text: str
@@ -59,7 +59,7 @@ class Finding:
     exit_code: ExitCode = ExitCode.DONE
 
 
-UNSEEN = Finding("", state=CheckState.UNSEEN)
+UNSEEN = CheckResult("", state=CheckState.UNSEEN)
 
 
 @dataclass(slots=True)
@@ -71,92 +71,92 @@ class Examination:
     broker: Broker
     snapshot: AccountSnapshot | None = None
     contract: Contract | None = None
-    findings: dict[str, Finding] = field(default_factory=dict)
+    results: dict[str, CheckResult] = field(default_factory=dict)
 
 
 def doctor(options: ConnectionOptions, *, as_json: bool) -> ExitCode:
     """Print what was found, as a table or as one JSON document; the exit code of the first failure, 0 without any."""
-    findings = asyncio.run(examine(options))
-    code = next((each.exit_code for each in findings.values() if each.state is CheckState.FAILED), ExitCode.DONE)
+    results = asyncio.run(examine(options))
+    code = next((each.exit_code for each in results.values() if each.state is CheckState.FAILED), ExitCode.DONE)
     if as_json:
-        print(mask_accounts(_document(findings, code)))  # noqa: T201 - the document that --json promises
+        print(mask_accounts(_document(results, code)))  # noqa: T201 - the document that --json promises
     else:
-        console().print(_table(findings))
+        console().print(_table(results))
     return code
 
 
-async def examine(options: ConnectionOptions) -> Mapping[str, Finding]:
+async def examine(options: ConnectionOptions) -> Mapping[str, CheckResult]:
     """What was found of each part, in the order of `CHECKS`; what depends on a failed part is not checked."""
     try:
         settings = options.settings()
         examination = Examination(options, settings, options.make_broker(settings))
     except RebalanceError as error:
         return {SETTINGS: _failed(error), **dict.fromkeys(CHECKS, UNSEEN), SERVER: await _guarded(_server)}
-    examination.findings[SETTINGS] = _settings(examination)
+    examination.results[SETTINGS] = _settings(examination)
     try:
         for name, (needs, check) in CHECKS.items():
-            is_unseen = examination.findings[needs].state in (CheckState.FAILED, CheckState.UNSEEN)
-            examination.findings[name] = UNSEEN if is_unseen else await _guarded(check, examination)
+            is_unseen = examination.results[needs].state in (CheckState.FAILED, CheckState.UNSEEN)
+            examination.results[name] = UNSEEN if is_unseen else await _guarded(check, examination)
     finally:
         await examination.broker.disconnect()
-    return {**examination.findings, SERVER: await _guarded(_server)}
+    return {**examination.results, SERVER: await _guarded(_server)}
 
 
-async def _guarded(check: Callable[..., Awaitable[Finding]], *shared: Examination) -> Finding:
+async def _guarded(check: Callable[..., Awaitable[CheckResult]], *shared: Examination) -> CheckResult:
     try:
         return await check(*shared)
     except RebalanceError as error:
         return _failed(error)
 
 
-def _failed(error: RebalanceError) -> Finding:
-    return Finding(
+def _failed(error: RebalanceError) -> CheckResult:
+    return CheckResult(
         "\n".join((error.message, *error.unnamed_faults)), error.next_step, CheckState.FAILED, error.exit_code
     )
 
 
-def _settings(exam: Examination) -> Finding:
+def _settings(exam: Examination) -> CheckResult:
     if exam.options.ini is None:
-        return Finding(
+        return CheckResult(
             "no settings file is named: the defaults are used",
             "name it with --ini, or write one with `rebalance init`",
             CheckState.WARNING,
         )
     if exam.settings.warnings:
-        return Finding("; ".join(exam.settings.warnings), f"correct {exam.options.ini}", CheckState.WARNING)
-    return Finding(f"{exam.options.ini} is valid")
+        return CheckResult("; ".join(exam.settings.warnings), f"correct {exam.options.ini}", CheckState.WARNING)
+    return CheckResult(f"{exam.options.ini} is valid")
 
 
-async def _gateway(exam: Examination) -> Finding:
+async def _gateway(exam: Examination) -> CheckResult:
     await exam.broker.connect()
     ibkr = exam.settings.ibkr
     where = f"{ibkr.host}:{ibkr.port}" if exam.broker.port else "the simulated account"
     kind = " (a port of live accounts)" if exam.broker.port in LIVE_PORTS else ""
-    return Finding(f"{where} answers client {ibkr.client_id + 1}{kind}")
+    return CheckResult(f"{where} answers client {ibkr.client_id + 1}{kind}")
 
 
-async def _version(exam: Examination) -> Finding:
+async def _version(exam: Examination) -> CheckResult:
     if not isinstance(exam.broker, GatewayBroker):
         return UNSEEN
     version = f"API version {(await exam.broker.info()).version}"
     behind = check_clock(Mode.DRY_RUN, exam.broker.clock_gap)
     if behind:
-        return Finding(
+        return CheckResult(
             f"{version}; {behind}",
             "synchronize both clocks with a time server; mode live is refused",
             CheckState.WARNING,
         )
-    return Finding(f"{version}; its clock agrees with this computer's")
+    return CheckResult(f"{version}; its clock agrees with this computer's")
 
 
-async def _account(exam: Examination) -> Finding:
+async def _account(exam: Examination) -> CheckResult:
     managed = await exam.broker.accounts()
     known = ", ".join(mask_account(each) for each in sorted(managed))
     if exam.settings.ibkr.account_id == ANY_ACCOUNT:
         await _look_at(exam, managed[0])
-        return Finding(f"logged in; manages {known}; checked: {mask_account(managed[0])}")
+        return CheckResult(f"logged in; manages {known}; checked: {mask_account(managed[0])}")
     check_gateway(exam.settings, Mode.DRY_RUN, port=exam.broker.port, managed=managed)
-    return Finding(f"logged in; manages {known}; configured: {mask_account(exam.settings.ibkr.account_id)}")
+    return CheckResult(f"logged in; manages {known}; configured: {mask_account(exam.settings.ibkr.account_id)}")
 
 
 async def _look_at(exam: Examination, account: str) -> None:
@@ -168,7 +168,7 @@ async def _look_at(exam: Examination, account: str) -> None:
     await exam.broker.connect()
 
 
-async def _api(exam: Examination) -> Finding:
+async def _api(exam: Examination) -> CheckResult:
     """Whether the API takes orders: with Read-Only API ticked the gateway refuses to list completed orders (321)."""
     if not isinstance(exam.broker, GatewayBroker):
         return UNSEEN
@@ -176,27 +176,27 @@ async def _api(exam: Examination) -> Finding:
         await exam.broker.completed_orders()
     except SafetyRefused:
         if exam.settings.ibkr.read_only:
-            return Finding("Read-Only API is ticked: it takes no orders, and the settings send none")
-        return Finding(
+            return CheckResult("Read-Only API is ticked: it takes no orders, and the settings send none")
+        return CheckResult(
             "Read-Only API is ticked: it takes no orders",
             "to trade, untick it under Configure > API > Settings; dry runs work with it",
             CheckState.WARNING,
         )
-    return Finding(
+    return CheckResult(
         "Read-Only API appears to be unticked; order precautions show only when an order is sent",
         "check Configure > API > Precautions once",
     )
 
 
-async def _data(exam: Examination) -> Finding:
+async def _data(exam: Examination) -> CheckResult:
     exam.snapshot = found = await exam.broker.snapshot()
     cash = ", ".join(f"{amount:,.2f} {currency}" for currency, amount in sorted(found.cash.items()))
     worth = f"NetLiq {found.net_liq.amount:,.2f} {found.base_currency}"
     positions, orders = counted(len(found.positions), "position"), counted(len(found.working_orders), "working order")
-    return Finding(f"{worth}, cash {cash or 'none'}, {positions}, {orders}")
+    return CheckResult(f"{worth}, cash {cash or 'none'}, {positions}, {orders}")
 
 
-async def _quote(exam: Examination) -> Finding:
+async def _quote(exam: Examination) -> CheckResult:
     exam.contract = contract = await _some_contract(exam)
     wanted = exam.settings.ibkr.market_data_type
     if wanted is not MarketDataType.LIVE:
@@ -210,10 +210,12 @@ async def _quote(exam: Examination) -> Finding:
         )
     text = f"{contract.symbol} {shown}, {quote.data_type.value.replace('_', ' ')}"
     if quote.data_type is not MarketDataType.LIVE:
-        return Finding(text, "subscribe to live market data; live trading needs it", CheckState.WARNING)
+        return CheckResult(text, "subscribe to live market data; live trading needs it", CheckState.WARNING)
     missing = why_no_nbbo(quote)
     return (
-        Finding(f"{text}: {missing}", "normal outside trading hours", CheckState.WARNING) if missing else Finding(text)
+        CheckResult(f"{text}: {missing}", "normal outside trading hours", CheckState.WARNING)
+        if missing
+        else CheckResult(text)
     )
 
 
@@ -231,32 +233,32 @@ def _shown(quote: Quote) -> str:
     return " ".join(f"{name} {price_text(price)}" for name, price in prices if price is not None and price > 0)
 
 
-async def _farms(exam: Examination) -> Finding:
+async def _farms(exam: Examination) -> CheckResult:
     if not isinstance(exam.broker, GatewayBroker):
         return UNSEEN
     farms = (await exam.broker.info()).farms
     lost = sorted(name for name, is_up in farms.items() if not is_up)
     if lost:
-        return Finding(
+        return CheckResult(
             f"broken: {', '.join(lost)}",
             "wait, or log the gateway in again: the prices of a broken farm do not move",
             CheckState.WARNING,
         )
-    return Finding(f"connected: {', '.join(sorted(farms))}" if farms else "the gateway reports none")
+    return CheckResult(f"connected: {', '.join(sorted(farms))}" if farms else "the gateway reports none")
 
 
-async def _hours(exam: Examination) -> Finding:
+async def _hours(exam: Examination) -> CheckResult:
     if exam.contract is None:
         return UNSEEN
     closed = closed_reason(exam.contract, exam.broker.now())
     if closed:
-        return Finding(
+        return CheckResult(
             f"closed: {closed}", "orders are sent in regular trading hours; a dry run works now", CheckState.WARNING
         )
-    return Finding("open: regular trading hours")
+    return CheckResult("open: regular trading hours")
 
 
-async def _journal(of: Examination) -> Finding:
+async def _journal(of: Examination) -> CheckResult:
     with closing(open_journal(of.settings)) as journal:
         count, found = len(journal.runs()), journal.open_runs(of.settings.ibkr.account_id)
     needing = [record for state in found for record in state.needing_person]
@@ -266,29 +268,29 @@ async def _journal(of: Examination) -> Finding:
     text = f"{where}: {counted(count, 'run')} on record"
     if found:
         ids = ", ".join(state.record.run_id for state in found)
-        return Finding(f"{text}; no end of {ids}", "if its process died: rebalance recover", CheckState.WARNING)
-    return Finding(text)
+        return CheckResult(f"{text}; no end of {ids}", "if its process died: rebalance recover", CheckState.WARNING)
+    return CheckResult(text)
 
 
-async def _reports(exam: Examination) -> Finding:
+async def _reports(exam: Examination) -> CheckResult:
     folder = exam.settings.io.report_dir
     nearest = next(each for each in (folder, *folder.parents) if each.exists())
     if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
         raise OutputFailed(f"{folder} cannot be written", next_step=f"make {nearest} writable, or set [io] report_dir")
-    return Finding(f"{folder} {'can be written' if nearest == folder else 'will be created'}")
+    return CheckResult(f"{folder} {'can be written' if nearest == folder else 'will be created'}")
 
 
-async def _kill_switch(exam: Examination) -> Finding:
+async def _kill_switch(exam: Examination) -> CheckResult:
     check_kill_switch(exam.settings.safety.kill_switch_file)
-    return Finding(f"off: {exam.settings.safety.kill_switch_file} does not exist")
+    return CheckResult(f"off: {exam.settings.safety.kill_switch_file} does not exist")
 
 
-async def _server() -> Finding:
+async def _server() -> CheckResult:
     from deployments.serving.server import lasting_server
 
     server = lasting_server()
     if server is None:
-        return Finding(
+        return CheckResult(
             "none is running: each run starts its own, which takes some seconds and has no page",
             "start a lasting one with `rebalance up`",
         )
@@ -305,14 +307,14 @@ async def _server() -> Finding:
     service = read_service()
     if service is not None and service.api_url == server and not service.has_executor:
         text = f"{server} answers, but the executor of its deployments is not running"
-        return Finding(text, "start it with `rebalance up`", CheckState.WARNING)
-    return Finding(f"{without_password(server)} answers")
+        return CheckResult(text, "start it with `rebalance up`", CheckState.WARNING)
+    return CheckResult(f"{without_password(server)} answers")
 
 
 SETTINGS, SERVER = "settings", "Prefect server"
 GATEWAY, ACCOUNT = "gateway", "login and account"
 # by name: the part that it depends on, and the check
-CHECKS: Mapping[str, tuple[str, Callable[[Examination], Awaitable[Finding]]]] = {
+CHECKS: Mapping[str, tuple[str, Callable[[Examination], Awaitable[CheckResult]]]] = {
     GATEWAY: (SETTINGS, _gateway),
     "version and clock": (GATEWAY, _version),
     ACCOUNT: (GATEWAY, _account),
@@ -327,17 +329,17 @@ CHECKS: Mapping[str, tuple[str, Callable[[Examination], Awaitable[Finding]]]] = 
 }
 
 
-def _document(findings: Mapping[str, Finding], code: ExitCode) -> str:
+def _document(results: Mapping[str, CheckResult], code: ExitCode) -> str:
     checks = [
         {"check": name, "state": each.state, "found": each.text, "next_step": each.next_step}
-        for name, each in findings.items()
+        for name, each in results.items()
     ]
     return json.dumps({"exit_code": int(code), "checks": checks}, indent=2, ensure_ascii=False)
 
 
-def _table(findings: Mapping[str, Finding]) -> Table:
+def _table(results: Mapping[str, CheckResult]) -> Table:
     table = Table("check", "state", "found", "what to do", title="What a run needs", title_justify="left")
-    for name, each in findings.items():
+    for name, each in results.items():
         state = f"[{STYLES[each.state]}]{each.state}[/]"
         table.add_row(name, state, *(escape(mask_accounts(text)) for text in (each.text, each.next_step)))
     return table

@@ -7,17 +7,14 @@ import os
 from contextlib import closing
 from pathlib import Path
 
-from rich.markup import escape
-from rich.table import Table
-
 from core.errors import UsageError
 from core.journal import Journal
 from core.masking import mask_accounts
 from core.report import report_folder, write_reports
-from core.report.history import HEADINGS, PastRun, history_json, history_row, past_run
+from core.report.history import history_json, past_run
 from core.settings import Settings
 from core.settings.loading import load_settings
-from deployments.terminal import console
+from deployments.terminal import console, show_runs
 from tasks.app.journals import open_journal, open_rehearsals
 
 
@@ -30,7 +27,7 @@ def show_history(ini: Path, *, last: int, rehearsals: bool, as_json: bool) -> No
         document = {"runs": [history_json(run) for run in runs]}
         print(mask_accounts(json.dumps(document, indent=2, ensure_ascii=False)))  # noqa: T201 - what --json promises
     elif runs:
-        console().print(_table(runs))
+        show_runs(runs, console())
     else:
         console().print("no run is on record")
 
@@ -59,10 +56,3 @@ def _settings(ini: Path) -> Settings:
 
 def _journal(settings: Settings, *, rehearsals: bool) -> Journal:
     return open_rehearsals() if rehearsals else open_journal(settings)
-
-
-def _table(runs: list[PastRun]) -> Table:
-    table = Table(*HEADINGS, title="Past runs, the newest first", title_justify="left")
-    for run in runs:
-        table.add_row(*(escape(mask_accounts(text)) for text in history_row(run)))
-    return table

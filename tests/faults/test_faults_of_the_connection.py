@@ -17,7 +17,7 @@ from core.sim.venue.world import SimOrder
 
 ALWAYS = None
 # what is asked after a break, and how often it was answered before that
-LISTS = (("openOrderEnd", 5), ("completedOrdersEnd", 0), ("execDetailsEnd", 0))
+LISTS = (("openOrderEnd", 7), ("completedOrdersEnd", 0), ("execDetailsEnd", 0))
 HALF = filling(fill_fraction=D("0.5"))
 EARLIER = working(SimOrder(VTI, Side.BUY, D(10), D(0), D("90.00"), OrderRef("RB-EARLIERRUN22-B1-1")))
 SOMEBODY_ELSES = working(SimOrder(VTI, Side.BUY, D(10), D(0), D("90.00")))

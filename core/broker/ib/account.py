@@ -58,7 +58,7 @@ class AccountLedger:
 
 
 @dataclass(frozen=True, slots=True)
-class Holdings:
+class HeldContracts:
     """What is held, and the contract of each by conId."""
 
     rows: tuple[PortfolioRow, ...]
@@ -81,7 +81,7 @@ class AccountReader:
         ledger = ledger_of(ledger_rows)
         contracts = await self._contracts.of_holdings(session, [row.contract for row in holdings], SNAPSHOT)
         working, warnings = await self._working()
-        found = compose(self._account, ledger, Holdings(holdings, contracts), working, at)
+        found = compose(self._account, ledger, HeldContracts(holdings, contracts), working, at)
         return replace(found, warnings=warnings)
 
     async def base_currency(self) -> Currency:
@@ -201,7 +201,11 @@ def _quantities(rows: Iterable[PortfolioRow | PositionRow]) -> dict[tuple[str, i
 
 
 def compose(
-    account_id: AccountId, ledger: AccountLedger, holdings: Holdings, working: tuple[WorkingOrder, ...], at: datetime
+    account_id: AccountId,
+    ledger: AccountLedger,
+    holdings: HeldContracts,
+    working: tuple[WorkingOrder, ...],
+    at: datetime,
 ) -> AccountSnapshot:
     """The snapshot of these parts."""
     return AccountSnapshot(
