@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from core.errors import OutputFailed
+from core.folders import make_folder, sync_folder
 from core.model import RunId, RunResult
 from core.report.documents import result_json
 from core.report.post_trade import post_trade_csv, post_trade_markdown
@@ -85,7 +86,7 @@ def write_reports(outcome: RunResult, folder: Path) -> tuple[Path, ...]:
 def prepare_folder(folder: Path) -> None:
     """Create the folder, closed to others, where it is missing. Raises OutputFailed, also when it is a link."""
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(folder, 0o700)
     except OSError as error:
         raise _failed([f"{folder}: {error.strerror}"]) from None
     if folder.is_symlink():
@@ -125,15 +126,7 @@ def _replace(path: Path, data: bytes) -> None:
         Path(name).unlink(missing_ok=True)
         raise
     # the rename itself is on disk only when its folder is
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    sync_folder(path.parent)
 
 
 def _failed(faults: list[str]) -> OutputFailed:

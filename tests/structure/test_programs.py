@@ -7,7 +7,11 @@ from dataclasses import replace
 import pytest
 from programs import PROGRAMS, find, needs
 
-INSTALLS = {"chromium": "apt-get install chromium", "postgresql": "apt-get install postgresql"}
+INSTALLS = {
+    "chromium": "apt-get install chromium",
+    "postgresql": "apt-get install postgresql",
+    "strace": "apt-get install strace",
+}
 
 
 @pytest.fixture

@@ -24,6 +24,7 @@ PROGRAMS = {
     "chromium": Program(("chromium", "chromium-browser", "google-chrome"), "chromium"),
     # Debian keeps what makes and runs a database cluster out of PATH
     "postgresql": Program(("initdb",), "postgresql", "usr/lib/postgresql/*/bin"),
+    "strace": Program(("strace",), "strace"),
 }
 
 

@@ -13,6 +13,7 @@ from sqlalchemy import URL, Connection, Engine, column, create_engine, event, in
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
 from core.errors import OutputFailed, SettingsInvalid
+from core.folders import make_folder
 
 NEWEST = "0001"
 """The newest step of the schema, of `migrations/versions`."""
@@ -94,7 +95,7 @@ _EXAMPLES = "write sqlite:////home/me/journal.sqlite or postgresql://user@host/d
 
 def _sqlite(url: URL) -> Engine:
     path = Path(str(url.database))
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_folder(path.parent, 0o700)
     # whole account ids stand in it; SQLite gives its -wal and -shm files the mode of the database
     path.touch(mode=0o600)
     if path.stat().st_mode & 0o077:

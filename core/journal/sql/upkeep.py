@@ -12,6 +12,7 @@ from pathlib import Path
 from sqlalchemy import Engine
 
 from core.errors import OutputFailed, UsageError
+from core.folders import sync_folder
 
 
 def backup(engine: Engine, target: Path) -> None:
@@ -28,6 +29,7 @@ def backup(engine: Engine, target: Path) -> None:
         try:
             _copy(source, copy)
             copy.replace(target)
+            sync_folder(target.parent)
         finally:
             copy.unlink(missing_ok=True)
 
