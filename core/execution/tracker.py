@@ -41,7 +41,8 @@ class OrderTracker:
     `disconnected` is the failure that makes the state of every working order uncertain, None while the connection is
     sound. `failures` are what must stop a stage, in order of time. `ended` are the references of all orders, of any
     client, whose end was reported. `disturbances` counts what was reported or noticed of a connection that failed, of
-    the gateway to IBKR too. While `is_journaling` is off (the journal cannot be written) events only count here.
+    the gateway to IBKR or to a data farm too. While `is_journaling` is off (the journal cannot be written) events only
+    count here.
     """
 
     def __init__(
@@ -102,6 +103,8 @@ class OrderTracker:
             case Notice(order_ref=ref) if ref is not None and self.journal.order(ref) is not None:
                 self._process_notice(event)
             case _:
+                # a broken data farm stops no order, but is no undisturbed connection either
+                self.disturbances += event.code in error_codes.FARMS_BROKEN
                 self.log_event("notice", f"{event.order_ref or ''} {event.in_full}".strip())
 
     def mark_disconnected(self, error: ConnectionLost) -> None:

@@ -30,7 +30,7 @@ KILLED, FIRST, SECOND, OVER = "killed recovery", "recovery 1", "recovery 2", "ov
 ON_ITS_WAY = timedelta(seconds=1)
 A_MINUTE = timedelta(seconds=60)
 ERROR_CODE = 3  # field of an error
-TROUBLE = ("1100", "1101", "1102", "2110")
+TROUBLE = ("1100", "1101", "1102", "2110", "2103", "2105", "2157")
 
 
 @dataclass(frozen=True, slots=True)
