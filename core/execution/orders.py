@@ -12,24 +12,33 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from core.errors import OrderIncomplete, PlanKeptChanging
+from core.execution.reconcile import Evidence
 from core.journal.rules import run_of
 from core.market.limits import Pricing, limit_for
 from core.model import (
     FUNDING,
     USD,
+    AccountId,
+    CompletedOrder,
+    Contract,
+    Fill,
     Limit,
     Order,
     OrderRecord,
+    OrderRef,
     OrderState,
     OrderType,
     Plan,
     Quote,
+    SecurityType,
     Side,
     Stage,
+    TickBand,
     TradeLine,
+    WorkingOrder,
 )
-from core.model.refs import order_ref
-from core.money import FRACTION_OF_SHARE, WHOLE_SHARE, ZERO, floor_to
+from core.model.refs import order_ref, parse_ref
+from core.money import CENT, FRACTION_OF_SHARE, WHOLE_SHARE, ZERO, floor_to
 from core.planning.funding import FxMarket, affordable, fx_limit
 from core.planning.invalidation import worse_than_approved
 from core.settings import Settings
@@ -154,6 +163,44 @@ class Attempts:
         # the commission of a working order with fills is among the spent already
         is_charged = last is not None and not last.state.is_final and bool(last.fills)
         return remainder * _limit_of(line).worst_price + (ZERO if is_charged else self._commission)
+
+
+def order_shown(ref: OrderRef, account_id: AccountId, evidence: Evidence) -> Order:
+    """An order of ours as far as the lists show it, for one that is on no record; `ref` must be in them.
+
+    Its contract has the symbol and the currency that we trade it in, and no more.
+    """
+    parsed = parse_ref(ref)
+    listed: tuple[WorkingOrder | CompletedOrder | Fill, ...] = (*evidence.working, *evidence.completed, *evidence.fills)
+    fills = [fill for fill in evidence.fills if fill.order_ref == ref]
+    shown = next((each for each in listed if each.order_ref == ref), None)
+    if parsed is None or shown is None:
+        raise ValueError(f"{ref} is no order of ours that the lists show")
+    filled = sum((fill.shares for fill in fills), ZERO)
+    # a completed order may come without the quantity it was placed with
+    quantity = filled if isinstance(shown, Fill) else max(shown.quantity, shown.filled, filled)
+    limit = shown.limit_price if isinstance(shown, WorkingOrder) else None
+    is_fx = shown.symbol == FUNDING.symbol
+    contract = Contract(
+        shown.symbol,
+        con_id=0,
+        security_type=SecurityType.CASH if is_fx else SecurityType.ETF,
+        currency=FUNDING.currency if is_fx else USD,
+        ticks=(TickBand(ZERO, CENT),),
+    )
+    return Order(
+        ref=ref,
+        account_id=account_id,
+        contract=contract,
+        stage=parsed.stage,
+        line=parsed.line,
+        attempt=parsed.attempt,
+        side=shown.side,
+        quantity=quantity,
+        order_type=OrderType.MKT if limit is None else OrderType.LMT,
+        limit_price=limit,
+        outside_rth=False,
+    )
 
 
 def may_continue(record: OrderRecord, settings: Settings) -> bool:

@@ -12,17 +12,19 @@ from datetime import timedelta
 from core.broker.port import Broker
 from core.errors import TRANSIENT, ConnectionLost, ExitCode, OrderIncomplete, OrderStateUnknown, RebalanceError
 from core.execution.absence import Witnesses, WitnessRound, why_not_absent
+from core.execution.orders import order_shown
 from core.execution.reconcile import ROUNDS, Evidence, cancel_without_journal, reconcile, request_cancel
 from core.execution.stage_result import messages_about, order_text
-from core.execution.tracker import LOOK_AT_ACCOUNT, OrderTracker
+from core.execution.tracker import OrderTracker
 from core.journal.entries import RunState
 from core.journal.rules import line_of, quarantined
-from core.model import OrderRef, OrderState, RunId, RunResult
+from core.model import OrderRef, OrderState, RunId, RunResult, Symbol
 from core.model.refs import parse_ref
 from core.settings import Settings
 from core.text import counted
 
 NEXT_STEP = "run again: what is still needed is planned from the account as it is now"
+NOT_ON_RECORD = "the broker has it, and the journal has not: was the journal restored from a copy?"
 PROOF = "in none of the broker's lists and not in the account, looked for twice"
 
 
@@ -82,10 +84,20 @@ def recovered_result(state: RunState, broker: Broker) -> RunResult:
         ended_at=record.ended_at or broker.now(),
         settings={},
         recovered=record.reason,
+        plan=state.plan,
         orders=tuple(state.orders.values()),
+        not_sent=_not_sent(state),
         approvals=record.approvals,
         errors=(error,) if error else (),
     )
+
+
+def _not_sent(state: RunState) -> dict[Symbol, str]:
+    """Why each trade of the plan has no order: the end of the process; nothing in modes that send none."""
+    if state.plan is None or not state.record.mode.sends_orders:
+        return {}
+    made = {record.order.contract.symbol for record in state.orders.values()}
+    return {symbol: state.record.reason for symbol in state.plan.traded if symbol not in made}
 
 
 def recovered_error(state: RunState) -> RebalanceError | None:
@@ -148,7 +160,7 @@ def _unsettled(tracker: OrderTracker, refs: tuple[OrderRef, ...]) -> list[OrderR
 async def _read_witnesses(tracker: OrderTracker, run_id: RunId, settings: Settings) -> WitnessRound:
     """The lists, with none of the run's orders working any more, and then the account.
 
-    Raises OrderStateUnknown for orders of the run that the journal does not have, or calls ended while they work on.
+    Raises OrderStateUnknown for orders of the run that the journal calls ended while they work on.
     """
     at = tracker.broker.now()
     lists = await _lists_after_cancelling(tracker, run_id, settings.execution.shutdown_seconds)
@@ -166,37 +178,47 @@ async def _read_witnesses(tracker: OrderTracker, run_id: RunId, settings: Settin
 
 async def _lists_after_cancelling(tracker: OrderTracker, run_id: RunId, seconds: float) -> Evidence | None:
     """The lists, processed, after orders of the run that still worked were cancelled; None when they cannot be read."""
-    known = tuple(tracker.journal.state(run_id).orders)
-    evidence = await reconcile(tracker, known)
+    evidence = await _lists(tracker, run_id)
     # a gateway that holds an order back lists it nowhere, and may transmit it later
-    held = [ref for ref in known if tracker.record(ref).is_held]
+    held = [ref for ref in tracker.journal.state(run_id).orders if tracker.record(ref).is_held]
     for ref in held:
         await request_cancel(tracker, ref)
     alive = _working_of(run_id, evidence)
     for ref in alive:
-        if ref in known:
-            tracker.journal.cancelling(ref)
+        tracker.journal.cancelling(ref)
     if alive or held:
         await cancel_without_journal(tracker, alive, seconds=seconds)
-        evidence = await reconcile(tracker, known)
+        evidence = await _lists(tracker, run_id)
     if evidence is not None:
-        _check_known(tracker, run_id, evidence)
+        _check_ended(tracker, run_id, evidence)
     return evidence
+
+
+async def _lists(tracker: OrderTracker, run_id: RunId) -> Evidence | None:
+    """The lists, processed for all orders of the run; None when they cannot be read.
+
+    One of the run that the journal does not have is put on record first, for a person: a journal that was restored
+    from a copy lacks what came after it.
+    """
+    evidence = await reconcile(tracker, tuple(tracker.journal.state(run_id).orders))
+    if evidence is None:
+        return None
+    account_id, known = tracker.journal.run(run_id).account_id, tracker.journal.state(run_id).orders
+    missing = sorted(ref for ref in evidence.refs() if _is_of(ref, run_id) and ref not in known)
+    for ref in missing:
+        order = order_shown(ref, account_id, evidence)
+        tracker.journal.discover(order, at=tracker.broker.now(), reason=NOT_ON_RECORD)
+        tracker.log_event("unknown", f"{ref} {NOT_ON_RECORD}")
+    return await reconcile(tracker, tuple(known) + tuple(missing)) if missing else evidence
 
 
 def _working_of(run_id: RunId, evidence: Evidence | None) -> list[OrderRef]:
     return sorted(ref for ref in (evidence.working_refs() if evidence else ()) if _is_of(ref, run_id))
 
 
-def _check_known(tracker: OrderTracker, run_id: RunId, evidence: Evidence) -> None:
-    """Raise OrderStateUnknown where the lists contradict the journal in a way that no state of an order can hold."""
+def _check_ended(tracker: OrderTracker, run_id: RunId, evidence: Evidence) -> None:
+    """Raise OrderStateUnknown where an order works whose end is on record: no state of an order can hold that."""
     orders = tracker.journal.state(run_id).orders
-    unknown = sorted(ref for ref in evidence.refs() if _is_of(ref, run_id) and ref not in orders)
-    if unknown:
-        raise OrderStateUnknown(
-            f"the broker has orders of run {run_id} that the journal does not: {', '.join(unknown)}",
-            next_step=f"if the journal was restored from a copy, restore a newer one; {LOOK_AT_ACCOUNT}",
-        )
     alive = [ref for ref in _working_of(run_id, evidence) if orders[ref].is_settled]
     if alive:
         raise OrderStateUnknown(

@@ -27,6 +27,7 @@ from core.model import (
     OrderRef,
     OrderState,
     OrderUpdate,
+    Plan,
     RunRecord,
     RunResult,
     Side,
@@ -43,6 +44,13 @@ class RunStarted:
     """The first entry of every run."""
 
     run: RunRecord
+
+
+@dataclass(frozen=True, slots=True)
+class PlanMade:
+    """A plan, before anybody is asked about it; a later one stands in its place."""
+
+    plan: Plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +132,18 @@ class OrderAbsent:
 
 
 @dataclass(frozen=True, slots=True)
+class OrderDiscovered:
+    """The broker has this order under a reference of the run, and no intent of it is on record; a person has to look.
+
+    `order` is what the broker's lists show of it.
+    """
+
+    order: Order
+    at: datetime
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class OrderResolved:
     """A person looked the order up."""
 
@@ -165,10 +185,19 @@ class AccountQuarantined:
 
 
 RunEntry = (
-    RunStarted | PlanAsked | PlanAnswered | LinesApproved | StageStarted | RunReported | AccountQuarantined | RunEnded
+    RunStarted
+    | PlanMade
+    | PlanAsked
+    | PlanAnswered
+    | LinesApproved
+    | StageStarted
+    | RunReported
+    | AccountQuarantined
+    | RunEnded
 )
 OrderEntry = (
     OrderIntended
+    | OrderDiscovered
     | OrderSending
     | OrderNotSent
     | OrderCancelling
@@ -184,13 +213,14 @@ Entry = RunEntry | OrderEntry
 class RunState:
     """A run as its entries leave it.
 
-    `question` is the hash of the plan that waits for an answer, `consent` that of a yes that waits to be used, None
-    where there is none. `result` is what its report was last made from, None without one. `before` is the account
-    before each stage that has begun. `orders` stand in the order in which they were intended. A run `is_open` while its
-    end is not on record, or is but not that of each of its orders.
+    `plan` is the newest one. `question` is the hash of the plan that waits for an answer, `consent` that of a yes that
+    waits to be used, None where there is none. `result` is what its report was last made from, None without one.
+    `before` is the account before each stage that has begun. `orders` stand in the order in which they came on record.
+    A run `is_open` while its end is not on record, or is but not that of each of its orders.
     """
 
     record: RunRecord
+    plan: Plan | None = None
     question: str | None = None
     consent: str | None = None
     lines: Mapping[LineKey, Decimal] = field(default_factory=dict)
@@ -219,6 +249,11 @@ class RunState:
         return tuple(record for record in self.orders.values() if record.needs_person)
 
 
+def ref_of(entry: OrderEntry) -> OrderRef:
+    """The reference of the order that the entry is about."""
+    return entry.order.ref if isinstance(entry, OrderIntended | OrderDiscovered) else entry.ref
+
+
 def replayed(entries: Iterable[Entry]) -> RunState | None:
     """The state that the entries add up to; None without any. Raises ValueError for entries that begin no run."""
     state: RunState | None = None
@@ -239,6 +274,8 @@ def applied(state: RunState | None, entry: Entry) -> RunState:
     if isinstance(entry, OrderEntry):
         record = _order_after(state, entry)
         return replace(state, orders={**state.orders, record.order.ref: record})
+    if isinstance(entry, PlanMade):
+        return replace(state, plan=entry.plan)
     return _run_after(state, entry)
 
 
@@ -272,9 +309,15 @@ _CLOSING: Mapping[type[OrderEntry], Callable[..., OrderRecord]] = {
 }
 
 
-def _order_after(state: RunState, entry: OrderEntry) -> OrderRecord:
+def _new_order(entry: OrderIntended | OrderDiscovered) -> OrderRecord:
     if isinstance(entry, OrderIntended):
         return transitions.intended(entry.order, at=entry.at)
+    return transitions.discovered(entry.order, at=entry.at, reason=entry.reason)
+
+
+def _order_after(state: RunState, entry: OrderEntry) -> OrderRecord:
+    if isinstance(entry, OrderIntended | OrderDiscovered):
+        return _new_order(entry)
     record = state.orders[entry.ref]
     match entry:
         case OrderSending():

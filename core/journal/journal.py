@@ -17,6 +17,7 @@ from core.journal.entries import (
     LinesApproved,
     OrderAbsent,
     OrderCancelling,
+    OrderDiscovered,
     OrderEntry,
     OrderIntended,
     OrderNotSent,
@@ -26,12 +27,14 @@ from core.journal.entries import (
     OrderUnknown,
     PlanAnswered,
     PlanAsked,
+    PlanMade,
     RunEnded,
     RunReported,
     RunStarted,
     RunState,
     StageStarted,
     applied,
+    ref_of,
     replayed,
 )
 from core.journal.rules import approved_lines, check_answer, check_approval, check_intent, check_start, run_of
@@ -153,6 +156,10 @@ class Journal:
         """The run of this id. Raises UsageError when there is none, as every call that names a run does."""
         return self.state(run_id).record
 
+    def plan(self, plan: Plan) -> None:
+        """Put the plan on record, so that a report has it whatever becomes of the run. Raises UsageError."""
+        self._put(plan.run_id, PlanMade(plan))
+
     def ask(self, run_id: RunId, plan_hash: str, *, at: datetime) -> None:
         """Store the question: the plan of this hash waits for an answer. A question still open is dropped."""
         self._put(run_id, PlanAsked(plan_hash, at))
@@ -208,6 +215,15 @@ class Journal:
         """Close an order as proved never to have reached the broker. Raises SafetyRefused if it may have shown up."""
         self._put_of_order(OrderAbsent(ref, reason))
 
+    def discover(self, order: Order, *, at: datetime, reason: str) -> None:
+        """Put on record an order that the broker has under a reference of a run which never intended it.
+
+        It needs a person. Raises SafetyRefused for one that is on record.
+        """
+        if self.order(order.ref) is not None:
+            raise SafetyRefused(f"order {order.ref} is on record already", next_step="recover its run")
+        self._put(run_of(order), OrderDiscovered(order, at, reason))
+
     def resolve(self, ref: OrderRef, finding: Finding) -> None:
         """Put on record what a person found out about an order at UNKNOWN; the last one of a run ends its quarantine.
 
@@ -253,7 +269,7 @@ class Journal:
             self._put_of_order(OrderReported(ref, report))
 
     def _put_of_order(self, entry: OrderEntry) -> None:
-        ref = entry.order.ref if isinstance(entry, OrderIntended) else entry.ref
+        ref = ref_of(entry)
         if self.order(ref) is None:
             raise SafetyRefused(f"order {ref} was never intended", next_step="nothing was sent; report this")
         self._put(_run_of_ref(ref), entry)

@@ -128,6 +128,11 @@ def intended(order: Order, *, at: datetime) -> OrderRecord:
     return OrderRecord(order=order, state=OrderState.INTENT, created_at=at)
 
 
+def discovered(order: Order, *, at: datetime, reason: str) -> OrderRecord:
+    """The record of an `order` that the broker has and the journal did not: at UNKNOWN, for a person to look at."""
+    return OrderRecord(order=order, state=OrderState.UNKNOWN, created_at=at, reason=reason)
+
+
 def sending(record: OrderRecord, *, at: datetime) -> OrderRecord:
     """`record` at SENDING. Raises SafetyRefused unless it is at INTENT, so that nothing is ever sent twice."""
     return replace(record, state=_own_step(record, OrderEvent.SEND, "sent"), sent_at=at)

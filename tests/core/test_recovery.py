@@ -7,14 +7,15 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from builders import NOW
+from builders import NOW, plan, trade_line
 from deaths import DyingStore, Killed, Second, second_process, trade_until_killed
 from hypothesis import given
 from hypothesis import strategies as st
 from trading import RUN, Trading, buy, convert, disagreements, execution_settings, resting, sell, trading
-from worlds import quoted, scripted
+from worlds import ACCOUNT, quoted, scripted
 
-from core.errors import ConnectionLost, ExitCode, OrderStateUnknown
+from core.errors import ConnectionLost, ExitCode
+from core.execution import recovered_result
 from core.journal import Journal, MemoryStore
 from core.journal.entries import (
     Entry,
@@ -28,11 +29,13 @@ from core.journal.entries import (
 from core.model import (
     ConnectionChange,
     Fill,
+    Finding,
     Notice,
     OrderRef,
     OrderState,
     OrderUpdate,
     RejectReason,
+    Side,
     Stage,
     Symbol,
 )
@@ -380,11 +383,55 @@ async def test_an_order_of_the_run_that_the_journal_does_not_have_is_cancelled_a
     store = DyingStore()
     first = await trade_until_killed(store, FIRST, dies_with=is_a(OrderSending), afterwards=True)
     first.broker.exchange.submit(resting("BND", 2), client_id=42)
-    second = second_process(first, store)
-    with pytest.raises(OrderStateUnknown, match="orders of run ABCDEFGHIJ23 that the journal does not"):
-        await second.recover()
-    assert first.broker.exchange.working() == ()
-    assert Journal(store).state(RUN).is_open
+    state, _ = await recovered(first, store)
+    found = state.orders[resting("BND", 2).ref]
+    assert (found.state, found.order.side, found.order.quantity) == (OrderState.UNKNOWN, Side.BUY, 10)
+    assert found.reason.startswith("the broker has it, and the journal has not")
+    assert (state.record.exit_code, state.is_open) == (ExitCode.UNKNOWN, True)
+
+
+async def test_fills_of_an_order_that_the_journal_does_not_have_are_put_on_record():
+    store = DyingStore()
+    first = await trade_until_killed(store, FIRST, dies_with=is_a(OrderIntended), afterwards=True)
+    first.broker.exchange.submit(buy("BND", 2), client_id=42)
+    state, _ = await recovered(first, store)
+    found = state.orders[buy("BND", 2).ref]
+    assert (found.state, found.filled, found.order.quantity) == (OrderState.UNKNOWN, 10, 10)
+    again, _ = await recovered(first, store)
+    assert again == state
+
+
+async def test_a_person_s_finding_ends_the_quarantine_of_an_order_that_the_journal_did_not_have():
+    store = DyingStore()
+    first = await trade_until_killed(store, FIRST, dies_with=is_a(OrderIntended), afterwards=True)
+    first.broker.exchange.submit(buy("BND", 2), client_id=42)
+    await recovered(first, store)
+    journal = Journal(store)
+    journal.resolve(buy("BND", 2).ref, Finding("Ann", NOW, "filled 10 at 72.01", D(10), D("72.01")))
+    assert journal.open_runs(ACCOUNT) == ()
+
+
+async def test_a_data_farm_that_breaks_between_the_looks_proves_nothing():
+    for code in (2103, 2105, 2157):
+        store = DyingStore()
+        first = await trade_until_killed(store, FIRST, dies_with=is_a(OrderSending), afterwards=True)
+        second = second_process(first, store)
+        broken = Notice("data farm connection is broken", NOW + timedelta(seconds=30), code)
+        second.broker.on_call = lambda number, to=second, event=broken: number == 6 and to.broker.received.append(event)
+        state = await second.recover()
+        assert state_of(state) is OrderState.UNKNOWN
+        assert "the connection to the broker was disturbed" in state.record.reason
+
+
+async def test_the_plan_of_a_run_that_died_before_its_report_is_in_the_recovered_one():
+    store = DyingStore()
+    first = await trade_until_killed(store, FIRST, dies_with=is_a(OrderSending), afterwards=True)
+    planned = replace(plan(trade_line("VTI"), trade_line("BND", number=2)), run_id=RUN)
+    Journal(store).plan(planned)
+    state, second = await recovered(first, store)
+    result = recovered_result(state, second.broker)
+    assert result.plan == planned
+    assert result.not_sent == {Symbol("BND"): state.record.reason}
 
 
 async def test_two_orders_under_one_reference_are_both_cancelled_and_a_person_s_matter():

@@ -19,7 +19,7 @@ from sqlalchemy import Connection, Row, Select, String, delete, exists, func, in
 from sqlalchemy.exc import IntegrityError
 
 from core.errors import AccountBusy, OutputFailed, RebalanceError, SafetyRefused
-from core.journal.entries import AccountQuarantined, Entry, OrderEntry, OrderIntended, RunEnded, RunStarted
+from core.journal.entries import AccountQuarantined, Entry, OrderEntry, RunEnded, RunStarted, ref_of
 from core.journal.sql import upkeep
 from core.journal.sql.database import faults_of, name_of, open_database
 from core.journal.sql.locks import LockTaken, advisory_lock, file_lock
@@ -208,9 +208,7 @@ def _body(run_id: RunId, entry: Entry) -> str:
 
 
 def _ref_of(entry: Entry) -> OrderRef | None:
-    if isinstance(entry, OrderIntended):
-        return entry.order.ref
-    return entry.ref if isinstance(entry, OrderEntry) else None
+    return ref_of(entry) if isinstance(entry, OrderEntry) else None
 
 
 def _conflict(run_id: RunId, entry: Entry, error: IntegrityError) -> RebalanceError:
