@@ -74,6 +74,7 @@ def conversion_order(plan: Plan, funding_cash: Decimal, market: FxMarket, settin
         limit_price=fx_limit(market, settings.fx),
         outside_rth=not settings.rebalance.prefer_rth,
         mid=market.mid,
+        spread=market.spread,
     )
 
 
@@ -121,6 +122,7 @@ class Attempts:
             order_type=limit.order_type,
             limit_price=limit.limit_price,
             mid=limit.mid,
+            spread=limit.spread,
         )
 
     def _affordable(
@@ -224,6 +226,7 @@ def _first_order(plan: Plan, stage: Stage, line: TradeLine, settings: Settings) 
         limit_price=limit.limit_price,
         outside_rth=not settings.rebalance.prefer_rth,
         mid=limit.mid,
+        spread=limit.spread,
     )
 
 
@@ -253,7 +256,7 @@ def _capped(fresh: Limit, sized: Limit) -> Limit:
         is_within = price <= sized.worst_price
     if is_within:
         return fresh._replace(worst_price=min(fresh.worst_price, sized.worst_price))
-    return sized._replace(order_type=OrderType.LMT, limit_price=sized.worst_price, mid=fresh.mid)
+    return sized._replace(order_type=OrderType.LMT, limit_price=sized.worst_price, mid=fresh.mid, spread=fresh.spread)
 
 
 def _limit_of(line: TradeLine) -> Limit:

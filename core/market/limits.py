@@ -221,12 +221,12 @@ class LimitCalculator:
         return price, market, text
 
     def _at(self, price: Decimal, market: Nbbo, how: str) -> Limit:
-        return Limit(LMT, price, price, market.mid, how)
+        return Limit(LMT, price, price, market.mid, how, None, market.spread)
 
     def _as_market(self, ticks: Ticks, market: Nbbo, how: str) -> Limit:
         far = market[self._terms.far]
         text = f"{how}, counted at {self._touch_text(far)} {self._offset_text}"
-        return Limit(MKT, None, self._beyond(ticks, far), market.mid, text)
+        return Limit(MKT, None, self._beyond(ticks, far), market.mid, text, None, market.spread)
 
     def _estimate(self, ticks: Ticks, verdict: Verdict) -> Limit:
         """A limit without a market, for modes that send no orders: the far touch if there is one, else the price.

@@ -17,7 +17,8 @@ class Order:
     `ref` (RB-<run id>-<F|S|B><line>-<attempt>) is its only identity: order ids are given out again after a gateway was
     restarted. `line` is the number of the plan's line within its stage and `attempt` that of the order at the line,
     both from 1. `quantity` is in shares (in USD for USD.CAD), never signed. `limit_price` is in the contract's
-    currency, None for a market order; `mid` is the NBBO mid when it was priced, against which slippage is measured.
+    currency, None for a market order; `mid` and `spread` are those of the NBBO when it was priced, against which its
+    costs are measured; None where they were not known.
     """
 
     ref: OrderRef
@@ -32,6 +33,7 @@ class Order:
     limit_price: Decimal | None
     outside_rth: bool
     mid: Decimal | None = None
+    spread: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,8 @@ ODD_LOT_USD = Decimal(25_000)
 class FxMarket:
     """USD.CAD as it may be planned with, CAD per USD; without rates, and with `why_not`, when it may not.
 
-    `worst` = ask × (1 + limit_slippage_bps / 10 000); `planning` is the mid, or the ask by setting.
+    `worst` = ask × (1 + limit_slippage_bps / 10 000); `planning` is the mid, or the ask by setting. `spread` is that of
+    the NBBO, None without one.
     """
 
     mid: Decimal | None = None
@@ -49,6 +50,7 @@ class FxMarket:
     worst: Decimal | None = None
     why_not: str = ""
     warning: str | None = None
+    spread: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +148,7 @@ def fx_market(verdicts: Mapping[Symbol, Verdict], settings: Settings, *, sends_o
         return FxMarket(why_not="the quote is stale")
     warning = f"{FUNDING.symbol}: stale quote" if verdict.is_stale else None
     if market:
-        return _rates(market.mid, market.ask, settings.fx, warning)
+        return replace(_rates(market.mid, market.ask, settings.fx, warning), spread=market.spread)
     if price is None or sends_orders:
         return FxMarket(why_not="no usable bid and ask")
     text = f"{FUNDING.symbol}: no usable bid and ask, planned at {price.source.value}"

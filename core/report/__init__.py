@@ -14,6 +14,7 @@ from core.report.files import (
 from core.report.pages import approval_markdown, plan_page, plan_summary, result_page
 from core.report.post_trade import order_notes, post_trade_csv, post_trade_markdown
 from core.report.pre_trade import PreTrade, pre_trade_csv, pre_trade_markdown
+from core.report.report_html import report_html
 from core.report.sections import plan_warnings, run_warnings, verdict_table
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "pre_trade_csv",
     "pre_trade_markdown",
     "report_folder",
+    "report_html",
     "result",
     "result_facts",
     "result_json",

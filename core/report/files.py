@@ -16,6 +16,7 @@ from core.model import RunId, RunResult
 from core.report.documents import result_json
 from core.report.post_trade import post_trade_csv, post_trade_markdown
 from core.report.pre_trade import PreTrade, pre_trade_csv, pre_trade_markdown
+from core.report.report_html import report_html
 
 Subject = TypeVar("Subject")
 
@@ -42,6 +43,7 @@ PRE_TRADE_FILES: tuple[ReportFile[PreTrade], ...] = (
 POST_TRADE_FILES: tuple[ReportFile[RunResult], ...] = (
     ReportFile("post_trade.csv", "every order, and every trade that was not sent", post_trade_csv),
     ReportFile("post_trade.md", "what happened, what it cost, and the drift that is left", post_trade_markdown),
+    ReportFile("report.html", "all of it on one page, with charts, for a browser and for paper", report_html),
     # last, so that a program that sees it finds the others
     ReportFile("result.json", "the run for programs", result_json),
 )

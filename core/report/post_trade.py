@@ -19,17 +19,29 @@ from core.report import formats
 from core.report.columns import (
     NOT_SENT,
     ORDERS_FILE,
+    Columns,
     TradeRow,
     by_drift,
     csv_of,
     drift_columns,
+    left,
     markdown_of,
+    right,
     trade_rows,
     unsent_rows,
 )
 from core.report.facts import traded_text
 from core.report.formats import UNKNOWN, bullets, document, section, table
 from core.report.sections import approvals_section, gates_section, mode_text, run_warnings, warnings_section
+
+CASH_HEADINGS = ("currency", "before", "after", "change")
+CANCELLED: Columns[WorkingOrder] = (
+    left("symbol", lambda order: order.symbol),
+    left("side", lambda order: order.side),
+    right("shares", lambda order: formats.shares(order.quantity)),
+    right("filled", lambda order: formats.shares(order.filled)),
+    left("order", lambda order: order.order_ref),
+)
 
 
 def post_trade_csv(outcome: RunResult) -> str:
@@ -134,11 +146,16 @@ def _drift(outcome: RunResult) -> str:
 
 
 def _cash(outcome: RunResult) -> str:
+    rows = cash_rows(outcome)
+    return table(CASH_HEADINGS, rows, right=CASH_HEADINGS[1:]) if rows else ""
+
+
+def cash_rows(outcome: RunResult) -> list[tuple[str, ...]]:
+    """The cash of each currency under `CASH_HEADINGS`; none in a run that sent nothing."""
     if not outcome.was_sent:
-        return ""
+        return []
     before, after = _balances(outcome.before), _balances(outcome.after)
-    rows = [_cash_row(currency, before.get(currency), after.get(currency)) for currency in sorted({*before, *after})]
-    return table(("currency", "before", "after", "change"), rows, right=("before", "after", "change")) if rows else ""
+    return [_cash_row(currency, before.get(currency), after.get(currency)) for currency in sorted({*before, *after})]
 
 
 def _cash_row(currency: Currency, before: Decimal | None, after: Decimal | None) -> tuple[str, ...]:
@@ -151,11 +168,7 @@ def _balances(snapshot: AccountSnapshot | None) -> dict[Currency, Decimal]:
 
 
 def _cancelled(orders: tuple[WorkingOrder, ...]) -> str:
-    rows = [
-        (order.symbol, order.side, formats.shares(order.quantity), formats.shares(order.filled), order.order_ref)
-        for order in orders
-    ]
-    return table(("symbol", "side", "shares", "filled", "order"), rows, right=("shares", "filled")) if rows else ""
+    return markdown_of(CANCELLED, orders)
 
 
 def _settings(outcome: RunResult) -> str:

@@ -8,6 +8,8 @@ from core.model import Approval, GateFault, GateVerdict, Mode, Plan, RunResult
 from core.report import formats
 from core.report.formats import bullets, section, table
 
+GATE_HEADINGS = ("gate", "rows", "checks", "verdict", "faults")
+APPROVAL_HEADINGS = ("when", "who", "answer", "how", "note", "plan")
 _ROWS_SHOWN = 10
 _MODES = {
     Mode.REPORT_ONLY: "no connection, no orders",
@@ -54,11 +56,16 @@ def rows_at_fault(fault: GateFault) -> str:
 
 def verdict_table(verdicts: Iterable[GateVerdict]) -> str:
     """A Markdown table with a row per gate: what it checked, its verdict, and the rows at fault."""
-    rows = [
+    rows = verdict_rows(verdicts)
+    return table(GATE_HEADINGS, rows, ("rows", "checks")) if rows else ""
+
+
+def verdict_rows(verdicts: Iterable[GateVerdict]) -> list[tuple[str, ...]]:
+    """The cells of that table, under `GATE_HEADINGS`."""
+    return [
         (gate.table, str(gate.rows), str(gate.checks), _verdict(gate), "; ".join(map(_fault, gate.faults)))
         for gate in verdicts
     ]
-    return table(("gate", "rows", "checks", "verdict", "faults"), rows, ("rows", "checks")) if rows else ""
 
 
 def gates_section(gates: Iterable[GateVerdict]) -> str:
@@ -74,7 +81,13 @@ def gate_lines(gates: Iterable[GateVerdict]) -> Iterator[str]:
 
 def approvals_section(approvals: Iterable[Approval]) -> str:
     """Who answered what, when and how, with the hash of the plan it was about."""
-    rows = [
+    rows = approval_rows(approvals)
+    return section("Approvals", table(APPROVAL_HEADINGS, rows) if rows else "")
+
+
+def approval_rows(approvals: Iterable[Approval]) -> list[tuple[str, ...]]:
+    """The cells of that table, under `APPROVAL_HEADINGS`."""
+    return [
         (
             formats.utc(approval.at),
             approval.approver,
@@ -85,7 +98,6 @@ def approvals_section(approvals: Iterable[Approval]) -> str:
         )
         for approval in approvals
     ]
-    return section("Approvals", table(("when", "who", "answer", "how", "note", "plan"), rows) if rows else "")
 
 
 def warnings_section(warnings: Iterable[str]) -> str:

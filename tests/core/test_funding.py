@@ -56,7 +56,7 @@ def converted(wants, closed=None, market=MARKET, **changes):
 def test_the_worst_rate_is_the_ask_and_slippage_and_the_planning_rate_the_mid_or_the_ask():
     quote = at(USD_CAD, "1.3600", "0.0002")
     # 1.3602 × 1.0005 = 1.3608801
-    assert market(quote) == FxMarket(D("1.36"), D("1.36"), D("1.3608801"))
+    assert market(quote) == FxMarket(D("1.36"), D("1.36"), D("1.3608801"), spread=D("0.0004"))
     assert market(quote, use_mid_for_planning=False).planning == D("1.3602")
 
 

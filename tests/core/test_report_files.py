@@ -11,7 +11,7 @@ from core.errors import OutputFailed
 from core.model import RunId
 from core.report import PreTrade, report_folder, write_pre_trade, write_reports
 
-ALL = ["post_trade.csv", "post_trade.md", "pre_trade.csv", "pre_trade.md", "result.json"]
+ALL = ["post_trade.csv", "post_trade.md", "pre_trade.csv", "pre_trade.md", "report.html", "result.json"]
 
 
 def names(folder):
@@ -29,7 +29,7 @@ def test_a_run_writes_all_its_reports_and_nothing_else(tmp_path):
 
 def test_a_run_without_a_plan_has_no_pre_trade_report(tmp_path):
     write_reports(outcome(), tmp_path / "run")
-    assert names(tmp_path / "run") == ["post_trade.csv", "post_trade.md", "result.json"]
+    assert names(tmp_path / "run") == ["post_trade.csv", "post_trade.md", "report.html", "result.json"]
 
 
 def test_the_plan_is_on_disk_before_it_is_approved(tmp_path):
@@ -94,7 +94,7 @@ def test_a_full_disk_leaves_the_old_report_and_no_rubbish(tmp_path, monkeypatch)
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OutputFailed, match="No space left on device"):
         write_reports(outcome(name="new"), tmp_path)
-    assert names(tmp_path) == ["post_trade.csv", "post_trade.md", "result.json"]
+    assert names(tmp_path) == ["post_trade.csv", "post_trade.md", "report.html", "result.json"]
     assert json.loads((tmp_path / "result.json").read_text())["name"] == "old"
 
 

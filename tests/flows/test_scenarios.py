@@ -22,7 +22,7 @@ from flows.rebalance import rebalance
 
 FOLDER = Path(__file__).parent.parent / "scenarios"
 FILES = sorted(FOLDER.glob("*.yaml"))
-REPORTS = {"pre_trade.csv", "pre_trade.md", "post_trade.csv", "post_trade.md", "result.json", "run.log"}
+REPORTS = {"pre_trade.csv", "pre_trade.md", "post_trade.csv", "post_trade.md", "report.html", "result.json", "run.log"}
 
 # among them each in which Prefect tries a task again
 ON_THE_SERVER = (

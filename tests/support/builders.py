@@ -191,6 +191,7 @@ def order_record(symbol: str = "VTI", *fills: Fill, **changes: object) -> OrderR
         "limit_price": D("100.01"),
         "outside_rth": False,
         "mid": D("100.00"),
+        "spread": None,
     }
     record: dict[str, object] = {"state": OrderState.FILLED, "created_at": NOW, "sent_at": NOW, "fills": fills}
     order |= {name: value for name, value in changes.items() if name in order}

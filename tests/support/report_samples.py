@@ -156,6 +156,9 @@ def sample_plan() -> Plan:
     )
 
 
+SPY_FILLS = (fill("2", "600.15"), fill("1", "600.10", commission=D("0.35")))
+
+
 def sample_orders() -> tuple[OrderRecord, ...]:
     """FX with its commission in CAD; a sell; a market sell of unknown commission; a buy in two attempts."""
     return (
@@ -169,7 +172,7 @@ def sample_orders() -> tuple[OrderRecord, ...]:
             limit_price=D("1.36565"),
             mid=D("1.36495"),
         ),
-        sell_record("SPY", fill("2", "600.15"), fill("1", "600.10", commission=D("0.35")), limit_price=D("600.10")),
+        sell_record("SPY", *SPY_FILLS, limit_price=D("600.10"), spread=D("0.05")),
         sell_record("ARKK", fill("30", "49.96", commission=None), line=2, order_type=OrderType.MKT, limit_price=None),
         order_record(quantity=D(97), state=OrderState.CANCELLED, reason="timed out", mid=None),
         order_record(

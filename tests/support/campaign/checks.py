@@ -21,7 +21,7 @@ from core.sim.venue.world import FaultKind, Point
 Check = Callable[[Played], None]
 
 EXPECTED_CODES = set(ExitCode) - {ExitCode.UNFORESEEN}
-ALWAYS_WRITTEN = ("post_trade.csv", "post_trade.md", "result.json")
+ALWAYS_WRITTEN = ("post_trade.csv", "post_trade.md", "report.html", "result.json")
 WITH_A_PLAN = ("pre_trade.csv", "pre_trade.md", "run.log")
 
 
