@@ -6,6 +6,7 @@ templates escape every text; only the charts, which are ours, go in as they are.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -65,7 +66,7 @@ class PageSection:
     @property
     def name(self) -> str:
         """Its name in links."""
-        return self.title.lower().replace(" ", "-")
+        return re.sub(r"[^a-z0-9]+", "-", self.title.lower()).strip("-")
 
     @property
     def is_empty(self) -> bool:

@@ -21,6 +21,9 @@ IMPORTED = [
     "deployments.serving.flow_run",
     "flows.rebalance",
     "great_expectations",
+    "matplotlib.backends.backend_svg",
+    "matplotlib.figure",
+    "matplotlib.style",
 ]
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(IMPORTED)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,6 +42,31 @@ def needs(program: str) -> pytest.MarkDecorator:
     """Skips a test where the program is missing, saying how to install it: `@needs("chromium")`."""
     command = f"apt-get install {PROGRAMS[program].package}"
     return pytest.mark.skipif(find(program) is None, reason=f"{program} is not installed: {command}")
+
+
+@dataclass(frozen=True)
+class Script:
+    """A package of npm, and the file of it that a page loads."""
+
+    package: str
+    file: str
+
+
+SCRIPTS = {"axe-core": Script("axe-core@4.14.1", "axe.min.js")}
+# beside the packages of Python, which `make clean` removes too
+SCRIPTS_FOLDER = Path(sys.prefix) / "npm"
+
+
+def find_script(name: str) -> Path | None:
+    """The file of this package; None where it is missing."""
+    path = SCRIPTS_FOLDER / "node_modules" / name / SCRIPTS[name].file
+    return path if path.is_file() else None
+
+
+def needs_script(name: str) -> pytest.MarkDecorator:
+    """Skips a test where the package is missing, saying how to install it."""
+    command = f"npm install --prefix {SCRIPTS_FOLDER} {SCRIPTS[name].package}"
+    return pytest.mark.skipif(find_script(name) is None, reason=f"{name} is not installed: {command}")
 
 
 def free_port() -> int:
