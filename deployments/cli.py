@@ -283,13 +283,21 @@ def reject(run: RunName, approver: ApproverName = None, note: Note = "") -> None
 def history(
     ini: Ini,
     *,
-    last: Annotated[int, typer.Option("--last", min=1, help="how many runs")] = 20,
+    last: Annotated[
+        int | None, typer.Option("--last", min=1, help="how many runs (default: 20, all of them with --html)")
+    ] = None,
+    html: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="write them as a page with charts over time")
+    ] = None,
     rehearsals: OfRehearsals = False,
     as_json: Json = False,
 ) -> None:
     """List past runs from the journal: when, what was traded, what it cost, and how they ended."""
-    from deployments.commands.history import show_history
+    from deployments.commands.history import show_history, write_history
 
+    if html:
+        write_history(ini, html, last=last, rehearsals=rehearsals)
+        return
     show_history(ini, last=last, rehearsals=rehearsals, as_json=as_json)
 
 

@@ -8,6 +8,7 @@ from core.report.files import (
     PRE_TRADE_FILES,
     ReportFile,
     report_folder,
+    write_page,
     write_pre_trade,
     write_reports,
 )
@@ -44,6 +45,7 @@ __all__ = [
     "run_warnings",
     "trade_rows",
     "verdict_table",
+    "write_page",
     "write_pre_trade",
     "write_reports",
 ]

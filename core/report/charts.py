@@ -9,10 +9,12 @@ text, byte for byte: no date, no random names.
 from __future__ import annotations
 
 import io
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -34,6 +36,8 @@ _MARGIN = 30.0
 _LABELS = 74.0
 _RIGHT = 12.0
 _POINTS = 72.0
+_HISTORY_ROWS = 8
+_MARKS = "osD^"
 _STYLE: Mapping[str, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "ibkr-rebalancer",
@@ -150,6 +154,28 @@ def _lines(axes: Axes, marks: Sequence[tuple[int, float]]) -> None:
     rows, values = [row for row, _ in marks], [value for _, value in marks]
     tops, bottoms = [row - 0.42 for row in rows], [row + 0.42 for row in rows]
     axes.vlines(values, tops, bottoms, color=VERMILLION, linewidth=2.4)
+
+
+def history_chart(times: Sequence[datetime], series: Sequence[Sequence[float | None]]) -> str:
+    """Figures over time, a line with marks of its own shape for each of up to four series; None leaves a gap."""
+    from matplotlib import dates  # noqa: PLC0415
+
+    with _drawing(_HISTORY_ROWS) as figure:
+        height = figure.get_figheight() * _POINTS
+        tall = _HISTORY_ROWS * _ROW / height
+        axes = figure.add_axes((_LABELS / WIDTH, 1 - tall, 1 - (_LABELS + _RIGHT) / WIDTH, tall))
+        axes.grid(axis="y", color=FAINT, linewidth=0.4, alpha=0.5)
+        axes.yaxis.set_major_formatter(_number)
+        days = [float(dates.date2num(time)) for time in times]  # type: ignore[no-untyped-call]
+        for values, colour, mark in zip(series, SERIES, _MARKS, strict=False):
+            numbers = [math.nan if value is None else value for value in values]
+            axes.plot(days, numbers, f"-{mark}", color=colour, markersize=6, linewidth=1.2)
+        locator = dates.AutoDateLocator(minticks=2, maxticks=4, tz=UTC)  # type: ignore[no-untyped-call]
+        axes.xaxis.set_major_locator(locator)
+        named = dates.ConciseDateFormatter(locator, tz=UTC, show_offset=False)  # type: ignore[no-untyped-call]
+        axes.xaxis.set_major_formatter(named)
+        axes.set_ylim(bottom=0)
+        return _svg(figure)
 
 
 @contextmanager

@@ -85,6 +85,13 @@ def write_reports(outcome: RunResult, folder: Path) -> tuple[Path, ...]:
     return _write_all(files, folder)
 
 
+def write_page(text: str, path: Path) -> None:
+    """Write a page to where a person wants it, as reports are written. Raises OutputFailed."""
+    fault = _write(path, text)
+    if fault:
+        raise OutputFailed(f"cannot write {fault}", next_step="name a file in a folder that exists and can be written")
+
+
 def prepare_folder(folder: Path) -> None:
     """Create the folder, closed to others, where it is missing. Raises OutputFailed, also when it is a link."""
     try:

@@ -9,10 +9,11 @@ from decimal import Decimal
 from typing import Any
 
 from core.masking import mask_account
-from core.model import Currency, Mode, RunId, RunRecord, RunResult
+from core.model import AccountId, Currency, Mode, RunId, RunRecord, RunResult
 from core.money import ZERO
 from core.report import formats
-from core.report.columns import Columns, commissions, left, right
+from core.report.columns import Column, Columns, commissions, left, right
+from core.report.costs import order_costs
 from core.report.documents import number_or_none, numbers
 from core.report.facts import balances_text, turnover
 from core.text import visible
@@ -20,23 +21,30 @@ from core.text import visible
 
 @dataclass(frozen=True, slots=True)
 class PastRun:
-    """`account` is masked. `turnover_pct` is what was traded, conversions apart, in % of the plan's NetLiq.
+    """`turnover_pct` is what was traded, conversions apart, in % of the plan's NetLiq.
 
-    `commissions` are by currency; `drift_before_bps` and `drift_after_bps` sum the absolute drift of all symbols. None
-    is a figure that nobody knows. `exit_code` is None for a run whose end is not on record.
+    `commissions` are by currency; `slippage_usd` is what the fills cost against the mids when their orders were sent;
+    `drift_before_bps` and `drift_after_bps` sum the absolute drift of all symbols. None is a figure that nobody knows.
+    `exit_code` is None for a run whose end is not on record.
     """
 
     run_id: RunId
     started_at: datetime
     mode: Mode
-    account: str
+    account_id: AccountId
     turnover_pct: Decimal | None
     commissions: Mapping[Currency, Decimal] | None
+    slippage_usd: Decimal | None
     drift_before_bps: Decimal | None
     drift_after_bps: Decimal | None
     result: str
     exit_code: int | None
     reason: str
+
+    @property
+    def account(self) -> str:
+        """The account, masked."""
+        return mask_account(self.account_id)
 
 
 def past_run(run: RunRecord, result: RunResult | None) -> PastRun:
@@ -49,9 +57,10 @@ def past_run(run: RunRecord, result: RunResult | None) -> PastRun:
         run_id=run.run_id,
         started_at=run.started_at,
         mode=run.mode,
-        account=mask_account(run.account_id),
+        account_id=run.account_id,
         turnover_pct=turnover(result) if result else None,
         commissions=commissions(fills) if result else None,
+        slippage_usd=_slippage(result) if result else None,
         drift_before_bps=plan.totals.drift_before_bps if plan else None,
         drift_after_bps=sum(map(abs, residual.values()), ZERO) if residual is not None else None,
         result=ended.ending.lower() if ended else "ended" if run.ended_at else "under way, or its process died",
@@ -69,12 +78,20 @@ def history_json(run: PastRun) -> dict[str, Any]:
         "account": run.account,
         "turnover_pct": number_or_none(run.turnover_pct),
         "commissions": None if run.commissions is None else numbers(run.commissions),
+        "slippage_usd": number_or_none(run.slippage_usd),
         "drift_before_bps": number_or_none(run.drift_before_bps),
         "drift_after_bps": number_or_none(run.drift_after_bps),
         "result": run.result,
         "exit_code": run.exit_code,
         "reason": run.reason,
     }
+
+
+def _slippage(result: RunResult) -> Decimal | None:
+    """The slippage of all orders in USD; None while that of any is not known."""
+    amounts = [cost.slippage_usd for cost in order_costs(result)]
+    known = [amount for amount in amounts if amount is not None]
+    return sum(known, ZERO) if len(known) == len(amounts) else None
 
 
 def _bps(value: Decimal | None) -> str:
@@ -101,4 +118,5 @@ HISTORY: Columns[PastRun] = (
     right("drift after", lambda run: _bps(run.drift_after_bps)),
 )
 COMMISSIONS = right("commissions", _commissions)
+SLIPPAGE_USD: Column[PastRun] = right("slippage USD", lambda run: formats.money(run.slippage_usd))
 RESULT = left("result", _result)

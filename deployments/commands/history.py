@@ -10,19 +10,20 @@ from pathlib import Path
 from core.errors import UsageError
 from core.journal import Journal
 from core.masking import mask_accounts
-from core.report import report_folder, write_reports
-from core.report.history import history_json, past_run
+from core.report import report_folder, write_page, write_reports
+from core.report.history import PastRun, history_json, past_run
+from core.report.history_html import history_html
 from core.settings import Settings
 from core.settings.loading import load_settings
 from deployments.terminal import console, show_runs
 from tasks.app.journals import open_journal, open_rehearsals
 
+USUAL = 20
 
-def show_history(ini: Path, *, last: int, rehearsals: bool, as_json: bool) -> None:
+
+def show_history(ini: Path, *, last: int | None, rehearsals: bool, as_json: bool) -> None:
     """Print the newest `last` runs, or rehearsals, as a table or as one JSON document. Raises OutputFailed."""
-    with closing(_journal(_settings(ini), rehearsals=rehearsals)) as journal:
-        states = [journal.state(run.run_id) for run in journal.runs()[:last]]
-    runs = [past_run(state.record, state.result) for state in states]
+    runs = _past_runs(ini, last or USUAL, rehearsals=rehearsals)
     if as_json:
         document = {"runs": [history_json(run) for run in runs]}
         print(mask_accounts(json.dumps(document, indent=2, ensure_ascii=False)))  # noqa: T201 - what --json promises
@@ -30,6 +31,12 @@ def show_history(ini: Path, *, last: int, rehearsals: bool, as_json: bool) -> No
         show_runs(runs, console())
     else:
         console().print("no run is on record")
+
+
+def write_history(ini: Path, page: Path, *, last: int | None, rehearsals: bool) -> None:
+    """Write the newest `last` runs or rehearsals, None for all, as one page. Raises OutputFailed."""
+    write_page(history_html(_past_runs(ini, last, rehearsals=rehearsals)), page)
+    console().print(f"  {page}", markup=False, soft_wrap=True)
 
 
 def rebuild_report(ini: Path, name: str, *, rehearsals: bool) -> None:
@@ -48,6 +55,12 @@ def rebuild_report(ini: Path, name: str, *, rehearsals: bool) -> None:
     folder = report_folder(settings.io.report_dir, state.record.run_id)
     for path in write_reports(state.result, folder):
         console().print(f"  {path}", markup=False, soft_wrap=True)
+
+
+def _past_runs(ini: Path, last: int | None, *, rehearsals: bool) -> list[PastRun]:
+    with closing(_journal(_settings(ini), rehearsals=rehearsals)) as journal:
+        states = [journal.state(run.run_id) for run in journal.runs()[:last]]
+    return [past_run(state.record, state.result) for state in states]
 
 
 def _settings(ini: Path) -> Settings:

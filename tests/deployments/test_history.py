@@ -11,11 +11,11 @@ import pytest
 from flow_runs import ACCOUNT, Rehearsal, SaysYes
 from worlds import scripted
 
-from core.errors import UsageError
+from core.errors import OutputFailed, UsageError
 from core.journal import Journal
 from core.journal.sql import SqlStore
 from core.model import AccountId, Mode, RunId, RunRecord, Symbol
-from deployments.commands.history import rebuild_report, show_history
+from deployments.commands.history import rebuild_report, show_history, write_history
 from tasks.app.approvers import Answer
 
 
@@ -166,3 +166,18 @@ async def test_the_runs_of_an_account_are_known_by_what_they_sent(office):
         assert found.record.run_id == traded.outcomes[0].run_id != planned.outcomes[0].run_id
         assert Symbol("VTI") in {record.order.contract.symbol for record in found.orders.values()}
         assert journal.last_traded(AccountId("DU7654321")) is None
+
+
+async def test_history_is_written_as_a_page(office, capsys):
+    run_id = (await office.run()).outcomes[0].run_id
+    page = office.folder / "history.html"
+    write_history(office.ini, page, last=None, rehearsals=False)
+    assert run_id in page.read_text()
+    assert ACCOUNT not in page.read_text()
+    assert str(page) in capsys.readouterr().out
+
+
+def test_a_page_that_cannot_be_written_is_one_line_and_says_what_to_do(office):
+    with pytest.raises(OutputFailed, match="No such file or directory") as failed:
+        write_history(office.ini, office.folder / "missing" / "history.html", last=None, rehearsals=False)
+    assert failed.value.next_step
