@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -16,9 +17,10 @@ from rich.text import Text
 from core.errors import RebalanceError, leading
 from core.masking import mask_accounts
 from core.model.types import Side
+from core.money import ZERO
 from core.report import account_facts, order_notes, plan_facts, result_facts, trade_rows
 from core.report.columns import ORDERS_SCREEN, PLAN_SCREEN, REASON, Column, TradeRow, by_drift, readings
-from core.report.formats import UNKNOWN
+from core.report.formats import UNKNOWN, bps, with_commas
 from core.report.history import COMMISSIONS, HISTORY, RESULT
 
 if TYPE_CHECKING:
@@ -30,6 +32,12 @@ if TYPE_CHECKING:
 PIPE_WIDTH = 160
 FRAMED_FROM = 110
 REASONS_FROM = 150
+MOST_BARS = 20
+WIDEST_BAR = 40
+NARROWEST_BAR = 8
+# full and light; the second pair where a terminal knows no others
+MARKS = ("█", "░")
+PLAIN_MARKS = ("#", ".")
 COLOURS = {Side.SELL: "magenta", Side.BUY: "green"}
 LEVELS = {"WARNING": ("warning: ", "yellow"), "ERROR": ("error: ", "bold red")}
 
@@ -107,7 +115,48 @@ def show_plan(plan: Plan, to: Console) -> None:
     if not has_reasons:
         _show_facts([(line.symbol, line.reason) for line in lines], to)
         to.print()
+    _show_drift([(line.symbol, line.drift_bps, line.projected_drift_bps) for line in lines], ("bps now", "after"), to)
     _show_facts(plan_facts(plan), to)
+
+
+def _show_drift(drifts: Sequence[tuple[str, Decimal, Decimal | None]], headings: tuple[str, str], to: Console) -> None:
+    """A bar for each symbol's drift in bps, the largest first: full what is left of it, light what is traded away.
+
+    `drifts` are symbols with their drift before and after, None for one that nobody knows.
+    """
+    largest = max((abs(drift) for _, *both in drifts for drift in both if drift is not None), default=ZERO)
+    rows = [
+        (symbol, with_commas(bps(before)), UNKNOWN if after is None else with_commas(bps(after)))
+        for symbol, before, after in drifts[:MOST_BARS]
+    ]
+    cells = [("symbol", *headings), *rows]
+    taken = sum(max(map(len, column)) + 2 for column in zip(*cells, strict=True))
+    width = min(WIDEST_BAR, to.width - taken)
+    if not largest or width < NARROWEST_BAR:
+        return
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    table.add_column("symbol", no_wrap=True)
+    table.add_column("drift", no_wrap=True, width=width)
+    for heading in headings:
+        table.add_column(heading, justify="right", no_wrap=True)
+    marks = PLAIN_MARKS if to.options.ascii_only else MARKS
+    for (symbol, before, after), row in zip(drifts, rows, strict=False):
+        table.add_row(symbol, Text(drift_bar(before, after, largest / width, marks)), *row[1:])
+    to.print(table)
+    if len(drifts) > MOST_BARS:
+        to.print(f"and {len(drifts) - MOST_BARS} smaller ones")
+    to.print()
+
+
+def drift_bar(before: Decimal, after: Decimal | None, bps_per_mark: Decimal, marks: tuple[str, str]) -> str:
+    """A mark for so many bps: full ones for the drift after, light ones up to the drift before.
+
+    >>> drift_bar(Decimal(-60), Decimal(20), Decimal(10), ("#", "."))
+    '##....'
+    """
+    full, light = marks
+    long, left = (round(abs(drift or ZERO) / bps_per_mark) for drift in (before, after))
+    return full * left + light * max(long - left, 0)
 
 
 def show_result(outcome: RunResult, paths: Iterable[Path], to: Console) -> None:
@@ -152,6 +201,11 @@ def _show_orders(outcome: RunResult, rows: Sequence[TradeRow], to: Console) -> N
     to.print(table)
     for note in order_notes(outcome):
         to.print(f"  {mask_accounts(note)}", markup=False, soft_wrap=True)
+    if outcome.plan and outcome.was_sent:
+        left = outcome.residual_drift_bps or {}
+        drifts = [(line.symbol, line.drift_bps, left.get(line.symbol)) for line in by_drift(outcome.plan.lines)]
+        to.print()
+        _show_drift(drifts, ("bps before", "left"), to)
     _show_facts(result_facts(outcome), to)
 
 

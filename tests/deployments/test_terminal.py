@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from dataclasses import replace
 
 import pytest
 from builders import fill, order_record, outcome, plan, trade_line
@@ -146,3 +147,48 @@ def test_no_line_of_progress_is_repeated(capsys):
         "quotes: 11 symbols",
         "sell: 2 of 2 orders filled",
     ]
+
+
+def bars(lines):
+    """The symbols that have a bar, each with its bar and the figures beside it."""
+    rows = [line.split() for line in lines]
+    return {row[0]: row[1:] for row in rows if len(row) == 4 and set(row[1]) <= set("█░#.")}
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_bars_show_the_drift_now_and_after_the_orders(width):
+    found = bars(shown(width, show_plan, sample_plan()))
+    assert list(found) == ["VTI", "SPY", "ARKK", "GLD", "QQQ"]
+    assert found["VTI"] == ["░" * 40, "-1,506.02", "-2.86"]
+    assert found["SPY"] == ["█" + "░" * 8, "324.96", "45.96"]
+    assert found["GLD"] == ["██", "-66.10", "-66.10"]
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_bars_show_what_is_left_of_the_drift_after_trading(width):
+    found = bars(shown(width, show_result, sample_outcome(), ()))
+    assert found["VTI"] == ["█" * 5 + "░" * 35, "-1,506.02", "-188.82"]
+
+
+def test_a_drift_that_nobody_knows_after_trading_is_not_drawn_as_done():
+    run = replace(sample_outcome(), residual_drift_bps=None)
+    assert bars(shown(80, show_result, run, ()))["VTI"][1:] == ["-1,506.02", "unknown"]
+
+
+def test_of_many_symbols_the_largest_drifts_have_bars():
+    lines = [trade_line(f"S{count:03}", number=count, drift_bps=D(1000 - count)) for count in range(1, 101)]
+    text = shown(80, show_plan, plan(*lines))
+    assert len(bars(text)) == 20
+    assert "and 80 smaller ones" in text
+
+
+def test_a_terminal_that_knows_no_blocks_gets_plain_marks():
+    out = io.TextIOWrapper(io.BytesIO(), encoding="ascii", errors="replace")
+    show_plan(sample_plan(), Console(file=out, width=80, highlight=False))
+    out.flush()
+    assert bars(out.buffer.getvalue().decode("ascii").splitlines())["SPY"][0] == "#" + "." * 8
+
+
+@pytest.mark.parametrize("width", [20, 30])
+def test_a_screen_that_is_too_narrow_for_bars_has_none(width):
+    assert not any("░" in line for line in shown(width, show_plan, sample_plan()))
