@@ -11,7 +11,7 @@ from __future__ import annotations
 import io
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -176,6 +176,17 @@ def history_chart(times: Sequence[datetime], series: Sequence[Sequence[float | N
         axes.xaxis.set_major_formatter(named)
         axes.set_ylim(bottom=0)
         return _svg(figure)
+
+
+def drawn(draw: Callable[[], str]) -> str:
+    """What `draw` draws; empty where matplotlib cannot be loaded, or has no place for what it keeps of fonts.
+
+    The report of a run that traded must be written whatever else is broken, and its numbers stand beside the chart.
+    """
+    try:
+        return draw()
+    except (ImportError, OSError):
+        return ""
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from core.masking import mask_accounts
 from core.model import USD
-from core.report.charts import history_chart
+from core.report.charts import drawn, history_chart
 from core.report.formats import UNKNOWN
 from core.report.history import COMMISSIONS, HISTORY, RESULT, SLIPPAGE_USD, PastRun
 from core.report.web_page import Chart, Key, PageSection, grid_of, render
@@ -58,7 +58,7 @@ def _section(number: int, runs: Sequence[PastRun]) -> PageSection:
 
 def _chart(title: str, series: Sequence[tuple[str, _Figure]], runs: Sequence[PastRun]) -> Chart:
     values = [[_number(figure(run)) for run in runs] for _, figure in series]
-    svg = history_chart([run.started_at for run in runs], values)
+    svg = drawn(lambda: history_chart([run.started_at for run in runs], values))
     keys = tuple(Key(style, name) for style, (name, _) in zip(_STYLES, series, strict=False))
     told = [
         f"{run.started_at:%Y-%m-%d}: " + ", ".join(f"{name} {_text(figure(run))}" for name, figure in series)

@@ -10,7 +10,7 @@ from decimal import Decimal
 from core.model import OrderRecord, RunResult, Side, TradeLine
 from core.money import BPS, HUNDRED, ZERO
 from core.report import formats
-from core.report.charts import DriftMark, OrderMark, WeightMark, drift_chart, orders_chart, weights_chart
+from core.report.charts import DriftMark, OrderMark, WeightMark, drawn, drift_chart, orders_chart, weights_chart
 from core.report.columns import (
     CURRENT,
     NOTIONAL,
@@ -235,7 +235,7 @@ def _weights(outcome: RunResult, lines: Sequence[TradeLine]) -> tuple[Chart, ...
     )
     keys = (Key("line", "target"), Key("hollow", "before"), Key("bar", after))
     title = f"Weights in % of the investable value: target, before and {after}"
-    return (Chart(title, weights_chart(marks), keys, _alternative(title, told), _left_out(len(lines))),)
+    return (Chart(title, drawn(lambda: weights_chart(marks)), keys, _alternative(title, told), _left_out(len(lines))),)
 
 
 def _drifts(outcome: RunResult, lines: Sequence[TradeLine]) -> tuple[Chart, ...]:
@@ -247,7 +247,8 @@ def _drifts(outcome: RunResult, lines: Sequence[TradeLine]) -> tuple[Chart, ...]
     told = (f"{mark.symbol} before {mark.before:.2f}, {after} {_or_word(mark.after)}" for mark in marks)
     shade = () if band is None else (Key("shade", f"band of {band:f} bps"),)
     title = f"Drift from the target in bps: before and {after}"
-    chart = drift_chart(marks, None if band is None else float(band))
+    width = None if band is None else float(band)
+    chart = drawn(lambda: drift_chart(marks, width))
     keys = (Key("hollow", "before"), Key("full", after), *shade)
     return (Chart(title, chart, keys, _alternative(title, told), _left_out(len(lines))),)
 
@@ -267,7 +268,7 @@ def _timeline(orders: Sequence[OrderRecord]) -> tuple[Chart, ...]:
     )
     title = "When orders were sent and filled, and at which prices"
     keys = (Key("hollow", "sent"), Key("full", "fill"), Key("line", "limit"))
-    return (Chart(title, orders_chart(marks), keys, _alternative(title, told), _left_out(len(sent))),)
+    return (Chart(title, drawn(lambda: orders_chart(marks)), keys, _alternative(title, told), _left_out(len(sent))),)
 
 
 def _order_mark(record: OrderRecord, start: datetime) -> OrderMark:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from dataclasses import replace
 from functools import cache
 from html.parser import HTMLParser
@@ -202,3 +203,11 @@ def test_a_thousand_symbols_are_all_in_the_tables_and_the_largest_in_the_charts(
     assert "The 30 largest of 1000; the table has all." in text_of(page)
     assert all(f">{line.symbol}</th>" in page for line in lines)
     assert len(page) < 2_000_000
+
+
+def test_a_report_is_written_with_its_numbers_also_where_no_chart_can_be_drawn(monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)  # importing it fails
+    page = report_html(replace(sample_outcome(), settings=SETTINGS))
+    assert "<svg" not in page
+    assert "could not be drawn on this computer" in page
+    assert "VTI before -1506.02, after -188.82" in section(page, "drift")
