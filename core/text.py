@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from datetime import timedelta
 from decimal import Decimal
@@ -11,6 +12,8 @@ SHOWN_LENGTH = 60
 # the next steps of files that a person wrote
 CORRECT_FILE = "correct it and start again"
 NO_FILE = "name the right file, or write one with `rebalance init`"
+# as SQLAlchemy and the drivers read it: after the user's name, or among the parameters
+CREDENTIALS_IN_URL = r"://[^:/]*:[^@]+@|[?&][a-z]*password="
 
 
 def visible(text: str) -> str:
@@ -86,3 +89,12 @@ def without_password(url: str) -> str:
     _, at, host = address.rpartition("@")
     place, query, _ = host.partition("?")
     return scheme + ("***@" if at else "") + place + ("?***" if query else "")
+
+
+def holds_password(url: str) -> bool:
+    """Whether there is a password in the URL.
+
+    >>> holds_password("postgresql://ann:pw@db/journal"), holds_password("postgresql://ann@db:5432/journal")
+    (True, False)
+    """
+    return re.search(CREDENTIALS_IN_URL, url) is not None

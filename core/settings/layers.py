@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from core.masking import mask_account
 from core.settings.describe import OPEN_SECTIONS, keys, keys_of, known_sections
 from core.settings.kinds import is_none
-from core.text import did_you_mean, nearest, visible, without_password
+from core.text import did_you_mean, holds_password, nearest, visible, without_password
 
 PREFIX = "REBALANCER__"
 HIDDEN = "(not shown)"
@@ -82,6 +82,7 @@ def _add_file(layers: Layers, values: Mapping[str, Mapping[str, str]]) -> None:
             elif not _is_known(section, key):
                 layers.faults.append(_unknown_key(section, key, text))
             else:
+                _check_password(layers, section, key, text)
                 layers.given[section][key] = Given(text.strip())
 
 
@@ -117,6 +118,7 @@ def _add_overrides(layers: Layers, overrides: Mapping[str, str]) -> None:
         elif (section, key) in SECRETS:
             layers.faults.append(f"[{section}] {_secret(section, key)}")
         else:
+            _check_password(layers, section, key, text, " in the options of this run")
             layers.given[section][key] = Given(text.strip(), "the options of this run")
 
 
@@ -134,6 +136,15 @@ def _is_known(section: str, key: str) -> bool:
 
 def _secret(section: str, key: str) -> str:
     return f"{key} is a secret: it is read only from the environment, as {environment_name(section, key)}"
+
+
+def _check_password(layers: Layers, section: str, key: str, text: str, where: str = "") -> None:
+    """A password is a secret too: options of a run are kept by Prefect, and shown in lists of processes."""
+    if (section, key) == ("journal", "url") and holds_password(text):
+        layers.faults.append(
+            f"[{section}] {key}{where} holds a password, which is a secret: leave it out, and keep it in ~/.pgpass "
+            f"or give the whole URL in the environment, as {environment_name(section, key)}"
+        )
 
 
 def _unknown_key(section: str, key: str, text: str) -> str:

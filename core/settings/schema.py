@@ -293,7 +293,9 @@ class JournalSection:
 
     # repr=False: it may hold a password
     url: Annotated[
-        DatabaseUrl | None, "none: journal/journal.sqlite in the user's state folder; one journal holds many accounts"
+        DatabaseUrl | None,
+        "none: journal/journal.sqlite in the user's state folder; one journal holds many accounts; a password is read "
+        "only from the environment or ~/.pgpass",
     ] = field(default=None, repr=False)
 
 

@@ -12,12 +12,14 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from tempfile import TemporaryFile
 
 from rich.markup import escape
 from rich.table import Table
 
 from core.broker.port import Broker, GatewayBroker
 from core.errors import ConnectionLost, ExitCode, MarketDataMissing, OutputFailed, RebalanceError, SafetyRefused
+from core.journal import Journal
 from core.journal.rules import quarantined
 from core.market.hours import closed_reason
 from core.market.quotes import why_no_nbbo
@@ -29,12 +31,13 @@ from core.settings import Settings
 from core.text import counted, price_text, without_password
 from deployments.connection import ANY_ACCOUNT, ConnectionOptions
 from deployments.terminal import console
-from tasks.app.journals import open_journal
+from tasks.app.journals import open_store
 from tasks.app.service import read_service
 
 # quoted where no ETF is held
 COMMON = Symbol("SPY")
 SERVER_SECONDS = 5.0
+A_BLOCK = bytes(4096)  # bytes, the least that a disk gives a file
 
 
 class CheckState(StrEnum):
@@ -259,7 +262,9 @@ async def _hours(exam: Examination) -> CheckResult:
 
 
 async def _journal(of: Examination) -> CheckResult:
-    with closing(open_journal(of.settings)) as journal:
+    with closing(open_store(of.settings)) as store:
+        store.check_writable()
+        journal = Journal(store)
         count, found = len(journal.runs()), journal.open_runs(of.settings.ibkr.account_id)
     needing = [record for state in found for record in state.needing_person]
     if needing:
@@ -275,8 +280,17 @@ async def _journal(of: Examination) -> CheckResult:
 async def _reports(exam: Examination) -> CheckResult:
     folder = exam.settings.io.report_dir
     nearest = next(each for each in (folder, *folder.parents) if each.exists())
-    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
-        raise OutputFailed(f"{folder} cannot be written", next_step=f"make {nearest} writable, or set [io] report_dir")
+    try:
+        with TemporaryFile(dir=nearest) as file:
+            # what is still to be written when the file is closed fails without an error
+            file.write(A_BLOCK)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise OutputFailed(
+            f"{folder} cannot be written: {error.strerror}",
+            next_step=f"make {nearest} a folder that you can write to, free space on its disk, or set [io] report_dir",
+        ) from error
     return CheckResult(f"{folder} {'can be written' if nearest == folder else 'will be created'}")
 
 

@@ -12,6 +12,7 @@ from pydantic import BeforeValidator, Field, StrictBool, TypeAdapter, Validation
 
 from core.errors import UsageError
 from core.model import BrokerKind, Mode
+from core.text import CREDENTIALS_IN_URL
 from tasks.app.sources import FileSource
 
 
@@ -36,7 +37,12 @@ AccountText = Annotated[str, Field(pattern=r"^[A-Za-z0-9]{4,20}$")]
 # `section.key`; not of [notify], for its secret would stand among the parameters of the run
 SETTING_NAME = r"^[A-MO-Za-mo-z][A-Za-z_]*\.[A-Za-z0-9]"
 SettingName = Annotated[str, Field(pattern=SETTING_NAME)]
-SettingText = Annotated[str, BeforeValidator(_setting_text, json_schema_input_type=str | int | float | bool)]
+SettingText = Annotated[
+    str,
+    BeforeValidator(_setting_text, json_schema_input_type=str | int | float | bool),
+    # so that a server refuses a password instead of keeping it; the settings name the fault in a run of ours
+    Field(json_schema_extra={"not": {"type": "string", "pattern": CREDENTIALS_IN_URL}}),
+]
 Overrides = Annotated[Mapping[SettingName, SettingText], Field(json_schema_extra={"additionalProperties": False})]
 # without these two the forms would show the names of our classes instead of titles
 OneMode = Annotated[Mode, WithJsonSchema({"type": "string", "enum": list(Mode)})]

@@ -255,6 +255,16 @@ def test_a_server_that_is_not_there_is_named_without_its_password():
     assert "secret" not in str(error)
 
 
+def test_a_journal_is_tried_without_leaving_a_trace(tmp_path, sqlite_url):
+    with closing(SqlStore(sqlite_url)) as store, closing(sqlite3.connect(tmp_path / "journal.sqlite")) as other:
+        store.check_writable()
+        store.check_writable()
+        assert other.execute("SELECT * FROM holders").fetchall() == []
+        with store.lock(AccountId("DU1234567"), RUN):
+            store.check_writable()
+            assert len(other.execute("SELECT * FROM holders").fetchall()) == 1
+
+
 def test_a_database_that_another_program_writes_to_is_refused_after_a_wait(monkeypatch, tmp_path, sqlite_url):
     monkeypatch.setattr(database, "BUSY_SECONDS", 0.05)
     with closing(SqlStore(sqlite_url)) as store, closing(sqlite3.connect(tmp_path / "journal.sqlite")) as other:

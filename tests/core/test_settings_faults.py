@@ -125,14 +125,48 @@ def test_a_secret_in_the_wrong_place_is_a_fault_that_does_not_show_it(layers):
 
 
 def test_a_journal_is_shown_without_its_password_and_starts_in_the_folder_of_the_settings():
-    settings = made_settings({"journal": {"url": "postgresql://ann:T0PQ@db/journal?sslpassword=T0PQ"}})
+    environ = {"REBALANCER__JOURNAL__URL": "postgresql://ann:T0PQ@db/journal?sslpassword=T0PQ"}
+    settings = made_settings(environ=environ)
     assert settings.journal.url.startswith("postgresql://ann:T0PQ@db/journal")
     assert echo(settings)["journal"] == {"url": "postgresql://***@db/journal?***"}
     assert "T0PQ" not in repr(settings)
-    (fault,) = settings_faults({"journal": {"url": "mysql://ann:T0PQ@db/journal"}})
-    assert fault.startswith("[journal] url = mysql://***@db/journal: must be sqlite:///FILE or postgresql://USER@HOST")
+    (fault,) = settings_faults(environ={"REBALANCER__JOURNAL__URL": "mysql://ann:T0PQ@db/journal"})
+    assert fault.startswith("[journal] url = mysql://***@db/journal (from REBALANCER__JOURNAL__URL): must be sqlite:")
     relative = made_settings({"journal": {"url": "sqlite:///own/journal.sqlite"}})
     assert relative.journal.url == f"sqlite:///{relative.folder}/own/journal.sqlite"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://ann:T0PQ@db/journal",
+        "postgresql://ann:T0/P?Q@db/journal",
+        "postgresql://ann@db/journal?password=T0PQ",
+        "postgresql://ann@db/journal?application_name=x&sslpassword=T0PQ",
+    ],
+)
+def test_a_password_of_the_journal_is_taken_from_the_environment_alone(url):
+    assert made_settings(environ={"REBALANCER__JOURNAL__URL": url}).journal.url == url
+    wanted = "holds a password, which is a secret: leave it out, and keep it in ~/.pgpass or give the whole URL in the"
+    for where, given in (
+        ("", {"sections": {"journal": {"url": url}}}),
+        (" in the options of this run", {"overrides": {"journal.url": url}}),
+    ):
+        (fault,) = settings_faults(**given)
+        assert fault == f"[journal] url{where} {wanted} environment, as REBALANCER__JOURNAL__URL"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://ann@db:5432/journal?sslmode=require",
+        "postgresql:///journal?passfile=/home/ann/.pgpass",
+        "sqlite:////home/ann:old@x/journal.sqlite",
+    ],
+)
+def test_a_journal_without_a_password_may_stand_anywhere(url):
+    assert made_settings({"journal": {"url": url}}).journal.url == url
+    assert made_settings(overrides={"journal.url": url}).journal.url == url
 
 
 def test_the_account_is_masked_in_echo_and_faults():

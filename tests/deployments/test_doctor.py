@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import socket
+import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime
 
 import pytest
@@ -11,6 +13,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from served import served
 from typer.testing import CliRunner
 
+from core.journal.sql import database
 from core.scenario import read_market
 from core.sim.gateway.faults import ChangeFields, ErrorBefore, Refuse
 from core.sim.gateway.log import Direction
@@ -135,6 +138,27 @@ def test_the_first_failure_gives_the_exit_code(examined, tmp_path):
     assert states(checks)["report folder"] == states(checks)["kill switch"] == "failed"
     code, _ = examined(4002, "--broker", "fake")
     assert code == 31
+
+
+def test_a_journal_that_can_be_read_but_not_written_is_a_failure(examined, tmp_path, monkeypatch):
+    monkeypatch.setattr(database, "BUSY_SECONDS", 0.05)
+    journal = tmp_path / "journal" / "journal.sqlite"
+    options = (4002, "--broker", "fake", "--set", f"journal.url=sqlite:///{journal}")
+    code, checks = examined(*options)
+    assert (code, checks["journal"]["found"]) == (0, f"sqlite:///{journal}: 0 runs on record")
+    with closing(sqlite3.connect(journal)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        code, checks = examined(*options)
+    assert (code, checks["journal"]["state"]) == (50, "failed")
+    assert checks["journal"]["found"].endswith("journal.sqlite cannot be used: database is locked")
+    assert examined(*options)[0] == 0
+
+
+def test_a_report_folder_is_tried_and_left_as_it_is(examined, tmp_path):
+    (tmp_path / "reports").mkdir()
+    _, checks = examined(4002, "--broker", "fake")
+    assert checks["report folder"]["found"] == f"{tmp_path}/reports can be written"
+    assert not list((tmp_path / "reports").iterdir())
 
 
 def test_without_a_settings_file_the_only_account_is_looked_at(gateway):

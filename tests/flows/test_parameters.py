@@ -111,6 +111,9 @@ async def test_the_server_refuses_wrong_parameters_when_they_are_entered(prefect
             with pytest.raises(PrefectHTTPStatusError, match="409") as refusal:
                 await client.create_flow_run_from_deployment(deployment, parameters=FILES | {name: value})
             assert name in refusal.value.response.text
+        with_password = FILES | {"overrides": {"journal.url": "postgresql://ann:T0PQ@db/journal"}}
+        with pytest.raises(PrefectHTTPStatusError, match="409"):
+            await client.create_flow_run_from_deployment(deployment, parameters=with_password)
         made = await client.create_flow_run_from_deployment(
             deployment, parameters=FILES | {"overrides": {"rebalance.min_order_usd": 0}, "account": None}
         )

@@ -45,6 +45,14 @@ class SqlStore:
         """Close all connections that no run uses."""
         self._engine.dispose()
 
+    def check_writable(self) -> None:
+        """Commit a change and leave nothing of it, while runs may use the journal. Raises OutputFailed."""
+        nobody = {"account_id": "", "run_id": "", "host": "", "process": 0, "since": ""}
+        # one transaction that ends with a commit: a rollback would prove nothing about the disk
+        with faults_of(self._url), self._engine.begin() as connection:
+            connection.execute(insert(HOLDERS).values(nobody))
+            connection.execute(delete(HOLDERS).where(HOLDERS.c.account_id == ""))
+
     def backup(self, target: Path) -> None:
         """Copy the journal to `target`, while runs may use it. Raises UsageError for PostgreSQL, OutputFailed."""
         with faults_of(self._url):
