@@ -53,8 +53,9 @@ async def account_locked(run: Run) -> AsyncIterator[None]:
     """Hold the account while the block runs (in modes that trade), and leave no order of ours working in it.
 
     Runs that another process left open are recovered first. The block's failure is kept on the run. Raises AccountBusy,
-    also for a flow run that has ended before, and what `recover_open_runs` raises.
+    also for a flow run that has ended before, OutputFailed without a journal, and what `recover_open_runs` raises.
     """
+    run.check_journal()
     lock = run.journal.lock(run.settings.ibkr.account_id, run.id) if run.mode.sends_orders else nullcontext()
     with lock:
         if run.mode.sends_orders:
@@ -114,12 +115,15 @@ def _record_start(run: Run) -> None:
     except AccountBusy:
         run.is_reported = False
         raise
-    run.is_on_record = True
+    except OutputFailed as error:
+        run.refuse_or_warn(error)
+    else:
+        run.is_on_record = True
 
 
 async def _end_orders(run: Run) -> None:
     """Cancel what still works, and read the account when orders were sent and it was not read since."""
-    if not any(record.sent_at for record in run.journal.orders(run.id)):
+    if not (run.is_on_record and any(record.sent_at for record in run.journal.orders(run.id))):
         return
     for error in await run.executor.cancel_all():
         run.fail(error)

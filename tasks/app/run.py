@@ -11,7 +11,7 @@ from pathlib import Path
 from uuid import UUID
 
 from core.broker.port import Broker, RehearsalBroker
-from core.errors import MarketClosed, PacingExceeded, RebalanceError, RunCancelled
+from core.errors import MarketClosed, OutputFailed, PacingExceeded, RebalanceError, RunCancelled
 from core.execution import OrderExecutor
 from core.execution.reader import Reader
 from core.journal import Journal
@@ -51,6 +51,7 @@ class Run:
 
     `plan` is the newest one and `before` the account it was made from; `errors` are in order of time.
     `owns_journal` means that nobody else uses it, so that it is closed with the run.
+    `journal_fault` is why it is not the one of the settings: that one cannot be used, and nothing may be sent.
     `labels` are those of the flow run; `cancel_cause` is who cancelled the run and how, and
     `interrupt` what stops its steps then. `is_on_record` means that the journal has started it; `is_reported`
     is false where a report would overwrite an earlier one; `recovered` is how it ended, where another process had
@@ -69,6 +70,7 @@ class Run:
     approver: Approver
     folder: Path
     owns_journal: bool = False
+    journal_fault: OutputFailed | None = None
     confirm_live: bool = False
     cancel_cause: RunCancelled | None = None
     interrupt: Callable[[], object] | None = None
@@ -144,6 +146,14 @@ class Run:
         if self.mode.sends_orders:
             raise error
         self.warn(str(error))
+
+    def check_journal(self) -> None:
+        """Refuse, or warn in modes that send nothing, when the journal of the settings cannot be used.
+
+        What is not on record is not sent; a dry run shows its plan all the same. Raises OutputFailed.
+        """
+        if self.journal_fault:
+            self.refuse_or_warn(self.journal_fault)
 
     def guard(self, order: Order | None = None) -> None:
         """Raise KillSwitchOn or RunCancelled where the run may not go on, MarketClosed where `order` may not be sent.

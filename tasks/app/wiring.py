@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from core.broker.port import Broker
-from core.errors import RebalanceError, unexpected
-from core.journal import Journal
+from core.errors import OutputFailed, RebalanceError, unexpected
+from core.journal import Journal, MemoryStore
 from core.model import AccountId, Mode, Plan, RunResult
 from core.model.refs import run_id_of
 from core.report import report_folder
@@ -66,8 +66,8 @@ def current_session() -> AppSession:
 def prepare(request: Request, flow_run_id: str, approver: Approver) -> Run:
     """A run that is ready to start; `approver` is asked unless the session brings its own.
 
-    Raises SettingsInvalid, UsageError, SafetyRefused and OutputFailed; RebalanceError with code 70 for an unexpected
-    error.
+    A journal that cannot be used is no failure yet: the run has its report to write, and a dry run may go on. Raises
+    SettingsInvalid, UsageError, SafetyRefused and OutputFailed; RebalanceError with code 70 for an unexpected error.
     """
     try:
         return _prepared(request, flow_run_id, approver)
@@ -84,6 +84,7 @@ def _prepared(request: Request, flow_run_id: str, approver: Approver) -> Run:
     check_mode(settings, request.mode, confirm_live=request.confirm_live, broker=request.broker)
     run_id = run_id_of(flow_run_id)
     folder = own.folder or report_folder(settings.io.report_dir, run_id)
+    journal, fault = (own.journal, None) if own.journal else _opened(request, settings)
     run = Run(
         id=run_id,
         flow_run_id=flow_run_id,
@@ -92,8 +93,9 @@ def _prepared(request: Request, flow_run_id: str, approver: Approver) -> Run:
         settings=settings,
         source=source,
         broker=own.broker(settings) if own.broker else make_broker(request, settings, folder=folder),
-        journal=own.journal or journal_of(request, settings),
+        journal=journal,
         owns_journal=own.journal is None,
+        journal_fault=fault,
         # the one place that decides whether a person is asked
         approver=(own.approver or approver) if settings.safety.require_confirm else AutoApprover(),
         folder=folder,
@@ -101,6 +103,14 @@ def _prepared(request: Request, flow_run_id: str, approver: Approver) -> Run:
     for warning in settings.warnings:
         run.warn(warning)
     return run
+
+
+def _opened(request: Request, settings: Settings) -> tuple[Journal, OutputFailed | None]:
+    """The journal of the settings; where it cannot be used, one in memory, and why, for `Run.check_journal`."""
+    try:
+        return journal_of(request, settings), None
+    except OutputFailed as error:
+        return Journal(MemoryStore()), error
 
 
 def failed_start(request: Request | None, flow_run_id: str, error: RebalanceError) -> RunResult:

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from flow_runs import Given, Rehearsal, SaysYes
+from flow_runs import Rehearsal, SaysYes
 from sqlalchemy import create_engine, text
 
-from core.errors import ExitCode, OutputFailed
+from core.errors import ExitCode
 from core.journal import Journal
 from core.journal.sql import SqlStore, database
-from core.model import OrderRef
-from tasks.app.journals import open_journal
+from core.model import Mode, OrderRef
 
 
 @dataclass
@@ -36,10 +36,11 @@ class Kept:
     """An SQLite journal, and a run that is on record there."""
 
     folder: Path
+    name: str = "journal.sqlite"
 
     @property
     def path(self) -> Path:
-        return self.folder / "journal" / "journal.sqlite"
+        return self.folder / "journal" / self.name
 
     @property
     def url(self) -> str:
@@ -55,6 +56,10 @@ class Kept:
     def on_record(self) -> set[OrderRef]:
         with closing(Journal(SqlStore(self.url))) as journal:
             return {record.order.ref for run in journal.runs() for record in journal.orders(run.run_id)}
+
+    def replace_folder_by_file(self) -> None:
+        shutil.rmtree(self.path.parent)
+        self.path.parent.write_text("a file")
 
     def execute(self, statement: str) -> None:
         engine = create_engine(self.url)
@@ -107,30 +112,42 @@ async def test_a_journal_that_is_replaced_by_an_old_copy_stops_the_run_before_an
     assert_nothing_sent(await kept.run(restore), "was removed or replaced while it was in use - restore it")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere: run the tests as another user")
-async def test_a_journal_that_is_read_only_stops_the_run_before_anything_is_sent(kept):
-    await kept.run()
-    kept.path.chmod(0o400)
-    with pytest.raises(OutputFailed, match="make the file and its folder writable"):
-        await kept.run()
-
-
 @pytest.mark.parametrize(
     ("spoil", "why"),
     [
         (lambda kept: kept.execute("UPDATE alembic_version SET version_num = '9999'"), "update this program"),
-        (
-            lambda kept: kept.path.write_bytes(b"no database, though long enough to have a header" * 100),
-            "not a journal",
+        (lambda kept: kept.path.write_bytes(b"no database, but as long as a header" * 100), "not a journal"),
+        (lambda kept: kept.replace_folder_by_file(), "see to it that it can be reached and written"),
+        pytest.param(
+            lambda kept: kept.path.chmod(0o400),
+            "make the file and its folder writable",
+            marks=pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere: test as another user"),
         ),
     ],
-    ids=["of a newer version", "no journal"],
+    ids=["of a newer version", "no journal", "in a folder that cannot be made", "read-only"],
 )
-async def test_a_journal_that_cannot_be_opened_refuses_the_run_before_it_starts(kept, spoil, why):
+async def test_a_journal_that_cannot_be_opened_refuses_what_trades_and_lets_a_dry_run_warn(
+    kept, monkeypatch, spoil, why
+):
+    monkeypatch.setenv("REBALANCER_HOME", str(kept.folder))
+    rehearsal = Rehearsal(kept.folder, approver=SaysYes(), journal=None)
+    kept.name = "rehearsals.sqlite"
     with closing(SqlStore(kept.url)):
         pass
     spoil(kept)
-    settings = Given(kept.folder, {"journal": {"url": kept.url}}).settings()
-    with pytest.raises(OutputFailed, match=why) as refused:
-        open_journal(settings)
-    assert refused.value.exit_code is ExitCode.OUTPUT
+    await rehearsal.run()
+    assert_nothing_sent(rehearsal, why)
+    rehearsal.mode = Mode.DRY_RUN
+    planned = await rehearsal.run()
+    assert (planned.exit_code, rehearsal.sent()) == (ExitCode.DONE, [])
+    assert planned.plan.trades
+    assert any(why in warning for warning in planned.warnings)
+
+
+async def test_a_journal_that_another_program_locks_is_only_a_warning_for_a_dry_run(kept):
+    with closing(SqlStore(kept.url)) as store, closing(sqlite3.connect(kept.path)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        rehearsal = Rehearsal(kept.folder, mode=Mode.DRY_RUN, journal=Journal(store))
+        planned = await rehearsal.run()
+    assert (planned.exit_code, bool(planned.plan.trades)) == (ExitCode.DONE, True)
+    assert any("database is locked" in warning for warning in planned.warnings)
