@@ -33,6 +33,7 @@ from tasks.lifecycle import account_locked, reporting
 from tasks.plan import check_hours, is_cooling_down, plan_trades
 from tasks.preflight import preflight_orders
 from tasks.quotes import resolve_contracts, take_quotes
+from tasks.recovery import check_record
 from tasks.report import report_plan
 from tasks.sells import price_sells, sell
 from tasks.snapshot import check_account, review_account, take_snapshot
@@ -117,6 +118,7 @@ async def rebalance_account(run: Run) -> None:
         targets = await blend_targets(run, rows)
         async with run.connected():
             await check_account(run)
+            await check_record(run)
             observed = await observe(run, targets)
             plan = await plan_and_report(run, observed)
         if run.mode.sends_orders:

@@ -1,14 +1,14 @@
-"""Before a run starts: end the runs of its account that another process began and did not end."""
+"""Before a run plans: end the account's runs that another process began and did not end, and look for lost records."""
 
 from __future__ import annotations
 
 from core.errors import OutputFailed
-from core.execution import recover, recovered_error, recovered_result
+from core.execution import check_journal_is_newest, read_evidence, recover, recovered_error, recovered_result
 from core.journal.rules import quarantined
 from core.model import RunId
 from core.report import report_folder, write_reports
 from tasks.app.run import Run
-from tasks.app.step import step
+from tasks.app.step import reading_step, step
 from tasks.snapshot import check_account
 from tasks.stage import StageStopped
 
@@ -53,6 +53,21 @@ async def recover_run(run: Run, run_id: RunId) -> None:
         write_reports(result, folder)
     except OutputFailed as error:
         run.warn(f"the report of run {run_id} could not be written: {error}")
+
+
+async def check_record(run: Run) -> None:
+    """Refuse to trade where the broker shows orders of ours that the journal does not have.
+
+    Raises OutputFailed, BrokerError. A rehearsal's market has seen no run but this one, and is not asked.
+    """
+    if run.mode.sends_orders and not run.is_rehearsed:
+        await _compare_with_broker(run)
+
+
+@reading_step("Compare the journal with the broker")
+async def _compare_with_broker(run: Run) -> None:
+    evidence = await run.reader.read("reading the broker's lists", lambda: read_evidence(run.broker))
+    check_journal_is_newest(run.journal, evidence)
 
 
 def _end_as_recovered(run: Run) -> None:

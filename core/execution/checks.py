@@ -1,4 +1,4 @@
-"""Checks around trading: is the account free to trade, is there time for it, and do our fills explain the result?"""
+"""Checks around trading: is the account free, the journal the newest, time enough; do our fills explain the result?"""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from datetime import timedelta
 from decimal import Decimal
 from math import ceil
 
-from core.errors import AccountBusy
+from core.errors import AccountBusy, OutputFailed
+from core.execution.reconcile import Evidence
+from core.journal import Journal
 from core.model import (
     FUNDING,
     AccountSnapshot,
@@ -21,6 +23,23 @@ from core.model import (
 from core.model.refs import belongs_to_us
 from core.money import ZERO
 from core.settings import Settings
+from core.text import counted
+
+
+def check_journal_is_newest(journal: Journal, evidence: Evidence) -> None:
+    """Raise OutputFailed when the broker's lists show orders of ours that are not on record.
+
+    Whoever restored an old copy, or started with a new journal, has lost what later runs had recorded: orders of
+    unknown fate, quarantines, approvals that were used.
+    """
+    missing = sorted(ref for ref in evidence.refs() if belongs_to_us(ref) and journal.order(ref) is None)
+    if missing:
+        raise OutputFailed(
+            f"the journal is an old copy, or not the one of this account: the broker shows today "
+            f"{counted(len(missing), 'order')} of ours that it does not have, such as {missing[0]}",
+            next_step="restore the newest journal, or set [journal] url to it; without one look in TWS for what became "
+            "of these orders, and run again tomorrow; nothing was sent",
+        )
 
 
 def check_foreign_orders(
