@@ -49,6 +49,10 @@ def only_sells_filled_short(played):
     assert sent(played, Stage.BUY), "the buys were not sent"
 
 
+def only_what_the_cash_pays_for(played):
+    assert all(amount >= 0 for amount in played.venue.ledger.cash.values())
+
+
 def nothing_was_sent(played):
     assert not played.sent
 
@@ -118,6 +122,8 @@ AMBIGUOUS = (
 )  # fmt: skip
 
 AT_WORK = (
+    Row("IBKR warns that it may liquidate while a sell works", on("openOrder", ErrorAfter(2148), "VTI"), 28,
+        ("margin",), also=(no_buys_were_sent, nothing_works)),
     *(Row(f"an order that works gets a warning: {code}", on("openOrder", ErrorAfter(code), "VTI"),
           also=(every_stage_was_sent,)) for code in (399, 10349, 404, 2109, 4711, 103, 463)),
     *(Row(f"an order that works got a warning before: {code}", on("openOrder", ErrorBefore(code), "VTI"),
@@ -150,6 +156,8 @@ REFUSED_AND_AT_WORK = (
 UNFILLED = (
     Row("a sell fills in part, and so does its remainder", nothing, 28, ("VTI", "filled 71", "143"),
         case=filling(fill_fraction=D("0.5")), also=(only_sells_filled_short,)),
+    Row("the conversion never fills", nothing, 28, ("USD.CAD", "filled 0"),
+        case=filling(USD_CAD, fill_fraction=D(0)), also=(only_what_the_cash_pays_for,)),
     Row("the cancel is lost", on("cancelOrder", Omit()), 28, ("VTI",), case=filling(fill_fraction=D("0.5"))),
     Row("every cancel is lost", on("cancelOrder", Omit(), times=ALWAYS), 41, ("VTI",),
         case=filling(fill_fraction=D("0.5")), also=(is_unknown("VTI"),)),

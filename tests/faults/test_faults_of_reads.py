@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import fault_judges
 import pytest
 from fault_cases import BND, quoting, usual
 from fault_judges import play
-from fault_runs import Hangup, Lacking, Row, all_of, broken, on, sends, when
+from fault_runs import Hangup, Lacking, Row, Stuck, all_of, broken, nothing, on, reaching, sends, when
 
-from core.model import MarketDataType
+from core.model import MarketDataType, Stage
+from core.money import D
 from core.sim.gateway.faults import (
     OTHER_CON_ID,
     ChangeFields,
@@ -24,6 +26,7 @@ from core.sim.gateway.faults import (
 from core.sim.venue.world import Values
 
 ONCE, ALWAYS = 1, None
+READ_ONLY = "Error validating request.-'bF' : cause - The API interface is currently in Read-Only mode."
 RETRIED = ("try 2 of 4",)
 GIVEN_UP = ("4 tries",)
 MARKERS = (
@@ -55,6 +58,10 @@ DELAYED = usual(
 
 def nothing_was_sent(played):
     assert not played.sent
+
+
+def no_buys_were_sent(played):
+    assert {order.stage for _, order in played.sent} == {Stage.FX, Stage.SELL}
 
 
 END_MARKERS = (
@@ -115,6 +122,16 @@ MARKET = (
         times=ALWAYS), on("tickString", Omit(), "VTI", times=ALWAYS))),
     Row("bid and ask of delayed data come 4 s late", all_of(on("marketDataType", ErrorBefore(10167), times=ALWAYS),
         on("tickPrice", Delay(4), times=2)), case=DELAYED, warns=("not live but delayed",)),
+    Row("a competing session takes the data between two stages", reaching("before_buys",
+        lambda scene, _subject: on("reqMktData", Refuse(10197), "BND", times=ALWAYS)(scene)), 23, ("BND", "(10197)"),
+        also=(no_buys_were_sent,)),
+    Row("a symbol is halted", nothing, 23, ("VTI", "halted"), case=quoting(is_halted=True), also=(nothing_was_sent,)),
+    Row("a market is crossed", nothing, 23, ("VTI",),
+        case=quoting(values=Values(D("100.02"), D("100.00"), D("100.01"))),
+        also=(nothing_was_sent,)),
+    Row("a market has one side", nothing, 23, ("VTI", "ask"), case=quoting(values=Values(bid=D("100.00"))),
+        also=(nothing_was_sent,)),
+    Row("a market is locked", nothing, case=quoting(values=Values(D("100.00"), D("100.00"), D("100.00")))),
     Row("a market-data farm is lost and found", when("reqMktData", sends(2103, 2104, after=1))),
 )  # fmt: skip
 
@@ -139,12 +156,17 @@ PACING = (
 )  # fmt: skip
 
 ACCOUNT = (
+    Row("the account never shows the money that orders have brought", on("updateAccountValue", Stuck("CashBalance"),
+        times=ALWAYS), 12, ("NetLiq",), also=(no_buys_were_sent,),
+        spared=(fault_judges.the_account_after_is_the_exchanges,)),
     Row("a holding arrives late", on("updatePortfolio", Delay(30), "VTI")),
     Row("a holding never arrives among the values", on("updatePortfolio", Omit(), "VTI", times=ALWAYS), 20,
         ("VTI", *GIVEN_UP)),
     Row("a holding never arrives among the positions", on("position", Omit(), "VTI", times=ALWAYS), 20,
         ("VTI", *GIVEN_UP)),
     *(Row(f"{name} comes twice, always", on(name, Duplicate(), times=ALWAYS)) for name in (*MARKERS, *ANSWERS[2:4])),
+    Row("Read-Only API is ticked", on("reqAllOpenOrders", Refuse(321, READ_ONLY), times=ALWAYS), 30,
+        ("Read-Only", "untick"), also=(nothing_was_sent,)),
     Row("the gateway manages another account", on("managedAccounts", ChangeFields({2: "DU7654321"}), times=ALWAYS), 30,
         ("not managed",)),
 )  # fmt: skip

@@ -129,6 +129,20 @@ class Lacking:
             channel.pass_on(envelope)
 
 
+@dataclass(slots=True)
+class Stuck:
+    """Account values with this key show for ever, in each currency, what the first of them has shown."""
+
+    key: str
+    shown: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def apply(self, channel: Channel, envelope: Envelope) -> None:
+        fields = envelope.fields
+        if self.key in fields:
+            fields = self.shown.setdefault(fields[-2], fields)
+        channel.pass_on(Envelope(envelope.name, fields, envelope.subject))
+
+
 @dataclass(frozen=True, slots=True)
 class Hangup:
     """What the action says, and then the connection closes."""
