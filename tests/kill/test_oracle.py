@@ -173,6 +173,10 @@ BROKEN: dict[str, tuple[str, Callable[[], Played]]] = {
         "(proof)",
         lambda: absent(look(0), trouble(1100), trouble(1102), look(70)),
     ),
+    "an absent order was looked for while a data farm broke": (
+        "(proof)",
+        lambda: absent(look(0), trouble(2103), look(70)),
+    ),
     "an absent order was looked for on another day": ("(proof)", lambda: absent(look(86_400), look(86_500))),
     "recovery sends": ("(sends)", lambda: with_line(IN_RECOVERY, message("placeOrder"))),
     "a foreign order is cancelled": ("(sends)", lambda: with_line(9, report(BUY, OrderState.CANCELLED, ref=""))),
