@@ -256,7 +256,7 @@ def _capped(fresh: Limit, sized: Limit) -> Limit:
         is_within = price <= sized.worst_price
     if is_within:
         return fresh._replace(worst_price=min(fresh.worst_price, sized.worst_price))
-    return sized._replace(order_type=OrderType.LMT, limit_price=sized.worst_price, mid=fresh.mid, spread=fresh.spread)
+    return sized._replace(order_type=OrderType.LMT, limit_price=sized.worst_price, market=fresh.market)
 
 
 def _limit_of(line: TradeLine) -> Limit:

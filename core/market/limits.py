@@ -21,13 +21,14 @@ from operator import sub as subtract
 from typing import NamedTuple
 
 from core.errors import MarketDataMissing
-from core.market.quotes import Nbbo, Verdict, judge
+from core.market.quotes import Verdict, judge
 from core.market.ticks import Ticks, ceil_tick, floor_tick, nearest_tick
 from core.model import (
     Contract,
     EscalateAction,
     Limit,
     LimitStyle,
+    Nbbo,
     OrderType,
     Quote,
     Side,
@@ -183,7 +184,7 @@ class LimitCalculator:
         # the price lies on the grid, so that being within `most` it is also within the tick before
         is_free = not terms.is_beyond(price, most)
         if is_free and self._is_last:
-            return Limit(LMT, price, price, mid, self._rule, None, spread)
+            return Limit(LMT, price, price, market, self._rule)
         rule = self._rule
         if not is_free:
             price, _, rule = self._most(ticks, market, is_capped=limits.use_ask_bid_cap)
@@ -192,13 +193,13 @@ class LimitCalculator:
             final = self._most(ticks, market, is_capped=limits.use_ask_bid_cap)[0]
         # a part above one half shrinks to it, so that the last attempt need not be the costliest
         if self._is_last or not terms.is_beyond(final, price):
-            return Limit(LMT, price, price, mid, rule, None, spread)
+            return Limit(LMT, price, price, market, rule)
         rule = (
             self._rule_and_worst
             if is_free
             else f"{rule}; {digits(final)} in the last of {self._last_attempt + 1} attempts"
         )
-        return Limit(LMT, price, final, mid, rule, None, spread)
+        return Limit(LMT, price, final, market, rule)
 
     def _escalated(self, ticks: Ticks, market: Nbbo, why: str) -> Limit:
         """What `escalate_action` makes of a wide spread."""
@@ -221,12 +222,12 @@ class LimitCalculator:
         return price, market, text
 
     def _at(self, price: Decimal, market: Nbbo, how: str) -> Limit:
-        return Limit(LMT, price, price, market.mid, how, None, market.spread)
+        return Limit(LMT, price, price, market, how)
 
     def _as_market(self, ticks: Ticks, market: Nbbo, how: str) -> Limit:
         far = market[self._terms.far]
         text = f"{how}, counted at {self._touch_text(far)} {self._offset_text}"
-        return Limit(MKT, None, self._beyond(ticks, far), market.mid, text, None, market.spread)
+        return Limit(MKT, None, self._beyond(ticks, far), market, text)
 
     def _estimate(self, ticks: Ticks, verdict: Verdict) -> Limit:
         """A limit without a market, for modes that send no orders: the far touch if there is one, else the price.

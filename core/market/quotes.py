@@ -13,8 +13,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from core.model import MarketDataType, Price, PriceSource, Quote, Symbol
-from core.money import BPS, ZERO
+from core.model import MarketDataType, Nbbo, Price, PriceSource, Quote, Symbol
+from core.money import ZERO
 from core.settings import Settings
 from core.text import price_text
 
@@ -26,33 +26,6 @@ LAST, MIDPOINT, BIDASK, SNAPSHOT = (
     PriceSource.SNAPSHOT,
 )
 LIVE = MarketDataType.LIVE
-TWO = Decimal(2)
-
-
-class Nbbo(NamedTuple):
-    """Best bid and offer, 0 < bid ≤ ask, in the contract's currency per share."""
-
-    bid: Decimal
-    ask: Decimal
-
-    @property
-    def mid(self) -> Decimal:
-        """Halfway between bid and ask, unrounded."""
-        return (self.bid + self.ask) / TWO
-
-    @property
-    def spread(self) -> Decimal:
-        """Ask − bid; 0 when the market is locked."""
-        return self.ask - self.bid
-
-    @property
-    def spread_bps(self) -> Decimal:
-        """The spread in bps of the mid; 99.99 to 100.01 is 2."""
-        return self.spread * BPS / self.mid
-
-    def is_wide(self, most_bps: Decimal) -> bool:
-        """Whether the spread is strictly above `most_bps` of the mid; compared without division."""
-        return self.spread * BPS > most_bps * self.mid
 
 
 class Verdict(NamedTuple):
@@ -92,17 +65,23 @@ def judge(quote: Quote, settings: Settings, now: datetime) -> Verdict:
     Bid 100.00, ask 100.01 and a last trade of 108.00 give a price of 100.005, source midpoint: the market has left
     that trade behind. Without the ask the price is 108.00, and `why_no_nbbo` is "no ask".
     """
-    is_stale, is_live = now - quote.taken_at > settings.limits.stale_after, quote.data_type is LIVE
+    return _judged(quote, settings, now - settings.limits.stale_after)
+
+
+def judge_all(quotes: Mapping[Symbol, Quote], settings: Settings, now: datetime) -> dict[Symbol, Verdict]:
+    """The verdict on each quote, in the order of `quotes`."""
+    oldest = now - settings.limits.stale_after
+    return {symbol: _judged(quote, settings, oldest) for symbol, quote in quotes.items()}
+
+
+def _judged(quote: Quote, settings: Settings, oldest: datetime) -> Verdict:
+    """The verdict on a quote that is stale when it was taken before `oldest`."""
+    is_stale, is_live = quote.taken_at < oldest, quote.data_type is LIVE
     if quote.is_snapshot and not settings.pricing.fallback_to_snapshot:
         return Verdict(quote, None, None, "only a snapshot", is_stale, is_live)
     market = _nbbo(quote)
     why_not = "" if market else why_no_nbbo(quote)
     return Verdict(quote, _price(quote, market, settings, is_stale=is_stale), market, why_not, is_stale, is_live)
-
-
-def judge_all(quotes: Mapping[Symbol, Quote], settings: Settings, now: datetime) -> dict[Symbol, Verdict]:
-    """The verdict on each quote, in the order of `quotes`."""
-    return {symbol: judge(quote, settings, now) for symbol, quote in quotes.items()}
 
 
 def _nbbo(quote: Quote) -> Nbbo | None:

@@ -2,7 +2,7 @@
 
 from core.model.account import AccountSnapshot, Holdings, MarginChange, MarginEffect, Position, WorkingOrder
 from core.model.funding import FUNDING, FundingPair
-from core.model.market import IDEALPRO, NEW_YORK, SMART, Contract, Price, Quote, TickBand
+from core.model.market import IDEALPRO, NEW_YORK, SMART, Contract, Nbbo, Price, Quote, TickBand
 from core.model.orders import (
     BrokerEvent,
     CommissionReport,
@@ -110,6 +110,7 @@ __all__ = [
     "Mode",
     "ModelName",
     "ModelWeight",
+    "Nbbo",
     "Notice",
     "Order",
     "OrderRecord",

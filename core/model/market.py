@@ -9,10 +9,12 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from core.model.types import Currency, MarketDataType, PriceSource, SecurityType, Symbol
+from core.money import BPS
 
 NEW_YORK = ZoneInfo("America/New_York")
 IDEALPRO = "IDEALPRO"  # IBKR's currency exchange
 SMART = "SMART"  # IBKR's router over all exchanges
+TWO = Decimal(2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,32 @@ class Quote:
     is_halted: bool = False
     is_snapshot: bool = False
     filled: frozenset[str] = frozenset()
+
+
+class Nbbo(NamedTuple):
+    """Best bid and offer, 0 < bid ≤ ask, in the contract's currency per share."""
+
+    bid: Decimal
+    ask: Decimal
+
+    @property
+    def mid(self) -> Decimal:
+        """Halfway between bid and ask, unrounded."""
+        return (self.bid + self.ask) / TWO
+
+    @property
+    def spread(self) -> Decimal:
+        """Ask − bid; 0 when the market is locked."""
+        return self.ask - self.bid
+
+    @property
+    def spread_bps(self) -> Decimal:
+        """The spread in bps of the mid; 99.99 to 100.01 is 2."""
+        return self.spread * BPS / self.mid
+
+    def is_wide(self, most_bps: Decimal) -> bool:
+        """Whether the spread is strictly above `most_bps` of the mid; compared without division."""
+        return self.spread * BPS > most_bps * self.mid
 
 
 class Price(NamedTuple):

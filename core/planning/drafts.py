@@ -14,12 +14,11 @@ from typing import NamedTuple
 from core.market.limits import LimitCalculator, Pricing
 from core.market.quotes import Verdict
 from core.model import Contract, DriftLine, Limit, LimitedBy, Side, Symbol, TradeLine, Valuation
-from core.money import BPS, FRACTION_OF_SHARE, WHOLE_SHARE, ZERO, plain
+from core.money import FRACTION_OF_SHARE, WHOLE_SHARE, ZERO, plain
 from core.planning.observing import PlanInputs
 from core.settings import RebalanceSection, Settings
 
 SYMBOL = attrgetter("drift.symbol")
-BUY = Side.BUY
 
 
 class TradeDraft(NamedTuple):
@@ -118,17 +117,10 @@ def number_lines(
 
 
 def trade_line(draft: TradeDraft, number: int, valuation: Valuation) -> TradeLine:
-    """The line of one draft; without a quantity it has no side, and its reason is what kept it.
-
-    The projected drift is at the valuation price: selling 10 shares of 50.00 out of 100 000 USD takes 50 bps off.
-    """
+    """The line of one draft; without a quantity it has no side, and its reason is what kept it."""
     drift, side, quantity, limit, limited_by, note, remainder, _, _ = draft
-    symbol, target, held, price, value, wanted, drift_bps, _, limited_before, rule = drift
-    investable, after, dollars = valuation.investable, drift_bps, quantity * price.value
-    if quantity:
-        # one division of the whole sum: of two quotients each would be rounded
-        after = ((dollars if side is BUY else -dollars) - wanted) * BPS / investable
-    else:
+    symbol, target, held, price, investable, wanted, _, limited_before, rule = drift
+    if not quantity:
         side = limit = None
     is_untargeted = symbol in valuation.untargeted
     if is_untargeted:
@@ -146,11 +138,8 @@ def trade_line(draft: TradeDraft, number: int, valuation: Valuation) -> TradeLin
         price,
         limit,
         target,
-        value / investable,
         wanted,
-        dollars,
-        drift_bps,
-        after,
+        investable,
         is_untargeted,
         limited_by or limited_before,
         rule,

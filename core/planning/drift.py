@@ -1,7 +1,7 @@
 """How far each symbol is from its target, and which of them trade.
 
-Comparisons at a band are made without division, |value − target value| × 10 000 against band × investable
-value, so that a drift of exactly the band never trades because of a rounded weight.
+Comparisons at a band are made in dollars, |value − target value| against band / 10 000 × investable value, so
+that a drift of exactly the band never trades because of a rounded weight.
 """
 
 from __future__ import annotations
@@ -43,14 +43,32 @@ def _total(targets: Targets, valuation: Valuation) -> Decimal:
 
 
 def _line(symbol: Symbol, held: Decimal, price: Price, weight: Decimal | None, triggers: _Triggers) -> DriftLine:
-    target, investable, value = NO_TARGET if weight is None else weight, triggers.investable, held * price.value
-    wanted = target * investable - value
-    # times 10 000 once, for the comparison with the band and for the drift itself
-    scaled = -wanted * BPS
-    drift_bps = scaled / investable
+    target, investable = NO_TARGET if weight is None else weight, triggers.investable
+    wanted = target * investable - held * price.value
     is_exit = weight is not None and not weight
-    is_triggered, limited_by, rule = triggers.of_exit(scaled) if is_exit else triggers.of(scaled)
-    return DriftLine(symbol, target, held, price, value, wanted, drift_bps, is_triggered, limited_by, rule)
+    is_triggered, limited_by, rule = triggers.of_exit(wanted) if is_exit else triggers.of(wanted)
+    return DriftLine(symbol, target, held, price, investable, wanted, is_triggered, limited_by, rule)
+
+
+class Wants(NamedTuple):
+    """Drift lines by what they want: to sell, to buy, or, not triggered, neither."""
+
+    sells: list[DriftLine]
+    buys: list[DriftLine]
+    untouched: list[DriftLine]
+
+
+def by_side(drifts: Iterable[DriftLine]) -> Wants:
+    """The drift lines by what they want, each kind in the order of `drifts`."""
+    wants = Wants([], [], [])
+    for drift in drifts:
+        if not drift.triggered:
+            wants.untouched.append(drift)
+        elif drift.wanted > ZERO:
+            wants.buys.append(drift)
+        else:
+            wants.sells.append(drift)
+    return wants
 
 
 def invest_idle_cash(
@@ -60,10 +78,10 @@ def invest_idle_cash(
 
     `money` is what there is for buys without any sale, in USD; too much is more than idle_cash_pct of NetLiq.
     """
-    drifts = tuple(drifts)
-    most = rebalance.idle_cash_pct
-    is_bought = any(drift.triggered and drift.wanted > ZERO for drift in drifts)
-    if most is None or is_bought or money * HUNDRED <= most * valuation.net_liq:
+    drifts, most = tuple(drifts), rebalance.idle_cash_pct
+    if most is None or money * HUNDRED <= most * valuation.net_liq:
+        return drifts
+    if any(drift.triggered and drift.wanted > ZERO for drift in drifts):
         return drifts
     share = money * HUNDRED / valuation.net_liq
     text = f"; but {share:.2f} % of NetLiq lies idle, above idle_cash_pct {plain(most)}: buy up to the target"
@@ -96,13 +114,14 @@ class _Triggers:
         self.investable = investable
         band_bps = rebalance.per_holding_band_bps if total is None else rebalance.portfolio_total_band_bps
         band = f"{plain(band_bps)} bps"
-        inside, outside, self._most = f"inside the band of {band}", f"band {band}", band_bps * investable
+        inside, outside = f"inside the band of {band}", f"band {band}"
+        # exact: a division by a power of ten only moves the point
+        self._most = band_bps * investable / BPS
         if total is not None:
-            scaled = total * BPS
-            drift = f"total drift {scaled / investable:.2f} bps"
+            drift = f"total drift {total * BPS / investable:.2f} bps"
             inside, outside = f"but {drift} is inside its band of {band}", f"{drift}, {outside}"
             # all trade or none does, however small or large their own drifts
-            self._most = NEVER if scaled <= self._most else ZERO
+            self._most = NEVER if total <= self._most else ZERO
         self._least = -self._most
         self._over, self._under = (_barred(LimitedBy.BAND, f"{size}, {inside}") for size in (OVERWEIGHT, UNDERWEIGHT))
         against = f"but direction = {rebalance.direction.value}"
@@ -114,19 +133,19 @@ class _Triggers:
         if rebalance.direction is TradeDirection.BUY_ONLY:
             self._sell = self._exit = _barred(LimitedBy.DIRECTION, f"{OVERWEIGHT}, {against}")
 
-    def of(self, scaled: Decimal) -> _Trigger:
-        """Whether a symbol trades with a drift of so many USD × 10 000, positive where it is overweight."""
-        if scaled > self._most:
+    def of(self, wanted: Decimal) -> _Trigger:
+        """Whether a symbol trades that is so many USD below its target, or above it where that is negative."""
+        if wanted < self._least:
             return self._sell
-        if scaled < self._least:
+        if wanted > self._most:
             return self._buy
-        if not scaled:
+        if not wanted:
             return ON_TARGET
-        return self._over if scaled > ZERO else self._under
+        return self._over if wanted < ZERO else self._under
 
-    def of_exit(self, scaled: Decimal) -> _Trigger:
+    def of_exit(self, wanted: Decimal) -> _Trigger:
         """Whether a symbol trades whose target is written as 0: an instruction, which no band holds back."""
-        return self._exit if scaled else ON_TARGET
+        return self._exit if wanted else ON_TARGET
 
 
 def _barred(limited_by: LimitedBy, rule: str) -> _Trigger:

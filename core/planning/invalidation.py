@@ -181,9 +181,7 @@ def without_lines(plan: Plan, reasons: Mapping[Symbol, str]) -> Plan:
 def _untraded(line: TradeLine, reason: str | None) -> TradeLine:
     if reason is None:
         return line
-    return line._replace(
-        side=None, quantity=ZERO, dollars=ZERO, limit=None, projected_drift_bps=line.drift_bps, rule=reason
-    )
+    return line._replace(side=None, quantity=ZERO, limit=None, rule=reason)
 
 
 def _quantities(snapshot: AccountSnapshot) -> dict[Symbol, Decimal]:

@@ -5,7 +5,7 @@ Values go one way: PlanInputs → Verdict per quote → Valuation → DriftLine 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
@@ -27,7 +27,7 @@ from core.model import (
 )
 from core.money import ZERO
 from core.planning.drafts import TradeDraft, TradingTerms, number_lines, trade_line
-from core.planning.drift import OVERWEIGHT, UNDERWEIGHT, invest_idle_cash, measure
+from core.planning.drift import OVERWEIGHT, UNDERWEIGHT, by_side, invest_idle_cash, measure
 from core.planning.funding import (
     Budget,
     BuyCosts,
@@ -94,10 +94,11 @@ def make_plan(inputs: PlanInputs, settings: Settings) -> Plan:
     after the sells, SafetyRefused above max_turnover_pct.
     """
     case = _open_case(inputs, settings)
-    wanted = draft_buys([drift for drift in case.drifts if drift.triggered and drift.wanted > ZERO], case.terms)
-    income = _income(case, wanted)
+    wants = by_side(case.drifts)
+    wanted = draft_buys(wants.buys, case.terms)
+    income = _income(case, wants.sells, wanted)
     buys = size_buys(wanted, _budget(case, wanted, income), settings.rebalance)
-    untouched = [TradeDraft(drift) for drift in case.drifts if not drift.triggered]
+    untouched = [TradeDraft(drift) for drift in wants.untouched]
     return _finish(case, number_lines(income.sells, buys, untouched, case.valuation), income)
 
 
@@ -190,10 +191,10 @@ def _idle_money(case: _Case) -> Decimal:
     ).money
 
 
-def _income(case: _Case, wanted: tuple[TradeDraft, ...]) -> _Income:
+def _income(case: _Case, selling: Sequence[DriftLine], wanted: tuple[TradeDraft, ...]) -> _Income:
     """Sells and conversion; the sells rounded up where a USD debit would otherwise stay that may not."""
     # to the nearest share first: only a debit that would stay asks for one share more
-    sells = size_sells(case.drifts, case.terms, rounds_up=False)
+    sells = size_sells(selling, case.terms, rounds_up=False)
     may_buy = not _breaks_borrowing(case, sells)
     wanted_cost = (
         cost_with_ample_money(wanted, case.settings.rebalance) if may_buy and case.settings.fx.enabled else ZERO
@@ -201,7 +202,7 @@ def _income(case: _Case, wanted: tuple[TradeDraft, ...]) -> _Income:
     income = _fund(case, sells, wanted_cost, may_buy=may_buy)
     if case.settings.rebalance.allow_margin or case.usd >= 0 or case.usd + income.proceeds.total >= 0:
         return income
-    return _fund(case, size_sells(case.drifts, case.terms, rounds_up=True), wanted_cost, may_buy=may_buy)
+    return _fund(case, size_sells(selling, case.terms, rounds_up=True), wanted_cost, may_buy=may_buy)
 
 
 def _breaks_borrowing(case: _Case, sells: tuple[TradeDraft, ...]) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
+from typing import NamedTuple
 
 from core.errors import SafetyRefused
 from core.model import (
@@ -18,7 +19,7 @@ from core.model import (
     TradeLine,
     Valuation,
 )
-from core.money import HUNDRED, ONE, ZERO, plain
+from core.money import BPS, HUNDRED, ONE, ZERO, plain
 from core.planning.funding import Proceeds
 from core.settings import RebalanceSection, Settings
 
@@ -34,13 +35,9 @@ def totals_of(
     Cash after is what is left if every order fills at its worst price, commissions paid, the conversion at
     its planning rate. `net_after` is everything owned less everything owed, of NetLiq: 1 but for the costs.
     """
-    traded = [line for line in lines if line.limit]
-    bought = [line for line in traded if line.side is BUY]
-    buys = _sum([line.dollars for line in bought])
-    sells = _sum([line.dollars for line in traded if line.side is not BUY])
-    paid = _sum([line.quantity * line.limit.worst_price for line in bought if line.limit])
-    charged = commission * len(bought)
-    spent = proceeds.total - paid - charged
+    sums = _sums(lines, valuation.investable)
+    sells, buys = sums.sells, sums.buys
+    spent = proceeds.total - sums.paid - commission * sums.bought
     given = proceeds.converted * fx.planning_rate if fx and fx.planning_rate else ZERO
     cash_after = dict(valuation.cash)
     cash_after[USD] = cash_after.get(USD, ZERO) + spent
@@ -51,13 +48,48 @@ def totals_of(
         sells=sells,
         buys=buys,
         turnover_pct=(sells + buys) * HUNDRED / net_liq,
-        spread_cost=_sum([_spread_cost(line) for line in traded]),
+        spread_cost=sums.spread_cost,
         gross_after=(valuation.gross_position_value - sells + buys) / net_liq,
         net_after=(net_liq + net_change) / net_liq,
         cash_after=cash_after,
-        drift_before_bps=_sum([abs(line.drift_bps) for line in lines]),
-        drift_after_bps=_sum([abs(line.projected_drift_bps) for line in lines]),
+        drift_before_bps=sums.drift_before_bps,
+        drift_after_bps=sums.drift_after_bps,
     )
+
+
+class _Sums(NamedTuple):
+    """Σ over lines, in USD and bps: as in Totals, and of the buys what is `paid` at worst prices, and their number."""
+
+    sells: Decimal
+    buys: Decimal
+    paid: Decimal
+    bought: int
+    spread_cost: Decimal
+    drift_before_bps: Decimal
+    drift_after_bps: Decimal
+
+
+def _sums(lines: Iterable[TradeLine], investable: Decimal) -> _Sums:
+    # one pass and not one per sum: the lines of thousands of symbols come from memory each time, not from the cache
+    sells = buys = paid = spread_cost = before = after = ZERO
+    bought = 0
+    for line in lines:
+        limit, wanted = line.limit, line.wanted
+        drift = abs(wanted) * BPS / investable
+        before += drift
+        if limit is None:
+            after += drift
+            continue
+        quantity, price, worst = line.quantity, line.price.value, limit.worst_price
+        dollars = quantity * price
+        if line.side is BUY:
+            buys, bought, paid, left = buys + dollars, bought + 1, paid + quantity * worst, dollars - wanted
+        else:
+            sells, left = sells + dollars, dollars + wanted
+        after += abs(left) * BPS / investable
+        # how far the worst price is from the mid, or from the valuation price without one
+        spread_cost += quantity * abs(worst - (limit.market.mid if limit.market else price))
+    return _Sums(sells, buys, paid, bought, spread_cost, before, after)
 
 
 def check_turnover(totals: Totals, net_liq: Decimal, rebalance: RebalanceSection) -> None:
@@ -70,19 +102,6 @@ def check_turnover(totals: Totals, net_liq: Decimal, rebalance: RebalanceSection
         f" buys {totals.buys:.2f} USD), above max_turnover_pct {plain(most)}",
         next_step="check targets and prices; if the plan is intended, raise [rebalance] max_turnover_pct",
     )
-
-
-def _spread_cost(line: TradeLine) -> Decimal:
-    """USD that the worst price is away from the mid, or from the valuation price without one."""
-    limit = line.limit
-    if limit is None:
-        return ZERO
-    middle = line.price.value if limit.mid is None else limit.mid
-    return line.quantity * abs(limit.worst_price - middle)
-
-
-def _sum(amounts: Iterable[Decimal]) -> Decimal:
-    return sum(amounts, ZERO)
 
 
 def owner_notes(

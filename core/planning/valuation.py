@@ -188,7 +188,8 @@ def _sort_out(
         why = None if symbol else _why_outside(contract, contracts, targets, rebalance)
         if why is None:
             symbol = symbol or contract.symbol
-            held[symbol] = held.get(symbol, ZERO) + position.quantity
+            already = held.get(symbol)
+            held[symbol] = already + position.quantity if already else position.quantity
             inside.append((symbol, position))
         else:
             outside.append(_Outside(position, why, contract.symbol in rebalance.hold_symbols))
@@ -254,9 +255,9 @@ def _refuse_unpriced(
     """Raise MarketDataMissing naming every symbol that must be valued and has no price."""
     outside = [each.position.contract.symbol for each, amount in amounts if amount is None and not each.may_be_zero]
     missing = [symbol for symbol in holdings.held if symbol not in prices]
-    left_over = [*(symbol for symbol in missing if symbol in holdings.untargeted), *outside]
     if not missing and not outside:
         return
+    left_over = [*(symbol for symbol in missing if symbol in holdings.untargeted), *outside]
     market = "check the market data subscriptions, or run again in market hours"
     hold = f"[rebalance] hold_symbols = {', '.join(left_over)} leaves alone, at 0, what no longer trades"
     raise MarketDataMissing(

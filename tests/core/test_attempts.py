@@ -17,11 +17,12 @@ from worlds import account, quoted
 from core.errors import OrderIncomplete, PlanKeptChanging
 from core.execution import Attempts
 from core.market.limits import Pricing
-from core.model import USD, EscalateAction, Limit, OrderState, OrderType, Side, Stage, Symbol
+from core.model import USD, EscalateAction, Limit, Nbbo, OrderState, OrderType, Side, Stage, Symbol
 from core.money import D
 from core.sim.venue.world import FillScript
 
-ONE_LINE = Limit(OrderType.LMT, D("100.02"), D("100.04"), D("100.00"), "")
+MARKET = Nbbo(D("99.96"), D("100.04"))
+ONE_LINE = Limit(OrderType.LMT, D("100.02"), D("100.04"), MARKET, "")
 
 
 def pricing(now=NOW, **changes):
@@ -77,14 +78,14 @@ def test_a_buy_that_was_sized_with_a_limit_does_not_become_a_market_order():
     ("ask", "order_type", "limit"), [("100.01", OrderType.MKT, None), ("101", OrderType.LMT, "100.15")]
 )
 def test_a_market_order_stays_one_while_it_is_counted_no_higher_than_it_was_sized(ask, order_type, limit):
-    sized = Limit(OrderType.MKT, None, D("100.15"), D("100.00"), "")
+    sized = Limit(OrderType.MKT, None, D("100.15"), MARKET, "")
     market = quote(bid=D("99.99"), ask=D(ask), last=None)
     by = pricing(order_type=OrderType.MKT)
     found = again(ended(), attempts(line(limit=sized)), market, by)
     assert (found.order_type, found.limit_price) == (order_type, limit and D(limit))
 
 
-SOLD = Limit(OrderType.LMT, D("99.98"), D("99.96"), D("100.00"), "")
+SOLD = Limit(OrderType.LMT, D("99.98"), D("99.96"), MARKET, "")
 SELLS = attempts(line(side=Side.SELL, limit=SOLD), money=None)
 
 

@@ -113,7 +113,7 @@ def test_a_plan_has_a_row_for_every_symbol_traded_or_not():
 
 
 def test_a_market_order_and_a_line_at_rest_have_no_limit():
-    frame = frames.plan(plan(trade_line(limit=Limit(OrderType.MKT, None, D("100.1"), D(100), "")), still_line()))
+    frame = frames.plan(plan(trade_line(limit=Limit(OrderType.MKT, None, D("100.1"), None, "")), still_line()))
     assert frame["limit_price"].isna().all()
     assert frame["worst_price"].tolist() == pytest.approx([100.1, float("nan")], nan_ok=True)
 

@@ -7,11 +7,11 @@ from builders import contract, plan, still_line, trade_line
 from planning_builders import plan_settings
 
 from core.execution import conversion_order, stage_orders
-from core.model import USD_CAD, FxLeg, Limit, OrderType, Side, Stage
+from core.model import USD_CAD, FxLeg, Limit, Nbbo, OrderType, Side, Stage
 from core.money import D
 from core.planning.funding import FxMarket
 
-SOLD = Limit(OrderType.LMT, D("50.01"), D("49.99"), D("50.00"), "mid - 0.25 spread")
+SOLD = Limit(OrderType.LMT, D("50.01"), D("49.99"), Nbbo(D("49.99"), D("50.01")), "mid - 0.25 spread")
 TRADES = (
     trade_line("BND", side=Side.SELL, number=1, quantity=D(7), limit=SOLD),
     trade_line("VTI", number=1),

@@ -20,6 +20,7 @@ from core.model import (
     GateVerdict,
     Limit,
     Mode,
+    Nbbo,
     OrderState,
     OrderType,
     Price,
@@ -88,14 +89,16 @@ def test_the_columns_of_both_tables_stand_in_the_promised_order():
 def test_a_price_says_in_every_report_where_it_came_from_and_what_was_passed_over():
     passed = "midpoint (last 108.00 outside 100.00–100.01)"
     price = Price(D("100.005"), PriceSource.MIDPOINT, "last 108.00 outside 100.00–100.01")
-    made = plan(trade_line(price=price, dollars=D("1000.05")))
+    made = plan(trade_line(price=price))
     assert read(pre_trade_csv(made))[0]["price_source"] == passed
     assert passed in pre_trade_markdown(PreTrade(plan=made))
     assert json.loads(plan_json(made))["lines"][0]["price_source"] == passed
 
 
 def test_the_first_limit_and_the_worst_price_of_a_line_stand_wherever_it_is_approved():
-    limit = Limit(OrderType.LMT, D("100.02"), D("100.04"), D("100.00"), "mid 100 + 0.25 × spread 0.08")
+    limit = Limit(
+        OrderType.LMT, D("100.02"), D("100.04"), Nbbo(D("99.96"), D("100.04")), "mid 100 + 0.25 × spread 0.08"
+    )
     made = plan(trade_line(limit=limit))
     line = json.loads(plan_json(made))["lines"][0]
     assert (line["limit_price"], line["worst_price"]) == (100.02, 100.04)
@@ -138,7 +141,7 @@ def test_what_has_two_signs_is_not_summed():
 
 
 def test_a_market_order_has_an_empty_limit_in_the_csv_and_is_called_mkt_for_a_reader():
-    bought = plan(trade_line(limit=Limit(OrderType.MKT, None, D("100.11"), D(100), "market")))
+    bought = plan(trade_line(limit=Limit(OrderType.MKT, None, D("100.11"), None, "market")))
     assert read(pre_trade_csv(bought))[0]["limit_price"] == ""
     assert "MKT" in pre_trade_markdown(PreTrade(plan=bought))
     assert "MKT" in approval_markdown(bought, ())
@@ -332,9 +335,7 @@ def test_sales_of_holdings_without_a_target_stand_apart_from_the_other_orders():
 
 @given(st.lists(st.sampled_from((Side.BUY, Side.SELL)), min_size=1, max_size=30))
 def test_no_order_is_lost_however_many_there_are(sides):
-    lines = [
-        trade_line(f"E{number}", side=side, dollars=D(number * 1000)) for number, side in enumerate(sides, start=1)
-    ]
+    lines = [trade_line(f"E{number}", side=side, quantity=D(number * 10)) for number, side in enumerate(sides, start=1)]
     text = approval_markdown(plan(*lines), ())
     seen = order_lines(text)[1:]
     assert [line.split()[0] for line in seen] == sorted((line.split()[0] for line in seen), reverse=True)
@@ -576,7 +577,7 @@ def test_a_number_reads_alike_in_every_table_that_has_its_column():
 
 
 def test_a_record_has_plain_numbers_and_a_table_for_people_has_commas():
-    long = trade_line(quantity=D(12345), dollars=D(1234500))
+    long = trade_line(quantity=D(12345))
     (record,) = columns.records_of(columns.PLAN_RECORDS, [long])
     assert (record["shares"], record["USD"], record["status"]) == ("12345", "1234500.00", "planned")
     assert columns.readings((columns.SHARES, columns.NOTIONAL), [long]) == [("12,345", "1,234,500.00")]

@@ -8,7 +8,7 @@ from gate_samples import SIZING, only
 from planning_builders import account, at, case, held, plan_settings
 
 from core import frames
-from core.model import CAD, CASH, USD, FxLeg, Limit, OrderType, Side, Symbol, Targets
+from core.model import CAD, CASH, USD, FxLeg, Limit, Nbbo, OrderType, Side, Symbol, Targets
 from core.money import D, Money
 from core.planning import make_plan
 from expectations.gate import run_gate
@@ -77,8 +77,8 @@ def test_fractions_need_the_permission_of_setting_and_contract():
 
 def test_an_exit_may_be_below_the_minimum_and_any_order_without_a_maximum():
     line = trade_line(
-        "ARKK", side=Side.SELL, quantity=D(3), held=D("3.4"), target=D(0), untargeted=True, drift_bps=D(60),
-        limit=Limit(OrderType.LMT, D("99.99"), D("99.99"), D(100), ""),
+        "ARKK", side=Side.SELL, quantity=D(3), held=D("3.4"), target=D(0), untargeted=True,
+        limit=Limit(OrderType.LMT, D("99.99"), D("99.99"), Nbbo(D("99.99"), D("100.01")), ""),
     )  # fmt: skip
     rest = still_line(target=D(1))
     made = plan(line, rest, totals=totals((line,)))

@@ -17,6 +17,7 @@ from core.model import (
     Limit,
     LimitedBy,
     Mode,
+    Nbbo,
     Order,
     OrderRecord,
     OrderRef,
@@ -39,7 +40,7 @@ from core.model import (
     TradeLine,
     Valuation,
 )
-from core.money import D, Money
+from core.money import BPS, D, Money
 
 NOW = datetime(2026, 3, 2, 20, 30, tzinfo=UTC)  # a Monday, 15:30 in New York
 
@@ -76,7 +77,10 @@ def quote(symbol: str = "VTI", **changes: object) -> Quote:
 
 
 def trade_line(symbol: str = "VTI", **changes: object) -> TradeLine:
-    """A buy of 10 shares at 100.00 with a limit of 100.01: 200 bps below its target of 60 %."""
+    """A buy of 10 shares at 100.00 with a limit of 100.01: 200 bps below its target of 60 %.
+
+    A `drift_bps` makes the target what it must be for that.
+    """
     values: dict[str, object] = {
         "symbol": Symbol(symbol),
         "side": Side.BUY,
@@ -84,19 +88,18 @@ def trade_line(symbol: str = "VTI", **changes: object) -> TradeLine:
         "quantity": D(10),
         "held": D(290),
         "price": Price(D("100.00"), PriceSource.LAST),
-        "limit": Limit(OrderType.LMT, D("100.01"), D("100.01"), D("100.00"), "mid + 0.25 spread"),
+        "limit": Limit(OrderType.LMT, D("100.01"), D("100.01"), Nbbo(D("99.99"), D("100.01")), "mid + 0.25 spread"),
         "target": D("0.6"),
-        "current": D("0.58"),
         "wanted": D(1000),
-        "drift_bps": D(-200),
-        "projected_drift_bps": D(0),
+        "investable": D(50000),
         "untargeted": False,
         "limited_by": None,
         "rule": "200.00 bps under its target, band 50 bps",
     }
     values |= changes
-    values.setdefault("dollars", values["quantity"] * values["price"].value)  # type: ignore[operator,attr-defined]
-    return TradeLine(**values)  # type: ignore[arg-type]  # a builder takes any field
+    drift = values.pop("drift_bps", None)
+    made = TradeLine(**values)  # type: ignore[arg-type]  # a builder takes any field
+    return made if drift is None else made._replace(target=made.current - D(drift) / BPS)  # type: ignore[arg-type]
 
 
 def still_line(symbol: str = "BND", **changes: object) -> TradeLine:
@@ -106,10 +109,9 @@ def still_line(symbol: str = "BND", **changes: object) -> TradeLine:
         "number": 0,
         "quantity": D(0),
         "limit": None,
+        "held": D(200),
         "target": D("0.4"),
-        "current": D("0.4"),
         "wanted": D(0),
-        "drift_bps": D(0),
         "limited_by": LimitedBy.BAND,
         "rule": "inside its band of 50 bps",
     }

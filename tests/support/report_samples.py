@@ -36,6 +36,7 @@ from core.model import (
     GateVerdict,
     Limit,
     LimitedBy,
+    Nbbo,
     OrderRecord,
     OrderRef,
     OrderState,
@@ -91,15 +92,12 @@ APPROVAL = Approval("9f2c" * 16, True, "Ada | Byron", NOW, "looks right\n=now()"
 def sample_line(symbol: str, **changes: object) -> TradeLine:
     """A line of the sample; weights, wanted dollars and drifts follow from what is held and traded."""
     price, held, target = PRICES[symbol], HELD[symbol], TARGETS[symbol]
-    after = held + {Side.BUY: 1, Side.SELL: -1, None: 0}[changes["side"]] * changes.get("quantity", D(0))
     values = {
         "held": held,
         "target": target,
         "price": Price(price, PriceSource.LAST),
-        "current": held * price / INVESTABLE,
         "wanted": target * INVESTABLE - held * price,
-        "drift_bps": (held * price / INVESTABLE - target) * BPS,
-        "projected_drift_bps": (after * price / INVESTABLE - target) * BPS,
+        "investable": INVESTABLE,
     }
     make = trade_line if changes["side"] else still_line
     return make(symbol, **(values | changes))
@@ -111,7 +109,7 @@ LINES = (
         side=Side.SELL,
         quantity=D(3),
         price=Price(PRICES["SPY"], PriceSource.MIDPOINT),
-        limit=Limit(OrderType.LMT, D("600.10"), D("600.10"), D("600.125"), "mid - 0.25 spread"),
+        limit=Limit(OrderType.LMT, D("600.10"), D("600.10"), Nbbo(D("600.05"), D("600.20")), "mid - 0.25 spread"),
         rule="over its target by more than the band of 50 bps",
     ),
     sample_line(
@@ -119,7 +117,10 @@ LINES = (
         side=Side.SELL,
         number=2,
         quantity=D(30),
-        limit=Limit(OrderType.MKT, None, D("49.95"), D("50.00"), "wide spread: market", "ARKK: wide spread of 80 bps"),
+        limit=Limit(
+            *(OrderType.MKT, None, D("49.95"), Nbbo(D("49.80"), D("50.20"))),
+            *("wide spread: market", "ARKK: wide spread of 80 bps"),
+        ),
         untargeted=True,
         rule="held without a target; 0.5 of a share stays, only whole shares can be sold",
         remainder=D("0.5"),

@@ -83,5 +83,4 @@ def size_sell(want: SellWant, *, rounds_up: bool, min_order_usd: Decimal) -> Siz
 
 
 def _drift(symbol: Symbol, wanted: Decimal, price: Decimal, held: Decimal = ZERO, target: Decimal = ONE) -> DriftLine:
-    value = held * price
-    return DriftLine(symbol, target, held, Price(price, PriceSource.LAST), value, wanted, ZERO, True, None, "")
+    return DriftLine(symbol, target, held, Price(price, PriceSource.LAST), ONE, wanted, True, None, "")

@@ -19,13 +19,11 @@ SELL = Side.SELL
 
 
 def size_sells(drifts: Iterable[DriftLine], terms: TradingTerms, *, rounds_up: bool) -> tuple[TradeDraft, ...]:
-    """A draft for every symbol that is to be sold, also those of which nothing can be.
+    """A draft for each of `drifts`, which are all to be sold, also those of which nothing can be.
 
     Only lines that trade are priced, so a missing quote stops nothing that would not trade.
     """
-    return tuple(
-        [_sell(drift, terms, rounds_up=rounds_up) for drift in drifts if drift.triggered and drift.wanted < ZERO]
-    )
+    return tuple([_sell(drift, terms, rounds_up=rounds_up) for drift in drifts])
 
 
 def _sell(drift: DriftLine, terms: TradingTerms, *, rounds_up: bool) -> TradeDraft:
