@@ -13,7 +13,7 @@ from decimal import Decimal
 
 from core.model import DriftLine, LimitedBy, Side, Symbol
 from core.money import ONE, WHOLE_SHARE, ZERO, floor_to, nearest_to_low
-from core.planning.drafts import SYMBOL, TradeDraft, TradingTerms, note_for
+from core.planning.drafts import SYMBOL, TradeDraft, TradingTerms, new_draft, note_for
 from core.planning.funding import Budget, BuyCosts
 from core.planning.sizing.basket import Basket, Item, units_down, units_up
 from core.planning.sizing.knapsack import spend
@@ -44,12 +44,14 @@ def draft_buys(
             drafts.append(TradeDraft(drift, BUY, limited_by=limited_by, note=note))
         else:
             limit = terms.limit(BUY, drift.symbol)
-            drafts.append(TradeDraft(drift, BUY, ZERO, limit, None, "", ZERO, step, most))
+            drafts.append(new_draft(TradeDraft, drift, BUY, ZERO, limit, None, "", ZERO, step, most))
     return tuple(drafts)
 
 
 def buy_costs(drafts: Iterable[TradeDraft], rebalance: RebalanceSection) -> BuyCosts:
-    """What the limits of borrowing need to know of these buys."""
+    """What the limits of borrowing need to know of these buys; nothing where no money is borrowed."""
+    if not rebalance.allow_margin:
+        return BuyCosts(0, ZERO, rebalance.commission_per_order_usd)
     slippages = [ONE - draft.drift.price.value / draft.limit.worst_price for draft in drafts if draft.limit]
     return BuyCosts(len(slippages), max([ZERO, *slippages]), rebalance.commission_per_order_usd)
 
@@ -142,4 +144,6 @@ def _sized(draft: TradeDraft, item: Item, steps: int, budget: Budget, rebalance:
         limited_by = budget.limited_by
     if limited_by:
         note = note_for(limited_by, quantity, _wanted_shares(draft.drift, draft.step), rebalance)
-    return TradeDraft(draft.drift, BUY, quantity, draft.limit, limited_by, note, ZERO, draft.step, draft.most)
+    return new_draft(
+        TradeDraft, draft.drift, BUY, quantity, draft.limit, limited_by, note, ZERO, draft.step, draft.most
+    )

@@ -12,7 +12,7 @@ from decimal import Decimal
 
 from core.model import DriftLine, LimitedBy, Side
 from core.money import ZERO, ceil_to, floor_to, nearest_to_low
-from core.planning.drafts import TradeDraft, TradingTerms, note_for
+from core.planning.drafts import TradeDraft, TradingTerms, new_draft, note_for
 from core.settings import RebalanceSection
 
 SELL = Side.SELL
@@ -36,7 +36,7 @@ def _sell(drift: DriftLine, terms: TradingTerms, *, rounds_up: bool) -> TradeDra
         limited_by = limited_by or LimitedBy.ROUNDING
     if limited_by:
         note = _note(limited_by, quantity, drift, step, terms.rebalance)
-    return TradeDraft(drift, SELL, quantity, limit, limited_by, note, remainder, step)
+    return new_draft(TradeDraft, drift, SELL, quantity, limit, limited_by, note, remainder, step)
 
 
 def sell_quantity(
