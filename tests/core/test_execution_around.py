@@ -5,14 +5,25 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from builders import contract, fill, position, snapshot
+from builders import NOW, contract, fill, position, snapshot
+from journals import REF, approved_journal, sent
 from trading import buy, trading
 from worlds import account, earlier
 
-from core.errors import AccountBusy, OrderStateUnknown
-from core.execution import cancel_orphaned_orders, cancel_still_working, check_foreign_orders, unexplained_changes
+from core.errors import AccountBusy, OrderStateUnknown, OutputFailed
+from core.execution import (
+    cancel_orphaned_orders,
+    cancel_still_working,
+    check_foreign_orders,
+    check_journal_is_newest,
+    unexplained_changes,
+)
+from core.execution.reconcile import Evidence
+from core.journal import Journal, MemoryStore
 from core.model import (
     USD_CAD,
+    CompletedOrder,
+    Fill,
     ForeignOrders,
     OrderRef,
     OrderState,
@@ -209,3 +220,28 @@ async def test_an_order_that_was_never_on_record_cannot_be_watched():
     at_work, _ = await with_orders(OURS)
     with pytest.raises(KeyError, match="RB-EARLIER-B1-1"):
         at_work.executor.tracker.mark_unknown(OURS.order_ref, "no report")
+
+
+# --- the journal and the broker's lists ---
+
+LOST = OrderRef("RB-ABCDEFGHIJ44-B1-1")
+LISTED = {
+    "working": Evidence((WorkingOrder(LOST, VTI, Side.BUY, D(1), D(0), OrderType.LMT, D(90)),), (), ()),
+    "completed": Evidence((), (CompletedOrder(LOST, VTI, Side.BUY, D(1), D(0), OrderState.CANCELLED),), ()),
+    "executions": Evidence((), (), (Fill("00.1.01.01", LOST, VTI, Side.BUY, D(1), D(90), NOW),)),
+}
+
+
+@pytest.mark.parametrize("listed", LISTED)
+def test_an_order_of_ours_in_any_list_that_is_not_on_record_means_an_old_journal(listed):
+    with pytest.raises(OutputFailed, match=f"an old copy.* 1 order of ours .*such as {LOST}") as refused:
+        check_journal_is_newest(Journal(MemoryStore()), LISTED[listed])
+    assert refused.value.exit_code == 50
+
+
+def test_orders_on_record_and_orders_of_others_are_no_sign_of_an_old_journal():
+    journal = approved_journal(Journal(MemoryStore()))
+    sent(journal)
+    ours = Fill("00.1.01.01", REF, VTI, Side.BUY, D(1), D(90), NOW)
+    others = WorkingOrder(OrderRef(""), VTI, Side.BUY, D(1), D(0), OrderType.LMT, D(90))
+    check_journal_is_newest(journal, Evidence((others,), (), (ours,)))

@@ -323,6 +323,7 @@ def days(computer) -> Iterator[Days]:
         yield Days(computer, running)
 
 
+@pytest.mark.slow
 async def test_an_old_copy_of_the_journal_that_is_restored_between_two_runs_is_noticed(days):
     SqlStore(f"sqlite:///{days.computer.journal}").close()
     old = days.computer.journal.read_bytes()
