@@ -169,12 +169,15 @@ def history_chart(times: Sequence[datetime], series: Sequence[Sequence[float | N
         days = [float(dates.date2num(time)) for time in times]  # type: ignore[no-untyped-call]
         for values, colour, mark in zip(series, SERIES, _MARKS, strict=False):
             numbers = [math.nan if value is None else value for value in values]
-            axes.plot(days, numbers, f"-{mark}", color=colour, markersize=6, linewidth=1.2)
+            axes.plot(days, numbers, f"-{mark}", color=colour, markersize=6, linewidth=1.2, clip_on=False)
         locator = dates.AutoDateLocator(minticks=2, maxticks=4, tz=UTC)  # type: ignore[no-untyped-call]
         axes.xaxis.set_major_locator(locator)
-        named = dates.ConciseDateFormatter(locator, tz=UTC, show_offset=False)  # type: ignore[no-untyped-call]
+        named = dates.AutoDateFormatter(locator, tz=UTC)  # type: ignore[no-untyped-call]
         axes.xaxis.set_major_formatter(named)
-        axes.set_ylim(bottom=0)
+        # a single day would be spread over years
+        axes.set_xlim(min(days) - 1, max(days) + 1)
+        lowest = min((value for values in series for value in values if value is not None), default=0.0)
+        axes.set_ylim(bottom=min(0.0, lowest * 1.1))
         return _svg(figure)
 
 

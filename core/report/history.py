@@ -118,5 +118,9 @@ HISTORY: Columns[PastRun] = (
     right("drift after", lambda run: _bps(run.drift_after_bps)),
 )
 COMMISSIONS = right("commissions", _commissions)
-SLIPPAGE_USD: Column[PastRun] = right("slippage USD", lambda run: formats.money(run.slippage_usd))
+SLIPPAGE_USD: Column[PastRun] = right(
+    "slippage USD",
+    lambda run: formats.money(run.slippage_usd),
+    reading=lambda run: formats.amount(run.slippage_usd) or formats.UNKNOWN,
+)
 RESULT = left("result", _result)
