@@ -278,7 +278,7 @@ def test_a_database_that_another_program_writes_to_is_refused_after_a_wait(monke
 def test_a_full_disk_is_named_and_what_was_recorded_before_stays(sqlite_url):
     with closing(SqlStore(sqlite_url)) as store:
         journal = approved_journal(Journal(store))
-        event.listen(store._engine, "begin", lambda connection: connection.exec_driver_sql("PRAGMA max_page_count = 1"))
+        event.listen(store._engine, "checkout", lambda driver, *_: driver.execute("PRAGMA max_page_count = 1"))
         with pytest.raises(OutputFailed, match="is full - free space on its disk; nothing more was sent"):
             fill_up(journal)
     with closing(SqlStore(sqlite_url)) as store:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sqlite3
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -15,13 +16,14 @@ from typing import Any, get_args
 import psutil
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError
-from sqlalchemy import Connection, Row, Select, String, delete, exists, func, insert, literal, select
+from sqlalchemy import Connection, Insert, Row, Select, bindparam, delete, exists, func, insert, literal_column, select
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import IntegrityError
 
 from core.errors import AccountBusy, OutputFailed, RebalanceError, SafetyRefused
 from core.journal.entries import AccountQuarantined, Entry, OrderEntry, RunEnded, RunStarted, ref_of
 from core.journal.sql import upkeep
-from core.journal.sql.database import faults_of, name_of, open_database
+from core.journal.sql.database import execute_on_sqlite, faults_of, name_of, open_database
 from core.journal.sql.locks import LockTaken, advisory_lock, file_lock
 from core.journal.sql.schema import ENTRIES, HOLDERS
 from core.journal.store import account_is_held, position_is_taken
@@ -30,6 +32,25 @@ from core.model import AccountId, OrderRef, RunId, RunRecord
 NAMED_WITHIN_SECONDS = 1.0
 
 _KINDS: dict[str, type[Entry]] = {kind.__name__: kind for kind in get_args(Entry)}
+
+
+def _append_statement() -> Insert:
+    """An insert of one entry that does nothing unless its position is the run's next.
+
+    One statement, so on SQLite nobody comes between the look and the insert; on PostgreSQL the key refuses them.
+    """
+    values = {column.name: bindparam(column.name, type_=column.type) for column in ENTRIES.c}
+    last = func.max(ENTRIES.c.position)
+    # literals, so that the row is all that the statement takes
+    following = select(func.coalesce(last + literal_column("1"), literal_column("0")))
+    following = following.where(ENTRIES.c.run_id == values["run_id"])
+    row = select(*values.values()).where(following.scalar_subquery() == values["position"])
+    return insert(ENTRIES).from_select(list(values), row).execution_options(preserve_rowcount=True)
+
+
+# made once: making it takes longer than SQLite needs for the entry
+_APPEND = _append_statement()
+_APPEND_ON_SQLITE = str(_APPEND.compile(dialect=sqlite.dialect(paramstyle="named")))
 
 
 class SqlStore:
@@ -64,22 +85,17 @@ class SqlStore:
             upkeep.vacuum(self._engine)
 
     def append(self, run_id: RunId, position: int, entry: Entry) -> None:
-        values = (
-            literal(run_id, String),
-            literal(position),
-            literal(type(entry).__name__, String),
-            literal(_ref_of(entry), String),
-            literal(_body(run_id, entry), String),
-        )
-        following = select(func.coalesce(func.max(ENTRIES.c.position) + 1, 0)).where(ENTRIES.c.run_id == run_id)
-        # one statement, so on SQLite nobody comes between the look and the insert; on PostgreSQL the key refuses them
-        row = select(*values).where(following.scalar_subquery() == position)
-        statement = insert(ENTRIES).from_select(list(ENTRIES.c), row).execution_options(preserve_rowcount=True)
+        row = {
+            "run_id": run_id,
+            "position": position,
+            "kind": type(entry).__name__,
+            "order_ref": _ref_of(entry),
+            "body": _body(run_id, entry),
+        }
         with faults_of(self._url):
             try:
-                with self._writing(run_id) as connection:
-                    count = connection.execute(statement).rowcount
-            except IntegrityError as error:
+                count = self._insert(run_id, row)
+            except (IntegrityError, sqlite3.IntegrityError) as error:
                 raise _conflict(run_id, entry, error) from error
         if count != 1:
             raise position_is_taken(run_id)
@@ -129,9 +145,11 @@ class SqlStore:
         """Hold the account until `held` is closed, and note who holds it. Raises LockTaken."""
         if self._engine.dialect.name == "sqlite":
             held.enter_context(file_lock(Path(str(self._url.database)), account_id))
+            session = held.enter_context(self._engine.connect())
         else:
-            self._sessions[run_id] = held.enter_context(advisory_lock(self._engine, account_id))
-            held.callback(self._sessions.pop, run_id)
+            session = held.enter_context(advisory_lock(self._engine, account_id))
+        self._sessions[run_id] = session
+        held.callback(self._sessions.pop, run_id)
         holder: dict[str, Any] = {
             "account_id": account_id,
             "run_id": run_id,
@@ -168,12 +186,26 @@ class SqlStore:
         is_gone = found is not None and found.host == socket.gethostname() and not psutil.pid_exists(found.process)
         return None if is_gone else found
 
+    def _insert(self, run_id: RunId, row: dict[str, object]) -> int:
+        """Append the row unless its position is taken; how many rows that made."""
+        if self._engine.dialect.name == "sqlite":
+            with self._connected(run_id) as connection:
+                return execute_on_sqlite(connection, _APPEND_ON_SQLITE, row)
+        with self._writing(run_id) as connection:
+            return connection.execute(_APPEND, row).rowcount
+
     @contextmanager
     def _writing(self, run_id: RunId) -> Iterator[Connection]:
-        """A transaction, on the session that holds the run's account if one does: whoever lost it writes no more."""
+        """A transaction."""
+        with self._connected(run_id) as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def _connected(self, run_id: RunId) -> Iterator[Connection]:
+        """The session that holds the run's account, if one does: whoever lost it writes no more."""
         session = self._sessions.get(run_id)
         if session is None:
-            with self._engine.begin() as connection:
+            with self._engine.connect() as connection:
                 yield connection
         elif session.invalidated:
             raise OutputFailed(
@@ -181,8 +213,7 @@ class SqlStore:
                 next_step="nothing more was sent; see that the server runs, then start a new run",
             )
         else:
-            with session.begin():
-                yield session
+            yield session
 
     def _entry(self, run_id: RunId, kind: str, body: str) -> Entry:
         if kind not in _KINDS:
@@ -219,9 +250,9 @@ def _ref_of(entry: Entry) -> OrderRef | None:
     return ref_of(entry) if isinstance(entry, OrderEntry) else None
 
 
-def _conflict(run_id: RunId, entry: Entry, error: IntegrityError) -> RebalanceError:
+def _conflict(run_id: RunId, entry: Entry, error: IntegrityError | sqlite3.IntegrityError) -> RebalanceError:
     """What a constraint refused: a second intent under one reference, else a position that is taken."""
-    if "order_ref" in str(error.orig):
+    if "order_ref" in str(error.orig if isinstance(error, IntegrityError) else error):
         return SafetyRefused(
             f"order reference {_ref_of(entry)} was used before",
             next_step="recover the run it belongs to; nothing is sent twice",
