@@ -43,8 +43,9 @@ async def recover_run(run: Run, run_id: RunId) -> None:
     """Recover one run, and write its report. Raises ConnectionLost."""
     state = await recover(run.executor.tracker, run_id, run.settings)
     record = state.record
-    run.log_step("recovered", f"run {run_id} of {record.started_at:%Y-%m-%d %H:%M} UTC: {record.reason}")
-    if run_id != run.id:
+    if run_id == run.id:
+        run.log_step("recovered", record.reason)
+    else:
         run.warn(f"run {run_id}, whose process had ended early, was recovered: {record.reason}")
     result = recovered_result(state, run.broker)
     run.journal.report(run_id, result)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import os
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 from core.errors import UsageError
 from core.journal import Journal
+from core.journal.entries import RunState
 from core.masking import mask_accounts
+from core.model import RunResult
 from core.report import report_folder, write_page, write_reports
 from core.report.history import PastRun, history_json, past_run
 from core.report.history_html import history_html
@@ -53,7 +56,7 @@ def rebuild_report(ini: Path, name: str, *, rehearsals: bool) -> None:
             next_step="wait for it if it is under way; if its process died: rebalance recover",
         )
     folder = report_folder(settings.io.report_dir, state.record.run_id)
-    for path in write_reports(state.result, folder):
+    for path in write_reports(_with_findings(state.result, state), folder):
         console().print(f"  {path}", markup=False, soft_wrap=True)
 
 
@@ -61,6 +64,12 @@ def _past_runs(ini: Path, last: int | None, *, rehearsals: bool) -> list[PastRun
     with closing(_journal(_settings(ini), rehearsals=rehearsals)) as journal:
         states = [journal.state(run.run_id) for run in journal.runs()[:last]]
     return [past_run(state.record, state.result) for state in states]
+
+
+def _with_findings(result: RunResult, state: RunState) -> RunResult:
+    """The result with what a person has found since; as it was where nobody had to look."""
+    found = {ref: record for ref, record in state.orders.items() if record.finding is not None}
+    return replace(result, orders=tuple(found.get(record.order.ref, record) for record in result.orders))
 
 
 def _settings(ini: Path) -> Settings:

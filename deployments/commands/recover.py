@@ -21,7 +21,7 @@ from core.journal import Journal
 from core.journal.entries import RunState
 from core.journal.findings import FORMS, parse_finding
 from core.model import AccountId, Mode, OrderRecord, OrderRef, RunEvent, RunId
-from core.model.refs import RUN_ID_LENGTH, parse_ref, run_id_of
+from core.model.refs import parse_ref
 from core.report import report_folder, write_reports
 from core.safety import check_gateway
 from core.settings import Settings
@@ -129,7 +129,7 @@ def _show_end(recovery: Recovery, state: RunState) -> None:
     for record in state.needing_person:
         recovery.show(
             f"  look {record.order.ref} up in TWS or in the statement, cancel it there if it still works, then: "
-            f'rebalance resolve {record.order.ref} --found "…" with {FORMS}'
+            f"rebalance resolve {record.order.ref} --found TEXT, where TEXT is {FORMS}"
         )
 
 
@@ -168,8 +168,7 @@ def _needing(journal: Journal, name: str) -> OrderRecord:
         record = journal.order(OrderRef(name))
         needing = [record] if record is not None and record.needs_person else []
     else:
-        run_id = RunId(name.upper()) if len(name) == RUN_ID_LENGTH else run_id_of(name)
-        needing = list(journal.state(run_id).needing_person)
+        needing = list(journal.state(journal.find(name).run_id).needing_person)
     if len(needing) == 1:
         return needing[0]
     if needing:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -50,19 +50,22 @@ def show_password() -> None:
 def show_status(ini: Path | None, *, as_json: bool) -> ExitCode:
     """Print what runs and what waits; 20 without a running executor, else 0. Runs that lost their process end first.
 
-    Raises ConnectionLost when no server is running, or the one that is configured does not answer.
+    Raises ConnectionLost when no server is running, or the one that is configured does not answer; what the journal
+    has to say is printed all the same.
     """
-    server = lasting_server()
+    on_record, server = open_on_record(ini), lasting_server()
     if server is None:
+        if not as_json:
+            _print(_journal_lines(on_record))
         raise ConnectionLost("no Prefect server is running", next_step="start it with `rebalance up`")
     service = read_service()
     own = service if service is not None and service.api_url == server else None
     with server_failures():
-        found = {**asyncio.run(_look(server, own)), "journal": open_on_record(ini)}
+        found = {**asyncio.run(_look(server, own)), "journal": on_record}
     if as_json:
         print(mask_accounts(json.dumps(found, indent=2, ensure_ascii=False)))  # noqa: T201 - what --json promises
     else:
-        _print(found)
+        _print(_lines(found))
     return ExitCode(found["exit_code"])
 
 
@@ -163,9 +166,9 @@ def _time(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="seconds")
 
 
-def _print(found: Row) -> None:
+def _print(lines: Iterable[str]) -> None:
     to = console()
-    for line in _lines(found):
+    for line in lines:
         to.print(mask_accounts(line), markup=False, soft_wrap=True)
 
 
@@ -187,12 +190,16 @@ def _lines(found: Row) -> Iterator[str]:
         yield f"running   {_run_text(each)} since {_short(each['since'])}   {each['page']}"
     for each in found["ended"]:
         yield f"ended     {_run_text(each)} at {_short(each['since'])}: {each['message'] or each['state']}"
-    for each in found["journal"]:
+    yield from _journal_lines(found["journal"])
+    if not (found["waiting"] or found["running"]):
+        yield "no run is waiting or running"
+
+
+def _journal_lines(rows: Iterable[Row]) -> Iterator[str]:
+    for each in rows:
         needing = ", ".join(each["needing_person"])
         text = f"is quarantined for {needing}: rebalance resolve" if needing else "has an open run: rebalance recover"
         yield f"journal   account {each['account']} {text} (run {each['run_id']} since {_short(each['since'])})"
-    if not (found["waiting"] or found["running"]):
-        yield "no run is waiting or running"
 
 
 def _process_text(process: Row) -> str:

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 from journals import RUN, approved_journal, sent
+from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from core.errors import OutputFailed, UsageError
+from core.errors import ConnectionLost, OutputFailed, UsageError
 from core.journal import Journal
 from core.journal.sql import SqlStore
 from deployments.commands.journal import keep_up
-from deployments.commands.status import open_on_record
+from deployments.commands.status import open_on_record, show_status
 
 
 @pytest.fixture
@@ -74,3 +75,13 @@ def test_status_names_the_runs_without_an_end_on_record(ini, store):
     approved_journal(Journal(store))
     (row,) = open_on_record(ini)
     assert (row["run_id"], row["account"], row["needing_person"]) == (RUN, "******567", [])
+
+
+def test_status_names_them_although_no_server_runs(ini, store, capsys):
+    approved_journal(Journal(store))
+    with (
+        temporary_settings(restore_defaults={PREFECT_API_URL}),
+        pytest.raises(ConnectionLost, match="no Prefect server"),
+    ):
+        show_status(ini, as_json=False)
+    assert "account ******567 has an open run: rebalance recover" in capsys.readouterr().out

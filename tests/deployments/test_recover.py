@@ -20,6 +20,7 @@ from core.journal import Journal
 from core.journal.entries import OrderReported, OrderSending
 from core.journal.sql import SqlStore
 from core.model import RunId
+from deployments.commands.history import rebuild_report
 from deployments.commands.recover import Recovery, recover, recover_account, resolve, resolve_order
 
 FIRST = buy()
@@ -92,7 +93,7 @@ def test_recover_ends_with_41_and_says_what_a_person_is_to_do(tmp_path):
     assert killed.recover() is ExitCode.UNKNOWN
 
 
-@pytest.mark.parametrize("name", [FIRST.ref, RUN, RUN.lower()])
+@pytest.mark.parametrize("name", [FIRST.ref, RUN, RUN[:4].lower(), "flow"])
 def test_resolve_frees_the_account(tmp_path, name):
     killed = Killed(tmp_path).a_day_later()
     killed.recover()
@@ -131,3 +132,22 @@ def test_the_commands_work_on_the_journal_that_the_settings_name(tmp_path, capsy
         f"recorded for {FIRST.ref}: never existed; the account may be traded again",
         "no run of this account is open",
     ]
+
+
+def test_a_report_that_is_written_again_has_what_a_person_found(tmp_path):
+    ini = tmp_path / "settings.ini"
+    ini.write_text(
+        f"[ibkr]\naccount_id = {ACCOUNT}\n[models]\nONE = 1\n[io]\nreport_dir = reports\n"
+        f"[journal]\nurl = sqlite:///{tmp_path}/own.sqlite\n"
+    )
+    killed = Killed(tmp_path).a_day_later()
+    killed.recover()
+    with closing(SqlStore(f"sqlite:///{tmp_path}/own.sqlite")) as store:
+        for position, entry in enumerate(killed.store.load(RUN)):
+            store.append(RUN, position, entry)
+    page = tmp_path / "reports" / RUN / "post_trade.md"
+    rebuild_report(ini, RUN, rehearsals=False)
+    assert page.read_text() == (tmp_path / RUN / "post_trade.md").read_text()
+    resolve_order(ini, RUN, "never existed", "Ann")
+    rebuild_report(ini, RUN, rehearsals=False)
+    assert f"{FIRST.ref}: Ann found: never existed" in page.read_text()
