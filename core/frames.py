@@ -5,22 +5,26 @@ Each function returns a row for each thing that can be at fault, with the column
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
 
 import pandas as pd
 
-from core.market.ticks import increment_at
 from core.model import (
+    FUNDING,
     AccountSnapshot,
     Contract,
+    Fill,
     ModelWeight,
+    Order,
+    OrderRecord,
     Plan,
     Position,
     Price,
     Quote,
     SecurityType,
+    Stage,
     Symbol,
     TradeLine,
 )
@@ -32,6 +36,7 @@ NOT_TRADED = "NONE"
 FIGURE = "figure"
 CASH_ROW = "cash"
 POSITION = "position"
+FILL = "fill"
 NET_LIQ = "net liquidation value"
 
 
@@ -88,7 +93,7 @@ def plan(made: Plan) -> pd.DataFrame:
     """A row per symbol of the universe, traded or not.
 
     Columns: symbol, side (BUY, SELL, NONE), quantity, held, price, worst_price, limit_price (NaN for MKT),
-    order_type, dollars, target_pct, drift_bps, tick (price step at the limit), takes_fractions.
+    order_type, dollars, target_pct, drift_bps, tick (price step at the limit), takes_fractions, untargeted.
     """
     rows = [_line(line, made.contracts.get(line.symbol)) for line in made.lines]
     columns = [
@@ -96,6 +101,7 @@ def plan(made: Plan) -> pd.DataFrame:
         "side",
         "order_type",
         "takes_fractions",
+        "untargeted",
         "quantity",
         "held",
         "price",
@@ -106,7 +112,48 @@ def plan(made: Plan) -> pd.DataFrame:
         "limit_price",
         "tick",
     ]
-    return pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(columns[4:], float))
+    return pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(columns[5:], float))
+
+
+def orders(
+    sending: Iterable[Order], approved: Plan, earlier: Iterable[OrderRecord], quotes: Mapping[Symbol, Quote]
+) -> pd.DataFrame:
+    """A row per order about to be sent, beside what was approved for its symbol and the quote it was priced from.
+
+    Columns: symbol, ref, account, stage, attempt, side, order_type, approved_side (NONE where nothing was), is_approved
+    (the very contract was), is_new (no earlier order has its ref), takes_fractions, quantity, approved_quantity,
+    earlier (what earlier orders in it filled or may still fill), held, limit_price (NaN for MKT), approved_worst, bid,
+    ask, tick (price step at the limit).
+    """
+    known = tuple(earlier)
+    rows = [_order(order, approved, known, quotes.get(order.contract.symbol)) for order in sending]
+    texts = ["symbol", "ref", "account", "stage", "side", "order_type", "approved_side"]
+    flags = ["is_approved", "is_new", "takes_fractions"]
+    numbers = ["attempt", "quantity", "approved_quantity", "earlier", "held"]
+    prices = ["limit_price", "approved_worst", "bid", "ask", "tick"]
+    frame = pd.DataFrame(rows, columns=[*texts, *flags, *numbers, *prices])
+    return frame.astype(dict.fromkeys([*numbers, *prices], float))
+
+
+def fills(
+    records: Iterable[OrderRecord],
+    approved: Plan,
+    before: AccountSnapshot | None = None,
+    after: AccountSnapshot | None = None,
+) -> pd.DataFrame:
+    """A row per fill beside its order; with the account before and after, also one per position and per currency.
+
+    Columns: symbol ("cash USD" for a currency), kind (fill, position, cash), execution (id without its revision), ref,
+    side, order_side, order_symbol, currency, commission_currency, shares, ordered, approved_quantity, price,
+    limit_price (NaN for MKT), commission (NaN until it is known), before, after.
+    """
+    rows = [_fill(fill, record, approved) for record in records for fill in record.fills]
+    if before is not None and after is not None:
+        rows.extend(_changes(before, after))
+    texts = ["symbol", "kind", "execution", "ref", "side", "order_side", "order_symbol"]
+    texts += ["currency", "commission_currency"]
+    numbers = ["shares", "ordered", "approved_quantity", "price", "limit_price", "commission", "before", "after"]
+    return pd.DataFrame(rows, columns=[*texts, *numbers]).astype(dict.fromkeys(numbers, float))
 
 
 def _position(position: Position) -> tuple[object, ...]:
@@ -137,6 +184,7 @@ def _line(line: TradeLine, contract: Contract | None) -> tuple[object, ...]:
         line.side.value if line.side else NOT_TRADED,
         limit.order_type.value if limit else "",
         contract.fractional if contract else False,
+        line.untargeted,
         float(line.quantity),
         float(line.held),
         float(line.price.value),
@@ -149,8 +197,95 @@ def _line(line: TradeLine, contract: Contract | None) -> tuple[object, ...]:
     )
 
 
+def _order(order: Order, approved: Plan, earlier: Iterable[OrderRecord], quote: Quote | None) -> tuple[object, ...]:
+    symbol = order.contract.symbol
+    contract = approved.contracts.get(symbol)
+    same = [each for each in earlier if (each.order.stage, each.order.contract.symbol) == (order.stage, symbol)]
+    side, most, worst, held = _approved(approved, symbol)
+    is_fx = order.stage is Stage.FX
+    return (
+        str(symbol),
+        order.ref,
+        order.account_id,
+        order.stage.value,
+        order.side.value,
+        order.order_type.value,
+        side,
+        contract is not None and contract.con_id == order.contract.con_id,
+        order.ref not in {each.order.ref for each in earlier},
+        order.contract.fractional,
+        order.attempt,
+        float(order.quantity),
+        most,
+        float(sum(each.filled + each.open_quantity for each in same)),
+        held,
+        _number(order.limit_price),
+        worst,
+        _number(quote.bid if quote else None),
+        _number(quote.ask if quote else None),
+        _number(FUNDING.tick if is_fx else _tick(order.contract, order.limit_price)),
+    )
+
+
+def _approved(approved: Plan, symbol: Symbol) -> tuple[str, float, float, float]:
+    """(side, quantity, worst price, shares held) of the approved plan; of USD.CAD nothing is held."""
+    if symbol == FUNDING.symbol:
+        leg = approved.fx
+        return (FUNDING.side.value, float(leg.quantity), _number(leg.worst_rate), 0.0) if leg else _NOTHING
+    line = next((line for line in approved.lines if line.symbol == symbol), None)
+    if line is None or line.side is None:
+        return _NOTHING
+    worst = line.limit.worst_price if line.limit else None
+    return (line.side.value, float(line.quantity), _number(worst), float(line.held))
+
+
+_NOTHING = (NOT_TRADED, 0.0, NAN, 0.0)
+
+
+def _fill(fill: Fill, record: OrderRecord, approved: Plan) -> tuple[object, ...]:
+    order, root, _, revision = record.order, *fill.exec_id.rpartition(".")
+    _, most, _, _ = _approved(approved, order.contract.symbol)
+    return (
+        str(fill.symbol),
+        FILL,
+        root if root and revision.isdecimal() else fill.exec_id,
+        order.ref,
+        fill.side.value,
+        order.side.value,
+        str(order.contract.symbol),
+        str(order.contract.currency),
+        str(fill.commission_currency or ""),
+        float(fill.shares),
+        float(order.quantity),
+        most,
+        float(fill.price),
+        _number(order.limit_price),
+        _number(fill.commission),
+        NAN,
+        NAN,
+    )
+
+
+def _changes(before: AccountSnapshot, after: AccountSnapshot) -> Iterator[tuple[object, ...]]:
+    """What was there and what is, by symbol and by currency."""
+    was, now = before.holdings, after.holdings
+    for symbol in sorted({*was.positions, *now.positions}):
+        yield _change(str(symbol), POSITION, "", was.positions.get(symbol), now.positions.get(symbol))
+    for currency in sorted({*was.cash, *now.cash}):
+        yield _change(f"cash {currency}", CASH_ROW, currency, was.cash.get(currency), now.cash.get(currency))
+
+
+def _change(symbol: str, kind: str, currency: str, was: Decimal | None, now: Decimal | None) -> tuple[object, ...]:
+    figures = (NAN,) * 6
+    return (symbol, kind, "", "", "", "", "", currency, "", *figures, float(was or 0), float(now or 0))
+
+
 def _tick(contract: Contract | None, price: Decimal | None) -> Decimal | None:
-    return None if contract is None or price is None else increment_at(contract.ticks, price)
+    """The price step at `price`, looked up anew: the gates share no arithmetic with what makes the prices."""
+    if contract is None or price is None:
+        return None
+    valid = [band.increment for band in contract.ticks if band.low_edge <= price]
+    return valid[-1] if valid else contract.ticks[0].increment
 
 
 def _number(value: Decimal | None) -> float:

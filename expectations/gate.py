@@ -31,6 +31,10 @@ if TYPE_CHECKING:
 
 # columns that name a row, and how they are written
 _NAMES: dict[str, str] = {"line": "line {}:", "portfolio": "{}", "symbol": "{}"}
+_NEXT_STEPS: dict[str, str] = {
+    "portfolios": "correct the rows named",
+    "fills": "compare the orders with TWS before the next run",
+}
 _LOADING = Lock()
 _VALIDATING = Lock()
 
@@ -88,9 +92,7 @@ def refusal(verdict: GateVerdict) -> RebalanceError | None:
     kind = PortfoliosInvalid if verdict.table == "portfolios" else DataRefused
     return kind(
         f"data gate {verdict.table}: {'; '.join(faults)}",
-        next_step="correct the rows named"
-        if verdict.table == "portfolios"
-        else "nothing was sent; look at the run log",
+        next_step=_NEXT_STEPS.get(verdict.table, "nothing more is sent; look at the run log"),
         faults=faults,
     )
 

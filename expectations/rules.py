@@ -34,3 +34,8 @@ def tolerance(amount: float) -> float:
 def everywhere(frame: pd.DataFrame, *, holds: bool) -> pd.Series:
     """The verdict on the whole table, given to each of its rows."""
     return pd.Series(data=holds, index=frame.index)
+
+
+def signs(side: pd.Series) -> pd.Series:
+    """1 for a buy and −1 for a sell, so that one rule holds for both; nothing for any other side."""
+    return side.map({"BUY": 1.0, "SELL": -1.0})

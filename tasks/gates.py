@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from core import frames
 from core.market.quotes import judge_all
-from core.model import AccountSnapshot, Contract, ModelWeight, Plan, Quote, Symbol
+from core.model import (
+    FUNDING,
+    USD,
+    AccountSnapshot,
+    Contract,
+    ModelWeight,
+    Order,
+    OrderRecord,
+    Plan,
+    Quote,
+    Stage,
+    Symbol,
+)
 from core.text import counted
 from expectations.account import AccountChecks, account_suite
+from expectations.fills import fills_suite
 from expectations.gate import refusal, run_gate
+from expectations.orders import OrderChecks, orders_suite
 from expectations.plan import plan_suite
 from expectations.portfolios import PortfolioChecks, portfolios_suite
 from expectations.quotes import QuoteChecks, quotes_suite
@@ -59,6 +73,65 @@ async def gate_quotes(run: Run, contracts: Mapping[Symbol, Contract], quotes: Ma
 async def gate_plan(run: Run, plan: Plan) -> None:
     """Check the plan's totals and limits, computed anew from its lines. Raises DataRefused."""
     await _pass(run, "plan", frames.plan(plan), lambda: plan_suite(plan, run.settings.rebalance))
+
+
+# prices may have moved since the plan, and with them what the target borrows
+MOVED = 1.05
+
+
+@step("Gate: orders")
+async def gate_orders(run: Run, orders: Sequence[Order]) -> None:
+    """Check orders of one stage against plan, market and cash, before any of them is sent. Raises DataRefused."""
+    plan = run.plan
+    if plan is None:
+        raise ValueError("orders without a plan")
+    earlier = run.journal.orders(run.id)
+    checks = _order_checks(run, plan, earlier)
+    stage, is_first = orders[0].stage, all(order.attempt == 1 for order in orders)
+    table = f"{stage.value} orders" if is_first else f"{stage.value} orders sent again"
+    await _pass(run, table, frames.orders(orders, plan, earlier, run.quotes), lambda: orders_suite(checks))
+
+
+@step("Gate: fills")
+async def gate_fills(run: Run) -> None:
+    """Check the fills against their orders, and the account against the fills, once trading is over.
+
+    Without a fill and without the account there is nothing to check. Raises DataRefused.
+    """
+    if run.plan is None:
+        return
+    frame = frames.fills(run.journal.orders(run.id), run.plan, run.before, run.after)
+    if not frame.empty:
+        await _pass(run, "fills", frame, fills_suite)
+
+
+def _order_checks(run: Run, plan: Plan, earlier: Iterable[OrderRecord]) -> OrderChecks:
+    settings, cash = run.settings, run.seen.cash if run.seen else {}
+    rebalance, limits = settings.rebalance, settings.limits
+    borrowed = -float(plan.targets.cash * plan.valuation.investable) * MOVED if rebalance.allow_margin else 0.0
+    commission = float(rebalance.commission_per_order_usd)
+    return OrderChecks(
+        account_id=settings.ibkr.account_id,
+        run_id=run.id,
+        is_capped=limits.use_ask_bid_cap,
+        max_offset_bps=float(limits.max_offset_bps),
+        slippage_bps=float(settings.fx.limit_slippage_bps),
+        max_move_bps=float(settings.approval.max_price_move_bps),
+        fractions=rebalance.allow_fractional,
+        commission=commission,
+        usd=float(cash.get(USD, 0)) + borrowed - _taken(earlier, commission),
+        cad=float(cash.get(FUNDING.currency, 0)),
+    )
+
+
+def _taken(records: Iterable[OrderRecord], commission: float) -> float:
+    """USD that earlier buys of the run have cost, and may still cost where they work."""
+    buys = [record for record in records if record.order.stage is Stage.BUY]
+    paid = sum(float(fill.shares * fill.price + (fill.commission or 0)) for buy in buys for fill in buy.fills)
+    open_cost = sum(
+        float(buy.open_quantity * (buy.order.limit_price or 0)) + commission for buy in buys if buy.open_quantity
+    )
+    return paid + open_cost
 
 
 async def _pass(run: Run, table: str, frame: pd.DataFrame, suite: Callable[[], ExpectationSuite]) -> None:

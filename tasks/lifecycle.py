@@ -20,6 +20,7 @@ from tasks.app.notify import ended_note, notify, page
 from tasks.app.progress import show
 from tasks.app.run import Run
 from tasks.app.wiring import current_session
+from tasks.gates import gate_fills
 from tasks.recovery import recover_open_runs
 from tasks.report import report_result
 from tasks.snapshot import review_account
@@ -122,7 +123,7 @@ def _record_start(run: Run) -> None:
 
 
 async def _end_orders(run: Run) -> None:
-    """Cancel what still works, and read the account when orders were sent and it was not read since."""
+    """Cancel what still works, and where orders were sent read the account, if it was not read since, and check it."""
     if not (run.is_on_record and any(record.sent_at for record in run.journal.orders(run.id))):
         return
     for error in await run.executor.cancel_all():
@@ -135,6 +136,10 @@ async def _end_orders(run: Run) -> None:
         run.warn(f"the account could not be read after trading: {error}")
     finally:
         await run.broker.disconnect()
+    try:
+        await gate_fills(run)
+    except RebalanceError as error:
+        run.fail(error)
 
 
 async def _report_end(run: Run) -> None:

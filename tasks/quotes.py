@@ -23,6 +23,7 @@ async def resolve_contracts(run: Run, targets: Targets, snapshot: AccountSnapsho
 async def take_quotes(run: Run, contracts: Mapping[Symbol, Contract]) -> Mapping[Symbol, Quote]:
     """A quote of every contract, as fresh and complete as a second request can make it. Raises MarketDataMissing."""
     taken = await run.reader.take_quotes(tuple(contracts.values()), run.settings, refuse_not_live=run.mode is Mode.LIVE)
+    run.quotes.update(taken.quotes)
     for warning in taken.warnings:
         run.warn(warning)
     run.log_step("quotes", counted(len(taken.quotes), "symbol"))

@@ -48,7 +48,7 @@ async def take_snapshot(run: Run) -> AccountSnapshot:
             )
     elif snapshot.working_orders and await cancel_earlier_orders(run, snapshot):
         snapshot = await read_account(run)
-    run.before = run.before or snapshot
+    run.before, run.seen = run.before or snapshot, snapshot
     run.log_step(
         "account",
         f"{mask_account(snapshot.account_id)}: NetLiq {snapshot.net_liq.amount:,.2f} {snapshot.base_currency}, "

@@ -12,6 +12,7 @@ from core.money import ZERO
 from core.planning.invalidation import without_lines
 from core.text import counted
 from tasks.app.run import Run
+from tasks.gates import gate_orders
 from tasks.plan import check_blackout
 from tasks.quotes import take_quotes
 
@@ -41,10 +42,11 @@ async def send(run: Run, stage: Stage, orders: Sequence[Order], attempts: Attemp
     """Send the orders of a stage and follow each to its end; nothing without orders.
 
     Failures of single orders are kept for the report; without `attempts` each order is tried once.
-    Raises StageStopped when nothing more may be sent.
+    Raises DataRefused before the first is sent, and StageStopped when nothing more may be sent.
     """
     if not orders:
         return
+    await gate_orders(run, orders)
     run.log_step(stage.lower(), f"sending {counted(len(orders), 'order')}")
 
     async def next_attempt(record: OrderRecord) -> Order | None:
@@ -91,11 +93,15 @@ def exclude(run: Run, plan: Plan, reasons: Mapping[Symbol, str]) -> Plan:
 
 
 async def _next_attempt(run: Run, attempts: Attempts, record: OrderRecord) -> Order:
-    """A new order for the remainder of a cancelled one, at a fresh price. Raises what `next_order` raises."""
+    """A new order for the remainder of a cancelled one, at a fresh price, past its gate.
+
+    Raises DataRefused, and what `next_order` raises.
+    """
     contract, remainder = record.order.contract, record.order.quantity - record.filled
     symbol = contract.symbol
     quotes = await take_quotes(run, {symbol: contract})
     order = attempts.next_order(record, quotes[symbol], pricing(run), run.journal.orders(run.id))
+    await gate_orders(run, [order])
     if order.quantity < remainder:
         less = f"only {order.quantity:,f} of the last {remainder:,f} are sent again: another commission had to be paid"
         run.reduced[symbol] = less

@@ -25,6 +25,7 @@ from core.model import (
     Order,
     OrderRecord,
     Plan,
+    Quote,
     RunEvent,
     RunId,
     RunResult,
@@ -55,7 +56,8 @@ class Run:
     `labels` are those of the flow run; `cancel_cause` is who cancelled the run and how, and
     `interrupt` what stops its steps then. `is_on_record` means that the journal has started it; `is_reported`
     is false where a report would overwrite an earlier one; `recovered` is how it ended, where another process had
-    begun it. `unsent` holds why single trades of the plan were left out, `reduced` why less of them was sent,
+    begun it. `seen` is the account as it was read last and `quotes` are the newest of each symbol, from which its next
+    price is made. `unsent` holds why single trades of the plan were left out, `reduced` why less of them was sent,
     `stopped_by` why no more was sent.
     """
 
@@ -83,9 +85,11 @@ class Run:
     progress_id: UUID | None = None
     plan: Plan | None = None
     before: AccountSnapshot | None = None
+    seen: AccountSnapshot | None = None
     after: AccountSnapshot | None = None
     valuation_after: Valuation | None = None
     residual_drift_bps: dict[Symbol, Decimal] | None = None
+    quotes: dict[Symbol, Quote] = field(default_factory=dict)
     labels: dict[str, str] = field(default_factory=dict)
     approvals: list[Approval] = field(default_factory=list)
     cancelled: list[WorkingOrder] = field(default_factory=list)
