@@ -11,6 +11,23 @@ from typing import TYPE_CHECKING, Any
 from core.model import FUNDING, USD, FxLeg, Plan
 from core.settings import RebalanceSection
 from expectations.gate import library, suite_of
+from expectations.plan_basis import Basis
+from expectations.plan_basis_rules import (
+    account_is_as_shown,
+    conversion_is_needed,
+    direction_is_allowed,
+    drift_is_counted,
+    held_is_in_the_account,
+    price_is_not_behind_the_mid,
+    price_is_quoted,
+    price_stays_in_the_market,
+    rates_are_quoted,
+    sells_reach_the_target,
+    target_is_blended,
+    trades_are_outside_the_band,
+    trades_stop_at_the_target,
+    turnover_is_allowed,
+)
 from expectations.plan_rules import (
     FAR_PCT,
     above_the_minimum,
@@ -37,11 +54,76 @@ if TYPE_CHECKING:
 SIDED = ("symbol", "side")
 
 
-def plan_suite(made: Plan, rebalance: RebalanceSection) -> ExpectationSuite:
-    """The checks of this plan; account figures and settings are its limits, everything else is in the table."""
+def plan_suite(made: Plan, rebalance: RebalanceSection, basis: Basis | None = None) -> ExpectationSuite:
+    """The checks of this plan; account figures and settings are its limits, everything else is in the table.
+
+    With its `basis`, whose columns the table then needs, the figures are those of the account, not the plan's own, and
+    the plan must follow from them.
+    """
     gx = library()
-    limits = _limits(made, rebalance)
-    return suite_of("plan", [*_columns(gx), *_lines(gx, limits), *_whole(gx, limits)])
+    limits = _limits(made, rebalance) | (basis.limits if basis else {})
+    own = [*_columns(gx), *_lines(gx, limits), *_whole(gx, limits)]
+    if basis is None:
+        return suite_of("plan", own)
+    unlike = {"unlike": float(len(basis.unlike))}
+    message = f"not as the account shows it: {', '.join(basis.unlike)}" if basis.unlike else "not as the account shows"
+    shown = gx.rows(account_is_as_shown, SIDED, message, limits=unlike)
+    return suite_of("plan", [*own, shown, *_followed(gx, limits), *_priced(gx, limits)])
+
+
+def _followed(gx: Any, limits: dict[str, float]) -> list[Expectation]:
+    """Checks of what follows from the account and the models: targets, drift, and how much of what trades."""
+    wanted = ("side", "quantity", "held", "price", "dollars", "target_pct", "takes_fractions")
+    return [
+        gx.rows(held_is_in_the_account, ("held", "in_account"), "held is not what the account shows"),
+        gx.rows(target_is_blended, ("target_pct", "blended_pct"), "target is not the blend of the models"),
+        gx.rows(
+            drift_is_counted,
+            ("target_pct", "held", "price", "drift_bps"),
+            "drift is not value less target",
+            limits=limits,
+        ),
+        gx.rows(
+            trades_are_outside_the_band,
+            (*SIDED, "target_pct", "untargeted", "drift_bps"),
+            "trades inside its band",
+            limits=limits,
+        ),
+        gx.rows(direction_is_allowed, SIDED, "side that direction does not allow", limits=limits),
+        gx.rows(trades_stop_at_the_target, wanted, "trades beyond its target", limits=limits),
+        gx.rows(sells_reach_the_target, wanted, "sells less than to its target", limits=limits),
+        gx.rows(turnover_is_allowed, ("side", "dollars"), "turnover above max_turnover_pct", limits=limits),
+    ]
+
+
+def _priced(gx: Any, limits: dict[str, float]) -> list[Expectation]:
+    """Checks of what follows from the quotes: prices, limits and the conversion."""
+    market, paid = ["bid", "ask"], ("side", "quantity", "held", "price", "target_pct", "worst_price", "ask")
+    return [
+        gx.rows(price_is_quoted, ("price", "last", *market), "price that was not quoted", optional=["last", *market]),
+        gx.rows(
+            price_stays_in_the_market,
+            ("side", "order_type", "limit_price", "worst_price", *market),
+            "price beyond the market",
+            limits=limits,
+            optional=["limit_price", "worst_price", *market],
+        ),
+        gx.rows(
+            price_is_not_behind_the_mid,
+            ("side", "limit_price", "tick", *market),
+            "limit on the wrong side of the mid",
+            optional=market,
+            row_condition=gx.Column("order_type") == "LMT",
+        ),
+        gx.rows(rates_are_quoted, SIDED, "rate of the conversion that was not quoted", limits=limits),
+        gx.rows(
+            conversion_is_needed,
+            paid,
+            "conversion is not what the buys lack",
+            limits=limits,
+            optional=["worst_price", "ask"],
+        ),
+    ]
 
 
 def _columns(gx: Any) -> list[Expectation]:

@@ -145,7 +145,7 @@ async def observe(run: Run, targets: Targets) -> PlanInputs:
 async def plan_and_report(run: Run, observed: PlanInputs) -> Plan:
     """The plan for what was observed, past its gate, and published."""
     plan = await plan_trades(run, observed)
-    await gate_plan(run, plan)
+    await gate_plan(run, plan, observed)
     await report_plan(run, plan)
     return plan
 

@@ -21,12 +21,14 @@ from core.model import (
     Stage,
     Symbol,
 )
+from core.planning import PlanInputs
 from core.text import counted
 from expectations.account import AccountChecks, account_suite
 from expectations.fills import fills_suite
 from expectations.gate import refusal, run_gate
 from expectations.orders import OrderChecks, orders_suite
 from expectations.plan import plan_suite
+from expectations.plan_basis import basis_of
 from expectations.portfolios import PortfolioChecks, portfolios_suite
 from expectations.quotes import QuoteChecks, quotes_suite
 from tasks.app.run import Run
@@ -70,9 +72,11 @@ async def gate_quotes(run: Run, contracts: Mapping[Symbol, Contract], quotes: Ma
 
 
 @step("Gate: plan")
-async def gate_plan(run: Run, plan: Plan) -> None:
-    """Check the plan's totals and limits, computed anew from its lines. Raises DataRefused."""
-    await _pass(run, "plan", frames.plan(plan), lambda: plan_suite(plan, run.settings.rebalance))
+async def gate_plan(run: Run, plan: Plan, observed: PlanInputs) -> None:
+    """Check the plan, computed anew from account, quotes, models and its own lines. Raises DataRefused."""
+    basis = basis_of(plan, observed, run.rows, run.settings)
+    frame = basis.joined(frames.plan(plan))
+    await _pass(run, "plan", frame, lambda: plan_suite(plan, run.settings.rebalance, basis))
 
 
 # prices may have moved since the plan, and with them what the target borrows

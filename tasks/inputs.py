@@ -11,7 +11,7 @@ from tasks.app.step import step
 @step("Load the models")
 async def load_models(run: Run) -> tuple[ModelWeight, ...]:
     """The rows of the models, checked; none where the run was given final weights. Raises PortfoliosInvalid."""
-    rows = run.source.rows(run.settings, run.broker.now())
+    run.rows = rows = run.source.rows(run.settings, run.broker.now())
     run.log_step("models", f"{counted(len(rows), 'row')} in {counted(len({row.model for row in rows}), 'model')}")
     return rows
 

@@ -78,12 +78,14 @@ def invest_idle_cash(
 ) -> tuple[DriftLine, ...]:
     """`drifts` with every underweight symbol triggered, where nothing else is bought and too much money lies idle.
 
-    `money` is what there is for buys without any sale, in USD; too much is more than idle_cash_pct of NetLiq.
+    Where only sells are allowed nothing is. `money` is what there is for buys without any sale, in USD; too much is
+    more than idle_cash_pct of NetLiq.
     """
     drifts, most = tuple(drifts), rebalance.idle_cash_pct
     if most is None or money * HUNDRED <= most * valuation.net_liq:
         return drifts
-    if any(drift.triggered and drift.wanted > ZERO for drift in drifts):
+    is_bought = any(drift.triggered and drift.wanted > ZERO for drift in drifts)
+    if is_bought or rebalance.direction is TradeDirection.SELL_ONLY:
         return drifts
     share = money * HUNDRED / valuation.net_liq
     text = f"; but {share:.2f} % of NetLiq lies idle, above idle_cash_pct {plain(most)}: buy up to the target"

@@ -22,6 +22,7 @@ from core.model import (
     Contract,
     GateVerdict,
     Mode,
+    ModelWeight,
     Order,
     OrderRecord,
     Plan,
@@ -56,9 +57,9 @@ class Run:
     `labels` are those of the flow run; `cancel_cause` is who cancelled the run and how, and
     `interrupt` what stops its steps then. `is_on_record` means that the journal has started it; `is_reported`
     is false where a report would overwrite an earlier one; `recovered` is how it ended, where another process had
-    begun it. `seen` is the account as it was read last and `quotes` are the newest of each symbol, from which its next
-    price is made. `unsent` holds why single trades of the plan were left out, `reduced` why less of them was sent,
-    `stopped_by` why no more was sent.
+    begun it. `rows` are those of the models, `seen` is the account as it was read last and `quotes` are the newest of
+    each symbol, from which its next price is made. `unsent` holds why single trades of the plan were left out,
+    `reduced` why less of them was sent, `stopped_by` why no more was sent.
     """
 
     id: RunId
@@ -83,6 +84,7 @@ class Run:
     no_plan_reason: str = ""
     progress: float = 0.0
     progress_id: UUID | None = None
+    rows: tuple[ModelWeight, ...] = ()
     plan: Plan | None = None
     before: AccountSnapshot | None = None
     seen: AccountSnapshot | None = None

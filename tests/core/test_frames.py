@@ -106,9 +106,9 @@ def test_a_plan_has_a_row_for_every_symbol_traded_or_not():
         "SPY": "SELL", "ARKK": "SELL", "VTI": "BUY", "GLD": "NONE", "QQQ": "NONE",
     }  # fmt: skip
     assert row(frame, "VTI") | {"drift_bps": 0} == {
-        "symbol": "VTI", "side": "BUY", "order_type": "LMT", "takes_fractions": False, "quantity": 97.0, "held": 290.0,
-        "price": 100.0, "dollars": 9700.0, "target_pct": 60.0, "drift_bps": 0, "worst_price": 100.01,
-        "limit_price": 100.01, "tick": 0.01,
+        "symbol": "VTI", "side": "BUY", "order_type": "LMT", "takes_fractions": False, "untargeted": False,
+        "quantity": 97.0, "held": 290.0, "price": 100.0, "dollars": 9700.0, "target_pct": 60.0, "drift_bps": 0,
+        "worst_price": 100.01, "limit_price": 100.01, "tick": 0.01,
     }  # fmt: skip
 
 

@@ -59,11 +59,12 @@ def test_the_cash_buffer_is_not_idle():
     assert plan.notes == ()
 
 
-def test_idle_cash_is_not_invested_where_only_sells_are_allowed():
-    changes = {"idle_cash_pct": D("0.1"), "direction": TradeDirection.SELL_ONLY, "per_holding_band_bps": D(10)}
+@pytest.mark.parametrize(("band", "why"), [(10, LimitedBy.DIRECTION), (50, LimitedBy.BAND)])
+def test_idle_cash_is_not_invested_where_only_sells_are_allowed(band, why):
+    changes = {"idle_cash_pct": D("0.1"), "direction": TradeDirection.SELL_ONLY, "per_holding_band_bps": D(band)}
     plan = planned(case(THREE, with_deposit()), **changes)
     assert traded(plan) == []
-    assert {line.limited_by for line in plan.lines} == {LimitedBy.DIRECTION}
+    assert {line.limited_by for line in plan.lines} == {why}
 
 
 @pytest.mark.parametrize(

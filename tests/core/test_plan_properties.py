@@ -7,58 +7,14 @@ from dataclasses import dataclass, replace
 
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
-from planning_builders import account, at, case, held, plan_settings, share
+from plan_strategies import inputs, planned, rules
+from planning_builders import account, case, held, plan_settings
 
-from core.errors import DataRefused, FundsInsufficient
-from core.model import CAD, CASH, USD, USD_CAD, Side
+from core.model import CAD, USD, Side
 from core.money import HUNDRED, ZERO, D, Money
 from core.planning import make_plan
 
-SYMBOLS = "ABCDEF"
 TINY = D("1e-15")
-
-shares = st.lists(st.integers(0, 300), min_size=6, max_size=6)
-prices = st.lists(st.decimals("5", "400", places=2), min_size=6, max_size=6)
-half_spreads = st.lists(st.sampled_from(["0", "0.01", "0.05", "0.5"]), min_size=6, max_size=6)
-offsets = st.lists(st.sampled_from(["-0.30", "0", "0.02", "0.30"]), min_size=6, max_size=6)
-parts = st.lists(st.integers(0, 10), min_size=6, max_size=6).filter(any)
-usd = st.decimals("-20000", "100000", places=2)
-cad = st.sampled_from(["0", "0", "900", "30000", "-500"])
-
-
-@st.composite
-def inputs(draw, gross="1"):
-    """An account of up to six ETFs and a share, with last trades that may lie off the market."""
-    weights = draw(parts)
-    total = sum(weights) / D(gross)
-    blend = {symbol: str(D(part) / total) for symbol, part in zip(SYMBOLS, weights, strict=True) if part}
-    asset_sum = sum((D(weight) for weight in blend.values()), ZERO)
-    if D(gross) > 1:
-        blend[CASH] = str(1 - asset_sum)
-    mids = draw(prices)
-    positions = [held(s, str(q), str(p)) for s, q, p in zip(SYMBOLS, draw(shares), mids, strict=True)]
-    quotes = [
-        at(symbol, str(mid), half, last=max(mid + D(offset), D("0.01")))
-        for symbol, mid, half, offset in zip(SYMBOLS, mids, draw(half_spreads), draw(offsets), strict=True)
-    ]
-    own = account(*positions, share("AAPL", str(draw(st.integers(0, 20)))), cash={USD: str(draw(usd)), CAD: draw(cad)})
-    return case(blend, own, *quotes, at(USD_CAD, "1.2500", "0.0001"))
-
-
-@st.composite
-def rules(draw, **changes):
-    sizing = {
-        "min_order_usd": draw(st.sampled_from([ZERO, D(500)])),
-        "max_order_usd": draw(st.sampled_from([None, D(5000)])),
-        "commission_per_order_usd": draw(st.sampled_from([ZERO, D(1), D("7.35")])),
-        **changes,
-    }
-    return plan_settings(
-        cash_buffer_pct=draw(st.sampled_from([ZERO, D(1), D(20)])),
-        per_holding_band_bps=draw(st.sampled_from([ZERO, D(50), D(500)])),
-        **sizing,
-        fx__enabled=draw(st.booleans()),
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +29,6 @@ class Worst:
     net_liq: object
     gross: object
     excess: object
-
-
-def planned(wanted, ruled):
-    try:
-        return make_plan(wanted, ruled)
-    except (DataRefused, FundsInsufficient):
-        assume(False)
-        raise
 
 
 def worst_of(plan, ruled):
