@@ -1,6 +1,7 @@
 """What a plan was made from, counted anew: the account in USD, the quotes, the blend of the models.
 
-In: the same values that planning had. Out: figures and columns in floats, for the rules of `plan_basis_rules`. Nothing here comes from the plan but its prices, which the plan's gate compares with the quotes.
+In: the same values that planning had. Out: figures and columns in floats, for the rules of `plan_basis_rules`. Nothing
+here comes from the plan but its prices, which the plan's gate compares with the quotes.
 """
 
 from __future__ import annotations
