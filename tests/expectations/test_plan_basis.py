@@ -17,6 +17,7 @@ from plan_strategies import planned, rules
 from planning_builders import account, at, case, held, plan_settings, share
 
 import core.market.limits
+import core.model.planning
 import core.planning.drafts
 import core.planning.drift
 import core.planning.funding
@@ -207,8 +208,8 @@ MUTATIONS = {
         PLANNER, "value_account",
         lambda made: replace(made, prices={s: p._replace(value=D("87.5")) for s, p in made.prices.items()}),
     ),
-    "drift has the wrong sign": wraps(PLANNER, "measure", drifted(lambda it: it._replace(drift_bps=-it.drift_bps))),
-    "drift is in percent": wraps(PLANNER, "measure", drifted(lambda it: it._replace(drift_bps=it.drift_bps / 100))),
+    "drift has the wrong sign": wraps(core.model.planning, "bps_from_target", lambda drift: -drift),
+    "drift is in percent": wraps(core.model.planning, "bps_from_target", lambda drift: drift / 100),
     "wanted has the wrong sign": wraps(PLANNER, "measure", drifted(lambda line: line._replace(wanted=-line.wanted))),
     "wanted is twice too much": wraps(PLANNER, "measure", drifted(lambda line: line._replace(wanted=line.wanted * 2))),
     "wanted is a tenth": wraps(PLANNER, "measure", drifted(lambda line: line._replace(wanted=line.wanted / 10))),
@@ -246,7 +247,9 @@ def test_a_fault_in_the_arithmetic_is_seen_from_outside(name, monkeypatch):
             made = make_plan(inputs(), SETTINGS)
         except RebalanceError:
             pytest.fail("the fault stops the plan by itself, and shows nothing of the gate")
-    assert run_gate("plan", *gated(made, inputs())).blocks
+        # figures of a line are worked out where they are read
+        table, suite = gated(made, inputs())
+    assert run_gate("plan", table, suite).blocks
 
 
 # --- no sound plan is refused -----------------------------------------------------------------------
