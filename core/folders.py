@@ -7,6 +7,7 @@ least; syncing the file itself saves what is in it.
 from __future__ import annotations
 
 import os
+from errno import ENOTDIR
 from pathlib import Path
 
 
@@ -14,6 +15,8 @@ def make_folder(folder: Path, mode: int = 0o777) -> None:
     """Make the folder in this mode, with those above it that are missing; nothing if it exists. Raises OSError."""
     if folder.is_dir():
         return
+    if folder.exists():
+        raise NotADirectoryError(ENOTDIR, os.strerror(ENOTDIR), str(folder))
     make_folder(folder.parent)
     folder.mkdir(mode=mode, exist_ok=True)
     sync_folder(folder.parent)

@@ -30,7 +30,8 @@ from tasks.app.step import step
 @step("Report the plan")
 async def report_plan(run: Run, plan: Plan) -> None:
     """Put the plan on record and write the pre-trade report, before anybody is asked. Raises OutputFailed."""
-    run.journal.plan(plan)
+    if run.is_on_record:
+        run.journal.plan(plan)
     report = PreTrade(plan=plan, warnings=tuple(run.warnings), gates=tuple(run.gates.values()))
     write_pre_trade(report, run.folder)
     await publish(run, "plan", plan_page(report), "The plan")

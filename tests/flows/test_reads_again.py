@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from importlib import import_module
 from pkgutil import iter_modules
 
 import pytest
-from flow_runs import Rehearsal, SaysYes, log_of
+from flow_runs import LONGEST, Rehearsal, SaysYes, log_of
 from prefect import Task
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
@@ -20,6 +21,7 @@ from flows.rebalance import rebalance
 
 READING = {
     "Check the gateway",
+    "Compare the journal with the broker",
     "Snapshot the account",
     "Resolve the contracts",
     "Take quotes",
@@ -27,6 +29,7 @@ READING = {
     "Preflight: ask the broker about the buys",
 }
 PATIENCE = 4  # tries of the reader for one message
+FINAL = {"COMPLETED", "FAILED", "CANCELLED", "CRASHED"}
 TRIES = PATIENCE + 2  # and of the two further tries of the step
 
 
@@ -47,13 +50,18 @@ def trouble(point, kind, times):
 
 
 async def attempts(client, flow_run, name):
-    """The names of the states through which the first task of that name went."""
+    """The names of the states through which the first task of that name went, once the last of them has come."""
     wanted = FlowRunFilter(id=FlowRunFilterId(any_=[flow_run.id]))
-    found = [each for each in await client.read_task_runs(flow_run_filter=wanted) if each.name.startswith(name)]
-    first = min(found, key=lambda each: each.expected_start_time)
-    # the client's own call for it is gone, the server's is not
-    states = (await client.request("GET", "/task_run_states/", params={"task_run_id": str(first.id)})).json()
-    return [each["name"] for each in sorted(states, key=lambda each: each["timestamp"])]
+    async with asyncio.timeout(LONGEST):
+        while True:
+            found = [each for each in await client.read_task_runs(flow_run_filter=wanted) if each.name.startswith(name)]
+            for first in sorted(found, key=lambda each: each.expected_start_time)[:1]:
+                # the client's own call for it is gone, the server's is not
+                path, params = "/task_run_states/", {"task_run_id": str(first.id)}
+                states = (await client.request("GET", path, params=params)).json()
+                # they come as events, after the run has gone on
+                if any(each["type"] in FINAL for each in states):
+                    return [each["name"] for each in sorted(states, key=lambda each: each["timestamp"])]
 
 
 def every_step():
