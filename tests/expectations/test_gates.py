@@ -21,7 +21,7 @@ from core.model import (
 )
 from core.money import D, Money
 from expectations.account import AccountChecks, account_suite
-from expectations.gate import batch_definition, refusal, run_gate, suite_of
+from expectations.gate import refusal, run_gate, suite_of
 from expectations.plan import plan_suite
 from expectations.portfolios import PortfolioChecks, portfolios_suite
 from expectations.quotes import QuoteChecks, quotes_suite
@@ -86,19 +86,6 @@ def changed(table, symbol, column, value):
     frame = TABLES[table]()
     frame.loc[frame["symbol"] == symbol, column] = value
     return frame
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("value", [NAN, "a text"], ids=str)
-@pytest.mark.parametrize("table", SUITES)
-def test_a_yes_or_no_by_the_rows_at_fault_is_what_the_librarys_own_checks_say_in_full(table, value):
-    for column in TABLES[table]().columns:
-        frame = TABLES[table]().astype({column: object})
-        frame.loc[frame.index[0], column] = value
-        batch = batch_definition().get_batch({"dataframe": frame})
-        in_full = batch.validate(SUITES[table](), result_format="COMPLETE")
-        failed = [each.expectation_config.description for each in in_full.results if not each.success]
-        assert [fault.message.removeprefix("cannot be checked: ") for fault in verdict(table, frame).faults] == failed
 
 
 @pytest.mark.parametrize("table", SUITES)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from bench import command_speed, journal_cost, planning_speed, quote_pace, whole_share_quality
+from bench import command_speed, gate_cost, journal_cost, planning_speed, quote_pace, whole_share_quality
 from bench.figures import show
 
 
 def main() -> None:
     show("Planning", planning_speed.measure())
     show("Whole shares against the proven optimum", whole_share_quality.measure())
+    show("The data gates", gate_cost.measure())
     show("The quick look", command_speed.measure())
     show("Quotes through the simulated gateway", quote_pace.measure())
     show("The journal of a run of 200 orders", journal_cost.measure())
