@@ -10,6 +10,8 @@ from expectations import gate
 from expectations.gate import batch_definition, library, refusal, run_gate
 
 CASES = gate_cases(5)
+# asked singly, the checks of one table take a second or two
+TABLES = [name if name in ("portfolios", "fills") else pytest.param(name, marks=pytest.mark.slow) for name in CASES]
 
 
 def singly(frame, suite):
@@ -41,7 +43,7 @@ def all_negative(frame):
 
 
 @pytest.mark.parametrize("wrong", [many_wrong, all_negative])
-@pytest.mark.parametrize("table", CASES)
+@pytest.mark.parametrize("table", TABLES)
 def test_a_table_with_many_faults_gets_the_verdict_of_its_checks_asked_singly(table, wrong):
     assert len(agreed(table, wrong(CASES[table].frame))) > 1
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -118,7 +119,7 @@ async def test_a_run_that_was_approved_and_had_not_begun_is_closed(tmp_path):
     assert [line["symbol"] for line in report["plan"]] == ["VTI", "BND"]
 
 
-async def test_a_flow_run_that_is_started_again_is_recovered_and_sends_nothing(tmp_path, monkeypatch):
+async def test_a_flow_run_that_is_started_again_is_recovered_once_and_sends_nothing(tmp_path, monkeypatch):
     account = Account(tmp_path)
     with same_flow_run(monkeypatch):
         killed = await account.run_until_killed(lambda entry: isinstance(entry, OrderReported))
@@ -128,13 +129,21 @@ async def test_a_flow_run_that_is_started_again_is_recovered_and_sends_nothing(t
     assert len(account.rehearsal.sent()) == 1
     assert [record.state for record in again.orders] == [OrderState.FILLED]
     assert [approval.approver for approval in again.approvals] == ["Ann"]
-    assert account.result_of(killed)["exit_code"] == 28
+    report = account.result_of(killed)
+    assert report["exit_code"] == 28
     assert not Journal(account.store).state(killed).is_open
+    with same_flow_run(monkeypatch):
+        third = await account.run()
+    assert third.exit_code is ExitCode.BUSY
+    assert account.result_of(killed) == report
 
 
 @pytest.mark.parametrize(
     ("kind", "reason"),
-    [(RunReported, "the process of the run ended when 2 trades had filled"), (RunEnded, "done")],
+    [
+        pytest.param(RunReported, "the process of the run ended when 2 trades had filled", marks=pytest.mark.slow),
+        (RunEnded, "done"),
+    ],
 )
 async def test_a_flow_run_that_had_done_everything_ends_with_0_when_it_is_started_again(
     tmp_path, monkeypatch, kind, reason
@@ -147,17 +156,6 @@ async def test_a_flow_run_that_had_done_everything_ends_with_0_when_it_is_starte
     assert len(account.rehearsal.sent()) == 2
     report = account.result_of(killed)
     assert (report["exit_code"], [line["symbol"] for line in report["plan"]]) == (0, ["VTI", "BND"])
-
-
-async def test_a_recovered_flow_run_is_not_run_a_third_time(tmp_path, monkeypatch):
-    account = Account(tmp_path)
-    with same_flow_run(monkeypatch):
-        killed = await account.run_until_killed(is_sending)
-        await account.run()
-        before = account.result_of(killed)
-        third = await account.run()
-    assert third.exit_code is ExitCode.BUSY
-    assert account.result_of(killed) == before
 
 
 async def test_an_account_in_quarantine_is_not_traded_until_a_person_has_looked(tmp_path):
@@ -177,6 +175,7 @@ async def test_an_account_in_quarantine_is_not_traded_until_a_person_has_looked(
     assert (await account.run()).exit_code is ExitCode.DONE
 
 
+@pytest.mark.slow
 async def test_a_flow_run_in_quarantine_stays_there_when_it_is_started_again(tmp_path, monkeypatch):
     account = Account(tmp_path)
     with same_flow_run(monkeypatch):
@@ -205,8 +204,19 @@ async def test_a_gateway_that_is_down_leaves_the_killed_run_open(tmp_path):
     assert Journal(account.store).state(killed).is_open
 
 
-@pytest.mark.parametrize("kind", [LinesApproved, StageStarted, OrderSending, OrderReported])
-@pytest.mark.parametrize("afterwards", [False, True])
+# the moments that no test above has are the quick ones
+MOMENTS = [
+    (StageStarted, True),
+    (OrderSending, False),
+    *(
+        pytest.param(kind, afterwards, marks=pytest.mark.slow)
+        for kind, afterwards in product((LinesApproved, StageStarted, OrderSending, OrderReported), (False, True))
+        if (kind, afterwards) not in ((StageStarted, True), (OrderSending, False))
+    ),
+]
+
+
+@pytest.mark.parametrize(("kind", "afterwards"), MOMENTS)
 async def test_whenever_a_run_is_killed_the_next_one_ends_at_the_targets(tmp_path, kind, afterwards):
     account = Account(tmp_path, fills=scripted(delay_seconds=5))
     await account.run_until_killed(lambda entry: isinstance(entry, kind), afterwards=afterwards)

@@ -56,8 +56,8 @@ def test_killed_at_a_random_moment_a_run_breaks_no_rule(capsys):
 
 @needs("postgresql")
 def test_with_the_journal_on_a_server_that_may_crash_a_run_breaks_no_rule_either(capsys):
-    some, crashes = str(min(KILL_CASES, 200) // 2), str(max(2, KILL_CASES // 50))
-    code, text = campaign("--cases", some, "--others", "3", "--random", "3", "--crashes", crashes, "--postgresql")
+    some, few = str(min(KILL_CASES, 200) // 6), str(max(1, KILL_CASES // 50))
+    code, text = campaign("--cases", some, "--others", few, "--random", few, "--crashes", few, "--postgresql")
     show(text, capsys)
     assert code == 0, text
 
