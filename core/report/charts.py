@@ -31,9 +31,9 @@ SERIES = (BLUE, VERMILLION, GREEN, PURPLE)
 
 # points, which the page shows as pixels on a phone, so that its numbers can be read there
 WIDTH = 372.0
-_ROW = 17.0
-_MARGIN = 30.0
-_LABELS = 74.0
+_ROW = 18.0
+_MARGIN = 24.0
+_LABELS = 78.0
 _RIGHT = 12.0
 _POINTS = 72.0
 _HISTORY_ROWS = 8
@@ -43,7 +43,7 @@ _STYLE: Mapping[str, Any] = {
     "svg.hashsalt": "ibkr-rebalancer",
     "text.parse_math": False,
     "font.family": "DejaVu Sans",
-    "font.size": 9.5,
+    "font.size": 11,
     "text.color": INK,
     "axes.edgecolor": INK,
     "axes.labelcolor": INK,
@@ -117,10 +117,10 @@ def weights_chart(marks: Sequence[WeightMark]) -> str:
 
 def orders_chart(marks: Sequence[OrderMark]) -> str:
     """A row for each order: to the left when it was sent and filled, to the right its prices against the mid."""
-    with _drawing(len(marks), extra=12) as figure:
-        middle = _LABELS + (WIDTH - _LABELS) * 0.5
-        times = _rows(figure, [mark.name for mark in marks], (_LABELS + 14, middle - 8))
-        costs = _rows(figure, [""] * len(marks), (middle + 12, WIDTH - _RIGHT))
+    with _drawing(len(marks), extra=20) as figure:
+        middle = _LABELS + (WIDTH - _LABELS) * 0.52
+        times = _rows(figure, [mark.name for mark in marks], (_LABELS + 22, middle - 4))
+        costs = _rows(figure, [""] * len(marks), (middle + 16, WIDTH - _RIGHT))
         times.set_xlabel("seconds")
         costs.set_xlabel("cost against mid, bps")
         costs.axvline(0, color=INK, linewidth=0.8)
@@ -140,7 +140,7 @@ def _columns(rows: Sequence[tuple[int, float, float]]) -> tuple[list[int], list[
 def _hollow(axes: Axes, values: Sequence[float]) -> None:
     """A hollow mark in each row."""
     rows = range(len(values))
-    axes.plot(values, rows, "o", mfc="none", mec=INK, markersize=7, markeredgewidth=1.3)
+    axes.plot(values, rows, "o", mfc="none", mec=INK, markersize=7, markeredgewidth=1.3, clip_on=False)
 
 
 def _full(axes: Axes, rows: Sequence[Sequence[float]]) -> None:
@@ -213,7 +213,7 @@ def _rows(figure: Figure, names: Sequence[str], across: tuple[float, float]) -> 
     axes = figure.add_axes((left / WIDTH, 1 - tall, (right - left) / WIDTH, tall))
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.set_yticks(range(len(names)), names)
-    axes.tick_params(axis="y", length=0)
+    axes.tick_params(axis="y", length=0, pad=6)
     axes.spines["left"].set_visible(False)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=4, steps=[1, 2, 5, 10]))
     axes.xaxis.set_major_formatter(_number)

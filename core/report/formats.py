@@ -82,6 +82,11 @@ def utc(moment: datetime | None) -> str:
     return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
 
 
+def clock(moment: datetime | None) -> str:
+    """The time of day of a moment, in UTC to the second: `20:30:00`."""
+    return utc(moment)[len("2026-03-02T") : -1]
+
+
 def in_currency(amount: Decimal | None, currency: Currency) -> str:
     """`1,234.50 CAD`, or unknown."""
     return UNKNOWN if amount is None else with_commas(f"{money(amount)} {currency}")

@@ -64,8 +64,10 @@ def holdings_section(outcome: RunResult) -> PageSection:
     if plan is None:
         return PageSection("Holdings")
     lines = by_drift(plan.lines)
-    columns = (SYMBOL, TARGET, CURRENT.titled("before %"), *_held_after(outcome), PRICE, SIDE, SHARES, NOTIONAL, _WHY)
-    return PageSection("Holdings", charts=_weights(outcome, lines), grids=(grid_of("weights", columns, lines, plan),))
+    columns = (SYMBOL, TARGET, CURRENT.titled("before %"), *_held_after(outcome), PRICE, SIDE, SHARES, NOTIONAL)
+    # apart from the numbers, since a column of long texts would make every row of them tall
+    grids = (grid_of("weights", columns, lines, plan), grid_of("reasons", (SYMBOL, _WHY), lines))
+    return PageSection("Holdings", charts=_weights(outcome, lines), grids=grids)
 
 
 def drift_section(outcome: RunResult) -> PageSection:
@@ -80,13 +82,21 @@ def drift_section(outcome: RunResult) -> PageSection:
         columns.append(_or_unknown(after).titled("after bps"))
     if band is not None:
         columns.append(left("now", lambda line: _place(_drift_now(outcome, line), band)))
-    rule = "" if band is None else f"The band of a holding is {band:f} bps: what lies within is left alone."
     return PageSection(
         "Drift",
-        texts=(rule,) if rule else (),
+        texts=_band_rule(outcome),
         charts=_drifts(outcome, lines),
         grids=(grid_of("drift", columns, lines, plan),),
     )
+
+
+def _band_rule(outcome: RunResult) -> tuple[str, ...]:
+    """What the bands of the settings mean; nothing where they are not on record."""
+    section, band = outcome.settings.get("rebalance", {}), band_bps(outcome)
+    if band is not None:
+        return (f"The band of a holding is {band:f} bps: what lies within is left alone.",)
+    total = section.get("portfolio_total_band_bps")
+    return () if total is None else (f"The absolute drifts may sum to {total} bps before anything is traded.",)
 
 
 def orders_section(outcome: RunResult) -> PageSection:
@@ -172,10 +182,6 @@ def _record(name: str, cell: Callable[[OrderRecord], str]) -> Column[OrderRecord
     return right(name, cell, reading=lambda record: with_commas(cell(record)))
 
 
-def _moment(at: datetime | None) -> str:
-    return f"{at:%H:%M:%S}" if at else ""
-
-
 def _name(record: OrderRecord) -> str:
     attempt = f", attempt {record.order.attempt}" if record.order.attempt > 1 else ""
     return f"{record.order.side} {record.order.contract.symbol}{attempt}"
@@ -189,12 +195,12 @@ def _limit(record: OrderRecord) -> str:
 _ORDERS: Sequence[Column[OrderRecord]] = (
     left("order", _name),
     _record("shares", lambda record: formats.shares(record.order.quantity)),
-    left("sent (UTC)", lambda record: _moment(record.sent_at) or "not sent"),
+    left("sent (UTC)", lambda record: formats.clock(record.sent_at) or "not sent"),
     _record("limit", _limit),
     _record("mid", lambda record: formats.price(record.order.mid) or UNKNOWN),
     _record("filled", lambda record: formats.shares(record.filled)),
     _record("average", lambda record: formats.price(record.average_price)),
-    left("last fill", lambda record: _moment(record.fills[-1].at) if record.fills else ""),
+    left("last fill", lambda record: formats.clock(record.fills[-1].at) if record.fills else ""),
     left("status", lambda record: record.state.label),
     left("reference", lambda record: record.order.ref),
 )
@@ -234,7 +240,7 @@ def _weights(outcome: RunResult, lines: Sequence[TradeLine]) -> tuple[Chart, ...
         for mark in marks
     )
     keys = (Key("line", "target"), Key("hollow", "before"), Key("bar", after))
-    title = f"Weights in % of the investable value: target, before and {after}"
+    title = "Weights in % of the investable value"
     return (Chart(title, drawn(lambda: weights_chart(marks)), keys, _alternative(title, told), _left_out(len(lines))),)
 
 
@@ -246,7 +252,7 @@ def _drifts(outcome: RunResult, lines: Sequence[TradeLine]) -> tuple[Chart, ...]
     marks = [DriftMark(line.symbol, float(line.drift_bps), _drift_after(outcome, line)) for line in shown]
     told = (f"{mark.symbol} before {mark.before:.2f}, {after} {_or_word(mark.after)}" for mark in marks)
     shade = () if band is None else (Key("shade", f"band of {band:f} bps"),)
-    title = f"Drift from the target in bps: before and {after}"
+    title = "Drift from the target in bps"
     width = None if band is None else float(band)
     chart = drawn(lambda: drift_chart(marks, width))
     keys = (Key("hollow", "before"), Key("full", after), *shade)
@@ -257,17 +263,18 @@ def _timeline(orders: Sequence[OrderRecord]) -> tuple[Chart, ...]:
     sent = [record for record in orders if record.sent_at]
     if not sent:
         return ()
-    largest = sorted(sent, key=lambda record: -record.order.quantity * (record.order.mid or ZERO))[:MOST_ROWS]
+    by_size = sorted(sent, key=lambda record: -record.order.quantity * (record.order.mid or ZERO))
+    largest = {record.order.ref for record in by_size[:MOST_ROWS]}
     start = min(moment for record in sent if (moment := record.sent_at))
-    marks = [_order_mark(record, start) for record in sent if record in largest]
+    marks = [_order_mark(record, start) for record in sent if record.order.ref in largest]
     told = (
-        f"{_name(record)} sent {_moment(record.sent_at)}, limit {_limit(record)},"
+        f"{_name(record)} sent {formats.clock(record.sent_at)}, limit {_limit(record)},"
         f" mid {formats.price(record.order.mid) or UNKNOWN}, filled {formats.shares(record.filled)} of"
         f" {formats.shares(record.order.quantity)} at {formats.price(record.average_price) or 'no price'}"
         for record in sent
     )
     title = "When orders were sent and filled, and at which prices"
-    keys = (Key("hollow", "sent"), Key("full", "fill"), Key("line", "limit"))
+    keys = (Key("hollow", "sent"), Key("full", "fill"), Key("line", "limit"), Key("zero", "mid when sent"))
     return (Chart(title, drawn(lambda: orders_chart(marks)), keys, _alternative(title, told), _left_out(len(sent))),)
 
 
@@ -278,10 +285,13 @@ def _order_mark(record: OrderRecord, start: datetime) -> OrderMark:
         bps = slippage_bps(price, order.mid, is_buy=order.side is Side.BUY)
         return None if bps is None else float(bps)
 
+    sent = ((record.sent_at or start) - start).total_seconds()
+    attempt = f" #{order.attempt}" if order.attempt > 1 else ""
     return OrderMark(
-        name=f"{order.side} {order.contract.symbol}",
-        sent=((record.sent_at or start) - start).total_seconds(),
-        fills=tuple((fill.at - start).total_seconds() for fill in record.fills),
+        name=f"{order.side} {order.contract.symbol}{attempt}",
+        sent=sent,
+        # the broker gives whole seconds, so that a fill may seem to come before its order
+        fills=tuple(max((fill.at - start).total_seconds(), sent) for fill in record.fills),
         limit=cost(order.limit_price),
         prices=tuple(bps for fill in record.fills if (bps := cost(fill.price)) is not None),
     )

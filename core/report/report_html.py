@@ -38,6 +38,10 @@ from core.report.sections import (
 from core.report.web_page import Grid, PageSection, figures_grid, grid_of, render
 from core.text import counted
 
+# the answers are to fit the first screen, of a phone too; all of it stands further down
+_LONGEST = 280
+_MOST_ERRORS = 2
+
 _WHY_NOT = {
     LimitedBy.BAND: "inside the band",
     LimitedBy.MINIMUM: "below the minimum order",
@@ -73,11 +77,12 @@ def _meta(outcome: RunResult) -> str:
 
 def _summary(outcome: RunResult) -> list[tuple[str, list[str]]]:
     """The three questions of whoever opens the page, with their answers."""
-    return [
-        ("What happened?", [_what_happened(outcome)]),
-        ("Did it work?", list(_did_it_work(outcome))),
-        ("What is left?", list(_what_is_left(outcome))),
-    ]
+    answers = (
+        ("What happened?", (_what_happened(outcome),)),
+        ("Did it work?", _did_it_work(outcome)),
+        ("What is left?", _what_is_left(outcome)),
+    )
+    return [(question, [formats.shortened(text, _LONGEST) for text in texts]) for question, texts in answers]
 
 
 def _what_happened(outcome: RunResult) -> str:
@@ -110,10 +115,13 @@ def _did_it_work(outcome: RunResult) -> Iterator[str]:
     code = f"exit {outcome.exit_code:d}"
     if not outcome.errors:
         yield f"Yes: {outcome.reason} ({code})."
-    for at, error in enumerate(leading_first(outcome.errors)):
+    errors = leading_first(outcome.errors)
+    for at, error in enumerate(errors[:_MOST_ERRORS]):
         yield f"No: {error.message} ({code})." if not at else f"Also: {error.message} (exit {error.exit_code:d})."
         if error.next_step:
             yield f"What to do next: {error.next_step}."
+    if len(errors) > _MOST_ERRORS:
+        yield f"And {counted(len(errors) - _MOST_ERRORS, 'more failure')}, listed below."
     number = len(run_warnings(outcome))
     if number:
         yield f"{counted(number, 'warning')}, listed below."
@@ -189,7 +197,7 @@ def _gates(outcome: RunResult) -> PageSection:
 
 
 def _timeline(outcome: RunResult) -> PageSection:
-    rows = [(formats.utc(event.at), event.kind, event.detail) for event in outcome.events]
+    rows = [(formats.clock(event.at), event.kind, event.detail) for event in outcome.events]
     cancelled = grid_of("orders of an earlier run, cancelled first", CANCELLED, outcome.cancelled)
     return PageSection("Course of the run", grids=(cancelled, _texts("steps", ("when (UTC)", "what", "detail"), rows)))
 

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
     from core.model import Plan
 
+# as much as leaves room for a column of numbers beside it on a phone
+_ONE_LINE = 26
+_MOST_ROWS = 40
+
 
 @dataclass(frozen=True, slots=True)
 class Grid:
@@ -32,6 +36,21 @@ class Grid:
     is_number: tuple[bool, ...]
     rows: Sequence[Sequence[str]]
     has_total: bool = False
+
+    @property
+    def is_long(self) -> bool:
+        """Whether it scrolls in a window of its own, so that what follows it is not far away."""
+        return len(self.rows) > _MOST_ROWS
+
+    @property
+    def styles(self) -> tuple[str, ...]:
+        """The style of each column: `n` for numbers, `t` for texts that may wrap; what is short stays on one line."""
+        columns = zip(*self.rows, strict=True)
+        longest = [max(map(len, column)) for column in columns]
+        return tuple(
+            " ".join(("n",) * is_number + ("t",) * (length > _ONE_LINE))
+            for is_number, length in zip(self.is_number, longest, strict=True)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +86,11 @@ class PageSection:
     def name(self) -> str:
         """Its name in links."""
         return re.sub(r"[^a-z0-9]+", "-", self.title.lower()).strip("-")
+
+    @property
+    def has_many_lines(self) -> bool:
+        """Whether its lines scroll in a window of their own, as long tables do."""
+        return len(self.lines) > _MOST_ROWS
 
     @property
     def is_empty(self) -> bool:

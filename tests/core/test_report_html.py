@@ -5,16 +5,17 @@ from __future__ import annotations
 import re
 import sys
 from dataclasses import replace
+from datetime import timedelta
 from functools import cache
 from html.parser import HTMLParser
 from itertools import pairwise
 
 import pytest
-from builders import fill, order_record, outcome, plan, still_line, trade_line
+from builders import NOW, fill, order_record, outcome, plan, still_line, trade_line
 from goldens import assert_golden
 from report_samples import sample_outcome, sample_plan
 
-from core.errors import MarketClosed
+from core.errors import MarketClosed, OrderIncomplete
 from core.model import LimitedBy, Mode, OrderState, Symbol
 from core.money import D
 from core.report import report_html
@@ -62,8 +63,12 @@ def rich_page():
     return report_html(replace(sample_outcome(), settings=SETTINGS))
 
 
+def section_of(page, name):
+    return re.search(rf'<section id="{name}".*?</section>', page, re.DOTALL).group()
+
+
 def section(page, name):
-    return text_of(re.search(rf'<section id="{name}".*?</section>', page, re.DOTALL).group())
+    return text_of(section_of(page, name))
 
 
 def test_the_page_of_a_rich_run_is_as_its_golden():
@@ -141,6 +146,35 @@ def test_a_dry_run_shows_what_is_planned_and_calls_nothing_done():
     assert "Nothing was traded: 2 sells and 1 buy were planned, and this mode sends no orders." in text_of(page)
     assert "planned %" in section(page, "holdings")
     assert 'id="costs"' not in page
+
+
+def test_the_sum_of_all_drifts_is_the_band_where_it_decides():
+    settings = {"rebalance": {"trigger_mode": "total_drift", "per_holding_band_bps": "50"}}
+    settings["rebalance"]["portfolio_total_band_bps"] = "100"
+    drift = section(report_html(outcome(plan=sample_plan(), settings=settings)), "drift")
+    assert "The absolute drifts may sum to 100 bps before anything is traded." in drift
+    assert "50 bps" not in drift
+
+
+def test_a_fill_in_the_second_of_its_order_is_not_drawn_before_it():
+    """IBKR gives the times of fills in whole seconds."""
+
+    def timeline(at):
+        record = order_record("VTI", fill(at=at), sent_at=NOW + timedelta(milliseconds=700))
+        return section_of(report_html(outcome(plan=plan(), orders=(record,))), "orders")
+
+    assert timeline(NOW).partition("<svg")[2] == timeline(NOW + timedelta(milliseconds=700)).partition("<svg")[2]
+    assert timeline(NOW) != timeline(NOW + timedelta(seconds=5))
+
+
+def test_the_answers_stay_short_whatever_went_wrong():
+    errors = tuple(OrderIncomplete(f"order {number} is not filled", next_step="x" * 1000) for number in range(9))
+    page = report_html(outcome(plan=plan(), errors=errors))
+    summary = text_of(page.partition("<nav")[0])
+    assert "Also: order 1 is not filled" in summary
+    assert "And 7 more failures, listed below." in summary
+    assert len(summary) < 1500
+    assert "order 8 is not filled" in section(page, "what-went-wrong")
 
 
 def test_a_run_without_a_plan_has_a_page_that_says_what_to_do():
