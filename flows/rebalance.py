@@ -178,6 +178,7 @@ async def approve_and_trade(run: Run, observed: PlanInputs, plan: Plan) -> None:
 async def trade(run: Run, plan: Plan, now: PlanInputs, deadline: Deadline) -> None:
     """The three stages, each only when the broker has reported the end of the one before."""
     run.journal.approve_lines(plan)
+    each_stage = run.settings.approval.each_stage
     if run.settings.execution.preflight:
         # a what-if costs a message per order, so it is asked only of what was approved
         plan = await preflight_orders(run, plan, now)
@@ -185,27 +186,28 @@ async def trade(run: Run, plan: Plan, now: PlanInputs, deadline: Deadline) -> No
     await show_progress(run, Milestone.CONVERTED)
     start_stage(run, Stage.SELL)
     if plan.sells:
-        plan = await approved_for_stage(run, await price_sells(run, plan), deadline, Stage.SELL)
-        await sell(run, plan)
+        approved, plan = plan, await price_sells(run, plan)
+        if plan.sells and each_stage:
+            await ask_for_stage(run, plan, deadline, Stage.SELL)
+            approved, plan = plan, await price_sells(run, plan)
+        await sell(run, plan, approved)
     await show_progress(run, Milestone.SOLD)
     start_stage(run, Stage.BUY)
     if plan.buys:
         plan = await size_buys(run, plan, await observe(run, now.targets))
-        plan = await approved_for_stage(run, plan, deadline, Stage.BUY)
+        if plan.buys and each_stage:
+            plan = await size_buys(run, plan, await ask_for_stage(run, plan, deadline, Stage.BUY))
         await buy(run, plan)
     await show_progress(run, Milestone.BOUGHT)
     await review_account(run)
 
 
-async def approved_for_stage(run: Run, plan: Plan, deadline: Deadline, stage: Stage) -> Plan:
-    """The plan, after an approval of its own where the settings want one for each stage; disconnected meanwhile.
+async def ask_for_stage(run: Run, plan: Plan, deadline: Deadline, stage: Stage) -> PlanInputs:
+    """Account and market after an approval of this stage alone; disconnected meanwhile.
 
     Raises PlanKeptChanging when account or prices are not what they were before the question: the first approval does
     not cover them, and a new run plans for what is needed now.
     """
-    lines = plan.sells if stage is Stage.SELL else plan.buys
-    if not (lines and run.settings.approval.each_stage):
-        return plan
     before = await take_snapshot(run)
     # a gateway may restart while a person thinks; nothing of ours works meanwhile
     await run.broker.disconnect()
@@ -213,10 +215,11 @@ async def approved_for_stage(run: Run, plan: Plan, deadline: Deadline, stage: St
     run.guard()
     await check_account(run)
     now = await observe(run, plan.targets)
+    lines = plan.sells if stage is Stage.SELL else plan.buys
     changes = void_reasons(replace(plan, lines=lines), before, now, run.settings)
     if changes:
         raise PlanKeptChanging(
             f"account or market changed while the {stage.lower()}s waited for approval: {'; '.join(changes)}",
             next_step="they were not sent; run again for a new plan",
         )
-    return await (price_sells(run, plan) if stage is Stage.SELL else size_buys(run, plan, now))
+    return now

@@ -33,7 +33,7 @@ async def price_sells(run: Run, plan: Plan) -> Plan:
 
 
 @step("Sell")
-async def sell(run: Run, plan: Plan) -> None:
-    """Send the plan's sells and follow them to their end. Raises what `send` raises."""
-    attempts = Attempts(lines=plan.sells, money=None, settings=run.settings)
+async def sell(run: Run, plan: Plan, approved: Plan) -> None:
+    """Send the plan's sells and follow them to their end, within the prices `approved`. Raises what `send` raises."""
+    attempts = Attempts(lines=approved.sells, money=None, settings=run.settings)
     await send(run, Stage.SELL, stage_orders(plan, Stage.SELL, run.settings), attempts)

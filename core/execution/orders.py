@@ -82,10 +82,11 @@ def conversion_order(plan: Plan, funding_cash: Decimal, market: FxMarket, settin
 class Attempts:
     """What further attempts at the lines of a stage keep to.
 
-    `lines` are those of the stage, as sized. `money` is the USD that was there for buys before the first order, the
-    cash buffer included and what the target borrows; None where nothing is bought. The usual commission is set aside
-    for each order, and each line has `reprice_attempts` after its first. A sell that has become worse than
-    `max_price_move_bps` below its worst price is not tried again; a buy never goes above the price it was sized at.
+    `lines` are those of the stage: buys as sized, sells as approved. `money` is the USD that was there for buys before
+    the first order, the cash buffer included and what the target borrows; None where nothing is bought. The usual
+    commission is set aside for each order, and each line has `reprice_attempts` after its first. A sell is not tried
+    again more than `max_price_move_bps` below its approved worst price, whatever the price of the order before it; a
+    buy never goes above the price it was sized at.
     """
 
     lines: Sequence[TradeLine]
@@ -100,15 +101,15 @@ class Attempts:
         """
         order, most_bps = ended.order, self.settings.approval.max_price_move_bps
         line = next(each for each in self.lines if each.number == order.line)
-        sized = _limit_of(line)
+        bound = _limit_of(line)
         limit = limit_for(order.side, order.contract, pricing.judge(quote), replace(pricing, attempt=order.attempt))
         quantity = order.quantity - ended.filled
         # buys share one sum of cash, so a dearer attempt at one would take the money of another
         if order.side is Side.BUY:
-            limit = _capped(limit, sized)
+            limit = _capped(limit, bound)
             price = limit.worst_price if limit.limit_price is None else limit.limit_price
             quantity = self._affordable(quantity, price, ended, tuple(records))
-        elif worse := worse_than_approved(Side.SELL, sized.worst_price, limit.worst_price, most_bps):
+        elif worse := worse_than_approved(Side.SELL, bound.worst_price, limit.worst_price, most_bps):
             raise PlanKeptChanging(
                 f"{line.symbol}: the remainder of {quantity:,f} is not sold: {worse}",
                 next_step="run again for a new plan",

@@ -17,7 +17,7 @@ from worlds import account, quoted
 from core.errors import OrderIncomplete, PlanKeptChanging
 from core.execution import Attempts
 from core.market.limits import Pricing
-from core.model import USD, EscalateAction, Limit, Nbbo, OrderState, OrderType, Side, Stage, Symbol
+from core.model import USD, EscalateAction, Limit, LimitStyle, Nbbo, OrderState, OrderType, Side, Stage, Symbol
 from core.money import D
 from core.sim.venue.world import FillScript
 
@@ -97,6 +97,27 @@ def test_a_sell_follows_the_market_down_as_far_as_the_approval_holds():
     assert again(unsold(), SELLS, quote(bid=D("99.47"), ask=D("99.48"))).limit_price == D("99.47")
     with pytest.raises(PlanKeptChanging, match=r"VTI: the remainder of 10 is not sold: its worst price is now 99\.46"):
         again(unsold(), SELLS, quote(bid=D("99.46"), ask=D("99.47")))
+
+
+moves = st.integers(-80, 80).map(lambda cents: D(cents) / 100)
+
+
+@given(st.lists(moves, min_size=2, max_size=2), st.sampled_from([0, 20, 50]), st.sampled_from(list(LimitStyle)))
+def test_no_further_attempt_at_a_sell_goes_below_what_was_approved_however_far_the_one_before_went(
+    path, most_bps, style
+):
+    by = attempts(line(side=Side.SELL, limit=SOLD), money=None, most_bps=str(most_bps))
+    least = D("99.96") * (1 - D(most_bps) / 10_000)
+    record, bid = unsold(), least  # the first order went as low as the approval allows
+    for attempt, move in enumerate(path, 2):
+        bid = (bid + move).quantize(D("0.01"))
+        market = quote(bid=bid, ask=bid + D("0.04"), last=None)
+        try:
+            order = again(record, by, market, pricing(style=style))
+        except PlanKeptChanging:
+            return
+        assert order.limit_price >= least
+        record = ended(ref=order.ref, stage=Stage.SELL, side=Side.SELL, attempt=attempt)
 
 
 # --- the money

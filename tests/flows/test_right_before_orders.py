@@ -125,6 +125,43 @@ async def test_no_currency_is_converted_when_its_market_closed_meanwhile_with_a_
     assert any("daily break" in warning for warning in outcome.warnings)
 
 
+# --- the price ---
+
+
+class Falling(FakeIB):
+    """A broker at which VTI is 40 bps lower each time it is quoted once the sells begin."""
+
+    steps: int | None = None
+
+    def reach(self, point):
+        super().reach(point)
+        if point == "before_sells":
+            self.steps = 0
+
+    async def quotes(self, contracts, *, is_snapshot=False):
+        if self.steps is not None and VTI in [contract.symbol for contract in contracts]:
+            self.steps += 1
+            bid = D("100.00") - D("0.40") * self.steps
+            quotes = self.exchange.quotes
+            quotes[VTI] = replace(quotes[VTI], values=quoted(str(bid), str(bid + D("0.01")), str(bid)).values)
+        return await super().quotes(contracts, is_snapshot=is_snapshot)
+
+
+@pytest.mark.parametrize(
+    ("most_bps", "limits"), [("50", ["99.60"]), ("90", ["99.60", "99.20"]), ("130", ["99.60", "99.20", "98.80"])]
+)
+async def test_no_attempt_at_a_sell_goes_further_below_the_approved_price_than_the_approval_allows(
+    tmp_path, most_bps, limits
+):
+    settings = {"approval": {"max_price_move_bps": most_bps}}
+    rehearsal = rehearse(tmp_path, kind=Falling, changes=NEVER_FILLED, settings=settings)
+    outcome = await rehearsal.run()
+    (line,) = outcome.plan.sells
+    assert line.limit.worst_price == D("100.00")
+    sells = [order for order in rehearsal.sent() if order.side is Side.SELL]
+    assert [order.limit_price for order in sells] == [D(limit) for limit in limits]
+
+
 # --- the answer ---
 
 

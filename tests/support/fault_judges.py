@@ -135,6 +135,7 @@ JUDGES: tuple[Check, ...] = (
     checks.positions_are_what_fills_and_other_hands_made_of_them,
     checks.no_reference_is_used_twice,
     checks.no_line_goes_beyond_what_was_approved,
+    checks.no_sell_goes_further_below_the_approved_price_than_the_approval_allows,
     checks.every_order_follows_a_yes,
     checks.the_account_and_prices_of_the_yes_are_those_of_the_first_order,
     checks.orders_go_out_stage_by_stage_and_few_at_a_time,

@@ -107,6 +107,18 @@ def no_line_goes_beyond_what_was_approved(played: Played) -> None:
         assert quantity <= allowed.get(line, ZERO), f"{line}: {quantity} at the exchange, {allowed.get(line)} approved"
 
 
+def no_sell_goes_further_below_the_approved_price_than_the_approval_allows(played: Played) -> None:
+    """Whatever the attempt; where each stage is asked for, its question shows fresh prices to approve."""
+    plan, most_bps = approved_plan(played), played.settings.approval.max_price_move_bps if played.has_started else ZERO
+    if plan is None or played.settings.approval.each_stage:
+        return
+    worst = {line.symbol: line.limit.worst_price for line in plan.sells if line.limit}
+    for _, order in played.sent:
+        if order.stage is Stage.SELL and order.limit_price is not None:
+            approved = worst[order.contract.symbol]
+            assert (approved - order.limit_price) * BPS <= most_bps * approved, f"{order.ref} at {order.limit_price}"
+
+
 def every_order_follows_a_yes(played: Played) -> None:
     """To the plan, and to its stage where each stage is asked for; and no other order than the approved one."""
     each_stage = played.has_started and played.settings.approval.each_stage
@@ -324,6 +336,7 @@ CHECKS: tuple[Check, ...] = (
     the_report_says_what_the_exchange_has,
     no_reference_is_used_twice,
     no_line_goes_beyond_what_was_approved,
+    no_sell_goes_further_below_the_approved_price_than_the_approval_allows,
     every_order_follows_a_yes,
     the_account_and_prices_of_the_yes_are_those_of_the_first_order,
     orders_go_out_stage_by_stage_and_few_at_a_time,
