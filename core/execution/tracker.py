@@ -100,6 +100,8 @@ class OrderTracker:
             # 2148 may precede a forced sale by seconds: the account is no longer what was planned for
             case Notice(code=error_codes.MARGIN_DEFICIENCY):
                 self._fail(f"the broker warns of the account's margin: {event.text}")
+            case Notice(is_alarm=True):
+                self._process_alarm(event)
             case Notice(order_ref=ref) if ref is not None and self.journal.order(ref) is not None:
                 self._process_notice(event)
             case _:
@@ -155,6 +157,14 @@ class OrderTracker:
         if self.is_journaling:
             self.journal.record(notice)
         self.log_event("message", f"{notice.order_ref}: {notice.in_full}")
+
+    def _process_alarm(self, notice: Notice) -> None:
+        """Process the report of an order that nobody sent: a failure, unless we are looking for that very order."""
+        record = self.journal.order(notice.order_ref) if notice.order_ref else None
+        if record is None or record.state.is_final:
+            self._fail(notice.text)
+        else:
+            self._process_notice(notice)
 
     def _report_state_change(self, before: OrderRecord, after: OrderRecord) -> None:
         if after.state is before.state:

@@ -98,6 +98,7 @@ class Notice:
     """A message of the broker's, about an order or in general, that ends no order: it is shown, logged and recorded.
 
     `reject_reason` is set where the gateway holds the order: it was not passed on, and has not ended either.
+    `is_alarm` is set where the order works and was not sent by us.
     """
 
     text: str
@@ -105,6 +106,7 @@ class Notice:
     code: int | None = None
     order_ref: OrderRef | None = None
     reject_reason: RejectReason | None = None
+    is_alarm: bool = False
 
     @property
     def in_full(self) -> str:

@@ -212,6 +212,36 @@ async def test_a_broker_that_is_about_to_liquidate_stops_the_stage():
     assert (result.unsent, result.stops) == (THREE[1:], True)
 
 
+STRANGE = "the broker reports order 999 of client 42 as Submitted: it was never sent"
+
+
+@pytest.mark.parametrize("ref", [None, OrderRef("RB-BBBBBBBBBBBB-B1-1")])
+async def test_an_order_that_nobody_sent_stops_the_stage(ref):
+    def joined(event):
+        is_start = isinstance(event, OrderUpdate) and event.state is OrderState.WORKING
+        return (event, Notice(STRANGE, event.at, order_ref=ref, is_alarm=True)) if is_start else (event,)
+
+    at_work = await trading(*THREE, settings=execution_settings(max_open_orders=1))
+    at_work.broker.altered = joined
+    result = await at_work.run(*THREE)
+    assert STRANGE in [error.message for error in result.errors]
+    assert (result.unsent, result.stops) == (THREE[1:], True)
+
+
+@pytest.mark.parametrize(("is_at_end", "stops"), [(True, True), (False, False)])
+async def test_an_order_on_record_that_arrives_unexpectedly_is_strange_only_when_it_had_ended(is_at_end, stops):
+    def reported_again(event):
+        if not isinstance(event, OrderUpdate) or event.state.is_final is not is_at_end:
+            return (event,)
+        return event, Notice(STRANGE, event.at, order_ref=event.order_ref, is_alarm=True)
+
+    at_work = await trading(buy())
+    at_work.broker.altered = reported_again
+    result = await at_work.run(buy())
+    assert (STRANGE in [error.message for error in result.errors], result.stops) == (stops, stops)
+    assert (STRANGE in result.records[0].notices) is not stops
+
+
 async def test_a_fill_after_the_confirmed_end_counts_and_stops_the_stage():
     def filled_late(event):
         if not is_end(event, OrderState.CANCELLED):

@@ -35,8 +35,8 @@ class OrdersUnderTest:
     def status(self, status, filled=0, *, perm_id=PERM, client=CLIENT, order_id=ID):
         self.orders.on_order_status(OrderStatusRow(order_id, client, perm_id, status, D(filled)))
 
-    def open_order(self, status, *, client=CLIENT, ref=REF, perm_id=PERM):
-        row = OpenOrderRow(ID, client, perm_id, ref, "DU1234567", VTI, Side.BUY, D(10), "LMT", D(5), status)
+    def open_order(self, status, *, client=CLIENT, ref=REF, perm_id=PERM, order_id=ID):
+        row = OpenOrderRow(order_id, client, perm_id, ref, "DU1234567", VTI, Side.BUY, D(10), "LMT", D(5), status)
         self.orders.on_open_order(row)
 
     def error(self, code, text="text", order_id=ID):
@@ -245,6 +245,74 @@ def test_an_order_from_before_this_connection_is_adopted_without_an_event():
     assert [(one.order_id, one.filled) for one in connection.orders.with_ref(REF)] == [(ID, D(4))]
     connection.status("Submitted", 6)
     assert [one.filled for one in connection.events] == [D(6)]
+
+
+NOBODYS = 999
+
+
+def listed(*, sent=True):
+    """A connection over which the gateway has listed our open orders, as it does at its start."""
+    connection = OrdersUnderTest(sent=sent)
+    connection.orders.note_listed()
+    return connection
+
+
+@pytest.mark.parametrize("status", ["PreSubmitted", "Submitted", "PendingCancel"])
+def test_an_order_of_our_client_id_that_works_and_was_never_sent_raises_the_alarm_once(status):
+    connection = listed()
+    connection.status(status, order_id=NOBODYS)
+    connection.status(status, 3, order_id=NOBODYS)
+    connection.open_order(status, order_id=NOBODYS, ref=OrderRef(""))
+    (alarm,) = connection.notices
+    assert alarm.is_alarm
+    assert alarm.text == f"the broker reports order 999 of client 42 as {status}: it was never sent"
+    assert alarm.order_ref is None
+
+
+def test_the_alarm_about_an_order_that_is_reported_in_full_has_its_reference():
+    connection = listed()
+    connection.open_order("Submitted", order_id=NOBODYS, ref=OrderRef("RB-BBBBBBBBBBBB-B1-1"))
+    assert [(one.is_alarm, one.order_ref) for one in connection.notices] == [(True, "RB-BBBBBBBBBBBB-B1-1")]
+
+
+@pytest.mark.parametrize("status", ["Filled", "Cancelled", "ApiCancelled", "Inactive", "PendingSubmit", "Brandnew"])
+async def test_no_alarm_is_raised_about_an_order_from_before_that_does_not_work(status):
+    connection = listed()
+    connection.status(status, order_id=NOBODYS)
+    assert (await settled(connection)).events == []
+
+
+@pytest.mark.parametrize(("client", "order_id"), [(CLIENT + 1, NOBODYS), (CLIENT, 0), (CLIENT, -5)])
+def test_no_alarm_is_raised_about_orders_of_other_clients_and_those_entered_by_hand(client, order_id):
+    connection = listed()
+    connection.status("Submitted", client=client, order_id=order_id)
+    connection.open_order("Submitted", client=client, order_id=order_id)
+    assert connection.events == []
+
+
+def test_no_alarm_is_raised_about_an_order_from_before_this_connection_in_whatever_order_it_is_reported():
+    connection = OrdersUnderTest(sent=False)
+    connection.status("Submitted", 2)
+    connection.open_order("Submitted")
+    connection.orders.note_listed()
+    connection.status("Submitted", 3)
+    assert connection.notices == []
+
+
+def test_no_alarm_is_raised_about_our_own_orders():
+    connection = listed()
+    connection.status("Submitted")
+    connection.open_order("Submitted")
+    connection.status("Filled", 10)
+    connection.status("Submitted")
+    assert connection.notices == []
+
+
+def test_no_alarm_is_raised_about_an_order_that_was_only_asked_about():
+    connection = listed()
+    connection.orders.note_what_if(NOBODYS)
+    connection.status("PreSubmitted", order_id=NOBODYS)
+    assert connection.events == []
 
 
 def test_the_status_of_another_clients_order_with_our_id_is_ignored():

@@ -17,7 +17,8 @@ from core.sim.gateway.faults import ChangeFields, Delay, Duplicate, Hold, Omit, 
 
 ALWAYS = None
 STATUS, STATUS_PERM_ID, STATUS_FILLED = 2, 6, 3
-STATUS_ID, EXEC_ORDER_ID = 1, 2
+STATUS_ID, STATUS_CLIENT, EXEC_ORDER_ID = 1, 9, 2
+ORDER_ID, ORDER_REF = 1, 23
 EXEC_ID, EXEC_TIME, EXEC_ACCOUNT, EXEC_SHARES, LIQUIDATION, EXEC_REF = 14, 15, 16, 19, 23, 26
 COST_OF, COST = 2, 3
 UNSET = "1.7976931348623157E308"
@@ -67,7 +68,15 @@ TWICE = (
 )  # fmt: skip
 
 STRANGERS = (
-    fine("a status comes for an order that nobody knows", on("orderStatus", Duplicate({STATUS_ID: "999"}), "VTI")),
+    Row("a status comes for an order of ours that nobody sent", on("orderStatus", Duplicate({STATUS_ID: "999"}), "VTI"),
+        28, ("order 999 of client 42", "it was never sent"), also=(nothing_followed_the_sells,)),
+    Row("an order of ours is reported that nobody sent", on("openOrder",
+         Duplicate({ORDER_ID: "999", ORDER_REF: "RB-ZZZZZZZZZZZZ-B1-1"}), "VTI"), 28,
+        ("order 999 of client 42", "it was never sent"), also=(nothing_followed_the_sells,)),
+    fine("a status comes for an order of another client", on("orderStatus",
+         Duplicate({STATUS_ID: "999", STATUS_CLIENT: "7"}), "VTI")),
+    fine("a status comes for an order from before that has ended", on("orderStatus",
+         Duplicate({STATUS_ID: "999", STATUS: "Cancelled"}), "VTI")),
     fine("an execution comes of an order that nobody knows, as a liquidation does", on("execDetails",
          Duplicate({EXEC_ORDER_ID: "0", EXEC_ID: "00ff.1.01.01", LIQUIDATION: "1", EXEC_REF: ""}), "VTI")),
     fine("an execution comes of another account", on("execDetails",

@@ -154,6 +154,7 @@ class LiveIB:
         if self._base_currency is None:
             self._base_currency = await (await self._reader()).base_currency()
         request_id = session.next_id()
+        session.dispatcher.orders.note_what_if(request_id)
         try:
             place = partial(session.client.place_order, request_id, order, is_what_if=True)
             rows = await session.request_within(self._options.request_timeout_seconds, request_id, place, WHAT_IF)

@@ -241,6 +241,8 @@ class Dispatcher:
             listener.handle(message)
 
     def _on_end(self, message: messages.EndOfAnswer) -> None:
+        if message.key == messages.OPEN_ORDERS:
+            self.orders.note_listed()
         listener = self.listeners.get(message.key) if isinstance(message.key, int) else None
         if listener:
             listener.complete()

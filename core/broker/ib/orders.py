@@ -53,6 +53,7 @@ STATES: Mapping[str, OrderState] = {
     "Filled": OrderState.FILLED,
 }
 NOT_AT_WORK = (OrderState.SENDING, OrderState.REJECTED)
+MAY_FILL = (OrderState.WORKING, OrderState.CANCELLING)
 CANCELS = (OrderState.CANCELLED, OrderState.EXPIRED)
 INACTIVE = "Inactive"
 MADE_INACTIVE = "the broker made the order inactive without giving a reason"
@@ -101,6 +102,16 @@ class OwnOrders:
         self._emit = emit
         self._orders: dict[int, OwnOrder] = {}
         self._reused_perm_ids: set[int] = set()
+        self._is_listed = False
+        self._not_strange: set[int] = set()
+
+    def note_listed(self) -> None:
+        """From now on every working order of ours is known: the gateway has listed those from before."""
+        self._is_listed = True
+
+    def note_what_if(self, order_id: int) -> None:
+        """Expect messages on an order that is only asked about."""
+        self._not_strange.add(order_id)
 
     def register(self, order_id: int, ref: OrderRef) -> OwnOrder:
         """An order that is about to be sent."""
@@ -125,6 +136,7 @@ class OwnOrders:
         if order is None:
             if state.is_final:
                 return
+            self._report_stranger(row)
             order = OwnOrder(row.order_id, row.order_ref, row.perm_id, OrderState.WORKING)
             self._orders[row.order_id] = order
         elif state is OrderState.WORKING and order.state in NOT_AT_WORK:
@@ -133,8 +145,11 @@ class OwnOrders:
 
     def on_order_status(self, row: OrderStatusRow) -> None:
         """Handle orderStatus, the one message that may end an order."""
-        order = self._orders.get(row.order_id) if row.client_id == self._client_id else None
-        if order is None or (row.perm_id and row.perm_id in self._reused_perm_ids):
+        if row.client_id != self._client_id or (row.perm_id and row.perm_id in self._reused_perm_ids):
+            return
+        order = self._orders.get(row.order_id)
+        if order is None:
+            self._report_stranger(row)
             return
         order.is_answered.set()
         state = STATES.get(row.status)
@@ -192,6 +207,20 @@ class OwnOrders:
             order.is_answered.set()
             if order.timer:
                 order.timer.cancel()
+
+    def _report_stranger(self, row: OpenOrderRow | OrderStatusRow) -> None:
+        """Raise the alarm, once, about an order under our client id that may fill and that nobody here has sent.
+
+        Until the first list of open orders is complete, an order from before this connection may be reported as well.
+        """
+        is_strange = row.order_id > 0 and row.order_id not in self._not_strange
+        if self._is_listed and is_strange and STATES.get(row.status) in MAY_FILL:
+            self._not_strange.add(row.order_id)
+            text = (
+                f"the broker reports order {row.order_id} of client {row.client_id} as {row.status}: it was never sent"
+            )
+            ref = row.order_ref if isinstance(row, OpenOrderRow) else None
+            self._emit(Notice(text, self._clock.now(), order_ref=ref, is_alarm=True))
 
     def _refuse(self, order: OwnOrder, message: ErrorMessage) -> None:
         order.reason, order.code = message.text, message.code
