@@ -1,9 +1,14 @@
-"""Reports on disk: written whole or not at all, readable by their owner only, never through a link."""
+"""Reports on disk: written whole or not at all, readable by their owner only, never through a link.
+
+A folder that everybody may write to is refused: what a person reads there must be what was written.
+"""
 
 from __future__ import annotations
 
 import os
 import re
+import shlex
+import stat
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -93,13 +98,33 @@ def write_page(text: str, path: Path) -> None:
 
 
 def prepare_folder(folder: Path) -> None:
-    """Create the folder, closed to others, where it is missing. Raises OutputFailed, also when it is a link."""
+    """Create the folder, closed to others, where it is missing.
+
+    Raises OutputFailed, also when it is a link, or when others could replace what stands in it (`check_closed`).
+    """
     try:
+        # closed whatever the umask: a folder that we made ourselves must not be refused
+        make_folder(folder.parent, 0o755)
         make_folder(folder, 0o700)
+        if folder.is_symlink():
+            raise _failed([f"{folder}: is a symbolic link"])
+        check_closed(folder.parent, folder)
     except OSError as error:
         raise _failed([f"{folder}: {error.strerror}"]) from None
-    if folder.is_symlink():
-        raise _failed([f"{folder}: is a symbolic link"])
+
+
+def check_closed(*folders: Path) -> None:
+    """Return when none of the folders, which exist, lets everybody rename or remove what is ours.
+
+    A sticky bit, as that of /tmp, prevents this as well. Raises OutputFailed, and OSError.
+    """
+    for folder in folders:
+        mode = folder.stat().st_mode
+        if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
+            raise OutputFailed(
+                f"everybody may write to {folder}: reports there could be replaced",
+                next_step=f"chmod o-w {shlex.quote(str(folder))}, or set another [io] report_dir",
+            )
 
 
 def _write_all(files: Mapping[str, str], folder: Path) -> tuple[Path, ...]:

@@ -26,6 +26,7 @@ from core.market.quotes import why_no_nbbo
 from core.masking import mask_account, mask_accounts
 from core.model import USD, AccountSnapshot, Contract, MarketDataType, Mode, Quote, SecurityType, Symbol
 from core.money import ZERO
+from core.report.files import check_closed
 from core.safety import LIVE_PORTS, check_clock, check_gateway, check_kill_switch
 from core.settings import Settings
 from core.text import counted, price_text, without_password
@@ -281,6 +282,8 @@ async def _reports(exam: Examination) -> CheckResult:
     folder = exam.settings.io.report_dir
     nearest = next(each for each in (folder, *folder.parents) if each.exists())
     try:
+        if folder.exists():
+            check_closed(folder)
         with TemporaryFile(dir=nearest) as file:
             # what is still to be written when the file is closed fails without an error
             file.write(A_BLOCK)

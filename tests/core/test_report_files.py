@@ -70,6 +70,40 @@ def test_a_folder_that_is_a_link_is_refused(tmp_path):
     assert names(tmp_path / "elsewhere") == []
 
 
+def opened_to_all(folder, mode=0o777):
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(mode)
+    return folder
+
+
+@pytest.mark.parametrize("which", ["reports", "reports/run"])
+def test_a_folder_that_everybody_may_write_to_is_refused_with_what_to_do(tmp_path, which):
+    folder = opened_to_all(tmp_path / which)
+    with pytest.raises(OutputFailed) as caught:
+        write_reports(outcome(), tmp_path / "reports" / "run")
+    assert caught.value.message == f"everybody may write to {folder}: reports there could be replaced"
+    assert caught.value.next_step == f"chmod o-w {folder}, or set another [io] report_dir"
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize("mode", [0o1777, 0o775])
+def test_a_folder_where_only_its_owner_can_replace_a_report_is_used(tmp_path, mode):
+    opened_to_all(tmp_path / "reports", mode)
+    assert write_reports(outcome(), tmp_path / "reports" / "run")
+
+
+def test_a_folder_that_was_made_without_a_umask_is_closed(tmp_path):
+    before = os.umask(0)
+    try:
+        write_reports(outcome(), tmp_path / "reports" / "run")
+    finally:
+        os.umask(before)
+    assert [f"{stat.S_IMODE((tmp_path / each).stat().st_mode):o}" for each in ("reports", "reports/run")] == [
+        "755",
+        "700",
+    ]
+
+
 def test_one_file_that_cannot_be_written_keeps_no_other_from_being_written(tmp_path):
     (tmp_path / "post_trade.csv" / "in the way").mkdir(parents=True)
     with pytest.raises(OutputFailed) as caught:

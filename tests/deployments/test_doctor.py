@@ -161,6 +161,15 @@ def test_a_report_folder_is_tried_and_left_as_it_is(examined, tmp_path):
     assert not list((tmp_path / "reports").iterdir())
 
 
+def test_a_report_folder_that_everybody_may_write_to_is_named_with_what_to_do(examined, tmp_path):
+    (tmp_path / "reports").mkdir()
+    (tmp_path / "reports").chmod(0o777)
+    code, checks = examined(4002, "--broker", "fake")
+    assert (code, checks["report folder"]["state"]) == (50, "failed")
+    assert checks["report folder"]["found"].startswith(f"everybody may write to {tmp_path}/reports")
+    assert f"chmod o-w {tmp_path}/reports" in checks["report folder"]["next_step"]
+
+
 def test_without_a_settings_file_the_only_account_is_looked_at(gateway):
     ended = CliRunner().invoke(cli.app, ["doctor", "--json", "--set", f"ibkr.port={gateway.port}"])
     checks = {each["check"]: each for each in json.loads(ended.stdout)["checks"]}

@@ -239,6 +239,15 @@ async def test_a_report_folder_that_is_read_only_ends_the_run_before_anything_is
     assert not played.scenes[0].gateway.log
 
 
+async def test_a_report_folder_that_everybody_may_write_to_ends_the_run_before_anything_is_sent(computer):
+    computer.reports = computer.folder / "open" / "run"
+    computer.reports.parent.mkdir()
+    computer.reports.parent.chmod(0o777)
+    played = await computer.run()
+    assert_ended(computer, played, "everybody may write to", "/open", "chmod o-w")
+    assert not played.scenes[0].gateway.log
+
+
 async def test_a_report_folder_that_is_lost_while_orders_work_ends_a_run_that_traded_with_50(computer):
     played = await computer.run(when("execDetails", lambda _scene, _: computer.put_a_file_for_the_reports(), "VTI"))
     assert_ended(computer, played, "cannot write")
