@@ -22,6 +22,7 @@ from deployments.options import (
     ASKING,
     FIRST,
     MODE,
+    OUTPUT,
     REHEARSALS,
     RUN_EXAMPLES,
     RUNS,
@@ -181,6 +182,15 @@ def run(  # noqa: PLR0913 - one parameter per option of the command
     min_order_usd: MinOrder = None,
     sets: Sets = None,
     as_json: Json = False,
+    data_docs: Annotated[
+        bool,
+        typer.Option(
+            "--data-docs",
+            help="also write the Data Docs of Great Expectations on this run's gates: data_docs/index.html beside the "
+            "reports, readable without a network",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = False,
 ) -> None:
     """Rebalance: read, plan, ask, trade, report."""
     mode = options.one_mode({Mode.REPORT_ONLY: report_only, Mode.DRY_RUN: dry_run, Mode.PAPER: paper, Mode.LIVE: live})
@@ -190,7 +200,8 @@ def run(  # noqa: PLR0913 - one parameter per option of the command
     from tasks.app.request import Request
 
     request = Request(csv, ini, mode, account, broker, market, overrides, confirm_live=yes or confirm_live)
-    sys.exit(run_flow(request, Interaction(yes=yes, by_form=pause, as_json=as_json)))
+    interaction = Interaction(yes=yes, by_form=pause, as_json=as_json, data_docs=data_docs)
+    sys.exit(run_flow(request, interaction))
 
 
 @app.command(cls=GroupedCommand, rich_help_panel=RUNS)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import os
-import warnings
 from collections.abc import Iterator, Mapping
 from functools import cache
 from threading import Lock
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from great_expectations import ExpectationSuite
-    from great_expectations.core import ExpectationValidationResult
+    from great_expectations.core import ExpectationSuiteValidationResult, ExpectationValidationResult
     from great_expectations.core.batch_definition import BatchDefinition
     from great_expectations.expectations.expectation import Expectation
     from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
@@ -49,10 +48,8 @@ def library() -> ModuleType:
 def _loaded() -> ModuleType:
     os.environ["GX_ANALYTICS_ENABLED"] = "false"
     logging.getLogger("great_expectations").setLevel(logging.WARNING)
-    with warnings.catch_warnings():
-        # what Great Expectations imports uses deprecated modules (sre_constants); nothing of ours runs in here
-        warnings.simplefilter("ignore", DeprecationWarning)
-        from expectations import library as loaded  # noqa: PLC0415 - see above
+    from expectations import library as loaded  # noqa: PLC0415 - see above
+
     # this logger has a level of its own, at which it reports each temporary folder
     logging.getLogger("great_expectations.data_context.types.base").setLevel(logging.WARNING)
     return loaded
@@ -74,10 +71,17 @@ def run_gate(table: str, frame: pd.DataFrame, suite: ExpectationSuite) -> GateVe
         return _blocked(table, len(frame), checks, "there are no checks for this table")
     if frame.empty:
         return _blocked(table, 0, checks, "the table is empty")
-    names = [column for column in _NAMES if column in frame.columns]
+    names = _names_in(frame)
     with _VALIDATING:
         faults = tuple(map(_fault, _failed(frame, suite, names)))
     return GateVerdict(table, len(frame), checks, faults)
+
+
+def full_result(frame: pd.DataFrame, suite: ExpectationSuite) -> ExpectationSuiteValidationResult:
+    """What the library answers when every check of the suite is asked for everything, as its own pages show it."""
+    names = _names_in(frame)
+    with _VALIDATING:
+        return batch_definition().get_batch({"dataframe": frame}).validate(suite, result_format=_complete(names))
 
 
 def refusal(verdict: GateVerdict) -> RebalanceError | None:
@@ -111,8 +115,7 @@ def _failed(frame: pd.DataFrame, suite: ExpectationSuite, names: list[str]) -> l
     if not numbers:
         return []
     failed = [suite.expectations[number] for number in numbers]
-    form = {"result_format": "COMPLETE", "unexpected_index_column_names": names}
-    return list(batch.validate(suite_of(suite.name, failed), result_format=form).results)
+    return list(batch.validate(suite_of(suite.name, failed), result_format=_complete(names)).results)
 
 
 @cache
@@ -123,6 +126,15 @@ def batch_definition() -> BatchDefinition[Any]:
     source = context.data_sources.add_pandas("memory")
     definition: BatchDefinition[Any] = source.add_dataframe_asset("table").add_batch_definition_whole_dataframe("all")
     return definition
+
+
+def _names_in(frame: pd.DataFrame) -> list[str]:
+    return [column for column in _NAMES if column in frame.columns]
+
+
+def _complete(names: list[str]) -> dict[str, Any]:
+    """The form of a result with the rows at fault, named by these columns."""
+    return {"result_format": "COMPLETE", "unexpected_index_column_names": names}
 
 
 def _fails(result: ExpectationValidationResult) -> bool:

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import pandas as pd
 from great_expectations import ExpectationSuite, get_context
+from great_expectations.core import RunIdentifier
 from great_expectations.core.expectation_validation_result import ExpectationValidationResult
 from great_expectations.execution_engine.pandas_execution_engine import PandasExecutionEngine
 from great_expectations.expectations.core.expect_column_distinct_values_to_contain_set import (
@@ -39,12 +40,15 @@ from great_expectations.expectations.metrics.metric_provider import metric_value
 from great_expectations.expectations.metrics.table_metric_provider import TableMetricProvider
 from great_expectations.expectations.registry import get_metric_kwargs
 from great_expectations.expectations.row_conditions import Column
+from great_expectations.render.renderer.page_renderer import ValidationResultsPageRenderer
+from great_expectations.render.view.view import DefaultJinjaPageView
 from great_expectations.validator.metric_configuration import MetricConfiguration
 
 from expectations.rules import RULES, Rule
 
 __all__ = [
     "Column",
+    "DefaultJinjaPageView",
     "ExpectColumnDistinctValuesToContainSet",
     "ExpectFilled",
     "ExpectInSet",
@@ -57,6 +61,8 @@ __all__ = [
     "ExpectWithin",
     "Expectation",
     "ExpectationSuite",
+    "RunIdentifier",
+    "ValidationResultsPageRenderer",
     "filled",
     "get_context",
     "in_one",

@@ -22,6 +22,7 @@ from flows.parameters import with_titles
 from flows.states import final_state
 from tasks.app.artifacts import Milestone, show_progress
 from tasks.app.notify import ended_note, notify, page, webhook
+from tasks.app.preload import preload
 from tasks.app.request import AccountText, FilePath, OneBroker, OneMode, Overrides, Request
 from tasks.app.run import Run
 from tasks.app.wiring import current_session, failed_start, prepare
@@ -112,13 +113,15 @@ async def rebalance_account(run: Run) -> None:
         check_kill_switch(run)
         if is_cooling_down(run):
             return
+        preload()
         await show_progress(run, Milestone.STARTED)
         rows = await load_models(run)
-        await gate_portfolios(run, rows)
-        targets = await blend_targets(run, rows)
         async with run.connected():
             await check_account(run)
             await check_record(run)
+            # only now: what the gates are built from is still being imported while the run connects
+            await gate_portfolios(run, rows)
+            targets = await blend_targets(run, rows)
             observed = await observe(run, targets)
             plan = await plan_and_report(run, observed)
         if run.mode.sends_orders:

@@ -24,6 +24,7 @@ from core.model import (
 from core.planning import PlanInputs
 from core.text import counted
 from expectations.account import AccountChecks, account_suite
+from expectations.data_docs import CheckedTable
 from expectations.fills import fills_suite
 from expectations.gate import refusal, run_gate
 from expectations.orders import OrderChecks, orders_suite
@@ -143,6 +144,8 @@ async def _pass(run: Run, table: str, frame: pd.DataFrame, suite: Callable[[], E
     # in a thread: meanwhile the loop goes on reading the gateway
     verdict = await asyncio.to_thread(lambda: run_gate(table, frame, suite()))
     run.gates[table] = verdict
+    if run.keeps_tables:
+        run.checked[table] = CheckedTable(frame, suite, verdict)
     error = refusal(verdict)
     if error is not None:
         raise error

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from core.errors import OutputFailed
 from core.execution import check_journal_is_newest, read_evidence, recover, recovered_error, recovered_result
 from core.journal.rules import quarantined
@@ -9,6 +11,7 @@ from core.model import RunId
 from core.report import report_folder, write_reports
 from tasks.app.run import Run
 from tasks.app.step import reading_step, step
+from tasks.report import in_thread
 from tasks.snapshot import check_account
 from tasks.stage import StageStopped
 
@@ -51,7 +54,7 @@ async def recover_run(run: Run, run_id: RunId) -> None:
     run.journal.report(run_id, result)
     folder = run.folder if run_id == run.id else report_folder(run.settings.io.report_dir, run_id)
     try:
-        write_reports(result, folder)
+        await in_thread(partial(write_reports, result, folder))
     except OutputFailed as error:
         run.warn(f"the report of run {run_id} could not be written: {error}")
 

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
+from core.errors import OutputFailed
 from core.model import Plan, RunResult
 from core.report import (
     PRE_TRADE_FILES,
@@ -13,7 +18,9 @@ from core.report import (
     verdict_table,
     write_pre_trade,
     write_reports,
+    write_texts,
 )
+from expectations.data_docs import INDEX, data_docs
 from tasks.app.artifacts import (
     Milestone,
     end_progress,
@@ -25,6 +32,10 @@ from tasks.app.artifacts import (
 )
 from tasks.app.run import Run
 from tasks.app.step import step
+
+T = TypeVar("T")
+
+DATA_DOCS = "data_docs"
 
 
 @step("Report the plan")
@@ -43,10 +54,38 @@ async def report_plan(run: Run, plan: Plan) -> None:
 @step("Report the result")
 async def report_result(run: Run, outcome: RunResult) -> tuple[Path, ...]:
     """Write all reports; their paths. Raises OutputFailed."""
-    paths = write_reports(outcome, run.folder)
+    paths = await in_thread(partial(write_reports, outcome, run.folder))
     await publish(run, "gates", verdict_table(outcome.gates), "The data gates")
     await publish(run, "result", result_page(outcome), "The result")
     if outcome.orders:
         await publish_orders(run, ended_orders(outcome), "The orders as they ended")
     await end_progress(run, outcome)
-    return paths
+    return paths + await in_thread(partial(_write_data_docs, run))
+
+
+async def in_thread(write: Callable[[], T]) -> T:
+    """What `write` returns, called in a thread, so that the loop goes on; charts and pages take a second or more.
+
+    A cancellation is raised only when all is written.
+    """
+    writing = asyncio.ensure_future(asyncio.to_thread(write))
+    try:
+        return await asyncio.shield(writing)
+    except asyncio.CancelledError:
+        await asyncio.wait({writing})
+        raise
+
+
+def _write_data_docs(run: Run) -> tuple[Path, ...]:
+    """The index of the library's own pages on the gates, all of them written; nothing where nobody asked for them."""
+    if not run.checked:
+        return ()
+    try:
+        pages = data_docs(run.id, run.settings.ibkr.account_id, tuple(run.checked.values()))
+    except Exception as error:
+        raise OutputFailed(
+            f"the Data Docs of the gates could not be made: {type(error).__name__}: {error}",
+            next_step="the other reports are complete; report it",
+        ) from error
+    write_texts(pages, run.folder / DATA_DOCS)
+    return (run.folder / DATA_DOCS / INDEX,)

@@ -11,6 +11,7 @@ from core.report.files import (
     write_page,
     write_pre_trade,
     write_reports,
+    write_texts,
 )
 from core.report.pages import approval_markdown, plan_page, plan_summary, result_page
 from core.report.post_trade import order_notes, post_trade_csv, post_trade_markdown
@@ -48,4 +49,5 @@ __all__ = [
     "write_page",
     "write_pre_trade",
     "write_reports",
+    "write_texts",
 ]

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ _STYLE: Mapping[str, Any] = {
     "axes.spines.right": False,
     "axes.axisbelow": True,
 }
+_STYLED = Lock()
 _NO_METADATA = dict.fromkeys(("Creator", "Date", "Format", "Type"))
 
 
@@ -194,13 +196,14 @@ def drawn(draw: Callable[[], str]) -> str:
 
 @contextmanager
 def _drawing(rows: int, *, extra: float = 0.0) -> Iterator[Figure]:
-    """An empty figure with room for so many rows, and so many points more, in our style alone."""
-    # a quarter of a second, which only whoever writes a page has to wait for
+    """An empty figure with room for so many rows, and so many points more, in our style alone; one at a time."""
+    # most of a second, which only whoever writes a page has to wait for
     from matplotlib import style  # noqa: PLC0415
     from matplotlib.figure import Figure  # noqa: PLC0415
 
     # not by pyplot, which keeps figures and looks for a screen; from the defaults, whatever a matplotlibrc says
-    with style.context(["default", dict(_STYLE)]):
+    # the style is the process's, and reports are written in threads
+    with _STYLED, style.context(["default", dict(_STYLE)]):
         yield Figure(figsize=(WIDTH / _POINTS, (rows * _ROW + _MARGIN + extra) / _POINTS))
 
 

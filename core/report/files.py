@@ -72,7 +72,7 @@ def write_pre_trade(report: PreTrade, folder: Path) -> tuple[Path, ...]:
 
     Raises OutputFailed naming each file that could not be written.
     """
-    return _write_all({file.name: file.render(report) for file in PRE_TRADE_FILES}, folder)
+    return write_texts({file.name: file.render(report) for file in PRE_TRADE_FILES}, folder)
 
 
 def write_reports(outcome: RunResult, folder: Path) -> tuple[Path, ...]:
@@ -87,7 +87,7 @@ def write_reports(outcome: RunResult, folder: Path) -> tuple[Path, ...]:
         )
         files.update({file.name: file.render(report) for file in PRE_TRADE_FILES})
     files.update({file.name: file.render(outcome) for file in POST_TRADE_FILES})
-    return _write_all(files, folder)
+    return write_texts(files, folder)
 
 
 def write_page(text: str, path: Path) -> None:
@@ -127,7 +127,11 @@ def check_closed(*folders: Path) -> None:
             )
 
 
-def _write_all(files: Mapping[str, str], folder: Path) -> tuple[Path, ...]:
+def write_texts(files: Mapping[str, str], folder: Path) -> tuple[Path, ...]:
+    """Write texts as files of these names into a folder, as reports are written; their paths.
+
+    A file that cannot be written does not prevent the others; OutputFailed then names each that failed.
+    """
     prepare_folder(folder)
     faults = [fault for name, text in files.items() if (fault := _write(folder / name, text))]
     if faults:

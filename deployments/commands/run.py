@@ -39,11 +39,12 @@ from tasks.app.wiring import AppSession, session
 
 @dataclass(frozen=True, slots=True)
 class Interaction:
-    """How the command asks for approval, and in which form it prints the result."""
+    """How the command asks for approval, in which form it prints the result, and what it writes beside the reports."""
 
     yes: bool = False
     by_form: bool = False
     as_json: bool = False
+    data_docs: bool = False
 
 
 def precheck(request: Request) -> None:
@@ -176,7 +177,7 @@ def _session(approver: Approver | None, interaction: Interaction, outcomes: list
         else:
             show_result(outcome, paths, console())
 
-    return AppSession(approver=approver, on_question=on_question, on_end=on_end)
+    return AppSession(approver=approver, data_docs=interaction.data_docs, on_question=on_question, on_end=on_end)
 
 
 @contextmanager
@@ -195,13 +196,15 @@ def _terminated_as_interrupted() -> Iterator[None]:
 
 
 async def _run(request: Request) -> None:
-    if lasting_server() is not None:
-        from deployments.serving.flow_run import run_here
+    from deployments.serving.flow_run import run_here
+    from flows.rebalance import rebalance
+    from tasks.app.preload import preload
 
+    # already now: the run itself begins only when a server is up
+    preload()
+    if lasting_server() is not None:
         await run_here(request)
         return
-    from flows.rebalance import rebalance
-
     with suppress(RebalanceError):  # on_end has got it with the result
         await rebalance(**request.parameters())
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from core.broker.port import Broker, RehearsalBroker
@@ -41,6 +42,9 @@ from tasks.app.approvers import Approver
 from tasks.app.progress import log
 from tasks.app.sources import Source
 
+if TYPE_CHECKING:
+    from expectations.data_docs import CheckedTable
+
 SHOWN_AT_ONCE = frozenset(
     # what a person waits for; the other kinds of event go to run.log only, at level DEBUG
     {"sending", "message", "fill", "rejected", "cancelled", "expired", "unknown", "timeout", "repriced", "connection"}
@@ -59,7 +63,8 @@ class Run:
     is false where a report would overwrite an earlier one; `recovered` is how it ended, where another process had
     begun it. `rows` are those of the models, `seen` is the account as it was read last and `quotes` are the newest of
     each symbol, from which its next price is made. `unsent` holds why single trades of the plan were left out,
-    `reduced` why less of them was sent, `stopped_by` why no more was sent.
+    `reduced` why less of them was sent, `stopped_by` why no more was sent. `checked` are the tables of the gates, where
+    `keeps_tables` asks for them.
     """
 
     id: RunId
@@ -75,6 +80,7 @@ class Run:
     owns_journal: bool = False
     journal_fault: OutputFailed | None = None
     confirm_live: bool = False
+    keeps_tables: bool = False
     cancel_cause: RunCancelled | None = None
     interrupt: Callable[[], object] | None = None
     is_sending: bool = False
@@ -96,6 +102,7 @@ class Run:
     approvals: list[Approval] = field(default_factory=list)
     cancelled: list[WorkingOrder] = field(default_factory=list)
     gates: dict[str, GateVerdict] = field(default_factory=dict)
+    checked: dict[str, CheckedTable] = field(default_factory=dict)
     events: list[RunEvent] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     unsent: dict[Symbol, str] = field(default_factory=dict)

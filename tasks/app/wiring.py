@@ -32,8 +32,8 @@ BrokerFactory = Callable[[Settings], Broker]
 class AppSession:
     """What a caller in this process brings to its runs instead of the defaults: a terminal, or a scenario.
 
-    `on_question` gets every plan before its approval is requested, `on_end` every run that ended with the files of its
-    report.
+    `data_docs` asks for the library's own pages on the gates. `on_question` gets every plan before its approval is
+    requested, `on_end` every run that ended with the files of its report.
     """
 
     approver: Approver | None = None
@@ -42,6 +42,7 @@ class AppSession:
     folder: Path | None = None
     name: str = ""
     journal: Journal | None = None
+    data_docs: bool = False
     on_question: Callable[[Plan], None] = lambda _plan: None
     on_end: Callable[[RunResult, tuple[Path, ...]], None] = lambda _result, _paths: None
 
@@ -99,6 +100,7 @@ def _prepared(request: Request, flow_run_id: str, approver: Approver) -> Run:
         # the one place that decides whether a person is asked
         approver=(own.approver or approver) if settings.safety.require_confirm else AutoApprover(),
         folder=folder,
+        keeps_tables=own.data_docs,
     )
     for warning in settings.warnings:
         run.warn(warning)
