@@ -6,6 +6,7 @@ Each function returns a row for each thing that can be at fault, with the column
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 
@@ -16,6 +17,7 @@ from core.model import (
     AccountSnapshot,
     Contract,
     Fill,
+    Holdings,
     ModelWeight,
     Order,
     OrderRecord,
@@ -120,15 +122,15 @@ def orders(
 ) -> pd.DataFrame:
     """A row per order about to be sent, beside what was approved for its symbol and the quote it was priced from.
 
-    Columns: symbol, ref, account, stage, attempt, side, order_type, approved_side (NONE where nothing was), is_approved
-    (the very contract was), is_new (no earlier order has its ref), takes_fractions, quantity, approved_quantity,
-    earlier (what earlier orders in it filled or may still fill), held, limit_price (NaN for MKT), approved_worst, bid,
-    ask, tick (price step at the limit).
+    Columns: symbol, ref, account, stage, attempt, side, order_type, currency, route (exchange), approved_side (NONE
+    where nothing was), is_approved (the very contract was), is_new (no earlier order has its ref), outside_rth,
+    takes_fractions, quantity, approved_quantity, earlier (what earlier orders in it filled or may still fill), held,
+    limit_price (NaN for MKT), approved_worst, bid, ask, tick (price step at the limit).
     """
     known = tuple(earlier)
     rows = [_order(order, approved, known, quotes.get(order.contract.symbol)) for order in sending]
-    texts = ["symbol", "ref", "account", "stage", "side", "order_type", "approved_side"]
-    flags = ["is_approved", "is_new", "takes_fractions"]
+    texts = ["symbol", "ref", "account", "stage", "side", "order_type", "currency", "route", "approved_side"]
+    flags = ["is_approved", "is_new", "outside_rth", "takes_fractions"]
     numbers = ["attempt", "quantity", "approved_quantity", "earlier", "held"]
     prices = ["limit_price", "approved_worst", "bid", "ask", "tick"]
     frame = pd.DataFrame(rows, columns=[*texts, *flags, *numbers, *prices])
@@ -138,10 +140,10 @@ def orders(
 def fills(
     records: Iterable[OrderRecord],
     approved: Plan,
-    before: AccountSnapshot | None = None,
-    after: AccountSnapshot | None = None,
+    before: Holdings | None = None,
+    after: Holdings | None = None,
 ) -> pd.DataFrame:
-    """A row per fill beside its order; with the account before and after, also one per position and per currency.
+    """A row per fill beside its order; with what was held before and after, also one per position and per currency.
 
     Columns: symbol ("cash USD" for a currency), kind (fill, position, cash), execution (id without its revision), ref,
     side, order_side, order_symbol, currency, commission_currency, shares, ordered, approved_quantity, price,
@@ -210,9 +212,12 @@ def _order(order: Order, approved: Plan, earlier: Iterable[OrderRecord], quote: 
         order.stage.value,
         order.side.value,
         order.order_type.value,
+        str(order.contract.currency),
+        order.contract.exchange,
         side,
-        contract is not None and contract.con_id == order.contract.con_id,
+        _is_approved(order, contract),
         order.ref not in {each.order.ref for each in earlier},
+        order.outside_rth,
         order.contract.fractional,
         order.attempt,
         float(order.quantity),
@@ -225,6 +230,14 @@ def _order(order: Order, approved: Plan, earlier: Iterable[OrderRecord], quote: 
         _number(quote.ask if quote else None),
         _number(FUNDING.tick if is_fx else _tick(order.contract, order.limit_price)),
     )
+
+
+def _is_approved(order: Order, contract: Contract | None) -> bool:
+    """Whether the order is in the approved contract; a conversion may go by another route."""
+    if contract is None:
+        return False
+    route = order.contract.exchange if order.stage is Stage.FX else contract.exchange
+    return order.contract == replace(contract, exchange=route)
 
 
 def _approved(approved: Plan, symbol: Symbol) -> tuple[str, float, float, float]:
@@ -266,13 +279,13 @@ def _fill(fill: Fill, record: OrderRecord, approved: Plan) -> tuple[object, ...]
     )
 
 
-def _changes(before: AccountSnapshot, after: AccountSnapshot) -> Iterator[tuple[object, ...]]:
+def _changes(before: Holdings, after: Holdings) -> Iterator[tuple[object, ...]]:
     """What was there and what is, by symbol and by currency."""
-    was, now = before.holdings, after.holdings
-    for symbol in sorted({*was.positions, *now.positions}):
-        yield _change(str(symbol), POSITION, "", was.positions.get(symbol), now.positions.get(symbol))
-    for currency in sorted({*was.cash, *now.cash}):
-        yield _change(f"cash {currency}", CASH_ROW, currency, was.cash.get(currency), now.cash.get(currency))
+    for symbol in sorted({*before.positions, *after.positions}):
+        yield _change(str(symbol), POSITION, "", before.positions.get(symbol), after.positions.get(symbol))
+    for currency in sorted({*before.cash, *after.cash}):
+        was, now = before.cash.get(currency), after.cash.get(currency)
+        yield _change(f"cash {currency}", CASH_ROW, currency, was, now)
 
 
 def _change(symbol: str, kind: str, currency: str, was: Decimal | None, now: Decimal | None) -> tuple[object, ...]:

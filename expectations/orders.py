@@ -28,11 +28,16 @@ class OrderChecks:
     `usd` and `cad` are what may be spent now, `usd` with what the target borrows and less what earlier buys of the run
     took or may still take. `max_offset_bps` is how far beyond the mid a limit may lie where the far touch does not
     bound it (`is_capped`), `slippage_bps` how far beyond the ask a conversion may, and `max_move_bps` how much worse
-    than approved a price may be.
+    than approved a price may be. `types` are the order types that the settings allow shares, `fx_type` and `fx_route`
+    are those of a conversion.
     """
 
     account_id: str
     run_id: str
+    types: tuple[str, ...]
+    fx_type: str
+    fx_route: str
+    outside_rth: bool
     is_capped: bool
     max_offset_bps: float
     slippage_bps: float
@@ -62,15 +67,25 @@ def orders_suite(checks: OrderChecks) -> ExpectationSuite:
 def _names(gx: Any, checks: OrderChecks) -> list[Expectation]:
     """Whose order it is, of what, and which way."""
     ref = rf"RB-{re.escape(checks.run_id)}-[FSB][1-9][0-9]*-[1-9][0-9]*\Z"
+    is_fx, is_share = gx.Column("stage") == "FX", gx.Column("stage") != "FX"
+    other_type, other_route = "not an order type of the settings", "not the route of the settings"
     return [
         *gx.filled(["symbol", "ref", "side", "order_type", "quantity"]),
         gx.ExpectInSet(column="account", value_set=[checks.account_id], description="order for another account"),
         gx.ExpectMatch(column="ref", regex=ref, description="not an order reference of this run"),
         gx.ExpectUnique(column="ref", description="order reference used twice"),
         gx.ExpectUnique(column="symbol", description="two orders in one symbol"),
-        gx.ExpectInSet(column="order_type", value_set=["LMT", "MKT"], description="unknown order type"),
+        gx.ExpectInSet(
+            column="order_type", value_set=list(checks.types), row_condition=is_share, description=other_type
+        ),
+        gx.ExpectInSet(column="order_type", value_set=[checks.fx_type], row_condition=is_fx, description=other_type),
+        gx.ExpectInSet(column="route", value_set=[checks.fx_route], row_condition=is_fx, description=other_route),
+        gx.ExpectInSet(
+            column="outside_rth", value_set=[checks.outside_rth], description="not the trading hours of the settings"
+        ),
         gx.rows(ref_is_new, ("ref", "is_new"), "order reference of an earlier order"),
         gx.rows(contract_is_approved, ("symbol", "is_approved"), "not the contract that was approved"),
+        gx.rows(currency_is_the_stages, ("stage", "currency"), "in the wrong currency"),
         gx.rows(side_is_the_stages, ("symbol", "stage", "side"), "side does not fit the stage"),
         gx.rows(side_is_approved, ("side", "approved_side"), "side is not the approved one"),
     ]
@@ -83,6 +98,14 @@ def _quantities(gx: Any, limits: dict[str, float]) -> list[Expectation]:
         gx.ExpectWithin(column="quantity", min_value=0, strict_min=True, description="quantity not above 0"),
         gx.rows(order_is_whole, ("quantity", "takes_fractions"), "not a whole number of shares", limits=limits),
         gx.rows(quantity_is_approved, planned, "more than was approved"),
+        gx.rows(sale_is_whole, ("stage", *planned), "less sold than was approved"),
+        gx.rows(
+            conversion_is_whole,
+            ("stage", "ask", *planned),
+            "less converted than was approved",
+            limits=limits,
+            optional=["ask"],
+        ),
         gx.rows(sale_is_held, ("stage", "quantity", "earlier", "held"), "more sold than held"),
         gx.rows(
             buys_have_cash,
@@ -132,8 +155,14 @@ def ref_is_new(frame: pd.DataFrame, limits: Limits) -> pd.Series:  # noqa: ARG00
 
 @rule
 def contract_is_approved(frame: pd.DataFrame, limits: Limits) -> pd.Series:  # noqa: ARG001
-    """The conId is that of the approved plan: the same ticker elsewhere is another fund."""
+    """The contract is that of the approved plan, conId and all: the same ticker elsewhere is another fund."""
     return frame["is_approved"].astype(bool)
+
+
+@rule
+def currency_is_the_stages(frame: pd.DataFrame, limits: Limits) -> pd.Series:  # noqa: ARG001
+    """Shares are traded in USD, and the pair is priced in CAD: the same number in another currency is another price."""
+    return frame["currency"] == frame["stage"].map({"FX": "CAD", "SELL": "USD", "BUY": "USD"})
 
 
 @rule
@@ -161,6 +190,22 @@ def order_is_whole(frame: pd.DataFrame, limits: Limits) -> pd.Series:
 def quantity_is_approved(frame: pd.DataFrame, limits: Limits) -> pd.Series:  # noqa: ARG001
     """With what earlier orders at the line filled or may still fill it is at most the approved quantity."""
     return frame["earlier"] + frame["quantity"] <= frame["approved_quantity"] + CLOSE
+
+
+@rule
+def sale_is_whole(frame: pd.DataFrame, limits: Limits) -> pd.Series:  # noqa: ARG001
+    """A sell is all that was approved and is not sold yet: nothing but a person's answer makes it smaller."""
+    return (frame["stage"] != "SELL") | (frame["earlier"] + frame["quantity"] >= frame["approved_quantity"] - CLOSE)
+
+
+@rule
+def conversion_is_whole(frame: pd.DataFrame, limits: Limits) -> pd.Series:
+    """A conversion is the approved USD, or all that the CAD there is pays for at the worst rate of the moment."""
+    payable = (max(0.0, limits["cad"]) / (frame["ask"] * (1 + limits["slippage"]))).clip(
+        upper=frame["approved_quantity"]
+    )
+    # floats may be a dollar off at a whole number
+    return (frame["stage"] != "FX") | ~(frame["earlier"] + frame["quantity"] < payable.floordiv(1) - 1)
 
 
 @rule

@@ -13,15 +13,18 @@ from core.model import (
     USD,
     AccountSnapshot,
     Contract,
+    EscalateAction,
     ModelWeight,
     Order,
     OrderRecord,
+    OrderType,
     Plan,
     Quote,
     Stage,
     Symbol,
 )
 from core.planning import PlanInputs
+from core.settings import Settings
 from core.text import counted
 from expectations.account import AccountChecks, account_suite
 from expectations.data_docs import CheckedTable
@@ -105,7 +108,8 @@ async def gate_fills(run: Run) -> None:
     """
     if run.plan is None:
         return
-    frame = frames.fills(run.journal.orders(run.id), run.plan, run.before, run.after)
+    before, after = (seen.holdings if seen else None for seen in (run.before, run.after))
+    frame = frames.fills(run.journal.orders(run.id), run.plan, before, after)
     if not frame.empty:
         await _pass(run, "fills", frame, fills_suite)
 
@@ -118,6 +122,10 @@ def _order_checks(run: Run, plan: Plan, earlier: Iterable[OrderRecord]) -> Order
     return OrderChecks(
         account_id=settings.ibkr.account_id,
         run_id=run.id,
+        types=_order_types(settings),
+        fx_type=settings.fx.order_type.value,
+        fx_route=settings.fx.route,
+        outside_rth=not rebalance.prefer_rth,
         is_capped=limits.use_ask_bid_cap,
         max_offset_bps=float(limits.max_offset_bps),
         slippage_bps=float(settings.fx.limit_slippage_bps),
@@ -127,6 +135,13 @@ def _order_checks(run: Run, plan: Plan, earlier: Iterable[OrderRecord]) -> Order
         usd=float(cash.get(USD, 0)) + borrowed - _taken(earlier, commission),
         cad=float(cash.get(FUNDING.currency, 0)),
     )
+
+
+def _order_types(settings: Settings) -> tuple[str, ...]:
+    """The order types that shares may be traded by; what goes at the market may still be bounded by a limit."""
+    escalates = settings.limits.escalate_action is EscalateAction.MARKET
+    may_be_market = escalates or settings.rebalance.order_type is OrderType.MKT
+    return (OrderType.LMT.value, OrderType.MKT.value) if may_be_market else (OrderType.LMT.value,)
 
 
 def _taken(records: Iterable[OrderRecord], commission: float) -> float:

@@ -36,7 +36,7 @@ def table(**changes):
     cash = {USD: D("2500") + 500 - D("1000.06") - 4, CAD: D(1000) - 500 * D("1.3702")}
     after = snapshot(position("VTI", "300"), cash=cash | changes.pop("cash", {}), rates=RATES)
     leg = FxLeg(D(500), OrderType.MKT, None, D("1.3709"), D("1.3701"), D(685), D(498), "")
-    return frames.fills(changes.pop("records", records()), plan(trade_line(), fx=leg), before, after)
+    return frames.fills(changes.pop("records", records()), plan(trade_line(), fx=leg), before.holdings, after.holdings)
 
 
 def faults(frame, *messages):

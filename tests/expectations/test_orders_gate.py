@@ -28,10 +28,14 @@ from expectations.gate import refusal, run_gate
 from expectations.orders import OrderChecks, orders_suite
 
 NAN = float("nan")
-PAIR = contract(USD_CAD, security_type=SecurityType.CASH, currency=CAD)
+PAIR = contract(USD_CAD, security_type=SecurityType.CASH, currency=CAD, exchange="IDEALPRO")
 CHECKS = OrderChecks(
     account_id="DU1234567",
     run_id="ABCDEFGHIJ23",
+    types=("LMT",),
+    fx_type="MKT",
+    fx_route="IDEALPRO",
+    outside_rth=False,
     is_capped=True,
     max_offset_bps=10,
     slippage_bps=5,
@@ -110,13 +114,21 @@ WRONG = [
     (Stage.BUY, "approved_side", "NONE", "side is not the approved one: VTI"),
     (Stage.SELL, "side", "BUY", "side does not fit the stage: ARKK"),
     (Stage.FX, "symbol", "VTI", "side does not fit the stage: VTI"),
-    (Stage.BUY, "order_type", "STP", "unknown order type: VTI"),
+    (Stage.BUY, "currency", "CAD", "in the wrong currency: VTI"),
+    (Stage.FX, "currency", "USD", "in the wrong currency: USD.CAD"),
+    (Stage.FX, "route", "SMART", "not the route of the settings: USD.CAD"),
+    (Stage.BUY, "outside_rth", True, "not the trading hours of the settings: VTI"),
+    (Stage.BUY, "order_type", "STP", "not an order type of the settings: VTI"),
+    (Stage.SELL, "order_type", "MKT", "not an order type of the settings: ARKK"),
+    (Stage.FX, "order_type", "LMT", "not an order type of the settings: USD.CAD"),
     (Stage.BUY, "quantity", 0.0, "quantity not above 0: VTI"),
     (Stage.BUY, "quantity", NAN, "no quantity: VTI"),
     (Stage.BUY, "quantity", 9.5, "not a whole number of shares: VTI"),
     (Stage.BUY, "quantity", 11.0, "more than was approved: VTI"),
     (Stage.BUY, "earlier", 1.0, "more than was approved: VTI"),
     (Stage.SELL, "quantity", 4.0, "more sold than held: ARKK"),
+    (Stage.SELL, "quantity", 2.0, "less sold than was approved: ARKK"),
+    (Stage.FX, "quantity", 998.0, "less converted than was approved: USD.CAD"),
     (Stage.FX, "quantity", 1001.0, "more than was approved: USD.CAD"),
     (Stage.FX, "quantity", 1022.0, "more CAD converted than there is: USD.CAD"),
     (Stage.FX, "quantity", 999.5, "not a whole number of shares: USD.CAD"),
@@ -158,6 +170,23 @@ def test_what_earlier_attempts_filled_counts_against_the_approved_quantity():
     assert faults(frames.orders([again], approved(), [ended], QUOTES)) == []
     more = replace(again, quantity=D(7))
     assert faults(frames.orders([more], approved(), [ended], QUOTES)) == ["more than was approved: VTI"]
+
+
+def test_a_conversion_may_be_what_the_cad_pays_for_at_the_worst_rate_of_the_moment():
+    frame = table(Stage.FX)
+    # 1 000 CAD at 1.3702 × 1.0005 are 729 USD
+    poor = replace(CHECKS, cad=1000)
+    frame.loc[0, "quantity"] = 729.0
+    assert faults(frame, poor) == []
+    frame.loc[0, "quantity"] = 727.0
+    assert faults(frame, poor) == ["less converted than was approved: USD.CAD"]
+
+
+def test_a_contract_of_another_exchange_or_with_another_price_step_is_not_the_approved_one():
+    [bought, _] = STAGES[Stage.BUY]
+    for change in ({"con_id": 7}, {"exchange": "NYSE"}, {"currency": CAD}):
+        other = replace(bought, contract=replace(bought.contract, **change))
+        assert "not the contract that was approved: VTI" in faults(frames.orders([other], approved(), (), QUOTES))
 
 
 def test_a_limit_may_lie_beyond_the_touch_where_the_settings_do_not_cap_it():

@@ -91,6 +91,10 @@ def _order_checks(made: Plan) -> OrderChecks:
     return OrderChecks(
         account_id=made.account_id,
         run_id=made.run_id,
+        types=("LMT",),
+        fx_type="MKT",
+        fx_route="IDEALPRO",
+        outside_rth=False,
         is_capped=True,
         max_offset_bps=10,
         slippage_bps=5,
@@ -111,7 +115,7 @@ def _fills(made: Plan, before: AccountSnapshot) -> pd.DataFrame:
         replace(each, quantity=each.quantity + signed.get(each.contract.symbol, 0)) for each in before.positions
     )
     after = replace(before, positions=tuple(held_now), cash={USD: before.cash[USD] - paid})
-    return frames.fills(map(_filled, orders), made, before, after)
+    return frames.fills(map(_filled, orders), made, before.holdings, after.holdings)
 
 
 def _filled(order: Order) -> OrderRecord:
