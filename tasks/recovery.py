@@ -5,10 +5,11 @@ from __future__ import annotations
 from functools import partial
 
 from core.errors import OutputFailed
-from core.execution import check_journal_is_newest, read_evidence, recover, recovered_error, recovered_result
+from core.execution import check_journal_is_newest, read_evidence, recovered_error
 from core.journal.rules import quarantined
 from core.model import RunId
 from core.report import report_folder, write_reports
+from tasks.app.recovering import recover_with_result
 from tasks.app.run import Run
 from tasks.app.step import reading_step, step
 from tasks.report import in_thread
@@ -44,14 +45,12 @@ async def recover_open_runs(run: Run) -> None:
 @step("Recover an earlier run")
 async def recover_run(run: Run, run_id: RunId) -> None:
     """Recover one run, and write its report. Raises ConnectionLost."""
-    state = await recover(run.executor.tracker, run_id, run.settings)
+    state, result = await recover_with_result(run.executor.tracker, run_id, run.settings)
     record = state.record
     if run_id == run.id:
         run.log_step("recovered", record.reason)
     else:
         run.warn(f"run {run_id}, whose process had ended early, was recovered: {record.reason}")
-    result = recovered_result(state, run.broker)
-    run.journal.report(run_id, result)
     folder = run.folder if run_id == run.id else report_folder(run.settings.io.report_dir, run_id)
     try:
         await in_thread(partial(write_reports, result, folder))

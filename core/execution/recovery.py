@@ -6,11 +6,20 @@ second recovery finds nothing left to do, and one that was interrupted is simply
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
 
 from core.broker.port import Broker
-from core.errors import TRANSIENT, ConnectionLost, ExitCode, OrderIncomplete, OrderStateUnknown, RebalanceError
+from core.errors import (
+    TRANSIENT,
+    ConnectionLost,
+    DataRefused,
+    ExitCode,
+    OrderIncomplete,
+    OrderStateUnknown,
+    RebalanceError,
+)
 from core.execution.absence import Witnesses, WitnessRound, why_not_absent
 from core.execution.orders import order_shown
 from core.execution.reconcile import ROUNDS, Evidence, cancel_without_journal, reconcile, request_cancel
@@ -18,7 +27,7 @@ from core.execution.stage_result import messages_about, order_text
 from core.execution.tracker import OrderTracker
 from core.journal.entries import RunState
 from core.journal.rules import line_of, quarantined
-from core.model import OrderRef, OrderState, RunId, RunResult, Symbol
+from core.model import Holdings, OrderRef, OrderState, RunId, RunResult, Symbol
 from core.model.refs import parse_ref
 from core.settings import Settings
 from core.text import counted
@@ -28,12 +37,20 @@ NOT_ON_RECORD = "the broker has it, and the journal has not: was the journal res
 PROOF = "in none of the broker's lists and not in the account, looked for twice"
 
 
-async def recover(tracker: OrderTracker, run_id: RunId, settings: Settings) -> RunState:
+Check = Callable[[RunState, Holdings | None], Awaitable[RebalanceError | None]]
+"""What is wrong with the fills of a run whose orders are settled, None for nothing.
+
+It gets what the account holds now, None where no order was left to ask about.
+"""
+
+
+async def recover(tracker: OrderTracker, run_id: RunId, settings: Settings, check: Check | None = None) -> RunState:
     """Settle every order of the run by what the broker's lists and the account show, and end the run; how it ended.
 
     Call it with the account held. A run that has ended is left as it is; one with an order of unknown fate is read
-    anew, and stays in need of a person. Raises ConnectionLost when the broker cannot be asked and OrderStateUnknown
-    when it contradicts the journal: the run then stays open. Raises OutputFailed.
+    anew, and stays in need of a person. A run that would end as done ends with what `check` finds. Raises
+    ConnectionLost when the broker cannot be asked and OrderStateUnknown when it contradicts the journal: the run then
+    stays open. Raises OutputFailed.
     """
     journal = tracker.journal
     state = journal.state(run_id)
@@ -43,10 +60,11 @@ async def recover(tracker: OrderTracker, run_id: RunId, settings: Settings) -> R
         # SENDING comes before the wire, so this one cannot have left; the lists are read for it all the same
         if record.state is OrderState.INTENT:
             journal.not_sent(record.order.ref, reason="the process of the run ended before it was sent")
+    holds: Holdings | None = None
     if state.orders:
         await tracker.start()
-        await _settle(tracker, run_id, settings)
-    _end(tracker, run_id)
+        holds = await _settle(tracker, run_id, settings)
+    _end(tracker, run_id, await check(journal.state(run_id), holds) if check else None)
     return journal.state(run_id)
 
 
@@ -107,11 +125,16 @@ def recovered_error(state: RunState) -> RebalanceError | None:
         return quarantined(record.account_id, state.needing_person)
     if record.exit_code is ExitCode.UNKNOWN:
         return OrderStateUnknown(record.reason)
+    if record.exit_code is ExitCode.DATA:
+        return DataRefused(record.reason)
     return OrderIncomplete(record.reason, next_step=NEXT_STEP) if record.exit_code else None
 
 
-async def _settle(tracker: OrderTracker, run_id: RunId, settings: Settings) -> None:
-    """Settle each order, by one round of witnesses where that is enough, else by two; what is left is UNKNOWN."""
+async def _settle(tracker: OrderTracker, run_id: RunId, settings: Settings) -> Holdings | None:
+    """Settle each order, by one round of witnesses where that is enough, else by two; what is left is UNKNOWN.
+
+    What the account holds comes back, as it was read last; None where it could not be read.
+    """
     refs = tuple(tracker.journal.state(run_id).orders)
     first, seen = await _take_first_look(tracker, run_id, settings)
     if first.lists is None:
@@ -120,7 +143,7 @@ async def _settle(tracker: OrderTracker, run_id: RunId, settings: Settings) -> N
             next_step="check the gateway, then: rebalance recover",
         )
     if not _unsettled(tracker, refs):
-        return
+        return first.holdings
     apart = timedelta(seconds=settings.execution.absent_confirm_seconds)
     await _wait(tracker, apart)
     with tracker.reader.single_attempt():
@@ -136,6 +159,7 @@ async def _settle(tracker: OrderTracker, run_id: RunId, settings: Settings) -> N
         else:
             tracker.journal.absent(ref, reason=PROOF)
             tracker.log_event("absent", f"{ref} {PROOF}")
+    return second.holdings or first.holdings
 
 
 async def _take_first_look(tracker: OrderTracker, run_id: RunId, settings: Settings) -> tuple[WitnessRound, int]:
@@ -238,12 +262,14 @@ async def _wait(tracker: OrderTracker, duration: timedelta) -> None:
         await tracker.next_event((until - tracker.broker.now()).total_seconds())
 
 
-def _end(tracker: OrderTracker, run_id: RunId) -> None:
+def _end(tracker: OrderTracker, run_id: RunId, refusal: RebalanceError | None) -> None:
     """Put the end on record, unless there is one that stands: of a run that ended itself, only the quarantine ends."""
     state = tracker.journal.state(run_id)
     run = state.record
     if run.ended_at is None or run.exit_code is None:
         code, reason = ending_of(state)
+        if refusal and code is ExitCode.DONE:
+            code, reason = refusal.exit_code, refusal.in_full
         tracker.journal.end_run(run_id, at=tracker.broker.now(), exit_code=code, reason=reason)
     elif not (state.needing_person or state.unsettled):
         tracker.journal.end_run(run_id, at=run.ended_at, exit_code=run.exit_code, reason=run.reason)

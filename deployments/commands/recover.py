@@ -13,14 +13,12 @@ from pathlib import Path
 
 from core.broker.port import Broker
 from core.errors import ExitCode, OutputFailed, UsageError
-from core.execution import recover as recover_run
-from core.execution import recovered_result
 from core.execution.reader import Reader
 from core.execution.tracker import OrderTracker
 from core.journal import Journal
 from core.journal.entries import RunState
 from core.journal.findings import FORMS, parse_finding
-from core.model import AccountId, Mode, OrderRecord, OrderRef, RunEvent, RunId
+from core.model import AccountId, Mode, OrderRecord, OrderRef, RunEvent, RunId, RunResult
 from core.model.refs import parse_ref
 from core.report import report_folder, write_reports
 from core.safety import check_gateway
@@ -29,6 +27,7 @@ from core.settings.loading import load_settings
 from deployments import terminal
 from tasks.app.brokers import live
 from tasks.app.journals import open_journal
+from tasks.app.recovering import recover_with_result
 
 WORTH_SHOWING = ("fill", "cancelled", "absent", "unknown", "connection", "retry")
 
@@ -106,8 +105,8 @@ async def _recover_all(recovery: Recovery, run_ids: Sequence[RunId]) -> ExitCode
         for run_id in run_ids:
             mode = recovery.journal.run(run_id).mode
             check_gateway(settings, mode, port=broker.port, managed=managed)
-            state = await recover_run(tracker, run_id, settings)
-            _write_report(recovery, state)
+            state, result = await recover_with_result(tracker, run_id, settings)
+            _write_report(settings, result)
             _show_end(recovery, state)
             code = ExitCode.UNKNOWN if state.needing_person else code
     finally:
@@ -133,12 +132,10 @@ def _show_end(recovery: Recovery, state: RunState) -> None:
         )
 
 
-def _write_report(recovery: Recovery, state: RunState) -> None:
+def _write_report(settings: Settings, result: RunResult) -> None:
     """Write the run's report again; that it cannot be written is a warning, for all of it is in the journal."""
-    result = recovered_result(state, recovery.broker)
-    recovery.journal.report(state.record.run_id, result)
     try:
-        write_reports(result, report_folder(recovery.settings.io.report_dir, state.record.run_id))
+        write_reports(result, report_folder(settings.io.report_dir, result.run_id))
     except OutputFailed as error:
         terminal.show_warnings((str(error),))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import timedelta
 from itertools import product
 from pathlib import Path
@@ -18,7 +19,8 @@ from worlds import scripted
 from core.errors import ExitCode
 from core.journal import Journal
 from core.journal.entries import Entry, LinesApproved, OrderReported, OrderSending, RunEnded, RunReported, StageStarted
-from core.model import Finding, OrderState, RunId
+from core.model import Fill, Finding, OrderState, RunId
+from core.money import D
 from core.sim.venue.exchange import Exchange
 from core.sim.venue.script import FaultScript
 
@@ -29,11 +31,14 @@ class OneVenue:
     def __init__(self, store: DyingStore) -> None:
         self.store = store
         self.exchange: Exchange | None = None
+        self.altered = FlakyBroker.altered
 
     def of(self, world, options):
-        store = self.store
+        store, own = self.store, self.altered
 
         class Mortal(FlakyBroker):
+            altered = staticmethod(own)
+
             def _require_connection(self) -> None:
                 if store.is_dead:
                     raise Killed
@@ -98,6 +103,8 @@ async def test_the_next_run_recovers_a_killed_one_first_and_trades_what_is_still
     assert (report["exit_code"], report["status"]) == (28, "failed")
     assert [(order["symbol"], order["status"]) for order in report["orders"]] == [("VTI", "Filled")]
     assert "1 of 2 trades filled" in report["reason"]
+    (gate,) = Journal(account.store).state(killed).result.gates
+    assert (gate.table, gate.faults) == ("fills", ())
     assert Journal(account.store).run(killed).exit_code is ExitCode.INCOMPLETE
 
 
@@ -156,6 +163,24 @@ async def test_a_flow_run_that_had_done_everything_ends_with_0_when_it_is_starte
     assert len(account.rehearsal.sent()) == 2
     report = account.result_of(killed)
     assert (report["exit_code"], [line["symbol"] for line in report["plan"]]) == (0, ["VTI", "BND"])
+
+
+def for_nothing(event):
+    """A fill as one at a price of 0."""
+    return (replace(event, price=D(0)) if isinstance(event, Fill) else event,)
+
+
+async def test_a_recovered_run_whose_fills_are_refused_by_their_gate_ends_with_12(tmp_path, monkeypatch):
+    account = Account(tmp_path)
+    account.venue.altered = for_nothing
+    with same_flow_run(monkeypatch):
+        killed = await account.run_until_killed(lambda entry: isinstance(entry, RunReported), afterwards=False)
+        again = await account.run()
+    assert again.exit_code is ExitCode.DATA
+    assert "data gate fills: price not above 0: VTI, BND" in again.reason
+    assert account.result_of(killed)["exit_code"] == 12
+    assert Journal(account.store).run(killed).exit_code is ExitCode.DATA
+    assert not Journal(account.store).state(killed).is_open
 
 
 async def test_an_account_in_quarantine_is_not_traded_until_a_person_has_looked(tmp_path):
