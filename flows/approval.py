@@ -21,7 +21,7 @@ from pydantic.json_schema import SkipJsonSchema
 from core.errors import ApprovalRejected
 from core.masking import VISIBLE, mask_account
 from core.model import Approval, Plan, Stage
-from core.report import approval_markdown
+from core.report import approval_markdown, planned_weights
 from core.text import visible
 from flows.liveness import ANSWER_LABEL, APPROVED_LABEL, ASKED_AGAIN, current_flow_run_id, put_labels
 from tasks.app.approvers import Answer, Question, expired
@@ -142,7 +142,9 @@ async def ask(run: Run, plan: Plan, deadline: Deadline, stage: Stage | None = No
     part = "plan" if stage is None else f"{stage.lower()}s"
     title = f"Approve the {part}"
     question_id = plan.hash if stage is None else f"{plan.hash}:{part}"
-    markdown = approval_markdown(plan, tuple(run.warnings), part)
+    is_on_page = isinstance(run.approver, FormApprover)
+    charts = await asyncio.to_thread(planned_weights, plan) if is_on_page else ()
+    markdown = approval_markdown(plan, tuple(run.warnings), part, charts)
     if stage is not None:
         # the whole plan is on the page already, with more of it than fits into a form
         await publish(run, "plan", markdown, title)
@@ -150,7 +152,7 @@ async def ask(run: Run, plan: Plan, deadline: Deadline, stage: Stage | None = No
     run.journal.ask(run.id, question_id, at=run.broker.now())
     show(current_session().on_question, plan)
     run.log_step("approval", f"{title}: waiting for an answer")
-    if isinstance(run.approver, FormApprover):
+    if is_on_page:
         await notify(run.settings.notify.webhook_url, waiting_note(plan, page()))
     run.reach("approval")
     key = f"{part}-{len(run.approvals) + 1}-{plan.hash[:12]}"

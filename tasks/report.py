@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import platform
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -13,9 +14,12 @@ from core.model import Plan, RunResult
 from core.report import (
     PRE_TRADE_FILES,
     PreTrade,
+    files_page,
     plan_page,
+    planned_weights,
     result_page,
     verdict_table,
+    weights,
     write_pre_trade,
     write_reports,
     write_texts,
@@ -27,6 +31,7 @@ from tasks.app.artifacts import (
     ended_orders,
     planned_orders,
     publish,
+    publish_charts,
     publish_orders,
     show_progress,
 )
@@ -47,6 +52,7 @@ async def report_plan(run: Run, plan: Plan) -> None:
     write_pre_trade(report, run.folder)
     await publish(run, "plan", plan_page(report), "The plan")
     await publish_orders(run, planned_orders(plan), "The planned orders")
+    await publish_charts(run, lambda: planned_weights(plan), "Weights: target, before and planned")
     await show_progress(run, Milestone.PLANNED)
     run.log_step("report", f"plan written to {' and '.join(file.name for file in PRE_TRADE_FILES)}")
 
@@ -59,6 +65,9 @@ async def report_result(run: Run, outcome: RunResult) -> tuple[Path, ...]:
     await publish(run, "result", result_page(outcome), "The result")
     if outcome.orders:
         await publish_orders(run, ended_orders(outcome), "The orders as they ended")
+    if outcome.was_sent:
+        await publish_charts(run, lambda: weights(outcome), "Weights: target, before and after")
+    await publish(run, "files", files_page(run.id, paths, platform.node()), "The files of the run")
     await end_progress(run, outcome)
     return paths + await in_thread(partial(_write_data_docs, run))
 

@@ -13,26 +13,32 @@ from core.report.files import (
     write_reports,
     write_texts,
 )
-from core.report.pages import approval_markdown, plan_page, plan_summary, result_page
+from core.report.page_charts import planned_weights, weights
+from core.report.pages import approval_markdown, chart_page, files_page, plan_page, plan_summary, result_page
 from core.report.post_trade import order_notes, post_trade_csv, post_trade_markdown
 from core.report.pre_trade import PreTrade, pre_trade_csv, pre_trade_markdown
 from core.report.report_html import report_html
 from core.report.sections import plan_warnings, run_warnings, verdict_table
+from core.report.web_page import Chart
 
 __all__ = [
     "POST_TRADE_FILES",
     "PRE_TRADE_FILES",
     "TOTAL",
+    "Chart",
     "PreTrade",
     "ReportFile",
     "account_facts",
     "approval_markdown",
+    "chart_page",
+    "files_page",
     "order_notes",
     "plan_facts",
     "plan_json",
     "plan_page",
     "plan_summary",
     "plan_warnings",
+    "planned_weights",
     "post_trade_csv",
     "post_trade_markdown",
     "pre_trade_csv",
@@ -46,6 +52,7 @@ __all__ = [
     "run_warnings",
     "trade_rows",
     "verdict_table",
+    "weights",
     "write_page",
     "write_pre_trade",
     "write_reports",

@@ -8,6 +8,7 @@ text, byte for byte: no date, no random names.
 
 from __future__ import annotations
 
+import base64
 import io
 import math
 import re
@@ -15,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +39,7 @@ _MARGIN = 24.0
 _LABELS = 78.0
 _RIGHT = 12.0
 _POINTS = 72.0
+_PICTURE_WIDTH = 560.0  # pixels
 _HISTORY_ROWS = 8
 _MARKS = "osD^"
 _STYLE: Mapping[str, Any] = {
@@ -106,7 +109,9 @@ def drift_chart(marks: Sequence[DriftMark], band: float | None) -> str:
         return _svg(figure)
 
 
-def weights_chart(marks: Sequence[WeightMark]) -> str:
+# the approval, its artifacts and the report of a run may all show the same figures
+@lru_cache(maxsize=4)
+def weights_chart(marks: tuple[WeightMark, ...]) -> str:
     """A row for each symbol: a bar for its weight after, hollow the one before, and a line at the target, in %."""
     with _drawing(len(marks)) as figure:
         axes = _rows(figure, [mark.symbol for mark in marks], (_LABELS, WIDTH - _RIGHT))
@@ -181,6 +186,21 @@ def history_chart(times: Sequence[datetime], series: Sequence[Sequence[float | N
         lowest = min((value for values in series for value in values if value is not None), default=0.0)
         axes.set_ylim(bottom=min(0.0, lowest * 1.1))
         return _svg(figure)
+
+
+def picture(svg: str) -> str:
+    """The chart as an image of its own, on white whatever is around it: a `data:` address.
+
+    It is as wide as most places for an image are, and `WIDTH` of its points stay as wide as a phone.
+    """
+    head, size, rest = svg.partition("viewBox=")
+    width, height = (float(number) for number in rest.split('"')[1].split()[2:])
+    scale = _PICTURE_WIDTH / width
+    sized = f'{head}width="{_PICTURE_WIDTH:.0f}" height="{height * scale:.0f}" {size}{rest}'
+    opening, end, drawing = sized.partition(">")
+    white = '<rect width="100%" height="100%" fill="#ffffff"/>'
+    text = f"{opening}{end}{white}{drawing}".replace("'DejaVu Sans'", "'DejaVu Sans', sans-serif")
+    return f"data:image/svg+xml;base64,{base64.b64encode(text.encode()).decode()}"
 
 
 def drawn(draw: Callable[[], str]) -> str:

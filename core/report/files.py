@@ -25,6 +25,7 @@ from core.report.report_html import report_html
 
 Subject = TypeVar("Subject")
 
+PAGE = "report.html"
 # base32 of 12 characters, as core.model.refs makes it: nothing in it can leave the folder
 _RUN_ID = re.compile(r"[A-Za-z2-7]{12}")
 _NEXT_STEP = "free or repair that folder; the lines of the run above and the broker show what happened"
@@ -48,7 +49,7 @@ PRE_TRADE_FILES: tuple[ReportFile[PreTrade], ...] = (
 POST_TRADE_FILES: tuple[ReportFile[RunResult], ...] = (
     ReportFile("post_trade.csv", "every order, and every trade that was not sent", post_trade_csv),
     ReportFile("post_trade.md", "what happened, what it cost, and the drift that is left", post_trade_markdown),
-    ReportFile("report.html", "all of it on one page, with charts, for a browser and for paper", report_html),
+    ReportFile(PAGE, "all of it on one page, with charts, for a browser and for paper", report_html),
     # last, so that a program that sees it finds the others
     ReportFile("result.json", "the run for programs", result_json),
 )

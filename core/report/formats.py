@@ -22,6 +22,7 @@ _PLAIN_NUMBER = re.compile(r"[-+]?\d+(\.\d+)?")
 _NUMBER_FIRST = re.compile(r"([-+]?)(\d*)(.*)", re.DOTALL)
 # the order counts: a titled paragraph goes before a plain one and before bold text
 _UNFOLDED = (
+    (r".*!\[.*\]\(data:.*\n+", ""),
     (r"<details><summary>(.*)</summary>", r"**\1**\n"),
     (r"<p><b>(.*)</b></p>", r"\n\1:\n"),
     (r"<p>(.*)</p>", r"\n\1\n"),

@@ -7,14 +7,16 @@ The artifact of the result has the result first, then narrow tables, and everyth
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from core.errors import RebalanceError, leading_first
 from core.masking import VISIBLE, mask_accounts
-from core.model import Approval, FxLeg, Mode, OutsideHolding, Plan, RunResult, Side, TradeLine
+from core.model import Approval, FxLeg, Mode, OutsideHolding, Plan, RunId, RunResult, Side, TradeLine
 from core.money import ONE
 from core.report import formats
+from core.report.charts import picture
 from core.report.columns import (
     PAGE_COSTS,
     PAGE_ORDERS,
@@ -38,6 +40,7 @@ from core.report.facts import (
     totals_figures,
     traded_text,
 )
+from core.report.files import PAGE, POST_TRADE_FILES, PRE_TRADE_FILES
 from core.report.formats import (
     aligned,
     bullets,
@@ -54,6 +57,7 @@ from core.report.formats import (
 from core.report.post_trade import order_notes
 from core.report.pre_trade import PreTrade
 from core.report.sections import gate_lines, gate_warnings, mode_text, plan_warnings, run_warnings
+from core.report.web_page import Chart
 
 PHONE_WIDTH = 38
 # so many lines of small print fit the box of the form; of more, the largest and a count
@@ -67,26 +71,31 @@ MODES = {
     Mode.PAPER: "PAPER",
     Mode.LIVE: "LIVE: REAL MONEY IS TRADED",
 }
+_SHAPES = {"line": "line", "hollow": "circle", "bar": "bar"}
 SIDES = {"plan": (Side.SELL, Side.BUY), "sells": (Side.SELL,), "buys": (Side.BUY,)}
 
 
-def approval_markdown(plan: Plan, warnings: Iterable[str], part: str = "plan") -> str:
-    """The text above the form: warnings, three lines of summary, the orders; their explanations are folded.
+def approval_markdown(plan: Plan, warnings: Iterable[str], part: str = "plan", charts: Iterable[Chart] = ()) -> str:
+    """The text above the form: warnings, three lines of summary, the orders, charts; their explanations are folded.
 
     `part` is what is asked about: "plan", "sells" or "buys".
     """
     selection = _Selection.about(plan, part)
     known = plan_warnings(plan, warnings)
     first = _first(known)
-    text = document(
+    above = document(
         small(html_list(first), html_lines(_summary(selection)), html_code(_order_lines(selection.largest))),
         *_more(selection),
+    )
+    below = document(
         folded(f"All warnings ({len(known)})", html_list(known)) if first != known else "",
         _why(selection),
         folded("Every symbol: weights in %, drift in bps", html_code(_weights(plan))),
         _background(plan),
     )
-    return mask_accounts(text, plan.account_id)
+    # not through the pictures, which no account id is in, and whose letters might look like one
+    masked = (mask_accounts(text, plan.account_id).rstrip("\n") for text in (above, below))
+    return document(next(masked), *map(_picture, charts), next(masked))
 
 
 def plan_page(report: PreTrade) -> str:
@@ -105,6 +114,28 @@ def plan_page(report: PreTrade) -> str:
         _background(plan),
     )
     return mask_accounts(text, plan.account_id)
+
+
+def chart_page(run_id: RunId, charts: Iterable[Chart]) -> str:
+    """The artifact of these charts; empty without any that could be drawn."""
+    pictures = [text for text in map(_picture, charts) if text]
+    return document(f"Run {run_id}", *pictures) if pictures else ""
+
+
+def files_page(run_id: RunId, paths: Sequence[Path], computer: str) -> str:
+    """The artifact of the files, which are in one folder of the computer of this name: where, and what is in each.
+
+    No links: a browser opens no file by a link on a page that comes from a server.
+    """
+    about = {file.name: file.about for file in PRE_TRADE_FILES} | {file.name: file.about for file in POST_TRADE_FILES}
+    page = [path.as_uri() for path in paths if path.name == PAGE]
+    text = document(
+        f"Run {run_id}: its files are on the computer {plain(computer)}, in the folder",
+        code([str(paths[0].parent)]),
+        formats.table(("file", "what is in it"), [(path.name, about.get(path.name, "")) for path in paths]),
+        *(("A browser on that computer opens the report at the address", code(page)) if page else ()),
+    )
+    return mask_accounts(text)
 
 
 def plan_summary(plan: Plan) -> tuple[str, ...]:
@@ -303,6 +334,14 @@ def _drifts(outcome: RunResult) -> str:
     symbol, _, target, _, before, _, residual = drift_columns(outcome, "sum of all")
     columns = (symbol, target.titled("target %"), before.titled("before bps"), residual.titled("left bps"))
     return markdown_of(columns, by_drift(outcome.plan.lines), outcome.plan)
+
+
+def _picture(chart: Chart) -> str:
+    """What the marks of the chart mean, and it as an image, on one line; empty where it could not be drawn."""
+    if not chart.svg:
+        return ""
+    keys = ", ".join(f"{_SHAPES[key.mark]} = {key.text}" for key in chart.keys)
+    return f"{plain(chart.title)}: {keys}<br>![{plain(chart.alternative)}]({picture(chart.svg)})"
 
 
 def _settings(outcome: RunResult) -> Iterable[str]:

@@ -1,4 +1,4 @@
-"""What a run leaves on the Prefect page: plan, orders, gates, result, and how far it has come.
+"""What a run leaves on the Prefect page: plan, orders, chart, gates, result, files, and how far it has come.
 
 Each has one key per account, such as `plan-567`, so that its versions over time are one history. When the server
 refuses one, the log gets a warning and the run goes on: its report is in files.
@@ -22,7 +22,7 @@ from prefect.context import FlowRunContext
 
 from core.masking import VISIBLE
 from core.model import Plan, RunResult
-from core.report import trade_rows
+from core.report import Chart, chart_page, trade_rows
 from core.report.columns import ORDERS_RECORDS, PLAN_RECORDS, by_drift, records_of
 from tasks.app.progress import log
 from tasks.app.run import Run
@@ -49,6 +49,20 @@ async def publish(run: Run, name: str, markdown: str, description: str) -> None:
     # versions of all runs of an account stand below each other on its page
     named = markdown if run.id in markdown else f"Run {run.id}\n\n{markdown}"
     await _send(name, partial(acreate_markdown_artifact, key=_key(run, name), markdown=named, description=description))
+
+
+async def publish_charts(run: Run, draw: Callable[[], tuple[Chart, ...]], description: str) -> None:
+    """Draw charts and put them on the page of the flow run; nothing outside a flow run, or where none can be drawn.
+
+    They are pictures within Markdown. An image artifact would show the whole picture's address as well, which is its
+    content: a picture elsewhere would have to be fetched, and no server of ours has one.
+    """
+    if FlowRunContext.get() is None:
+        return
+    # in a thread: meanwhile the loop goes on reading the gateway
+    page = chart_page(run.id, await asyncio.to_thread(draw))
+    if page:
+        await publish(run, "chart", page, description)
 
 
 async def publish_orders(run: Run, rows: Iterable[Mapping[str, str]], description: str) -> None:

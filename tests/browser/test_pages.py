@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -199,6 +200,10 @@ def test_a_run_started_on_the_page_is_read_approved_and_completed_there(site, op
     assert (result["exit_code"], result["state"]) == (0, "Completed")
     assert {order["status"] for order in result["orders"]} == {"Filled"}
     pages.await_on_artifact(site.artifact(run, "plan").id, "SELL VTI")
+    for each in (pages, opened(V1)):
+        each.await_on_artifact(site.artifact(run, "chart").id, "bar = after")
+        each.await_picture(each.page)
+        each.await_on_artifact(site.artifact(run, "files").id, "report.html")
     assert {urlsplit(address).hostname for address in pages.asked} <= {"127.0.0.1", None}  # None is data in the page
 
 
@@ -217,13 +222,11 @@ def test_a_plan_rejected_on_the_page_sends_nothing(site, opened):
 def test_the_orders_are_in_sight_at_once_in_both_interfaces_at_a_desk_and_on_a_phone(site, opened):
     site.start(mode="paper")
     run = site.waiting()
-    seen = {
-        (face.name, size): len(pages.lines_in_sight(pages.form(run.id)))
-        for face in (V2, V1)
-        for size in (DESKTOP, PHONE)
-        for pages in [opened(face, size)]
-    }
-    assert set(seen.values()) == {1 + len(ORDERS)}
+    for face, size in product((V2, V1), (DESKTOP, PHONE)):
+        pages = opened(face, size)
+        form = pages.form(run.id)
+        assert len(pages.lines_in_sight(form)) == 1 + len(ORDERS), (face, size)
+        pages.await_picture(form)
 
 
 def test_a_wrong_suffix_is_reported_in_the_next_form_which_takes_the_right_one(site, opened):

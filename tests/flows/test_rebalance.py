@@ -78,9 +78,11 @@ async def test_what_happened_is_on_the_page_of_the_run(client, tmp_path):
     log = await log_of(client, flow_run, wanted=["plan: 1 sell, 1 buy", "buy: 1 of 1 order filled"])
     logged = [json.loads(line)["message"] for line in rehearsal.report("run.log").splitlines()]
     assert state.is_completed()
-    assert artifacts.keys() == {"plan-567", "orders-567", "gates-567", "result-567", "progress-567"}
+    assert artifacts.keys() == {
+        *("plan-567", "orders-567", "chart-567", "gates-567", "result-567", "files-567", "progress-567")
+    }
     assert "SELL" in artifacts["plan-567"]
-    assert all(run_id in artifacts[f"{name}-567"] for name in ("plan", "gates", "result"))
+    assert all(run_id in artifacts[f"{name}-567"] for name in ("plan", "chart", "gates", "result", "files"))
     assert [(row["symbol"], row["status"]) for row in json.loads(artifacts["orders-567"])] == [
         ("VTI", "Filled"),
         ("BND", "Filled"),

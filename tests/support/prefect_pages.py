@@ -117,6 +117,11 @@ class Pages:
         dialog.locator("pre").first.wait_for()
         return dialog.evaluate(LINES_IN_SIGHT)
 
+    def await_picture(self, within: Locator | Page) -> None:
+        """Wait until a picture there has been loaded."""
+        picture = within.get_by_role("img", name="Weights in %").first
+        self.page.wait_for_function("image => image.complete && image.naturalWidth > 0", arg=picture.element_handle())
+
     def answer(self, dialog: Locator, answer: str, *, approver: str, account_suffix: str) -> None:
         """Fill in the form, send it, and wait until the server has taken it."""
         self.fill(dialog, answer, approver=approver, account_suffix=account_suffix)
