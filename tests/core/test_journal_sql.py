@@ -22,12 +22,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from journals import ACCOUNT, EVENTS, REF, RUN, approve, approved_journal, order, play, run_record, sent
 from programs import needs
-from sqlalchemy import create_engine, event, select, text
+from silent_line import silent_line
+from sqlalchemy import create_engine, event, make_url, select, text
 
 from core.errors import AccountBusy, ExitCode, OutputFailed, RebalanceError, SafetyRefused, SettingsInvalid
 from core.journal import Journal, MemoryStore
 from core.journal.entries import OrderIntended, PlanAsked, RunStarted
-from core.journal.sql import SqlStore, database
+from core.journal.sql import SqlStore, database, postgresql
 from core.journal.sql.schema import HOLDERS, METADATA
 from core.journal.sql.store import _adapter
 from core.journal.sql.upgrading import MIGRATIONS
@@ -143,6 +144,54 @@ def test_postgresql_answers_when_the_commit_is_on_disk(postgresql_url):
         changed(postgresql_url, "ALTER ROLE CURRENT_USER RESET synchronous_commit")
 
 
+@needs("postgresql")
+def test_postgresql_soon_gives_up_the_session_of_a_client_that_is_gone(postgresql_url):
+    with closing(SqlStore(postgresql_url)) as store, store._engine.connect() as connection:
+        found = [
+            int(connection.execute(text(f"SHOW tcp_keepalives_{name}")).scalar_one())
+            for name in ("idle", "interval", "count")
+        ]
+    assert found == [30, 10, 3]
+
+
+@pytest.fixture
+def line_to_postgresql(postgresql_url, monkeypatch):
+    """A line to the server that can go silent, and the URL of the journal over it."""
+    monkeypatch.setattr(database, "BUSY_SECONDS", 2)  # the least that the driver takes
+    url = make_url(postgresql_url)
+    with silent_line(url.host, url.port) as line:
+        yield line, url.set(host="127.0.0.1", port=line.port).render_as_string(hide_password=False)
+
+
+@needs("postgresql")
+def test_a_network_that_goes_silent_fails_the_journal_instead_of_hanging(
+    line_to_postgresql, postgresql_url, monkeypatch
+):
+    line, url = line_to_postgresql
+    with closing(SqlStore(url)) as store:
+        journal = Journal(store)
+        with journal.lock(ACCOUNT, RUN):
+            approved_journal(journal)
+            monkeypatch.setattr(postgresql, "ANSWER_SECONDS", 0.5)
+            line.is_silent = True
+            began = time.monotonic()
+            with pytest.raises(OutputFailed, match=r"the server has not answered for 0\.5 s.*nothing more was sent"):
+                journal.intend(order(), at=NOW)
+            with pytest.raises(OutputFailed):
+                journal.intend(order(), at=NOW)
+            assert time.monotonic() - began < 60
+    with closing(SqlStore(postgresql_url)) as second:
+        assert Journal(second).orders(RUN) == ()
+
+
+@needs("postgresql")
+def test_a_journal_that_cannot_be_opened_over_a_silent_network_is_refused(line_to_postgresql):
+    line, url = line_to_postgresql
+    line.is_silent = True
+    with pytest.raises(OutputFailed, match="cannot be used"):
+        SqlStore(url)
+
+
 def test_what_was_appended_survives_a_kill(journal_url):
     memory = MemoryStore()
     sent(approved_journal(Journal(memory)))
@@ -240,7 +289,8 @@ def test_a_file_that_is_no_database_is_named(tmp_path, sqlite_url):
     error = refused(sqlite_url)
     assert f"{tmp_path}/journal.sqlite" in error.message
     assert error.next_step == (
-        "the file is not a journal: set another [journal] url, or restore it from a backup; nothing more was sent"
+        "restore it from a backup, and look in TWS for orders sent since; where the file never was a journal, set "
+        "another [journal] url; nothing more was sent"
     )
 
 

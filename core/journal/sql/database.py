@@ -32,7 +32,8 @@ _NEXT_STEPS = {
     sqlite3.SQLITE_READONLY: "make the file and its folder writable for you",
     sqlite3.SQLITE_CANTOPEN: "make the folder writable for you, or set another [journal] url",
     sqlite3.SQLITE_CORRUPT: "restore it from a backup, and look in TWS for orders sent since",
-    sqlite3.SQLITE_NOTADB: "the file is not a journal: set another [journal] url, or restore it from a backup",
+    sqlite3.SQLITE_NOTADB: "restore it from a backup, and look in TWS for orders sent since; where the file never was a"
+    " journal, set another [journal] url",
 }
 
 
@@ -156,12 +157,16 @@ def _begin(connection: Connection) -> None:
 
 
 def _postgresql(url: URL) -> Engine:
-    return create_engine(
+    # a journal in a file needs no driver of PostgreSQL
+    from core.journal.sql.postgresql import bound_answers, session_options  # noqa: PLC0415
+
+    engine = create_engine(
         url.set(drivername="postgresql+psycopg"),
-        # a server may have turned it off, and then answers before the commit is on its disk
-        connect_args={"connect_timeout": BUSY_SECONDS, "options": "-c synchronous_commit=on"},
+        connect_args={"connect_timeout": BUSY_SECONDS, "options": session_options()},
         pool_pre_ping=True,
     )
+    bound_answers(engine)
+    return engine
 
 
 def _upgrade(engine: Engine) -> None:
