@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 from kill.cases import ALL_ORDERS
 from power.disk import Chance, Disk, nothing
-from power.trace import Send, Step, Sync, steps, traced
+from power.trace import Send, Step, Sync, may_trace, steps, traced
 from programs import needs
 
 from core.errors import RebalanceError
@@ -35,7 +35,7 @@ LOSSES = min(int(os.environ.get("REBALANCER_KILL_CASES", "12")), 200)
 OFTEN = "wal_autocheckpoint = 20"  # pages after which SQLite moves its log into the database: many times in a run
 PLACE_ORDER, LENGTH = b"3\0", 4  # the message's number, behind the length of its frame
 
-pytestmark = [needs("strace"), pytest.mark.timeout(600)]
+pytestmark = [needs("strace"), may_trace(), pytest.mark.timeout(600)]
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,14 @@
-"""A test whose program is missing is skipped with the command that installs it, and finds it where it is."""
+"""A test whose program is missing is skipped with the command that installs it, and finds it where it is.
+
+So is one whose program may not do what the test needs, with the way to allow it.
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 import pytest
+from power.trace import may_trace
 from programs import PROGRAMS, find, needs
 
 INSTALLS = {
@@ -36,3 +40,17 @@ def test_an_installed_program_is_found_by_any_of_its_names_and_skips_nothing(els
     executable.chmod(0o755)
     assert find(program) == executable
     assert needs(program).mark.args == (False,)
+
+
+@pytest.mark.parametrize("status", [0, 1])
+def test_a_computer_that_forbids_tracing_skips_with_the_way_to_allow_it(elsewhere, status):
+    executable = elsewhere / "strace"
+    executable.write_text(f"#!/bin/sh\necho 'strace: PTRACE_TRACEME: Operation not permitted' >&2\nexit {status}\n")
+    executable.chmod(0o755)
+    mark = may_trace().mark
+    assert mark.args == (bool(status),)
+    if status:
+        assert "PTRACE_TRACEME: Operation not permitted" in mark.kwargs["reason"]
+        assert mark.kwargs["reason"].endswith(
+            "in a container --cap-add=SYS_PTRACE, else sysctl kernel.yama.ptrace_scope=1"
+        )

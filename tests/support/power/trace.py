@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
 from programs import find
 
 # every way to change a file or to send: what is not understood of a file that matters is an error, not ignored
@@ -15,6 +17,8 @@ CALLS = (
     "openat,creat,mkdir,mkdirat,unlink,unlinkat,rename,renameat,renameat2,link,linkat,truncate,ftruncate,fallocate,"
     "write,writev,pwrite64,pwritev,pwritev2,sendfile,copy_file_range,fsync,fdatasync,sendto,sendmsg"
 )
+# -y names the file behind a descriptor, -xx has all bytes readable, --seccomp-bpf stops at these calls alone
+OPTIONS = ("-f", "--seccomp-bpf", "-y", "-xx", "-s", "1000000", "-e", f"trace={CALLS}", "-o")
 _LINE = re.compile(r"(?P<thread>\d+) +(?P<call>\w+)\((?P<rest>.*)")
 _RESUMED = re.compile(r"(?P<thread>\d+) +<\.\.\. \w+ resumed>(?P<rest>.*)")
 _UNFINISHED = " <unfinished ...>"
@@ -72,14 +76,28 @@ class Send:
 Step = Write | Truncate | Make | Remove | Sync | Send
 
 
+def refusal() -> str:
+    """Why strace, where it is installed, may not trace a program of ours; empty where it may."""
+    strace = find("strace")
+    if strace is None:
+        return ""
+    done = subprocess.run([strace, *OPTIONS, os.devnull, "true"], capture_output=True, text=True, check=False)
+    return " ".join(done.stderr.split()) if done.returncode else ""
+
+
+def may_trace() -> pytest.MarkDecorator:
+    """Skips a test where tracing is forbidden, as in some containers, saying how to have it."""
+    why = refusal()
+    how = "in a container --cap-add=SYS_PTRACE, else sysctl kernel.yama.ptrace_scope=1"
+    return pytest.mark.skipif(bool(why), reason=f"tracing is forbidden here ({why}): {how}")
+
+
 def traced(command: Sequence[str], log: Path, env: Mapping[str, str], cwd: Path | None = None) -> None:
     """Run the command under strace, into this file. Raises AssertionError where it fails."""
     strace = find("strace")
     assert strace is not None
-    # -y names the file behind a descriptor, -xx has all bytes readable, --seccomp-bpf stops at these calls alone
-    options = ["-f", "--seccomp-bpf", "-y", "-xx", "-s", "1000000", "-e", f"trace={CALLS}", "-o", str(log)]
     done = subprocess.run(
-        [str(strace), *options, *command], env=env, cwd=cwd, capture_output=True, text=True, check=False
+        [strace, *OPTIONS, log, *command], env=env, cwd=cwd, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
 
