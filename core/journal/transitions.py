@@ -174,7 +174,7 @@ def found(record: OrderRecord, finding: Finding) -> OrderRecord:
     """`record` with what a person found. Raises SafetyRefused unless it is at UNKNOWN with no finding yet."""
     if not record.needs_person:
         raise SafetyRefused(
-            f"order {record.order.ref} needs nobody's finding: it is {record.state.label}",
+            f"order {record.order.ref} needs no finding: it is {record.state.label}",
             next_step="`rebalance recover` names the orders that need a person",
         )
     return replace(record, finding=finding)

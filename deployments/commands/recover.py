@@ -171,7 +171,9 @@ def _needing(journal: Journal, name: str) -> OrderRecord:
     if needing:
         refs = ", ".join(record.order.ref for record in needing)
         raise UsageError(f"several orders of run {name} need a person", next_step=f"name one of them: {refs}")
-    raise UsageError(f"{name} needs nobody's finding", next_step="`rebalance recover` names the orders that do")
+    raise UsageError(
+        f"there is nothing to resolve under {name}", next_step="`rebalance recover` names the orders that need it"
+    )
 
 
 def _run_of(ref: OrderRef) -> RunId:

@@ -108,11 +108,11 @@ def test_a_quarantine_ends_with_the_last_of_its_orders(store: Store) -> None:
 def test_an_order_is_resolved_once_and_only_when_it_needs_a_person(store: Store) -> None:
     journal = approved_journal(Journal(store))
     sent(journal)
-    with pytest.raises(SafetyRefused, match="needs nobody's finding: it is Sending"):
+    with pytest.raises(SafetyRefused, match="needs no finding: it is Sending"):
         journal.resolve(REF, FILLED)
     journal.unknown(REF, reason="nothing was reported")
     journal.resolve(REF, FILLED)
-    with pytest.raises(SafetyRefused, match="needs nobody's finding"):
+    with pytest.raises(SafetyRefused, match="needs no finding"):
         journal.resolve(REF, FILLED)
 
 

@@ -106,7 +106,7 @@ def test_resolve_frees_the_account(tmp_path, name):
 def test_resolve_refuses_an_order_that_is_known(tmp_path):
     killed = Killed(tmp_path)
     killed.recover()
-    with pytest.raises(UsageError, match="needs nobody's finding"):
+    with pytest.raises(UsageError, match="there is nothing to resolve under"):
         killed.resolve(FIRST.ref, "cancelled")
 
 
