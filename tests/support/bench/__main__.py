@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench import command_speed, gate_cost, journal_cost, planning_speed, quote_pace, whole_share_quality
+from bench import command_speed, gate_cost, journal_cost, planning_speed, quote_pace, run_time, whole_share_quality
 from bench.figures import show
 
 
@@ -11,6 +11,7 @@ def main() -> None:
     show("Whole shares against the proven optimum", whole_share_quality.measure())
     show("The data gates", gate_cost.measure())
     show("The quick look", command_speed.measure())
+    show("A run", run_time.measure())
     show("Quotes through the simulated gateway", quote_pace.measure())
     show("The journal of a run of 200 orders", journal_cost.measure())
 
