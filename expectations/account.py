@@ -43,16 +43,35 @@ def _amounts(gx: Any) -> list[Expectation]:
         *gx.filled(["quantity"], row_condition=is_position),
         # after its nightly reset the broker gives no mark for a while; planning has prices of its own
         *gx.filled(["price", "value"], row_condition=is_position, severity="warning"),
-        gx.ExpectWithin(column="rate", min_value=0, strict_min=True, description="exchange rate not above 0"),
-        gx.ExpectWithin(column="base_value", min_value=-MOST, max_value=MOST, description="not an amount of money"),
+        gx.ExpectWithin(
+            column="rate",
+            min_value=0,
+            strict_min=True,
+            description="exchange rate not above 0",
+            notes="amounts are converted by it",
+        ),
+        gx.ExpectWithin(
+            column="base_value",
+            min_value=-MOST,
+            max_value=MOST,
+            description="not an amount of money",
+            notes="the gateway sends such numbers for none",
+        ),
         gx.ExpectWithin(
             column="base_value",
             min_value=0,
             strict_min=True,
             row_condition=gx.Column("symbol") == NET_LIQ,
             description="net liquidation value not above 0",
+            notes="there is nothing to invest",
         ),
-        gx.ExpectWithin(column="quantity", min_value=0, row_condition=is_etf, description="short position in an ETF"),
+        gx.ExpectWithin(
+            column="quantity",
+            min_value=0,
+            row_condition=is_etf,
+            description="short position in an ETF",
+            notes="long only: selling would make it larger",
+        ),
     ]
 
 

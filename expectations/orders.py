@@ -28,14 +28,14 @@ class OrderChecks:
     `usd` and `cad` are what may be spent now, `usd` with what the target borrows and less what earlier buys of the run
     took or may still take. `max_offset_bps` is how far beyond the mid a limit may lie where the far touch does not
     bound it (`is_capped`), `slippage_bps` how far beyond the ask a conversion may, and `max_move_bps` how much worse
-    than approved a price may be. `types` are the order types that the settings allow shares, `fx_type` and `fx_route`
-    are those of a conversion.
+    than approved a price may be. `market_orders` and `fx_at_market` are whether the settings let shares go at the
+    market, and a conversion; `fx_route` is the route of that.
     """
 
     account_id: str
     run_id: str
-    types: tuple[str, ...]
-    fx_type: str
+    market_orders: bool
+    fx_at_market: bool
     fx_route: str
     outside_rth: bool
     is_capped: bool
@@ -52,6 +52,9 @@ def orders_suite(checks: OrderChecks) -> ExpectationSuite:
     """Each order is the approved line at a valid price, and all of them together can be paid."""
     gx = library()
     limits = {
+        "market_orders": float(checks.market_orders),
+        "fx_at_market": float(checks.fx_at_market),
+        "outside_rth": float(checks.outside_rth),
         "capped": float(checks.is_capped),
         "offset": checks.max_offset_bps / BPS,
         "slippage": checks.slippage_bps / BPS,
@@ -61,28 +64,37 @@ def orders_suite(checks: OrderChecks) -> ExpectationSuite:
         "usd": checks.usd,
         "cad": checks.cad,
     }
-    return suite_of("orders", [*_names(gx, checks), *_quantities(gx, limits), *_prices(gx, limits)])
+    return suite_of("orders", [*_names(gx, checks, limits), *_quantities(gx, limits), *_prices(gx, limits)])
 
 
-def _names(gx: Any, checks: OrderChecks) -> list[Expectation]:
+def _names(gx: Any, checks: OrderChecks, limits: dict[str, float]) -> list[Expectation]:
     """Whose order it is, of what, and which way."""
     ref = rf"RB-{re.escape(checks.run_id)}-[FSB][1-9][0-9]*-[1-9][0-9]*\Z"
-    is_fx, is_share = gx.Column("stage") == "FX", gx.Column("stage") != "FX"
-    other_type, other_route = "not an order type of the settings", "not the route of the settings"
     return [
         *gx.filled(["symbol", "ref", "side", "order_type", "quantity"]),
-        gx.ExpectInSet(column="account", value_set=[checks.account_id], description="order for another account"),
-        gx.ExpectMatch(column="ref", regex=ref, description="not an order reference of this run"),
-        gx.ExpectUnique(column="ref", description="order reference used twice"),
-        gx.ExpectUnique(column="symbol", description="two orders in one symbol"),
         gx.ExpectInSet(
-            column="order_type", value_set=list(checks.types), row_condition=is_share, description=other_type
+            column="account",
+            value_set=[checks.account_id],
+            description="order for another account",
+            notes="the plan was made for this one",
         ),
-        gx.ExpectInSet(column="order_type", value_set=[checks.fx_type], row_condition=is_fx, description=other_type),
-        gx.ExpectInSet(column="route", value_set=[checks.fx_route], row_condition=is_fx, description=other_route),
+        gx.ExpectMatch(
+            column="ref",
+            regex=ref,
+            description="not an order reference of this run",
+            notes="by it the order is found again",
+        ),
+        gx.ExpectUnique(column="ref", description="order reference used twice", notes="the broker takes both"),
+        gx.ExpectUnique(column="symbol", description="two orders in one symbol", notes="a line is one order at a time"),
         gx.ExpectInSet(
-            column="outside_rth", value_set=[checks.outside_rth], description="not the trading hours of the settings"
+            column="route",
+            value_set=[checks.fx_route],
+            row_condition=gx.Column("stage") == "FX",
+            description="not the route of the settings",
+            notes="on another venue the pair has other terms",
         ),
+        gx.rows(type_is_set, ("stage", "order_type"), "not an order type of the settings", limits=limits),
+        gx.rows(hours_are_set, ("symbol", "outside_rth"), "not the trading hours of the settings", limits=limits),
         gx.rows(ref_is_new, ("ref", "is_new"), "order reference of an earlier order"),
         gx.rows(contract_is_approved, ("symbol", "is_approved"), "not the contract that was approved"),
         gx.rows(currency_is_the_stages, ("stage", "currency"), "in the wrong currency"),
@@ -145,6 +157,20 @@ def _prices(gx: Any, limits: dict[str, float]) -> list[Expectation]:
             optional=["limit_price", "bid", "ask"],
         ),
     ]
+
+
+@rule
+def type_is_set(frame: pd.DataFrame, limits: Limits) -> pd.Series:
+    """Shares go at the market only where the settings let them, a conversion by the type that is set for it."""
+    is_fx, is_market, is_limited = frame["stage"] == "FX", frame["order_type"] == "MKT", frame["order_type"] == "LMT"
+    of_shares = is_limited | (is_market & bool(limits["market_orders"]))
+    return of_shares.where(~is_fx, is_market if limits["fx_at_market"] else is_limited)
+
+
+@rule
+def hours_are_set(frame: pd.DataFrame, limits: Limits) -> pd.Series:
+    """An order works outside regular hours only where the settings want that."""
+    return frame["outside_rth"].astype(bool) == bool(limits["outside_rth"])
 
 
 @rule

@@ -34,7 +34,7 @@ class QuoteChecks:
 def quotes_suite(checks: QuoteChecks) -> ExpectationSuite:
     """One row per symbol, every price above 0 and what its source says; nulls, age and oddities as warnings."""
     gx = library()
-    return suite_of("quotes", [*_prices(gx), *_oddities(gx, checks)])
+    return suite_of("quotes", [*_prices(gx), *_sides(gx), *_oddities(gx, checks)])
 
 
 def _prices(gx: Any) -> list[Expectation]:
@@ -43,9 +43,19 @@ def _prices(gx: Any) -> list[Expectation]:
     return [
         *gx.filled(["symbol", "is_valued"]),
         gx.ExpectUnique(column="symbol", description="symbol quoted twice"),
-        gx.ExpectWithin(column="price", min_value=0, strict_min=True, description="price not above 0"),
+        gx.ExpectWithin(
+            column="price",
+            min_value=0,
+            strict_min=True,
+            description="price not above 0",
+            notes="quantities are amounts divided by it",
+        ),
         gx.ExpectInSet(
-            column="price_source", value_set=list(SOURCES), row_condition=has_price, description="unknown source"
+            column="price_source",
+            value_set=list(SOURCES),
+            row_condition=has_price,
+            description="unknown source",
+            notes="nobody could say what the price is",
         ),
         gx.rows(
             price_is_what_its_source_says,
@@ -57,14 +67,21 @@ def _prices(gx: Any) -> list[Expectation]:
     ]
 
 
-def _oddities(gx: Any, checks: QuoteChecks) -> list[Expectation]:
-    """Warnings: what a person should see, while planning decides what it means."""
+def _sides(gx: Any) -> list[Expectation]:
+    """Warnings: what a quote lacks, or cannot be, while planning decides what it means."""
     is_valued = gx.Column("is_valued") == True  # noqa: E712 - builds a condition
     as_warning = {"severity": "warning"}
     return [
         *gx.filled(["price", "bid", "ask", "age_seconds"], row_condition=is_valued, **as_warning),
         *(
-            gx.ExpectWithin(column=side, min_value=0, strict_min=True, description=f"{side} not above 0", **as_warning)
+            gx.ExpectWithin(
+                column=side,
+                min_value=0,
+                strict_min=True,
+                description=f"{side} not above 0",
+                notes="the gateway sends such numbers for none",
+                **as_warning,
+            )
             for side in SIDES
         ),
         gx.ExpectNotLess(
@@ -75,15 +92,28 @@ def _oddities(gx: Any, checks: QuoteChecks) -> list[Expectation]:
             description="bid above ask",
             **as_warning,
         ),
+    ]
+
+
+def _oddities(gx: Any, checks: QuoteChecks) -> list[Expectation]:
+    """Warnings: prices that may be of another time or another market."""
+    as_warning = {"severity": "warning"}
+    return [
         gx.ExpectWithin(
             column="age_seconds",
             min_value=-CLOCK_SKEW_SECONDS,
             max_value=checks.stale_seconds,
             description=f"quote older than {checks.stale_seconds:g} s, or from the future",
+            notes="the market has moved since, or a clock is wrong",
             **as_warning,
         ),
         gx.ExpectInSet(
-            column="data_type", value_set=["live"], row_condition=is_valued, description="not live data", **as_warning
+            column="data_type",
+            value_set=["live"],
+            row_condition=gx.Column("is_valued") == True,  # noqa: E712 - builds a condition
+            description="not live data",
+            notes="an order would meet other prices",
+            **as_warning,
         ),
         gx.rows(
             price_is_near_the_mid,

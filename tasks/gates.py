@@ -24,7 +24,6 @@ from core.model import (
     Symbol,
 )
 from core.planning import PlanInputs
-from core.settings import Settings
 from core.text import counted
 from expectations.account import AccountChecks, account_suite
 from expectations.data_docs import CheckedTable
@@ -122,8 +121,8 @@ def _order_checks(run: Run, plan: Plan, earlier: Iterable[OrderRecord]) -> Order
     return OrderChecks(
         account_id=settings.ibkr.account_id,
         run_id=run.id,
-        types=_order_types(settings),
-        fx_type=settings.fx.order_type.value,
+        market_orders=OrderType.MKT is rebalance.order_type or EscalateAction.MARKET is limits.escalate_action,
+        fx_at_market=settings.fx.order_type is OrderType.MKT,
         fx_route=settings.fx.route,
         outside_rth=not rebalance.prefer_rth,
         is_capped=limits.use_ask_bid_cap,
@@ -135,13 +134,6 @@ def _order_checks(run: Run, plan: Plan, earlier: Iterable[OrderRecord]) -> Order
         usd=float(cash.get(USD, 0)) + borrowed - _taken(earlier, commission),
         cad=float(cash.get(FUNDING.currency, 0)),
     )
-
-
-def _order_types(settings: Settings) -> tuple[str, ...]:
-    """The order types that shares may be traded by; what goes at the market may still be bounded by a limit."""
-    escalates = settings.limits.escalate_action is EscalateAction.MARKET
-    may_be_market = escalates or settings.rebalance.order_type is OrderType.MKT
-    return (OrderType.LMT.value, OrderType.MKT.value) if may_be_market else (OrderType.LMT.value,)
 
 
 def _taken(records: Iterable[OrderRecord], commission: float) -> float:

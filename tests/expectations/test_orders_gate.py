@@ -32,8 +32,8 @@ PAIR = contract(USD_CAD, security_type=SecurityType.CASH, currency=CAD, exchange
 CHECKS = OrderChecks(
     account_id="DU1234567",
     run_id="ABCDEFGHIJ23",
-    types=("LMT",),
-    fx_type="MKT",
+    market_orders=False,
+    fx_at_market=True,
     fx_route="IDEALPRO",
     outside_rth=False,
     is_capped=True,
@@ -153,6 +153,13 @@ def test_one_wrong_cell_keeps_the_stage_from_being_sent(stage, column, value, ex
     frame = table(stage)
     frame.loc[0, column] = value
     assert faults(frame, CHECKS, expected.partition(": ")[0]) == [expected]
+
+
+def test_shares_may_go_at_the_market_where_the_settings_let_them():
+    frame = table(Stage.BUY)
+    frame.loc[0, ["order_type", "limit_price"]] = "MKT", NAN
+    assert faults(frame, replace(CHECKS, market_orders=True)) == []
+    assert faults(frame) == ["not an order type of the settings: VTI"]
 
 
 def test_a_refusal_says_that_nothing_more_is_sent():

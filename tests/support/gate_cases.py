@@ -91,8 +91,8 @@ def _order_checks(made: Plan) -> OrderChecks:
     return OrderChecks(
         account_id=made.account_id,
         run_id=made.run_id,
-        types=("LMT",),
-        fx_type="MKT",
+        market_orders=False,
+        fx_at_market=True,
         fx_route="IDEALPRO",
         outside_rth=False,
         is_capped=True,
