@@ -190,7 +190,7 @@ def show_runs(runs: Sequence[PastRun], to: Console) -> None:
 
 def _stated(column: Column[PastRun], run: PastRun) -> str:
     """The cell, with its heading where a number alone would not say what it is."""
-    return f"{column.title} {column.reading(run) or UNKNOWN}" if column.is_number else column.reading(run)
+    return f"{column.title} {column.reading(run)}" if column.is_number else column.reading(run)
 
 
 def _show_orders(outcome: RunResult, rows: Sequence[TradeRow], to: Console) -> None:

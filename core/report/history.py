@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from core.masking import mask_account
-from core.model import AccountId, Currency, Mode, RunId, RunRecord, RunResult
+from core.model import USD, AccountId, Currency, Mode, RunId, RunRecord, RunResult
 from core.money import ZERO
 from core.report import formats
 from core.report.columns import Column, Columns, commissions, left, right
@@ -99,7 +99,10 @@ def _bps(value: Decimal | None) -> str:
 
 
 def _commissions(run: PastRun) -> str:
-    return balances_text(run.commissions or {})
+    """In every currency that was paid in; a run without fills has paid nothing."""
+    if run.commissions is None:
+        return formats.UNKNOWN
+    return balances_text(run.commissions or {USD: ZERO})
 
 
 def _result(run: PastRun) -> str:

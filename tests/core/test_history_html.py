@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import io
 from datetime import timedelta
 
+import pytest
 from builders import NOW, fill, order_record, outcome, plan
 from goldens import assert_golden
+from rich.console import Console
 
 from core.model import AccountId, Mode, RunId, RunRecord, Symbol
 from core.money import D
-from core.report.history import past_run
+from core.report.history import COMMISSIONS, past_run
 from core.report.history_html import history_html
+from deployments.terminal import show_runs
 
 
 def run_of(account="DU1234567", *, days=0, mid="100.00", residual="20"):
@@ -38,6 +42,24 @@ def test_accounts_that_look_the_same_when_masked_are_not_mixed_up():
 def test_a_cost_that_nobody_knows_is_a_gap_and_called_unknown():
     page = history_html([run_of(mid=None)])
     assert "slippage unknown, commissions 1.00" in page
+
+
+@pytest.mark.parametrize(
+    ("orders", "paid"),
+    [
+        ((order_record("VTI", fill(commission=None)),), "unknown"),
+        ((order_record("VTI", fill()),), "1.00 USD"),
+        ((), "0.00 USD"),
+    ],
+)
+def test_commissions_that_nobody_knows_are_not_those_of_a_run_without_fills(orders, paid):
+    record = RunRecord(RunId("ABCDEFGHIJ23"), "flow", AccountId("DU1234567"), Mode.PAPER, NOW, NOW)
+    run = past_run(record, outcome(plan=plan(), orders=orders))
+    assert COMMISSIONS.reading(run) == paid
+    assert f">{paid}</td>" in history_html([run])
+    narrow = Console(file=io.StringIO(), width=80)
+    show_runs([run], narrow)
+    assert f"commissions {paid};" in narrow.file.getvalue()
 
 
 def test_the_page_of_an_empty_journal_says_so():
