@@ -67,7 +67,8 @@ async def report_result(run: Run, outcome: RunResult) -> tuple[Path, ...]:
         await publish_orders(run, ended_orders(outcome), "The orders as they ended")
     if outcome.was_sent:
         await publish_charts(run, lambda: weights(outcome), "Weights: target, before and after")
-    await publish(run, "files", files_page(run.id, paths, platform.node()), "The files of the run")
+    whole = [path.absolute() for path in paths]
+    await publish(run, "files", files_page(run.id, whole, platform.node()), "The files of the run")
     await end_progress(run, outcome)
     return paths + await in_thread(partial(_write_data_docs, run))
 

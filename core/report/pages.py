@@ -123,7 +123,7 @@ def chart_page(run_id: RunId, charts: Iterable[Chart]) -> str:
 
 
 def files_page(run_id: RunId, paths: Sequence[Path], computer: str) -> str:
-    """The artifact of the files, which are in one folder of the computer of this name: where, and what is in each.
+    """The artifact of files by absolute paths in one folder of the computer of this name: where, and what is in each.
 
     No links: a browser opens no file by a link on a page that comes from a server.
     """

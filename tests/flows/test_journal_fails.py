@@ -116,7 +116,7 @@ async def test_a_journal_that_is_replaced_by_an_old_copy_stops_the_run_before_an
     ("spoil", "why"),
     [
         (lambda kept: kept.execute("UPDATE alembic_version SET version_num = '9999'"), "update this program"),
-        (lambda kept: kept.path.write_bytes(b"no database, but as long as a header" * 100), "not a journal"),
+        (lambda kept: kept.path.write_bytes(b"no database, but as long as a header" * 100), "never was a journal"),
         (lambda kept: kept.replace_folder_by_file(), "see to it that it can be reached and written"),
         pytest.param(
             lambda kept: kept.path.chmod(0o400),
