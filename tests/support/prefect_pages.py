@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from playwright.sync_api import Browser, Locator, Page, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, Response, sync_playwright
 from playwright.sync_api import TimeoutError as NotInTime
 from programs import find
 
@@ -125,7 +125,9 @@ class Pages:
     def answer(self, dialog: Locator, answer: str, *, approver: str, account_suffix: str) -> None:
         """Fill in the form, send it, and wait until the server has taken it."""
         self.fill(dialog, answer, approver=approver, account_suffix=account_suffix)
-        self.send(dialog)
+        answer = self.send(dialog)
+        assert answer, "the server does not answer"
+        assert answer.ok, f"the server answers {answer.status}: {answer.text()}"
         dialog.wait_for(state="hidden")
 
     def fill(self, dialog: Locator, answer: str, *, approver: str, account_suffix: str) -> None:
@@ -134,8 +136,8 @@ class Pages:
         self._field(dialog, "Your name").locator("textarea, input").fill(approver)
         self._field(dialog, re.compile("account", re.IGNORECASE)).locator("textarea, input").fill(account_suffix)
 
-    def send(self, dialog: Locator) -> None:
-        """Send the form, whatever comes of it."""
+    def send(self, dialog: Locator) -> Response | None:
+        """Send the form; what the server answers, whatever that is."""
         button = dialog.get_by_role("button", name=self.send_button)
         for _ in range(MOST_PRESSES):
             # a press while the page still takes in what was filled in does nothing; one that did something is not
@@ -145,8 +147,7 @@ class Pages:
                     button.click()
             except NotInTime:
                 continue
-            sent.value.response()
-            return
+            return sent.value.response()
         raise AssertionError("the page does not send its form")
 
     def cancel(self, flow_run_id: str) -> None:
