@@ -8,6 +8,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -323,6 +324,16 @@ def test_a_database_that_another_program_writes_to_is_refused_after_a_wait(monke
             Journal(store).start_run(run_record())
         other.rollback()
         Journal(store).start_run(run_record())
+
+
+def test_a_new_file_that_another_program_is_about_to_make_a_journal_of_is_opened_after_it(tmp_path, sqlite_url):
+    with closing(sqlite3.connect(tmp_path / "journal.sqlite", check_same_thread=False)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        release = threading.Timer(0.3, other.rollback)
+        release.start()
+        with closing(SqlStore(sqlite_url)) as store:
+            Journal(store).start_run(run_record())
+        release.join()
 
 
 def test_a_full_disk_is_named_and_what_was_recorded_before_stays(sqlite_url):

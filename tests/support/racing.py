@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+from core.errors import RebalanceError
+
 ROUNDS = int(os.environ.get("REBALANCER_RACES", "2"))
 LONGEST = 120.0  # importing all that a run needs takes long on a busy machine
 READY, ASKED = "ready", "asked"
@@ -109,7 +111,11 @@ def _work(pipe: Connection) -> None:
             run = pipe.recv()
         except EOFError:
             return
-        pipe.send(asyncio.run(_run(run, pipe)))
+        try:
+            ended = asyncio.run(_run(run, pipe))
+        except RebalanceError as error:
+            ended = Ended(int(error.exit_code), str(error), 0, os.getpid())
+        pipe.send(ended)
 
 
 async def _run(run: Start, pipe: Connection) -> Ended:

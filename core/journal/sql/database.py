@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, column, create_engine, event, inspect, make_url, select, table
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from tenacity import retry, retry_if_exception, stop_after_delay, wait_fixed
 
 from core.errors import OutputFailed, SettingsInvalid
 from core.folders import make_folder
@@ -143,11 +144,21 @@ def _same_file_check(path: Path) -> Callable[[], None]:
 def _set_pragmas(connection: sqlite3.Connection, _record: Any) -> None:
     # the driver would begin transactions at statements of its own choice, and never for a change of the schema
     connection.isolation_level = None
-    connection.execute("PRAGMA journal_mode = WAL")
+    _use_wal(connection)
     # FULL syncs the log at every commit; NORMAL, SQLite's advice for WAL, loses commits when the power goes
     connection.execute("PRAGMA synchronous = FULL")
     # on macOS fsync leaves data in the drive's cache, F_FULLFSYNC does not; elsewhere this changes nothing
     connection.execute("PRAGMA fullfsync = ON")
+
+
+def _is_busy(error: BaseException) -> bool:
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
+
+
+# of two that open a new file at once SQLite refuses one immediately, whatever the connection's timeout
+@retry(retry=retry_if_exception(_is_busy), wait=wait_fixed(0.02), stop=stop_after_delay(BUSY_SECONDS), reraise=True)
+def _use_wal(connection: sqlite3.Connection) -> None:
+    connection.execute("PRAGMA journal_mode = WAL")
 
 
 def _begin(connection: Connection) -> None:
