@@ -15,10 +15,12 @@ def make_folder(folder: Path, mode: int = 0o777) -> None:
     """Make the folder in this mode, with those above it that are missing; nothing if it exists. Raises OSError."""
     if folder.is_dir():
         return
-    if folder.exists():
-        raise NotADirectoryError(ENOTDIR, os.strerror(ENOTDIR), str(folder))
     make_folder(folder.parent)
-    folder.mkdir(mode=mode, exist_ok=True)
+    try:
+        # another process may make it at the same moment
+        folder.mkdir(mode=mode, exist_ok=True)
+    except FileExistsError:
+        raise NotADirectoryError(ENOTDIR, os.strerror(ENOTDIR), str(folder)) from None
     sync_folder(folder.parent)
 
 
