@@ -50,6 +50,7 @@ from deployments.options import (
 )
 from deployments.streams import open_what_is_closed
 from deployments.terminal import show_failure
+from tasks.app.call_stack import with_room_for_calls
 from tasks.app.environment import set_defaults
 
 app = typer.Typer(
@@ -438,7 +439,7 @@ def main() -> None:
     open_what_is_closed()
     set_defaults()
     try:
-        app()
+        with_room_for_calls(app)
     except RebalanceError as error:
         _fail(error)
     except KeyboardInterrupt:

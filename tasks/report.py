@@ -50,10 +50,12 @@ async def report_plan(run: Run, plan: Plan) -> None:
         run.journal.plan(plan)
     report = PreTrade(plan=plan, warnings=tuple(run.warnings), gates=tuple(run.gates.values()))
     write_pre_trade(report, run.folder)
-    await publish(run, "plan", plan_page(report), "The plan")
-    await publish_orders(run, planned_orders(plan), "The planned orders")
-    await publish_charts(run, lambda: planned_weights(plan), "Weights: target, before and planned")
-    await show_progress(run, Milestone.PLANNED)
+    await asyncio.gather(
+        publish(run, "plan", plan_page(report), "The plan"),
+        publish_orders(run, planned_orders(plan), "The planned orders"),
+        publish_charts(run, lambda: planned_weights(plan), "Weights: target, before and planned"),
+        show_progress(run, Milestone.PLANNED),
+    )
     run.log_step("report", f"plan written to {' and '.join(file.name for file in PRE_TRADE_FILES)}")
 
 
@@ -61,15 +63,16 @@ async def report_plan(run: Run, plan: Plan) -> None:
 async def report_result(run: Run, outcome: RunResult) -> tuple[Path, ...]:
     """Write all reports; their paths. Raises OutputFailed."""
     paths = await in_thread(partial(write_reports, outcome, run.folder))
-    await publish(run, "gates", verdict_table(outcome.gates), "The data gates")
-    await publish(run, "result", result_page(outcome), "The result")
-    if outcome.orders:
-        await publish_orders(run, ended_orders(outcome), "The orders as they ended")
-    if outcome.was_sent:
-        await publish_charts(run, lambda: weights(outcome), "Weights: target, before and after")
     whole = [path.absolute() for path in paths]
-    await publish(run, "files", files_page(run.id, whole, platform.node()), "The files of the run")
-    await end_progress(run, outcome)
+    # beside each other: a slow server keeps a run waiting once, not once for each
+    await asyncio.gather(
+        publish(run, "gates", verdict_table(outcome.gates), "The data gates"),
+        publish(run, "result", result_page(outcome), "The result"),
+        publish_orders(run, ended_orders(outcome), "The orders as they ended"),
+        publish_charts(run, lambda: weights(outcome) if outcome.was_sent else (), "Weights: target, before and after"),
+        publish(run, "files", files_page(run.id, whole, platform.node()), "The files of the run"),
+        end_progress(run, outcome),
+    )
     return paths + await in_thread(partial(_write_data_docs, run))
 
 

@@ -10,6 +10,7 @@ from importlib import import_module
 from threading import Thread
 
 from expectations.gate import library
+from tasks.app.call_stack import with_room_for_calls
 
 # the calendar of the exchange, then the gates, then the pages and charts of the report: in the order of their use
 BEFORE_THE_GATES = ("exchange_calendars",)
@@ -24,7 +25,7 @@ def preload() -> Thread:
     is imported here: a command that runs nothing must never call this.
     """
     # no daemon: a process that ends within such an import may be aborted by the libraries' own code
-    thread = Thread(target=_import_all, name="preload")
+    thread = Thread(target=with_room_for_calls, args=(_import_all,), name="preload")
     thread.start()
     return thread
 
