@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, ClassVar
+from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationInfo, field_validator, model_validator
+from pydantic import BeforeValidator, ConfigDict, ValidationInfo, field_validator
 
 from core.model import USD, AccountId, MarketDataType, Mode, OrderRef, SecurityType, Side
 from core.money import ONE, ZERO
@@ -17,7 +17,6 @@ from core.scenario.texts import (
     Cash,
     Cell,
     Confirm,
-    Count,
     CurrencyName,
     Delay,
     FaultPoint,
@@ -27,13 +26,8 @@ from core.scenario.texts import (
     NotNegative,
     Number,
     Part,
-    Repeated,
     SecurityTypeName,
-    SettingTexts,
     SymbolName,
-    Text,
-    is_absent,
-    one_of,
     positions_once,
 )
 from core.sim.venue.world import (
@@ -49,32 +43,16 @@ from core.sim.venue.world import (
     Values,
     World,
 )
+from core.yaml_file import Count, FilePart, SettingTexts, Text, one_of
 
-
-class FilePart(BaseModel):
-    """A mapping of known keys. A key without a value counts as absent, except a symbol, which may be called NULL."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    symbols: ClassVar[frozenset[str]] = frozenset({"symbol"})
-
-    @model_validator(mode="before")
-    @classmethod
-    def _without_absent(cls, value: object) -> object:
-        if isinstance(value, Repeated):
-            raise ValueError(value.text)  # noqa: TRY004 - pydantic makes a fault of a ValueError
-        if is_absent(value):
-            return {}
-        if not isinstance(value, dict):
-            return value
-        # removed rather than read as None: a key that must be there is then missing, and any other has its default
-        return {key: each for key, each in value.items() if key in cls.symbols or not is_absent(each)}
-
-
+A_SYMBOL = frozenset({"symbol"})  # which may be called NULL
 # a symbol may have nothing after it
 MAY_BE_EMPTY = ConfigDict(json_schema_extra={"type": ["object", "null"]})
 
 
 class PositionEntry(FilePart):
+    may_be_null = A_SYMBOL
+
     symbol: SymbolName
     quantity: Needed
     average_cost: NotNegative = ZERO
@@ -90,6 +68,8 @@ Positions = Annotated[list[PositionEntry], BeforeValidator(positions_once)]
 
 class OrderEntry(FilePart):
     """An order that works before the run begins; without a limit it is a market order."""
+
+    may_be_null = A_SYMBOL
 
     symbol: SymbolName
     side: Annotated[Side, BeforeValidator(one_of(*Side))]

@@ -10,12 +10,13 @@ from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 
+from core.errors import UsageError
 from core.model import CASH, Mode, Symbol
 from core.money import ZERO
-from core.scenario.loader import load, read
 from core.scenario.models import MarketFile, ScenarioFile, world_of
-from core.scenario.texts import Confirm, is_absent, number_of, symbol_of
+from core.scenario.texts import Confirm, number_of, symbol_of
 from core.sim.venue.world import World
+from core.yaml_file import is_absent, load
 
 PORTFOLIO_COLUMNS = ("portfolio", "symbol", "target_pct")
 # with targets no model is read, but settings need a mix that sums to 1
@@ -44,16 +45,14 @@ class Scenario:
 
 
 def read_scenario(path: Path) -> Scenario:
-    """The scenario of a file. Raises UsageError with every fault, each with its place as in `quotes.VTI.bid`.
+    """The scenario of a file. Raises UsageError with every fault, each with line and place as in `quotes.VTI.bid`.
 
     The venue charges per order what `settings.rebalance.commission_per_order_usd` is, nothing when the file has
     none, so that cash follows from the fills alone. Every symbol with a target is listed there, quoted or not.
     """
-    texts = load(path)
-    is_one = is_absent(texts.get("portfolios")) is not is_absent(texts.get("targets"))
-    file = read(
-        path, ScenarioFile, texts, () if is_one else ["one of portfolios and targets must be there, and only one"]
-    )
+    loaded = load(path, UsageError)
+    is_one = is_absent(loaded.texts.get("portfolios")) is not is_absent(loaded.texts.get("targets"))
+    file = loaded.read(ScenarioFile, () if is_one else ["one of portfolios and targets must be there, and only one"])
     world = world_of(file, file.as_of)
     return Scenario(
         name=file.name or path.stem,
@@ -74,7 +73,7 @@ def read_market(path: Path, *, now: datetime) -> World:
 
     Raises UsageError with every fault.
     """
-    file = read(path, MarketFile, load(path))
+    file = load(path, UsageError).read(MarketFile)
     return world_of(file, file.as_of or now)
 
 

@@ -6,8 +6,6 @@ The loader returns texts only, so a symbol is never taken for a number or a trut
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -19,11 +17,10 @@ from pydantic_core import PydanticUseDefault
 from core.model import Currency, SecurityType, Symbol
 from core.money import ONE, ZERO, D
 from core.sim.venue.world import ORDER_POINT, Point
+from core.yaml_file import SCALARS, SHOWN, RefusedValue, is_absent, name_of, one_of, text_of
 
 T = TypeVar("T")
-Choice = TypeVar("Choice", bound=StrEnum)
 
-NOTHING = frozenset({"", "~", "null", "Null", "NULL"})
 # YAML's text for not a number: a price that the market does not have
 NOT_A_NUMBER = frozenset({".nan", "nan"})
 YES = frozenset({"yes", "true", "on"})
@@ -34,7 +31,6 @@ TYPES = {"ETF": SecurityType.ETF, "STK": SecurityType.STOCK, "CASH": SecurityTyp
 # IBKR's names of types that are neither traded nor distinguished here: all become OTHER
 OTHER_TYPES = frozenset({"BILL", "BOND", "CFD", "CMDTY", "CRYPTO", "FOP", "FUND", "FUT", "IND", "OPT", "WAR"})
 LONGEST_DELAY = Decimal(1_000_000)
-SHOWN = 40  # characters of a wrong text that a message repeats
 
 
 class Confirm(StrEnum):
@@ -43,18 +39,6 @@ class Confirm(StrEnum):
     YES = "yes"
     NO = "no"
     TIMEOUT = "timeout"
-
-
-@dataclass(frozen=True, slots=True)
-class Repeated:
-    """In place of a value whose symbol was there before, so that the fault is reported at its place."""
-
-    text: str
-
-
-def is_absent(value: object) -> bool:
-    """Whether there is no value."""
-    return value is None or (isinstance(value, str) and value in NOTHING)
 
 
 def symbol_of(text: str) -> Symbol:
@@ -72,25 +56,9 @@ def number_of(text: str) -> Decimal | None:
         raise ValueError(f"{text[:SHOWN]!r} is not a number") from None
 
 
-def _text(value: object) -> str:
-    if isinstance(value, Repeated):
-        raise ValueError(value.text)  # noqa: TRY004 - pydantic makes a fault of a ValueError
-    if not isinstance(value, str):
-        raise ValueError("must be a single value")  # noqa: TRY004
-    return value.strip()
-
-
-def _name(value: object) -> str:
-    """A text that must be present, as it is written."""
-    text = _text("" if value is None else value)
-    if not text:
-        raise ValueError("is missing")
-    return text
-
-
 def _number(value: object) -> Decimal:
     """The number, or the key's default for `.nan`."""
-    found = number_of(_text(value))
+    found = number_of(text_of(value))
     if found is None:
         # None would be a value, and replace a default that is not None
         raise PydanticUseDefault
@@ -98,39 +66,21 @@ def _number(value: object) -> Decimal:
 
 
 def _needed(value: object) -> Decimal:
-    found = number_of("" if value is None else _text(value))
+    found = number_of("" if value is None else text_of(value))
     if found is None:
         raise ValueError("is missing")
     return found
 
 
-def _count(value: object) -> int:
-    text = _text(value)
-    if not (text.isascii() and text.isdigit() and len(text) < 10):
-        raise ValueError(f"{text[:SHOWN]!r} is not a whole number")
-    return int(text)
-
-
 def _flag(value: object) -> bool:
-    text = _text(value).lower()
+    text = text_of(value).lower()
     if text not in YES | NO:
         raise ValueError(f"{text[:SHOWN]!r} is not yes or no")
     return text in YES
 
 
-def one_of(*members: Choice) -> Callable[[object], Choice]:
-    def read(value: object) -> Choice:
-        text = _text(value)
-        found = next((member for member in members if text == member), None)
-        if found is None:
-            raise ValueError(f"{text[:SHOWN]!r} is not one of {', '.join(members)}")
-        return found
-
-    return read
-
-
 def _confirm(value: object) -> Confirm:
-    text = _text(value).lower()
+    text = text_of(value).lower()
     if text in YES | NO:
         return Confirm.YES if text in YES else Confirm.NO
     found: Confirm = one_of(*Confirm)(value)
@@ -138,14 +88,14 @@ def _confirm(value: object) -> Confirm:
 
 
 def _currency(value: object) -> Currency:
-    text = _text(value)
+    text = text_of(value)
     if text.upper() not in CURRENCIES:
         raise ValueError(f"{text[:SHOWN]!r} is not one of {', '.join(CURRENCIES)}")
     return Currency(text.upper())
 
 
 def _security_type(value: object) -> SecurityType:
-    text = _text(value).upper()
+    text = text_of(value).upper()
     if text in OTHER_TYPES:
         return SecurityType.OTHER
     if text not in TYPES:
@@ -154,7 +104,7 @@ def _security_type(value: object) -> SecurityType:
 
 
 def _moment(value: object) -> datetime:
-    text = _text(value)
+    text = text_of(value)
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
@@ -168,7 +118,7 @@ def _moment(value: object) -> datetime:
 
 def _fault_point(value: object) -> str:
     """A point of the run, or `order:` and a symbol."""
-    text = _text(value)
+    text = text_of(value)
     if text.startswith(ORDER_POINT):
         return ORDER_POINT + symbol_of(text.removeprefix(ORDER_POINT))
     found: Point = one_of(*Point)(value)
@@ -201,7 +151,7 @@ def _once_each(value: object) -> object:
     seen: set[Symbol] = set()
     once = {}
     for key, each in value.items():
-        once[key] = Repeated("appears here twice") if symbol_of(key) in seen else each
+        once[key] = RefusedValue("appears here twice") if symbol_of(key) in seen else each
         seen.add(symbol_of(key))
     return once
 
@@ -215,22 +165,9 @@ def positions_once(value: object) -> object:
     for each in value:
         text = each.get("symbol") if isinstance(each, dict) else None
         symbol = symbol_of(text) if isinstance(text, str) else Symbol("")
-        once.append(Repeated(f"{symbol} appears here twice") if symbol and symbol in seen else each)
+        once.append(RefusedValue(f"{symbol} appears here twice") if symbol and symbol in seen else each)
         seen.add(symbol)
     return once
-
-
-def _section(value: object) -> object:
-    """Keys without a value are left to their default; a list becomes text with commas."""
-    if is_absent(value):
-        return {}
-    if not isinstance(value, dict):
-        return value
-    return {
-        key: ", ".join(map(_name, each)) if isinstance(each, list) else each
-        for key, each in value.items()
-        if not is_absent(each)
-    }
 
 
 def _or_empty(value: object) -> object:
@@ -238,17 +175,15 @@ def _or_empty(value: object) -> object:
 
 
 def _cash(value: object) -> Decimal:
-    return number_of("" if value is None else _text(value)) or ZERO
+    return number_of("" if value is None else text_of(value)) or ZERO
 
 
 NUMBER = {"type": ["number", "string"]}
-SCALARS = ["string", "number", "boolean", "null"]
 
-Text = Annotated[str, BeforeValidator(_text)]
 Cell = Annotated[
-    str, BeforeValidator(lambda value: _text("" if value is None else value)), WithJsonSchema({"type": SCALARS})
+    str, BeforeValidator(lambda value: text_of("" if value is None else value)), WithJsonSchema({"type": SCALARS})
 ]
-SymbolName = Annotated[Symbol, BeforeValidator(_name), AfterValidator(symbol_of)]
+SymbolName = Annotated[Symbol, BeforeValidator(name_of), AfterValidator(symbol_of)]
 SymbolKey = Annotated[Symbol, AfterValidator(symbol_of)]
 Number = Annotated[Decimal, BeforeValidator(_number), WithJsonSchema(NUMBER)]
 Needed = Annotated[Decimal, BeforeValidator(_needed), WithJsonSchema(NUMBER)]
@@ -256,7 +191,6 @@ NotNegative = Annotated[Number, _within(ZERO), WithJsonSchema(NUMBER | {"minimum
 Delay = Annotated[Number, _within(ZERO, LONGEST_DELAY), WithJsonSchema(NUMBER | {"minimum": 0, "maximum": 1_000_000})]
 Part = Annotated[Number, _within(ZERO, ONE), WithJsonSchema(NUMBER | {"minimum": 0, "maximum": 1})]
 AboveZero = Annotated[Number, AfterValidator(_above_zero), WithJsonSchema(NUMBER | {"exclusiveMinimum": 0})]
-Count = Annotated[int, BeforeValidator(_count), WithJsonSchema({"type": ["integer", "string"], "minimum": 0})]
 Flag = Annotated[bool, BeforeValidator(_flag), WithJsonSchema({"enum": [True, False, *sorted(YES | NO)]})]
 Moment = Annotated[datetime, BeforeValidator(_moment), WithJsonSchema({"type": "string", "format": "date-time"})]
 Answer = Annotated[
@@ -275,10 +209,3 @@ Cash = Annotated[
     dict[CurrencyName, Annotated[Decimal, BeforeValidator(_cash), WithJsonSchema(NUMBER)]], BeforeValidator(_or_empty)
 ]
 BySymbol = Annotated[dict[SymbolKey, T], BeforeValidator(_once_each)]
-SettingTexts = Annotated[
-    dict[
-        str,
-        Annotated[str, BeforeValidator(_text), WithJsonSchema({"type": [*SCALARS, "array"]})],
-    ],
-    BeforeValidator(_section),
-]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from core.targets import parse_portfolios
 DEMO = Path(__file__).parents[2] / "deployments" / "demo"
 SCENARIOS = Path(__file__).parents[1] / "scenarios"
 VTI, ON = Symbol("VTI"), Symbol("ON")
+LINE = re.compile(r"^line \d+: ")
 TYPES = "ETF, STK, CASH, BILL, BOND, CFD, CMDTY, CRYPTO, FOP, FUND, FUT, IND, OPT, WAR"
 
 WHOLE = """
@@ -76,12 +78,12 @@ def write(tmp_path):
 
 
 def faults_of(path, read=read_scenario):
-    """The faults of a file, without the file's name, of which each begins with it."""
+    """The faults of a file without their lines and the file's name, with which each begins."""
     with pytest.raises(UsageError) as error:
         read(path)
     assert all(fault.startswith(f"{path}: ") for fault in error.value.faults)
     assert str(path) in error.value.message
-    return [fault.removeprefix(f"{path}: ") for fault in error.value.faults]
+    return [LINE.sub("", fault.removeprefix(f"{path}: ")) for fault in error.value.faults]
 
 
 def test_a_whole_scenario_is_read_as_it_stands(write):
@@ -324,12 +326,30 @@ def test_all_faults_are_reported_at_once(write):
     ]  # fmt: skip
 
 
+def test_a_fault_has_the_line_of_its_value_and_what_is_missing_that_of_what_it_is_missing_in(write):
+    path = write("mode: papr\n\naccount:\n  cash: {USD: x}\nquotes:\n  VTI:\n    bd: 1\n")
+    with pytest.raises(UsageError) as error:
+        read_scenario(path)
+    assert [fault.removeprefix(f"{path}: ") for fault in error.value.faults] == [
+        "one of portfolios and targets must be there, and only one",
+        "as_of: is missing",
+        "line 3: account.id: is missing",
+        "line 4: account.cash.USD: 'x' is not a number",
+        "line 7: quotes.VTI.bd: unknown key - did you mean bid?",
+        "line 1: mode: 'papr' is not one of report_only, dry_run, paper, live",
+    ]
+
+
 @pytest.mark.parametrize(
     ("data", "fault"),
     [
         ("a: 1\na: 2\n", "is not valid YAML: line 2: the key 'a' appears here twice"),
         ("a: {b: 1, b: 2}\n", "is not valid YAML: line 1: the key 'b' appears here twice"),
         ("[a]: 1\n", "is not valid YAML: line 1: a key must be a text"),
+        (
+            "a: &one {b: 1}\nc: *one\n",
+            "is not valid YAML: line 2: *one stands for another value: write the value itself",
+        ),
         ("a: [1\n", "is not valid YAML: line 2: expected ',' or ']', but got '<stream end>'"),
         ("- a\n", "must be a mapping of keys to values"),
         ("", "must be a mapping of keys to values"),
@@ -346,7 +366,7 @@ def test_what_is_not_a_mapping_in_yaml_is_refused_in_one_line(write, data, fault
 def test_a_file_that_is_missing_a_folder_or_too_large_is_refused(tmp_path, write, monkeypatch):
     assert faults_of(tmp_path / "none.yaml") == ["there is no such file"]
     assert faults_of(tmp_path) == ["Is a directory"]
-    monkeypatch.setattr("core.scenario.loader.LARGEST_FILE", 3)
+    monkeypatch.setattr("core.yaml_file.LARGEST_FILE", 3)
     assert faults_of(write("a: 1")) == ["is larger than 3 bytes"]
 
 

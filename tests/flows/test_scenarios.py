@@ -117,7 +117,7 @@ def test_a_file_that_is_no_scenario_is_named_when_the_others_have_run(prefect_se
         run_scenarios([folder], out)
     assert [each.name for each in out.iterdir()] == ["b_good"]
     assert result_of(out, "b_good")["exit_code"] == 10
-    assert any("a_typo.yaml: nmae: unknown key" in fault for fault in refusal.value.faults)
+    assert any("a_typo.yaml: line 1: nmae: unknown key" in fault for fault in refusal.value.faults)
     (folder / "a_typo.yaml").unlink()
     with pytest.raises(UsageError, match=r"c_list\.yaml: must be a mapping"):
         run_scenarios([folder], out)
