@@ -32,6 +32,9 @@ from deployments.options import (
     ApproverName,
     BandBps,
     Broker,
+    CheckedCsv,
+    CheckedHousehold,
+    CheckedIni,
     Csv,
     DefaultBroker,
     DefaultCsv,
@@ -70,6 +73,14 @@ def _show_version(wanted: bool) -> None:  # noqa: FBT001 - typer hands it over t
         raise typer.Exit
 
 
+def _show_household_schema(wanted: bool) -> None:  # noqa: FBT001 - typer hands it over that way
+    if wanted:
+        from core.household import household_schema
+
+        typer.echo(json.dumps(household_schema(), indent=2))
+        raise typer.Exit
+
+
 def _show_schema(wanted: bool) -> None:  # noqa: FBT001 - typer hands it over that way
     if wanted:
         from core.scenario import scenario_schema
@@ -97,6 +108,9 @@ def init(  # noqa: PLR0913 - one parameter per option of the command
     from_account: Annotated[
         bool, typer.Option("--from-account", help="start from what the account holds, as the gateway reports it")
     ] = False,
+    household: Annotated[
+        bool, typer.Option("--household", help="write accounts.yaml as well, for several accounts")
+    ] = False,
     ini: GatewayIni = None,
     account: Annotated[
         str | None,
@@ -112,16 +126,45 @@ def init(  # noqa: PLR0913 - one parameter per option of the command
     from deployments.commands.init import init as write
     from deployments.connection import ConnectionOptions
 
-    write(folder, ConnectionOptions(ini, account, broker, market, overrides), from_account=from_account)
+    connection = ConnectionOptions(ini, account, broker, market, overrides)
+    write(folder, connection, from_account=from_account, household=household)
 
 
 @app.command(cls=GroupedCommand, rich_help_panel=FIRST)
-def check(csv: Csv, ini: Ini, *, sets: Sets = None, as_json: Json = False) -> None:
-    """Validate the files and print the blend."""
+def check(  # noqa: PLR0913 - one parameter per option of the command
+    context: typer.Context,
+    csv: CheckedCsv = None,
+    ini: CheckedIni = None,
+    *,
+    household: CheckedHousehold = None,
+    sets: Sets = None,
+    as_json: Json = False,
+    show_schema: Annotated[  # noqa: ARG001 - its callback has ended the command
+        bool,
+        typer.Option(
+            "--schema",
+            callback=_show_household_schema,
+            is_eager=True,
+            help="Print the JSON schema of accounts.yaml and exit.",
+        ),
+    ] = False,
+) -> None:
+    """Validate the files and print the blend; with --household those of all its accounts, a line for each."""
+    overrides = options.overrides(sets)
+
+    if household is not None:
+        options.refuse_beside_household(context)
+        from deployments.commands.household import check_household
+
+        check_household(household, overrides, as_json=as_json)
+        return
+    if csv is None or ini is None:
+        raise options.missing_files({"--csv": csv, "--ini": ini})
+
     from deployments.commands.plan import show_blend
     from tasks.app.request import Request
 
-    show_blend(Request(csv, ini, overrides=options.overrides(sets)), as_json=as_json)
+    show_blend(Request(csv, ini, overrides=overrides), as_json=as_json)
 
 
 @app.command(cls=GroupedCommand, rich_help_panel=FIRST)

@@ -21,6 +21,20 @@ SERVER = "The page and schedules"
 
 Csv = Annotated[Path, typer.Option("--csv", help="portfolios.csv: the models", rich_help_panel=FILES)]
 Ini = Annotated[Path, typer.Option("--ini", envvar="REBALANCER_SETTINGS", help="settings.ini", rich_help_panel=FILES)]
+CheckedCsv = Annotated[Path | None, typer.Option("--csv", help="portfolios.csv: the models", rich_help_panel=FILES)]
+CheckedIni = Annotated[
+    Path | None,
+    typer.Option("--ini", envvar="REBALANCER_SETTINGS", help="settings.ini", rich_help_panel=FILES),
+]
+CheckedHousehold = Annotated[
+    Path | None,
+    typer.Option(
+        "--household",
+        metavar="FILE",
+        help="accounts.yaml, which names the files of all its accounts",
+        rich_help_panel=FILES,
+    ),
+]
 GatewayIni = Annotated[
     Path | None,
     typer.Option(
@@ -133,6 +147,22 @@ def overrides(
         values[name.strip()] = value.strip()
     own = {"rebalance.per_holding_band_bps": per_holding_band_bps, "rebalance.min_order_usd": min_order_usd}
     return values | {name: value for name, value in own.items() if value is not None}
+
+
+def missing_files(given: Mapping[str, Path | None]) -> UsageError:
+    """The error that names the files that are not given, by their option."""
+    absent = " and ".join(option for option, path in given.items() if path is None)
+    return UsageError(f"{absent} not given", next_step="name both files, or with --household an accounts.yaml")
+
+
+def refuse_beside_household(context: typer.Context) -> None:
+    """Raise UsageError where --csv or --ini was typed too; an --ini of the environment is for other commands."""
+    sources = {f"--{name}": context.get_parameter_source(name) for name in ("csv", "ini")}
+    typed = " and ".join(option for option, source in sources.items() if source and source.name == "COMMANDLINE")
+    if typed:
+        raise UsageError(
+            f"--household cannot be combined with {typed}", next_step="leave that out: accounts.yaml names the files"
+        )
 
 
 @dataclass(frozen=True, slots=True)

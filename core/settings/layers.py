@@ -12,6 +12,7 @@ from core.text import did_you_mean, holds_password, nearest, visible, without_pa
 
 PREFIX = "REBALANCER__"
 HIDDEN = "(not shown)"
+OPTIONS = "the options of this run"
 SECRETS = {where for where, key in keys().items() if key.is_secret}
 
 
@@ -21,6 +22,10 @@ class Given:
 
     text: str
     origin: str = ""
+
+
+Overrides = Mapping[str, str | Given]
+"""Texts by `section.key`, over file and environment; those of a bare text are the options of a run."""
 
 
 @dataclass(slots=True)
@@ -38,7 +43,10 @@ class Layers:
 
 
 def merged(
-    values: Mapping[str, Mapping[str, str]], *, environ: Mapping[str, str], overrides: Mapping[str, str]
+    values: Mapping[str, Mapping[str, str]],
+    *,
+    environ: Mapping[str, str],
+    overrides: Overrides,
 ) -> Layers:
     """The texts that hold after file < environment < overrides, with every unknown or misplaced name as a fault."""
     layers = Layers()
@@ -104,22 +112,21 @@ def _add_environment(layers: Layers, environ: Mapping[str, str]) -> None:
         layers.given[section][key] = Given(environ[name].strip(), name)
 
 
-def _add_overrides(layers: Layers, overrides: Mapping[str, str]) -> None:
+def _add_overrides(layers: Layers, overrides: Overrides) -> None:
     known = [f"{section}.{key}" for section, key in keys()]
-    for name, text in overrides.items():
+    for name, given in overrides.items():
+        text, origin = (given.text, given.origin) if isinstance(given, Given) else (given, OPTIONS)
         section, _, raw = name.strip().partition(".")
         section = section.lower()
         key = _key(section, raw)
         if not (raw and section in layers.given and _is_known(section, key)):
             near = [full for full in known if full.endswith(f".{name.strip()}")] or known
-            layers.faults.append(
-                f"{visible(name)} in the options of this run is not a setting{did_you_mean(name, near)}"
-            )
+            layers.faults.append(f"{visible(name)} in {origin} is not a setting{did_you_mean(name, near)}")
         elif (section, key) in SECRETS:
             layers.faults.append(f"[{section}] {_secret(section, key)}")
         else:
-            _check_password(layers, section, key, text, " in the options of this run")
-            layers.given[section][key] = Given(text.strip(), "the options of this run")
+            _check_password(layers, section, key, text, f" in {origin}")
+            layers.given[section][key] = Given(text.strip(), origin)
 
 
 def _key(section: str, raw: str) -> str:

@@ -13,7 +13,7 @@ from pydantic_core import ErrorDetails
 from core.masking import Secret
 from core.settings.describe import OPEN_SECTIONS, keys, sections
 from core.settings.kinds import PATH, SQLITE_FILE, Conflict, read_web_address
-from core.settings.layers import Layers, displayed, environment_name, merged
+from core.settings.layers import Layers, Overrides, displayed, environment_name, merged
 from core.settings.reading import read_values, refused
 from core.settings.schema import Settings
 from core.text import visible
@@ -22,13 +22,13 @@ from core.text import visible
 SETTINGS = TypeAdapter(Settings)
 
 
-def load_settings(path: Path, *, environ: Mapping[str, str], overrides: Mapping[str, str]) -> Settings:
+def load_settings(path: Path, *, environ: Mapping[str, str], overrides: Overrides) -> Settings:
     """The effective settings of a file: file < environment `REBALANCER__SECTION__KEY` < overrides `section.key`.
 
     Relative paths start in the folder of the file. Raises SettingsInvalid with every fault found.
     """
-    values = read_values(path)
-    return _checked(merged(values, environ=environ, overrides=overrides), path.absolute().parent, str(path))
+    layers = merged(read_values(path), environ=environ, overrides=overrides)
+    return _checked(layers, path.absolute().parent, str(path))
 
 
 def settings_from(

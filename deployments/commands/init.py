@@ -1,4 +1,4 @@
-"""`rebalance init`: the two files to start from, with examples in them or with what the account holds."""
+"""`rebalance init`: the files to start from, with examples in them or with what the account holds."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 
 from core.errors import DataRefused, OutputFailed, SafetyRefused, UsageError
 from core.execution.reader import Reader
+from core.household import accounts_template
 from core.masking import mask_account
 from core.model import FUNDING, USD, AccountId, AccountSnapshot, Position, SecurityType, Symbol
 from core.money import CENT, HUNDRED, ZERO, floor_to
@@ -20,7 +21,7 @@ from deployments.connection import ANY_ACCOUNT, ONE_MODEL, ConnectionOptions
 from deployments.terminal import console, errors_console
 from tasks.app.brokers import DEMO_MARKET
 
-CSV, INI = "portfolios.csv", "settings.ini"
+CSV, INI, ACCOUNTS = "portfolios.csv", "settings.ini", "accounts.yaml"
 DEMO_CSV = DEMO_MARKET.with_name(CSV)
 HELD_MODEL = next(iter(ONE_MODEL))
 EXAMPLE_MIX = {"SMURF": "0.5", "BADASS": "0.3", "GLTR": "0.2"}  # the models of the demo's file
@@ -45,18 +46,23 @@ class StartFiles:
     notes: Sequence[str] = ()
 
 
-def init(folder: Path, options: ConnectionOptions, *, from_account: bool) -> None:
-    """Write portfolios.csv and settings.ini into `folder`, and print what to do next.
+def init(folder: Path, options: ConnectionOptions, *, from_account: bool, household: bool) -> None:
+    """Write portfolios.csv and settings.ini into `folder`, for a `household` accounts.yaml too; print what to do next.
 
     They contain example models, or with `from_account` what the account holds. Raises UsageError for files that exist
     already and where it is not clear which account is meant, OutputFailed where they cannot be written, DataRefused
     for an account without an ETF in USD, and what reading settings and account raises.
     """
-    paths = folder / CSV, folder / INI
+    paths = [folder / name for name in (CSV, INI, *([ACCOUNTS] if household else []))]
     _require_free(paths)
     files = asyncio.run(_from_account(options)) if from_account else _examples(folder, options)
-    _write(paths, (files.csv, settings_template(files.values)))
-    _print_next_steps(paths, files.notes, options.rehearsal_options)
+    texts = {folder / CSV: files.csv, folder / INI: settings_template(files.values)}
+    account = files.values.get("ibkr.account_id")
+    if household:
+        texts[folder / ACCOUNTS] = accounts_template(ini=INI, csv=CSV, account=account)
+    _write(texts)
+    notes = [*files.notes, *(_household_notes(folder, account) if household else [])]
+    _print_next_steps(paths, notes, options.rehearsal_options)
 
 
 def _models(mix: Mapping[str, str]) -> dict[str, str]:
@@ -178,8 +184,8 @@ def _require_free(paths: Sequence[Path]) -> None:
         )
 
 
-def _write(paths: Sequence[Path], texts: Sequence[str]) -> None:
-    for path, text in zip(paths, texts, strict=True):
+def _write(texts: Mapping[Path, str]) -> None:
+    for path, text in texts.items():
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with path.open("x", encoding="utf-8") as file:
@@ -191,12 +197,21 @@ def _write(paths: Sequence[Path], texts: Sequence[str]) -> None:
             ) from error
 
 
+def _household_notes(folder: Path, account: str | None) -> Iterator[str]:
+    yield f"list your accounts in {folder / ACCOUNTS}, each with its id and a name"
+    if account is None:
+        yield f"account_id in {folder / INI} is that of commands that name no account: any of yours"
+
+
 def _print_next_steps(paths: Sequence[Path], notes: Sequence[str], options: str) -> None:
-    csv, ini = (shlex.quote(str(path)) for path in paths)
-    lines = [f"Written: {paths[0]} and {paths[1]}", "", "Now:", *(f"  - {note}" for note in notes), "", "Then:"]
+    csv, ini, *accounts = (shlex.quote(str(path)) for path in paths)
+    written = [str(path) for path in paths]
+    lines = [f"Written: {', '.join(written[:-1])} and {written[-1]}"]
+    lines += ["", "Now:", *(f"  - {note}" for note in notes), "", "Then:"]
     lines += [
         f"  rebalance doctor --ini {ini} {options}".rstrip(),
         f"  rebalance check --csv {csv} --ini {ini}",
+        *(f"  rebalance check --household {path}" for path in accounts),
         f"  rebalance plan --csv {csv} --ini {ini} {options}".rstrip(),
     ]
     for line in lines:
