@@ -76,7 +76,18 @@ def traded_text(outcome: RunResult) -> str:
 def turnover(outcome: RunResult) -> Decimal | None:
     """What was sold and bought, conversions apart, in % of the plan's NetLiq; None without a plan."""
     net_liq = outcome.plan.valuation.net_liq if outcome.plan else ZERO
-    return sum((_notional(outcome.orders, side) for side in Side), ZERO) / net_liq * 100 if net_liq else None
+    return turnover_usd(outcome) / net_liq * 100 if net_liq else None
+
+
+def turnover_usd(outcome: RunResult) -> Decimal:
+    """What was sold and bought in USD, conversions apart."""
+    return sum((_notional(outcome.orders, side) for side in Side), ZERO)
+
+
+def drift_left_bps(outcome: RunResult) -> Decimal | None:
+    """The sum of the absolute drift that is left of all symbols; None where it was not read."""
+    residual = outcome.residual_drift_bps
+    return None if residual is None else sum(map(abs, residual.values()), ZERO)
 
 
 def balances_text(balances: Mapping[Currency, Decimal]) -> str:
@@ -117,10 +128,9 @@ def _bps(value: Decimal) -> str:
 
 
 def _drift_left(outcome: RunResult) -> str:
-    plan, residual = outcome.plan, outcome.residual_drift_bps
-    if plan is None or residual is None:
+    plan, left = outcome.plan, drift_left_bps(outcome)
+    if plan is None or left is None:
         return ""
-    left = sum(map(abs, residual.values()), ZERO)
     return f"sum {_bps(plan.totals.drift_before_bps)} bps before, {_bps(left)} bps left"
 
 

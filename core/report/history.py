@@ -15,7 +15,7 @@ from core.report import formats
 from core.report.columns import Column, Columns, commissions, left, right
 from core.report.costs import order_costs
 from core.report.documents import number_or_none, numbers
-from core.report.facts import balances_text, turnover
+from core.report.facts import balances_text, drift_left_bps, turnover
 from core.text import visible
 
 
@@ -50,7 +50,6 @@ class PastRun:
 def past_run(run: RunRecord, result: RunResult | None) -> PastRun:
     """The run as the journal has it; `result` is what its report was made from, None without one."""
     plan = result.plan if result else None
-    residual = result.residual_drift_bps if result else None
     fills = [fill for record in result.orders for fill in record.fills] if result else []
     ended = result if run.ended_at else None
     return PastRun(
@@ -62,7 +61,7 @@ def past_run(run: RunRecord, result: RunResult | None) -> PastRun:
         commissions=commissions(fills) if result else None,
         slippage_usd=_slippage(result) if result else None,
         drift_before_bps=plan.totals.drift_before_bps if plan else None,
-        drift_after_bps=sum(map(abs, residual.values()), ZERO) if residual is not None else None,
+        drift_after_bps=drift_left_bps(result) if result else None,
         result=ended.ending.lower() if ended else "ended" if run.ended_at else "under way, or its process died",
         exit_code=None if run.exit_code is None else int(run.exit_code),
         reason=run.reason,

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 from builders import NOW, outcome, plan, trade_line
+from household_samples import sample_household
 from prefect_pages import DESKTOP, PHONE, chromium
 from programs import find_script, needs, needs_script
 from report_samples import sample_outcome
 
+from core.household.report import household_html
 from core.model import Mode, RunId, RunRecord, Symbol
 from core.money import D
 from core.report import report_html
@@ -21,7 +23,7 @@ from core.report.history_html import history_html
 SETTINGS = {"ibkr": {"account_id": "******567"}, "rebalance": {"per_holding_band_bps": "50"}}
 NARROW = (320, 568)
 LAPTOP = (1280, 900)
-PAGES = ["report", "history"]
+PAGES = ["report", "history", "household"]
 # tables of which a part can be reached only by scrolling sideways
 CUT_OFF = """() => [...document.querySelectorAll(".wide")]
   .filter(each => each.scrollWidth > each.clientWidth).map(each => each.getAttribute("aria-label"))"""
@@ -52,7 +54,12 @@ def large_report() -> str:
     return report_html(outcome(plan=plan(*lines), residual_drift_bps=residual, settings=SETTINGS))
 
 
-SAMPLES = {"report": sample_report, "history": sample_history, "large": large_report}
+SAMPLES = {
+    "report": sample_report,
+    "history": sample_history,
+    "household": lambda: household_html(sample_household()),
+    "large": large_report,
+}
 
 
 @pytest.fixture(scope="module")
@@ -114,9 +121,10 @@ def test_on_a_phone_no_row_takes_a_quarter_of_the_screen(opened):
     assert opened("report", PHONE).evaluate(TALLEST_ROW) < PHONE[1] / 4
 
 
+@pytest.mark.parametrize("name", ["report", "household"])
 @pytest.mark.parametrize("size", [PHONE, DESKTOP])
-def test_the_answers_are_in_the_first_screen(opened, size):
-    summary = opened("report", size).locator(".summary").bounding_box()
+def test_the_answers_are_in_the_first_screen(opened, name, size):
+    summary = opened(name, size).locator(".summary").bounding_box()
     assert summary["y"] + summary["height"] <= size[1]
 
 
