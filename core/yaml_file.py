@@ -17,7 +17,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, Wi
 from pydantic_core import ErrorDetails
 
 from core.errors import RebalanceError
-from core.text import nearest
+from core.text import nearest, visible
 
 Model = TypeVar("Model", bound=BaseModel)
 Choice = TypeVar("Choice", bound=StrEnum)
@@ -153,7 +153,8 @@ def _lines(place: Place, node: yaml.Node) -> Iterator[tuple[Place, int]]:
 
 def _place_text(place: Place) -> str:
     """The place of a value, as in `account.positions[0].symbol`."""
-    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place).removeprefix(".")
+    # a key is whatever somebody wrote, and a fault is one line
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{visible(part)}" for part in place).removeprefix(".")
 
 
 def _faults(model: type[BaseModel], error: ValidationError) -> Iterator[tuple[Place, str]]:

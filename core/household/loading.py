@@ -11,6 +11,7 @@ from pathlib import Path
 from core.errors import PortfoliosInvalid, RebalanceError, SettingsInvalid
 from core.household.file import HouseholdFile, ListedAccount
 from core.household.household import BrokerClient, Household, HouseholdAccount, messages_per_second
+from core.masking import mask_accounts
 from core.model import Targets
 from core.settings import Settings
 from core.settings.kinds import read_path
@@ -82,7 +83,8 @@ class _Reading:
 
     def error(self) -> RebalanceError:
         """The one error of all faults."""
-        faults = self.all_faults
+        # an id may stand where none belongs, as in the name of a file
+        faults = [mask_accounts(fault) for fault in self.all_faults]
         message = faults[0] if len(faults) == 1 else f"{self.file.path}: {len(faults)} faults in the household"
         made = SettingsInvalid if self.faults else PortfoliosInvalid
         return made(message, next_step=CORRECT_FILE, faults=faults)

@@ -295,6 +295,25 @@ def test_a_client_id_is_not_the_one_by_which_commands_that_only_read_connect_for
     assert fault.endswith("connect for B: give it the same client_id, or one 2 apart")
 
 
+KEYS = st.sampled_from(
+    ["name", "settings", "portfolios", "approval", "at_once", "accounts", "id", "tags", "ibkr.port", "a\nb"]
+)
+TEXTS = st.sampled_from(["", "~", "DU7654321", "Bob", "settings.ini", "bob.csv", "4", "\0", "../x", "one_for_all"])
+TREES = st.recursive(
+    TEXTS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=5), max_leaves=12
+)
+
+
+@given(tree=st.dictionaries(KEYS, TREES, max_size=6))
+def test_any_yaml_without_its_other_files_is_refused_with_faults_of_one_line(tmp_path_factory, tree):
+    path = tmp_path_factory.mktemp("household") / "accounts.yaml"
+    path.write_text(yaml.safe_dump(tree))
+    with pytest.raises(SettingsInvalid) as error:
+        load_household(path, environ={}, overrides={}, now=NOW)
+    assert error.value.faults
+    assert not any("\n" in fault for fault in (error.value.message, *error.value.faults))
+
+
 CLIENTS = st.tuples(st.sampled_from(("a", "b")), st.integers(1, 40), st.integers(1, 50))
 
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from core.errors import PortfoliosInvalid, RebalanceError, SettingsInvalid, UsageError
+from core.household import load_household
 from deployments import cli
+from tasks.app.request import Request
 
 ACCOUNT = "DU1234567"
 BOB = "\n  - {id: U7654321, name: '[b]Bob', settings: {ibkr.port: 4003, rebalance.order_type: MKT}, tags: [pension]}\n"
@@ -107,6 +111,17 @@ def test_check_says_which_files_it_needs(rebalance, household, arguments, messag
 def test_a_settings_file_of_the_environment_is_for_other_commands(rebalance, household, monkeypatch):
     monkeypatch.setenv("REBALANCER_SETTINGS", "elsewhere.ini")
     assert "2 accounts" in rebalance("check", "--household", str(household))
+
+
+def test_the_request_of_an_account_has_the_settings_that_were_checked(household):
+    for account in load_household(household, environ=os.environ, overrides={}, now=datetime.now(UTC)).accounts:
+        request = Request.of(
+            csv=account.portfolios,
+            ini=household.absolute().parent / "settings.ini",
+            account=account.account_id,
+            overrides=account.overrides,
+        )
+        assert request.files().settings() == account.settings
 
 
 def test_the_schema_is_printed_for_editors(rebalance):
