@@ -37,6 +37,7 @@ def check_mode(settings: Settings, mode: Mode, *, confirm_live: bool, broker: Br
             f"mode {mode} sends orders, but [ibkr] read_only is true",
             next_step="use a dry run, or set [ibkr] read_only = false",
         )
+    _check_approvers(settings)
     if mode is Mode.LIVE:
         _check_live(settings, confirm_live=confirm_live, broker=broker)
     _check_account(settings.ibkr.account_id, mode)
@@ -157,6 +158,15 @@ def _check_live(settings: Settings, *, confirm_live: bool, broker: BrokerKind) -
         raise UsageError(
             "mode live runs on broker ibkr only, never in a rehearsal",
             next_step="use mode paper to rehearse, or --broker ibkr",
+        )
+
+
+def _check_approvers(settings: Settings) -> None:
+    # whoever starts a run may set require_confirm, and must not do away with the approvers by that
+    if settings.approval.approvers and not settings.safety.require_confirm:
+        raise SafetyRefused(
+            "[approval] approvers wants a person's code, and [safety] require_confirm = false asks nobody",
+            next_step="set [safety] require_confirm = true, or remove the approvers",
         )
 
 

@@ -29,7 +29,7 @@ class PreApproved:
 
 
 class TerminalApprover:
-    """Shows the plan and asks Y/N; live also asks for the account's last characters."""
+    """Shows the plan and asks Y/N; a yes needs the account's last characters in live, and the code of an approver."""
 
     how = "terminal"
 
@@ -54,7 +54,11 @@ async def _typed(question: Question) -> Answer:
     suffix = question.plan.account_id[-VISIBLE:]
     if approve and question.plan.mode is Mode.LIVE:
         suffix = await _line(f"The account's last {VISIBLE} characters: ") or ""
-    return Answer(approve=approve, approver=login(), account_suffix=suffix)
+    if not (approve and question.approvers):
+        return Answer(approve=approve, approver=login(), account_suffix=suffix)
+    name = await _line(f"Approver ({', '.join(question.approvers)}): ") or ""
+    code = await _line("One-time code: ") or ""
+    return Answer(approve, name.upper(), suffix, code=code)
 
 
 async def _yes_or_no(question: Question) -> bool | None:

@@ -334,6 +334,34 @@ def reject(run: RunName, approver: ApproverName = None, note: Note = "") -> None
     answer(run, Decision(approve=False, approver=approver, note=note))
 
 
+approver_app = typer.Typer(
+    cls=GroupedApp,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(approver_app, name="approver", rich_help_panel=RUNS)
+
+
+@approver_app.callback()
+def approver() -> None:
+    """Those who alone may approve ([approval] approvers), each with a one-time code."""
+
+
+@approver_app.command(cls=GroupedCommand)
+def add(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="as it will stand in [approval] approvers")],
+    *,
+    save: Annotated[
+        bool, typer.Option("--save", help="keep the secret in a Secret block of the Prefect server")
+    ] = False,
+) -> None:
+    """Make the secret of an approver's one-time codes, and show it as a QR code; it is written to no file."""
+    from deployments.commands.approver import add_approver
+
+    add_approver(name, save=save)
+
+
 @app.command(cls=GroupedCommand, rich_help_panel=RUNS)
 def history(
     ini: Ini,

@@ -1,4 +1,4 @@
-"""Whether a run may start: it is not late, and no other run has the account."""
+"""Whether a run may start: it is not late, no other run has the account, and somebody can approve it."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from core.model import NEW_YORK
 from core.model.refs import run_id_of
 from flows.identity import ACCOUNT_LABEL, account_key, account_tag
 from flows.liveness import PROCESS_LABEL, UNFINISHED, is_alive, read_runs
+from tasks.app.codes import read_codes
 from tasks.app.process import Process
 from tasks.app.run import Run
 from tasks.app.wiring import current_session
@@ -67,6 +68,20 @@ async def check_elsewhere(run: Run) -> None:
         process = Process.parse(other.labels.get(PROCESS_LABEL))
         where = f"{since}process {process.pid} on {process.host}" if process else since
         raise account_is_held(account, run_id_of(str(other.id)), where)
+
+
+async def check_approvers(run: Run) -> None:
+    """Have the secrets of `[approval] approvers` ready for their answers; nothing in modes that send no orders.
+
+    Raises SafetyRefused when none of them has one, and ConnectionLost when the server does not answer.
+    """
+    approvers = run.settings.approval.approvers
+    if not run.mode.sends_orders or not approvers:
+        return
+    run.codes = await read_codes(approvers, with_blocks=FlowRunContext.get() is not None)
+    lacking = [name for name in approvers if run.codes and name not in run.codes.names]
+    if lacking:
+        run.warn(f"approvers without a secret cannot answer: {', '.join(lacking)} (rebalance approver add NAME)")
 
 
 async def _other_run(tag: str, key: str) -> FlowRun | None:

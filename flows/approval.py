@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from itertools import count
 from typing import Literal
 
 import httpx
@@ -15,24 +17,36 @@ from prefect.flow_runs import apause_flow_run
 from prefect.input import RunInput
 from prefect.input.run_input import keyset_from_base_key
 from prefect.utilities.urls import url_for
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, create_model
 from pydantic.json_schema import SkipJsonSchema
 
-from core.errors import ApprovalRejected
+from core.errors import ApprovalRejected, SafetyRefused
+from core.journal.store import CodeUsed, TakenCode
 from core.masking import VISIBLE, mask_account
 from core.model import Approval, Plan, Stage
 from core.report import approval_markdown, planned_weights
 from core.text import visible
-from flows.liveness import ANSWER_LABEL, APPROVED_LABEL, ASKED_AGAIN, current_flow_run_id, put_labels
+from flows.liveness import (
+    ANSWER_LABEL,
+    APPROVED,
+    APPROVED_LABEL,
+    ASKED_AGAIN,
+    REFUSED,
+    REJECTED,
+    current_flow_run_id,
+    put_labels,
+)
 from tasks.app.approvers import Answer, Question, expired
 from tasks.app.artifacts import publish
+from tasks.app.codes import MOST_WRONG_CODES, wrong_code
 from tasks.app.notify import notify, page, waiting_note
 from tasks.app.progress import show
 from tasks.app.run import Run
 from tasks.app.wiring import current_session
 
 # a mistyped suffix is a slip; three are not
-MOST_TRIES = 3
+MOST_WRONG_ACCOUNTS = 3
+CODE_PATTERN = r"^\s*\d{3}\s?\d{3}\s*$"
 POLL_SECONDS = 2
 SERVER_WAITS_LONGER = 60  # seconds
 
@@ -49,6 +63,7 @@ class ApprovalForm(RunInput, extra="ignore"):
         min_length=VISIBLE, max_length=VISIBLE, title=f"Last {VISIBLE} characters of the account"
     )
     note: SkipJsonSchema[str] = Field(default="", max_length=500)
+    code: SkipJsonSchema[str] = Field(default="", repr=False)
 
 
 class FormApprover:
@@ -66,7 +81,7 @@ class FormApprover:
             raise expired() from None
         if form is None:
             return Answer(approve=False, approver="", account_suffix="", note="the form could not be read")
-        return Answer(form.answer == "approve", form.approver.strip(), form.account_suffix, form.note)
+        return Answer(form.answer == "approve", form.approver.strip(), form.account_suffix, form.note, form.code)
 
 
 def _log_where_to_answer(question: Question) -> None:
@@ -83,7 +98,7 @@ async def _await_form(question: Question) -> ApprovalForm | None:
 
     While the server does not answer this waits for it: the run goes on, and its question stays open.
     """
-    form = ApprovalForm.with_initial_data(description=question.markdown)
+    form = _form_of(question).with_initial_data(description=question.markdown)
     wait = _pause
     while True:
         try:
@@ -95,6 +110,15 @@ async def _await_form(question: Question) -> ApprovalForm | None:
             logger.debug("the run cannot wait on the Prefect server, and tries again: {}", error)
             wait = _resume_pause
             await asyncio.sleep(POLL_SECONDS)
+
+
+def _form_of(question: Question) -> type[ApprovalForm]:
+    """The form; where approvers are set, one with their names to choose from and a field for the code."""
+    if not question.approvers:
+        return ApprovalForm
+    name = Field(title="Approver", json_schema_extra={"enum": list(question.approvers)})
+    code = Field(title="One-time code of the approver", pattern=CODE_PATTERN, repr=False)
+    return create_model(ApprovalForm.__name__, __base__=ApprovalForm, approver=(str, name), code=(str, code))
 
 
 async def _pause(form: type[ApprovalForm], question: Question) -> ApprovalForm:
@@ -137,7 +161,9 @@ class Deadline:
 async def ask(run: Run, plan: Plan, deadline: Deadline, stage: Stage | None = None) -> None:
     """Return when the plan, or this stage of it, was approved. Raises ApprovalRejected and ApprovalExpired.
 
-    After a yes with the wrong account suffix the question is asked again, three times in all; the next form says so.
+    After a yes with the wrong account suffix the question is asked again, three times in all; after an answer whose
+    one-time code is wrong as well, until the run has had five of them. The next form says so. Raises SafetyRefused when
+    there were too many wrong codes.
     """
     part = "plan" if stage is None else f"{stage.lower()}s"
     title = f"Approve the {part}"
@@ -156,7 +182,9 @@ async def ask(run: Run, plan: Plan, deadline: Deadline, stage: Stage | None = No
         await notify(run.settings.notify.webhook_url, waiting_note(plan, page()))
     run.reach("approval")
     key = f"{part}-{len(run.approvals) + 1}-{plan.hash[:12]}"
-    answer = await _await_valid_answer(run, Question(key, title, plan, markdown, deadline.seconds_left), deadline)
+    approvers = run.codes.names if run.codes else ()
+    question = Question(key, title, plan, markdown, deadline.seconds_left, approvers)
+    answer = await _await_valid_answer(run, question, question_id, deadline)
     approved = answer.approve and _names_account(answer, plan)
     _record(run, answer, question_id, is_approved=approved)
     if not approved:
@@ -167,33 +195,86 @@ async def ask(run: Run, plan: Plan, deadline: Deadline, stage: Stage | None = No
     run.log_step("approval", f"approved by {visible(answer.approver)}")
 
 
-async def _await_valid_answer(run: Run, question: Question, deadline: Deadline) -> Answer:
-    """The answer that counts: any but a yes that names another account, unless the tries are used up.
+@dataclass(frozen=True, slots=True)
+class Objection:
+    """Why an answer does not count: `what` for the form, `details` for log and report; `number` of at most `most`."""
 
-    A label shows what became of each answer, so that `rebalance approve` can report it.
+    what: str
+    details: str
+    number: int
+    most: int
+
+
+async def _await_valid_answer(run: Run, question: Question, question_id: str, deadline: Deadline) -> Answer:
+    """The answer that counts: with the code of an approver where one is wanted, and no yes that names another account.
+
+    The last of too many yeses that name another account is returned as well. A label shows what became of each answer,
+    so that `rebalance approve` can report it. Raises SafetyRefused after too many wrong codes.
     """
-    plan, markdown = question.plan, question.markdown
-    for attempt in range(1, MOST_TRIES + 1):
-        key = f"{question.key}-{attempt}"
+    markdown, wrong_accounts, numbers = question.markdown, 0, count(1)
+    while True:
+        key = f"{question.key}-{next(numbers)}"
         answer = await run.approver.ask(
             replace(question, key=key, markdown=markdown, seconds_left=deadline.seconds_left)
         )
-        is_named = not answer.approve or _names_account(answer, plan)
-        taken = "approved" if answer.approve and is_named else "rejected"
-        if not is_named and attempt < MOST_TRIES:
-            wrong = f"the answer named another account than {mask_account(plan.account_id)}"
-            run.warn(wrong)
-            taken = f"{ASKED_AGAIN}{wrong}"
-            again = f"Asked again ({attempt + 1} of {MOST_TRIES}): the answer named another account"
+        objection = _check_code(run, answer, question_id)
+        if objection is None and answer.approve and not _names_account(answer, question.plan):
+            wrong_accounts += 1
+            objection = _wrong_account(question.plan, wrong_accounts)
+        await _label(run, key, answer, question.plan, objection)
+        if objection is None:
+            return answer
+        if objection.number < objection.most:
+            run.warn(objection.details)
+            again = f"Asked again ({objection.number + 1} of {objection.most}): {objection.what}"
             markdown = f"**{again}**\n\n{question.markdown}"
-        run.labels[ANSWER_LABEL] = f"{key} {taken}"
-        if taken == "approved":
-            run.labels[APPROVED_LABEL] = plan.hash[:12]
-        # before the next form, which would otherwise overtake the answer's label
-        await put_labels(run.labels)
-        if not taken.startswith(ASKED_AGAIN):
-            break
-    return answer
+        elif wrong_accounts == MOST_WRONG_ACCOUNTS:
+            return answer
+        else:
+            raise SafetyRefused(
+                f"{MOST_WRONG_CODES} answers had no valid code of an approver",
+                next_step="nothing was sent for it; find out who tried, then start a new run",
+            )
+
+
+def _check_code(run: Run, answer: Answer, question_id: str) -> Objection | None:
+    """Use up the one-time code of the answer; the objection when it proves no approver, None where none is wanted.
+
+    A no without any code is a no: whoever can answer could cancel the run as well.
+    """
+    if run.codes is None or not (answer.approve or answer.code):
+        return None
+    # a person's authenticator goes by real time, in a rehearsal too
+    step = run.codes.step_of(answer.approver, answer.code, time.time())
+    why = wrong_code(answer.approver)
+    if step is not None:
+        try:
+            # even if the answer will not count: it can be read in the server's database from now on
+            run.journal.take_code(TakenCode(answer.approver, step, run.id, question_id, datetime.now(UTC)))
+        except CodeUsed as error:
+            why = str(error)
+        else:
+            return None
+    run.codes.wrong += 1
+    return Objection(why, why, run.codes.wrong, MOST_WRONG_CODES)
+
+
+def _wrong_account(plan: Plan, number: int) -> Objection:
+    what = "the answer named another account"
+    return Objection(what, f"{what} than {mask_account(plan.account_id)}", number, MOST_WRONG_ACCOUNTS)
+
+
+async def _label(run: Run, key: str, answer: Answer, plan: Plan, objection: Objection | None) -> None:
+    """Label the run with what became of the answer."""
+    if objection is not None:
+        taken = f"{ASKED_AGAIN if objection.number < objection.most else REFUSED}{objection.details}"
+    else:
+        taken = APPROVED if answer.approve else REJECTED
+    run.labels[ANSWER_LABEL] = f"{key} {taken}"
+    if taken == APPROVED:
+        run.labels[APPROVED_LABEL] = plan.hash[:12]
+    # before the next form, which would otherwise overtake the answer's label
+    await put_labels(run.labels)
 
 
 def _names_account(answer: Answer, plan: Plan) -> bool:
@@ -202,7 +283,7 @@ def _names_account(answer: Answer, plan: Plan) -> bool:
 
 def _refusal(answer: Answer) -> str:
     if answer.approve:
-        return f"the account's last {VISIBLE} characters were wrong {MOST_TRIES} times"
+        return f"the account's last {VISIBLE} characters were wrong {MOST_WRONG_ACCOUNTS} times"
     who = visible(answer.approver or "the approver")
     return f"{who} said no: {visible(answer.note)}" if answer.note else f"{who} said no"
 
@@ -214,7 +295,7 @@ def _record(run: Run, answer: Answer, question_id: str, *, is_approved: bool) ->
         approver=answer.approver,
         at=run.broker.now(),
         note=answer.note,
-        how=run.approver.how,
+        how=f"{run.approver.how} and one-time code" if run.codes and answer.code else run.approver.how,
     )
     run.journal.answer(run.id, approval)
     run.approvals.append(approval)

@@ -42,8 +42,9 @@ FLOW_FILTER = FlowFilter(name=FlowFilterName(any_=[FLOW_NAME]))
 PROCESS_LABEL = "rebalance.process"
 HEARTBEAT_LABEL = "rebalance.heartbeat"
 ANSWER_LABEL = "rebalance.answer"
-# begins the label of an answer that was not accepted; the reason follows
-ASKED_AGAIN = "asked again: "
+APPROVED, REJECTED = "approved", "rejected"
+# begin the label of an answer that was not accepted; the reason follows
+ASKED_AGAIN, REFUSED = "asked again: ", "refused: "
 APPROVED_LABEL = "rebalance.approved"
 HEARTBEAT_SECONDS = 10.0
 # long enough for a server that restarts between two heartbeats

@@ -38,7 +38,7 @@ from core.journal.entries import (
     replayed,
 )
 from core.journal.rules import approved_lines, check_answer, check_approval, check_intent, check_start, run_of
-from core.journal.store import Store
+from core.journal.store import Store, TakenCode
 from core.model import (
     AccountId,
     Approval,
@@ -164,9 +164,17 @@ class Journal:
         """Store the question: the plan of this hash waits for an answer. A question still open is dropped."""
         self._put(run_id, PlanAsked(plan_hash, at))
 
+    def take_code(self, code: TakenCode) -> None:
+        """Use up an approver's one-time code, before the answer that it came with counts.
+
+        Raises CodeUsed when it was used before, for whatever plan; SafetyRefused unless its plan was asked about last.
+        """
+        check_answer(self.state(code.run_id), code.plan_hash)
+        self._store.take_code(code)
+
     def answer(self, run_id: RunId, approval: Approval) -> None:
         """Store the answer, which closes the question. Raises SafetyRefused unless its hash is the one asked last."""
-        check_answer(self.state(run_id), approval)
+        check_answer(self.state(run_id), approval.plan_hash)
         self._put(run_id, PlanAnswered(approval))
 
     def approve_lines(self, plan: Plan) -> None:

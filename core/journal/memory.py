@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from core.journal.entries import Entry, RunStarted, replayed
-from core.journal.store import account_is_held, position_is_taken
+from core.journal.store import TakenCode, account_is_held, code_is_used, position_is_taken
 from core.model import AccountId, RunId, RunRecord
 
 
@@ -16,12 +16,18 @@ class MemoryStore:
     def __init__(self) -> None:
         self._holders: dict[AccountId, RunId] = {}
         self._entries: dict[RunId, list[Entry]] = {}
+        self._codes: set[tuple[str, int]] = set()
 
     def append(self, run_id: RunId, position: int, entry: Entry) -> None:
         entries = self._entries.setdefault(run_id, [])
         if position != len(entries):
             raise position_is_taken(run_id)
         entries.append(entry)
+
+    def take_code(self, code: TakenCode) -> None:
+        if (code.approver, code.step) in self._codes:
+            raise code_is_used(code)
+        self._codes.add((code.approver, code.step))
 
     def load(self, run_id: RunId) -> Sequence[Entry]:
         return tuple(self._entries.get(run_id, ()))

@@ -15,7 +15,6 @@ from core.masking import mask_account
 from core.model import (
     FUNDING,
     AccountId,
-    Approval,
     Order,
     OrderRecord,
     OrderState,
@@ -77,9 +76,9 @@ def run_of(order: Order) -> RunId:
     return parsed.run_id
 
 
-def check_answer(state: RunState, approval: Approval) -> None:
-    """Raise SafetyRefused unless the answer is to the question asked last, and the first to it."""
-    if state.question is None or state.question != approval.plan_hash:
+def check_answer(state: RunState, plan_hash: str) -> None:
+    """Raise SafetyRefused unless an answer about this plan is to the question asked last, and the first to it."""
+    if state.question is None or state.question != plan_hash:
         raise _no_consent("this answer is for a plan that was not asked about, or was answered before")
 
 

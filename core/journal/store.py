@@ -4,12 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
-from core.errors import AccountBusy
+from core.errors import AccountBusy, SafetyRefused
 from core.journal.entries import Entry
 from core.masking import mask_account
 from core.model import AccountId, RunId, RunRecord
+
+
+class CodeUsed(SafetyRefused):
+    """The approver's one-time code was taken before, for whatever plan of whatever account."""
+
+
+@dataclass(frozen=True, slots=True)
+class TakenCode:
+    """An approver's one-time code, by the time step that it is of, and the only plan that it may answer for."""
+
+    approver: str
+    step: int
+    run_id: RunId
+    plan_hash: str
+    at: datetime
 
 
 class Store(Protocol):
@@ -24,6 +41,13 @@ class Store(Protocol):
         """Put `entry` on record as number `position` of the run, counted from 0.
 
         Raises AccountBusy when the run has an entry at that position, OutputFailed when nothing can be written.
+        """
+        ...
+
+    def take_code(self, code: TakenCode) -> None:
+        """Put on record that the code was used, so that nobody can use it again, in any run of any account.
+
+        Raises CodeUsed when it was before, OutputFailed when nothing can be written.
         """
         ...
 
@@ -66,3 +90,8 @@ def position_is_taken(run_id: RunId) -> AccountBusy:
         f"another process writes to the journal of run {run_id}",
         next_step="nothing more was sent; look for that process before you start a new run",
     )
+
+
+def code_is_used(code: TakenCode) -> CodeUsed:
+    """The refusal of a code that comes a second time."""
+    return CodeUsed(f"the code of {code.approver} was used before", next_step="wait for the next one")

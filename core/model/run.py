@@ -106,7 +106,7 @@ class Approval:
     """A person's answer to the question about one plan; it is used once.
 
     `plan_hash` is the plan that was asked about, `note` the approver's own. `how` is form, terminal, `--yes`, script or
-    settings.
+    settings, with "and one-time code" after it where a code has proved who the approver is.
     """
 
     plan_hash: str

@@ -14,6 +14,7 @@ from core.errors import leading_first
 from core.masking import mask_account, mask_accounts
 from core.model import (
     AccountSnapshot,
+    Approval,
     FxLeg,
     OrderRecord,
     Plan,
@@ -216,6 +217,7 @@ def _document(outcome: RunResult) -> dict[str, Any]:
         "exit_code": int(outcome.exit_code),
         "reason": outcome.reason,
         **planned(outcome.plan),
+        "approvals": [_approval(answer) for answer in outcome.approvals],
         "orders": [_order(record) for record in outcome.orders],
         "cancelled": [_cancelled_order(order) for order in outcome.cancelled],
         "skipped": _skipped(outcome),
@@ -231,6 +233,16 @@ def _skipped(outcome: RunResult) -> list[dict[str, str]]:
     """What the plan left out, and which of its trades were not sent, each with the reason."""
     left_out = skipped(outcome.plan) if outcome.plan else []
     return [*left_out, *({"symbol": row.symbol, "reason": f"{row.trade} {row.status}"} for row in unsent_rows(outcome))]
+
+
+def _approval(answer: Approval) -> dict[str, Any]:
+    return {
+        "approver": answer.approver,
+        "answer": "approve" if answer.approved else "reject",
+        "how": answer.how,
+        "at": formats.utc(answer.at),
+        "note": answer.note,
+    }
 
 
 def _order(record: OrderRecord) -> dict[str, Any]:

@@ -38,6 +38,7 @@ SWITCHES = {"true": True, "yes": True, "on": True, "1": True, "false": False, "n
 # no comma, underscore, plus or digit of another script: Decimal accepts some of them, and people read them otherwise
 _NUMBER = re.compile(r"-?([0-9]{1,28}(\.[0-9]{0,28})?|\.[0-9]{1,28})([eE][+-]?[0-9]{1,2})?")
 _WHOLE = re.compile(r"-?[0-9]{1,28}")
+_APPROVER = re.compile(r"[A-Z][A-Z0-9_]{0,31}")
 _DATABASE = re.compile(r"sqlite(\+pysqlite)?:///.*[^/]|postgresql(\+psycopg)?://.+")
 _BLACKOUT = re.compile(r"(([01][0-9]|2[0-3]):[0-5][0-9])\s*-\s*(([01][0-9]|2[0-3]):[0-5][0-9])", re.ASCII)
 # the address is a secret, which http would show to the network, but not on this computer
@@ -163,6 +164,15 @@ def read_symbols(text: str) -> tuple[Symbol, ...]:
     return tuple(dict.fromkeys(symbols))
 
 
+def read_approvers(text: str) -> tuple[str, ...]:
+    """The names in capitals, each once, none for `none`. Raises ValueError naming the first that is no such name."""
+    names = [item.upper() if item.isascii() else item for item in _items(text)]
+    for name in names:
+        if not _APPROVER.fullmatch(name):
+            raise ValueError(f"{name} is not such a name" if name and name.isprintable() else "")
+    return tuple(dict.fromkeys(names))
+
+
 def read_model(text: str) -> ModelName:
     """The name of a model. Raises ValueError when it may not be one."""
     if not is_model_name(text):
@@ -245,5 +255,6 @@ WebAddress = Annotated[Secret, Kind("an https:// address, http:// on localhost",
 DatabaseUrl = Annotated[str, DATABASE]
 Blackout = Annotated[tuple[str, ...], Kind("a comma list of HH:MM-HH:MM, start and end different", read_blackout)]
 Symbols = Annotated[tuple[Symbol, ...], Kind("a comma list of symbols, or none", read_symbols)]
+Approvers = Annotated[tuple[str, ...], Kind("a comma list of names (A-Z 0-9 _), or none", read_approvers)]
 BaseCurrency = Annotated[Currency, Kind("USD", read_base_currency)]
 FundingCurrencies = Annotated[tuple[Currency, ...], Kind("CAD", read_funding_currencies)]

@@ -13,6 +13,8 @@ from core.text import did_you_mean, holds_password, nearest, visible, without_pa
 PREFIX = "REBALANCER__"
 HIDDEN = "(not shown)"
 OPTIONS = "the options of this run"
+# who approves is not for whoever starts a run to choose
+NOT_OF_A_RUN = ("approval", "approvers")
 SECRETS = {where for where, key in keys().items() if key.is_secret}
 
 
@@ -54,6 +56,7 @@ def merged(
     _add_file(layers, values)
     _add_environment(layers, environ)
     _add_overrides(layers, overrides)
+    _check_journal(layers)
     return layers
 
 
@@ -124,9 +127,19 @@ def _add_overrides(layers: Layers, overrides: Overrides) -> None:
             layers.faults.append(f"{visible(name)} in {origin} is not a setting{did_you_mean(name, near)}")
         elif (section, key) in SECRETS:
             layers.faults.append(f"[{section}] {_secret(section, key)}")
+        elif (section, key) == NOT_OF_A_RUN:
+            layers.faults.append(f"[{section}] {key} is not for {origin}: set it in the settings file")
         else:
             _check_password(layers, section, key, text, f" in {origin}")
             layers.given[section][key] = Given(text.strip(), origin)
+
+
+def _check_journal(layers: Layers) -> None:
+    """Refuse a run with a journal of its own where approvers are set: no other knows which codes were used."""
+    approvers, url = layers.given["approval"].get("approvers"), layers.given["journal"].get("url")
+    has_own = url is not None and url.origin not in ("", environment_name("journal", "url"))
+    if has_own and approvers is not None and not is_none(approvers.text):
+        layers.faults.append("[journal] url is not for the options of a run while [approval] approvers is set")
 
 
 def _key(section: str, raw: str) -> str:

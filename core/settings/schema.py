@@ -41,6 +41,7 @@ from core.model.types import (
 from core.money import ZERO
 from core.settings.kinds import (
     Account,
+    Approvers,
     BaseCurrency,
     Blackout,
     Conflict,
@@ -280,6 +281,9 @@ class ApprovalSection:
     each_stage: Annotated[Switch, "ask before each stage"] = False
     timeout_seconds: Annotated[Whole, Gt(0), "how long a run waits for answers"] = 3600
     max_price_move_bps: Annotated[Number, Ge(0), "a larger move voids the approval"] = Decimal(50)
+    approvers: Annotated[
+        Approvers, "who alone may approve, each with a one-time code; not to be set by the options of a run"
+    ] = ()
 
     @property
     def lifetime(self) -> timedelta:

@@ -10,13 +10,14 @@ import getpass
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.responses import SetStateStatus
-from prefect.input.run_input import keyset_from_paused_state
+from prefect.input.run_input import Keyset, keyset_from_paused_state
 from rich.markdown import Markdown
 from rich.prompt import Prompt
 
@@ -27,7 +28,7 @@ from core.report import formats
 from core.text import visible
 from deployments.serving.server import lasting_server, server_failures
 from deployments.terminal import console, errors_console
-from flows.liveness import ANSWER_LABEL, ASKED_AGAIN, end_crashed, is_alive, read_runs
+from flows.liveness import ANSWER_LABEL, APPROVED, ASKED_AGAIN, REFUSED, REJECTED, end_crashed, is_alive, read_runs
 
 NO_ACCOUNT = "-" * VISIBLE
 TAKEN_WITHIN = 15.0
@@ -36,7 +37,11 @@ POLL_SECONDS = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """An answer. Without an account suffix the terminal asks for it; without an approver it is the login's name."""
+    """An answer. Without an account suffix the terminal asks for it; without an approver it is the login's name.
+
+    Where approvers are set, the terminal asks for the name that is missing, and always for the one-time code: on the
+    command line any user of the computer could read it.
+    """
 
     approve: bool
     approver: str | None = None
@@ -65,10 +70,12 @@ async def _answer(run: str, decision: Decision) -> None:
     async with get_client() as client:
         waiting = await _waiting(client, run.strip())
         await _check_alive(client, waiting)
-        console().print(Markdown(formats.unfolded(await _question(client, waiting))))
-        await _resume(client, waiting, decision)
-        await _check_taken(client, waiting)
-        verdict = "approved" if decision.approve else "rejected"
+        keys = _keys(waiting)
+        console().print(Markdown(formats.unfolded(str(await _input(client, waiting, keys["description"])))))
+        fields = (await _input(client, waiting, keys["schema"]))["properties"]
+        await _resume(client, waiting, _filled(decision, fields))
+        verdict = APPROVED if decision.approve else REJECTED
+        await _check_taken(client, waiting, verdict)
         console().print(f"{verdict}: run {run_id_of(str(waiting.id))}", style="bold")
 
 
@@ -110,11 +117,15 @@ def _is_named(run: FlowRun, name: str) -> bool:
     return run_id_of(str(run.id)).startswith(name.upper()) or str(run.id).startswith(name.lower())
 
 
-async def _question(client: PrefectClient, run: FlowRun) -> str:
+def _keys(run: FlowRun) -> Keyset:
+    """Under which keys the server keeps the question of the run."""
     if run.state is None:
         raise UsageError(f"run {run.id} has no state", next_step="look at it on its Prefect page")
-    key = keyset_from_paused_state(run.state)["description"]
-    return str(json.loads(await client.read_flow_run_input(run.id, key)))
+    return keyset_from_paused_state(run.state)
+
+
+async def _input(client: PrefectClient, run: FlowRun, key: str) -> Any:
+    return json.loads(await client.read_flow_run_input(run.id, key))
 
 
 async def _check_alive(client: PrefectClient, run: FlowRun) -> None:
@@ -127,28 +138,37 @@ async def _check_alive(client: PrefectClient, run: FlowRun) -> None:
         )
 
 
-async def _resume(client: PrefectClient, run: FlowRun, decision: Decision) -> None:
+def _filled(decision: Decision, fields: Mapping[str, Any]) -> dict[str, str]:
+    """The form's fields as they are to be sent; the terminal is asked for what the decision lacks."""
     filled = {
         "answer": "approve" if decision.approve else "reject",
-        "approver": decision.approver or getpass.getuser(),
         "account_suffix": _suffix(decision),
         "note": decision.note,
     }
+    if "code" not in fields:
+        return {**filled, "approver": decision.approver or getpass.getuser()}
+    return {**filled, "approver": _approver(decision, fields["approver"]["enum"]), "code": _code()}
+
+
+async def _resume(client: PrefectClient, run: FlowRun, filled: dict[str, str]) -> None:
     answered = await client.resume_flow_run(run.id, run_input=filled)
     if answered.status is not SetStateStatus.ACCEPT:
         reason = getattr(answered.details, "reason", None) or answered.status.value
         raise UsageError(f"the server did not accept the answer: {reason}", next_step="correct it and answer again")
 
 
-async def _check_taken(client: PrefectClient, run: FlowRun) -> None:
-    """Return when the run has taken the answer; UsageError when it asks again, AccountBusy when it never takes it."""
+async def _check_taken(client: PrefectClient, run: FlowRun, verdict: str) -> None:
+    """Return when the run has taken the answer as this verdict; UsageError when it has not accepted it.
+
+    AccountBusy when it never takes it.
+    """
     key = run.state.state_details.pause_key if run.state else None
     end = time.monotonic() + TAKEN_WITHIN
     while time.monotonic() < end:
         now = await client.read_flow_run(run.id)
         taken = str(now.labels.get(ANSWER_LABEL, "")).partition(" ")
         if taken[0] == key:
-            return _check_label(taken[2])
+            return _check_label(taken[2], verdict)
         await _check_alive(client, now)
         await asyncio.sleep(POLL_SECONDS)
     raise AccountBusy(
@@ -157,12 +177,18 @@ async def _check_taken(client: PrefectClient, run: FlowRun) -> None:
     )
 
 
-def _check_label(taken: str) -> None:
+def _check_label(taken: str, verdict: str) -> None:
+    if taken == verdict:
+        return
     if taken.startswith(ASKED_AGAIN):
         raise UsageError(
             f"the run did not accept the answer: {taken.removeprefix(ASKED_AGAIN)}",
-            next_step="the run asks again; answer with the right --account-suffix",
+            next_step="the run asks again; answer it anew",
         )
+    raise UsageError(
+        f"the run did not accept the answer, and has ended: {taken.removeprefix(REFUSED)}",
+        next_step="nothing was sent for it; start a new run",
+    )
 
 
 def _suffix(decision: Decision) -> str:
@@ -173,3 +199,24 @@ def _suffix(decision: Decision) -> str:
     if not sys.stdin.isatty():
         raise UsageError("no account was named", next_step=f"add --account-suffix with its last {VISIBLE} characters")
     return Prompt.ask(f"The account's last {VISIBLE} characters", console=errors_console())
+
+
+def _approver(decision: Decision, names: Sequence[str]) -> str:
+    """The name of one of those who may answer. Raises UsageError for any other, and when it cannot be asked for."""
+    if decision.approver is None and sys.stdin.isatty():
+        return Prompt.ask("Approver", choices=list(names), case_sensitive=False, console=errors_console())
+    name = (decision.approver or "").upper()
+    if name not in names:
+        raise UsageError(
+            f"{visible(name)} is not an approver" if name else "no approver was named",
+            next_step=f"add --approver with one of: {', '.join(names)}",
+        )
+    return name
+
+
+def _code() -> str:
+    """The one-time code, typed or from a pipe. Raises UsageError when there is none."""
+    code = Prompt.ask("One-time code", console=errors_console()) if sys.stdin.isatty() else sys.stdin.readline()
+    if not code.strip():
+        raise UsageError("no one-time code was given", next_step="type it, or send it to the command's standard input")
+    return code.strip()

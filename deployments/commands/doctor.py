@@ -32,6 +32,7 @@ from core.settings import Settings
 from core.text import counted, price_text, without_password
 from deployments.connection import ANY_ACCOUNT, ConnectionOptions
 from deployments.terminal import console
+from tasks.app.codes import find_secret
 from tasks.app.journals import open_store
 from tasks.app.service import read_service
 
@@ -302,6 +303,25 @@ async def _kill_switch(exam: Examination) -> CheckResult:
     return CheckResult(f"off: {exam.settings.safety.kill_switch_file} does not exist")
 
 
+async def _approvers(exam: Examination) -> CheckResult:
+    from deployments.serving.server import lasting_server, server_failures
+
+    names = exam.settings.approval.approvers
+    if not names:
+        return CheckResult("none are named: whoever can answer a run approves it")
+    with server_failures():
+        found = {name: await find_secret(name, with_blocks=lasting_server() is not None) for name in names}
+    lacking = [name for name, secret in found.items() if secret is None]
+    if lacking:
+        return CheckResult(
+            "\n".join(f"{name} has no secret here, and cannot approve what this computer executes" for name in lacking),
+            f"rebalance approver add {lacking[0]}, or put its variable into the environment",
+            CheckState.FAILED if lacking == [*names] else CheckState.WARNING,
+            ExitCode.SAFETY if lacking == [*names] else ExitCode.DONE,
+        )
+    return CheckResult(f"{', '.join(names)}: each with a secret for one-time codes")
+
+
 async def _server() -> CheckResult:
     from deployments.serving.server import lasting_server
 
@@ -343,6 +363,7 @@ CHECKS: Mapping[str, tuple[str, Callable[[Examination], Awaitable[CheckResult]]]
     "journal": (SETTINGS, _journal),
     "report folder": (SETTINGS, _reports),
     "kill switch": (SETTINGS, _kill_switch),
+    "approvers": (SETTINGS, _approvers),
 }
 
 

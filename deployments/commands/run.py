@@ -14,11 +14,12 @@ from pathlib import Path
 from loguru import logger
 
 from core.broker.errors import refused_at, unreachable
-from core.errors import ConnectionLost, ExitCode, RebalanceError, UsageError
+from core.errors import ConnectionLost, ExitCode, RebalanceError, SafetyRefused, UsageError
 from core.execution.reader import RetryPolicy
 from core.model import BrokerKind, Mode, Plan, RunResult
 from core.report import result_json
 from core.safety import check_kill_switch, check_mode
+from core.settings import Settings
 from deployments.approvers import PreApproved, TerminalApprover
 from deployments.serving.server import lasting_server, server_failures
 from deployments.streams import lasting_output
@@ -90,7 +91,8 @@ async def require_listener(host: str, port: int, *, timeout_seconds: float) -> N
 def approver_for(request: Request, interaction: Interaction) -> Approver | None:
     """The approver of this run; None leaves the question to the form on the page.
 
-    Raises UsageError when nobody could answer, and what settings and safety rules refuse, before anything is started.
+    Raises UsageError when nobody could answer, SafetyRefused for --yes where approvers are set, and what settings and
+    safety rules refuse, before anything is started.
     """
     if interaction.by_form and interaction.yes:
         raise UsageError(
@@ -108,7 +110,7 @@ def approver_for(request: Request, interaction: Interaction) -> Approver | None:
             )
         return None
     if interaction.yes and request.mode is Mode.PAPER:
-        return PreApproved()
+        return _pre_approved(settings)
     if sys.stdin.isatty():
         return TerminalApprover()
     if interaction.yes:
@@ -121,6 +123,15 @@ def approver_for(request: Request, interaction: Interaction) -> Approver | None:
         "nobody can approve the plan: there is no terminal, no --yes and no --pause",
         next_step="run the command in a terminal, or add --yes (paper) or --pause",
     )
+
+
+def _pre_approved(settings: Settings) -> PreApproved:
+    if settings.approval.approvers:
+        raise SafetyRefused(
+            "--yes cannot approve: [approval] approvers wants the one-time code of a person",
+            next_step="leave --yes out and answer in the terminal, or add --pause instead",
+        )
+    return PreApproved()
 
 
 def run_flow(request: Request, interaction: Interaction) -> ExitCode:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from core.errors import ApprovalExpired
@@ -12,23 +12,31 @@ from core.model import Plan
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One question about one plan. `key` is new for each; `title` says what is asked ("Approve the plan")."""
+    """One question about one plan. `key` is new for each; `title` says what is asked ("Approve the plan").
+
+    `approvers` are those who may answer, with a one-time code; without any anybody may.
+    """
 
     key: str
     title: str
     plan: Plan
     markdown: str
     seconds_left: float
+    approvers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The answer; `account_suffix` must be the account's last 3 characters for a yes to count."""
+    """The answer; `account_suffix` must be the account's last 3 characters for a yes to count.
+
+    `code` is the approver's one-time code, where the question wants one.
+    """
 
     approve: bool
     approver: str
     account_suffix: str
     note: str = ""
+    code: str = field(default="", repr=False)
 
 
 def expired(what: str = "nobody answered in time") -> ApprovalExpired:

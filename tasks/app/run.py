@@ -44,6 +44,7 @@ from tasks.app.sources import Source
 
 if TYPE_CHECKING:
     from expectations.data_docs import CheckedTable
+    from tasks.app.codes import ApproverCodes
 
 SHOWN_AT_ONCE = frozenset(
     # what a person waits for; the other kinds of event go to run.log only, at level DEBUG
@@ -58,13 +59,13 @@ class Run:
     `plan` is the newest one and `before` the account it was made from; `errors` are in order of time.
     `owns_journal` means that nobody else uses it, so that it is closed with the run.
     `journal_fault` is why it is not the one of the settings: that one cannot be used, and nothing may be sent.
-    `labels` are those of the flow run; `cancel_cause` is who cancelled the run and how, and
-    `interrupt` what stops its steps then. `is_on_record` means that the journal has started it; `is_reported`
-    is false where a report would overwrite an earlier one; `recovered` is how it ended, where another process had
-    begun it. `rows` are those of the models, `seen` is the account as it was read last and `quotes` are the newest of
-    each symbol, from which its next price is made. `unsent` holds why single trades of the plan were left out,
-    `reduced` why less of them was sent, `stopped_by` why no more was sent. `checked` are the tables of the gates, where
-    `keeps_tables` asks for them.
+    `codes` are those that an answer needs, where approvers are set. `labels` are those of the flow run; `cancel_cause`
+    is who cancelled the run and how, and `interrupt` what stops its steps then. `is_on_record` means that the journal
+    has started it; `is_reported` is false where a report would overwrite an earlier one; `recovered` is how it ended,
+    where another process had begun it. `rows` are those of the models, `seen` is the account as it was read last and
+    `quotes` are the newest of each symbol, from which its next price is made. `unsent` holds why single trades of the
+    plan were left out, `reduced` why less of them was sent, `stopped_by` why no more was sent. `checked` are the tables
+    of the gates, where `keeps_tables` asks for them.
     """
 
     id: RunId
@@ -79,6 +80,7 @@ class Run:
     folder: Path
     owns_journal: bool = False
     journal_fault: OutputFailed | None = None
+    codes: ApproverCodes | None = None
     confirm_live: bool = False
     keeps_tables: bool = False
     cancel_cause: RunCancelled | None = None

@@ -33,6 +33,7 @@ from core.journal.sql import SqlStore, database, postgresql
 from core.journal.sql.schema import HOLDERS, METADATA
 from core.journal.sql.store import _adapter
 from core.journal.sql.upgrading import MIGRATIONS
+from core.journal.store import CodeUsed, TakenCode
 from core.model import AccountId, RunId
 
 OTHER = RunId("OTHERRUN2345")
@@ -101,6 +102,24 @@ def test_many_processes_may_open_an_empty_database_at_once(journal_url):
     assert [Journal(store).run(RUN).run_id for store in stores] == [RUN] * 4
     for store in stores:
         store.close()
+
+
+def test_a_journal_of_the_first_version_keeps_its_entries_and_learns_of_codes(journal_url, sql_store):
+    recorded = approved_journal(Journal(sql_store)).run(RUN)
+    changed(journal_url, "DROP TABLE codes")
+    changed(journal_url, "UPDATE alembic_version SET version_num = '0001'")
+    with closing(SqlStore(journal_url)) as upgraded:
+        assert Journal(upgraded).run(RUN) == recorded
+        upgraded.take_code(TakenCode("ANN", 1, RUN, "one", NOW))
+        with pytest.raises(CodeUsed):
+            upgraded.take_code(TakenCode("ANN", 1, RUN, "one", NOW))
+
+
+def test_of_many_that_take_one_code_at_once_one_succeeds(journal_url, sql_store):
+    with ThreadPoolExecutor(4) as pool:
+        taking = [pool.submit(sql_store.take_code, TakenCode("ANN", 1, RUN, "one", NOW)) for _ in range(4)]
+    assert sum(each.exception() is None for each in taking) == 1
+    assert {type(each.exception()) for each in taking} == {type(None), CodeUsed}
 
 
 def test_a_journal_of_a_newer_version_is_left_alone(journal_url, sql_store):

@@ -11,10 +11,18 @@ from journals import EVENTS, REF, RUN, approve, approved_journal, order, part, p
 from core.errors import AccountBusy, ExitCode, OutputFailed, SafetyRefused
 from core.journal import Journal, MemoryStore, Store
 from core.journal.entries import OrderCancelling, OrderEntry, PlanAsked, RunStarted, replayed
+from core.journal.store import CodeUsed, TakenCode
 from core.model import USD, AccountId, BrokerEvent, CommissionReport, OrderState, RunId
 from core.money import D
 
 OTHER = RunId("OTHER")
+
+
+def code(**changes: object) -> TakenCode:
+    """Ann's code of the first time step, for the plan `one`."""
+    values: dict[str, object] = {"approver": "ANN", "step": 1, "run_id": RUN, "plan_hash": "one", "at": NOW}
+    return TakenCode(**(values | changes))  # type: ignore[arg-type]  # a builder takes any field
+
 
 # --- append and load ---
 
@@ -52,6 +60,30 @@ def test_an_approval_that_was_used_is_used_for_every_process(store: Store) -> No
     approved_journal(Journal(store))
     with pytest.raises(SafetyRefused, match="used before"):
         Journal(store).approve_lines(plan())
+
+
+def test_a_code_is_good_once_for_whatever_run_account_and_process(store: Store) -> None:
+    journal = Journal(store)
+    journal.start_run(run_record())
+    journal.start_run(run_record(run_id=OTHER, account_id=AccountId("DU7654321")))
+    for run_id in (RUN, OTHER):
+        journal.ask(run_id, "one", at=NOW)
+    journal.take_code(code())
+    for used in (code(), code(run_id=OTHER)):
+        with pytest.raises(CodeUsed, match="the code of ANN was used before - wait for the next one"):
+            Journal(store).take_code(used)
+    journal.take_code(code(step=2))
+    journal.take_code(code(approver="BOB"))
+
+
+def test_a_code_is_taken_only_for_the_plan_that_was_asked_about_last(store: Store) -> None:
+    journal = Journal(store)
+    journal.start_run(run_record())
+    journal.ask(RUN, "one", at=NOW)
+    journal.ask(RUN, "two", at=NOW)
+    with pytest.raises(SafetyRefused, match="not asked about"):
+        journal.take_code(code())
+    journal.take_code(code(plan_hash="two"))
 
 
 def test_an_order_that_may_have_left_is_not_sent_by_another_process(store: Store) -> None:

@@ -24,7 +24,8 @@ def test_the_result_has_every_key_before_there_is_a_plan():
     assert early == {
         "name": "rebalance", "run_id": "ABCDEFGHIJ23", "status": "aborted", "state": "Refused",
         "exit_code": 12, "reason": "no account",
-        "targets": {}, "gross": 0.0, "net_liq": 0.0, "investable": 0.0, "plan": [], "orders": [], "cancelled": [],
+        "targets": {}, "gross": 0.0, "net_liq": 0.0, "investable": 0.0, "plan": [], "approvals": [],
+        "orders": [], "cancelled": [],
         "skipped": [], "positions_after": {}, "cash_after": {}, "residual_drift_bps": {}, "events": [], "warnings": [],
         "notes": [],
     }  # fmt: skip

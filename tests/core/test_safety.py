@@ -115,6 +115,14 @@ def test_live_without_approval_runs_only_when_that_is_confirmed_twice():
     check(live(safety__require_confirm="false", safety__live_without_approval="true"), Mode.LIVE)
 
 
+@pytest.mark.parametrize("mode", [Mode.PAPER, Mode.LIVE])
+def test_where_approvers_are_set_somebody_is_asked(mode):
+    changes = {"approval__approvers": "ANN", "safety__require_confirm": "false"}
+    settings = live(**changes, safety__live_without_approval="true") if mode is Mode.LIVE else given(**changes)
+    with pytest.raises(SafetyRefused, match=r"\[approval\] approvers wants a person's code, and"):
+        check(settings, mode)
+
+
 def test_paper_may_run_without_approval():
     check(given(safety__require_confirm="false"), Mode.PAPER)
 

@@ -100,6 +100,7 @@ DEFAULTS = {
     "approval.each_stage": False,
     "approval.timeout_seconds": 3600,
     "approval.max_price_move_bps": Decimal(50),
+    "approval.approvers": (),
     "journal.url": None,
     "notify.webhook_url": None,
     "io.max_csv_age_days": None,
@@ -176,6 +177,7 @@ def test_no_key_is_without_a_default_in_the_table_above():
         ("safety.max_net_liq_gap_pct", ["0.1"], ["0"]),
         ("safety.kill_switch_file", ["stop", "/var/stop"], ["", "a\nb", "~nobody-of-this-name/x"]),
         ("approval.timeout_seconds", ["1"], ["0", "1.5", "99999999999"]),
+        ("approval.approvers", ["ANN", "ann, BOB_2, ANN", "none", ""], ["2ANN", "ANN,,BOB", "Zoë", "A B", "A" * 33]),
         (
             "journal.url",
             ["sqlite:///own.sqlite", "postgresql://ann@db/journal", "none", ""],

@@ -124,6 +124,22 @@ def test_a_secret_in_the_wrong_place_is_a_fault_that_does_not_show_it(layers):
     assert "T0PQ" not in fault
 
 
+def test_who_approves_is_not_for_the_options_of_a_run_to_say():
+    (fault,) = settings_faults(overrides={"approval.approvers": "none"})
+    assert fault == "[approval] approvers is not for the options of this run: set it in the settings file"
+    settings = made_settings(
+        {"approval": {"approvers": "none"}}, environ={"REBALANCER__APPROVAL__APPROVERS": "Ann, bob"}
+    )
+    assert settings.approval.approvers == ("ANN", "BOB")
+
+
+def test_where_approvers_are_set_a_run_may_not_name_a_journal_that_knows_no_used_codes():
+    elsewhere = {"journal.url": "sqlite:////tmp/other.sqlite"}
+    (fault,) = settings_faults({"approval": {"approvers": "ANN"}}, overrides=elsewhere)
+    assert fault == "[journal] url is not for the options of a run while [approval] approvers is set"
+    assert made_settings({"approval": {"approvers": "none"}}, overrides=elsewhere).journal.url
+
+
 def test_a_journal_is_shown_without_its_password_and_starts_in_the_folder_of_the_settings():
     environ = {"REBALANCER__JOURNAL__URL": "postgresql://ann:T0PQ@db/journal?sslpassword=T0PQ"}
     settings = made_settings(environ=environ)

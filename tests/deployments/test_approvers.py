@@ -104,6 +104,16 @@ async def test_live_wants_the_last_characters_of_the_account_as_well(terminal):
     assert (answer.approve, answer.account_suffix) == (True, "567")
 
 
+async def test_where_approvers_are_set_a_yes_wants_name_and_code(terminal):
+    asking = asyncio.create_task(TerminalApprover().ask(replace(question(), approvers=("ANN", "BOB"))))
+    for prompt, typed in (("[y/N]", "y\n"), ("Approver (ANN, BOB): ", "ann\n"), ("One-time code: ", "123 456\n")):
+        await terminal.until(asking, prompt)
+        terminal.type(typed)
+    answer = await asking
+    assert (answer.approve, answer.approver, answer.code) == (True, "ANN", "123 456")
+    assert "123 456" not in repr(answer)
+
+
 async def test_when_nobody_types_in_time_it_is_no_answer(terminal):
     with pytest.raises(ApprovalExpired, match="nobody answered in time"):
         await TerminalApprover().ask(question(seconds_left=0.05))

@@ -9,6 +9,7 @@ from contextlib import closing
 from datetime import UTC, datetime
 
 import pytest
+from authenticator import Authenticator
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from served import served
 from typer.testing import CliRunner
@@ -138,6 +139,23 @@ def test_the_first_failure_gives_the_exit_code(examined, tmp_path):
     assert states(checks)["report folder"] == states(checks)["kill switch"] == "failed"
     code, _ = examined(4002, "--broker", "fake")
     assert code == 31
+
+
+def test_approvers_without_a_secret_are_named(examined, monkeypatch):
+    monkeypatch.setenv("REBALANCER__APPROVAL__APPROVERS", "ANN, BOB")
+    code, checks = examined(4002, "--broker", "fake")
+    assert (code, checks["approvers"]["state"]) == (30, "failed")
+    found = "ANN has no secret here, and cannot approve what this computer executes\nBOB has no secret here, and"
+    assert checks["approvers"]["found"].startswith(found)
+    assert "rebalance approver add ANN" in checks["approvers"]["next_step"]
+    ann, bob = Authenticator("ANN"), Authenticator("BOB")
+    monkeypatch.setenv(ann.variable, ann.secret)
+    code, checks = examined(4002, "--broker", "fake")
+    assert (code, checks["approvers"]["state"]) == (0, "warning")
+    monkeypatch.setenv(bob.variable, bob.secret)
+    code, checks = examined(4002, "--broker", "fake")
+    assert (code, checks["approvers"]["found"]) == (0, "ANN, BOB: each with a secret for one-time codes")
+    assert ann.secret not in json.dumps(checks)
 
 
 def test_a_journal_that_can_be_read_but_not_written_is_a_failure(examined, tmp_path, monkeypatch):

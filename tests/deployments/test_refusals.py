@@ -103,6 +103,20 @@ def test_what_needs_no_server_is_refused_before_prefect_is_even_imported(refused
     assert message in "\n".join(ended.err)
 
 
+def test_where_approvers_are_set_no_option_of_the_command_does_without_them(folder):
+    with (folder / "settings.ini").open("a") as settings:
+        settings.write("\n[approval]\napprovers = ANN\n")
+    paper = ("run", *FILES, "--broker", "fake", "--paper", "--yes")
+    pre_approved, nobody, others = commands(
+        folder, paper, (*paper, "--set", "safety.require_confirm=false"), (*paper, "--set", "approval.approvers=none")
+    )
+    assert (pre_approved.code, nobody.code, others.code) == (30, 30, 10)
+    assert pre_approved.err[0].startswith("exit 30: --yes cannot approve: [approval] approvers wants the one-time code")
+    assert "require_confirm = false asks nobody" in nobody.err[0]
+    assert "[approval] approvers is not for the options of this run" in others.err[0]
+    assert not pre_approved.met_prefect
+
+
 def test_the_kill_switch_stops_a_paper_run_before_prefect_is_even_imported(rebalance, folder):
     (folder / "KILL_SWITCH").touch()
     ended = rebalance("run", *FILES, "--broker", "fake", "--paper", "--yes")

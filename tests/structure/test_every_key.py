@@ -33,6 +33,7 @@ from core.report import plan_json
 from core.safety import check_gateway, check_mode
 from core.settings import Settings
 from core.settings.describe import OPEN_SECTIONS, keys
+from core.settings.layers import environment_name
 from core.settings.loading import settings_from
 from core.sim.venue.world import Change, Fault, FaultKind, Point
 from core.targets import targets_from_weights
@@ -298,12 +299,14 @@ PROBES: dict[str, Probe] = {
     "approval.each_stage": Probe(RUN, "true"),
     "approval.timeout_seconds": Probe(PLAN, "9"),
     "approval.max_price_move_bps": Probe(running(changes=RISING), "1"),
+    "approval.approvers": Probe(RUN, "ANN"),
     "journal.url": Probe(recording, "sqlite:///elsewhere/own.sqlite"),
     "notify.webhook_url": Probe(notified, "https://hooks.example.com/x"),
     "io.max_csv_age_days": Probe(reading, "30", MODELS),
     "io.report_dir": Probe(RUN, "elsewhere"),
     "io.log_level": Probe(RUN, "ERROR"),
 }
+NOT_OF_A_RUN = ("notify.webhook_url", "approval.approvers")
 ONLY_ONE_VALUE = {"fx.base_currency": "EUR", "fx.funding_currencies": "EUR"}
 
 
@@ -313,8 +316,8 @@ def made(folder: Path, base: Texts, key: str = "", text: str = "") -> Settings:
     for section, texts in ({"models": {"ONE": "1"}} | dict(base)).items():
         values[section] = values.get(section, {}) | dict(texts)
     section, _, name = key.partition(".")
-    if key == "notify.webhook_url":
-        return settings_from(values, folder=folder, environ={"REBALANCER__NOTIFY__WEBHOOK_URL": text})
+    if key in NOT_OF_A_RUN:
+        return settings_from(values, folder=folder, environ={environment_name(section, name): text})
     return settings_from(values, folder=folder, overrides={f"{section}.{name}": text} if key else {})
 
 

@@ -16,7 +16,7 @@ from tenacity import retry, retry_if_exception, stop_after_delay, wait_fixed
 from core.errors import OutputFailed, SettingsInvalid
 from core.folders import make_folder
 
-NEWEST = "0001"
+NEWEST = "0002"
 """The newest step of the schema, of `migrations/versions`."""
 VERSION = table("alembic_version", column("version_num"))
 BUSY_SECONDS = 5

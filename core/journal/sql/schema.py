@@ -3,7 +3,8 @@
 One row of `entries` is one entry of a run: `kind` is its class, `body` its fields as JSON, `order_ref` the order it is
 about, if any. The primary key makes appending at a taken position fail, whoever tries; the partial index makes a
 second intent under one order reference fail, whatever the rules decided. `holders` only names who holds an
-account, for messages: the lock itself is the kernel's or the server's.
+account, for messages: the lock itself is the kernel's or the server's. `codes` are the one-time codes of approvers that
+were used: its primary key makes a second use fail, whoever tries.
 """
 
 from __future__ import annotations
@@ -34,4 +35,14 @@ HOLDERS = Table(
     Column("host", String(255), nullable=False),
     Column("process", Integer, nullable=False),
     Column("since", String(32), nullable=False),
+)
+
+CODES = Table(
+    "codes",
+    METADATA,
+    Column("approver", String(32), primary_key=True),
+    Column("step", Integer, primary_key=True, autoincrement=False),
+    Column("run_id", String(32), nullable=False),
+    Column("plan_hash", String(80), nullable=False),
+    Column("at", String(32), nullable=False),
 )

@@ -25,8 +25,8 @@ from core.journal.entries import AccountQuarantined, Entry, OrderEntry, RunEnded
 from core.journal.sql import upkeep
 from core.journal.sql.database import execute_on_sqlite, faults_of, name_of, open_database
 from core.journal.sql.locks import LockTaken, advisory_lock, file_lock
-from core.journal.sql.schema import ENTRIES, HOLDERS
-from core.journal.store import account_is_held, position_is_taken
+from core.journal.sql.schema import CODES, ENTRIES, HOLDERS
+from core.journal.store import TakenCode, account_is_held, code_is_used, position_is_taken
 from core.model import AccountId, OrderRef, RunId, RunRecord
 
 NAMED_WITHIN_SECONDS = 1.0
@@ -99,6 +99,21 @@ class SqlStore:
                 raise _conflict(run_id, entry, error) from error
         if count != 1:
             raise position_is_taken(run_id)
+
+    def take_code(self, code: TakenCode) -> None:
+        row = {
+            "approver": code.approver,
+            "step": code.step,
+            "run_id": code.run_id,
+            "plan_hash": code.plan_hash,
+            "at": code.at.isoformat(timespec="seconds"),
+        }
+        with faults_of(self._url):
+            try:
+                with self._writing(code.run_id) as connection:
+                    connection.execute(insert(CODES).values(row))
+            except IntegrityError:
+                raise code_is_used(code) from None
 
     def load(self, run_id: RunId) -> Sequence[Entry]:
         query = select(ENTRIES).where(ENTRIES.c.run_id == run_id).order_by(ENTRIES.c.position)
