@@ -1,4 +1,4 @@
-"""Whether a run may start: it is not late, no other run has the account, and somebody can approve it."""
+"""Whether a run may start: it is not late, no other run has the account, and those who may can approve it alone."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from flows.liveness import PROCESS_LABEL, UNFINISHED, is_alive, read_runs
 from tasks.app.codes import read_codes
 from tasks.app.process import Process
 from tasks.app.run import Run
+from tasks.app.server import check_server
 from tasks.app.wiring import current_session
 
 # a run started by hand is never late
@@ -68,6 +69,15 @@ async def check_elsewhere(run: Run) -> None:
         process = Process.parse(other.labels.get(PROCESS_LABEL))
         where = f"{since}process {process.pid} on {process.host}" if process else since
         raise account_is_held(account, run_id_of(str(other.id)), where)
+
+
+async def check_server_of(run: Run) -> None:
+    """Refuse a run that would send orders on the word of a server that anybody could tell to approve them.
+
+    Raises SafetyRefused, and ConnectionLost when the server does not answer.
+    """
+    if run.mode.sends_orders and FlowRunContext.get() is not None:
+        await check_server()
 
 
 async def check_approvers(run: Run) -> None:

@@ -13,7 +13,7 @@ from core.errors import PlanKeptChanging, RebalanceError
 from core.model import AccountSnapshot, BrokerKind, Contract, Mode, Plan, Quote, Stage, Symbol, Targets
 from core.planning import MarketReader, PlanInputs, observing
 from core.planning.invalidation import void_reasons
-from flows.admission import check_approvers, check_elsewhere, check_in_time
+from flows.admission import check_approvers, check_elsewhere, check_in_time, check_server_of
 from flows.approval import Deadline, FormApprover, ask
 from flows.cancellation import restore_after_cancellation, stoppable
 from flows.identity import run_name, tag_run
@@ -109,6 +109,7 @@ async def rebalance_account(run: Run) -> None:
     """From the models to the last fill. Raises the failure that ends the run, for `reporting` to report."""
     check_in_time()
     async with account_locked(run):
+        await check_server_of(run)
         await check_elsewhere(run)
         await check_approvers(run)
         check_kill_switch(run)

@@ -14,6 +14,7 @@ from deployments.serving.definitions import register
 from deployments.serving.executor import RunExecutor
 from deployments.serving.server import lasting_server, server_failures
 from deployments.terminal import print_progress
+from tasks.app.server import check_server
 
 READY = "ready"
 
@@ -21,7 +22,8 @@ READY = "ready"
 def serve(defaults: Defaults) -> None:
     """Register the deployments and execute their runs until Ctrl-C or SIGTERM; then stop the runs and wait for them.
 
-    Raises UsageError without a server, and ConnectionLost when it does not answer at the start.
+    Raises UsageError without a server, SafetyRefused for one that anybody could tell to start and approve runs, and
+    ConnectionLost when it does not answer at the start.
     """
     server = lasting_server()
     if server is None:
@@ -36,6 +38,7 @@ async def _serve(defaults: Defaults, server: str) -> None:
     stopped = asyncio.Event()
     for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(name, stopped.set)
+    await check_server()
     with server_failures():
         async with get_client() as client:
             deployments = await register(client, defaults)

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from core.errors import ConnectionLost, UsageError
+from core.errors import ConnectionLost, SafetyRefused, UsageError
 from core.model.refs import run_id_of
 from core.text import visible, without_password
 from deployments.options import Defaults
@@ -39,6 +39,7 @@ PORT = 4200
 START_SECONDS = 180.0
 POLL_SECONDS = 0.3
 PROGRESS_SECONDS = 10.0
+API_HOST = "PREFECT_SERVER_API_HOST"
 DATABASE_URLS = ("PREFECT_SERVER_DATABASE_CONNECTION_URL", "PREFECT_API_DATABASE_CONNECTION_URL")
 DRIVERS = ("postgresql+asyncpg", "sqlite+aiosqlite")
 
@@ -47,9 +48,11 @@ def up(port: int | None, defaults: Defaults) -> None:
     """Start what does not run yet, register the deployments with `defaults`, and print where the page is.
 
     Raises UsageError for another port than that of what runs, for a file that is not there and for a database that
-    the server cannot use; ConnectionLost when the port is taken or the server or the executor does not start.
+    the server cannot use; SafetyRefused for an address that other computers reach; ConnectionLost when the port is
+    taken or the server or the executor does not start.
     """
     parameters = defaults.parameters()
+    _check_host()
     _check_database()
     with one_at_a_time():
         service = _service(port)
@@ -78,6 +81,16 @@ def _service(port: int | None) -> Service:
             next_step="to move it, `rebalance down` and then `rebalance up --port N`",
         )
     return replace(known, port=port or PORT)
+
+
+def _check_host() -> None:
+    """Refuse an address that other computers reach, rather than serve another than was wanted."""
+    wanted = os.environ.get(API_HOST, HOST)
+    if wanted not in (HOST, "localhost"):
+        raise SafetyRefused(
+            f"{API_HOST} is {visible(wanted)}, but `rebalance up` serves this computer alone, on {HOST}",
+            next_step="unset it; for more than one computer run Prefect's own server with TLS and a password",
+        )
 
 
 def _check_database() -> None:
@@ -147,7 +160,7 @@ def _server_environment(service: Service) -> dict[str, str]:
     return {
         **_environment(service),
         AUTH_STRING: choose_password(),
-        "PREFECT_SERVER_API_HOST": HOST,
+        API_HOST: HOST,
         "PREFECT_SERVER_API_PORT": str(service.port),
         "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": f"{service.page},http://localhost:{service.port}",
         "PREFECT_SERVER_CSRF_PROTECTION_ENABLED": "true",
