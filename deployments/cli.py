@@ -299,7 +299,8 @@ def gateway(
         Path | None, typer.Option("--scenario", help="take account and market from a scenario (default: the demo)")
     ] = None,
     market: Annotated[
-        Path | None, typer.Option("--market", help="take account and quotes from a market file instead")
+        list[Path] | None,
+        typer.Option("--market", help="take account and quotes from a market file instead; once for each account"),
     ] = None,
     log: Annotated[
         Path | None, typer.Option("--log", help="write everything received and sent there, as JSON lines")
@@ -308,7 +309,7 @@ def gateway(
     """Serve a simulated IB Gateway on 127.0.0.1 until stopped; prints `ready 127.0.0.1:PORT` when it is."""
     from deployments.commands.gateway import GatewayWorld, serve_gateway
 
-    serve_gateway(port, GatewayWorld(scenario, market, log))
+    serve_gateway(port, GatewayWorld(scenario, market or (), log))
 
 
 @app.command(cls=GroupedCommand, rich_help_panel=RUNS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,24 +22,25 @@ from tasks.app.brokers import DEMO_MARKET, WireLog
 
 @dataclass(frozen=True, slots=True)
 class GatewayWorld:
-    """Whose account and market: a scenario's, a market file's, or the demo's; and where the log goes, if anywhere."""
+    """Whose accounts and market: a scenario's, those of the market files, or the demo's; and where the log goes."""
 
     scenario: Path | None = None
-    market: Path | None = None
+    markets: Sequence[Path] = ()
     log: Path | None = None
 
-    def world(self) -> World:
-        """Raises UsageError for a file that is missing or not understood, and for two of them."""
-        if self.scenario and self.market:
+    def worlds(self) -> tuple[World, ...]:
+        """A world for each account. Raises UsageError for a file that is missing or not understood, or one too many."""
+        if self.scenario and self.markets:
             raise UsageError("--scenario and --market cannot be combined", next_step="name one of them")
         if self.scenario:
-            return read_scenario(self.scenario).world
-        return read_market(self.market or DEMO_MARKET, now=datetime.now(UTC))
+            return (read_scenario(self.scenario).world,)
+        now = datetime.now(UTC)
+        return tuple(read_market(path, now=now) for path in self.markets or (DEMO_MARKET,))
 
 
 def serve_gateway(port: int, served: GatewayWorld) -> None:
     """Serve until Ctrl-C or SIGTERM. Raises UsageError, also when the port is taken."""
-    world = served.world()
+    first, *others = served.worlds()
     options = GatewayOptions(
         hours_around=xnys_hours,
         on_kill_switch=lambda: print_progress(
@@ -46,7 +48,14 @@ def serve_gateway(port: int, served: GatewayWorld) -> None:
         ),
         on_log=None if served.log is None else WireLog(served.log),
     )
-    asyncio.run(_serve(SimulatedGateway.of(world, RunningClock(world.as_of), options), port))
+    try:
+        gateway = SimulatedGateway.of(first, RunningClock(first.as_of), options, others=others)
+    except ValueError as error:
+        raise UsageError(
+            f"the --market files do not fit together: {error}",
+            next_step="give each an account of its own, and all the same as_of and the same quote of a symbol",
+        ) from error
+    asyncio.run(_serve(gateway, port))
 
 
 async def _serve(gateway: SimulatedGateway, port: int) -> None:

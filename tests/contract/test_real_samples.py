@@ -165,10 +165,11 @@ CHECKS = {
     "completedOrder": of_completed,
     "openOrder": of_open,
     **dict.fromkeys(
-        ("contractDataEnd", "positionEnd", "accountDownloadEnd", "tickSnapshotEnd", "openOrderEnd", "execDetailsEnd"),
+        ("contractDataEnd", "positionEnd", "tickSnapshotEnd", "openOrderEnd", "execDetailsEnd"),
         of_end,
     ),
     "completedOrdersEnd": of_end,
+    "accountDownloadEnd": lambda row, f: _is(row, messages.EndOfAccount(f[2])),
 }
 
 

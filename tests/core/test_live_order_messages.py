@@ -9,6 +9,7 @@ import pytest
 from builders import NOW
 from hypothesis import given
 from hypothesis import strategies as st
+from worlds import ACCOUNT
 
 from core.broker.error_codes import CODES, Ends
 from core.broker.ib.messages import ContractRow, ErrorMessage, OpenOrderRow, OrderStatusRow
@@ -28,15 +29,15 @@ class OrdersUnderTest:
     def __init__(self, *, sent=True):
         self.clock = AutojumpClock(NOW)
         self.events = []
-        self.orders = OwnOrders(self.clock, CLIENT, self.events.append)
+        self.orders = OwnOrders(self.clock, CLIENT, ACCOUNT, self.events.append)
         if sent:
             self.order = self.orders.register(ID, REF)
 
     def status(self, status, filled=0, *, perm_id=PERM, client=CLIENT, order_id=ID):
         self.orders.on_order_status(OrderStatusRow(order_id, client, perm_id, status, D(filled)))
 
-    def open_order(self, status, *, client=CLIENT, ref=REF, perm_id=PERM, order_id=ID):
-        row = OpenOrderRow(order_id, client, perm_id, ref, "DU1234567", VTI, Side.BUY, D(10), "LMT", D(5), status)
+    def open_order(self, status, *, client=CLIENT, ref=REF, perm_id=PERM, order_id=ID, account=ACCOUNT):
+        row = OpenOrderRow(order_id, client, perm_id, ref, account, VTI, Side.BUY, D(10), "LMT", D(5), status)
         self.orders.on_open_order(row)
 
     def error(self, code, text="text", order_id=ID):
@@ -49,6 +50,21 @@ class OrdersUnderTest:
     @property
     def notices(self):
         return [event for event in self.events if isinstance(event, Notice)]
+
+
+@pytest.mark.parametrize("order_id", [ID, ID + 1])
+def test_an_order_of_another_account_under_our_client_id_is_ignored(order_id):
+    connection = OrdersUnderTest()
+    connection.orders.note_listed()
+    connection.open_order("Submitted", order_id=order_id, perm_id=PERM + 1, account="DU7654321")
+    connection.status("Submitted", order_id=order_id, perm_id=PERM + 1)
+    connection.status("Filled", 10, order_id=order_id, perm_id=PERM + 1)
+    assert connection.events == []
+    if order_id != ID:
+        assert connection.error(201, order_id=order_id)
+        assert connection.events == []
+    connection.status("Submitted")
+    assert connection.states == [OrderState.WORKING]
 
 
 async def settled(connection, seconds=2.0):

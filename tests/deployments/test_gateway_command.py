@@ -13,9 +13,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import yaml
 from ib_async import IB
 
+from core.errors import UsageError
 from deployments import cli
+from deployments.commands.gateway import GatewayWorld, serve_gateway
 
 DEMO = Path(cli.__file__).parent / "demo"
 COMMAND = (str(Path(sys.executable).with_name("rebalance")), "gateway")
@@ -64,6 +67,36 @@ def test_it_serves_a_scenario_and_a_market_file_as_well(tmp_path):
     market = shutil.copy(DEMO / "market.yaml", tmp_path)
     with served("--market", str(market)) as (port, _):
         assert asyncio.run(looked_at(port))[1]["IWM"] == 25
+
+
+def second_market(folder, **changed):
+    """The demo's market with an account of its own: DU7654321 holds 3 VTI and 9 000 USD."""
+    market = yaml.safe_load((DEMO / "market.yaml").read_text())
+    positions = [{"symbol": "VTI", "quantity": 3, "average_cost": 300}]
+    market["account"] = {"id": "DU7654321", "cash": {"USD": 9000}, "positions": positions}
+    (folder / "second.yaml").write_text(yaml.safe_dump(market | changed))
+    return str(folder / "second.yaml")
+
+
+def test_it_serves_an_account_of_each_market_file(tmp_path):
+    files = ("--market", str(DEMO / "market.yaml"), "--market", second_market(tmp_path))
+    with served(*files) as (port, _):
+        accounts, _ = asyncio.run(looked_at(port))
+        assert accounts == ["DU1234567", "DU7654321"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "fault"),
+    [
+        ({"as_of": "2026-03-03T10:30:00-05:00"}, "as_of differs"),
+        ({"quotes": {"VTI": {"bid": 1, "ask": 2}}}, "the quotes of VTI differ"),
+        ({"account": {"id": "DU1234567", "cash": {"USD": 1}}}, "two of them have the same account"),
+    ],
+)
+def test_market_files_that_do_not_fit_together_are_refused(changed, fault, tmp_path):
+    files = [DEMO / "market.yaml", Path(second_market(tmp_path, **changed))]
+    with pytest.raises(UsageError, match=fault):
+        serve_gateway(0, GatewayWorld(markets=files))
 
 
 def test_what_went_over_the_wire_is_in_the_log_with_the_account_masked(tmp_path):

@@ -247,7 +247,7 @@ class PlayedOverGateway(Played):
         world, ibkr = self.case.scenario.world, settings.ibkr
         clock = AutojumpClock(world.as_of)
         options = GatewayOptions(ibkr.client_id, hours_around=xnys_hours, on_kill_switch=lambda: self.stop(settings))
-        gateway = SimulatedGateway(Venue(self.case.scenario, ibkr.client_id), FaultScript(world), clock, options)
+        gateway = SimulatedGateway([Venue(self.case.scenario, ibkr.client_id)], FaultScript(world), clock, options)
         self.scenes.append(Scene(gateway, clock))
         self.spoil(self.scenes[-1])
         own = LiveOptions(

@@ -44,10 +44,10 @@ class Venue:
         )
 
 
-async def opened(world, options=None, clock=None):
-    """A venue whose gateway listens."""
+async def opened(world, options=None, clock=None, others=()):
+    """A venue whose gateway listens; `others` are the worlds of further accounts."""
     shared = clock or AutojumpClock(world.as_of)
-    venue = Venue(SimulatedGateway.of(world, shared, options or GatewayOptions()), shared)
+    venue = Venue(SimulatedGateway.of(world, shared, options or GatewayOptions(), others=others), shared)
     if isinstance(shared, AutojumpClock):
         shared.is_quiet = venue.is_quiet
     await venue.gateway.start()
@@ -63,9 +63,9 @@ async def closed(venue):
 
 
 @asynccontextmanager
-async def venue_of(world, options=None, clock=None):
+async def venue_of(world, options=None, clock=None, others=()):
     """A venue for the length of a block."""
-    venue = await opened(world, options, clock)
+    venue = await opened(world, options, clock, others)
     try:
         yield venue
     finally:

@@ -109,7 +109,7 @@ class Dispatcher:
     def __init__(self, clock: Clock, client_id: int, account_id: AccountId, *, is_trading: bool = True) -> None:
         self.requests = PendingRequests()
         self.listeners: dict[int, RequestListener] = {}
-        self.orders = OwnOrders(clock, client_id, self.emit)
+        self.orders = OwnOrders(clock, client_id, account_id, self.emit)
         self.fills = Fills(self.emit)
         self.farms = Farms()
         self.accounts: tuple[AccountId, ...] = ()
@@ -190,6 +190,7 @@ class Dispatcher:
             messages.MarketDataTypeRow: self._on_tick,
             messages.CurrentTimeRow: lambda row: self._answer(messages.TIME, row),
             messages.EndOfAnswer: self._on_end,
+            messages.EndOfAccount: self._on_account_end,
             messages.UnknownMessage: lambda message: self._skip(message.number, "which this client does not know"),
             messages.UnreadableMessage: self._on_unreadable,
         }
@@ -247,6 +248,11 @@ class Dispatcher:
         if listener:
             listener.complete()
         self.requests.complete(message.key)
+
+    def _on_account_end(self, message: messages.EndOfAccount) -> None:
+        # a download that another account of the gateway was subscribed to ends as well
+        if message.account == self._account_id:
+            self.requests.complete(messages.ACCOUNT)
 
     def _on_unreadable(self, message: messages.UnreadableMessage) -> None:
         """Close the connection where the message may be about an order: the next one requests everything anew."""

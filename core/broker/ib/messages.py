@@ -248,6 +248,13 @@ class EndOfAnswer:
 
 
 @dataclass(frozen=True, slots=True)
+class EndOfAccount:
+    """The download of an account, which is not always the one that was requested, is complete."""
+
+    account: str
+
+
+@dataclass(frozen=True, slots=True)
 class UnknownMessage:
     """A message of a kind that the client does not know."""
 
@@ -280,6 +287,7 @@ Message = (
     | MarketMessage
     | CurrentTimeRow
     | EndOfAnswer
+    | EndOfAccount
     | UnknownMessage
     | UnreadableMessage
 )

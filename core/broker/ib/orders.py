@@ -27,6 +27,7 @@ from core.broker.ib.requests import RequestRefused
 from core.clock import Clock, Timer
 from core.errors import BrokerError
 from core.model import (
+    AccountId,
     BrokerEvent,
     CompletedOrder,
     Currency,
@@ -94,14 +95,22 @@ class OwnOrder:
 
 
 class OwnOrders:
-    """The orders of `client_id` that this connection has sent, or that the gateway listed; `emit` gets every event."""
+    """The orders of `client_id` in `account_id` that this connection has sent, or that the gateway listed.
 
-    def __init__(self, clock: Clock, client_id: int, emit: Callable[[BrokerEvent], None]) -> None:
+    `emit` gets every event. Other accounts of the gateway may use the client id when it is their turn: what is reported
+    of their orders is ignored.
+    """
+
+    def __init__(
+        self, clock: Clock, client_id: int, account_id: AccountId, emit: Callable[[BrokerEvent], None]
+    ) -> None:
         self._clock = clock
         self._client_id = client_id
+        self._account_id = account_id
         self._emit = emit
         self._orders: dict[int, OwnOrder] = {}
-        self._reused_perm_ids: set[int] = set()
+        self._ignored_perm_ids: set[int] = set()
+        self._ids_of_others: set[int] = set()
         self._is_listed = False
         self._not_strange: set[int] = set()
 
@@ -127,11 +136,15 @@ class OwnOrders:
         """Handle openOrder: an acknowledgement, or an order of ours from before this connection."""
         if row.client_id != self._client_id or row.order_id <= 0:
             return
+        if row.account not in ("", self._account_id):
+            self._ignored_perm_ids.add(row.perm_id)
+            self._ids_of_others.add(row.order_id)
+            return
         order = self._orders.get(row.order_id)
         state = STATES.get(row.status, OrderState.SENDING)
         if order and row.order_ref and row.order_ref != order.ref:
             # a restarted gateway may give out the id of an order again while that order still works (LEAN IB #242)
-            self._reused_perm_ids.add(row.perm_id)
+            self._ignored_perm_ids.add(row.perm_id)
             return
         if order is None:
             if state.is_final:
@@ -145,7 +158,7 @@ class OwnOrders:
 
     def on_order_status(self, row: OrderStatusRow) -> None:
         """Handle orderStatus, the one message that may end an order."""
-        if row.client_id != self._client_id or (row.perm_id and row.perm_id in self._reused_perm_ids):
+        if row.client_id != self._client_id or (row.perm_id and row.perm_id in self._ignored_perm_ids):
             return
         order = self._orders.get(row.order_id)
         if order is None:
@@ -168,10 +181,10 @@ class OwnOrders:
             order.is_answered.set()
 
     def on_error(self, message: ErrorMessage) -> bool:
-        """Emit what an error means for the order it names; whether it names one of ours."""
+        """Emit what an error means for the order it names; whether it names one, of ours or of another account."""
         order = self._orders.get(message.id)
         if order is None:
-            return False
+            return message.id in self._ids_of_others
         order.is_answered.set()
         if message.code == CANCELLED:
             order.cancel_text = message.text
@@ -213,7 +226,7 @@ class OwnOrders:
 
         Until the first list of open orders is complete, an order from before this connection may be reported as well.
         """
-        is_strange = row.order_id > 0 and row.order_id not in self._not_strange
+        is_strange = row.order_id > 0 and row.order_id not in self._not_strange | self._ids_of_others
         if self._is_listed and is_strange and STATES.get(row.status) in MAY_FILL:
             self._not_strange.add(row.order_id)
             text = (

@@ -160,7 +160,7 @@ class GatewayWrapper(Wrapper):
         self._emit(messages.PortfolioRow(account, _contract_row(contract), _number(quantity), *figures))
 
     def accountDownloadEnd(self, _account: str) -> None:
-        self._emit(messages.EndOfAnswer(messages.ACCOUNT))
+        self._emit(messages.EndOfAccount(_account))
 
     def position(self, account: str, contract: Contract, posSize: float, avgCost: float) -> None:  # noqa: ARG002
         self._emit(messages.PositionRow(account, _contract_row(contract), _number(posSize)))

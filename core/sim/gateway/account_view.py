@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from core.model import NEW_YORK, AccountSnapshot, Currency, Position
+from core.model import NEW_YORK, AccountId, AccountSnapshot, Currency, Position
 from core.money import CENT, ONE, ZERO, floor_to
 from core.sim.venue.exchange import Exchange
 from core.sim.venue.margin import Situation, reserved_margin
@@ -92,6 +92,7 @@ def ledger_rows(account: str, currency: str) -> Iterator[ValueFields]:
 class AccountView:
     """Totals in the base currency, the ledger by currency, and the holdings, alphabetical."""
 
+    account_id: AccountId
     totals: tuple[ValueFields, ...]
     ledger: tuple[ValueFields, ...]
     holdings: tuple[HoldingFields, ...]
@@ -101,6 +102,7 @@ def account_view_of(exchange: Exchange) -> AccountView:
     """The account of the exchange now; amounts are as exact as its snapshot."""
     snapshot = exchange.snapshot()
     return AccountView(
+        account_id=snapshot.account_id,
         totals=tuple(_totals(exchange, snapshot)),
         ledger=tuple(_ledger(snapshot)),
         holdings=tuple(_holding(snapshot, position) for position in snapshot.positions),

@@ -270,7 +270,7 @@ class Connection(asyncio.Protocol):
         self._stop_deadline()
         # in the order in which a gateway sends them
         list_own_orders(state, self._session)
-        self.send(wire_session.managed_accounts([state.account]))
+        self.send(wire_session.managed_accounts(state.accounts))
         self.send(wire_session.next_valid_id(state.order_ids.next_id(client)))
         for code, text in FARM_NOTICES:
             self.send_error(NO_SUBJECT, code, text)

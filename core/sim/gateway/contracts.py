@@ -27,7 +27,7 @@ def find(state: GatewayState, fields: ContractFields) -> Contract | None:
     if fields.con_id:
         return state.by_con_id.get(fields.con_id)
     # clients send empty fields for what they leave open, so an empty one fits everything
-    contract = state.exchange.contracts.get(symbol_of(fields))
+    contract = state.contracts.get(symbol_of(fields))
     return contract if contract is not None and _fits(contract, fields) else None
 
 

@@ -49,8 +49,10 @@ def subject_of(state: GatewayState, client: int, request: requests.Request) -> S
             return orders.subject_of_order(state, request)
         case requests.CancelOrder():
             perm_id = state.order_ids.perm_id(client, request.order_id)
-            order = state.exchange.orders.get(perm_id or 0)
-            return state.order_messages.subject(order) if order else Subject(request.order_id)
+            if perm_id is None:
+                return Subject(request.order_id)
+            account = state.account_of(perm_id)
+            return account.order_messages.subject(account.exchange.orders[perm_id])
         case requests.RequestMarketData() | requests.RequestContractDetails() | requests.RequestHistory():
             return subject_of_contract(state, request.req_id, request.contract)
         case _:
@@ -63,7 +65,7 @@ def _ignore(state: GatewayState, session: ClientSession, request: requests.Reque
 
 
 def _send_accounts(state: GatewayState, session: ClientSession, _request: requests.RequestManagedAccounts) -> None:
-    session.send(wire_session.managed_accounts([state.account]))
+    session.send(wire_session.managed_accounts(state.accounts))
 
 
 def _send_next_id(state: GatewayState, session: ClientSession, _request: requests.RequestIds) -> None:

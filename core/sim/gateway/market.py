@@ -44,7 +44,7 @@ def request_market_data(state: GatewayState, session: ClientSession, request: Re
     if code or contract is None:
         session.send_error(subject, code or 200)
         return
-    kind = state.exchange.quote(contract.symbol).data_type
+    kind = state.market.quote(contract.symbol).data_type
     # a client may request less than live data, and never gets better data than the world has
     kind = session.data_type if kind is MarketDataType.LIVE else kind
     line = _Subscription(state, session, request, contract, kind)
@@ -137,10 +137,10 @@ class _Subscription:
             self._send(wire_market.tick_size(self._id, self._tick(TickType.BID_SIZE), size))
 
     def _quote(self) -> Quote:
-        return self._state.exchange.quote(self._contract.symbol, is_snapshot=self._is_snapshot)
+        return self._state.market.quote(self._contract.symbol, is_snapshot=self._is_snapshot)
 
     def _listed(self) -> SimQuote:
-        return self._state.exchange.quotes.get(self._contract.symbol, SimQuote())
+        return self._state.market.quotes.get(self._contract.symbol, SimQuote())
 
     @property
     def _is_delayed(self) -> bool:

@@ -23,14 +23,16 @@ from core.money import ONE, ZERO
 from core.sim.gateway.contracts import find, symbol_of
 from core.sim.gateway.faults import Subject
 from core.sim.gateway.order_messages import DAY, UNTIL_CANCELLED
-from core.sim.gateway.state import ClientSession, GatewayState
+from core.sim.gateway.state import ClientSession, GatewayState, ManagedAccount
 from core.sim.venue.checks import refusal_of
-from core.sim.venue.orders import Refusal, Report, VenueOrder
+from core.sim.venue.orders import Refusal, Report
 from core.sim.wire import listings
 from core.sim.wire.contracts import ContractFields, contract_fields_of
 from core.sim.wire.placing import PlaceOrder
 from core.sim.wire.requests import CancelOrder, GlobalCancel
 
+# as recorded from a gateway with several accounts; the letters name its own message
+NO_ACCOUNT = "Error validating request.-'bF' : cause - You must specify an account."
 # an empty one is DAY by the order preset, about which a real gateway sends 10349
 TIMES_IN_FORCE = ("", DAY, UNTIL_CANCELLED)
 
@@ -45,14 +47,14 @@ def subject_of_order(state: GatewayState, request: PlaceOrder) -> Subject:
 def place(state: GatewayState, session: ClientSession, request: PlaceOrder) -> None:
     """Place, change or preview the order, as scripted; its reports are sent as they happen."""
     subject = subject_of_order(state, request)
-    code, text = _why_unsupported(request)
+    code, text = _why_unsupported(state, request)
     known = state.order_ids.modified(session.client, request.order_id)
     if code:
         session.send_error(subject, code, text)
     elif request.terms.what_if:
         _preview(state, session, request)
     elif known is not None:
-        _resend(state, session, request, state.exchange.orders[known])
+        _resend(state, session, request, known)
     elif request.order_id < state.order_ids.next_id(session.client):
         session.send_error(subject, 103)
     else:
@@ -62,7 +64,7 @@ def place(state: GatewayState, session: ClientSession, request: PlaceOrder) -> N
 def place_too_fast(state: GatewayState, session: ClientSession, request: PlaceOrder) -> None:
     """The order is refused with error 100; the exchange remembers it like any other it refused."""
     is_new = request.order_id >= state.order_ids.next_id(session.client)
-    if is_new and not request.terms.what_if and not _why_unsupported(request)[0]:
+    if is_new and not request.terms.what_if and not _why_unsupported(state, request)[0]:
         _submit(state, session, request, refusal_of(100))
     else:
         session.send_error(subject_of_order(state, request), 100)
@@ -75,12 +77,14 @@ def cancel(state: GatewayState, session: ClientSession, request: CancelOrder) ->
         text = f"OrderId {request.order_id} that needs to be cancelled is not found."
         session.send_error(Subject(request.order_id), 10147, text)
     else:
-        state.dispatch(state.exchange.cancel(perm_id))
+        account = state.account_of(perm_id)
+        state.dispatch(account, account.exchange.cancel(perm_id))
 
 
 def global_cancel(state: GatewayState, _session: ClientSession, _request: GlobalCancel) -> None:
-    """Cancel every order of the account."""
-    state.dispatch(state.exchange.cancel_all())
+    """Cancel every order of every account."""
+    for account in state.all_accounts:
+        state.dispatch(account, account.exchange.cancel_all())
 
 
 def _arrive(state: GatewayState, session: ClientSession, request: PlaceOrder) -> None:
@@ -93,27 +97,31 @@ def _arrive(state: GatewayState, session: ClientSession, request: PlaceOrder) ->
 
 
 def _submit(state: GatewayState, session: ClientSession, request: PlaceOrder, refusal: Refusal | None) -> None:
-    client, order = session.client, _order(state, request)
-    before = len(state.exchange.orders)
+    client, account = session.client, _account(state, request)
+    exchange, order = account.exchange, _order(state, request)
+    before = len(exchange.orders)
     if find(state, request.contract) is None:
         refusal = refusal_of(200)
     if request.terms.transmit or refusal:
-        reports: Sequence[Report] = state.exchange.submit(order, client_id=client, refusal=refusal)
+        reports: Sequence[Report] = exchange.submit(order, client_id=client, refusal=refusal)
     else:
-        reports = state.exchange.hold(order, client_id=client)
+        reports = exchange.hold(order, client_id=client)
     state.order_ids.use(client, request.order_id)
-    if len(state.exchange.orders) > before:
-        state.order_ids.enter(client, request.order_id, next(reversed(state.exchange.orders)))
-        state.order_messages.note_time_in_force(next(reversed(state.exchange.orders.values())), request.terms.tif)
-    state.dispatch(reports)
+    if len(exchange.orders) > before:
+        state.order_ids.enter(client, request.order_id, next(reversed(exchange.orders)))
+        account.order_messages.note_time_in_force(next(reversed(exchange.orders.values())), request.terms.tif)
+    state.dispatch(account, reports)
 
 
-def _resend(state: GatewayState, session: ClientSession, request: PlaceOrder, placed: VenueOrder) -> None:
+def _resend(state: GatewayState, session: ClientSession, request: PlaceOrder, perm_id: int) -> None:
     """The same id once more: a change of the order while it is open, else an error."""
-    subject = state.order_messages.subject(placed)
+    account = state.account_of(perm_id)
+    placed = account.exchange.orders[perm_id]
+    subject = account.order_messages.subject(placed)
     if placed.is_open:
-        order = _order(state, request)
-        state.dispatch(state.exchange.modify(placed.perm_id, order, is_held=not request.terms.transmit))
+        # the exchange refuses a change of the account
+        changed = account.exchange.modify(perm_id, _order(state, request), is_held=not request.terms.transmit)
+        state.dispatch(account, changed)
     elif placed.state is OrderState.FILLED:
         session.send_error(subject, 104)
     else:
@@ -126,7 +134,7 @@ def _preview(state: GatewayState, session: ClientSession, request: PlaceOrder) -
     if contract is None:
         session.send_error(subject, 200)
         return
-    found = state.exchange.what_if(_order(state, request))
+    found = _account(state, request).exchange.what_if(_order(state, request))
     if found is None:
         return
     if isinstance(found, Refusal):
@@ -144,9 +152,11 @@ def _preview(state: GatewayState, session: ClientSession, request: PlaceOrder) -
     session.send(listings.open_order(shown), subject)
 
 
-def _why_unsupported(request: PlaceOrder) -> tuple[int, str]:
+def _why_unsupported(state: GatewayState, request: PlaceOrder) -> tuple[int, str]:
     """Why this is no order that the exchange knows, as a code and a text; 0 when it is one."""
     terms = request.terms
+    if state.account_named(terms.account) is None and not terms.account:
+        return 321, NO_ACCOUNT
     faults = {
         f"not simulated: {', '.join(terms.unsupported)}": bool(terms.unsupported),
         f"action {terms.action[:20]!r}": terms.action not in tuple(Side),
@@ -159,6 +169,11 @@ def _why_unsupported(request: PlaceOrder) -> tuple[int, str]:
     return (321, f"Error validating request: {found[0]}") if found else (0, "")
 
 
+def _account(state: GatewayState, request: PlaceOrder) -> ManagedAccount:
+    """The account of the order; for one that there is not, the first, whose exchange refuses the order."""
+    return state.account_named(request.terms.account) or state.all_accounts[0]
+
+
 def _order(state: GatewayState, request: PlaceOrder) -> Order:
     terms = request.terms
     contract = find(state, request.contract) or _unlisted(request.contract)
@@ -167,7 +182,7 @@ def _order(state: GatewayState, request: PlaceOrder) -> Order:
     is_limited = terms.order_type == OrderType.LMT
     return Order(
         ref=OrderRef(terms.order_ref),
-        account_id=AccountId(terms.account) if terms.account else state.account,
+        account_id=AccountId(terms.account) if terms.account else state.all_accounts[0].id,
         contract=contract,
         stage=_stage(contract, side),
         line=0,

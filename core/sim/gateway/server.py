@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 from core.clock import Clock
@@ -11,38 +11,57 @@ from core.sim.gateway.connection import Connection
 from core.sim.gateway.faults import NO_SUBJECT, Faults
 from core.sim.gateway.log import MessageLog
 from core.sim.gateway.state import ByteCounts, GatewayOptions, GatewayState
-from core.sim.venue.exchange import Exchange
+from core.sim.venue.exchange import FIRST_PERM_ID, Exchange
 from core.sim.venue.script import FaultScript
-from core.sim.venue.world import Change, World
+from core.sim.venue.world import Change, World, sharing_market
 
 LOOPBACK = "127.0.0.1"  # never another interface: the protocol has no password
+PERM_IDS_PER_ACCOUNT = 1_000_000
 CONNECTION_LOST = 1100
 CONNECTION_RESTORED = (1101, 1102)
 
 
 class SimulatedGateway:
-    """Serves the protocol of an IB gateway at server version 178 to any number of clients, over one exchange.
+    """Serves the protocol of an IB gateway at server version 178 to any number of clients, an exchange per account.
 
     Orders, fills, ids and the script live here: stopping and starting again is a restart that keeps them.
     """
 
     def __init__(
-        self, exchange: Exchange, script: FaultScript, clock: Clock, options: GatewayOptions | None = None
+        self, exchanges: Sequence[Exchange], script: FaultScript, clock: Clock, options: GatewayOptions | None = None
     ) -> None:
-        self.exchange = exchange
+        self.exchanges = {exchange.world.account.id: exchange for exchange in exchanges}
         self.port: int | None = None
         self._options = options or GatewayOptions()
-        self._state = GatewayState(exchange, script, clock, self._options)
+        self._state = GatewayState(exchanges, script, clock, self._options)
         self._server: asyncio.Server | None = None
         self._connections: dict[int, Connection] = {}
         self._made = 0
 
     @classmethod
-    def of(cls, world: World, clock: Clock, options: GatewayOptions | None = None) -> SimulatedGateway:
-        """A gateway to this world."""
+    def of(
+        cls, world: World, clock: Clock, options: GatewayOptions | None = None, *, others: Sequence[World] = ()
+    ) -> SimulatedGateway:
+        """A gateway to this world, and to the accounts of `others`, whose market must be the same; its script counts.
+
+        Raises ValueError where two worlds have the same account, differ in time, or in the quote of a symbol.
+        """
         chosen = options or GatewayOptions()
-        exchange = Exchange(world, chosen.hours_around(world.as_of), trading_client=chosen.trading_client)
-        return cls(exchange, FaultScript(world), clock, chosen)
+        exchanges = [
+            Exchange(
+                each,
+                chosen.hours_around(each.as_of),
+                trading_client=chosen.trading_client,
+                first_perm_id=FIRST_PERM_ID + number * PERM_IDS_PER_ACCOUNT,
+            )
+            for number, each in enumerate(sharing_market((world, *others)))
+        ]
+        return cls(exchanges, FaultScript(world), clock, chosen)
+
+    @property
+    def exchange(self) -> Exchange:
+        """The exchange of the first account."""
+        return next(iter(self.exchanges.values()))
 
     @property
     def faults(self) -> Faults:
@@ -117,14 +136,15 @@ class SimulatedGateway:
     def cancel(self, order_ref: str) -> None:
         """Cancel the working orders with this reference, as the broker itself does."""
         self._state.catch_up()
-        for order in list(self.exchange.orders.values()):
-            if order.terms.order_ref == order_ref and order.is_open:
-                self._state.dispatch(self.exchange.cancel(order.perm_id))
+        for account in self._state.all_accounts:
+            for order in list(account.exchange.orders.values()):
+                if order.terms.order_ref == order_ref and order.is_open:
+                    self._state.dispatch(account, account.exchange.cancel(order.perm_id))
 
     def correct(self, exec_id: str, shares: Decimal, price: Decimal) -> None:
-        """Correct an execution as the broker does; its client is sent the next revision."""
+        """Correct an execution of the first account as the broker does; its client is sent the next revision."""
         self._state.catch_up()
-        self._state.dispatch(self.exchange.correct(exec_id, shares, price))
+        self._state.dispatch(self._state.all_accounts[0], self.exchange.correct(exec_id, shares, price))
 
     def has_capacity(self) -> bool:
         return len(self._connections) <= self._options.limits.connections

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from core.clock import Clock, Timer
-from core.model import CommissionReport, Fill, MarketDataType, Symbol
+from core.model import AccountId, CommissionReport, Contract, Fill, MarketDataType, Symbol
 from core.sim.gateway.account_view import AccountView, account_view_of
 from core.sim.gateway.faults import NO_SUBJECT, Faults, Subject
 from core.sim.gateway.log import Direction, LogEntry, MessageLog
@@ -98,15 +98,32 @@ class MarketDataLine:
             self.timer.cancel()
 
 
-Watcher = Callable[[AccountView], None]
+class ManagedAccount:
+    """An account of the gateway: its exchange, and its orders in the messages of the wire."""
+
+    def __init__(self, exchange: Exchange, order_ids: OrderIds) -> None:
+        self.id = exchange.world.account.id
+        self.exchange = exchange
+        self.order_messages = OrderMessages(exchange, order_ids)
+
+    def view(self) -> AccountView:
+        """The account as it is now."""
+        return account_view_of(self.exchange)
+
+
+@dataclass(frozen=True, slots=True)
+class Watcher:
+    """`send` is called with each of these accounts whenever it may have changed."""
+
+    accounts: tuple[ManagedAccount, ...]
+    send: Callable[[AccountView], None]
 
 
 @dataclass(slots=True)
 class ClientSession:
     """A client after startApi, and what it has subscribed to.
 
-    `watchers` are called with the account whenever it may have changed. `quote_age` is added to
-    the age of the quotes of the present batch.
+    `quote_age` is added to the age of the quotes of the present batch.
     """
 
     client: int
@@ -124,69 +141,105 @@ class ClientSession:
 
 
 class GatewayState:
-    """One gateway's state; all of it outlives connections but `sessions`."""
+    """One gateway's state; all of it outlives connections but `sessions`.
 
-    def __init__(self, exchange: Exchange, script: FaultScript, clock: Clock, options: GatewayOptions) -> None:
-        self.exchange = exchange
-        self.account = exchange.world.account.id
+    The accounts are in the order of `exchanges`. Of a symbol that several list, the first one's contract and quote are
+    shown: market data belongs to no account.
+    """
+
+    def __init__(
+        self, exchanges: Sequence[Exchange], script: FaultScript, clock: Clock, options: GatewayOptions
+    ) -> None:
+        self.order_ids = OrderIds()
+        self.accounts = {
+            account.id: account for account in (ManagedAccount(exchange, self.order_ids) for exchange in exchanges)
+        }
         self.clock = clock
         self.options = options
-        self.order_ids = OrderIds()
-        self.order_messages = OrderMessages(exchange, self.order_ids)
         self.scripted_faults = ScriptedFaults(script, options.on_kill_switch)
         self.faults = Faults()
         self.log = MessageLog(options.on_log)
         self.sessions: dict[int, ClientSession] = {}
         self.errors: list[Exception] = []
         self.is_disconnected = False
-        self.by_con_id = {contract.con_id: contract for contract in exchange.contracts.values()}
-        self.rules = {rule_id_of(contract.ticks): contract.ticks for contract in exchange.contracts.values()}
+        self.market = exchanges[0]
+        self.contracts: dict[Symbol, Contract] = {}
+        for exchange in reversed(exchanges):
+            self.contracts |= exchange.contracts
+        self.by_con_id = {contract.con_id: contract for contract in self.contracts.values()}
+        self.rules = {rule_id_of(contract.ticks): contract.ticks for contract in self.contracts.values()}
         self._timer: Timer | None = None
         self._wakes_at: datetime | None = None
         # the world's earlier orders get ids as if their client had sent them in this order
-        for order in exchange.orders.values():
+        for order in (order for exchange in exchanges for order in exchange.orders.values()):
             if order.client_id:
                 self.order_ids.enter(order.client_id, self.order_ids.next_id(order.client_id), order.perm_id)
+
+    @property
+    def all_accounts(self) -> tuple[ManagedAccount, ...]:
+        """Every account that the gateway manages, in order."""
+        return tuple(self.accounts.values())
+
+    def account_named(self, account_id: str) -> ManagedAccount | None:
+        """The account of this id; without an id the only one there is."""
+        if account_id or len(self.accounts) > 1:
+            return self.accounts.get(AccountId(account_id))
+        return self.all_accounts[0]
+
+    def account_of(self, perm_id: int) -> ManagedAccount:
+        """The account that the order belongs to. Raises KeyError for an order that there is not."""
+        for account in self.all_accounts:
+            if perm_id in account.exchange.orders:
+                return account
+        raise KeyError(perm_id)
 
     def now(self) -> datetime:
         return self.clock.now()
 
     def catch_up(self) -> None:
         """Process everything that was due until now, and wake again when the next event is due."""
-        self.dispatch(self.exchange.advance_to(self.clock.now()))
+        for account in self.all_accounts:
+            self._send(account, account.exchange.advance_to(self.clock.now()))
+        self._arm()
 
-    def dispatch(self, reports: Sequence[Report]) -> None:
-        """Send what the exchange reports to the clients whose orders it is about."""
-        for message in self.order_messages.send(reports):
+    def dispatch(self, account: ManagedAccount, reports: Sequence[Report]) -> None:
+        """Send what the account's exchange reports to the clients whose orders it is about."""
+        self._send(account, reports)
+        self._arm()
+
+    def _send(self, account: ManagedAccount, reports: Sequence[Report]) -> None:
+        for message in account.order_messages.send(reports):
             session = self.sessions.get(message.client)
             if session:
                 session.send(message.fields, message.subject)
         if any(isinstance(report.event, Fill | CommissionReport) for report in reports):
-            self.account_moved()
-        self._arm()
+            self.account_moved(account)
 
     def move(self, change: Change) -> None:
-        """Apply the change: orders that the market reaches fill, and subscribers are sent what changed."""
+        """Apply the change: orders that the market reaches fill, and subscribers are sent what changed.
+
+        Its quotes are every account's, its positions and cash those of the first.
+        """
         self.catch_up()
-        reports = self.exchange.move(change)
+        first, *others = self.all_accounts
+        moved = [(first, first.exchange.move(change))]
+        moved += [(account, account.exchange.move(Change(change.at, change.quotes))) for account in others]
         for session in list(self.sessions.values()):
             for line in list(session.lines.values()):
                 if line.symbol in change.quotes:
                     line.refresh()
-        self.dispatch(reports)
-        self.account_moved()
+        for account, reports in moved:
+            self.dispatch(account, reports)
+            self.account_moved(account)
 
-    def account_moved(self) -> None:
+    def account_moved(self, account: ManagedAccount) -> None:
         """Send the account as it is now to its subscribers."""
         watchers = [watcher for session in self.sessions.values() for watcher in session.watchers.values()]
+        watchers = [watcher for watcher in watchers if account in watcher.accounts]
         if watchers:
-            account_view = self.account_view()
+            account_view = account.view()
             for watcher in watchers:
-                watcher(account_view)
-
-    def account_view(self) -> AccountView:
-        """The account as it is now."""
-        return account_view_of(self.exchange)
+                watcher.send(account_view)
 
     def note(self, what: str, *details: str, connection: int = NO_CLIENT, client: int = NO_CLIENT) -> None:
         """Add a note to the log."""
@@ -204,7 +257,8 @@ class GatewayState:
 
     def _arm(self) -> None:
         # one timer for the earliest alarm: thousands of orders do not mean thousands of timers
-        due = self.exchange.next_event_at()
+        alarms = (account.exchange.next_event_at() for account in self.all_accounts)
+        due = min((at for at in alarms if at is not None), default=None)
         if due == self._wakes_at:
             return
         self.stop_waking()

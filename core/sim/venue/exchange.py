@@ -56,10 +56,21 @@ BY_HAND = 0
 
 
 class Exchange:
-    """A venue with one account; the world's earlier orders of our own belong to `trading_client`."""
+    """A venue with one account; the world's earlier orders of our own belong to `trading_client`.
 
-    def __init__(self, world: World, hours_of: HoursOf, *, trading_client: int = TRADING_CLIENT) -> None:
+    Orders and executions are numbered from `first_perm_id` on.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        hours_of: HoursOf,
+        *,
+        trading_client: int = TRADING_CLIENT,
+        first_perm_id: int = FIRST_PERM_ID,
+    ) -> None:
         self.world = world
+        self._first_perm_id = first_perm_id
         self.now = world.as_of.astimezone(UTC)
         self.ledger = Ledger(world)
         self.quotes: dict[Symbol, SimQuote] = dict(world.quotes)
@@ -225,7 +236,7 @@ class Exchange:
             audit_order(placed)
 
     def _next_id(self) -> int:
-        return FIRST_PERM_ID + len(self.orders)
+        return self._first_perm_id + len(self.orders)
 
     def _open(self, placed: VenueOrder) -> VenueOrder:
         self.orders[placed.perm_id] = placed

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -181,3 +181,23 @@ class World:
     commission: Decimal = ONE
     margin_rate: Decimal = USUAL_MARGIN
     book_rate: Decimal = USUAL_RATE
+
+
+def sharing_market(worlds: Sequence[World]) -> tuple[World, ...]:
+    """The worlds with one market: each lists and quotes the symbols of all.
+
+    Raises ValueError where two have the same account, differ in time, or in the quote of a symbol.
+    """
+    quotes: dict[Symbol, SimQuote] = {}
+    accounts: set[AccountId] = set()
+    for world in worlds:
+        if world.account.id in accounts:
+            raise ValueError("two of them have the same account")
+        accounts.add(world.account.id)
+        if world.as_of != worlds[0].as_of:
+            raise ValueError(f"as_of differs: {worlds[0].as_of.isoformat()} and {world.as_of.isoformat()}")
+        differing = [symbol for symbol, quote in world.quotes.items() if quotes.get(symbol, quote) != quote]
+        if differing:
+            raise ValueError(f"the quotes of {', '.join(sorted(differing))} differ")
+        quotes |= world.quotes
+    return tuple(replace(world, quotes=quotes) for world in worlds)

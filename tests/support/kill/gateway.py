@@ -139,7 +139,7 @@ class GatewayProcess:
         self._clock = VenueClock(case.world.as_of)
         self._exchange = RecordedExchange.of(case.world, self._log)
         options = GatewayOptions(on_log=self._on_log, hours_around=lambda _: weekdays)
-        self._gateway = SimulatedGateway(self._exchange, FaultScript(case.world), self._clock, options)
+        self._gateway = SimulatedGateway([self._exchange], FaultScript(case.world), self._clock, options)
         self._over = asyncio.Event()
 
     async def serve(self, clocks: Sequence[Connection]) -> None:
@@ -177,7 +177,8 @@ class GatewayProcess:
 
     def fill(self, ref: OrderRef) -> None:
         """Fill what is open of an order; nothing where it is not there."""
-        self._gateway._state.dispatch(self._exchange.fill(ref))
+        state = self._gateway._state
+        state.dispatch(state.all_accounts[0], self._exchange.fill(ref))
 
     def stop(self) -> None:
         self._over.set()
