@@ -36,6 +36,7 @@ from deployments.options import (
     CheckedHousehold,
     CheckedIni,
     Csv,
+    DefaultAccounts,
     DefaultBroker,
     DefaultCsv,
     DefaultIni,
@@ -442,12 +443,16 @@ def journal(
 
 @app.command(cls=GroupedCommand, rich_help_panel=SERVER)
 def serve(
-    csv: DefaultCsv = None, ini: DefaultIni = None, broker: DefaultBroker = None, market: DefaultMarket = None
+    csv: DefaultCsv = None,
+    ini: DefaultIni = None,
+    broker: DefaultBroker = None,
+    market: DefaultMarket = None,
+    accounts: DefaultAccounts = None,
 ) -> None:
     """Serve the deployments in the foreground: execute the runs that the page, a schedule or a program starts."""
     from deployments.commands.serve import serve as serve_deployments
 
-    serve_deployments(options.Defaults(csv, ini, broker, market))
+    serve_deployments(options.Defaults(csv, ini, broker, market, accounts))
 
 
 @app.command(cls=GroupedCommand, rich_help_panel=SERVER)
@@ -457,11 +462,12 @@ def up(
     ini: DefaultIni = None,
     broker: DefaultBroker = None,
     market: DefaultMarket = None,
+    accounts: DefaultAccounts = None,
 ) -> None:
     """Start the lasting Prefect server, its page and the executor of the deployments, in the background."""
     from deployments.commands.up import up as start
 
-    start(port, options.Defaults(csv, ini, broker, market))
+    start(port, options.Defaults(csv, ini, broker, market, accounts))
 
 
 @app.command(cls=GroupedCommand, rich_help_panel=SERVER)

@@ -91,6 +91,10 @@ DefaultMarket = Annotated[
     Path | None,
     typer.Option("--market", help="account and quotes of rehearsals that name none", rich_help_panel=DEFAULTS),
 ]
+DefaultAccounts = Annotated[
+    Path | None,
+    typer.Option("--accounts", help="accounts.yaml of household runs that name none", rich_help_panel=DEFAULTS),
+]
 Json = Annotated[bool, typer.Option("--json", help="print one JSON document", rich_help_panel=OUTPUT)]
 OfRehearsals = Annotated[
     bool,
@@ -173,13 +177,14 @@ class Defaults:
     ini: Path | None = None
     broker: BrokerKind | None = None
     market: Path | None = None
+    accounts: Path | None = None
 
     def parameters(self) -> dict[str, Any]:
         """Those that are given, as JSON has them; files are absolute, as a run's process has a folder of its own.
 
         Raises UsageError for a file that is not there.
         """
-        given = {"csv": self.csv, "ini": self.ini, "market": self.market}
+        given = {"csv": self.csv, "ini": self.ini, "market": self.market, "accounts": self.accounts}
         files = {name: _existing(path) for name, path in given.items() if path is not None}
         return files if self.broker is None else {**files, "broker": self.broker.value}
 

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import count
-from typing import Literal
+from typing import Literal, TypeVar
 
 import httpx
 from loguru import logger
@@ -44,6 +44,8 @@ from tasks.app.progress import show
 from tasks.app.run import Run
 from tasks.app.wiring import current_session
 
+Form = TypeVar("Form", bound=RunInput)
+
 # a mistyped suffix is a slip; three are not
 MOST_WRONG_ACCOUNTS = 3
 CODE_PATTERN = r"^\s*\d{3}\s?\d{3}\s*$"
@@ -76,7 +78,8 @@ class FormApprover:
         _log_where_to_answer(question)
         try:
             async with asyncio.timeout(question.seconds_left):
-                form = await _await_form(question)
+                asked = _form_of(question).with_initial_data(description=question.markdown)
+                form = await await_form(asked, question.key, question.seconds_left)
         except TimeoutError:
             raise expired() from None
         if form is None:
@@ -93,16 +96,16 @@ def _log_where_to_answer(question: Question) -> None:
     info("approval: answer there, or with: rebalance approve {} --account-suffix {}", run_id, "X" * VISIBLE)
 
 
-async def _await_form(question: Question) -> ApprovalForm | None:
+async def await_form(form: type[Form], key: str, seconds: float) -> Form | None:
     """The form as it was filled in, however long that takes; None when it is missing or cannot be read.
 
-    While the server does not answer this waits for it: the run goes on, and its question stays open.
+    The server ends the pause a minute after `seconds`. While it does not answer this waits for it: the run goes on, and
+    its question stays open.
     """
-    form = _form_of(question).with_initial_data(description=question.markdown)
     wait = _pause
     while True:
         try:
-            return await wait(form, question)
+            return await wait(form, key, seconds)
         except (ValidationError, ObjectNotFound):
             return None
         except (httpx.HTTPError, RuntimeError) as error:
@@ -121,27 +124,27 @@ def _form_of(question: Question) -> type[ApprovalForm]:
     return create_model(ApprovalForm.__name__, __base__=ApprovalForm, approver=(str, name), code=(str, code))
 
 
-async def _pause(form: type[ApprovalForm], question: Question) -> ApprovalForm:
+async def _pause(form: type[Form], key: str, seconds: float) -> Form:
     return await apause_flow_run(
         wait_for_input=form,
         # our own time-out ends first, so that the run fails with our message instead of the server's
-        timeout=int(question.seconds_left) + SERVER_WAITS_LONGER,
+        timeout=int(seconds) + SERVER_WAITS_LONGER,
         poll_interval=POLL_SECONDS,
-        key=question.key,
+        key=key,
     )
 
 
-async def _resume_pause(form: type[ApprovalForm], question: Question) -> ApprovalForm:
+async def _resume_pause(form: type[Form], key: str, seconds: float) -> Form:
     """Go on waiting after the server did not answer: Prefect accepts each pause key only once."""
     flow_run_id = current_flow_run_id()
     if flow_run_id is None:
         raise LookupError("a form needs a flow run")
-    keys = keyset_from_base_key(f"paused-{question.key}")
+    keys = keyset_from_base_key(f"paused-{key}")
     async with get_client() as client:
         while True:
             run = await client.read_flow_run(flow_run_id)
-            if question.key not in (run.empirical_policy.pause_keys or ()):
-                return await _pause(form, question)
+            if key not in (run.empirical_policy.pause_keys or ()):
+                return await _pause(form, key, seconds)
             if run.state is not None and run.state.is_running():
                 return await form.aload(keys)
             await asyncio.sleep(POLL_SECONDS)

@@ -11,7 +11,7 @@ import signal
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 import httpx
@@ -30,8 +30,7 @@ from flows.liveness import (
     put_labels,
     restore_ending,
 )
-from flows.states import ending_label, final_state
-from tasks.app.run import Run
+from flows.states import ending_label
 from tasks.lifecycle import NEXT_STEP
 
 POLL_SECONDS = 2.0
@@ -46,11 +45,22 @@ SIGNALS = {
 _HOOKS: set[asyncio.Task[None]] = set()
 
 
+class Stoppable(Protocol):
+    """A run that can be stopped: `labels` are those of its flow run, `cancel_cause` is why it stops."""
+
+    labels: dict[str, str]
+    cancel_cause: RunCancelled | None
+
+    def cancel(self, cause: RunCancelled) -> None:
+        """Let nothing more be begun, and bring the run to its end; the first cause stands."""
+        ...
+
+
 @asynccontextmanager
-async def stoppable(run: Run) -> AsyncIterator[None]:
+async def stoppable(run: Stoppable, ending: Callable[[], State[Any]]) -> AsyncIterator[None]:
     """While the block runs, a signal or a state set from outside stops the run, and its heartbeat is written.
 
-    A run that was stopped sets its final state at the server before the earlier signal handlers are restored.
+    A run that was stopped sets its final state, by then what `ending` returns, before signals are handled as before.
     """
     flow_run_id = current_flow_run_id()
     run.labels |= process_label()
@@ -70,7 +80,7 @@ async def stoppable(run: Run) -> AsyncIterator[None]:
         with _signals_to(on_signal):
             yield
             if run.cancel_cause:
-                await _force_state(final_state(run.result()))
+                await _force_state(ending())
     finally:
         await cancel_and_wait(*helpers)
 
@@ -154,7 +164,7 @@ def _signals_to(on_signal: Callable[[signal.Signals], None]) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-async def _terminated(run: Run, flow_run_id: UUID) -> None:
+async def _terminated(run: Stoppable, flow_run_id: UUID) -> None:
     """Stop the run for SIGTERM, which a deployment's runner also sends for a cancel on the page."""
     run.cancel_cause = run.cancel_cause or RunCancelled(SIGNALS[signal.SIGTERM], next_step=NEXT_STEP)
     try:
@@ -165,7 +175,7 @@ async def _terminated(run: Run, flow_run_id: UUID) -> None:
     run.cancel(run.cancel_cause)
 
 
-async def _watch(run: Run, flow_run_id: UUID) -> None:
+async def _watch(run: Stoppable, flow_run_id: UUID) -> None:
     """Read the run's state, and write its labels, every few seconds.
 
     A request that fails is skipped: the orders do not depend on the server.

@@ -38,7 +38,9 @@ from tasks.app.notify import crashed_note, notify, webhook
 from tasks.app.process import Process
 
 FLOW_NAME = "rebalance"
-FLOW_FILTER = FlowFilter(name=FlowFilterName(any_=[FLOW_NAME]))
+HOUSEHOLD_FLOW = "household"
+FLOW_FILTER = FlowFilter(name=FlowFilterName(any_=[FLOW_NAME, HOUSEHOLD_FLOW]))
+HOUSEHOLD_LABEL = "rebalance.household"
 PROCESS_LABEL = "rebalance.process"
 HEARTBEAT_LABEL = "rebalance.heartbeat"
 ANSWER_LABEL = "rebalance.answer"
@@ -102,7 +104,7 @@ async def read_runs(
     sort: FlowRunSort = FlowRunSort.START_TIME_DESC,
     limit: int = MOST_RUNS,
 ) -> list[FlowRun]:
-    """Runs of our flow in one of these states, of all deployments; with a tag, those that have it."""
+    """Runs of our flows in one of these states, of all deployments; with a tag, those that have it."""
     found: list[FlowRun] = await client.read_flow_runs(
         flow_filter=FLOW_FILTER,
         flow_run_filter=FlowRunFilter(
@@ -170,6 +172,8 @@ def crashed_state(run: FlowRun, state: State[Any], what: str = "the process of t
 
 
 def _next_step(run: FlowRun) -> str:
+    if HOUSEHOLD_LABEL in run.labels:
+        return "the runs of its accounts go on; retry it on its page, and it takes them up again"
     if APPROVED_LABEL in run.labels:
         return "its orders are recovered by the next run of the account, or now by: rebalance recover"
     return "its plan was not approved yet, so nothing was sent; start a new run"

@@ -10,6 +10,8 @@ from pydantic import Field
 AnyFlow = TypeVar("AnyFlow", bound=Flow[..., Any])
 
 TITLES = {
+    "accounts": "Accounts file (YAML)",
+    "only": "Only these accounts",
     "csv": "Portfolios file (CSV)",
     "ini": "Settings file (INI)",
     "mode": "Mode",

@@ -75,7 +75,8 @@ async def rebalance(  # noqa: PLR0913, PLR0917 - a deployment's parameters are t
         ini: the mix, the bands, the account and the safety rails, a path on the machine that runs it
         mode: report_only plans from the market file; dry_run reads the account and sends nothing; paper and live
             send orders once a person has approved them
-        account: instead of [ibkr] account_id of the settings, such as DU1234567
+        account: instead of [ibkr] account_id of the settings: an id such as DU1234567, or an account of a household as
+            accounts.yaml#NAME, whose id then stands in no parameter
         broker: ibkr is the real gateway; simulated is a gateway of our own with a made-up market; fake is the same
             in memory
         market: account and quotes for report_only, and for the simulated and fake brokers
@@ -96,7 +97,7 @@ async def rebalance(  # noqa: PLR0913, PLR0917 - a deployment's parameters are t
         )
         await tag_run(request)
         run = prepare(request, flow_run_id, FormApprover())
-        async with stoppable(run), reporting(run):
+        async with stoppable(run, lambda: final_state(run.result())), reporting(run):
             await rebalance_account(run)
     except RebalanceError as error:
         result = failed_start(request, flow_run_id, error)

@@ -8,17 +8,17 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 
-from core.errors import PortfoliosInvalid, RebalanceError, SettingsInvalid
+from core.errors import PortfoliosInvalid, RebalanceError, SettingsInvalid, UsageError
 from core.household.file import HouseholdFile, ListedAccount
 from core.household.household import BrokerClient, Household, HouseholdAccount, messages_per_second
 from core.masking import mask_accounts
-from core.model import Targets
+from core.model import AccountId, Targets
 from core.settings import Settings
 from core.settings.kinds import read_path
 from core.settings.layers import Given, Overrides
 from core.settings.loading import load_settings
 from core.targets import LOOSEST, blend, read_portfolios
-from core.text import CORRECT_FILE
+from core.text import CORRECT_FILE, did_you_mean, visible
 from core.yaml_file import Place, YamlFile, is_absent, load
 
 _ACCOUNT = "ibkr.account_id"
@@ -53,6 +53,19 @@ def load_household(path: Path, *, environ: Mapping[str, str], overrides: Mapping
         settings=base,
         accounts=tuple(_with_share(account, shares[account.client.gateway]) for account in accounts),
     )
+
+
+def account_id_in(path: Path, name: str) -> AccountId:
+    """The id of the account of this name in an accounts.yaml, of which nothing else is checked but its form.
+
+    Raises SettingsInvalid for a file with faults, UsageError for a name that it lacks.
+    """
+    listed = {each.name: each.id for each in load(path.absolute(), SettingsInvalid).read(HouseholdFile).accounts}
+    if name not in listed:
+        raise UsageError(
+            f"{path} has no account {visible(name)}{did_you_mean(name, listed)}", next_step="name it as the file does"
+        )
+    return listed[name]
 
 
 @dataclass(slots=True)

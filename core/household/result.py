@@ -86,6 +86,11 @@ class AccountResult:
         return _BY_STATE.get(self.state)
 
     @property
+    def is_rejected(self) -> bool:
+        """Whether a person said no to its plan."""
+        return self.state == RunEnding.REJECTED and self.exit_code is ExitCode.APPROVAL_REJECTED
+
+    @property
     def what_to_do(self) -> str:
         """What the person is to do, on one line; empty where nobody is needed."""
         return "" if self.need is None else self.next_step or _NEXT_STEPS[self.need]
@@ -155,7 +160,10 @@ class HouseholdTotals:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HouseholdResult:
-    """How the run of a household ended; `accounts` are all of them, in the order of its file."""
+    """How the run of a household ended; `accounts` are all of them, in the order of its file.
+
+    `cancelled` is who stopped it and how, empty where nobody did.
+    """
 
     name: str
     run_id: RunId
@@ -163,29 +171,43 @@ class HouseholdResult:
     started_at: datetime
     ended_at: datetime
     accounts: tuple[AccountResult, ...]
+    cancelled: str = ""
 
     @property
     def failed(self) -> tuple[AccountResult, ...]:
-        """The accounts that did not end with 0."""
-        return tuple(each for each in self.accounts if each.exit_code is not ExitCode.DONE)
+        """The accounts that ended neither with 0 nor by a person's no."""
+        return tuple(each for each in self.accounts if each.exit_code is not ExitCode.DONE and not each.is_rejected)
+
+    @property
+    def rejected(self) -> tuple[AccountResult, ...]:
+        """The accounts that a person said no to, or left out of a yes for the others."""
+        return tuple(each for each in self.accounts if each.is_rejected)
 
     @property
     def exit_code(self) -> ExitCode:
-        """0 when all accounts have 0; 41, then 50, where any has it, as these need somebody at once; else 29."""
+        """41, then 50, where any account has it, as these need somebody at once; 29 when another failed; else 0.
+
+        32 for a household that was cancelled, and for one whose accounts were all rejected.
+        """
         codes = {each.exit_code for each in self.failed}
         urgent = (code for code in (ExitCode.UNKNOWN, ExitCode.OUTPUT) if code in codes)
-        return next(urgent, ExitCode.HOUSEHOLD if codes else ExitCode.DONE)
+        is_stopped = self.cancelled or self.rejected == self.accounts
+        usual = ExitCode.HOUSEHOLD if codes else ExitCode.DONE
+        return next(urgent, ExitCode.APPROVAL_REJECTED if is_stopped else usual)
 
     @property
     def reason(self) -> str:
         """What happened, on one line."""
+        stopped = f"{self.cancelled}; " if self.cancelled else ""
         if not self.failed:
-            return f"done: {counted(len(self.accounts), 'account')}"
+            names = ", ".join(each.name for each in self.rejected)
+            done = f"done: {counted(len(self.accounts) - len(self.rejected), 'account')}"
+            return f"{stopped}{done}{f'; rejected: {names}' if names else ''}"
         named = [f"{each.name} ({each.exit_code:d})" for each in self.failed[:_MOST_NAMED]]
         more = len(self.failed) - len(named)
         others = f" and {more} more" if more else ""
         count = f"{len(self.failed)} of {counted(len(self.accounts), 'account')}"
-        return f"{count} did not end well: {', '.join(named)}{others}"
+        return f"{stopped}{count} did not end well: {', '.join(named)}{others}"
 
     @property
     def states(self) -> Mapping[str, int]:

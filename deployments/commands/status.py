@@ -26,7 +26,7 @@ from core.text import age_text, without_password
 from deployments.serving.server import lasting_server, page_of, server_failures
 from deployments.terminal import console
 from flows.approval import SERVER_WAITS_LONGER
-from flows.liveness import FLOW_FILTER, FLOW_NAME, UNFINISHED, end_crashed_runs, is_alive, read_runs
+from flows.liveness import FLOW_FILTER, UNFINISHED, end_crashed_runs, is_alive, read_runs
 from tasks.app.journals import open_journal
 from tasks.app.process import Process
 from tasks.app.service import Service, password, read_service
@@ -93,14 +93,15 @@ async def _look(server: str, service: Service | None) -> Row:
         ended = await read_runs(client, ENDED, sort=FlowRunSort.END_TIME_DESC, limit=MOST_ENDED)
         coming = await read_runs(client, [StateType.SCHEDULED], sort=FlowRunSort.EXPECTED_START_TIME_ASC)
         deployments = await client.read_deployments(flow_filter=FLOW_FILTER)
-    names = {each.id: f"{FLOW_NAME}/{each.name}" for each in deployments}
+        flows = {each.id: each.name for each in await client.read_flows(flow_filter=FLOW_FILTER)}
+    names = {each.id: f"{flows.get(each.flow_id)}/{each.name}" for each in deployments}
     waiting = [run for run in unfinished if run.state_type is StateType.PAUSED]
     is_served = service is None or service.has_executor
     return {
         "exit_code": int(ExitCode.DONE if is_served else ExitCode.CONNECTION),
         "server": {"api": without_password(server), **_process(service.server if service else None)},
         "executor": None if service is None else {"is_alive": service.has_executor, **_process(service.executor)},
-        "schedules": [row for each in deployments for row in _schedules(each, coming)],
+        "schedules": [row for each in deployments for row in _schedules(each, names[each.id], coming)],
         "waiting": [{**_run(run, names), **_question(run)} for run in waiting],
         "running": [_run(run, names) for run in unfinished if run not in waiting],
         "ended": [_run(run, names) for run in ended],
@@ -113,13 +114,13 @@ def _process(process: Process | None) -> Row:
     return {"pid": process.pid, "since": _time(process.since)}
 
 
-def _schedules(deployment: DeploymentResponse, coming: Sequence[FlowRun]) -> list[Row]:
+def _schedules(deployment: DeploymentResponse, name: str, coming: Sequence[FlowRun]) -> list[Row]:
     """The schedules of a deployment, each with the deployment's next scheduled run."""
     times = (run.expected_start_time for run in coming if run.deployment_id == deployment.id and run.auto_scheduled)
     following = next((time for time in times if time is not None), None)
     return [
         {
-            "deployment": f"{FLOW_NAME}/{deployment.name}",
+            "deployment": name,
             "schedule": _schedule_text(each.schedule),
             "is_on": (is_on := each.active and not deployment.paused),
             "next": _time(following) if is_on and following else None,

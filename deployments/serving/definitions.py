@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from prefect import Flow
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.exceptions import ObjectNotFound
@@ -15,16 +16,15 @@ from prefect.utilities.annotations import freeze
 
 from core.model import NEW_YORK, Mode
 from deployments.options import Defaults
-from flows.liveness import FLOW_NAME
+from flows.household import household
 from flows.rebalance import rebalance
-
-ON_DEMAND = f"{FLOW_NAME}/on-demand"
 
 
 @dataclass(frozen=True, slots=True)
 class Definition:
     """One deployment: its first parameters, which an operator may change, and those that stay what they are."""
 
+    flow: Flow[..., Any]
     name: str
     description: str
     first: dict[str, Any]
@@ -33,17 +33,19 @@ class Definition:
 
     @property
     def full_name(self) -> str:
-        return f"{FLOW_NAME}/{self.name}"
+        return f"{self.flow.name}/{self.name}"
 
 
 DEFINITIONS = (
     Definition(
+        rebalance,
         "on-demand",
         "Rebalances when you ask for it. Paper and live send orders, after your approval.",
         first={},
         fixed={},
     ),
     Definition(
+        rebalance,
         "scheduled",
         "Rebalances on weekdays: plans, then waits for your approval. Off until you switch its schedule on.",
         first={"mode": Mode.PAPER.value},
@@ -52,11 +54,19 @@ DEFINITIONS = (
         schedule=Cron("30 15 * * 1-5", timezone=NEW_YORK.key, active=False, slug="weekdays"),
     ),
     Definition(
+        rebalance,
         "preview",
         "What would be traded: reads the account, plans, reports. Sends no order.",
         first={},
         fixed={"mode": Mode.DRY_RUN.value},
         schedule=Cron("0 10 * * 1-5", timezone=NEW_YORK.key, active=False, slug="weekdays"),
+    ),
+    Definition(
+        household,
+        "household",
+        "Rebalances every account of a household, each by a run of its own. Paper and live wait for your approval.",
+        first={},
+        fixed={},
     ),
 )
 
@@ -71,14 +81,14 @@ async def register(client: PrefectClient, defaults: Defaults) -> dict[UUID, str]
 
 
 async def _register(client: PrefectClient, definition: Definition, defaults: Defaults) -> UUID:
-    known = await _known(client, definition)
-    deployment = await rebalance.ato_deployment(
+    known, known_to_flow = await _known(client, definition), definition.flow.parameters.properties
+    deployment = await definition.flow.ato_deployment(
         definition.name,
         description=definition.description,
         parameters={
             **definition.first,
             **(known.parameters if known else {}),
-            **defaults.parameters(),
+            **{name: value for name, value in defaults.parameters().items() if name in known_to_flow},
             # a frozen parameter is shown on the page and cannot be changed there
             **{name: freeze(value) for name, value in definition.fixed.items()},
         },

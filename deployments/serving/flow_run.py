@@ -16,9 +16,9 @@ from prefect.flow_engine import run_flow
 from prefect.states import Pending
 
 from core.model.refs import run_id_of
-from deployments.serving.definitions import ON_DEMAND
 from deployments.serving.server import page_of
 from deployments.terminal import errors_console
+from flows.account_runs import ON_DEMAND
 from flows.liveness import process_label
 from flows.rebalance import rebalance
 from tasks.app.request import Request

@@ -21,7 +21,7 @@ from prefect.artifacts import (
 from prefect.context import FlowRunContext
 
 from core.masking import VISIBLE
-from core.model import Plan, RunResult
+from core.model import Plan, RunId, RunResult
 from core.report import Chart, chart_page, trade_rows
 from core.report.columns import ORDERS_RECORDS, PLAN_RECORDS, by_drift, records_of
 from tasks.app.progress import log
@@ -49,6 +49,16 @@ async def publish(run: Run, name: str, markdown: str, description: str) -> None:
     # versions of all runs of an account stand below each other on its page
     named = markdown if run.id in markdown else f"Run {run.id}\n\n{markdown}"
     await _send(name, partial(acreate_markdown_artifact, key=_key(run, name), markdown=named, description=description))
+
+
+async def publish_household(run_id: RunId, markdown: str) -> None:
+    """Put the report of a household on the page of its flow run; nothing outside a flow run."""
+    await _send(
+        "household",
+        partial(
+            acreate_markdown_artifact, key="household", markdown=markdown, description=f"The household, run {run_id}"
+        ),
+    )
 
 
 async def publish_charts(run: Run, draw: Callable[[], tuple[Chart, ...]], description: str) -> None:

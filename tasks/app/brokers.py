@@ -37,8 +37,12 @@ def make_broker(request: Request, settings: Settings, *, folder: Path | None = N
     if request.broker is BrokerKind.IBKR and request.mode is not Mode.REPORT_ONLY:
         return live(settings, request.mode)
     kind = BrokerKind.FAKE if request.mode is Mode.REPORT_ONLY else request.broker
+    world = read_market(_market(request), now=datetime.now(UTC))
+    if request.is_of_household:
+        # one made-up account stands for each of a household
+        world = replace(world, account=replace(world.account, id=settings.ibkr.account_id))
     return rehearsal(
-        read_market(_market(request), now=datetime.now(UTC)),
+        world,
         settings,
         kind,
         wire_log=None if folder is None else folder / WIRE_LOG,

@@ -127,7 +127,8 @@ def failed_start(request: Request | None, flow_run_id: str, error: RebalanceErro
         name=own.name or (request.csv.stem if request else ""),
         mode=request.mode if request else Mode.DRY_RUN,
         broker=None,
-        account_id=AccountId((request and request.account) or ""),
+        # that of a household's account is not known by its name
+        account_id=AccountId((request and not request.is_of_household and request.account) or ""),
         started_at=now,
         ended_at=now,
         settings={},

@@ -12,6 +12,7 @@ from prefect.utilities.callables import parameter_schema
 
 from core.errors import UsageError
 from core.model import BrokerKind, Mode
+from flows.household import household
 from flows.parameters import TITLES
 from flows.rebalance import rebalance
 from tasks.app.request import Request
@@ -34,8 +35,9 @@ def properties():
 
 
 def test_every_parameter_has_a_title_and_a_description_in_the_form():
-    assert {name: each["title"] for name, each in properties().items()} == TITLES
-    assert all(each["description"] for each in properties().values())
+    shown = parameter_schema(household).properties | properties()
+    assert {name: each["title"] for name, each in shown.items()} == TITLES
+    assert all(each["description"] for each in shown.values())
 
 
 @pytest.mark.parametrize(("name", "choices"), [("mode", Mode), ("broker", BrokerKind)])
@@ -79,6 +81,19 @@ def test_paths_become_absolute_at_once(tmp_path, monkeypatch):
 )
 def test_an_override_may_be_a_number_a_switch_or_a_text(entered, text):
     assert Request.of(**FILES, overrides={"rebalance.untargeted": entered}).overrides == {"rebalance.untargeted": text}
+
+
+def test_an_account_of_a_household_is_named_by_its_file_and_its_id_stands_nowhere(tmp_path, monkeypatch):
+    (tmp_path / "accounts.yaml").write_text(
+        "name: Family\nsettings: settings.ini\naccounts: [{id: DU7654321, name: Ann}]\n", encoding="utf-8"
+    )
+    monkeypatch.chdir(tmp_path)
+    request = Request.of(**FILES, account="accounts.yaml#Ann")
+    assert request.is_of_household
+    assert request.parameters()["account"] == f"{tmp_path / 'accounts.yaml'}#Ann"
+    assert request.files().overrides["ibkr.account_id"] == "DU7654321"
+    with pytest.raises(UsageError, match="has no account Anne; did you mean Ann"):
+        Request.of(**FILES, account="accounts.yaml#Anne").files()
 
 
 def test_what_was_not_entered_is_the_default():

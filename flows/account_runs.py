@@ -1,0 +1,176 @@
+"""The flow runs of a household's accounts: runs of a deployment, so that whatever executes that starts their processes.
+
+Each account has one run at a time. Its key at the server is made of the household's run and the account, so a household
+that is run again under its flow run finds what it has started.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID
+
+from loguru import logger
+from prefect.client.orchestration import PrefectClient
+from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.client.schemas.responses import SetStateStatus
+from prefect.exceptions import ObjectNotFound
+from prefect.states import Cancelling
+
+from core.errors import UsageError
+from core.household import HouseholdAccount, Turn
+from core.masking import VISIBLE
+from core.model import RunEnding, RunId
+from flows.identity import account_key
+from flows.liveness import APPROVED_LABEL, FLOW_NAME, end_crashed, is_alive, read_runs
+from tasks.app.household import HouseholdRun
+
+ON_DEMAND = f"{FLOW_NAME}/on-demand"
+ACCOUNT_NAME_LABEL = "rebalance.household.account"
+LONGEST_APPROVER = 80
+
+
+@dataclass(frozen=True, slots=True)
+class KeptAnswer:
+    """An answer for one question of an account's run, which `pause_key` names, until that run may go on."""
+
+    pause_key: str
+    approve: bool
+    approver: str
+    note: str
+
+
+def household_tag(run_id: RunId) -> str:
+    """The tag of the runs of a household's accounts.
+
+    >>> household_tag(RunId("XHUPNDYFCAX3"))
+    'household-XHUPNDYFCAX3'
+    """
+    return f"household-{run_id}"
+
+
+class AccountRuns:
+    """What the runs of the accounts have come to, as the server showed it last."""
+
+    def __init__(self, run: HouseholdRun, client: PrefectClient) -> None:
+        self._run = run
+        self._client = client
+        self._runs: dict[str, FlowRun] = {}
+        self._tries: dict[str, int] = {}
+        self._answers: dict[str, KeptAnswer] = {}
+        self._has_looked = False
+
+    async def look(self) -> None:
+        """Read all runs again, and end those whose process is gone; at first those of an earlier try of the household.
+
+        Of these, what sent orders, completed or was rejected stands; an account whose run ended before anything was
+        approved runs again. Raises httpx.HTTPError.
+        """
+        if not self._has_looked:
+            await self._find()
+            self._has_looked = True
+        newest = {each.id: each for each in await self._read()}
+        self._runs = {name: newest.get(each.id, each) for name, each in self._runs.items()}
+        for name, each in self._runs.items():
+            if each.state_type in (StateType.RUNNING, StateType.PAUSED) and not is_alive(each):
+                await end_crashed(self._client, each)
+                self._runs[name] = await self._client.read_flow_run(each.id)
+
+    async def _find(self) -> None:
+        for found in sorted(await self._read(), key=_made_at):
+            name = str(found.labels.get(ACCOUNT_NAME_LABEL))
+            self._tries[name] = self._tries.get(name, 0) + 1
+            if _stands(found):
+                self._runs[name] = found
+            else:
+                self._runs.pop(name, None)
+
+    def of(self, account: HouseholdAccount) -> FlowRun | None:
+        """The run of the account; None for one that has none yet."""
+        return self._runs.get(account.name)
+
+    def turn(self, account: HouseholdAccount) -> Turn:
+        """Where the account's run stands."""
+        found = self.of(account)
+        if found is None or found.state is None:
+            return Turn.TO_START
+        if found.state.is_final():
+            return Turn.ENDED
+        if not found.state.is_paused():
+            return Turn.AT_WORK
+        given = self._answers.get(account.name)
+        return Turn.ANSWERED if given and given.pause_key == pause_key(found) else Turn.WAITING
+
+    def answer(self, account: HouseholdAccount, given: KeptAnswer) -> None:
+        """Keep an answer until the account's run may go on."""
+        self._answers[account.name] = given
+
+    async def go_on(self, account: HouseholdAccount) -> None:
+        """Start the account's run, or give it its answer. Raises httpx.HTTPError, UsageError without a deployment."""
+        if self.of(account) is None:
+            self._runs[account.name] = await self._start(account)
+            return
+        given = self._answers.pop(account.name)
+        await self._resume(account, self._runs[account.name], given)
+
+    async def cancel(self) -> None:
+        """Cancel every run that has not ended; each cancels its orders and reports. Raises httpx.HTTPError."""
+        for found in self._runs.values():
+            if found.state is None or not (found.state.is_final() or found.state.is_cancelling()):
+                await self._client.set_flow_run_state(found.id, Cancelling())
+
+    async def _read(self) -> list[FlowRun]:
+        return await read_runs(self._client, tag=household_tag(self._run.id))
+
+    async def _start(self, account: HouseholdAccount) -> FlowRun:
+        request = self._run.request.of_account(self._run.household, account)
+        number = self._tries[account.name] = self._tries.get(account.name, 0) + 1
+        try:
+            deployment = await self._client.read_deployment_by_name(ON_DEMAND)
+        except ObjectNotFound:
+            raise UsageError(
+                f"the Prefect server has no deployment {ON_DEMAND}, which runs the accounts",
+                next_step="start it with `rebalance up`, or deploy it to a work pool",
+            ) from None
+        made = await self._client.create_flow_run_from_deployment(
+            deployment.id,
+            parameters=request.parameters(),
+            # until its own name stands there
+            name=account.name,
+            tags=[household_tag(self._run.id), *account.tags],
+            labels={ACCOUNT_NAME_LABEL: account.name},
+            idempotency_key=f"{self._run.flow_run_id}-{account_key(account.account_id)}-{number}",
+        )
+        logger.bind(run_id=self._run.id).info("{}: started", account.name)
+        return await self._client.read_flow_run(made.id)
+
+    async def _resume(self, account: HouseholdAccount, paused: FlowRun, given: KeptAnswer) -> None:
+        suffix = account.account_id[-VISIBLE:] if given.approve else "-" * VISIBLE
+        form = {
+            "answer": "approve" if given.approve else "reject",
+            "approver": given.approver[:LONGEST_APPROVER],
+            "account_suffix": suffix,
+            "note": given.note,
+        }
+        answered = await self._client.resume_flow_run(paused.id, run_input=form)
+        if answered.status is not SetStateStatus.ACCEPT:
+            # somebody else was faster, or it has ended: the next look shows which
+            logger.bind(run_id=self._run.id).warning("{}: its run did not take the answer", account.name)
+        self._runs[account.name] = await self._client.read_flow_run(UUID(str(paused.id)))
+
+
+def pause_key(found: FlowRun) -> str:
+    """Which question a paused run waits at; a plan that is made again gets another."""
+    return str(found.state.state_details.pause_key) if found.state else ""
+
+
+def _made_at(found: FlowRun) -> datetime:
+    return found.created or datetime.min.replace(tzinfo=UTC)
+
+
+def _stands(found: FlowRun) -> bool:
+    """Whether the account must not run again: its run goes on, or did all it was to do, or somebody has said no."""
+    state = found.state
+    if state is None or not state.is_final() or state.is_completed():
+        return True
+    return APPROVED_LABEL in found.labels or state.name == RunEnding.REJECTED.value
