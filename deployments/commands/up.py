@@ -164,6 +164,8 @@ def _server_environment(service: Service) -> dict[str, str]:
         "PREFECT_SERVER_API_PORT": str(service.port),
         "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": f"{service.page},http://localhost:{service.port}",
         "PREFECT_SERVER_CSRF_PROTECTION_ENABLED": "true",
+        # at DEBUG uvicorn logs headers and what comes over websockets, and the password with them
+        "PREFECT_LOGGING_LOGGERS_UVICORN_LEVEL": "INFO",
     }
 
 

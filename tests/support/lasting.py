@@ -70,17 +70,17 @@ class Lasting:
         """For programs that do not know our state folder."""
         return {**self.environment, "PREFECT_API_URL": self.url, "PREFECT_API_AUTH_STRING": self.password}
 
-    def rebalance(self, *arguments: str, code: int | None = 0) -> subprocess.CompletedProcess[str]:
-        """The command, typed in the folder of the demo's files."""
-        return self.program("rebalance", *arguments, code=code, environment=self.environment)
+    def rebalance(self, *arguments: str, code: int | None = 0, typed: str = "") -> subprocess.CompletedProcess[str]:
+        """The command, typed in the folder of the demo's files; `typed` comes from its standard input."""
+        return self.program("rebalance", *arguments, code=code, environment=self.environment, typed=typed)
 
-    def program(self, name: str, *arguments: str, code: int | None = 0, environment=None):
+    def program(self, name: str, *arguments: str, code: int | None = 0, environment=None, typed: str = ""):
         """A program of our environment, typed in that folder; it must end with `code`, unless that is None."""
         done = subprocess.run(
             [BIN / name, *arguments],
             cwd=self.folder,
             env=self.client_environment if environment is None else environment,
-            stdin=subprocess.DEVNULL,
+            input=typed,
             capture_output=True,
             text=True,
             timeout=DEADLINE,
