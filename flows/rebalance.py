@@ -216,7 +216,7 @@ async def ask_for_stage(run: Run, plan: Plan, deadline: Deadline, stage: Stage) 
     """
     before = await take_snapshot(run)
     # a gateway may restart while a person thinks; nothing of ours works meanwhile
-    await run.broker.disconnect()
+    await run.disconnect()
     await ask(run, plan, deadline, stage)
     run.guard()
     await check_account(run)

@@ -15,6 +15,7 @@ from core.model import RunRecord, RunResult
 from core.report.runlog import LogRules, open_run_log
 from core.settings import echo
 from tasks.app.brokers import WIRE_LOG
+from tasks.app.clients import hold_client_at_end
 from tasks.app.logs import forwarded_to_prefect
 from tasks.app.notify import ended_note, notify, page
 from tasks.app.progress import show
@@ -67,7 +68,10 @@ async def account_locked(run: Run) -> AsyncIterator[None]:
             with _failures_captured(run), _interruptible(run):
                 yield
         finally:
-            await _end_orders(run)
+            try:
+                await _end_orders(run)
+            finally:
+                await run.disconnect()
 
 
 @contextmanager
@@ -124,8 +128,12 @@ def _record_start(run: Run) -> None:
 
 async def _end_orders(run: Run) -> None:
     """Cancel what still works, and where orders were sent read the account, if it was not read since, and check it."""
-    if not (run.is_on_record and any(record.sent_at for record in run.journal.orders(run.id))):
+    if not run.has_sent:
         return
+    try:
+        await hold_client_at_end(run)
+    except RebalanceError as busy:
+        run.warn(str(busy))
     for error in await run.executor.cancel_all():
         run.fail(error)
     try:
@@ -135,7 +143,7 @@ async def _end_orders(run: Run) -> None:
     except RebalanceError as error:
         run.warn(f"the account could not be read after trading: {error}")
     finally:
-        await run.broker.disconnect()
+        await run.disconnect()
     try:
         await gate_fills(run)
     except RebalanceError as error:

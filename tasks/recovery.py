@@ -37,7 +37,7 @@ async def recover_open_runs(run: Run) -> None:
         for run_id in waiting:
             await recover_run(run, run_id)
     finally:
-        await run.broker.disconnect()
+        await run.disconnect()
     if run.id in waiting:
         _end_as_recovered(run)
 

@@ -11,6 +11,7 @@ from core.planning.drift import measure
 from core.planning.valuation import value_account
 from core.safety import check_clock, check_gateway
 from core.text import counted
+from tasks.app.clients import hold_client
 from tasks.app.run import Run
 from tasks.app.step import reading_step, step
 from tasks.quotes import take_quotes
@@ -20,8 +21,9 @@ from tasks.quotes import take_quotes
 async def check_account(run: Run) -> None:
     """Connect; refuse an account, a port or a clock that this mode does not allow.
 
-    Raises SafetyRefused, ConnectionLost.
+    Raises SafetyRefused, ConnectionLost, and what `hold_client` does while another run is connected by our client id.
     """
+    await hold_client(run)
     await run.reader.connect()
     managed = await run.reader.accounts()
     warning = check_clock(run.mode, run.broker.clock_gap)

@@ -78,6 +78,10 @@ class Journal:
         """Hold the account for this run. Raises AccountBusy naming the run that has it."""
         return self._store.lock(account_id, run_id)
 
+    def client_lock(self, client: str) -> AbstractContextManager[None]:
+        """Hold a client of a gateway, called so by all who use it. Raises LockTaken, OutputFailed."""
+        return self._store.client_lock(client)
+
     def close(self) -> None:
         """Let go of what the store holds open."""
         self._store.close()

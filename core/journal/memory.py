@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from core.journal.entries import Entry, RunStarted, replayed
-from core.journal.store import TakenCode, account_is_held, code_is_used, position_is_taken
+from core.journal.store import LockTaken, TakenCode, account_is_held, code_is_used, position_is_taken
 from core.model import AccountId, RunId, RunRecord
 
 
@@ -15,6 +15,7 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self._holders: dict[AccountId, RunId] = {}
+        self._clients: set[str] = set()
         self._entries: dict[RunId, list[Entry]] = {}
         self._codes: set[tuple[str, int]] = set()
 
@@ -58,3 +59,13 @@ class MemoryStore:
             yield
         finally:
             del self._holders[account_id]
+
+    @contextmanager
+    def client_lock(self, client: str) -> Iterator[None]:
+        if client in self._clients:
+            raise LockTaken
+        self._clients.add(client)
+        try:
+            yield
+        finally:
+            self._clients.remove(client)

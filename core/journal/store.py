@@ -29,6 +29,10 @@ class TakenCode:
     at: datetime
 
 
+class LockTaken(Exception):
+    """Somebody else holds it."""
+
+
 class Store(Protocol):
     """Keeps the entries of each run in their order, and knows nothing of what they mean.
 
@@ -72,6 +76,10 @@ class Store(Protocol):
 
     def lock(self, account_id: AccountId, run_id: RunId) -> AbstractContextManager[None]:
         """Hold the account for this run. Raises AccountBusy naming the run that has it."""
+        ...
+
+    def client_lock(self, client: str) -> AbstractContextManager[None]:
+        """Hold a client of a gateway, called so by all who use it. Raises LockTaken, OutputFailed."""
         ...
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -16,6 +16,7 @@ from core.errors import MarketClosed, OutputFailed, PacingExceeded, RebalanceErr
 from core.execution import OrderExecutor
 from core.execution.reader import Reader
 from core.journal import Journal
+from core.journal.store import LockTaken
 from core.market.hours import closed_reason
 from core.model import (
     AccountSnapshot,
@@ -115,6 +116,7 @@ class Run:
     def __post_init__(self) -> None:
         self.started_at: datetime = self.broker.now()
         self._clock_gap = timedelta(0)
+        self._client: ExitStack | None = None
         self.reader = Reader(self.broker, self.settings.ibkr.read_attempts, on_retry=self.warn)
         self.executor = OrderExecutor(self.broker, self.journal, self.settings, self.guard, self.on_order_event)
 
@@ -226,13 +228,43 @@ class Run:
         if isinstance(self.broker, RehearsalBroker):
             self.broker.reach(point)
 
+    @property
+    def has_sent(self) -> bool:
+        """Whether an order of this run may have left."""
+        return self.is_on_record and any(record.sent_at for record in self.journal.orders(self.id))
+
+    @property
+    def holds_client(self) -> bool:
+        """Whether no other run may connect by this run's client id."""
+        return self._client is not None
+
+    def take_client(self, client: str) -> bool:
+        """Hold this client of the gateway until `disconnect`; False while another run holds it. Raises OutputFailed."""
+        with ExitStack() as held:
+            try:
+                held.enter_context(self.journal.client_lock(client))
+            except LockTaken:
+                return False
+            self._client = held.pop_all()
+        return True
+
+    async def disconnect(self) -> None:
+        """Close the broker connection, and let other runs connect by this run's client id."""
+        try:
+            await self.broker.disconnect()
+        finally:
+            held, self._client = self._client, None
+            if held:
+                held.close()
+
     @asynccontextmanager
     async def connected(self) -> AsyncIterator[None]:
         """Close the broker connection after a part of the run; its first step opens it."""
         try:
             yield
         finally:
-            await self.broker.disconnect()
+            # the end of a run that has sent orders connects once more, to see that none works
+            await (self.broker.disconnect() if self.has_sent else self.disconnect())
 
     def result(self) -> RunResult:
         """Everything the report is made from, as of now."""

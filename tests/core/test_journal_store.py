@@ -11,7 +11,7 @@ from journals import EVENTS, REF, RUN, approve, approved_journal, order, part, p
 from core.errors import AccountBusy, ExitCode, OutputFailed, SafetyRefused
 from core.journal import Journal, MemoryStore, Store
 from core.journal.entries import OrderCancelling, OrderEntry, PlanAsked, RunStarted, replayed
-from core.journal.store import CodeUsed, TakenCode
+from core.journal.store import CodeUsed, LockTaken, TakenCode
 from core.model import USD, AccountId, BrokerEvent, CommissionReport, OrderState, RunId
 from core.money import D
 
@@ -45,6 +45,18 @@ def test_an_entry_at_any_position_but_the_next_is_refused(store: Store, position
     with pytest.raises(AccountBusy, match="another process writes to the journal of run ABCDEFGHIJ23"):
         store.append(RUN, position, PlanAsked("one", NOW))
     assert len(store.load(RUN)) == 1
+
+
+# --- one run at a time by a client of a gateway ---
+
+
+def test_a_client_of_a_gateway_is_held_by_one_at_a_time(store: Store) -> None:
+    for _ in range(2):
+        with store.client_lock("client 7 of a gateway"):
+            with pytest.raises(LockTaken), store.client_lock("client 7 of a gateway"):
+                pytest.fail("the client was held twice")
+            with store.client_lock("client 8 of a gateway"):
+                pass
 
 
 # --- a journal opened again ---

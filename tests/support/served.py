@@ -15,11 +15,12 @@ DEADLINE_SECONDS = 20.0
 class Served:
     """A running gateway; `call` lets a function of it run where it lives."""
 
-    def __init__(self, world, options=None, speed=1.0):
+    def __init__(self, world, options=None, speed=1.0, others=()):
         self.loop = asyncio.new_event_loop()
         self._thread = Thread(target=self.loop.run_forever, daemon=True)
         self._thread.start()
-        self.gateway = self.call(lambda: SimulatedGateway.of(world, RunningClock(world.as_of, speed), options))
+        clock = RunningClock(world.as_of, speed)
+        self.gateway = self.call(lambda: SimulatedGateway.of(world, clock, options, others=others))
         self.port = self.wait(self.gateway.start())
 
     def wait(self, coroutine):
@@ -46,9 +47,9 @@ class Served:
 
 
 @contextmanager
-def served(world, options=None, speed=1.0):
-    """A gateway that serves this world, checked at the end."""
-    running = Served(world, options, speed)
+def served(world, options=None, speed=1.0, others=()):
+    """A gateway that serves this world, and the accounts of `others`, checked at the end."""
+    running = Served(world, options, speed, others)
     try:
         yield running
     finally:

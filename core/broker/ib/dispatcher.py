@@ -278,7 +278,7 @@ class Dispatcher:
             self._on_connectivity_restored(message)
         elif message.code == CLIENT_ID_IN_USE:
             in_use = f"the gateway already has a client {self._client_id}: another run may be alive"
-            self._fail_connect(lost(in_use))
+            self._fail_connect(lost(in_use, next_step="wait for its end, or choose another [ibkr] client_id"))
         elif not self.orders.on_error(message):
             if message.code == NOT_VALID and is_read_only(message.text):
                 self._on_read_only(message)

@@ -1,4 +1,4 @@
-"""Holding an account for one process: by the kernel for a file, by the server for PostgreSQL.
+"""Holding an account or a client for one process: by the kernel for a file, by the server for PostgreSQL.
 
 Both locks are freed when their owner dies, however it dies, so none is ever left behind.
 """
@@ -14,18 +14,14 @@ from filelock import FileLock, Timeout
 from sqlalchemy import Connection, Engine, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from core.model import AccountId
-
-
-class LockTaken(Exception):
-    """Somebody else holds the account."""
+from core.journal.store import LockTaken
 
 
 @contextmanager
-def file_lock(database: Path, account_id: AccountId) -> Iterator[None]:
-    """Hold the account by a file beside the database, which must be on a local disk. Raises LockTaken, OSError."""
+def file_lock(database: Path, name: str) -> Iterator[None]:
+    """Hold what has this name by a file beside the database, which is on a local disk. Raises LockTaken, OSError."""
     # the name of a file can be read by anybody who may list its folder, so it does not name the account
-    digest = sha256(account_id.encode()).hexdigest()[:12]
+    digest = sha256(name.encode()).hexdigest()[:12]
     lock = FileLock(f"{database}-{digest}.lock", timeout=0, mode=0o600, thread_local=False)
     try:
         lock.acquire()
@@ -38,18 +34,18 @@ def file_lock(database: Path, account_id: AccountId) -> Iterator[None]:
 
 
 @contextmanager
-def advisory_lock(engine: Engine, account_id: AccountId) -> Iterator[Connection]:
-    """Hold the account by a session of the server, which is yielded: as long as it lives, so does the lock.
+def advisory_lock(engine: Engine, name: str) -> Iterator[Connection]:
+    """Hold what has this name by a session of the server, which is yielded: as long as it lives, so does the lock.
 
     Raises LockTaken, SQLAlchemyError.
     """
-    key = int.from_bytes(sha256(account_id.encode()).digest()[:8], signed=True)
+    key = int.from_bytes(sha256(name.encode()).digest()[:8], signed=True)
     with engine.connect() as session:
-        session.detach()  # closed for good at the end, not kept in the pool with its lock
         is_free = session.execute(select(func.pg_try_advisory_lock(key))).scalar_one()
         session.commit()
         if not is_free:
             raise LockTaken
+        session.detach()  # closed for good at the end, not kept in the pool with its lock
         try:
             yield session
         finally:

@@ -24,9 +24,9 @@ from core.errors import AccountBusy, OutputFailed, RebalanceError, SafetyRefused
 from core.journal.entries import AccountQuarantined, Entry, OrderEntry, RunEnded, RunStarted, ref_of
 from core.journal.sql import upkeep
 from core.journal.sql.database import execute_on_sqlite, faults_of, name_of, open_database
-from core.journal.sql.locks import LockTaken, advisory_lock, file_lock
+from core.journal.sql.locks import advisory_lock, file_lock
 from core.journal.sql.schema import CODES, ENTRIES, HOLDERS
-from core.journal.store import TakenCode, account_is_held, code_is_used, position_is_taken
+from core.journal.store import LockTaken, TakenCode, account_is_held, code_is_used, position_is_taken
 from core.model import AccountId, OrderRef, RunId, RunRecord
 
 NAMED_WITHIN_SECONDS = 1.0
@@ -154,6 +154,16 @@ class SqlStore:
                     self._take(held, account_id, run_id)
             except LockTaken:
                 raise self._refusal(account_id) from None
+            yield
+
+    @contextmanager
+    def client_lock(self, client: str) -> Iterator[None]:
+        with ExitStack() as held:
+            with faults_of(self._url):
+                if self._engine.dialect.name == "sqlite":
+                    held.enter_context(file_lock(Path(str(self._url.database)), client))
+                else:
+                    held.enter_context(advisory_lock(self._engine, client))
             yield
 
     def _take(self, held: ExitStack, account_id: AccountId, run_id: RunId) -> None:
