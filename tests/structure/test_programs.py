@@ -15,6 +15,7 @@ INSTALLS = {
     "chromium": "apt-get install chromium",
     "postgresql": "apt-get install postgresql",
     "strace": "apt-get install strace",
+    "systemd-analyze": "apt-get install systemd",
 }
 
 

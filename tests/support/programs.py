@@ -26,6 +26,7 @@ PROGRAMS = {
     # Debian keeps what makes and runs a database cluster out of PATH
     "postgresql": Program(("initdb",), "postgresql", "usr/lib/postgresql/*/bin"),
     "strace": Program(("strace",), "strace"),
+    "systemd-analyze": Program(("systemd-analyze",), "systemd"),
 }
 
 
