@@ -1,7 +1,5 @@
 """The household, top to bottom: its accounts → a run for each → one approval, where that is wanted → one report."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 from collections.abc import AsyncIterator

@@ -9,14 +9,17 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from loguru import logger
+from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import FlowRun
 from prefect.input import RunInput
+from prefect.runtime import flow_run as current
+from prefect.states import Running
 from pydantic import Field
 
 from core.household import PlannedAccount, household_hash, household_question
 from core.text import did_you_mean, visible
 from flows.approval import SERVER_WAITS_LONGER, await_form
-from flows.liveness import ANSWER_LABEL, APPROVED, ASKED_AGAIN, REJECTED, put_labels
+from flows.liveness import ANSWER_LABEL, APPROVED, ASKED_AGAIN, REJECTED, current_flow_run_id, put_labels
 from tasks.app.household import HouseholdRun
 
 MOST_TRIES = 3
@@ -51,7 +54,8 @@ async def ask_for_all(
     name, again = run.household.name, ""
     ends = min(_end(each) for each in waiting) - ENDS_BEFORE
     for attempt in range(1, MOST_TRIES + 1):
-        key = f"household-{household_hash(planned)[:12]}-{attempt}"
+        # a household that is run again under its flow run asks anew, and Prefect accepts each key once
+        key = f"household-{current.run_count}-{household_hash(planned)[:12]}-{attempt}"
         form = await _asked(household_question(name, planned, others, again), key, ends)
         if form is None:
             return None
@@ -77,7 +81,16 @@ async def _asked(markdown: str, key: str, ends: datetime) -> HouseholdForm | Non
             return await await_form(HouseholdForm.with_initial_data(description=markdown), key, max(seconds, 0.0))
     except TimeoutError:
         logger.warning("nobody answered for the household in time")
+        await _go_on()
         return None
+
+
+async def _go_on() -> None:
+    """Let the page show that the household goes on: a form that nobody answered left its run paused."""
+    flow_run_id = current_flow_run_id()
+    if flow_run_id is not None:
+        async with get_client() as client:
+            await client.set_flow_run_state(flow_run_id, Running(), force=True)
 
 
 def _fault(form: HouseholdForm, name: str, left_out: Sequence[str], known: Sequence[str]) -> str:

@@ -26,6 +26,12 @@ FLAGS = (
 )
 DESKTOP = (1440, 900)
 PHONE = (390, 844)
+# what a form calls its fields
+LABELS = {
+    "account_suffix": re.compile("characters of the account"),
+    "household": re.compile("Name of the household"),
+    "leave_out": re.compile("leave out"),
+}
 PATIENCE_MS = 60_000
 PRESS_MS = 15_000
 MOST_PRESSES = 4
@@ -122,19 +128,19 @@ class Pages:
         picture = within.get_by_role("img", name="Weights in %").first
         self.page.wait_for_function("image => image.complete && image.naturalWidth > 0", arg=picture.element_handle())
 
-    def answer(self, dialog: Locator, answer: str, *, approver: str, account_suffix: str) -> None:
+    def answer(self, dialog: Locator, answer: str, *, approver: str, **texts: str) -> None:
         """Fill in the form, send it, and wait until the server has taken it."""
-        self.fill(dialog, answer, approver=approver, account_suffix=account_suffix)
+        self.fill(dialog, answer, approver=approver, **texts)
         answer = self.send(dialog)
         assert answer, "the server does not answer"
         assert answer.ok, f"the server answers {answer.status}: {answer.text()}"
         dialog.wait_for(state="hidden")
 
-    def fill(self, dialog: Locator, answer: str, *, approver: str, account_suffix: str) -> None:
-        """Fill in the form."""
+    def fill(self, dialog: Locator, answer: str, *, approver: str, **texts: str) -> None:
+        """Fill in the form; each text goes into the field of that name."""
         self._choose(self._field(dialog, "Answer"), answer)
-        self._field(dialog, "Your name").locator("textarea, input").fill(approver)
-        self._field(dialog, re.compile("account", re.IGNORECASE)).locator("textarea, input").fill(account_suffix)
+        for label, text in {"Your name": approver, **{LABELS[name]: text for name, text in texts.items()}}.items():
+            self._field(dialog, label).locator("textarea, input").fill(text)
 
     def send(self, dialog: Locator) -> Response | None:
         """Send the form; what the server answers, whatever that is."""
