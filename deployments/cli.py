@@ -29,6 +29,7 @@ from deployments.options import (
     SERVER,
     SWITCH,
     Account,
+    AccountsFile,
     ApproverName,
     BandBps,
     Broker,
@@ -41,6 +42,7 @@ from deployments.options import (
     DefaultCsv,
     DefaultIni,
     DefaultMarket,
+    DryRun,
     GatewayIni,
     Ini,
     Json,
@@ -48,6 +50,8 @@ from deployments.options import (
     MinOrder,
     Note,
     OfRehearsals,
+    Paper,
+    ReportOnly,
     RunName,
     ScenarioBroker,
     Sets,
@@ -192,13 +196,9 @@ def run(  # noqa: PLR0913 - one parameter per option of the command
     csv: Csv,
     ini: Ini,
     *,
-    report_only: Annotated[
-        bool, typer.Option("--report-only", help="plan from --market alone; no broker", rich_help_panel=MODE)
-    ] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="read the account, send nothing (the default)", rich_help_panel=MODE)
-    ] = False,
-    paper: Annotated[bool, typer.Option("--paper", help="trade a paper account", rich_help_panel=MODE)] = False,
+    report_only: ReportOnly = False,
+    dry_run: DryRun = False,
+    paper: Paper = False,
     live: Annotated[
         bool,
         typer.Option("--live", help="trade real money; needs --yes or --confirm-live as well", rich_help_panel=MODE),
@@ -247,6 +247,47 @@ def run(  # noqa: PLR0913 - one parameter per option of the command
     request = Request(csv, ini, mode, account, broker, market, overrides, confirm_live=yes or confirm_live)
     interaction = Interaction(yes=yes, by_form=pause, as_json=as_json, data_docs=data_docs)
     sys.exit(run_flow(request, interaction))
+
+
+@app.command(cls=GroupedCommand, rich_help_panel=RUNS)
+def household(  # noqa: PLR0913 - one parameter per option of the command
+    accounts: AccountsFile,
+    *,
+    report_only: ReportOnly = False,
+    dry_run: DryRun = False,
+    paper: Paper = False,
+    live: Annotated[
+        bool, typer.Option("--live", help="trade real money; needs --confirm-live as well", rich_help_panel=MODE)
+    ] = False,
+    confirm_live: Annotated[
+        bool, typer.Option("--confirm-live", help="live: confirm the mode", rich_help_panel=ASKING)
+    ] = False,
+    only: Annotated[
+        list[str] | None,
+        typer.Option("--only", metavar="NAME", help="this account and no others, repeatable", rich_help_panel=ACCOUNT),
+    ] = None,
+    broker: Broker = BrokerKind.IBKR,
+    market: Market = None,
+    sets: Sets = None,
+    as_json: Json = False,
+) -> None:
+    """Rebalance every account of a household on the server of `rebalance up`, and watch until all have ended."""
+    mode = options.one_mode({Mode.REPORT_ONLY: report_only, Mode.DRY_RUN: dry_run, Mode.PAPER: paper, Mode.LIVE: live})
+    overrides = options.overrides(sets)
+
+    from deployments.commands.watch import run_household
+    from tasks.app.household import HouseholdRequest
+
+    request = HouseholdRequest.of(
+        accounts=accounts,
+        mode=mode,
+        broker=broker,
+        market=market,
+        overrides=overrides,
+        only=tuple(only or ()),
+        confirm_live=confirm_live,
+    )
+    sys.exit(run_household(request, as_json=as_json))
 
 
 @app.command(cls=GroupedCommand, rich_help_panel=RUNS)
@@ -321,11 +362,27 @@ def approve(
         str | None, typer.Option("--account-suffix", metavar="XXX", help="last 3 characters of the account")
     ] = None,
     note: Note = "",
+    household: Annotated[
+        str | None, typer.Option("--household", metavar="NAME", help="of a household's run: the household's name")
+    ] = None,
+    leave_out: Annotated[
+        str, typer.Option("--leave-out", metavar="NAMES", help="of a household's run: accounts that must not trade")
+    ] = "",
 ) -> None:
-    """Approve a waiting run, after showing its plan."""
+    """Approve a waiting run, after showing its plan; a household's run with the plans of all accounts."""
     from deployments.commands.approve import Decision, answer
 
-    answer(run, Decision(approve=True, approver=approver, account_suffix=account_suffix, note=note))
+    answer(
+        run,
+        Decision(
+            approve=True,
+            approver=approver,
+            account_suffix=account_suffix,
+            note=note,
+            household=household,
+            leave_out=leave_out,
+        ),
+    )
 
 
 @app.command(cls=GroupedCommand, rich_help_panel=RUNS)

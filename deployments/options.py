@@ -74,6 +74,9 @@ Sets = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="SECTION.KEY=VALUE", help="any setting, repeatable", rich_help_panel=CHANGES),
 ]
+AccountsFile = Annotated[
+    Path, typer.Argument(metavar="ACCOUNTS_YAML", help="the accounts, with the files that they name")
+]
 DefaultCsv = Annotated[
     Path | None, typer.Option("--csv", help="portfolios.csv of runs that name none", rich_help_panel=DEFAULTS)
 ]
@@ -101,6 +104,13 @@ OfRehearsals = Annotated[
     typer.Option("--rehearsals", help="of simulated brokers, which are kept apart", rich_help_panel=OUTPUT),
 ]
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="run id, flow-run id, or the unique beginning of either")]
+ReportOnly = Annotated[
+    bool, typer.Option("--report-only", help="plan from --market alone; no broker", rich_help_panel=MODE)
+]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="read the account, send nothing (the default)", rich_help_panel=MODE)
+]
+Paper = Annotated[bool, typer.Option("--paper", help="trade a paper account", rich_help_panel=MODE)]
 ApproverName = Annotated[str | None, typer.Option("--approver", metavar="NAME", help="your name (default: your login)")]
 Note = Annotated[str, typer.Option("--note", help="kept with the decision")]
 

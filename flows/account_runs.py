@@ -77,8 +77,8 @@ class AccountRuns:
                 self._runs[name] = await self._client.read_flow_run(each.id)
 
     async def _find(self) -> None:
-        for found in sorted(await self._read(), key=_made_at):
-            name = str(found.labels.get(ACCOUNT_NAME_LABEL))
+        for found in sorted(await self._read(), key=made_at):
+            name = name_of(found)
             self._tries[name] = self._tries.get(name, 0) + 1
             if _stands(found):
                 self._runs[name] = found
@@ -159,12 +159,18 @@ class AccountRuns:
         self._runs[account.name] = await self._client.read_flow_run(UUID(str(paused.id)))
 
 
+def name_of(found: FlowRun) -> str:
+    """The name of the account in its household, by the label of its run."""
+    return str(found.labels.get(ACCOUNT_NAME_LABEL))
+
+
 def pause_key(found: FlowRun) -> str:
     """Which question a paused run waits at; a plan that is made again gets another."""
     return str(found.state.state_details.pause_key) if found.state else ""
 
 
-def _made_at(found: FlowRun) -> datetime:
+def made_at(found: FlowRun) -> datetime:
+    """When the run was made."""
     return found.created or datetime.min.replace(tzinfo=UTC)
 
 

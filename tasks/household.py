@@ -10,7 +10,7 @@ from prefect.client.schemas.objects import FlowRun
 
 from core.errors import ExitCode
 from core.household import HouseholdAccount
-from core.household.report import household_markdown, write_household
+from core.household.report import household_json, household_markdown, write_household
 from core.household.result import AccountResult, HouseholdResult, account_result, crashed, not_started
 from core.model import Plan
 from core.model.refs import run_id_of
@@ -37,7 +37,7 @@ async def report_household(run: HouseholdRun, ended: Mapping[str, FlowRun | None
         cancelled=run.cancel_cause.message if run.cancel_cause else "",
     )
     write_household(result, run.folder)
-    await publish_household(run.id, household_markdown(result))
+    await publish_household(run.id, household_markdown(result), household_json(result))
     return result
 
 
@@ -45,6 +45,12 @@ def plan_of(run: HouseholdRun, found: FlowRun) -> Plan | None:
     """The newest plan of an account's run; None where none is on record."""
     state = run.recorded(run_id_of(str(found.id)))
     return state.plan if state else None
+
+
+def ended_with(found: FlowRun) -> tuple[ExitCode, str] | None:
+    """The exit code of a flow run and why, as its last message says; None where it says nothing of the kind."""
+    ended = _ENDED.fullmatch((found.state and found.state.message) or "")
+    return (ExitCode(int(ended[1])), ended[2]) if ended else None
 
 
 def _result(run: HouseholdRun, account: HouseholdAccount, found: FlowRun | None) -> AccountResult:
@@ -57,14 +63,15 @@ def _result(run: HouseholdRun, account: HouseholdAccount, found: FlowRun | None)
     on_record = run.recorded(run_id)
     if on_record and on_record.result:
         return account_result(account, on_record.result, report_folder(account.settings.io.report_dir, run_id))
-    ended = _ENDED.fullmatch(state.message or "")
+    ended = ended_with(found)
     if ended is None or state.is_crashed():
         return crashed(account, run_id, state.message or "its process has gone")
+    exit_code, reason = ended
     return AccountResult(
         name=account.name,
         account=account.masked_id,
         state=state.name or "",
-        exit_code=ExitCode(int(ended[1])),
-        reason=ended[2],
+        exit_code=exit_code,
+        reason=reason,
         run_id=run_id,
     )

@@ -39,6 +39,9 @@ POLL_SECONDS = 0.5
 class Decision:
     """An answer. Without an account suffix the terminal asks for it; without an approver it is the login's name.
 
+    The run of a household wants its name, `household`, instead of the suffix; `leave_out` names the accounts that are
+    not to trade, with commas between.
+
     Where approvers are set, the terminal asks for the name that is missing, and always for the one-time code: on the
     command line any user of the computer could read it.
     """
@@ -47,6 +50,8 @@ class Decision:
     approver: str | None = None
     account_suffix: str | None = None
     note: str = ""
+    household: str | None = None
+    leave_out: str = ""
 
 
 def answer(run: str, decision: Decision) -> None:
@@ -139,7 +144,17 @@ async def _check_alive(client: PrefectClient, run: FlowRun) -> None:
 
 
 def _filled(decision: Decision, fields: Mapping[str, Any]) -> dict[str, str]:
-    """The form's fields as they are to be sent; the terminal is asked for what the decision lacks."""
+    """The form's fields as they are to be sent; the terminal is asked for what the decision lacks.
+
+    Raises UsageError for what cannot be asked for, and for what the form has no field for.
+    """
+    if "household" in fields:
+        return _filled_for_household(decision)
+    if decision.household or decision.leave_out:
+        raise UsageError(
+            "the run is of one account: --household and --leave-out are for a household's run",
+            next_step="name the household's run; `rebalance status` lists those that wait",
+        )
     filled = {
         "answer": "approve" if decision.approve else "reject",
         "account_suffix": _suffix(decision),
@@ -148,6 +163,20 @@ def _filled(decision: Decision, fields: Mapping[str, Any]) -> dict[str, str]:
     if "code" not in fields:
         return {**filled, "approver": decision.approver or getpass.getuser()}
     return {**filled, "approver": _approver(decision, fields["approver"]["enum"]), "code": _code()}
+
+
+def _filled_for_household(decision: Decision) -> dict[str, str]:
+    if decision.account_suffix or decision.note:
+        raise UsageError(
+            "the run is of a household: --account-suffix and --note are for the run of an account",
+            next_step="give --household with its name instead",
+        )
+    return {
+        "answer": "approve" if decision.approve else "reject",
+        "approver": decision.approver or getpass.getuser(),
+        "household": _household(decision),
+        "leave_out": decision.leave_out,
+    }
 
 
 async def _resume(client: PrefectClient, run: FlowRun, filled: dict[str, str]) -> None:
@@ -199,6 +228,16 @@ def _suffix(decision: Decision) -> str:
     if not sys.stdin.isatty():
         raise UsageError("no account was named", next_step=f"add --account-suffix with its last {VISIBLE} characters")
     return Prompt.ask(f"The account's last {VISIBLE} characters", console=errors_console())
+
+
+def _household(decision: Decision) -> str:
+    if not decision.approve:
+        return NO_ACCOUNT
+    if decision.household:
+        return decision.household
+    if not sys.stdin.isatty():
+        raise UsageError("no household was named", next_step="add --household with its name")
+    return Prompt.ask("The household's name", console=errors_console())
 
 
 def _approver(decision: Decision, names: Sequence[str]) -> str:

@@ -13,6 +13,7 @@ from functools import partial
 from typing import TypeVar
 
 from prefect.artifacts import (
+    Artifact,
     acreate_markdown_artifact,
     acreate_progress_artifact,
     acreate_table_artifact,
@@ -29,6 +30,7 @@ from tasks.app.run import Run
 
 T = TypeVar("T")
 
+HOUSEHOLD_REPORT, HOUSEHOLD_DOCUMENT = "household", "household-json"
 # a server that is slow must not keep the buys from following the sells
 LONGEST_SECONDS = 5.0
 
@@ -51,14 +53,15 @@ async def publish(run: Run, name: str, markdown: str, description: str) -> None:
     await _send(name, partial(acreate_markdown_artifact, key=_key(run, name), markdown=named, description=description))
 
 
-async def publish_household(run_id: RunId, markdown: str) -> None:
-    """Put the report of a household on the page of its flow run; nothing outside a flow run."""
-    await _send(
-        "household",
-        partial(
-            acreate_markdown_artifact, key="household", markdown=markdown, description=f"The household, run {run_id}"
-        ),
-    )
+async def publish_household(run_id: RunId, markdown: str, document: str) -> None:
+    """Put the report of a household on the page of its flow run, also as JSON for a program on another computer.
+
+    Nothing outside a flow run.
+    """
+    described = f"The household, run {run_id}"
+    report = partial(acreate_markdown_artifact, key=HOUSEHOLD_REPORT, markdown=markdown, description=described)
+    await _send(HOUSEHOLD_REPORT, report)
+    await _send(HOUSEHOLD_DOCUMENT, Artifact(type="result", key=HOUSEHOLD_DOCUMENT, data=document).acreate)
 
 
 async def publish_charts(run: Run, draw: Callable[[], tuple[Chart, ...]], description: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,11 @@ class HouseholdRequest:
         return checked(_request, given)
 
     def household(self, now: datetime) -> Household:
-        """The household of the file. Raises what `load_household` raises, UsageError for names that it lacks."""
+        """The household of the file.
+
+        Raises what `load_household` raises, UsageError for names that it lacks, SettingsInvalid where one answer cannot
+        be for all.
+        """
         found = load_household(self.accounts, environ=os.environ, overrides=self.overrides, now=now)
         names = {account.name for account in found.accounts}
         if unknown := [name for name in self.only if name not in names]:
@@ -50,7 +54,17 @@ class HouseholdRequest:
                 f"{self.accounts} has no account {visible(unknown[0])}{did_you_mean(unknown[0], names)}",
                 next_step="name accounts as the file does",
             )
+        _check_approvers(found, self.mode)
         return found
+
+    def parameters(self) -> dict[str, Any]:
+        """The request as keyword arguments of the flow."""
+        values = {each.name: getattr(self, each.name) for each in fields(self)}
+        return {**values, "only": list(self.only)}
+
+    def accounts_of(self, household: Household) -> tuple[HouseholdAccount, ...]:
+        """The accounts that are to run."""
+        return tuple(account for account in household.accounts if not self.only or account.name in self.only)
 
     def of_account(self, household: Household, account: HouseholdAccount) -> Request:
         """The request for the run of one account."""
@@ -92,14 +106,9 @@ class HouseholdRun:
 
     @classmethod
     def of(cls, request: HouseholdRequest, flow_run_id: str) -> HouseholdRun:
-        """A run that is ready to start.
-
-        Raises what `load_household` raises, SettingsInvalid where one answer cannot be for all, OutputFailed without a
-        journal.
-        """
+        """A run that is ready to start. Raises as the request's `household` does, OutputFailed without a journal."""
         now = datetime.now(UTC)
         household, run_id = request.household(now), run_id_of(flow_run_id)
-        _check_approvers(household, request.mode)
         return cls(
             id=run_id,
             flow_run_id=flow_run_id,
@@ -113,8 +122,7 @@ class HouseholdRun:
     @property
     def accounts(self) -> tuple[HouseholdAccount, ...]:
         """The accounts that are to run."""
-        only = self.request.only
-        return tuple(account for account in self.household.accounts if not only or account.name in only)
+        return self.request.accounts_of(self.household)
 
     def recorded(self, run_id: RunId) -> RunState | None:
         """What is on record by now of the run of an account; None where nothing is. Raises OutputFailed."""
