@@ -422,9 +422,11 @@ def add(
 
 
 @app.command(cls=GroupedCommand, rich_help_panel=RUNS)
-def history(
-    ini: Ini,
+def history(  # noqa: PLR0913 - one parameter per option of the command
+    context: typer.Context,
+    ini: CheckedIni = None,
     *,
+    household: CheckedHousehold = None,
     last: Annotated[
         int | None, typer.Option("--last", min=1, help="how many runs (default: 20, all of them with --html)")
     ] = None,
@@ -435,12 +437,15 @@ def history(
     as_json: Json = False,
 ) -> None:
     """List past runs from the journal: when, what was traded, what it cost, and how they ended."""
-    from deployments.commands.history import show_history, write_history
+    from deployments.commands.history import show_history, source_of, write_history
 
+    if household is not None:
+        options.refuse_beside_household(context)
+    source = source_of(ini, household, rehearsals=rehearsals)
     if html:
-        write_history(ini, html, last=last, rehearsals=rehearsals)
+        write_history(source, html, last=last)
         return
-    show_history(ini, last=last, rehearsals=rehearsals, as_json=as_json)
+    show_history(source, last=last, as_json=as_json)
 
 
 @app.command(cls=GroupedCommand, rich_help_panel=RUNS)

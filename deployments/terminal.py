@@ -21,7 +21,7 @@ from core.money import ZERO
 from core.report import account_facts, order_notes, plan_facts, result_facts, trade_rows
 from core.report.columns import ORDERS_SCREEN, PLAN_SCREEN, REASON, Column, TradeRow, by_drift, readings
 from core.report.formats import UNKNOWN, bps, with_commas
-from core.report.history import COMMISSIONS, HISTORY, RESULT
+from core.report.history import COMMISSIONS, HISTORY, NAME, RESULT
 
 if TYPE_CHECKING:
     from loguru import Message
@@ -178,7 +178,8 @@ def show_result(outcome: RunResult, paths: Iterable[Path], to: Console) -> None:
 def show_runs(runs: Sequence[PastRun], to: Console) -> None:
     """A row for each past run; what a narrow screen has no room for follows below the table."""
     below = () if to.width >= REASONS_FROM else (RESULT,) if to.width >= FRAMED_FROM else (COMMISSIONS, RESULT)
-    columns = [*HISTORY, *(column for column in (COMMISSIONS, RESULT) if column not in below)]
+    names = [NAME] if any(run.name for run in runs) else []
+    columns = [*HISTORY, *names, *(column for column in (COMMISSIONS, RESULT) if column not in below)]
     table = _table(columns, to)
     for cells in readings(columns, runs):
         _add(table, None, map(mask_accounts, cells))

@@ -28,6 +28,7 @@ from tasks.app.household import HouseholdRun
 ON_DEMAND = f"{FLOW_NAME}/on-demand"
 ACCOUNT_NAME_LABEL = "rebalance.household.account"
 LONGEST_APPROVER = 80
+_TAG = "household-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,13 @@ def household_tag(run_id: RunId) -> str:
     >>> household_tag(RunId("XHUPNDYFCAX3"))
     'household-XHUPNDYFCAX3'
     """
-    return f"household-{run_id}"
+    return f"{_TAG}{run_id}"
+
+
+def household_of(found: FlowRun) -> RunId | None:
+    """The run of the household whose account this run is of, by its tag; None for a run of none."""
+    tags = (tag.removeprefix(_TAG) for tag in found.tags if tag.startswith(_TAG))
+    return next(map(RunId, tags), None) if ACCOUNT_NAME_LABEL in found.labels else None
 
 
 class AccountRuns:
@@ -110,8 +117,9 @@ class AccountRuns:
         if self.of(account) is None:
             self._runs[account.name] = await self._start(account)
             return
-        given = self._answers.pop(account.name)
-        await self._resume(account, self._runs[account.name], given)
+        await self._resume(account, self._runs[account.name], self._answers[account.name])
+        # only now: a server that failed is told again
+        del self._answers[account.name]
 
     async def cancel(self) -> None:
         """Cancel every run that has not ended; each cancels its orders and reports. Raises httpx.HTTPError."""
@@ -124,7 +132,7 @@ class AccountRuns:
 
     async def _start(self, account: HouseholdAccount) -> FlowRun:
         request = self._run.request.of_account(self._run.household, account)
-        number = self._tries[account.name] = self._tries.get(account.name, 0) + 1
+        number = self._tries.get(account.name, 0) + 1
         try:
             deployment = await self._client.read_deployment_by_name(ON_DEMAND)
         except ObjectNotFound:
@@ -141,8 +149,11 @@ class AccountRuns:
             labels={ACCOUNT_NAME_LABEL: account.name},
             idempotency_key=f"{self._run.flow_run_id}-{account_key(account.account_id)}-{number}",
         )
+        found = await self._client.read_flow_run(made.id)
+        # only now: asked again with the same number, a server that failed gives the run that it has made all the same
+        self._tries[account.name] = number
         logger.bind(run_id=self._run.id).info("{}: started", account.name)
-        return await self._client.read_flow_run(made.id)
+        return found
 
     async def _resume(self, account: HouseholdAccount, paused: FlowRun, given: KeptAnswer) -> None:
         suffix = account.account_id[-VISIBLE:] if given.approve else "-" * VISIBLE

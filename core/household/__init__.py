@@ -2,7 +2,7 @@
 
 from core.household.file import household_schema
 from core.household.household import BrokerClient, Household, HouseholdAccount, HouseholdApproval
-from core.household.loading import account_id_in, load_household
+from core.household.loading import Listed, account_id_in, load_household, read_listed
 from core.household.question import PlannedAccount, household_hash, household_question
 from core.household.report import ACCOUNTS_TABLE, HOUSEHOLD_FILES, household_json, household_markdown, write_household
 from core.household.result import AccountResult, HouseholdResult, account_result, crashed, not_started
@@ -18,6 +18,7 @@ __all__ = [
     "HouseholdAccount",
     "HouseholdApproval",
     "HouseholdResult",
+    "Listed",
     "PlannedAccount",
     "Turn",
     "account_id_in",
@@ -32,5 +33,6 @@ __all__ = [
     "load_household",
     "next_turns",
     "not_started",
+    "read_listed",
     "write_household",
 ]

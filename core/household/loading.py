@@ -55,12 +55,27 @@ def load_household(path: Path, *, environ: Mapping[str, str], overrides: Mapping
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """What an accounts.yaml lists, nothing of it checked but its form: its settings file, and its accounts by name."""
+
+    ini: Path
+    accounts: Mapping[str, AccountId]
+
+
+def read_listed(path: Path) -> Listed:
+    """What the file lists. Raises SettingsInvalid for a file with faults."""
+    absolute = path.absolute()
+    found = load(absolute, SettingsInvalid).read(HouseholdFile)
+    return Listed(absolute.parent / found.settings, {each.name: each.id for each in found.accounts})
+
+
 def account_id_in(path: Path, name: str) -> AccountId:
     """The id of the account of this name in an accounts.yaml, of which nothing else is checked but its form.
 
     Raises SettingsInvalid for a file with faults, UsageError for a name that it lacks.
     """
-    listed = {each.name: each.id for each in load(path.absolute(), SettingsInvalid).read(HouseholdFile).accounts}
+    listed = read_listed(path).accounts
     if name not in listed:
         raise UsageError(
             f"{path} has no account {visible(name)}{did_you_mean(name, listed)}", next_step="name it as the file does"

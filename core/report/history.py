@@ -25,7 +25,8 @@ class PastRun:
 
     `commissions` are by currency; `slippage_usd` is what the fills cost against the mids when their orders were sent;
     `drift_before_bps` and `drift_after_bps` sum the absolute drift of all symbols. None is a figure that nobody knows.
-    `exit_code` is None for a run whose end is not on record.
+    `exit_code` is None for a run whose end is not on record. `name` is the account's in its household, empty for one of
+    none.
     """
 
     run_id: RunId
@@ -40,6 +41,7 @@ class PastRun:
     result: str
     exit_code: int | None
     reason: str
+    name: str = ""
 
     @property
     def account(self) -> str:
@@ -47,8 +49,11 @@ class PastRun:
         return mask_account(self.account_id)
 
 
-def past_run(run: RunRecord, result: RunResult | None) -> PastRun:
-    """The run as the journal has it; `result` is what its report was made from, None without one."""
+def past_run(run: RunRecord, result: RunResult | None, name: str = "") -> PastRun:
+    """The run as the journal has it; `result` is what its report was made from, None without one.
+
+    `name` is the account's in its household.
+    """
     plan = result.plan if result else None
     fills = [fill for record in result.orders for fill in record.fills] if result else []
     ended = result if run.ended_at else None
@@ -65,6 +70,7 @@ def past_run(run: RunRecord, result: RunResult | None) -> PastRun:
         result=ended.ending.lower() if ended else "ended" if run.ended_at else "under way, or its process died",
         exit_code=None if run.exit_code is None else int(run.exit_code),
         reason=run.reason,
+        name=name,
     )
 
 
@@ -75,6 +81,7 @@ def history_json(run: PastRun) -> dict[str, Any]:
         "started_at": formats.utc(run.started_at),
         "mode": run.mode,
         "account": run.account,
+        "name": run.name or None,
         "turnover_pct": number_or_none(run.turnover_pct),
         "commissions": None if run.commissions is None else numbers(run.commissions),
         "slippage_usd": number_or_none(run.slippage_usd),
@@ -119,6 +126,7 @@ HISTORY: Columns[PastRun] = (
     right("drift before", lambda run: _bps(run.drift_before_bps)),
     right("drift after", lambda run: _bps(run.drift_after_bps)),
 )
+NAME: Column[PastRun] = left("name", lambda run: run.name)
 COMMISSIONS = right("commissions", _commissions)
 SLIPPAGE_USD: Column[PastRun] = right(
     "slippage USD",

@@ -50,7 +50,7 @@ def _section(number: int, runs: Sequence[PastRun]) -> PageSection:
     """One account, numbered since two may look the same when masked; `runs` are in order of time."""
     columns = (*HISTORY, COMMISSIONS, SLIPPAGE_USD, RESULT)
     return PageSection(
-        f"Account {number}: {runs[0].account}",
+        f"Account {number}: {' '.join(filter(None, (runs[0].name, runs[0].account)))}",
         charts=tuple(_chart(title, series, runs) for title, series in _SERIES),
         grids=(grid_of("runs", columns, reversed(runs)),),
     )

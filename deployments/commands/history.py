@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from core.errors import UsageError
+from core.household import read_listed
 from core.journal import Journal
 from core.journal.entries import RunState
 from core.masking import mask_accounts
-from core.model import RunResult
+from core.model import AccountId, RunResult
 from core.report import report_folder, write_page, write_reports
 from core.report.history import PastRun, history_json, past_run
 from core.report.history_html import history_html
@@ -24,9 +26,31 @@ from tasks.app.journals import open_journal, open_rehearsals
 USUAL = 20
 
 
-def show_history(ini: Path, *, last: int | None, rehearsals: bool, as_json: bool) -> None:
-    """Print the newest `last` runs, or rehearsals, as a table or as one JSON document. Raises OutputFailed."""
-    runs = _past_runs(ini, last or USUAL, rehearsals=rehearsals)
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Whose runs: those of the settings' journal, or rehearsals; with `names` only those of a household's accounts."""
+
+    ini: Path
+    rehearsals: bool = False
+    names: Mapping[AccountId, str] | None = None
+
+
+def source_of(ini: Path | None, accounts: Path | None, *, rehearsals: bool) -> Source:
+    """The runs of the settings file, or of the accounts that an accounts.yaml lists.
+
+    Raises UsageError without a file, SettingsInvalid for an accounts.yaml with faults.
+    """
+    if accounts is not None:
+        listed = read_listed(accounts)
+        return Source(listed.ini, rehearsals, {account: name for name, account in listed.accounts.items()})
+    if ini is None:
+        raise UsageError("--ini not given", next_step="name settings.ini, or with --household an accounts.yaml")
+    return Source(ini, rehearsals)
+
+
+def show_history(source: Source, *, last: int | None, as_json: bool) -> None:
+    """Print the newest `last` runs as a table or as one JSON document. Raises OutputFailed."""
+    runs = _past_runs(source, last or USUAL)
     if as_json:
         document = {"runs": [history_json(run) for run in runs]}
         print(mask_accounts(json.dumps(document, indent=2, ensure_ascii=False)))  # noqa: T201 - what --json promises
@@ -36,9 +60,9 @@ def show_history(ini: Path, *, last: int | None, rehearsals: bool, as_json: bool
         console().print("no run is on record")
 
 
-def write_history(ini: Path, page: Path, *, last: int | None, rehearsals: bool) -> None:
-    """Write the newest `last` runs or rehearsals, None for all, as one page. Raises OutputFailed."""
-    write_page(history_html(_past_runs(ini, last, rehearsals=rehearsals)), page)
+def write_history(source: Source, page: Path, *, last: int | None) -> None:
+    """Write the newest `last` runs, None for all, as one page. Raises OutputFailed."""
+    write_page(history_html(_past_runs(source, last)), page)
     console().print(f"  {page}", markup=False, soft_wrap=True)
 
 
@@ -60,10 +84,12 @@ def rebuild_report(ini: Path, name: str, *, rehearsals: bool) -> None:
         console().print(f"  {path}", markup=False, soft_wrap=True)
 
 
-def _past_runs(ini: Path, last: int | None, *, rehearsals: bool) -> list[PastRun]:
-    with closing(_journal(_settings(ini), rehearsals=rehearsals)) as journal:
-        states = [journal.state(run.run_id) for run in journal.runs()[:last]]
-    return [past_run(state.record, state.result) for state in states]
+def _past_runs(source: Source, last: int | None) -> list[PastRun]:
+    names = source.names
+    with closing(_journal(_settings(source.ini), rehearsals=source.rehearsals)) as journal:
+        wanted = [run.run_id for run in journal.runs() if names is None or run.account_id in names]
+        states = [journal.state(run_id) for run_id in wanted[:last]]
+    return [past_run(each.record, each.result, (names or {}).get(each.record.account_id, "")) for each in states]
 
 
 def _with_findings(result: RunResult, state: RunState) -> RunResult:

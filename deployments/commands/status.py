@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from prefect.client.orchestration import get_client
+from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.client.schemas.schedules import CronSchedule
@@ -25,8 +25,9 @@ from core.settings.loading import load_settings
 from core.text import age_text, without_password
 from deployments.serving.server import lasting_server, page_of, server_failures
 from deployments.terminal import console
+from flows.account_runs import household_of, household_tag
 from flows.approval import SERVER_WAITS_LONGER
-from flows.liveness import FLOW_FILTER, UNFINISHED, end_crashed_runs, is_alive, read_runs
+from flows.liveness import FLOW_FILTER, HOUSEHOLD_LABEL, UNFINISHED, end_crashed_runs, is_alive, read_runs
 from tasks.app.journals import open_journal
 from tasks.app.process import Process
 from tasks.app.service import Service, password, read_service
@@ -91,6 +92,7 @@ async def _look(server: str, service: Service | None) -> Row:
         await end_crashed_runs(client)
         unfinished = await read_runs(client, UNFINISHED)
         ended = await read_runs(client, ENDED, sort=FlowRunSort.END_TIME_DESC, limit=MOST_ENDED)
+        ended += await _ended_accounts(client, unfinished, ended)
         coming = await read_runs(client, [StateType.SCHEDULED], sort=FlowRunSort.EXPECTED_START_TIME_ASC)
         deployments = await client.read_deployments(flow_filter=FLOW_FILTER)
         flows = {each.id: each.name for each in await client.read_flows(flow_filter=FLOW_FILTER)}
@@ -106,6 +108,15 @@ async def _look(server: str, service: Service | None) -> Row:
         "running": [_run(run, names) for run in unfinished if run not in waiting],
         "ended": [_run(run, names) for run in ended],
     }
+
+
+async def _ended_accounts(
+    client: PrefectClient, unfinished: Iterable[FlowRun], known: Iterable[FlowRun]
+) -> list[FlowRun]:
+    """What has ended of the households that have not."""
+    ids = {each.id for each in known}
+    tags = [household_tag(run_id_of(str(run.id))) for run in unfinished if HOUSEHOLD_LABEL in run.labels]
+    return [each for tag in tags for each in await read_runs(client, ENDED, tag=tag) if each.id not in ids]
 
 
 def _process(process: Process | None) -> Row:
@@ -142,6 +153,7 @@ def _run(run: FlowRun, names: Mapping[UUID, str]) -> Row:
         "flow_run_id": str(run.id),
         "name": run.name,
         "deployment": names.get(run.deployment_id) if run.deployment_id else None,
+        "household": household_of(run),
         "state": state.name if state else None,
         "message": state.message if state else None,
         "since": _time(state.timestamp) if state else None,
@@ -183,17 +195,38 @@ def _lines(found: Row) -> Iterator[str]:
     for each in found["schedules"]:
         state = f"on, next {_short(each['next'])}" if each["is_on"] else "off"
         yield f"schedule  {each['deployment']}: {each['schedule']}: {state}"
-    for each in found["waiting"]:
-        waits = age_text(timedelta(seconds=each["waiting_seconds"]))
-        yield f"waiting   {_run_text(each)}: for approval, {waits} so far, until {_short(each['expires'])}"
-        yield f"          {each['answer']}   {each['page']}"
-    for each in found["running"]:
-        yield f"running   {_run_text(each)} since {_short(each['since'])}   {each['page']}"
-    for each in found["ended"]:
-        yield f"ended     {_run_text(each)} at {_short(each['since'])}: {each['message'] or each['state']}"
+    yield from _run_lines([(kind, each) for kind in KINDS for each in found[kind]])
     yield from _journal_lines(found["journal"])
     if not (found["waiting"] or found["running"]):
         yield "no run is waiting or running"
+
+
+def _run_lines(runs: Sequence[tuple[str, Row]]) -> Iterator[str]:
+    """The lines of every run, those of a household's accounts indented below the household's."""
+    shown = {run["run_id"] for _, run in runs}
+    for kind, run in runs:
+        if run["household"] not in shown:
+            yield from KINDS[kind](run)
+            for other, account in runs:
+                if account["household"] == run["run_id"]:
+                    yield from (f"  {line}" for line in KINDS[other](account))
+
+
+def _waiting_lines(run: Row) -> Iterator[str]:
+    waits = age_text(timedelta(seconds=run["waiting_seconds"]))
+    yield f"waiting   {_run_text(run)}: for approval, {waits} so far, until {_short(run['expires'])}"
+    yield f"          {run['answer']}   {run['page']}"
+
+
+def _running_lines(run: Row) -> Iterator[str]:
+    yield f"running   {_run_text(run)} since {_short(run['since'])}   {run['page']}"
+
+
+def _ended_lines(run: Row) -> Iterator[str]:
+    yield f"ended     {_run_text(run)} at {_short(run['since'])}: {run['message'] or run['state']}"
+
+
+KINDS = {"waiting": _waiting_lines, "running": _running_lines, "ended": _ended_lines}
 
 
 def _journal_lines(rows: Iterable[Row]) -> Iterator[str]:

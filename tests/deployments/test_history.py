@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from builders import NOW
 from flow_runs import ACCOUNT, Rehearsal, SaysYes
 from worlds import scripted
 
@@ -15,7 +16,7 @@ from core.errors import OutputFailed, UsageError
 from core.journal import Journal
 from core.journal.sql import SqlStore
 from core.model import AccountId, Mode, RunId, RunRecord, Symbol
-from deployments.commands.history import rebuild_report, show_history, write_history
+from deployments.commands.history import Source, rebuild_report, show_history, source_of, write_history
 from tasks.app.approvers import Answer
 
 
@@ -53,7 +54,7 @@ class Office:
         return rehearsal
 
     def history(self, capsys, **more):
-        show_history(self.ini, **({"last": 20, "rehearsals": False, "as_json": True} | more))
+        show_history(Source(self.ini, **more), last=20, as_json=True)
         return json.loads(capsys.readouterr().out)["runs"]
 
     def report(self, run_id: str) -> dict[str, bytes]:
@@ -112,7 +113,7 @@ async def test_history_has_what_was_traded_paid_and_left(office, capsys):
 
 async def test_history_shows_the_newest_runs_as_a_table(office, capsys):
     await office.run(approver=SaysNo())
-    show_history(office.ini, last=1, rehearsals=False, as_json=False)
+    show_history(Source(office.ini), last=1, as_json=False)
     shown = capsys.readouterr().out
     assert "paper" in shown
     assert "******567" in shown
@@ -129,8 +130,6 @@ def test_an_empty_journal_and_the_rehearsals_have_no_runs_of_the_other(office, c
 
 
 def start(journal: Journal, run_id: str, flow_run_id: str) -> None:
-    from builders import NOW  # noqa: PLC0415
-
     journal.start_run(RunRecord(RunId(run_id), flow_run_id, AccountId(ACCOUNT), Mode.DRY_RUN, NOW))
 
 
@@ -171,7 +170,7 @@ async def test_the_runs_of_an_account_are_known_by_what_they_sent(office):
 async def test_history_is_written_as_a_page(office, capsys):
     run_id = (await office.run()).outcomes[0].run_id
     page = office.folder / "history.html"
-    write_history(office.ini, page, last=None, rehearsals=False)
+    write_history(Source(office.ini), page, last=None)
     assert run_id in page.read_text()
     assert ACCOUNT not in page.read_text()
     assert str(page) in capsys.readouterr().out
@@ -179,5 +178,27 @@ async def test_history_is_written_as_a_page(office, capsys):
 
 def test_a_page_that_cannot_be_written_is_one_line_and_says_what_to_do(office):
     with pytest.raises(OutputFailed, match="No such file or directory") as failed:
-        write_history(office.ini, office.folder / "missing" / "history.html", last=None, rehearsals=False)
+        write_history(Source(office.ini), office.folder / "missing" / "history.html", last=None)
     assert failed.value.next_step
+
+
+async def test_history_of_a_household_names_its_accounts_and_leaves_out_all_others(office, capsys):
+    rehearsal = await office.run()
+    with office.journal() as journal:
+        journal.start_run(RunRecord(RunId("BBBBBBBBBBBB"), "flow-2", AccountId("DU7654321"), Mode.DRY_RUN, NOW))
+    accounts = office.folder / "accounts.yaml"
+    accounts.write_text(f"name: Ours\nsettings: settings.ini\naccounts:\n  - {{id: {ACCOUNT}, name: Alice}}\n")
+    source = source_of(None, accounts, rehearsals=False)
+    show_history(source, last=20, as_json=True)
+    (row,) = json.loads(capsys.readouterr().out)["runs"]
+    assert (row["run_id"], row["name"]) == (rehearsal.outcomes[-1].run_id, "Alice")
+    show_history(source, last=20, as_json=False)
+    assert "Alice" in capsys.readouterr().out
+    page = office.folder / "household.html"
+    write_history(source, page, last=None)
+    assert "Account 1: Alice" in page.read_text()
+
+
+def test_history_needs_a_file():
+    with pytest.raises(UsageError, match="--ini not given"):
+        source_of(None, None, rehearsals=False)
