@@ -27,7 +27,7 @@ USUAL = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class HistorySource:
     """Whose runs: those of the settings' journal, or rehearsals; with `names` only those of a household's accounts."""
 
     ini: Path
@@ -35,20 +35,20 @@ class Source:
     names: Mapping[AccountId, str] | None = None
 
 
-def source_of(ini: Path | None, accounts: Path | None, *, rehearsals: bool) -> Source:
+def source_of(ini: Path | None, accounts: Path | None, *, rehearsals: bool) -> HistorySource:
     """The runs of the settings file, or of the accounts that an accounts.yaml lists.
 
     Raises UsageError without a file, SettingsInvalid for an accounts.yaml with faults.
     """
     if accounts is not None:
         listed = read_listed(accounts)
-        return Source(listed.ini, rehearsals, {account: name for name, account in listed.accounts.items()})
+        return HistorySource(listed.ini, rehearsals, {account: name for name, account in listed.accounts.items()})
     if ini is None:
         raise UsageError("--ini not given", next_step="name settings.ini, or with --household an accounts.yaml")
-    return Source(ini, rehearsals)
+    return HistorySource(ini, rehearsals)
 
 
-def show_history(source: Source, *, last: int | None, as_json: bool) -> None:
+def show_history(source: HistorySource, *, last: int | None, as_json: bool) -> None:
     """Print the newest `last` runs as a table or as one JSON document. Raises OutputFailed."""
     runs = _past_runs(source, last or USUAL)
     if as_json:
@@ -60,7 +60,7 @@ def show_history(source: Source, *, last: int | None, as_json: bool) -> None:
         console().print("no run is on record")
 
 
-def write_history(source: Source, page: Path, *, last: int | None) -> None:
+def write_history(source: HistorySource, page: Path, *, last: int | None) -> None:
     """Write the newest `last` runs, None for all, as one page. Raises OutputFailed."""
     write_page(history_html(_past_runs(source, last)), page)
     console().print(f"  {page}", markup=False, soft_wrap=True)
@@ -84,7 +84,7 @@ def rebuild_report(ini: Path, name: str, *, rehearsals: bool) -> None:
         console().print(f"  {path}", markup=False, soft_wrap=True)
 
 
-def _past_runs(source: Source, last: int | None) -> list[PastRun]:
+def _past_runs(source: HistorySource, last: int | None) -> list[PastRun]:
     names = source.names
     with closing(_journal(_settings(source.ini), rehearsals=source.rehearsals)) as journal:
         wanted = [run.run_id for run in journal.runs() if names is None or run.account_id in names]

@@ -42,8 +42,8 @@ from tasks.app.notify import crashed_note, notify, webhook
 
 POLL_SECONDS = 2.0
 SWEEP_SECONDS = 10.0
-# a run that waits for approval keeps its process, so this is well above any number of accounts
-MOST_PROCESSES = 50
+# a run that waits for approval keeps its process: this is a household of 50 accounts, itself, and as much again
+MOST_PROCESSES = 102
 # a run reads its state every two seconds
 SEEN_WITHIN = timedelta(seconds=10)
 NO_ANSWER = (httpx.HTTPError, PrefectException, RuntimeError, OSError)

@@ -16,7 +16,7 @@ from core.errors import OutputFailed, UsageError
 from core.journal import Journal
 from core.journal.sql import SqlStore
 from core.model import AccountId, Mode, RunId, RunRecord, Symbol
-from deployments.commands.history import Source, rebuild_report, show_history, source_of, write_history
+from deployments.commands.history import HistorySource, rebuild_report, show_history, source_of, write_history
 from tasks.app.approvers import Answer
 
 
@@ -54,7 +54,7 @@ class Office:
         return rehearsal
 
     def history(self, capsys, **more):
-        show_history(Source(self.ini, **more), last=20, as_json=True)
+        show_history(HistorySource(self.ini, **more), last=20, as_json=True)
         return json.loads(capsys.readouterr().out)["runs"]
 
     def report(self, run_id: str) -> dict[str, bytes]:
@@ -113,7 +113,7 @@ async def test_history_has_what_was_traded_paid_and_left(office, capsys):
 
 async def test_history_shows_the_newest_runs_as_a_table(office, capsys):
     await office.run(approver=SaysNo())
-    show_history(Source(office.ini), last=1, as_json=False)
+    show_history(HistorySource(office.ini), last=1, as_json=False)
     shown = capsys.readouterr().out
     assert "paper" in shown
     assert "******567" in shown
@@ -170,7 +170,7 @@ async def test_the_runs_of_an_account_are_known_by_what_they_sent(office):
 async def test_history_is_written_as_a_page(office, capsys):
     run_id = (await office.run()).outcomes[0].run_id
     page = office.folder / "history.html"
-    write_history(Source(office.ini), page, last=None)
+    write_history(HistorySource(office.ini), page, last=None)
     assert run_id in page.read_text()
     assert ACCOUNT not in page.read_text()
     assert str(page) in capsys.readouterr().out
@@ -178,7 +178,7 @@ async def test_history_is_written_as_a_page(office, capsys):
 
 def test_a_page_that_cannot_be_written_is_one_line_and_says_what_to_do(office):
     with pytest.raises(OutputFailed, match="No such file or directory") as failed:
-        write_history(Source(office.ini), office.folder / "missing" / "history.html", last=None)
+        write_history(HistorySource(office.ini), office.folder / "missing" / "history.html", last=None)
     assert failed.value.next_step
 
 

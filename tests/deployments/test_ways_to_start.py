@@ -104,8 +104,8 @@ def worker(up):
     with up.beside(str(BIN / "prefect"), "worker", "start", "--pool", "processes") as running:
         yield running
         running.kill()
-    for name in ("on-demand", "scheduled", "preview"):
-        up.program("prefect", "deployment", "delete", f"rebalance/{name}", code=None)
+    for name in ("rebalance/on-demand", "rebalance/scheduled", "rebalance/preview", "household/household"):
+        up.program("prefect", "deployment", "delete", name, code=None)
 
 
 def test_deploy_in_a_script_to_a_process_pool(up, worker):

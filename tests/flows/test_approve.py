@@ -92,6 +92,15 @@ async def test_without_a_terminal_the_account_must_be_on_the_command_line(client
     await run.ended()
 
 
+async def test_what_is_for_a_household_is_refused_for_the_run_of_an_account(client, tmp_path):
+    run = Rehearsal(tmp_path).start()
+    waiting = await run.question(client)
+    with pytest.raises(UsageError, match="the run is of one account: --household and --leave-out"):
+        await send_answer(waiting.id, Decision(approve=True, account_suffix="567", leave_out="Bob"))
+    await send_answer(waiting.id, NO)
+    await run.ended()
+
+
 async def test_a_wrong_account_is_no_success(client, tmp_path):
     run = Rehearsal(tmp_path).start()
     waiting = await run.question(client)
