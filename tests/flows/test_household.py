@@ -32,6 +32,7 @@ from deployments.commands.approve import Decision, answer
 from flows.approval import SERVER_WAITS_LONGER
 from flows.household import household_locked, household_state, refused_state
 from flows.household_approval import ENDS_BEFORE, HouseholdAnswer, ask_for_all
+from flows.liveness import HOUSEHOLD_FLOW
 from tasks.app.household import HouseholdRequest
 
 NOW = datetime(2026, 3, 2, 20, 30, tzinfo=UTC)
@@ -145,7 +146,7 @@ def asked(prefect_server, monkeypatch, run):
     def start(seconds: float = 60.0) -> UnderWay:
         name = f"household-{uuid4()}"
 
-        @flow(flow_run_name=name, persist_result=False)
+        @flow(name=HOUSEHOLD_FLOW, flow_run_name=name, persist_result=False)
         async def asking():
             return await ask_for_all(run, PLANNED, waiting(seconds), [])
 
