@@ -90,7 +90,7 @@ async def _run(request: HouseholdRequest, household: Household, *, as_json: bool
                 f"stopped watching: household run {run_id} goes on",
                 next_step="`rebalance status` shows it; Cancel on its page stops it",
             ) from None
-        return await _show(client, ended, as_json=as_json)
+        return await show_end(client, ended, as_json=as_json)
 
 
 async def _start(client: PrefectClient, request: HouseholdRequest) -> FlowRun:
@@ -180,7 +180,7 @@ def _print(line: str) -> None:
     print_progress(mask_accounts(f"{datetime.now().astimezone():%H:%M:%S}  {line}"))
 
 
-async def _show(client: PrefectClient, ended: FlowRun, *, as_json: bool) -> ExitCode:
+async def show_end(client: PrefectClient, ended: FlowRun, *, as_json: bool) -> ExitCode:
     """Print the household's report as its page has it, from whichever computer, and return the exit code."""
     code, reason = ended_with(ended) or (ExitCode.UNFORESEEN, (ended.state and ended.state.message) or "no state")
     if as_json:

@@ -7,6 +7,7 @@ refuses one, the log gets a warning and the run goes on: its report is in files.
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from enum import Enum
 from functools import partial
@@ -61,7 +62,9 @@ async def publish_household(run_id: RunId, markdown: str, document: str) -> None
     described = f"The household, run {run_id}"
     report = partial(acreate_markdown_artifact, key=HOUSEHOLD_REPORT, markdown=markdown, description=described)
     await _send(HOUSEHOLD_REPORT, report)
-    await _send(HOUSEHOLD_DOCUMENT, Artifact(type="result", key=HOUSEHOLD_DOCUMENT, data=document).acreate)
+    # Prefect writes it as JSON by itself
+    artifact = Artifact(type="result", key=HOUSEHOLD_DOCUMENT, data=json.loads(document))
+    await _send(HOUSEHOLD_DOCUMENT, artifact.acreate)
 
 
 async def publish_charts(run: Run, draw: Callable[[], tuple[Chart, ...]], description: str) -> None:
