@@ -11,24 +11,26 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from loguru import logger
+from prefect import State
 from prefect.client.orchestration import PrefectClient
-from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.responses import SetStateStatus
 from prefect.exceptions import ObjectNotFound
-from prefect.states import Cancelling
+from prefect.states import Cancelled, Cancelling
 
-from core.errors import UsageError
+from core.errors import ExitCode, UsageError
 from core.household import HouseholdAccount, Turn
 from core.masking import VISIBLE
 from core.model import RunEnding, RunId
 from flows.identity import account_key
-from flows.liveness import APPROVED_LABEL, FLOW_NAME, end_crashed, is_alive, read_runs
+from flows.liveness import APPROVED_LABEL, FLOW_NAME, UNFINISHED, end_crashed, read_runs, without_process
 from tasks.app.household import HouseholdRun
 
 ON_DEMAND = f"{FLOW_NAME}/on-demand"
 ACCOUNT_NAME_LABEL = "rebalance.household.account"
 LONGEST_APPROVER = 80
 _TAG = "household-"
+_NOT_BEGUN = f"exit {ExitCode.APPROVAL_REJECTED:d}: the household was cancelled before this run had begun"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +80,12 @@ class AccountRuns:
             self._has_looked = True
         newest = {each.id: each for each in await self._read()}
         self._runs = {name: newest.get(each.id, each) for name, each in self._runs.items()}
-        for name, each in self._runs.items():
-            if each.state_type in (StateType.RUNNING, StateType.PAUSED) and not is_alive(each):
-                await end_crashed(self._client, each)
-                self._runs[name] = await self._client.read_flow_run(each.id)
+        # one that is Pending for long was taken by a worker that died before it had started a process
+        unfinished = [each for each in self._runs.values() if each.state_type in UNFINISHED]
+        for dead in await without_process(self._client, unfinished):
+            await end_crashed(self._client, dead)
+            name = str(dead.labels[ACCOUNT_NAME_LABEL])
+            self._runs[name] = await self._client.read_flow_run(dead.id)
 
     async def _find(self) -> None:
         for found in sorted(await self._read(), key=made_at):
@@ -125,7 +129,10 @@ class AccountRuns:
         """Cancel every run that has not ended; each cancels its orders and reports. Raises httpx.HTTPError."""
         for found in self._runs.values():
             if found.state is None or not (found.state.is_final() or found.state.is_cancelling()):
-                await self._client.set_flow_run_state(found.id, Cancelling())
+                # what nobody executes yet has no process that would notice, and end it
+                is_waiting = found.state is not None and found.state.is_scheduled()
+                state: State[None] = Cancelled(message=_NOT_BEGUN) if is_waiting else Cancelling()
+                await self._client.set_flow_run_state(found.id, state)
 
     async def _read(self) -> list[FlowRun]:
         return await read_runs(self._client, tag=household_tag(self._run.id))

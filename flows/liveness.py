@@ -122,16 +122,24 @@ async def read_runs(
 async def end_crashed_runs(client: PrefectClient) -> list[FlowRun]:
     """End each unfinished rebalance whose process is gone; these runs, as they were before.
 
-    Those of another computer get the time of one more heartbeat: after an outage of the server none has arrived yet. A
-    run that was stopped gets its final state back where Prefect overwrote it. Raises httpx.HTTPError.
+    A run that was stopped gets its final state back where Prefect overwrote it. Raises httpx.HTTPError.
     """
-    crashed = [run for run in await _unfinished(client) if not is_alive(run)]
-    if any(not _is_of_this_computer(run) for run in crashed):
-        await asyncio.sleep(1.5 * HEARTBEAT_SECONDS)
-        crashed = [run for run in await _read_again(client, crashed) if not is_alive(run)]
+    crashed = await without_process(client, await _unfinished(client))
     for run in await read_runs(client, STOPPED, ended_after=datetime.now(UTC) - RESTORED_WITHIN):
         await restore_ending(client, run)
     return [run for run in crashed if await end_crashed(client, run)]
+
+
+async def without_process(client: PrefectClient, runs: Iterable[FlowRun]) -> list[FlowRun]:
+    """Those of these unfinished runs whose process is gone. Raises httpx.HTTPError.
+
+    Those of another computer get the time of one more heartbeat: after an outage of the server none has arrived yet.
+    """
+    dead = [run for run in runs if not is_alive(run)]
+    if any(not _is_of_this_computer(run) for run in dead):
+        await asyncio.sleep(1.5 * HEARTBEAT_SECONDS)
+        dead = [run for run in await _read_again(client, dead) if not is_alive(run)]
+    return dead
 
 
 async def restore_ending(client: PrefectClient, run: FlowRun) -> bool:
