@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
 
+import httpx
 from loguru import logger
 from prefect import State
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.responses import SetStateStatus
-from prefect.exceptions import ObjectNotFound
+from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 from prefect.states import Cancelled, Cancelling
 
 from core.errors import ExitCode, UsageError
@@ -29,6 +30,8 @@ from tasks.app.household import HouseholdRun
 ON_DEMAND = f"{FLOW_NAME}/on-demand"
 ACCOUNT_NAME_LABEL = "rebalance.household.account"
 LONGEST_APPROVER = 80
+# to ask again would bring the same answer
+REFUSALS = frozenset({httpx.codes.CONFLICT, httpx.codes.UNPROCESSABLE_ENTITY})
 _TAG = "household-"
 _NOT_BEGUN = f"exit {ExitCode.APPROVAL_REJECTED:d}: the household was cancelled before this run had begun"
 
@@ -103,6 +106,8 @@ class AccountRuns:
     def turn(self, account: HouseholdAccount) -> Turn:
         """Where the account's run stands."""
         found = self.of(account)
+        if account.name in self._run.refused:
+            return Turn.ENDED
         if found is None or found.state is None:
             return Turn.TO_START
         if found.state.is_final():
@@ -117,9 +122,17 @@ class AccountRuns:
         self._answers[account.name] = given
 
     async def go_on(self, account: HouseholdAccount) -> None:
-        """Start the account's run, or give it its answer. Raises httpx.HTTPError, UsageError without a deployment."""
+        """Start the account's run, or give it its answer. Raises httpx.HTTPError, UsageError without a deployment.
+
+        An account whose parameters the server refuses is put down as refused; the others go on.
+        """
         if self.of(account) is None:
-            self._runs[account.name] = await self._start(account)
+            try:
+                self._runs[account.name] = await self._start(account)
+            except PrefectHTTPStatusError as error:
+                if error.response.status_code not in REFUSALS:
+                    raise
+                self._run.refused[account.name] = f"the Prefect server refuses to start its run: {_detail(error)}"
             return
         await self._resume(account, self._runs[account.name], self._answers[account.name])
         # only now: a server that failed is told again
@@ -175,6 +188,15 @@ class AccountRuns:
             # somebody else was faster, or it has ended: the next look shows which
             logger.bind(run_id=self._run.id).warning("{}: its run did not take the answer", account.name)
         self._runs[account.name] = await self._client.read_flow_run(UUID(str(paused.id)))
+
+
+def _detail(error: PrefectHTTPStatusError) -> str:
+    """What the server said, on one line."""
+    try:
+        said = error.response.json().get("detail")
+    except (ValueError, AttributeError):
+        said = None
+    return " ".join(str(said or f"HTTP status {error.response.status_code}").split())
 
 
 def name_of(found: FlowRun) -> str:

@@ -16,7 +16,7 @@ from prefect.exceptions import PrefectException
 from prefect.runtime import flow_run as current
 from pydantic import StrictBool
 
-from core.errors import AccountBusy, ExitCode, RebalanceError
+from core.errors import AccountBusy, ExitCode, RebalanceError, unexpected
 from core.household import (
     HouseholdApproval,
     HouseholdResult,
@@ -40,6 +40,7 @@ from tasks.app.request import FilePath, OneBroker, OneMode, Overrides
 from tasks.household import plan_of, report_household
 
 POLL_SECONDS = 2.0
+GOES_ON = "the runs of its accounts go on, see `rebalance status`; retry it on its page, and report it"
 NO_ANSWER = (httpx.HTTPError, PrefectException)
 
 
@@ -99,9 +100,12 @@ async def household(  # noqa: PLR0913 - a deployment's parameters are the fields
                 runs = AccountRuns(run, client)
                 await rebalance_accounts(run, runs)
             run.result = await report_household(run, {each.name: runs.of(each) for each in run.household.accounts})
-    except RebalanceError as error:
-        await notify(webhook(), Note("Household: not run", mask_accounts(f"exit {error.exit_code:d}: {error}")))
-        return refused_state(error)
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is one line, and the accounts' own runs go on
+        known = error if isinstance(error, RebalanceError) else unexpected(error, GOES_ON)
+        if known is not error:
+            logger.exception("unexpected failure of the household")
+        await notify(webhook(), Note("Household: not run", mask_accounts(f"exit {known.exit_code:d}: {known}")))
+        return refused_state(known)
     await notify(run.household.settings.notify.webhook_url, ended_note(run.result, page()))
     return household_state(run)
 
@@ -159,12 +163,13 @@ async def answer_for_all(run: HouseholdRun, runs: AccountRuns) -> None:
     waiting = {
         each.name: found for each in run.accounts if (found := runs.of(each)) and runs.turn(each) is Turn.WAITING
     }
-    if not waiting:
-        return
     planned = [PlannedAccount(name, plan) for name, each in waiting.items() if (plan := plan_of(run, each))]
+    if not planned:
+        return
     others = [f"{each.name}: {ended_text(runs.of(each))}" for each in run.accounts if each.name not in waiting]
     await notify(run.household.settings.notify.webhook_url, waiting_note(run, len(planned), page()))
-    asking = asyncio.create_task(ask_for_all(run, planned, waiting.values(), others))
+    asked = [waiting[row.name] for row in planned]
+    asking = asyncio.create_task(ask_for_all(run, planned, asked, others))
     run.interrupt = asking.cancel
     try:
         answer = await asking
@@ -177,8 +182,9 @@ async def answer_for_all(run: HouseholdRun, runs: AccountRuns) -> None:
     if answer is None:
         return
     approver = f"{answer.approver} (household {run.id})"
+    shown = {row.name for row in planned}
     for account in run.accounts:
-        if account.name in waiting:
+        if account.name in shown:
             key = pause_key(waiting[account.name])
             is_yes = account.name in answer.approved
             note = "left out" if answer.approved and not is_yes else ""
@@ -205,10 +211,14 @@ def household_state(run: HouseholdRun) -> State[Any]:
 
 def refused_state(error: RebalanceError) -> State[Any]:
     """The state of a household that did not run."""
-    is_busy = isinstance(error, AccountBusy)
+    kind, name = StateType.FAILED, RunEnding.REFUSED
+    if isinstance(error, AccountBusy):
+        kind, name = StateType.CANCELLED, RunEnding.SKIPPED
+    elif error.exit_code is ExitCode.UNFORESEEN:
+        name = RunEnding.FAILED
     return State(
-        type=StateType.CANCELLED if is_busy else StateType.FAILED,
-        name=(RunEnding.SKIPPED if is_busy else RunEnding.REFUSED).value,
+        type=kind,
+        name=name.value,
         message=mask_accounts(f"exit {error.exit_code:d}: {error.in_full}"),
         data=error,
     )

@@ -55,6 +55,8 @@ def ended_with(found: FlowRun) -> tuple[ExitCode, str] | None:
 
 def _result(run: HouseholdRun, account: HouseholdAccount, found: FlowRun | None) -> AccountResult:
     """How the account's run ended, by the journal; what the server says of it where the journal has nothing."""
+    if account.name in run.refused:
+        return not_started(account, run.refused[account.name], ExitCode.USAGE)
     if found is None or found.state is None:
         wanted = account in run.accounts
         why = run.cancel_cause.message if wanted and run.cancel_cause else "it was not among those to run"

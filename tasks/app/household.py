@@ -88,7 +88,8 @@ class HouseholdRun:
     """One run of a household, from its start to its report, which `result` is of; None until then.
 
     `labels` are those of the flow run; `cancel_cause` is who cancelled it and how, `interrupt` what ends its wait then.
-    `is_asked` is true once the question for all accounts was put.
+    `is_asked` is true once the question for all accounts was put,
+    `refused` says why an account could not be started, by its name.
     """
 
     id: RunId
@@ -102,6 +103,7 @@ class HouseholdRun:
     cancel_cause: RunCancelled | None = None
     interrupt: Callable[[], object] | None = None
     is_asked: bool = False
+    refused: dict[str, str] = field(default_factory=dict)
     result: HouseholdResult | None = None
 
     @classmethod

@@ -11,10 +11,12 @@ import pytest
 from households import rehearsed, write_household
 from prefect.client.schemas.objects import FlowRun, State, StateDetails, StateType
 from prefect.client.schemas.responses import SetStateStatus
+from prefect.exceptions import PrefectHTTPStatusError
 
 from core.household import Turn
 from flows.account_runs import ACCOUNT_NAME_LABEL, AccountRuns, KeptAnswer, household_of, household_tag
 from flows.liveness import APPROVED_LABEL, process_label
+from tasks.household import report_household
 
 YES = KeptAnswer("question", approve=True, approver="Ann", note="")
 
@@ -25,6 +27,7 @@ class RunsAtHand:
     def __init__(self, *runs: FlowRun, failing: int = 0) -> None:
         self.runs = {run.id: run for run in runs}
         self.failing = failing
+        self.refusal: httpx.Response | None = None
         self.keys: list[str] = []
         self.forms: list[dict[str, str]] = []
 
@@ -40,6 +43,10 @@ class RunsAtHand:
 
     async def create_flow_run_from_deployment(self, _, *, idempotency_key, **__):
         self.keys.append(idempotency_key)
+        if self.refusal:
+            raise PrefectHTTPStatusError.from_httpx_error(
+                httpx.HTTPStatusError("no", request=httpx.Request("POST", "http://x"), response=self.refusal)
+            )
         made = run_of("Alice", StateType.SCHEDULED)
         self.runs[made.id] = made
         return made
@@ -145,6 +152,28 @@ async def test_a_run_that_was_made_though_the_server_failed_is_asked_for_under_t
     first, second = runs._client.keys
     assert first == second
     assert str(alice.account_id) not in first
+
+
+async def test_an_account_whose_parameters_the_server_refuses_has_ended_and_the_reason_is_reported(household):
+    runs = await seen(household)
+    alice, *_ = household.accounts
+    detail = "overrides: not of type 'object'"
+    runs._client.refusal = httpx.Response(409, json={"detail": detail}, request=httpx.Request("POST", "http://x"))
+    await runs.go_on(alice)
+    assert runs.turn(alice) is Turn.ENDED
+    assert household.refused == {"Alice": f"the Prefect server refuses to start its run: {detail}"}
+    result = await report_household(household, {each.name: None for each in household.accounts})
+    row = result.accounts[0]
+    assert (row.state, row.exit_code, row.reason) == ("Not started", 2, household.refused["Alice"])
+    assert result.exit_code == 29
+
+
+async def test_a_server_that_does_not_answer_refuses_nothing(household):
+    runs = await seen(household)
+    runs._client.refusal = httpx.Response(503, request=httpx.Request("POST", "http://x"))
+    with pytest.raises(PrefectHTTPStatusError):
+        await runs.go_on(household.accounts[0])
+    assert runs.turn(household.accounts[0]) is Turn.TO_START
 
 
 def test_the_run_of_an_account_names_its_household_by_a_tag(household):
