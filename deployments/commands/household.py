@@ -36,8 +36,11 @@ def _table(household: Household) -> Table:
     accounts = household.accounts
     title = f"{household.name}: {counted(len(accounts), 'account')}, {household.at_once} at once, {household.approval}"
     table = Table(title=escape(title), title_justify="left", title_style="bold")
-    for heading in ("name", "account", "portfolios", "symbols", "gateway", "client", "tags", "files"):
-        table.add_column(heading, justify="right" if heading in {"symbols", "client"} else "left", overflow="fold")
+    for heading in ("name", "account", "portfolios", "symbols", "gateway", "client", "tags"):
+        # what identifies an account and a gateway is whole on 80 columns too; names and paths are folded
+        is_whole = heading in {"account", "gateway"}
+        is_number = heading in {"symbols", "client"}
+        table.add_column(heading, justify="right" if is_number else "left", overflow="fold", no_wrap=is_whole)
     for account in accounts:
         client = account.client
         table.add_row(
@@ -48,7 +51,6 @@ def _table(household: Household) -> Table:
             f"{escape(client.host)}:{client.port}",
             str(client.client_id),
             ", ".join(account.tags),
-            "ok",
         )
     return table
 

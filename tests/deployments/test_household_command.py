@@ -62,7 +62,9 @@ def test_nothing_is_written_over_an_accounts_file(rebalance):
     assert [path.name for path in Path().iterdir()] == ["accounts.yaml"]
 
 
-def test_check_prints_a_line_for_each_account_and_never_its_whole_id(rebalance, household):
+@pytest.mark.parametrize("columns", ["80", "160"])
+def test_check_prints_a_line_for_each_account_and_never_its_whole_id(rebalance, household, monkeypatch, columns):
+    monkeypatch.setenv("COLUMNS", columns)
     printed = rebalance("check", "--household", str(household))
     assert "My household: 2 accounts, 4 at once, per_account" in printed
     assert "******567" in printed
