@@ -143,7 +143,8 @@ class Site:
             artifact_filter=ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[run.id])),
             sort=ArtifactSort.UPDATED_DESC,
         )
-        return next(each for each in found if each.key and each.key.startswith(kind))
+        # the newest version comes first; household-json stands beside household
+        return min((each for each in found if each.key and each.key.startswith(kind)), key=lambda each: len(each.key))
 
 
 def _key(run: FlowRun) -> str | None:
@@ -272,7 +273,7 @@ def test_a_household_is_approved_on_one_page_but_for_an_account_that_is_left_out
     pages = opened(V2)
     pages.start(site.household, mode="paper")
     run = site.household_waiting()
-    for face, size in product((V2, V1), (DESKTOP, PHONE)):
+    for face, size in ((V2, PHONE), (V1, DESKTOP)):
         window = opened(face, size)
         lines = window.lines_in_sight(window.form(run.id))
         assert [line.split()[0] for line in lines] == ["account", *NAMES], (face, size)
