@@ -34,6 +34,8 @@ def but_for_times_and_ids(rehearsal: Rehearsal) -> dict[str, Any]:
     document: dict[str, Any] = json.loads(text)
     for event in document["events"]:
         del event["t"]
+    for approval in document["approvals"]:
+        del approval["at"]
     document["events"].sort(key=line_of)
     return document
 
