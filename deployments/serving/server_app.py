@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -25,10 +26,11 @@ FIRST_PAUSE_SECONDS = 0.1
 
 
 class BusyMiddleware:
-    """Tries a press of a button again that the server was too busy for (503), with pauses of up to 3 seconds in all.
+    """Tries a press of a button again that the server was too busy for, with pauses of up to 3 seconds in all.
 
     SQLite refuses a write at once when another has come between, and Prefect then undoes all of the request and says
-    to send it again. Its own client does so; its pages only show that it failed.
+    to send it again (503), but for an answer to a question, for which it fails (500). Its own client sends the first
+    again; its pages only show that it failed. An answer counts once, however often it is sent.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -41,7 +43,7 @@ class BusyMiddleware:
         body = await Request(scope, receive).body()
         answer = await self._ask(scope, body, receive)
         for tried in range(TRIES - 1):
-            if answer[0]["status"] != HTTPStatus.SERVICE_UNAVAILABLE:
+            if not _is_busy(scope["path"], answer[0]["status"]):
                 break
             await asyncio.sleep(FIRST_PAUSE_SECONDS * 2**tried)
             answer = await self._ask(scope, body, receive)
@@ -58,9 +60,20 @@ class BusyMiddleware:
         async def send(message: Message) -> None:
             answer.append(message)
 
-        # a copy: an application may write into it
-        await self._app(dict(scope), read, send)
+        try:
+            # a copy: an application may write into it
+            await self._app(dict(scope), read, send)
+        except Exception:
+            # one that has answered 500 raises as well, for the log
+            if not answer:
+                raise
+            logging.getLogger("uvicorn.error").exception("an answer could not be taken")
         return answer
+
+
+def _is_busy(path: str, status: int) -> bool:
+    failed = path.endswith("/resume") and status == HTTPStatus.INTERNAL_SERVER_ERROR
+    return failed or status == HTTPStatus.SERVICE_UNAVAILABLE
 
 
 class PolicyMiddleware:

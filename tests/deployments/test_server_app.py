@@ -14,16 +14,19 @@ RESUME = "/api/flow_runs/1/resume"
 
 
 class BusyServer:
-    """Answers 503 as often as it is told, as Prefect does when SQLite is locked, then what it was sent."""
+    """Answers 503, or fails, as often as it is told, as Prefect does when SQLite is locked, then what it was sent."""
 
-    def __init__(self, times: int) -> None:
+    def __init__(self, times: int, *, fails: bool = False) -> None:
         self.times = times
+        self.fails = fails
         self.asked = 0
 
     async def answer(self, request: Request) -> Response:
         sent = await request.body()
         self.asked += 1
         if self.asked <= self.times:
+            if self.fails:
+                raise OSError("database is locked")
             return JSONResponse({"exception_message": "Service Unavailable"}, 503)
         return Response(sent, 201)
 
@@ -43,6 +46,17 @@ async def test_an_answer_given_while_the_server_is_busy_arrives_once_it_no_longe
     server = BusyServer(times)
     response = await server.post(RESUME)
     assert (response.status_code, response.content, server.asked) == (201, b"an answer", times + 1)
+
+
+async def test_an_answer_that_the_server_failed_on_is_given_again():
+    server = BusyServer(2, fails=True)
+    response = await server.post(RESUME)
+    assert (response.status_code, response.content, server.asked) == (201, b"an answer", 3)
+
+
+async def test_another_press_that_the_server_failed_on_is_not_repeated():
+    server = BusyServer(1, fails=True)
+    assert ((await server.post("/api/deployments/1/create_flow_run")).status_code, server.asked) == (500, 1)
 
 
 async def test_a_server_that_stays_busy_says_so():
