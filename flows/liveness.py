@@ -173,13 +173,14 @@ async def end_crashed(client: PrefectClient, run: FlowRun) -> bool:
 def crashed_state(run: FlowRun, state: State[Any], what: str = "the process of this run is gone") -> State[None]:
     """The state for a run whose process is gone: Cancelled if a cancel was under way, else Crashed."""
     if state.is_cancelling():
-        message = f"exit {ExitCode.APPROVAL_REJECTED:d}: cancelled; {what}; {_next_step(run)}"
+        message = f"exit {ExitCode.APPROVAL_REJECTED:d}: cancelled; {what}; {after_crash(run)}"
         return State(type=StateType.CANCELLED, name=RunEnding.CANCELLED.value, message=message)
-    message = f"exit {ExitCode.UNFORESEEN:d}: {what}; {_next_step(run)}"
+    message = f"exit {ExitCode.UNFORESEEN:d}: {what}; {after_crash(run)}"
     return State(type=StateType.CRASHED, name="Crashed", message=message)
 
 
-def _next_step(run: FlowRun) -> str:
+def after_crash(run: FlowRun) -> str:
+    """What has become of a run whose process is gone, and what a person does next."""
     if HOUSEHOLD_LABEL in run.labels:
         return "the runs of its accounts go on; retry it on its page, and it takes them up again"
     if APPROVED_LABEL in run.labels:

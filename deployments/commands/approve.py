@@ -28,7 +28,17 @@ from core.report import formats
 from core.text import visible
 from deployments.serving.server import lasting_server, server_failures
 from deployments.terminal import console, errors_console
-from flows.liveness import ANSWER_LABEL, APPROVED, ASKED_AGAIN, REFUSED, REJECTED, end_crashed, is_alive, read_runs
+from flows.liveness import (
+    ANSWER_LABEL,
+    APPROVED,
+    ASKED_AGAIN,
+    REFUSED,
+    REJECTED,
+    after_crash,
+    end_crashed,
+    is_alive,
+    read_runs,
+)
 
 NO_ACCOUNT = "-" * VISIBLE
 TAKEN_WITHIN = 15.0
@@ -101,7 +111,7 @@ def _not_waiting(run: FlowRun) -> RebalanceError:
         f"run {run_id_of(str(run.id))} is not waiting for an answer: it is {state.name if state else 'without a state'}"
     )
     if state is not None and state.is_crashed():
-        return AccountBusy(f"{what}: {state.message}", next_step="start a new run")
+        return AccountBusy(what, next_step=state.message or after_crash(run))
     message = f": {state.message}" if state is not None and state.message else ""
     return UsageError(f"{what}{message}", next_step="`rebalance status` lists the runs that are waiting")
 
@@ -138,8 +148,8 @@ async def _check_alive(client: PrefectClient, run: FlowRun) -> None:
     if not is_alive(run):
         await end_crashed(client, run)
         raise AccountBusy(
-            f"the process of run {run_id_of(str(run.id))} is gone; the run is marked Crashed and sends nothing",
-            next_step="start a new run",
+            f"the process of run {run_id_of(str(run.id))} is gone, and the run is marked Crashed",
+            next_step=after_crash(run),
         )
 
 

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from uuid import uuid4
 
 import pytest
 from flow_runs import ACCOUNT, Rehearsal
+from prefect import flow
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import FlowRun
 from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
+from prefect.states import Paused, Running
 
-from core.errors import ConnectionLost, UsageError
+from core.errors import AccountBusy, ConnectionLost, UsageError
 from core.model.refs import run_id_of
 from deployments.commands.approve import Decision, answer, only_one
+from flows.liveness import HOUSEHOLD_FLOW, HOUSEHOLD_LABEL, PROCESS_LABEL
+from tasks.app.process import Process
 
 YES = Decision(approve=True, approver="Ann", account_suffix="567")
 NO = Decision(approve=False)
@@ -112,6 +117,18 @@ async def test_a_wrong_account_is_no_success(client, tmp_path):
     run.keys.append(waiting.state.state_details.pause_key)
     await send_answer((await run.question(client)).id, NO)
     await run.ended()
+
+
+async def test_a_household_whose_process_is_gone_is_to_be_tried_again_on_its_page(client):
+    async def household(): ...
+
+    run = await client.create_flow_run(flow(household, name=HOUSEHOLD_FLOW), state=Running())
+    gone = replace(Process.of(), pid=2**22 + 1)
+    await client.update_flow_run_labels(run.id, {PROCESS_LABEL: str(gone), HOUSEHOLD_LABEL: "Ours"})
+    await client.set_flow_run_state(run.id, Paused(timeout_seconds=600, pause_key="all"))
+    for what in ("the process of run .* is gone", "is not waiting for an answer: it is Crashed"):
+        with pytest.raises(AccountBusy, match=f"{what}.* - .*the runs of its accounts go on; retry it on its page"):
+            await send_answer(run.id, YES)
 
 
 @pytest.mark.parametrize("name", ["", " ", "\t"], ids=["empty", "a blank", "a tab"])
