@@ -52,6 +52,18 @@ DEADLINE = 180.0
 A_MOMENT = 0.2
 BUYS = ("QQQ", "BND", "SCH", "GLD", "TIP", "VWO", "VNQ")
 ORDERS = ["FX   USD", "SELL VTI", *(f"BUY  {symbol}" for symbol in BUYS), "WITHOUT ", "SELL IWM"]
+NAMES = ("Ann", "Bob", "Cleo")
+# clients of their own, two numbers apart, so that they need not wait for each other
+ACCOUNTS = "\n".join(
+    (
+        "name: Example family\nsettings: settings.ini\nportfolios: portfolios.csv\napproval: one_for_all\naccounts:",
+        *(
+            f"  - {{id: DU123457{number}, name: {name}, settings: {{ibkr.client_id: {50 + 2 * number}}}}}"
+            for number, name in enumerate(NAMES)
+        ),
+    )
+)
+
 pytestmark = [pytest.mark.server, pytest.mark.slow, needs("chromium"), pytest.mark.timeout(600)]
 
 Found = TypeVar("Found")
@@ -79,6 +91,10 @@ class Site:
     def on_demand(self) -> UUID:
         return self.client.read_deployment_by_name("rebalance/on-demand").id
 
+    @property
+    def household(self) -> UUID:
+        return self.client.read_deployment_by_name("household/household").id
+
     def unfinished(self) -> list[FlowRun]:
         wanted = FlowRunFilterState(type=FlowRunFilterStateType(any_=[*UNFINISHED, StateType.SCHEDULED]))
         return self.client.read_flow_runs(
@@ -93,6 +109,16 @@ class Site:
             return next((each for each in paused if after is None or _key(each) != _key(after)), None)
 
         return until(look, "a run waits for approval")
+
+    def household_waiting(self, *, after: FlowRun | None = None) -> FlowRun:
+        """The household's run that waits with a question; with `after`, with another than it had then."""
+
+        def look() -> FlowRun | None:
+            own = [each for each in self.unfinished() if each.deployment_id == self.household]
+            paused = [each for each in own if each.state_type is StateType.PAUSED]
+            return next((each for each in paused if after is None or _key(each) != _key(after)), None)
+
+        return until(look, "the household waits for approval")
 
     def start(self, **parameters: Any) -> FlowRun:
         """A run of the deployment with these parameters over its own."""
@@ -139,7 +165,9 @@ def site(tmp_path_factory) -> Iterator[Site]:
     environment["REBALANCER_HOME"] = str(folder / "state")
     files = ("--csv", str(folder / "portfolios.csv"), "--ini", str(folder / "settings.ini"))
     port = free_port()
-    up = (COMMAND, "up", "--port", str(port), *files, "--broker", "simulated")
+    (folder / "accounts.yaml").write_text(ACCOUNTS)
+    accounts = ("--accounts", str(folder / "accounts.yaml"))
+    up = (COMMAND, "up", "--port", str(port), *files, *accounts, "--broker", "simulated")
     try:
         subprocess.run(up, env=environment, check=True, capture_output=True, text=True)
         password = (folder / "state" / "password").read_text().strip()
@@ -239,6 +267,27 @@ def test_a_wrong_suffix_is_reported_in_the_next_form_which_takes_the_right_one(s
     form.get_by_text("Asked again (2 of 3): the answer named another account").wait_for()
     pages.answer(form, "approve", approver="Ann", account_suffix="567")
     assert site.ended(second).name == "Completed"
+
+
+def test_a_household_is_approved_on_one_page_but_for_an_account_that_is_left_out(site, opened):
+    pages = opened(V2)
+    pages.start(site.household, mode="paper")
+    run = site.household_waiting()
+    for face, size in ((V2, PHONE), (V1, DESKTOP)):
+        window = opened(face, size)
+        lines = window.lines_in_sight(window.form(run.id))
+        assert [line.split()[0] for line in lines] == ["account", *NAMES], (face, size)
+    pages.answer(pages.form(run.id), "approve", approver="Ann", household="Example family", leave_out="Bob, Clea")
+    again = site.household_waiting(after=run)
+    form = pages.form(again.id)
+    form.get_by_text("Asked again (2 of 3): no account Clea waits; did you mean Cleo?").wait_for()
+    pages.answer(form, "approve", approver="Ann", household="example family", leave_out="Bob")
+    state = site.ended(again)
+    assert (state.type, state.message) == (StateType.COMPLETED, "exit 0: done: 2 accounts; rejected: Bob")
+    found = json.loads((site.folder / "reports" / run_id_of(str(run.id)) / "household.json").read_text())
+    ended = {row["name"]: (row["state"], row["orders"]) for row in found["accounts"]}
+    assert ended == {"Ann": ("Completed", 10), "Bob": ("Rejected", 0), "Cleo": ("Completed", 10)}
+    pages.await_on_artifact(site.artifact(run, "household").id, "Who needs a person first")
 
 
 @pytest.mark.parametrize("face", [V1, V2])

@@ -9,7 +9,7 @@ import fault_judges
 import pytest
 from fault_cases import AGG, BND, IJR, VTI, filling
 from fault_judges import play
-from fault_runs import Row, all_of, on, when
+from fault_runs import Row, all_of, cases, on, when
 
 from core.model import USD_CAD
 from core.money import D
@@ -152,9 +152,7 @@ UNREADABLE = (
 
 
 @pytest.mark.parametrize(
-    "row",
-    [*TWICE, *STRANGERS, *REORDERED, *MISSING, *COSTS, *CORRECTED, *CONTRADICTIONS, *UNREADABLE],
-    ids=lambda row: row.sentence,
+    "row", cases(TWICE, STRANGERS, REORDERED, MISSING, COSTS, CORRECTED, CONTRADICTIONS, UNREADABLE)
 )
 async def test_of_its_fills(row, tmp_path):
     await play(row, tmp_path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from fault_cases import AGG, BND, IJR, VTI, filling
 from fault_judges import play
-from fault_runs import Row, all_of, nothing, on, on_what_if, when
+from fault_runs import Row, all_of, cases, nothing, on, on_what_if, when
 
 from core.model import USD_CAD, Stage
 from core.money import D
@@ -180,9 +180,7 @@ ASKED_FIRST = (
 
 
 @pytest.mark.parametrize(
-    "row",
-    [*REFUSED, *INACTIVE, *AMBIGUOUS, *AT_WORK, *REFUSED_AND_AT_WORK, *UNFILLED, *ASKED_FIRST],
-    ids=lambda row: row.sentence,
+    "row", cases(REFUSED, INACTIVE, AMBIGUOUS, AT_WORK, REFUSED_AND_AT_WORK, UNFILLED, ASKED_FIRST)
 )
 async def test_of_an_order(row, tmp_path):
     await play(row, tmp_path)

@@ -8,7 +8,7 @@ import fault_judges
 import pytest
 from fault_cases import BND, quoting, usual
 from fault_judges import play
-from fault_runs import Hangup, Lacking, Row, Stuck, all_of, broken, nothing, on, reaching, sends, when
+from fault_runs import Hangup, Lacking, Row, Stuck, all_of, broken, cases, nothing, on, reaching, sends, when
 
 from core.model import MarketDataType, Stage
 from core.money import D
@@ -172,8 +172,6 @@ ACCOUNT = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    "row", [*END_MARKERS, *CONNECTION, *MARKET, *CONTRACTS, *PACING, *ACCOUNT], ids=lambda row: row.sentence
-)
+@pytest.mark.parametrize("row", cases(END_MARKERS, CONNECTION, MARKET, CONTRACTS, PACING, ACCOUNT))
 async def test_while_reading(row, tmp_path):
     await play(row, tmp_path)

@@ -8,7 +8,7 @@ import pytest
 from campaign import checks
 from fault_cases import AGG, BND, IJR, VTI, filling, working
 from fault_judges import play
-from fault_runs import Row, all_of, nothing, on, reaching, restart, sends, when
+from fault_runs import Row, all_of, cases, nothing, on, reaching, restart, sends, when
 
 from core.model import USD_CAD, OrderRef, Side, Stage
 from core.money import D
@@ -159,8 +159,6 @@ RESTARTED = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    "row", [*SOCKET, *UNANSWERED, *IBKR, *ORPHANED, *RECONCILED, *RESTARTED], ids=lambda row: row.sentence
-)
+@pytest.mark.parametrize("row", cases(SOCKET, UNANSWERED, IBKR, ORPHANED, RECONCILED, RESTARTED))
 async def test_when(row, tmp_path):
     await play(row, tmp_path)

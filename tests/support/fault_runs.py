@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 from campaign.playing import Case, Played, Venue, play_out
 
 from core.broker.ib import LiveOptions
@@ -35,6 +36,7 @@ from core.sim.wire.placing import PlaceOrder
 from core.sim.wire.requests import CancelOrder
 
 LONGEST = 60.0  # real seconds, after which a run counts as hanging
+SAMPLED = 4
 
 
 @dataclass(slots=True)
@@ -319,3 +321,12 @@ class Row:
     warns: tuple[str, ...] = ()
     also: tuple[Callable[[PlayedOverGateway], None], ...] = ()
     spared: tuple[Callable[[Any], None], ...] = ()
+
+
+def cases(*tables: tuple[Row, ...]) -> list[Any]:
+    """Every row as a case of its own, named by its sentence. `make test` takes one of four of each table."""
+    return [
+        pytest.param(row, id=row.sentence, marks=pytest.mark.slow if number % SAMPLED else ())
+        for rows in tables
+        for number, row in enumerate(rows)
+    ]
