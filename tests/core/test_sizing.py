@@ -494,7 +494,9 @@ def test_one_wide_line_gives_way_to_those_that_lose_less_by_their_worst_price() 
     assert bought(wants, "990000") == {"AAA": ("17820", None), "WID": ("3735", LimitedBy.MONEY)}
 
 
-@pytest.mark.parametrize("symbols", SYMBOLS)
+@pytest.mark.parametrize(
+    "symbols", [pytest.param(count, marks=pytest.mark.slow if count == max(SYMBOLS) else ()) for count in SYMBOLS]
+)
 @pytest.mark.parametrize("kind", KINDS)
 def test_drift_is_near_the_proven_optimum(kind: str, symbols: int) -> None:
     for money in MONEY:

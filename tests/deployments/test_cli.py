@@ -238,6 +238,7 @@ class TestThroughTheFlow:
         assert len(list((folder / "reports").rglob("result.json"))) == 1
         assert ACCOUNT not in ended.out + ended.err
 
+    @pytest.mark.slow
     def test_data_docs_are_written_beside_the_reports_where_they_are_asked_for(self, rebalance, folder):
         assert rebalance("run", *FAKE).code == 0
         assert not list(folder.rglob("data_docs"))
@@ -267,6 +268,7 @@ class TestThroughTheFlow:
         assert rebalance("go", "--ini", "settings.ini").code == 0
         assert rebalance("run", *FAKE, "--paper", "--yes").code == 0
 
+    @pytest.mark.slow
     def test_scenario_runs_every_file_of_a_folder_and_ends_with_0_however_they_end(self, rebalance, folder):
         scenarios = folder / "scenarios"
         scenarios.mkdir()

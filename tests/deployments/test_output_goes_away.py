@@ -32,6 +32,7 @@ def assert_everything_was_traded(folder: Path):
     assert {order["stage"] for order in result["orders"]} == {"FX", "SELL", "BUY"}
 
 
+@pytest.mark.slow
 def test_a_reader_that_leaves_at_the_first_fill_stops_no_trading(tmp_path):
     pipe = tmp_path / "pipe"
     first_fill = ["/bin/sh", "-c", "grep -m1 'fill: '"]
@@ -52,6 +53,7 @@ def test_a_full_disk_behind_the_output_stops_no_trading(tmp_path):
     assert_everything_was_traded(tmp_path)
 
 
+@pytest.mark.slow
 def test_output_that_is_closed_from_the_start_stops_no_trading(tmp_path):
     arguments = ["run", *map(str, FILES), *YES, "--set", f"io.report_dir={tmp_path / 'reports'}", "--json"]
     environment = os.environ | {"PREFECT_API_URL": get_current_settings().api.url}

@@ -85,6 +85,7 @@ async def test_a_code_is_asked_for_on_the_page_proves_who_answered_and_is_good_o
     assert len(rehearsal.sent()) == len(rehearsal.outcomes[0].orders) == 2
 
 
+@pytest.mark.slow
 async def test_the_command_asks_for_the_code_and_says_when_an_answer_did_not_count(
     client, tmp_path, ann, monkeypatch, capsys
 ):
@@ -120,6 +121,7 @@ async def test_the_command_asks_for_the_code_and_says_when_an_answer_did_not_cou
     assert "approved: run" not in shown
 
 
+@pytest.mark.slow
 async def test_the_last_wrong_answer_is_not_reported_as_approved(client, tmp_path, ann, capsys):
     run = Rehearsal(tmp_path).start()
     wrong = Decision(approve=True, approver="Ann", account_suffix="999")

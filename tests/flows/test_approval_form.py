@@ -62,6 +62,7 @@ async def test_a_no_ends_the_run_with_32_and_sends_nothing(client, tmp_path):
     assert rehearsal.sent() == []
 
 
+@pytest.mark.slow
 async def test_a_form_that_does_not_fit_is_refused_by_the_server_and_the_run_goes_on_waiting(client, tmp_path):
     rehearsal = Rehearsal(tmp_path)
     run = rehearsal.start()
@@ -82,6 +83,7 @@ async def test_a_form_that_does_not_fit_is_refused_by_the_server_and_the_run_goe
     assert (await run.ended()).is_completed()
 
 
+@pytest.mark.slow
 async def test_a_wrong_account_is_asked_again_twice_and_then_is_a_no(client, tmp_path):
     rehearsal = Rehearsal(tmp_path)
     run = rehearsal.start()
@@ -118,6 +120,7 @@ async def test_when_the_time_is_up_the_run_fails_with_33_and_sends_nothing(clien
     assert rehearsal.sent() == []
 
 
+@pytest.mark.slow
 async def test_while_it_waits_the_broker_is_let_go_and_the_account_is_held(client, tmp_path):
     rehearsal = Rehearsal(tmp_path)
     first = rehearsal.start()
@@ -148,6 +151,7 @@ async def test_an_account_that_moved_meanwhile_is_planned_and_asked_about_again(
     assert outcome.plan.valuation.net_liq == D(55_000)
 
 
+@pytest.mark.slow
 async def test_a_market_that_never_rests_is_given_up_after_three_plans(client, tmp_path):
     prices = ("100.60", "101.30", "102.00")
     moves = tuple(
@@ -166,6 +170,7 @@ async def test_a_market_that_never_rests_is_given_up_after_three_plans(client, t
 EACH_STAGE = {"approval": {"each_stage": "true"}}
 
 
+@pytest.mark.slow
 async def test_each_stage_is_asked_about_when_the_settings_want_it(client, tmp_path):
     rehearsal = Rehearsal(tmp_path, settings=EACH_STAGE)
     run = rehearsal.start()
@@ -182,6 +187,7 @@ async def test_each_stage_is_asked_about_when_the_settings_want_it(client, tmp_p
     assert len(set(run.keys)) == 3
 
 
+@pytest.mark.slow
 async def test_a_no_to_the_buys_leaves_the_sells_done_and_says_so(client, tmp_path):
     rehearsal = Rehearsal(tmp_path, settings=EACH_STAGE)
     run = rehearsal.start()
@@ -195,6 +201,7 @@ async def test_a_no_to_the_buys_leaves_the_sells_done_and_says_so(client, tmp_pa
     assert rehearsal.outcomes[-1].after is not None
 
 
+@pytest.mark.slow
 async def test_holdings_that_changed_before_the_sells_were_approved_are_not_sold(client, tmp_path):
     rehearsal = Rehearsal(tmp_path, settings=EACH_STAGE)
     run = rehearsal.start()

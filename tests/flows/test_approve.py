@@ -40,6 +40,7 @@ async def send_answer(name, decision):
     await asyncio.to_thread(answer, str(name), decision)
 
 
+@pytest.mark.slow
 async def test_a_run_is_named_by_its_id_its_flow_run_id_or_the_beginning_of_either(client, tmp_path, capsys):
     rehearsal = Rehearsal(tmp_path)
     run = rehearsal.start()
@@ -88,6 +89,7 @@ async def test_an_answer_that_the_server_does_not_take_leaves_the_run_waiting(cl
     await run.ended()
 
 
+@pytest.mark.slow
 async def test_without_a_terminal_the_account_must_be_on_the_command_line(client, tmp_path):
     run = Rehearsal(tmp_path).start()
     waiting = await run.question(client)

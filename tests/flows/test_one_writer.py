@@ -39,6 +39,7 @@ def test_of_two_runs_at_once_one_trades_and_the_other_names_it_and_ends_with_40(
     assert f", process {first.process} on " in second.reason
 
 
+@pytest.mark.slow
 def test_three_accounts_trade_at_once(three, tmp_path, url):
     accounts = ("DU1111111", "DU2222222", "DU3333333")
     ended = race(three, [Start(account, tmp_path / account, url) for account in accounts])
@@ -47,6 +48,7 @@ def test_three_accounts_trade_at_once(three, tmp_path, url):
         assert {run.account_id for run in store.runs()} == set(accounts)
 
 
+@pytest.mark.slow
 def test_an_account_is_free_again_when_the_process_that_has_it_is_killed(tmp_path, url):
     with workers(2) as (doomed, other):
         doomed.start(Start(ACCOUNT, tmp_path / "first", url))

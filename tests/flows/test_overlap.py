@@ -113,6 +113,7 @@ async def test_of_two_runs_that_start_at_once_one_has_the_account_and_the_other_
     [(ACCOUNT, 0, True), (ACCOUNT, 600, False), ("DU7654567", 0, False)],
     ids=["it lives", "it is dead", "it is of an account that ends alike"],
 )
+@pytest.mark.slow
 async def test_a_run_of_the_account_on_another_computer_is_respected_while_it_is_alive(
     client, parameters, label, heartbeat_age, skipped
 ):

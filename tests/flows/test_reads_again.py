@@ -81,6 +81,7 @@ def test_only_the_steps_that_read_have_retries_and_the_flow_has_none():
     assert not any(step.persist_result for step in steps)
 
 
+@pytest.mark.slow
 async def test_a_pacing_limit_that_outlasts_the_reader_is_waited_out_by_the_step(client, tmp_path):
     changes = trouble(Point.QUOTES, FaultKind.PACING, times=TRIES - 1)
     rehearsal = Rehearsal(tmp_path, approver=SaysYes(), changes=changes)
@@ -102,6 +103,7 @@ async def test_a_pacing_limit_that_outlasts_the_reader_is_waited_out_by_the_step
     assert (outcome.ended_at - outcome.started_at).total_seconds() >= 32
 
 
+@pytest.mark.slow
 async def test_on_a_real_broker_the_page_shows_that_a_step_waits_to_be_tried_again(client, tmp_path):
     changes = trouble(Point.QUOTES, FaultKind.PACING, times=PATIENCE)
     rehearsal = Rehearsal(tmp_path, approver=SaysYes(), changes=changes, kind=OnTheWallClock)

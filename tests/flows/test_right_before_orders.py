@@ -215,6 +215,7 @@ async def client(prefect_server):
         yield client
 
 
+@pytest.mark.slow
 async def test_a_cancel_on_the_page_ends_the_orders_of_a_run_that_nobody_serves(client, tmp_path, monkeypatch):
     monkeypatch.setattr("flows.cancellation.POLL_SECONDS", 0.1)
     rehearsal = Rehearsal(tmp_path, approver=SaysYes(), kind=InRealTime, changes=NEVER_FILLED)

@@ -16,13 +16,9 @@ HANDFUL = (
     "e2e_fx_first",
     "e2e_spread_aware_wide_and_stale",
     "exit_20_connection_lost_between_stages",
-    "exit_21_pacing",
     "exit_23_stale_quotes",
-    "exit_24_fraction_refused",
-    "exit_28_partly_filled",
     "exit_41_order_state_unknown",
     "orphaned_order_is_cancelled_first",
-    "plan_again_after_the_account_moved",
 )
 EVERY = sorted(path.stem for path in SCENARIOS.glob("*.yaml"))
 NAMES = EVERY if os.environ.get("REBALANCER_ALL_SCENARIOS") else HANDFUL

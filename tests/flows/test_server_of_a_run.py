@@ -103,6 +103,7 @@ async def test_prefects_own_server_without_a_password_is_refused(prefect_server)
 
 
 @pytest.mark.server
+@pytest.mark.slow
 async def test_only_a_run_that_sends_no_orders_goes_on_with_such_a_server(prefect_server, tmp_path):
     # a way to write 127.0.0.1 that does not say so
     elsewhere = get_current_settings().api.url.replace("127.0.0.1", "127.1")

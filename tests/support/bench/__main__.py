@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from bench import command_speed, gate_cost, journal_cost, planning_speed, quote_pace, run_time, whole_share_quality
+from bench import (
+    command_speed,
+    gate_cost,
+    household_cost,
+    journal_cost,
+    planning_speed,
+    quote_pace,
+    run_time,
+    whole_share_quality,
+)
 from bench.figures import show
 
 
@@ -14,6 +23,7 @@ def main() -> None:
     show("A run", run_time.measure())
     show("Quotes through the simulated gateway", quote_pace.measure())
     show("The journal of a run of 200 orders", journal_cost.measure())
+    show("A household on two workers", household_cost.measure())
 
 
 if __name__ == "__main__":
