@@ -45,6 +45,7 @@ from deployments.options import (
     DryRun,
     GatewayIni,
     Ini,
+    InProcess,
     Json,
     Market,
     MinOrder,
@@ -266,6 +267,7 @@ def household(  # noqa: PLR0913 - one parameter per option of the command
         list[str] | None,
         typer.Option("--only", metavar="NAME", help="this account and no others, repeatable", rich_help_panel=ACCOUNT),
     ] = None,
+    in_process: InProcess = False,
     broker: Broker = BrokerKind.IBKR,
     market: Market = None,
     sets: Sets = None,
@@ -273,7 +275,6 @@ def household(  # noqa: PLR0913 - one parameter per option of the command
 ) -> None:
     """Rebalance every account of a household on the server of `rebalance up`, and watch until all have ended."""
     mode = options.one_mode({Mode.REPORT_ONLY: report_only, Mode.DRY_RUN: dry_run, Mode.PAPER: paper, Mode.LIVE: live})
-    overrides = options.overrides(sets)
 
     from deployments.commands.watch import run_household
     from tasks.app.household import HouseholdRequest
@@ -283,9 +284,10 @@ def household(  # noqa: PLR0913 - one parameter per option of the command
         mode=mode,
         broker=broker,
         market=market,
-        overrides=overrides,
+        overrides=options.overrides(sets),
         only=tuple(only or ()),
         confirm_live=confirm_live,
+        in_process=in_process,
     )
     sys.exit(run_household(request, as_json=as_json))
 

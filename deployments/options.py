@@ -107,6 +107,10 @@ RunName = Annotated[str, typer.Argument(metavar="RUN", help="run id, flow-run id
 ReportOnly = Annotated[
     bool, typer.Option("--report-only", help="plan from --market alone; no broker", rich_help_panel=MODE)
 ]
+InProcess = Annotated[
+    bool,
+    typer.Option("--in-process", help="no orders: all accounts in one process; needs PostgreSQL", rich_help_panel=MODE),
+]
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="read the account, send nothing (the default)", rich_help_panel=MODE)
 ]

@@ -6,8 +6,12 @@ that is run again under its flow run finds what it has started.
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
 import httpx
@@ -17,12 +21,14 @@ from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.responses import SetStateStatus
 from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
-from prefect.states import Cancelled, Cancelling
+from prefect.flow_engine import run_flow_async
+from prefect.states import Cancelled, Cancelling, Pending
 
 from core.errors import ExitCode, UsageError
 from core.household import HouseholdAccount, Turn
 from core.masking import VISIBLE
 from core.model import RunEnding, RunId
+from flows.cancellation import cancel_and_wait
 from flows.identity import account_key
 from flows.liveness import APPROVED_LABEL, FLOW_NAME, UNFINISHED, end_crashed, read_runs, without_process
 from tasks.app.household import HouseholdRun
@@ -70,6 +76,7 @@ class AccountRuns:
         self._runs: dict[str, FlowRun] = {}
         self._tries: dict[str, int] = {}
         self._answers: dict[str, KeptAnswer] = {}
+        self._here: dict[UUID, asyncio.Task[None]] = {}
         self._has_looked = False
 
     async def look(self) -> None:
@@ -85,7 +92,8 @@ class AccountRuns:
         self._runs = {name: newest.get(each.id, each) for name, each in self._runs.items()}
         # one that is Pending for long was taken by a worker that died before it had started a process
         unfinished = [each for each in self._runs.values() if each.state_type in UNFINISHED]
-        for dead in await without_process(self._client, unfinished):
+        stopped = [each for each in unfinished if each.id in self._here and self._here[each.id].done()]
+        for dead in (*stopped, *await without_process(self._client, unfinished)):
             await end_crashed(self._client, dead)
             name = str(dead.labels[ACCOUNT_NAME_LABEL])
             self._runs[name] = await self._client.read_flow_run(dead.id)
@@ -147,6 +155,10 @@ class AccountRuns:
                 state: State[None] = Cancelled(message=_NOT_BEGUN) if is_waiting else Cancelling()
                 await self._client.set_flow_run_state(found.id, state)
 
+    async def close(self) -> None:
+        """End what still runs in this process."""
+        await cancel_and_wait(*self._here.values())
+
     async def _read(self) -> list[FlowRun]:
         return await read_runs(self._client, tag=household_tag(self._run.id))
 
@@ -168,10 +180,14 @@ class AccountRuns:
             tags=[household_tag(self._run.id), *account.tags],
             labels={ACCOUNT_NAME_LABEL: account.name},
             idempotency_key=f"{self._run.flow_run_id}-{account_key(account.account_id)}-{number}",
+            # one that is not Scheduled is left alone by whatever executes the deployment
+            state=Pending() if self._run.request.in_process else None,
         )
         found = await self._client.read_flow_run(made.id)
         # only now: asked again with the same number, a server that failed gives the run that it has made all the same
         self._tries[account.name] = number
+        if self._run.request.in_process:
+            self._here[found.id] = asyncio.create_task(run_here(found, request.parameters()))
         logger.bind(run_id=self._run.id).info("{}: started", account.name)
         return found
 
@@ -188,6 +204,26 @@ class AccountRuns:
             # somebody else was faster, or it has ended: the next look shows which
             logger.bind(run_id=self._run.id).warning("{}: its run did not take the answer", account.name)
         self._runs[account.name] = await self._client.read_flow_run(UUID(str(paused.id)))
+
+
+@asynccontextmanager
+async def account_runs(run: HouseholdRun, client: PrefectClient) -> AsyncIterator[AccountRuns]:
+    """The runs of the household's accounts; what of them runs in this process does not outlive the block."""
+    runs = AccountRuns(run, client)
+    try:
+        yield runs
+    finally:
+        await runs.close()
+
+
+async def run_here(made: FlowRun, parameters: dict[str, Any]) -> None:
+    """Execute a flow run in this process; `AccountRuns.look` ends one that broke off."""
+    from flows.rebalance import rebalance  # noqa: PLC0415 - few households need it, and it costs a second
+
+    try:
+        await run_flow_async(rebalance, flow_run=made, parameters=parameters, return_type="state")
+    except Exception:  # noqa: BLE001 - it is this account's alone; the others go on
+        logger.exception("the run of an account broke off")
 
 
 def _detail(error: PrefectHTTPStatusError) -> str:

@@ -11,6 +11,7 @@ import signal
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from contextvars import ContextVar
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -43,6 +44,8 @@ SIGNALS = {
 }
 
 _HOOKS: set[asyncio.Task[None]] = set()
+# true in a run that handles the signals of its process, and in the runs within it
+_HAS_SIGNALS: ContextVar[bool] = ContextVar("has_signals", default=False)
 
 
 class Stoppable(Protocol):
@@ -146,9 +149,13 @@ def cancel_cause_from(state: State[Any] | None) -> RunCancelled | None:
 def _signals_to(on_signal: Callable[[signal.Signals], None]) -> Iterator[None]:
     """In the block the loop calls `on_signal`; Prefect's and asyncio's handlers would raise anywhere in the code.
 
-    Off the main thread, where no signal arrives, nothing changes.
+    Off the main thread, where no signal arrives, nothing changes; nor in a run within another, which cancels it then.
     """
+    if _HAS_SIGNALS.get():
+        yield
+        return
     loop, before = asyncio.get_running_loop(), {}
+    token = _HAS_SIGNALS.set(True)
     try:
         for number in SIGNALS:
             handler = signal.getsignal(number)
@@ -159,6 +166,7 @@ def _signals_to(on_signal: Callable[[signal.Signals], None]) -> Iterator[None]:
     try:
         yield
     finally:
+        _HAS_SIGNALS.reset(token)
         for number, handler in before.items():
             loop.remove_signal_handler(number)
             signal.signal(number, handler)

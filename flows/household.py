@@ -14,9 +14,10 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.exceptions import PrefectException
 from prefect.runtime import flow_run as current
+from prefect.settings import get_current_settings
 from pydantic import StrictBool
 
-from core.errors import AccountBusy, ExitCode, RebalanceError, unexpected
+from core.errors import AccountBusy, ExitCode, RebalanceError, UsageError, unexpected
 from core.household import (
     HouseholdApproval,
     HouseholdResult,
@@ -29,7 +30,7 @@ from core.masking import mask_accounts
 from core.model import AccountId, BrokerKind, Mode, RunEnding
 from core.model.refs import run_id_of
 from core.text import counted
-from flows.account_runs import AccountRuns, KeptAnswer, pause_key
+from flows.account_runs import AccountRuns, KeptAnswer, account_runs, pause_key
 from flows.cancellation import restore_after_cancellation, stoppable
 from flows.household_approval import ask_for_all
 from flows.liveness import HOUSEHOLD_FLOW, HOUSEHOLD_LABEL, current_flow_run_id
@@ -70,6 +71,7 @@ async def household(  # noqa: PLR0913 - a deployment's parameters are the fields
     only: list[str] | None = None,
     *,
     confirm_live: StrictBool = False,
+    in_process: StrictBool = False,
 ) -> State[Any]:
     """Bring every account of a household back to its target weights, each by a run of its own.
 
@@ -82,6 +84,8 @@ async def household(  # noqa: PLR0913 - a deployment's parameters are the fields
         overrides: settings of this run alone, for all accounts, such as {"rebalance.min_order_usd": 0}
         only: names of accounts, to run no others
         confirm_live: live needs this second confirmation, beside the approval
+        in_process: for report_only and dry_run: all accounts in one process, which is quicker than one for each; the
+            Prefect server must be on PostgreSQL
     """
     flow_run_id = str(current_flow_run_id() or uuid4())
     try:
@@ -93,11 +97,12 @@ async def household(  # noqa: PLR0913 - a deployment's parameters are the fields
             overrides=overrides,
             only=only,
             confirm_live=confirm_live,
+            in_process=in_process,
         )
+        check_in_process(request)
         run = HouseholdRun.of(request, flow_run_id)
         async with household_locked(run), stoppable(run, lambda: household_state(run)):
-            async with get_client() as client:
-                runs = AccountRuns(run, client)
+            async with get_client() as client, account_runs(run, client) as runs:
                 await rebalance_accounts(run, runs)
             run.result = await report_household(run, {each.name: runs.of(each) for each in run.household.accounts})
     except Exception as error:  # noqa: BLE001 - whatever it is, it is one line, and the accounts' own runs go on
@@ -108,6 +113,16 @@ async def household(  # noqa: PLR0913 - a deployment's parameters are the fields
         return refused_state(known)
     await notify(run.household.settings.notify.webhook_url, ended_note(run.result, page()))
     return household_state(run)
+
+
+def check_in_process(request: HouseholdRequest) -> None:
+    """Raise UsageError for accounts in one process where their many requests would find SQLite locked."""
+    url = get_current_settings().server.database.connection_url
+    if request.in_process and not (url and url.get_secret_value().startswith("postgresql")):
+        raise UsageError(
+            "in_process needs a Prefect server on PostgreSQL, and PREFECT_SERVER_DATABASE_CONNECTION_URL names none",
+            next_step="leave it out: each account then has a process of its own",
+        )
 
 
 @asynccontextmanager

@@ -20,6 +20,7 @@ TITLES = {
     "market": "Market file",
     "overrides": "Settings of this run",
     "confirm_live": "Real money: I am sure",
+    "in_process": "All accounts in one process",
 }
 
 

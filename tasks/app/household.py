@@ -26,7 +26,10 @@ from tasks.app.request import FilePath, OneBroker, OneMode, Overrides, Request, 
 
 @dataclass(frozen=True, slots=True)
 class HouseholdRequest:
-    """The parameters of a household's run: `only` names the accounts that are to run, empty for all."""
+    """The parameters of a household's run: `only` names the accounts that are to run, empty for all.
+
+    `in_process` has them run in the process of the household, instead of one for each.
+    """
 
     accounts: FilePath
     mode: OneMode = Mode.DRY_RUN
@@ -35,6 +38,7 @@ class HouseholdRequest:
     overrides: Overrides = field(default_factory=dict)
     only: tuple[str, ...] = ()
     confirm_live: StrictBool = False
+    in_process: StrictBool = False
 
     @classmethod
     def of(cls, **given: Any) -> HouseholdRequest:
@@ -44,9 +48,14 @@ class HouseholdRequest:
     def household(self, now: datetime) -> Household:
         """The household of the file.
 
-        Raises what `load_household` raises, UsageError for names that it lacks, SettingsInvalid where one answer cannot
-        be for all.
+        Raises what `load_household` raises, UsageError for names that it lacks and for orders from one process,
+        SettingsInvalid where one answer cannot be for all.
         """
+        if self.in_process and self.mode.sends_orders:
+            raise UsageError(
+                f"in_process is for modes that send no orders, and this is {self.mode}",
+                next_step="leave it out: what breaks in one account then leaves the others alone",
+            )
         found = load_household(self.accounts, environ=os.environ, overrides=self.overrides, now=now)
         names = {account.name for account in found.accounts}
         if unknown := [name for name in self.only if name not in names]:

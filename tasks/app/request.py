@@ -72,6 +72,7 @@ WANTED = {
     "market": "the path of a file",
     "overrides": 'settings such as {"rebalance.min_order_usd": 0}, without secrets',
     "confirm_live": "true or false",
+    "in_process": "true or false",
 }
 
 

@@ -16,6 +16,7 @@ from core.errors import RunCancelled
 from core.model import OrderState, RunEnding
 from core.money import D
 from core.sim.venue.world import FillScript
+from flows.cancellation import stoppable
 from flows.rebalance import rebalance
 
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
@@ -53,6 +54,32 @@ async def test_a_signal_inside_a_step_leaves_a_report_that_says_so(tmp_path):
     assert (result["exit_code"], result["status"], result["state"]) == (32, "aborted", "Cancelled")
     assert result["reason"].startswith("the run was stopped because its terminal was closed")
     assert (outcome.exit_code, outcome.ending, outcome.orders) == (32, RunEnding.CANCELLED, ())
+
+
+class Told:
+    """A run that keeps why it is to stop."""
+
+    def __init__(self):
+        self.labels, self.cancel_cause = {}, None
+
+    def cancel(self, cause):
+        self.cancel_cause = self.cancel_cause or cause
+
+
+async def test_a_signal_stops_the_household_whose_accounts_run_in_its_process_and_it_cancels_them():
+    household, account = Told(), Told()
+
+    async def of_an_account():
+        async with stoppable(account, lambda: None):
+            signal.raise_signal(signal.SIGHUP)
+            await asyncio.sleep(0)
+
+    async with stoppable(household, lambda: None):
+        await asyncio.create_task(of_an_account())
+        signal.raise_signal(signal.SIGINT)
+        await asyncio.sleep(0)
+    assert "terminal was closed" in str(household.cancel_cause)
+    assert account.cancel_cause is None
 
 
 @dataclass(slots=True)
