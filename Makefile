@@ -8,6 +8,8 @@ PYTEST := $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 export DO_NOT_TRACK := 1
 export GX_ANALYTICS_ENABLED := false
 export PYTHON
+# empty counts as not set: where it is set, each of the many processes of a test run would compile our modules anew
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: setup setup-run run test test-long test-all lint format bench lock goldens readme clean
 
