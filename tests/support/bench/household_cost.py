@@ -95,8 +95,8 @@ def _played(rig: Rig, both: Sequence[psutil.Process]) -> tuple[float, list[Look]
         looks.append(_look(run_id, both))
         time.sleep(LOOK_SECONDS)
     report = rig.ended(run_id)
-    if report["exit_code"]:
-        raise RuntimeError(report["reason"])
+    if report["exit_code"] or rig.placed_twice():
+        raise RuntimeError(f"{report['reason']}; sent twice: {rig.placed_twice()}")
     with rig.own.client() as client:
         found = client.read_flow_run(run_id)
     return (found.end_time - found.start_time).total_seconds(), looks
