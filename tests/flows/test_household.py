@@ -14,6 +14,7 @@ from households import rehearsed, write_household
 from prefect import flow
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import FlowRun, State, StateDetails, StateType
+from prefect.settings import PREFECT_SERVER_DATABASE_CONNECTION_URL, temporary_settings
 
 from core.errors import (
     AccountBusy,
@@ -30,7 +31,7 @@ from core.model import Mode
 from core.model.refs import run_id_of
 from deployments.commands.approve import Decision, answer
 from flows.approval import SERVER_WAITS_LONGER
-from flows.household import household_locked, household_state, refused_state
+from flows.household import check_in_process, household_locked, household_state, refused_state
 from flows.household_approval import ENDS_BEFORE, HouseholdAnswer, ask_for_all
 from flows.liveness import HOUSEHOLD_FLOW
 from tasks.app.household import HouseholdRequest
@@ -74,6 +75,20 @@ def test_one_answer_for_all_is_refused_where_each_plan_needs_a_code(tmp_path):
         HouseholdRequest.of(accounts=path, mode=Mode.PAPER).household(NOW)
     # nobody is asked
     assert HouseholdRequest.of(accounts=path).household(NOW)
+
+
+def test_accounts_in_one_process_send_no_orders(tmp_path):
+    request = HouseholdRequest.of(accounts=write_household(tmp_path), mode=Mode.PAPER, in_process=True)
+    with pytest.raises(UsageError, match="in_process is for modes that send no orders, and this is paper"):
+        request.household(NOW)
+
+
+def test_accounts_in_one_process_need_a_server_on_postgresql(tmp_path):
+    request = HouseholdRequest.of(accounts=write_household(tmp_path), in_process=True)
+    with pytest.raises(UsageError, match="in_process needs a Prefect server on PostgreSQL"):
+        check_in_process(request)
+    with temporary_settings({PREFECT_SERVER_DATABASE_CONNECTION_URL: "postgresql+asyncpg://ann@127.0.0.1/prefect"}):
+        check_in_process(request)
 
 
 async def test_a_second_run_of_a_household_is_busy_and_ends_as_skipped(tmp_path, run):

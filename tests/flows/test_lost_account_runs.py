@@ -11,6 +11,7 @@ import pytest
 from builders import NOW
 from household_samples import SETTINGS, account
 from prefect.client.orchestration import get_client
+from prefect.exceptions import PrefectException
 from prefect.states import Pending, Running
 
 from core.household import Household, HouseholdApproval, Turn
@@ -20,7 +21,7 @@ from core.model import RunId
 from core.model.refs import run_id_of
 from deployments.options import Defaults
 from deployments.serving.definitions import register
-from flows import liveness
+from flows import account_runs, liveness
 from flows.account_runs import AccountRuns
 from flows.liveness import HEARTBEAT_LABEL, PROCESS_LABEL, heartbeat_label
 from tasks.app.household import HouseholdRequest, HouseholdRun
@@ -42,6 +43,13 @@ async def client(prefect_server):
 @pytest.fixture
 async def runs(client, tmp_path):
     """The runs of a household of one account, which was started; nothing executes it."""
+    found = await started(client, tmp_path)
+    yield found
+    await client.delete_flow_run(found.of(ALICE).id)
+
+
+async def started(client, tmp_path, **more):
+    """The runs of a household of one account, which was started; `more` are parameters of the household's run."""
     flow_run_id, file = str(uuid4()), tmp_path / "accounts.yaml"
     household = Household(
         name="Example",
@@ -55,7 +63,7 @@ async def runs(client, tmp_path):
     run = HouseholdRun(
         id=RunId(run_id_of(flow_run_id)),
         flow_run_id=flow_run_id,
-        request=HouseholdRequest(accounts=file),
+        request=HouseholdRequest(accounts=file, **more),
         household=household,
         journal=Journal(MemoryStore()),
         folder=tmp_path,
@@ -65,8 +73,7 @@ async def runs(client, tmp_path):
     await found.look()
     assert found.turn(ALICE) is Turn.TO_START
     await found.go_on(ALICE)
-    yield found
-    await client.delete_flow_run(found.of(ALICE).id)
+    return found
 
 
 async def test_one_that_nobody_executes_yet_is_cancelled_at_once(runs):
@@ -101,3 +108,16 @@ async def test_one_of_another_computer_gets_the_time_of_a_heartbeat_once_the_ser
 
     await asyncio.gather(runs.look(), next_heartbeat())
     assert runs.turn(ALICE) is (Turn.AT_WORK if lives else Turn.ENDED)
+
+
+async def test_one_that_breaks_off_in_the_households_process_ends_crashed(client, tmp_path, monkeypatch):
+    async def breaks_off(*_arguments, **_parameters):
+        raise PrefectException("the server is gone")
+
+    monkeypatch.setattr(account_runs, "run_flow_async", breaks_off)
+    found = await started(client, tmp_path, in_process=True)
+    assert found.turn(ALICE) is Turn.AT_WORK
+    while not found.of(ALICE).state.is_final():
+        await found.look()
+    assert found.of(ALICE).state.is_crashed()
+    await client.delete_flow_run(found.of(ALICE).id)
