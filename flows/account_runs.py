@@ -1,5 +1,7 @@
 """The flow runs of a household's accounts: runs of a deployment, so that whatever executes that starts their processes.
 
+With `in_process` the household executes them itself.
+
 Each account has one run at a time. Its key at the server is made of the household's run and the account, so a household
 that is run again under its flow run finds what it has started.
 """
