@@ -25,6 +25,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 from uuid import UUID
 
+import pyotp
 import pytest
 from ib_async import IB
 from prefect.client.orchestration import SyncPrefectClient
@@ -52,6 +53,7 @@ DEADLINE = 180.0
 A_MOMENT = 0.2
 BUYS = ("QQQ", "BND", "SCH", "GLD", "TIP", "VWO", "VNQ")
 ORDERS = ["FX   USD", "SELL VTI", *(f"BUY  {symbol}" for symbol in BUYS), "WITHOUT ", "SELL IWM"]
+SECRET = pyotp.TOTP(pyotp.random_base32())
 NAMES = ("Ann", "Bob", "Cleo")
 # clients of their own, two numbers apart, so that they need not wait for each other
 ACCOUNTS = "\n".join(
@@ -162,7 +164,7 @@ def site(tmp_path_factory) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("site")
     shutil.copytree(DEMO, folder, dirs_exist_ok=True)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
-    environment["REBALANCER_HOME"] = str(folder / "state")
+    environment |= {"REBALANCER_HOME": str(folder / "state"), "REBALANCER_APPROVER_ANN": SECRET.secret}
     files = ("--csv", str(folder / "portfolios.csv"), "--ini", str(folder / "settings.ini"))
     port = free_port()
     (folder / "accounts.yaml").write_text(ACCOUNTS)
@@ -267,6 +269,23 @@ def test_a_wrong_suffix_is_reported_in_the_next_form_which_takes_the_right_one(s
     form.get_by_text("Asked again (2 of 3): the answer named another account").wait_for()
     pages.answer(form, "approve", approver="Ann", account_suffix="567")
     assert site.ended(second).name == "Completed"
+
+
+@pytest.mark.parametrize(("face", "size"), [(V1, DESKTOP), (V2, PHONE)])
+def test_the_one_time_code_of_an_approver_is_typed_on_the_page(site, opened, face, size):
+    settings = site.folder / "settings-approvers.ini"
+    settings.write_text((DEMO / "settings.ini").read_text() + "\n[approval]\napprovers = ANN, BOB\n")
+    site.start(mode="paper", ini=str(settings))
+    first = site.waiting()
+    pages = opened(face, size)
+    pages.answer(pages.form(first.id), "approve", approver="ANN", account_suffix="567", code="000000")
+    second = site.waiting(after=first)
+    form = pages.form(second.id)
+    form.get_by_text("Asked again (2 of 5): the code of ANN is wrong, or its time is over").wait_for()
+    pages.answer(form, "approve", approver="ANN", account_suffix="567", code=SECRET.now())
+    state = site.ended(second)
+    assert state.message == "exit 0: done"
+    assert [each["approver"] for each in site.result(second)["approvals"]][-1] == "ANN"
 
 
 def test_a_household_is_approved_on_one_page_but_for_an_account_that_is_left_out(site, opened):

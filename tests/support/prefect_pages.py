@@ -31,6 +31,7 @@ LABELS = {
     "account_suffix": re.compile("characters of the account"),
     "household": re.compile("Name of the household"),
     "leave_out": re.compile("leave out"),
+    "code": re.compile("One-time code"),
 }
 PATIENCE_MS = 60_000
 PRESS_MS = 15_000
@@ -137,10 +138,14 @@ class Pages:
         dialog.wait_for(state="hidden")
 
     def fill(self, dialog: Locator, answer: str, *, approver: str, **texts: str) -> None:
-        """Fill in the form; each text goes into the field of that name."""
+        """Fill in the form; each text goes into the field of that name. With a code the approver is chosen."""
         self._choose(self._field(dialog, "Answer"), answer)
-        for label, text in {"Your name": approver, **{LABELS[name]: text for name, text in texts.items()}}.items():
-            self._field(dialog, label).locator("textarea, input").fill(text)
+        if "code" in texts:
+            self._choose(self._field(dialog, re.compile("^Approver")), approver)
+        else:
+            self._field(dialog, "Your name").locator("textarea, input").fill(approver)
+        for name, text in texts.items():
+            self._field(dialog, LABELS[name]).locator("textarea, input").fill(text)
 
     def send(self, dialog: Locator) -> Response | None:
         """Send the form; what the server answers, whatever that is."""
