@@ -9,6 +9,7 @@ from bench import (
     journal_cost,
     planning_speed,
     quote_pace,
+    run_memory,
     run_time,
     whole_share_quality,
 )
@@ -21,6 +22,7 @@ def main() -> None:
     show("The data gates", gate_cost.measure())
     show("The quick look", command_speed.measure())
     show("A run", run_time.measure())
+    show("The memory of a run", run_memory.measure())
     show("Quotes through the simulated gateway", quote_pace.measure())
     show("The journal of a run of 200 orders", journal_cost.measure())
     show("A household on two workers", household_cost.measure())

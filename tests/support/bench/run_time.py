@@ -57,10 +57,10 @@ def measure() -> tuple[Figure, ...]:
             shutil.copy(DEMO / file, folder)
         own = {"PREFECT_HOME": str(folder / "prefect"), "REBALANCER_HOME": str(folder / "home")}
         alone = {key: value for key, value in os.environ.items() if not key.startswith(LEFT_OUT)} | own
-        with _server(folder, alone) as url:
+        with server(folder, alone) as url:
             served = {**alone, "PREFECT_API_URL": url}
             _seconds(DRY_RUN, folder, served)
-            empty = (sys.executable, "-c", EMPTY.format(tasks=_task_runs(url)))
+            empty = (sys.executable, "-c", EMPTY.format(tasks=task_runs(url)))
             pairs = [(_seconds(empty, folder, served), _seconds(DRY_RUN, folder, served)) for _ in range(REPEATS)]
             late = loop_lateness.measure(folder, served)
         bare, run = (min(each) for each in zip(*pairs, strict=True))
@@ -74,7 +74,7 @@ def measure() -> tuple[Figure, ...]:
 
 
 @contextmanager
-def _server(folder: Path, environment: Mapping[str, str]) -> Iterator[str]:
+def server(folder: Path, environment: Mapping[str, str]) -> Iterator[str]:
     """The API of a Prefect server that is up while the block runs."""
     port = free_port()
     url = f"http://127.0.0.1:{port}/api"
@@ -102,7 +102,7 @@ def _wait_for(url: str) -> None:
             return
 
 
-def _task_runs(url: str) -> int:
+def task_runs(url: str) -> int:
     """How many tasks all runs on this server have had."""
     return int(httpx.post(f"{url}/task_runs/count", json={}).raise_for_status().text)
 
