@@ -1,7 +1,7 @@
 """Households over five gateways, on one machine and on two workers: everything is real but the broker.
 
-REBALANCER_HOUSEHOLD_ACCOUNTS says how many accounts they have, 6 without it; with it, one in which nothing breaks is
-also played on one machine with a process for each account.
+REBALANCER_HOUSEHOLD_ACCOUNTS says how many accounts they have, 6 without it. With it, the household in which nothing
+breaks is played on one machine as well.
 """
 
 from __future__ import annotations
