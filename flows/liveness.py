@@ -182,6 +182,8 @@ def crashed_state(run: FlowRun, state: State[Any], what: str = "the process of t
 def after_crash(run: FlowRun) -> str:
     """What has become of a run whose process is gone, and what a person does next."""
     if HOUSEHOLD_LABEL in run.labels:
+        if run.parameters.get("in_process"):
+            return "its accounts ended with it, and nothing was sent; retry it on its page"
         return "the runs of its accounts go on; retry it on its page, and it takes them up again"
     if APPROVED_LABEL in run.labels:
         return "its orders are recovered by the next run of the account, or now by: rebalance recover"

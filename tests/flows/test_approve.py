@@ -121,15 +121,24 @@ async def test_a_wrong_account_is_no_success(client, tmp_path):
     await run.ended()
 
 
-async def test_a_household_whose_process_is_gone_is_to_be_tried_again_on_its_page(client):
-    async def household(): ...
+@pytest.mark.parametrize(
+    ("in_process", "instead"),
+    [
+        (False, "the runs of its accounts go on; retry it on its page"),
+        (True, "its accounts ended with it, .*; retry it"),
+    ],
+)
+async def test_a_household_whose_process_is_gone_is_to_be_tried_again_on_its_page(client, in_process, instead):
+    async def household(in_process): ...
 
-    run = await client.create_flow_run(flow(household, name=HOUSEHOLD_FLOW), state=Running())
+    run = await client.create_flow_run(
+        flow(household, name=HOUSEHOLD_FLOW), parameters={"in_process": in_process}, state=Running()
+    )
     gone = replace(Process.of(), pid=2**22 + 1)
     await client.update_flow_run_labels(run.id, {PROCESS_LABEL: str(gone), HOUSEHOLD_LABEL: "Ours"})
     await client.set_flow_run_state(run.id, Paused(timeout_seconds=600, pause_key="all"))
     for what in ("the process of run .* is gone", "is not waiting for an answer: it is Crashed"):
-        with pytest.raises(AccountBusy, match=f"{what}.* - .*the runs of its accounts go on; retry it on its page"):
+        with pytest.raises(AccountBusy, match=f"{what}.* - .*{instead}"):
             await send_answer(run.id, YES)
 
 
