@@ -40,7 +40,7 @@ def measure() -> tuple[Figure, ...]:
     """The most resident memory of each, in MB."""
     with TemporaryDirectory() as name:
         folder = Path(name)
-        _write_files(folder)
+        write_files(folder)
         own = {"PREFECT_HOME": str(folder / "prefect"), "REBALANCER_HOME": str(folder / "home")}
         alone = {key: value for key, value in os.environ.items() if not key.startswith(LEFT_OUT)} | own
         with server(folder, alone) as url:
@@ -54,7 +54,8 @@ def measure() -> tuple[Figure, ...]:
     )
 
 
-def _write_files(folder: Path) -> None:
+def write_files(folder: Path) -> None:
+    """The files of RUN: 1 000 symbols in one model, half of them held, and the market."""
     rows = "".join(f"all,{symbol},{100 / len(SYMBOLS)}\n" for symbol in SYMBOLS)
     (folder / "portfolios.csv").write_text(f"portfolio,symbol,target_pct\n{rows}")
     (folder / "settings.ini").write_text(SETTINGS)
