@@ -31,7 +31,7 @@ from tasks.fx import convert_currency
 from tasks.gates import gate_account, gate_plan, gate_portfolios, gate_quotes
 from tasks.inputs import blend_targets, load_models
 from tasks.lifecycle import account_locked, reporting
-from tasks.plan import check_hours, is_cooling_down, plan_trades
+from tasks.plan import check_blackout, check_hours, is_cooling_down, plan_trades
 from tasks.preflight import preflight_orders
 from tasks.quotes import resolve_contracts, take_quotes
 from tasks.recovery import check_record
@@ -212,7 +212,7 @@ async def ask_for_stage(run: Run, plan: Plan, deadline: Deadline, stage: Stage) 
     """Account and market after an approval of this stage alone; disconnected meanwhile.
 
     Raises PlanKeptChanging when account or prices are not what they were before the question: the first approval does
-    not cover them, and a new run plans for what is needed now.
+    not cover them, and a new run plans for what is needed now; MarketClosed when the session ends too soon by now.
     """
     before = await take_snapshot(run)
     # a gateway may restart while a person thinks; nothing of ours works meanwhile
@@ -221,8 +221,12 @@ async def ask_for_stage(run: Run, plan: Plan, deadline: Deadline, stage: Stage) 
     run.guard()
     await check_account(run)
     now = await observe(run, plan.targets)
-    lines = plan.sells if stage is Stage.SELL else plan.buys
-    changes = void_reasons(replace(plan, lines=lines), before, now, run.settings)
+    # whatever was converted is done: its rate matters no more
+    left = replace(plan, lines=(*(plan.sells if stage is Stage.SELL else ()), *plan.buys), fx=None)
+    check_hours(run, left)
+    check_blackout(run)
+    asked = left.sells if stage is Stage.SELL else left.buys
+    changes = void_reasons(replace(left, lines=asked), before, now, run.settings)
     if changes:
         raise PlanKeptChanging(
             f"account or market changed while the {stage.lower()}s waited for approval: {'; '.join(changes)}",

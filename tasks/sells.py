@@ -16,19 +16,23 @@ from tasks.stage import exclude, pricing, send
 
 @step("Price the sells")
 async def price_sells(run: Run, plan: Plan) -> Plan:
-    """The plan with limits for its sells from fresh quotes, without those that are now beyond their worst price.
+    """The plan with its sells at fresh prices and limits, without those that are now beyond their worst price.
 
     Raises MarketDataMissing.
     """
     quotes = await take_quotes(run, {line.symbol: plan.contracts[line.symbol] for line in plan.sells})
     rules = pricing(run)
+    verdicts = {symbol: rules.judge(quote) for symbol, quote in quotes.items()}
     limits = {
-        line.symbol: limit_for(Side.SELL, plan.contracts[line.symbol], rules.judge(quotes[line.symbol]), rules)
+        line.symbol: limit_for(Side.SELL, plan.contracts[line.symbol], verdicts[line.symbol], rules)
         for line in plan.sells
     }
     # a sell beyond its approved worst price is left out; the others go on
     kept = exclude(run, plan, worse_lines(plan.sells, limits, run.settings.approval.max_price_move_bps))
-    priced = {line.symbol: line._replace(limit=limits[line.symbol]) for line in kept.sells}
+    priced = {
+        line.symbol: line._replace(limit=limits[line.symbol], price=verdicts[line.symbol].price or line.price)
+        for line in kept.sells
+    }
     return replace(kept, lines=tuple(priced.get(line.symbol, line) for line in kept.lines))
 
 
