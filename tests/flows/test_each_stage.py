@@ -1,4 +1,4 @@
-"""With `each_stage` a run asks again before sells and before buys, and looks again at what may have changed meanwhile."""
+"""With `each_stage` a run asks again before sells and buys, and looks again at what may have changed meanwhile."""
 
 from __future__ import annotations
 
@@ -102,4 +102,4 @@ async def test_a_stage_is_approved_at_the_prices_in_its_own_question(tmp_path):
     rehearsal = rehearse(tmp_path, kind=PriceMoves)
     outcome = await rehearsal.run()
     assert outcome.exit_code is ExitCode.DONE, outcome.reason
-    assert [order.limit_price for order in rehearsal.sent()][0] > D("100.50")
+    assert rehearsal.sent()[0].limit_price > D("100.50")
