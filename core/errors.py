@@ -193,6 +193,10 @@ class OrderIncomplete(BrokerError):
     exit_code = ExitCode.INCOMPLETE
 
 
+class LedgerBehind(OrderIncomplete):
+    """The account does not show the cash that the fills brought, long after them."""
+
+
 class NoAnswer(BrokerError):
     """The broker did not answer a what-if in time, as happens while TWS shows a dialog; the connection is up."""
 

@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
-from core.execution import cancel_orphaned_orders, cancel_still_working, unexplained_changes
+from datetime import timedelta
+from decimal import Decimal
+
+from core.errors import LedgerBehind, RebalanceError
+from core.execution import (
+    LEDGER_SECONDS,
+    LOOK_SECONDS,
+    cancel_orphaned_orders,
+    cancel_still_working,
+    overdrafts,
+    unbooked,
+    unexplained_changes,
+)
 from core.market.quotes import judge_all
 from core.masking import mask_account
-from core.model import AccountSnapshot, Fill
+from core.model import AccountSnapshot, Fill, Plan
 from core.money import ZERO
 from core.planning.drift import measure
 from core.planning.valuation import value_account
@@ -61,8 +73,32 @@ async def take_snapshot(run: Run) -> AccountSnapshot:
 
 @reading_step("Snapshot the account")
 async def read_account(run: Run) -> AccountSnapshot:
-    """The account, complete at one moment. Raises BrokerError."""
-    return await run.reader.take_snapshot()
+    """The account, complete at one moment, once its cash has what this run's fills brought. Raises BrokerError.
+
+    Cash that has not come in minutes is a failure of the run, which goes on with what is there.
+    """
+    snapshot = await run.reader.take_snapshot()
+    if not run.has_sent:
+        return snapshot
+    until = run.broker.now() + timedelta(seconds=LEDGER_SECONDS)
+    while (missing := _unbooked(run, snapshot)) and run.broker.now() < until:
+        run.log_step("account", f"the ledger lacks {missing:,.2f} USD of the fills on record, looking again")
+        await run.broker.sleep(LOOK_SECONDS)
+        snapshot = await run.reader.take_snapshot()
+    if missing and not any(isinstance(error, LedgerBehind) for error in run.errors):
+        run.fail(
+            LedgerBehind(
+                f"the account shows {missing:,.2f} USD less than the fills on record make, {LEDGER_SECONDS:g} s after"
+                " them: the buys are sized by what it shows",
+                next_step="compare cash and executions in TWS, then run again for what was not bought",
+            )
+        )
+    return snapshot
+
+
+def _unbooked(run: Run, snapshot: AccountSnapshot) -> Decimal:
+    usual = run.settings.rebalance.commission_per_order_usd
+    return unbooked(run.journal.state(run.id), snapshot.cash, usual)
 
 
 @step("Cancel orders of an earlier run")
@@ -82,10 +118,27 @@ async def cancel_earlier_orders(run: Run, snapshot: AccountSnapshot) -> bool:
 
 @step("Check the account after trading")
 async def review_account(run: Run) -> None:
-    """Read the account again: residual drift, cash, and whatever our fills do not explain, as red warnings.
+    """Read the account again: residual drift, cash, and as red warnings overdrafts and what our fills do not explain.
 
-    Orders of this run that still work are cancelled, and the run fails for them.
+    Orders of this run that still work are cancelled, and the run fails for them. Drift that cannot be measured is a
+    warning.
     """
+    after = run.after = await _read_after_trading(run)
+    plan, before = run.plan, run.before
+    if plan is None or before is None:
+        return
+    await _explain_changes(run, before, after)
+    for overdraft in overdrafts(before, after, plan.targets):
+        run.warn(overdraft)
+    try:
+        await _measure_drift(run, after, plan)
+    except RebalanceError as error:
+        # everything has been traded: what could not be measured is no failure of it
+        run.warn(f"the drift that is left could not be measured: {error}")
+
+
+async def _read_after_trading(run: Run) -> AccountSnapshot:
+    """The account with no order of this run working in it."""
     after = await run.reader.take_snapshot()
     refs = {record.order.ref for record in run.journal.orders(run.id)}
     survived = await cancel_still_working(
@@ -96,16 +149,19 @@ async def review_account(run: Run) -> None:
         after = await run.reader.take_snapshot()
     for failure in await run.executor.drain():
         run.fail(failure)
-    run.after = after
-    plan, before = run.plan, run.before
-    if plan is None or before is None:
-        return
+    return after
+
+
+async def _explain_changes(run: Run, before: AccountSnapshot, after: AccountSnapshot) -> None:
     # executions first: a fill that was missed while disconnected is the most common cause of a difference
     if unexplained_changes(before, after, _fills(run)):
         for failure in await run.executor.fetch_missed_fills():
             run.fail(failure)
     for change in unexplained_changes(before, after, _fills(run)):
         run.warn(change)
+
+
+async def _measure_drift(run: Run, after: AccountSnapshot, plan: Plan) -> None:
     quotes = await take_quotes(run, plan.contracts)
     verdicts = judge_all(quotes, run.settings, run.broker.now())
     valuation = value_account(after, plan.targets, plan.contracts, verdicts, run.settings)

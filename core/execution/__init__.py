@@ -4,9 +4,11 @@ from core.execution.checks import (
     check_foreign_orders,
     check_journal_is_newest,
     longest_trading,
+    overdrafts,
     unexplained_changes,
 )
 from core.execution.executor import OrderExecutor
+from core.execution.ledger import LEDGER_SECONDS, LOOK_SECONDS, unbooked
 from core.execution.orders import Attempts, conversion_order, stage_orders
 from core.execution.preflight import ask_what_if, check_combined_margin, refuse_permanent, refuse_unfunded
 from core.execution.reconcile import cancel_orphaned_orders, cancel_still_working, read_evidence
@@ -15,6 +17,8 @@ from core.execution.stage import Reprice
 from core.execution.stage_result import StageResult
 
 __all__ = [
+    "LEDGER_SECONDS",
+    "LOOK_SECONDS",
     "Attempts",
     "OrderExecutor",
     "Reprice",
@@ -27,6 +31,7 @@ __all__ = [
     "check_journal_is_newest",
     "conversion_order",
     "longest_trading",
+    "overdrafts",
     "read_evidence",
     "recover",
     "recovered_error",
@@ -34,5 +39,6 @@ __all__ = [
     "refuse_permanent",
     "refuse_unfunded",
     "stage_orders",
+    "unbooked",
     "unexplained_changes",
 ]

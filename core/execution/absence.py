@@ -9,16 +9,16 @@ fails does not mean that the order is there; it means that a person has to look.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 
+from core.execution.ledger import cash_moved
 from core.execution.reconcile import Evidence
 from core.journal.entries import RunState
 from core.journal.transitions import could_be_absent
-from core.model import FUNDING, NEW_YORK, USD, Currency, Fill, Holdings, OrderRecord, Side, Stage, Symbol
+from core.model import FUNDING, NEW_YORK, USD, Fill, Holdings, OrderRecord, Side, Stage, Symbol
 from core.model.executions import fill_of_execution
 from core.money import CENT, ZERO
 from core.text import price_text
@@ -124,7 +124,7 @@ def _unexplained(record: OrderRecord, run: RunState, before: Holdings, now: Hold
     there = now.positions.get(symbol, ZERO)
     if symbol != FUNDING.symbol and shares != there:
         return f"the account shows {there:f} {symbol}, the fills on record make {shares:f}"
-    moved = _cash(run, fills)
+    moved = cash_moved(run, fills)
     currencies = (USD, FUNDING.currency) if symbol == FUNDING.symbol else (record.order.contract.currency,)
     for currency in currencies:
         expected = before.cash.get(currency, ZERO) + moved[currency]
@@ -144,20 +144,6 @@ def _fills_since(stage: Stage, run: RunState) -> Iterator[Fill]:
 def _shares(fills: list[Fill], symbol: Symbol) -> Decimal:
     own = (fill for fill in fills if fill.symbol == symbol)
     return sum((fill.shares if fill.side is Side.BUY else -fill.shares for fill in own), ZERO)
-
-
-def _cash(run: RunState, fills: list[Fill]) -> Mapping[Currency, Decimal]:
-    """By how much these fills and their commissions moved each currency."""
-    moved: defaultdict[Currency, Decimal] = defaultdict(lambda: ZERO)
-    for fill in fills:
-        paid = fill.shares * fill.price * (1 if fill.side is Side.BUY else -1)
-        if fill.symbol == FUNDING.symbol:
-            moved[FUNDING.currency] -= paid
-            moved[USD] += fill.shares if fill.side is Side.BUY else -fill.shares
-        else:
-            moved[run.orders[fill.order_ref].order.contract.currency] -= paid
-        moved[fill.commission_currency or USD] -= fill.commission or ZERO
-    return moved
 
 
 def _day(at: datetime) -> date:

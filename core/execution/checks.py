@@ -19,9 +19,10 @@ from core.model import (
     Plan,
     Side,
     Symbol,
+    Targets,
 )
 from core.model.refs import belongs_to_us
-from core.money import ZERO
+from core.money import CENT, ZERO
 from core.settings import Settings
 from core.text import counted
 
@@ -91,6 +92,21 @@ def unexplained_changes(before: AccountSnapshot, after: AccountSnapshot, fills: 
         f"{symbol}: our fills add up to {expected[symbol]:f} shares, the account shows {there[symbol]:f}"
         for symbol in symbols
         if expected[symbol] != there[symbol]
+    )
+
+
+def overdrafts(before: AccountSnapshot, after: AccountSnapshot, targets: Targets) -> tuple[str, ...]:
+    """A warning for each currency that is further below 0 than before, where the targets borrow nothing.
+
+    What is less than a cent is a rounding of the broker's books.
+    """
+    if targets.cash < ZERO:
+        return ()
+    owed = {currency: min(before.cash.get(currency, ZERO), ZERO) for currency in after.cash}
+    return tuple(
+        f"{currency} is overdrawn: {amount:,.2f} after trading, though nothing was to be borrowed"
+        for currency, amount in sorted(after.cash.items())
+        if amount <= owed[currency] - CENT
     )
 
 

@@ -30,11 +30,11 @@ from core.report.columns import (
     trade_rows,
     unsent_rows,
 )
-from core.report.facts import traded_text
+from core.report.facts import pct, traded_text
 from core.report.formats import UNKNOWN, bullets, document, section, table
 from core.report.sections import approvals_section, gates_section, mode_text, run_warnings, warnings_section
 
-CASH_HEADINGS = ("currency", "before", "after", "change")
+CASH_HEADINGS = ("currency", "before", "planned", "after", "change")
 CANCELLED: Columns[WorkingOrder] = (
     left("symbol", lambda order: order.symbol),
     left("side", lambda order: order.side),
@@ -140,27 +140,51 @@ def _drift(outcome: RunResult) -> str:
     if outcome.plan is None or not outcome.was_sent:
         return ""
     if outcome.residual_drift_bps is None:
-        return "The account was not read again."
+        return f"{unmeasured_text(outcome)}."
     columns = drift_columns(outcome, "sum of absolute drift")
     return markdown_of(columns, by_drift(outcome.plan.lines), outcome.plan)
 
 
+def unmeasured_text(outcome: RunResult) -> str:
+    """Why the drift after trading is not known."""
+    return "The account was not read again" if outcome.after is None else "The drift that is left could not be measured"
+
+
 def _cash(outcome: RunResult) -> str:
     rows = cash_rows(outcome)
-    return table(CASH_HEADINGS, rows, right=CASH_HEADINGS[1:]) if rows else ""
+    listed = table(CASH_HEADINGS, rows, right=CASH_HEADINGS[1:]) if rows else ""
+    return "\n\n".join(filter(None, (listed, gross_text(outcome))))
+
+
+def gross_text(outcome: RunResult) -> str:
+    """The gross exposure after trading beside the planned one; empty where it is not known."""
+    plan, now = outcome.plan, outcome.valuation_after
+    if plan is None or now is None:
+        return ""
+    planned, reached = pct(plan.totals.gross_after), pct(now.gross_position_value / now.net_liq)
+    return f"Gross exposure: {reached} of NetLiq, planned {planned}."
 
 
 def cash_rows(outcome: RunResult) -> list[tuple[str, ...]]:
-    """The cash of each currency under `CASH_HEADINGS`; none in a run that sent nothing."""
+    """The cash of each currency under `CASH_HEADINGS`; none in a run that sent nothing.
+
+    What is planned is counted at worst prices, with the usual commissions: a little more is normal.
+    """
     if not outcome.was_sent:
         return []
     before, after = _balances(outcome.before), _balances(outcome.after)
-    return [_cash_row(currency, before.get(currency), after.get(currency)) for currency in sorted({*before, *after})]
+    planned = outcome.plan.totals.cash_after if outcome.plan else {}
+    return [
+        _cash_row(currency, before.get(currency), planned.get(currency), after.get(currency))
+        for currency in sorted({*before, *after})
+    ]
 
 
-def _cash_row(currency: Currency, before: Decimal | None, after: Decimal | None) -> tuple[str, ...]:
+def _cash_row(
+    currency: Currency, before: Decimal | None, planned: Decimal | None, after: Decimal | None
+) -> tuple[str, ...]:
     change = None if before is None or after is None else after - before
-    return (currency, *(formats.amount(amount) or UNKNOWN for amount in (before, after, change)))
+    return (currency, *(formats.amount(amount) or UNKNOWN for amount in (before, planned, after, change)))
 
 
 def _balances(snapshot: AccountSnapshot | None) -> dict[Currency, Decimal]:

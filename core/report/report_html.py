@@ -26,7 +26,7 @@ from core.report.page_sections import (
     orders_section,
     outside_band,
 )
-from core.report.post_trade import CANCELLED, CASH_HEADINGS, cash_rows
+from core.report.post_trade import CANCELLED, CASH_HEADINGS, cash_rows, gross_text, unmeasured_text
 from core.report.sections import (
     APPROVAL_HEADINGS,
     GATE_HEADINGS,
@@ -136,11 +136,13 @@ def _what_is_left(outcome: RunResult) -> Iterator[str]:
     if outcome.residual_drift_bps is not None:
         yield f"Drift: {'; '.join(filter(None, (facts['drift'], outside_band(outcome))))}."
     elif outcome.was_sent:
-        yield "The drift that is left is unknown: the account was not read again."
+        yield f"{unmeasured_text(outcome)}."
     else:
         yield f"Drift: {dict(plan_facts(plan))['drift']}, if the plan is traded." if plan.trades else "No order is due."
     if outcome.after:
         yield f"Cash: {balances_text(outcome.after.cash)}."
+    if outcome.was_sent and (exposure := gross_text(outcome)):
+        yield exposure
     if outcome.was_sent and outcome.unaccounted:
         yield f"Not accounted for: {', '.join(outcome.unaccounted)}."
 
@@ -173,7 +175,7 @@ def _faults(outcome: RunResult) -> tuple[str, ...]:
 
 def _account(outcome: RunResult) -> PageSection:
     plan = outcome.plan
-    cash = Grid("cash", CASH_HEADINGS, (False, True, True, True), cash_rows(outcome))
+    cash = Grid("cash", CASH_HEADINGS, (False, True, True, True, True), cash_rows(outcome))
     if plan is None:
         return PageSection("Account and cash", grids=(cash,))
     outside = sorted(plan.valuation.outside, key=lambda holding: holding.symbol)

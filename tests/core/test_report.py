@@ -435,7 +435,7 @@ def test_an_account_that_was_not_read_again_is_not_called_flat():
     run = outcome(plan=plan(), before=snapshot(position()), orders=(order_record("VTI", fill()),))
     text = post_trade_markdown(run)
     assert "The account was not read again." in text
-    assert "| USD      | 2,500.00 | unknown | unknown |" in text
+    assert "| USD      | 2,500.00 | 1,500.00 | unknown | unknown |" in text
     assert result(run)["positions_after"] == {}
     assert result(run)["cash_after"] == {}
 
