@@ -118,22 +118,29 @@ def plan(made: Plan) -> pd.DataFrame:
 
 
 def orders(
-    sending: Iterable[Order], approved: Plan, earlier: Iterable[OrderRecord], quotes: Mapping[Symbol, Quote]
+    sending: Iterable[Order],
+    approved: Plan,
+    earlier: Iterable[OrderRecord],
+    quotes: Mapping[Symbol, Quote],
+    *,
+    have_waited: bool = False,
 ) -> pd.DataFrame:
     """A row per order about to be sent, beside what was approved for its symbol and the quote it was priced from.
 
-    Columns: symbol, ref, account, stage, attempt, side, order_type, currency, route (exchange), approved_side (NONE
+    Columns: symbol, ref, account, stage, side, order_type, currency, route (exchange), approved_side (NONE
     where nothing was), is_approved (the very contract was), is_new (no earlier order has its ref), outside_rth,
-    takes_fractions, quantity, approved_quantity, earlier (what earlier orders in it filled or may still fill), held,
-    limit_price (NaN for MKT), approved_worst, bid, ask, tick (price step at the limit).
+    takes_fractions, under_way (priced while its stage is: a further attempt, or one that `have_waited`), quantity,
+    approved_quantity, earlier (what earlier orders in it filled or may still fill), held, limit_price (NaN for MKT),
+    approved_worst, bid, ask, tick (price step at the limit).
     """
     known = tuple(earlier)
     rows = [_order(order, approved, known, quotes.get(order.contract.symbol)) for order in sending]
     texts = ["symbol", "ref", "account", "stage", "side", "order_type", "currency", "route", "approved_side"]
-    flags = ["is_approved", "is_new", "outside_rth", "takes_fractions"]
-    numbers = ["attempt", "quantity", "approved_quantity", "earlier", "held"]
+    flags = ["is_approved", "is_new", "outside_rth", "takes_fractions", "under_way"]
+    numbers = ["quantity", "approved_quantity", "earlier", "held"]
     prices = ["limit_price", "approved_worst", "bid", "ask", "tick"]
     frame = pd.DataFrame(rows, columns=[*texts, *flags, *numbers, *prices])
+    frame["under_way"] |= have_waited
     return frame.astype(dict.fromkeys([*numbers, *prices], float))
 
 
@@ -219,7 +226,7 @@ def _order(order: Order, approved: Plan, earlier: Iterable[OrderRecord], quote: 
         order.ref not in {each.order.ref for each in earlier},
         order.outside_rth,
         order.contract.fractional,
-        order.attempt,
+        order.attempt > 1,
         float(order.quantity),
         most,
         float(sum(each.filled + each.open_quantity for each in same)),

@@ -1,6 +1,6 @@
 """Suite of the orders table: what is about to be sent is what was approved, at a price inside the market, and paid for.
 
-It runs before the first order of a stage and before each further attempt, so that no order leaves unchecked.
+It runs before the first order of a stage, and for each order that is priced while the stage is under way.
 """
 
 from __future__ import annotations
@@ -139,7 +139,7 @@ def _quantities(gx: Any, limits: dict[str, float]) -> list[Expectation]:
 def _prices(gx: Any, limits: dict[str, float]) -> list[Expectation]:
     """At what price, where there is a limit."""
     is_limited = gx.Column("order_type") == "LMT"
-    market = ("stage", "side", "attempt", "limit_price", "bid", "ask", "tick")
+    market = ("stage", "side", "under_way", "limit_price", "bid", "ask", "tick")
     return [
         *gx.filled(["limit_price", "bid", "ask"], row_condition=is_limited),
         gx.rows(
@@ -151,7 +151,7 @@ def _prices(gx: Any, limits: dict[str, float]) -> list[Expectation]:
         gx.rows(limit_is_at_the_mid_or_beyond, market, "limit on the wrong side of the mid", row_condition=is_limited),
         gx.rows(
             price_is_approved,
-            ("side", "attempt", "limit_price", "approved_worst", "bid", "ask"),
+            ("side", "under_way", "limit_price", "approved_worst", "bid", "ask"),
             "price worse than was approved",
             limits=limits,
             optional=["limit_price", "bid", "ask"],
@@ -290,20 +290,22 @@ def limit_is_inside_the_market(frame: pd.DataFrame, limits: Limits) -> pd.Series
 def limit_is_at_the_mid_or_beyond(frame: pd.DataFrame, limits: Limits) -> pd.Series:  # noqa: ARG001
     """A first limit is never more than a tick on the passive side of the mid, where it would hardly fill.
 
-    A further attempt may be: the market has moved, and the price that the money was counted at still holds.
+    One that is priced while its stage is under way may be: the market has moved, and the price that the money was
+    counted at still holds.
     """
     behind = ((frame["bid"] + frame["ask"]) / 2 - frame["limit_price"]) * signs(frame["side"])
-    return (frame["attempt"] > 1) | (behind <= frame["tick"] * (1 + CLOSE) + CLOSE)
+    return frame["under_way"] | (behind <= frame["tick"] * (1 + CLOSE) + CLOSE)
 
 
 @rule
 def price_is_approved(frame: pd.DataFrame, limits: Limits) -> pd.Series:
     """The limit, or the far touch of a market order, is not worse than the approved worst price by more than allowed.
 
-    A further attempt is held to the price of the first, so that it may be that much worse again.
+    One that is priced while its stage is under way is held to the price that it had then, so that it may be that much
+    worse again.
     """
     sign = signs(frame["side"])
     far = frame["ask"].where(frame["side"] == "BUY", frame["bid"])
     price = frame["limit_price"].fillna(far)
-    allowed = limits["move"] * (1 + (frame["attempt"] > 1))
+    allowed = limits["move"] * (1 + frame["under_way"])
     return (price - frame["approved_worst"]) * sign <= frame["approved_worst"] * (allowed + CLOSE)

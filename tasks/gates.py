@@ -87,16 +87,23 @@ MOVED = 1.05
 
 
 @step("Gate: orders")
-async def gate_orders(run: Run, orders: Sequence[Order]) -> None:
-    """Check orders of one stage against plan, market and cash, before any of them is sent. Raises DataRefused."""
+async def gate_orders(run: Run, orders: Sequence[Order], *, have_waited: bool = False) -> None:
+    """Check orders of one stage against plan, market and cash, before any of them is sent. Raises DataRefused.
+
+    Those that `have_waited` in a stage under way have been priced again.
+    """
     plan = run.plan
     if plan is None:
         raise ValueError("orders without a plan")
     earlier = run.journal.orders(run.id)
     checks = _order_checks(run, plan, earlier)
-    stage, is_first = orders[0].stage, all(order.attempt == 1 for order in orders)
-    table = f"{stage.value} orders" if is_first else f"{stage.value} orders sent again"
-    await _pass(run, table, frames.orders(orders, plan, earlier, run.quotes), lambda: orders_suite(checks))
+    table = f"{orders[0].stage.value} orders"
+    if have_waited:
+        table += " priced again"
+    elif any(order.attempt > 1 for order in orders):
+        table += " sent again"
+    frame = frames.orders(orders, plan, earlier, run.quotes, have_waited=have_waited)
+    await _pass(run, table, frame, lambda: orders_suite(checks))
 
 
 @step("Gate: fills")

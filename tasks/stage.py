@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from core.errors import KillSwitchOn, PlanKeptChanging
+from core.errors import KillSwitchOn, PlanKeptChanging, RebalanceError
 from core.execution import Attempts
 from core.market.limits import Pricing
-from core.model import Order, OrderRecord, Plan, Stage, Symbol
+from core.model import Contract, Order, OrderRecord, Plan, Quote, Stage, Symbol
 from core.money import ZERO
 from core.planning.invalidation import without_lines
 from core.text import counted
@@ -49,13 +49,13 @@ async def send(run: Run, stage: Stage, orders: Sequence[Order], attempts: Attemp
     await gate_orders(run, orders)
     run.log_step(stage.lower(), f"sending {counted(len(orders), 'order')}")
 
-    async def next_attempt(record: OrderRecord) -> Order | None:
-        return await _next_attempt(run, attempts, record) if attempts else None
-
+    pricer = _StagePricing(run, attempts, orders) if attempts else None
     # from here `Run.cancel` leaves the stage to end its orders itself
     run.is_sending = True
     try:
-        result = await run.executor.run_stage(orders, next_attempt if attempts else None)
+        result = await run.executor.run_stage(
+            orders, pricer.next_attempt if pricer else None, pricer.refreshed if pricer else None
+        )
     finally:
         run.is_sending = False
     for warning in result.warnings:
@@ -92,18 +92,53 @@ def exclude(run: Run, plan: Plan, reasons: Mapping[Symbol, str]) -> Plan:
     return without_lines(plan, reasons)
 
 
-async def _next_attempt(run: Run, attempts: Attempts, record: OrderRecord) -> Order:
-    """A new order for the remainder of a cancelled one, at a fresh price, past its gate.
+class _StagePricing:
+    """Prices for orders of a stage that is under way, by quotes taken on the connection that its orders work on."""
 
-    Raises DataRefused, and what `next_order` raises.
-    """
-    contract, remainder = record.order.contract, record.order.quantity - record.filled
-    symbol = contract.symbol
-    quotes = await take_quotes(run, {symbol: contract})
-    order = attempts.next_order(record, quotes[symbol], pricing(run), run.journal.orders(run.id))
-    await gate_orders(run, [order])
-    if order.quantity < remainder:
-        less = f"only {order.quantity:,f} of the last {remainder:,f} are sent again: another commission had to be paid"
-        run.reduced[symbol] = less
-        run.warn(f"{symbol}: {less}")
-    return order
+    def __init__(self, run: Run, attempts: Attempts, orders: Sequence[Order]) -> None:
+        self._run = run
+        self._attempts = attempts
+        self._priced_from = {order.ref: run.quotes.get(order.contract.symbol) for order in orders}
+
+    async def next_attempt(self, record: OrderRecord) -> Order:
+        """A new order for the remainder of a cancelled one, at a fresh price, past its gate.
+
+        Raises DataRefused, and what `next_order` raises.
+        """
+        run, contract, remainder = self._run, record.order.contract, record.order.quantity - record.filled
+        symbol = contract.symbol
+        quotes = await self._take_quotes({symbol: contract})
+        order = self._attempts.next_order(record, quotes[symbol], pricing(run), run.journal.orders(run.id))
+        await gate_orders(run, [order])
+        if order.quantity < remainder:
+            less = (
+                f"only {order.quantity:,f} of the last {remainder:,f} are sent again: another commission had to be paid"
+            )
+            run.reduced[symbol] = less
+            run.warn(f"{symbol}: {less}")
+        self._priced_from[order.ref] = quotes[symbol]
+        return order
+
+    async def refreshed(self, order: Order, queue: Sequence[Order]) -> Order:
+        """`order` itself while the quote that it was priced from is not stale, else at a fresh price, past its gate.
+
+        The quotes of all orders in the `queue` are taken at once. Raises DataRefused, and what `priced_again` raises.
+        """
+        run, symbol = self._run, order.contract.symbol
+        if pricing(run).judge(run.quotes[symbol]).is_stale:
+            await self._take_quotes({each.contract.symbol: each.contract for each in queue})
+        quote = run.quotes[symbol]
+        if quote is self._priced_from[order.ref]:
+            return order
+        try:
+            fresh = self._attempts.priced_again(order, quote, pricing(run))
+            await gate_orders(run, [fresh], have_waited=True)
+        except RebalanceError as error:
+            run.unsent[symbol] = error.message
+            raise
+        self._priced_from[order.ref] = quote
+        return fresh
+
+    async def _take_quotes(self, contracts: Mapping[Symbol, Contract]) -> Mapping[Symbol, Quote]:
+        with self._run.reader.on_this_connection():
+            return await take_quotes(self._run, contracts)

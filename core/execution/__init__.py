@@ -13,7 +13,7 @@ from core.execution.orders import Attempts, conversion_order, stage_orders
 from core.execution.preflight import ask_what_if, check_combined_margin, refuse_permanent, refuse_unfunded
 from core.execution.reconcile import cancel_orphaned_orders, cancel_still_working, read_evidence
 from core.execution.recovery import recover, recovered_error, recovered_result
-from core.execution.stage import Reprice
+from core.execution.stage import Refresh, Reprice
 from core.execution.stage_result import StageResult
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "LOOK_SECONDS",
     "Attempts",
     "OrderExecutor",
+    "Refresh",
     "Reprice",
     "StageResult",
     "ask_what_if",

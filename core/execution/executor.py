@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from core.broker.port import Broker
 from core.errors import TRANSIENT, OrderStateUnknown, OutputFailed, RebalanceError
 from core.execution.reconcile import cancel_or_mark_unknown, cancel_without_journal, reconcile
-from core.execution.stage import Guard, Reprice, StageContext, StageExecution
+from core.execution.stage import Guard, Refresh, Reprice, StageContext, StageExecution
 from core.execution.stage_result import StageResult, incomplete_error
 from core.execution.tracker import LOOK_AT_ACCOUNT, OrderTracker
 from core.journal import Journal
@@ -35,14 +35,16 @@ class OrderExecutor:
         self.tracker = OrderTracker(broker, journal, settings.ibkr.read_attempts, on_event)
         self._context = StageContext(self.tracker, settings, guard, [])
 
-    async def run_stage(self, orders: Sequence[Order], reprice: Reprice | None = None) -> StageResult:
+    async def run_stage(
+        self, orders: Sequence[Order], reprice: Reprice | None = None, refresh: Refresh | None = None
+    ) -> StageResult:
         """Send `orders` and return when the broker has reported the end of each, or it is unknown.
 
         Each is sent when the broker has acknowledged the one before, at most `max_open_orders` working at a time. What
         has not filled in time is cancelled; when that is confirmed, `reprice` may give the remainder a new
-        order. Failures are in the result, not raised.
+        order. `refresh` gives an order that has waited a fresh price. Failures are in the result, not raised.
         """
-        stage = StageExecution(self._context, orders, reprice)
+        stage = StageExecution(self._context, orders, reprice, refresh)
         try:
             await self.tracker.start()
             await self._record_account(orders)

@@ -126,6 +126,25 @@ class Attempts:
             spread=limit.spread,
         )
 
+    def priced_again(self, order: Order, quote: Quote, pricing: Pricing) -> Order:
+        """An order that has not been sent yet, at a price of `quote`; of a buy never above what it was sized at.
+
+        Raises MarketDataMissing without a usable market, PlanKeptChanging where the price is now worse than approved.
+        """
+        line = next(each for each in self.lines if each.number == order.line)
+        bound, most_bps = _limit_of(line), self.settings.approval.max_price_move_bps
+        limit = limit_for(order.side, order.contract, pricing.judge(quote), replace(pricing, attempt=order.attempt - 1))
+        if worse := worse_than_approved(order.side, bound.worst_price, limit.worst_price, most_bps):
+            raise PlanKeptChanging(
+                f"{order.side} {order.quantity:,f} {line.symbol} was not sent: {worse}",
+                next_step="run again for a new plan",
+            )
+        if order.side is Side.BUY:
+            limit = _capped(limit, bound)
+        return replace(
+            order, order_type=limit.order_type, limit_price=limit.limit_price, mid=limit.mid, spread=limit.spread
+        )
+
     def _affordable(
         self, remainder: Decimal, price: Decimal, ended: OrderRecord, records: tuple[OrderRecord, ...]
     ) -> Decimal:
@@ -257,7 +276,9 @@ def _capped(fresh: Limit, sized: Limit) -> Limit:
         is_within = price <= sized.worst_price
     if is_within:
         return fresh._replace(worst_price=min(fresh.worst_price, sized.worst_price))
-    return sized._replace(order_type=OrderType.LMT, limit_price=sized.worst_price, market=fresh.market)
+    # a limit beyond the ask buys at the ask: nothing is gained by more
+    most = min(sized.worst_price, fresh.market.ask) if fresh.market else sized.worst_price
+    return sized._replace(order_type=OrderType.LMT, limit_price=most, market=fresh.market)
 
 
 def _limit_of(line: TradeLine) -> Limit:

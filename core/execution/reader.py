@@ -15,7 +15,7 @@ from typing import TypeVar
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_exponential
 
 from core.broker.port import Broker
-from core.errors import TRANSIENT, BrokerError, ConnectionRefused, MarketDataMissing
+from core.errors import TRANSIENT, BrokerError, ConnectionRefused, MarketDataMissing, PacingExceeded
 from core.market.quotes import completed, judge
 from core.model import (
     FUNDING,
@@ -49,11 +49,12 @@ class QuotesTaken:
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How often a read is tried that met a lost connection or pacing: after 1, 2, 4 … seconds, at most 30."""
+    """How often a read is tried that met one of `errors`: after 1, 2, 4 … seconds, at most 30."""
 
     attempts: int
     sleep: Callable[[float], Awaitable[None]]
     on_retry: Callable[[str], None]
+    errors: tuple[type[BrokerError], ...] = TRANSIENT
 
     async def read(self, what: str, call: Callable[[], Awaitable[T]]) -> T:
         """What `call` returns. Out of tries, its last error is raised with `what` and the number of tries in it."""
@@ -62,7 +63,7 @@ class RetryPolicy:
             sleep=self.sleep,
             stop=lambda state: state.attempt_number >= self._tries(state),
             wait=wait_exponential(multiplier=FIRST_WAIT, max=LONGEST_WAIT),
-            retry=retry_if_exception_type(TRANSIENT),
+            retry=retry_if_exception_type(self.errors),
             before_sleep=lambda state: self.on_retry(_why_waiting(what, state, self._tries(state))),
             reraise=True,
         )
@@ -72,7 +73,7 @@ class RetryPolicy:
 
         try:
             return await retrying(once)
-        except TRANSIENT as error:
+        except self.errors as error:
             raise _out_of_tries(error, what, retrying.statistics["attempt_number"]) from error
 
     def _tries(self, state: RetryCallState) -> int:
@@ -92,6 +93,7 @@ class Reader:
         self._broker = broker
         self._attempts = attempts
         self._on_retry = on_retry
+        self._may_connect = True
 
     @contextmanager
     def single_attempt(self) -> Iterator[None]:
@@ -101,6 +103,15 @@ class Reader:
             yield
         finally:
             self._attempts = attempts
+
+    @contextmanager
+    def on_this_connection(self) -> Iterator[None]:
+        """Within the block a lost connection is not opened again, for orders work: reconciling them comes first."""
+        self._may_connect = False
+        try:
+            yield
+        finally:
+            self._may_connect = True
 
     def now(self) -> datetime:
         """The broker's time."""
@@ -171,12 +182,13 @@ class Reader:
 
     async def read(self, what: str, call: Callable[[], Awaitable[T]]) -> T:
         """What `call` returns, connected; `what` names the read in messages. Raises as `call` does."""
-        patience = RetryPolicy(self._attempts, self._broker.sleep, self._on_retry)
+        again = TRANSIENT if self._may_connect else (PacingExceeded,)
+        patience = RetryPolicy(self._attempts, self._broker.sleep, self._on_retry, again)
         return await patience.read(what, lambda: self._connected(call))
 
     async def _connected(self, call: Callable[[], Awaitable[T]]) -> T:
         # the connection may be lost between two reads of a step; each read opens it again by itself
-        if not self._broker.is_connected:
+        if not self._broker.is_connected and self._may_connect:
             await self._broker.connect()
         return await call()
 

@@ -7,13 +7,15 @@ by the first or the last deadline, the broker's lists are read; an order is neve
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import Enum, auto
 
+from core.clock import discard
 from core.errors import (
     ConnectionLost,
     OrderIncomplete,
@@ -38,13 +40,16 @@ COMMISSION_SECONDS = 2.0
 """How long a stage waits for commission reports that are missing at its end."""
 
 GUARD_SECONDS = 1.0
-"""How often the guard is called while orders work."""
+"""How often the guard is called while orders work, also while one is priced."""
 
 Guard = Callable[[Order | None], None]
 """Raises what forbids sending this order now, or, with None, letting orders go on working."""
 
 Reprice = Callable[[OrderRecord], Awaitable[Order | None]]
 """A new order for the unfilled remainder of one whose cancel is confirmed, or None to leave it."""
+
+Refresh = Callable[[Order, Sequence[Order]], Awaitable[Order]]
+"""The next order to be sent, itself while its quote is not stale, else at a fresh price; then the orders behind it."""
 
 
 class _Wait(Enum):
@@ -78,14 +83,18 @@ class StageContext:
 class StageExecution:
     """The orders of one stage, from the first one sent to the last one ended."""
 
-    def __init__(self, context: StageContext, orders: Sequence[Order], reprice: Reprice | None) -> None:
+    def __init__(
+        self, context: StageContext, orders: Sequence[Order], reprice: Reprice | None, refresh: Refresh | None = None
+    ) -> None:
         self._tracker = context.tracker
         self._settings = context.settings
         self._guard = context.guard
         self._refs = context.refs
         self._reprice = reprice
+        self._refresh = refresh
         self._orders = tuple(orders)
         self._queue = deque(orders)
+        self._dropped: list[Order] = []
         self._intended: list[OrderRef] = []
         self._open: dict[OrderRef, _SentOrder] = {}
         self._remainders: dict[OrderRef, OrderRecord] = {}
@@ -128,7 +137,7 @@ class StageExecution:
         return StageResult(
             records=records,
             errors=tuple(self._errors),
-            unsent=(*unsent, *self._queue),
+            unsent=(*unsent, *self._dropped, *self._queue),
             stopped_by=self._stopped_by,
             warnings=tuple(self._warnings),
         )
@@ -166,8 +175,51 @@ class StageExecution:
 
     async def _send_next(self) -> None:
         """Send the next order, unless an event is waiting to be processed: it may be a reason not to send."""
-        if await self._tracker.next_event(0) is None and not self._tracker.disconnected:
+        if await self._tracker.next_event(0) is not None or self._tracker.disconnected:
+            return
+        order = self._queue[0]
+        # prices are of the stage's start, and an order may wait for those before it for minutes
+        fresh = await self._refreshed(order)
+        if fresh is order:
             await self._send(self._queue.popleft())
+        elif fresh is not None:
+            self._queue[0] = fresh
+
+    async def _refreshed(self, order: Order) -> Order | None:
+        """The order at a price that may be sent now; None when it may not be sent, or not yet."""
+        if self._refresh is None:
+            return order
+        try:
+            fresh = await self._watched(self._refresh(order, tuple(self._queue)))
+        except ConnectionLost as error:
+            self._tracker.mark_disconnected(error)
+            # the cause of what is left unfilled comes before it
+            self.fail(error)
+            return None
+        except RebalanceError as error:
+            self._errors.append(error)
+            self._dropped.append(self._queue.popleft())
+            return None
+        if fresh is not None and not _differs_in_price_alone(fresh, order):
+            self.fail(
+                SafetyRefused(
+                    f"{fresh.ref} is not {order.ref} at another price", next_step="nothing of it was sent; report this"
+                )
+            )
+            return None
+        return fresh
+
+    async def _watched(self, pricing: Awaitable[Order | None]) -> Order | None:
+        """What `pricing` gives; None when the guard ends the stage meanwhile, for orders may be working."""
+        task = asyncio.ensure_future(pricing)
+        try:
+            # in real time, for the clock of a rehearsal stands still while it reads
+            while not (await asyncio.wait((task,), timeout=GUARD_SECONDS))[0]:
+                if self._open and self._check_guard(None):
+                    return None
+            return task.result()
+        finally:
+            await discard(task)
 
     async def _send(self, order: Order) -> None:
         """INTENT, the guard, SENDING, and only then the order."""
@@ -264,9 +316,11 @@ class StageExecution:
         if self._reprice is None or is_stopped or not may_continue(record, self._settings):
             return None
         try:
-            next_order = await self._reprice(record)
+            next_order = await self._watched(self._reprice(record))
         except ConnectionLost as error:
             self._tracker.mark_disconnected(error)
+            # the cause of what is left unfilled comes before it
+            self.fail(error)
             return None
         except RebalanceError as error:
             self._errors.append(error)
@@ -357,6 +411,12 @@ class StageExecution:
 
     def _in(self, seconds: float) -> datetime:
         return self._tracker.broker.now() + timedelta(seconds=seconds)
+
+
+def _differs_in_price_alone(fresh: Order, order: Order) -> bool:
+    """Whether `fresh` is the same order but for its price and what that was made from."""
+    price = {name: getattr(order, name) for name in ("order_type", "limit_price", "mid", "spread")}
+    return replace(fresh, **price) == order
 
 
 def _is_next_attempt(next_order: Order, record: OrderRecord) -> bool:

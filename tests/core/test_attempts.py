@@ -71,7 +71,7 @@ def test_a_buy_never_goes_above_the_worst_price_it_was_sized_at():
 def test_a_buy_that_was_sized_with_a_limit_does_not_become_a_market_order():
     wide = quote(bid=D("99"), ask=D("100.03"), last=None)
     found = again(ended(), market=wide, limits=pricing(escalate_action=EscalateAction.MARKET, wide_spread_bps=D(5)))
-    assert (found.order_type, found.limit_price) == (OrderType.LMT, D("100.04"))
+    assert (found.order_type, found.limit_price) == (OrderType.LMT, D("100.03"))
 
 
 @pytest.mark.parametrize(

@@ -217,7 +217,7 @@ async def test_a_connection_that_breaks_while_repricing_ends_the_stage():
     orders = (resting(), buy("BND", 2))
     at_work = await trading(*orders, settings=execution_settings(max_open_orders=1, reprice_attempts=2))
     result = await at_work.run(*orders, reprice=broken)
-    assert [type(error) for error in result.errors] == [OrderIncomplete, ConnectionLost]
+    assert [type(error) for error in result.errors] == [ConnectionLost, OrderIncomplete]
     assert (result.unsent, result.stops) == ((orders[1],), True)
 
 

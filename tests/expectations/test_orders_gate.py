@@ -207,7 +207,7 @@ def test_a_limit_may_lie_beyond_the_touch_where_the_settings_do_not_cap_it():
 
 def test_a_second_attempt_may_stay_behind_a_market_that_ran_away():
     frame = table(Stage.BUY)
-    frame.loc[0, ["bid", "ask", "attempt"]] = 100.19, 100.21, 2
+    frame.loc[0, ["bid", "ask", "under_way"]] = 100.19, 100.21, True
     assert faults(frame) == []
 
 
