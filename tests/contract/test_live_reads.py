@@ -264,6 +264,15 @@ async def test_a_figure_that_is_unset_after_the_reset_is_absent_for_that_holding
         assert vti == before.positions[1]
 
 
+@pytest.mark.parametrize("name", ["NetLiquidation", "ExcessLiquidity", "BuyingPower", "MaintMarginReq", "CashBalance"])
+async def test_a_total_that_is_unset_after_the_reset_is_not_reported(name):
+    async with venue_of(world()) as venue:
+        client = await venue.connected()
+        venue.gateway.faults.on("updateAccountValue", Only(name, ChangeFields({3: UNSET})), times=None)
+        with pytest.raises(ConnectionLost, match=f"the gateway did not report {name}"):
+            await client.snapshot()
+
+
 NOT_READY = ChangeFields({3: "false"})
 
 

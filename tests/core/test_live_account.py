@@ -11,6 +11,7 @@ from core.model import CAD, USD
 from core.money import D
 
 ACCOUNT = "DU1234567"
+UNSET = "1.7976931348623157E308"
 REPORTED = {
     ("NetLiquidation", "CAD"): "141002.50",
     ("ExcessLiquidity", "CAD"): "100000",
@@ -59,6 +60,8 @@ def test_figures_are_in_the_base_currency_and_the_sum_over_currencies_is_no_curr
 
 def test_the_latest_row_of_a_figure_counts():
     assert ledger_of([*rows(), AccountValueRow(ACCOUNT, "CashBalance", "7", "CAD")]).cash[CAD] == D(7)
+    with pytest.raises(ConnectionLost, match="CashBalance of CAD"):
+        ledger_of([*rows(), AccountValueRow(ACCOUNT, "CashBalance", UNSET, "CAD")])
 
 
 @pytest.mark.parametrize(
@@ -72,12 +75,18 @@ def test_the_latest_row_of_a_figure_counts():
         ({"CashBalance_CAD": None}, ["CashBalance of CAD"]),
         ({"ExchangeRate_USD": None}, ["ExchangeRate of USD"]),
         ({"ExchangeRate_USD": "nan"}, ["ExchangeRate of USD"]),
+        ({"NetLiquidation_CAD": UNSET}, ["NetLiquidation"]),
+        ({"ExcessLiquidity_CAD": UNSET}, ["ExcessLiquidity"]),
+        ({"BuyingPower_CAD": UNSET, "MaintMarginReq_CAD": UNSET.replace("E", "e+")}, ["BuyingPower", "MaintMarginReq"]),
+        ({"CashBalance_USD": UNSET}, ["CashBalance of USD"]),
+        ({"ExchangeRate_USD": UNSET}, ["ExchangeRate of USD"]),
     ],
 )
 def test_what_is_missing_is_named(changes, named):
     with pytest.raises(ConnectionLost) as error:
         ledger_of(rows(**changes))
     assert all(name in error.value.message for name in named)
+    assert len(error.value.message) < 100
 
 
 def test_the_last_row_of_each_holding_counts_and_an_empty_one_is_none():

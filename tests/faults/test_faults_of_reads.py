@@ -21,6 +21,7 @@ from core.sim.gateway.faults import (
     ErrorBefore,
     HalfOpen,
     Omit,
+    Only,
     Refuse,
 )
 from core.sim.venue.world import Values
@@ -56,6 +57,13 @@ DELAYED = usual(
 )
 
 
+UNSET = "1.7976931348623157E308"
+
+
+def unset(name):
+    return on("updateAccountValue", Only(name, ChangeFields({3: UNSET})), times=ALWAYS)
+
+
 def nothing_was_sent(played):
     assert not played.sent
 
@@ -72,6 +80,8 @@ END_MARKERS = (
     Row("a market rule is not reported", on("marketRule", Omit(), times=ALWAYS)),
     Row("a snapshot does not end, once", on("tickSnapshotEnd", Omit()), case=ONLY_A_SNAPSHOT, warns=RETRIED),
     Row("no snapshot ends", on("tickSnapshotEnd", Omit(), times=ALWAYS), 20, GIVEN_UP, case=ONLY_A_SNAPSHOT),
+    *(Row(f"{name} is unset, as after the nightly reset", unset(name), 20, (name, *GIVEN_UP), also=(nothing_was_sent,))
+      for name in ("NetLiquidation", "ExcessLiquidity", "MaintMarginReq", "CashBalance")),
     Row("NetLiquidation is not reported", on("updateAccountValue", Lacking("NetLiquidation"), times=ALWAYS), 20,
         ("NetLiquidation", *GIVEN_UP)),
     Row("the cash is not reported", on("updateAccountValue", Lacking("CashBalance"), times=ALWAYS), 20,

@@ -20,9 +20,10 @@ from core.broker.ib.messages import AccountValueRow, PortfolioRow, PositionRow
 from core.broker.ib.orders import completed_order, working_orders
 from core.broker.ib.requests import RequestRefused
 from core.broker.ib.session import GatewaySession
+from core.broker.ib.wrapper import figure
 from core.errors import RebalanceError, SafetyRefused
 from core.model import AccountId, AccountSnapshot, CompletedOrder, Contract, Currency, Fill, Position, WorkingOrder
-from core.money import ZERO, D, Money
+from core.money import ZERO, Money
 
 BASE = "BASE"  # in place of a currency, in rows that are sums over all currencies
 NET_LIQ = "NetLiquidation"
@@ -167,15 +168,17 @@ def is_ready(rows: Iterable[AccountValueRow]) -> bool:
 
 
 def ledger_of(rows: Iterable[AccountValueRow]) -> AccountLedger:
-    """The account's figures, the newest of each. Raises ConnectionLost naming what is missing."""
-    values = {(row.tag, row.currency): number for row in rows if (number := _number(row.text)) is not None}
+    """The account's figures, the newest of each. Raises ConnectionLost naming what is missing or unset."""
+    newest = {(row.tag, row.currency): figure(row.text) for row in rows}
+    values = {key: number for key, number in newest.items() if number is not None}
     bases = [currency for tag, currency in values if tag == NET_LIQ and currency not in ("", BASE)]
     if len(bases) != 1:
         raise lost(f"the gateway did not report {NET_LIQ} in one currency")
     base = Currency(bases[0])
     cash, rates = _by_currency(values, CASH), _by_currency(values, RATE)
     missing = [tag for tag in TOTALS if (tag, base) not in values]
-    missing += [f"{CASH} of {currency}" for currency in sorted({base} - set(cash))]
+    # a currency whose balance is unset is not one without money
+    missing += [f"{CASH} of {currency}" for currency in sorted({base, *_currencies(newest, CASH)} - set(cash))]
     missing += [f"{RATE} of {currency}" for currency in sorted(set(cash) - set(rates))]
     if missing:
         raise lost(f"the gateway did not report {', '.join(missing)}")
@@ -227,15 +230,12 @@ def compose(
 
 
 def _by_currency(values: Mapping[tuple[str, str], Decimal], wanted: str) -> dict[Currency, Decimal]:
-    found = ((currency, number) for (tag, currency), number in values.items() if tag == wanted)
-    return {Currency(currency): number for currency, number in found if currency not in ("", BASE)}
+    return {currency: values[wanted, currency] for currency in _currencies(values, wanted)}
 
 
-def _number(text: str) -> Decimal | None:
-    try:
-        return D(text)
-    except ValueError:
-        return None
+def _currencies(reported: Iterable[tuple[str, str]], wanted: str) -> list[Currency]:
+    """The currencies in which this figure is reported, apart from the sum over all."""
+    return [Currency(currency) for tag, currency in reported if tag == wanted and currency not in ("", BASE)]
 
 
 def _refused(what: str, refusal: RequestRefused) -> RebalanceError:

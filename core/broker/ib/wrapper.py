@@ -34,6 +34,7 @@ from core.money import ZERO
 
 EXECUTION = "11"
 REQUEST_OF_EXECUTION, TIME_OF_EXECUTION = 1, 15
+UNSET = Decimal(repr(UNSET_DOUBLE))
 UNSOLICITED = "-1"
 TOO_SHORT = ("values to unpack", "positional argument")
 HALT_TICKS = (49, 90)
@@ -252,6 +253,14 @@ def _exact(number: Any) -> Decimal | None:
     return Decimal(int(value)) if value.is_integer() else Decimal(repr(value))
 
 
+def figure(text: str) -> Decimal | None:
+    """The decimal that `text` writes; None for what is no number, and for the API's unset value."""
+    with suppress(ArithmeticError, ValueError):
+        number = Decimal(text)
+        return number if number.is_finite() and number < UNSET else None
+    return None
+
+
 def _number(number: Any) -> Decimal:
     """As `_exact`, for a number that must be one. Raises ValueError."""
     value = _exact(number)
@@ -296,18 +305,13 @@ def _open_order_row(contract: Contract, order: IbOrder, state: OrderState) -> me
 
 
 def _effect(state: OrderState) -> messages.WhatIfEffect:
-    margins = {name: (_text(state, f"{name}Before"), _text(state, f"{name}Change")) for name in EFFECTS}
+    margins = {
+        name: (figure(getattr(state, f"{name}Before")), figure(getattr(state, f"{name}Change"))) for name in EFFECTS
+    }
     commission = state.commission if state.commission != UNSET_DOUBLE else None
     return messages.WhatIfEffect(
         margins, None if commission is None else _exact(commission), Currency(state.commissionCurrency)
     )
-
-
-def _text(state: OrderState, name: str) -> Decimal | None:
-    with suppress(ArithmeticError, ValueError):
-        number = Decimal(getattr(state, name))
-        return number if number.is_finite() and number < Decimal(repr(UNSET_DOUBLE)) else None
-    return None
 
 
 def _completed_order_row(contract: Contract, order: IbOrder, state: OrderState) -> messages.CompletedOrderRow:
