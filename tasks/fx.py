@@ -42,9 +42,7 @@ async def convert_currency(run: Run, plan: Plan, now: PlanInputs) -> None:
     )
     market = fx_market(fresh.judge(run.settings), run.settings, sends_orders=run.mode.sends_orders)
     if market.worst is None:
-        raise MarketDataMissing(
-            f"{FUNDING.symbol}: {market.why_not}", next_step=f"run again when {FUNDING.symbol} is quoted"
-        )
+        raise MarketDataMissing(f"{FUNDING.symbol}: {market.why_not}", next_step=market.next_step)
     if _is_void(run, leg, market.worst):
         return
     order = conversion_order(plan, now.snapshot.cash.get(FUNDING.currency, ZERO), market, run.settings)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 
+from core.broker.error_codes import NO_CONTRACT, NO_MARKET_DATA
 from core.errors import (
     BrokerError,
     ConnectionClosed,
@@ -18,11 +20,16 @@ from core.errors import (
     PacingExceeded,
     SafetyRefused,
 )
-from core.model import FUNDING, USD, Contract, Order, RejectReason, SecurityType, Symbol
+from core.model import FUNDING, USD, Contract, Order, Quote, QuoteRefusal, RejectReason, SecurityType, Symbol
 from core.pacing import GATEWAY_LIMIT
 
 CHECK_LOG_IN = "check the gateway and its login, then start the run again"
 REFUSED = "the gateway refused the connection"
+LOOK_UP = "look the symbol up in TWS (of a target, conId or exchange may be named in [symbol_overrides])"
+SUBSCRIBE = (
+    "subscribe to the data for the API, log out other sessions, or use delayed data with [ibkr] "
+    "market_data_type = delayed"
+)
 NOT_CONNECTED = "there is no connection to the broker"
 BROKE_WHILE_SENDING = "the connection broke while an order was being sent; it may have arrived"
 NOT_FOUND_TO_CANCEL = "the order that needs to be cancelled is not found"
@@ -135,6 +142,14 @@ def unknown(faults: Sequence[str]) -> ContractNotFound:
         next_step="check the symbol, or name its conId or exchange in [symbol_overrides]",
         faults=faults,
     )
+
+
+def refused_quote(symbol: Symbol, code: int, text: str, at: datetime) -> Quote:
+    """The empty quote of a symbol whose market data the broker refuses; `code` and `text` are the broker's."""
+    is_unknown = code == NO_CONTRACT
+    step = SUBSCRIBE if code in NO_MARKET_DATA else "read the broker's reason"
+    refusal = QuoteRefusal(f"{text} ({code})", LOOK_UP if is_unknown else step, is_unknown)
+    return Quote(symbol, bid=None, ask=None, last=None, taken_at=at, refusal=refusal)
 
 
 def unanswered(order: Order, seconds: float) -> NoAnswer:

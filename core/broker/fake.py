@@ -22,6 +22,7 @@ from core.broker.errors import (
     lost,
     not_tradable,
     other_name,
+    refused_quote,
     too_fast,
     unanswered,
     unknown,
@@ -155,7 +156,8 @@ class FakeIB:
 
     async def snapshot(self) -> AccountSnapshot:
         self._send("snapshot")
-        self._fail_read(Point.SNAPSHOT)
+        if self._fail_read(Point.SNAPSHOT):
+            raise unknown([refusal_of(NO_CONTRACT).text])
         return self.exchange.snapshot()
 
     async def resolve(self, symbols: Sequence[Symbol], overrides: Mapping[Symbol, str]) -> Mapping[Symbol, Contract]:
@@ -174,12 +176,16 @@ class FakeIB:
             self._send(f"quote {symbol}")
         if not symbols:
             return {}
-        self._fail_read(Point.QUOTES, symbols)
-        faults = [unknown_symbol(symbol) for symbol in symbols if symbol not in self.exchange.contracts]
-        if faults:
-            raise unknown(faults)
+        unknown_ones = {symbol for symbol in symbols if symbol not in self.exchange.contracts}
+        if self._fail_read(Point.QUOTES):
+            unknown_ones.add(symbols[0])  # as at the gateway: the first of a batch
         age = STALE_BY if self._faults.take(FaultKind.STALE) else timedelta(0)
-        return {symbol: self._quote(symbol, age, is_snapshot=is_snapshot) for symbol in symbols}
+        return {
+            symbol: refused_quote(symbol, NO_CONTRACT, refusal_of(NO_CONTRACT).text, self.now())
+            if symbol in unknown_ones
+            else self._quote(symbol, age, is_snapshot=is_snapshot)
+            for symbol in symbols
+        }
 
     async def market_data_type(self, wanted: MarketDataType) -> None:
         self._send(f"market data {wanted}")
@@ -279,16 +285,15 @@ class FakeIB:
         self._own_window.spend(at)
         return self._gateway_window.spend(at)
 
-    def _fail_read(self, point: Point, symbols: Sequence[Symbol] = ()) -> None:
-        """Raise what the script has for this read."""
+    def _fail_read(self, point: Point) -> bool:
+        """Raise what the script has for this read; whether it has instead that a contract is not found."""
         fault = self._faults.at_read(point)
         if fault.breaks:
             self._drop()
             raise lost(broke_while_reading(point))
         if fault.code == TOO_FAST:
             raise too_fast()
-        if fault.code:
-            raise unknown([unknown_symbol(symbol) for symbol in symbols[:1]] or [refusal_of(NO_CONTRACT).text])
+        return fault.code == NO_CONTRACT
 
     def _require_connection(self) -> None:
         if not self._is_connected:

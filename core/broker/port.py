@@ -91,7 +91,7 @@ class Broker(Protocol):
     async def quotes(self, contracts: Sequence[Contract], *, is_snapshot: bool = False) -> Mapping[Symbol, Quote]:
         """A quote of each contract, present or not: a symbol without any value has a Quote of Nones.
 
-        Raises ContractNotFound where the broker knows no such contract.
+        So has one whose data the broker refuses, or of which it knows no contract, with its words in `refusal`.
         """
         ...
 

@@ -16,7 +16,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wai
 
 from core.broker.port import Broker
 from core.errors import TRANSIENT, BrokerError, ConnectionRefused, MarketDataMissing, PacingExceeded
-from core.market.quotes import completed, judge
+from core.market.quotes import completed, judge, refusal_texts
 from core.model import (
     FUNDING,
     AccountId,
@@ -155,7 +155,8 @@ class Reader:
         A quote that is stale, one-sided or missing is requested once more. What then has no price or no
         usable bid and ask is requested as a snapshot, if the settings allow that; a quote that grew stale over it
         is requested once more as well. A symbol without any value keeps its empty quote: planning decides whether
-        that is needed. Quotes that are not live are a warning, or raise MarketDataMissing with `refuse_not_live`.
+        that is needed. Data that the broker refuses is a warning in its words, and is not requested again. Quotes that
+        are not live are a warning, or raise MarketDataMissing with `refuse_not_live`.
         A gateway sends live data unless another kind is requested, anew on every connection (reqMarketDataType).
         """
         # reqMarketDataType is per connection and sends no answer; the type arrives with each quote
@@ -173,7 +174,8 @@ class Reader:
             await self._request_again(
                 quotes, [each for each in contracts if each.symbol not in requested_twice], settings
             )
-        return QuotesTaken(quotes, _check_live(quotes, refuse_not_live=refuse_not_live))
+        refused = [f"the broker sends no market data of {text}" for text in refusal_texts(quotes.values())]
+        return QuotesTaken(quotes, (*refused, *_check_live(quotes, refuse_not_live=refuse_not_live)))
 
     async def what_if(self, order: Order) -> MarginEffect:
         """What the order would do to the margin. Raises the BrokerError it would be rejected with; places nothing."""
@@ -199,7 +201,7 @@ class Reader:
         now = self._broker.now()
         unusable = [each for each in contracts if judge(quotes[each.symbol], settings, now).needs_another_look]
         for symbol, again in (await self._request(unusable)).items():
-            quotes[symbol] = again if _has_prices(again) else quotes[symbol]
+            quotes[symbol] = again if again.refusal or _has_prices(again) else quotes[symbol]
         return frozenset(each.symbol for each in unusable)
 
     async def _request(self, contracts: Sequence[Contract], *, is_snapshot: bool = False) -> dict[Symbol, Quote]:

@@ -241,7 +241,9 @@ class LimitCalculator:
             if verdict.price is None:
                 raise MarketDataMissing(
                     f"{verdict.quote.symbol}: no usable market ({verdict.why_no_nbbo}) and no other price",
-                    next_step="check the symbol and the market data subscription, or run again when it is quoted",
+                    next_step=_how_to_be_quoted(
+                        verdict, "check the symbol and the market data subscription, or run again when it is quoted"
+                    ),
                 )
             base, name = verdict.price.value, verdict.price.source.value
         worst, order_type = self._beyond(ticks, base), self._order_type
@@ -265,13 +267,18 @@ class LimitCalculator:
         if verdict.why_no_nbbo and not goes_anyway:
             raise MarketDataMissing(
                 f"{verdict.quote.symbol}: no usable market, {verdict.why_no_nbbo}",
-                next_step="run again when bid and ask are quoted",
+                next_step=_how_to_be_quoted(verdict, "run again when bid and ask are quoted"),
             )
         if verdict.is_stale and self._pricing.settings.limits.stale_action is StaleAction.REFUSE:
             raise MarketDataMissing(
                 f"{verdict.quote.symbol}: {_age_text(verdict.quote, self._pricing)}",
                 next_step="run again with fresh quotes, or set [limits] stale_action = escalate",
             )
+
+
+def _how_to_be_quoted(verdict: Verdict, otherwise: str) -> str:
+    refusal = verdict.quote.refusal
+    return refusal.next_step if refusal else otherwise
 
 
 def _warnings(verdict: Verdict, limit: Limit, pricing: Pricing) -> list[str]:

@@ -7,7 +7,7 @@ fresh and not wide is no price: an old print, or one from before a split.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
@@ -50,13 +50,17 @@ class Verdict(NamedTuple):
 
     @property
     def needs_another_look(self) -> bool:
-        """Whether to ask for the quote once more before planning: stale, one-sided, or without a usable NBBO."""
-        return self.is_stale or self.nbbo is None
+        """Whether to ask for the quote once more before planning: stale, one-sided, or without a usable NBBO.
+
+        One that the broker refuses was answered, and is not asked for again.
+        """
+        return self.quote.refusal is None and (self.is_stale or self.nbbo is None)
 
     @property
     def needs_snapshot(self) -> bool:
         """Whether a snapshot may add what is missing: a price, or the bid and offer of a symbol that is not halted."""
-        return self.price is None or (self.nbbo is None and not self.quote.is_halted)
+        is_lacking = self.price is None or (self.nbbo is None and not self.quote.is_halted)
+        return is_lacking and self.quote.refusal is None
 
 
 # calling the class takes half as long again, and these are made for every symbol
@@ -103,6 +107,8 @@ def _nbbo(quote: Quote) -> Nbbo | None:
 def why_no_nbbo(quote: Quote) -> str:
     """Why there is no usable bid and offer, as text; "" when there is one."""
     bid, ask = _present(quote.bid), _present(quote.ask)
+    if quote.refusal:
+        return quote.refusal.text
     if quote.is_halted:
         return "trading is halted"
     if bid is None:
@@ -110,6 +116,15 @@ def why_no_nbbo(quote: Quote) -> str:
     if ask is None:
         return "no ask"
     return f"crossed, bid {bid} above ask {ask}" if bid > ask else ""
+
+
+def refusal_texts(quotes: Iterable[Quote]) -> tuple[str, ...]:
+    """The broker's words where it refuses market data, with the symbols: `BND, VTI: Requested … subscribed. (354)`."""
+    symbols: dict[str, list[Symbol]] = {}
+    for quote in quotes:
+        if quote.refusal:
+            symbols.setdefault(quote.refusal.text, []).append(quote.symbol)
+    return tuple(sorted(f"{', '.join(sorted(concerned))}: {text}" for text, concerned in symbols.items()))
 
 
 def usable_sides(quote: Quote) -> tuple[Decimal | None, Decimal | None]:
@@ -145,8 +160,11 @@ def completed(streamed: Quote, snapshot: Quote, settings: Settings) -> Quote:
     """`streamed` with what only `snapshot` knows; the snapshot itself where the stream has no price at all.
 
     Bid and ask come together from a snapshot that has both, with their time and their data type. From one that has
-    not, a last trade or a side fills the gap, and the older of the two times counts.
+    not, a last trade or a side fills the gap, and the older of the two times counts. A snapshot that the broker
+    refuses fills nothing, but says why.
     """
+    if snapshot.refusal:
+        return replace(streamed, refusal=snapshot.refusal)
     ours, theirs = judge(streamed, settings, streamed.taken_at), judge(snapshot, settings, snapshot.taken_at)
     if ours.price is None:
         return streamed if theirs.price is None else snapshot

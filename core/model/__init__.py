@@ -2,7 +2,7 @@
 
 from core.model.account import AccountSnapshot, Holdings, MarginChange, MarginEffect, Position, WorkingOrder
 from core.model.funding import FUNDING, FundingPair
-from core.model.market import IDEALPRO, NEW_YORK, SMART, Contract, Nbbo, Price, Quote, TickBand
+from core.model.market import IDEALPRO, NEW_YORK, SMART, Contract, Nbbo, Price, Quote, QuoteRefusal, TickBand
 from core.model.orders import (
     BrokerEvent,
     CommissionReport,
@@ -124,6 +124,7 @@ __all__ = [
     "Price",
     "PriceSource",
     "Quote",
+    "QuoteRefusal",
     "RejectReason",
     "RunEnding",
     "RunEvent",

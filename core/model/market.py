@@ -47,13 +47,24 @@ class Contract:
     fractional: bool = False
 
 
+class QuoteRefusal(NamedTuple):
+    """Why the broker sends no market data of a symbol: its own words, with its code, and what to do about it.
+
+    `is_unknown`: the broker finds no such contract.
+    """
+
+    text: str
+    next_step: str
+    is_unknown: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Quote:
     """The market in a symbol at `taken_at`.
 
     Prices are in the contract's currency (USD.CAD: CAD per USD); None is an absent value, never a zero or −1, which
     the broker sends for it. `is_snapshot` marks the answer to one request, in place of a stream; `filled` are the
-    prices (bid, ask, last) of a stream that a snapshot had to supply.
+    prices (bid, ask, last) of a stream that a snapshot had to supply. With a `refusal` the broker sends no more of it.
     """
 
     symbol: Symbol
@@ -66,6 +77,7 @@ class Quote:
     is_halted: bool = False
     is_snapshot: bool = False
     filled: frozenset[str] = frozenset()
+    refusal: QuoteRefusal | None = None
 
 
 class Nbbo(NamedTuple):

@@ -24,6 +24,7 @@ from core.model import (
     FxLeg,
     LimitedBy,
     OrderType,
+    QuoteRefusal,
     StaleAction,
     Symbol,
     Targets,
@@ -42,7 +43,7 @@ class FxMarket:
     """USD.CAD as it may be planned with, CAD per USD; without rates, and with `why_not`, when it may not.
 
     `worst` = ask × (1 + limit_slippage_bps / 10 000); `planning` is the mid, or the ask by setting. `spread` is that of
-    the NBBO, None without one.
+    the NBBO, None without one. `next_step` is how to come by a rate.
     """
 
     mid: Decimal | None = None
@@ -51,6 +52,7 @@ class FxMarket:
     why_not: str = ""
     warning: str | None = None
     spread: Decimal | None = None
+    next_step: str = f"run again when {FUNDING.symbol} is quoted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,16 +145,22 @@ def fx_market(verdicts: Mapping[Symbol, Verdict], settings: Settings, *, sends_o
     if verdict is None:
         return FxMarket(why_not="no quote")
     market, price = verdict.nbbo, verdict.price
+    if price is None or (sends_orders and market is None):
+        return _unquoted(verdict.quote.refusal)
     # an order on an old rate is a guess; a plan that sends nothing may still show what it would be
     if sends_orders and verdict.is_stale and settings.limits.stale_action is StaleAction.REFUSE:
         return FxMarket(why_not="the quote is stale")
     warning = f"{FUNDING.symbol}: stale quote" if verdict.is_stale else None
     if market:
         return replace(_rates(market.mid, market.ask, settings.fx, warning), spread=market.spread)
-    if price is None or sends_orders:
-        return FxMarket(why_not="no usable bid and ask")
     text = f"{FUNDING.symbol}: no usable bid and ask, planned at {price.source.value}"
     return _rates(price.value, price.value, settings.fx, text)
+
+
+def _unquoted(refusal: QuoteRefusal | None) -> FxMarket:
+    if refusal:
+        return FxMarket(why_not=refusal.text, next_step=refusal.next_step)
+    return FxMarket(why_not="no usable bid and ask")
 
 
 def _rates(mid: Decimal, ask: Decimal, fx: FxSection, warning: str | None) -> FxMarket:
@@ -198,7 +206,7 @@ def convert(need: FxNeed, market: FxMarket, closed: str | None, fx: FxSection) -
     if market.worst is None or market.planning is None:
         raise MarketDataMissing(
             f"{FUNDING.symbol}: {market.why_not}, and {shortfall:,.2f} USD must be converted",
-            next_step=f"run again when {FUNDING.symbol} is quoted, or set [fx] enabled = false",
+            next_step=f"{market.next_step}, or set [fx] enabled = false",
         )
     wanted = ceil_to(shortfall + shortfall * fx.fx_buffer_bps / BPS, WHOLE_DOLLAR)
     quantity = min(wanted, convertible(need.funding_cash, market, fx))

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import NamedTuple
 
-from core.errors import DataRefused, MarketDataMissing
-from core.market.quotes import Verdict
+from core.errors import ContractNotFound, DataRefused, MarketDataMissing
+from core.market.quotes import Verdict, refusal_texts
 from core.model import (
     FUNDING,
     USD,
@@ -23,6 +23,7 @@ from core.model import (
     OutsideHolding,
     Position,
     Price,
+    QuoteRefusal,
     SecurityType,
     Symbol,
     Targets,
@@ -79,14 +80,14 @@ def value_account(
 
     `contracts` covers every target and every holding that needs a quote. Raises DataRefused for a short ETF, a
     missing exchange rate, a NetLiq too far from the broker's, or nothing to invest; MarketDataMissing naming
-    every symbol without a price.
+    every symbol without a price, ContractNotFound where the broker finds no contract for one that is a target.
     """
     _refuse_shorts(snapshot.positions)
     rates = snapshot.rates
     holdings = _sort_out(snapshot.positions, targets, contracts, settings.rebalance)
     prices = _prices(holdings.held, verdicts)
     amounts = [(each, _amount(each, verdicts, contracts)) for each in holdings.outside]
-    _refuse_unpriced(holdings, prices, amounts)
+    _refuse_unpriced(holdings, prices, amounts, verdicts)
     outside = tuple([_outside_holding(each, amount or ZERO, rates) for each, amount in amounts])
     cash = _cash(snapshot)
     in_etfs = sum([shares * prices[symbol].value for symbol, shares in holdings.held.items()], ZERO)
@@ -250,20 +251,45 @@ def _amount(
 
 
 def _refuse_unpriced(
-    holdings: _Holdings, prices: Mapping[Symbol, Price], amounts: Iterable[tuple[_Outside, Decimal | None]]
+    holdings: _Holdings,
+    prices: Mapping[Symbol, Price],
+    amounts: Iterable[tuple[_Outside, Decimal | None]],
+    verdicts: Mapping[Symbol, Verdict],
 ) -> None:
-    """Raise MarketDataMissing naming every symbol that must be valued and has no price."""
+    """Raise an error naming every symbol that must be valued and has no price, with the broker's reasons.
+
+    It is MarketDataMissing; or ContractNotFound for a target that the broker finds no contract for.
+    """
     outside = [each.position.contract.symbol for each, amount in amounts if amount is None and not each.may_be_zero]
     missing = [symbol for symbol in holdings.held if symbol not in prices]
     if not missing and not outside:
         return
+    targets = [symbol for symbol in missing if symbol not in holdings.untargeted]
     left_over = [*(symbol for symbol in missing if symbol in holdings.untargeted), *outside]
-    market = "check the market data subscriptions, or run again in market hours"
-    hold = f"[rebalance] hold_symbols = {', '.join(left_over)} leaves alone, at 0, what no longer trades"
-    raise MarketDataMissing(
+    quotes = [verdicts[symbol].quote for symbol in (*missing, *outside) if symbol in verdicts]
+    refusals = {quote.symbol: quote.refusal for quote in quotes if quote.refusal}
+    is_unknown = any(refusals[symbol].is_unknown for symbol in targets if symbol in refusals)
+    error = ContractNotFound if is_unknown else MarketDataMissing
+    raise error(
         f"no usable price for {', '.join([*missing, *outside])}",
-        next_step=f"{hold}; else {market}" if left_over else market,
+        next_step=_how_to_price(targets, left_over, refusals),
+        faults=refusal_texts(quotes),
     )
+
+
+def _how_to_price(
+    targets: Collection[Symbol], left_over: Collection[Symbol], refusals: Mapping[Symbol, QuoteRefusal]
+) -> str:
+    """What to do about symbols without a price: `targets`, and what is held without being one, `left_over`."""
+    market = "check the market data subscriptions, or run again in market hours"
+    steps = [refusals[symbol].next_step if symbol in refusals else market for symbol in (*targets, *left_over)]
+    price = "; ".join(dict.fromkeys(steps))
+    if not left_over:
+        return price
+    at = "at the broker's mark or else at 0"
+    hold = f"[rebalance] hold_symbols = {', '.join(left_over)} leaves alone, {at}, what no longer trades"
+    # without its targets a run does not go on, whatever is held
+    return f"{price}; {hold}" if targets else f"{hold}; else {price}"
 
 
 def _worthless(amounts: Iterable[tuple[_Outside, Decimal | None]]) -> tuple[str, ...]:

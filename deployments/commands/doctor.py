@@ -209,6 +209,8 @@ async def _quote(exam: Examination) -> CheckResult:
     quote = (await exam.broker.quotes((contract,)))[contract.symbol]
     shown = _shown(quote)
     if not shown:
+        if quote.refusal:
+            raise MarketDataMissing(f"{contract.symbol}: {quote.refusal.text}", next_step=quote.refusal.next_step)
         raise MarketDataMissing(
             f"{contract.symbol} has no price",
             next_step="subscribe to market data of US ETFs for this user, or wait for the market to open",

@@ -11,7 +11,6 @@ from worlds import VTI, quoted, world
 
 from core.errors import (
     ConnectionLost,
-    MarketDataMissing,
     PacingExceeded,
 )
 from core.model import USD_CAD, MarketDataType, Symbol
@@ -64,13 +63,15 @@ async def test_a_quote_without_any_tick_is_empty_after_a_moment():
 
 
 @pytest.mark.parametrize("code", [354, 10089, 10090, 10091, 10197])
-async def test_data_that_is_not_given_is_missing_and_the_symbol_named(code):
+async def test_data_that_is_not_given_is_missing_of_that_symbol_alone(code):
     async with venue_of(world()) as venue:
         client = await venue.connected()
         venue.gateway.faults.on("reqMktData", Refuse(code), only("BND"))
-        with pytest.raises(MarketDataMissing, match=f"BND: .*{code}"):
-            await client.quotes([listed(), listed("BND")])
-        assert set(await client.quotes([listed(), listed("BND")])) == {VTI, BND}
+        taken = await client.quotes([listed(), listed("BND")])
+        assert (taken[BND].bid, taken[BND].ask, taken[BND].last) == (None, None, None)
+        assert taken[BND].refusal.text.endswith(f"({code})")
+        assert (taken[VTI].bid, taken[VTI].refusal) == (D("100.00"), None)
+        assert (await client.quotes([listed(), listed("BND")]))[BND].refusal is None
 
 
 async def test_delayed_data_instead_of_live_is_only_a_notice():
@@ -194,13 +195,14 @@ async def test_delayed_data_whose_bid_and_ask_never_come_is_taken_without_them()
         assert venue.clock.now() - started < timedelta(seconds=11)
 
 
-async def test_an_error_while_delayed_data_is_awaited_is_raised():
+async def test_an_error_while_delayed_data_is_awaited_is_a_refusal():
     async with venue_of(delayed()) as venue:
         client = await venue.connected()
         venue.gateway.faults.on("marketDataType", ErrorAfter(10168, seconds=4))
         venue.gateway.faults.on("tickPrice", Omit(), skip=BEFORE_BID, times=2)
-        with pytest.raises(MarketDataMissing, match="not subscribed"):
-            await client.quotes([listed()])
+        quote = (await client.quotes([listed()]))[VTI]
+        assert "not subscribed" in quote.refusal.text
+        assert quote.last is None
 
 
 @pytest.mark.parametrize("code", [354, 10089, 10090, 10091, 10168, 10186, 10197])
@@ -208,6 +210,15 @@ async def test_a_quote_that_is_not_subscribed_names_the_way_to_the_data(code):
     async with venue_of(world()) as venue:
         client = await venue.connected()
         venue.gateway.faults.on("reqMktData", Refuse(code), only("VTI"))
-        with pytest.raises(MarketDataMissing, match=f"VTI: .*{code}") as raised:
-            await client.quotes([listed()])
-        assert "market_data_type = delayed" in raised.value.next_step
+        refusal = (await client.quotes([listed()]))[VTI].refusal
+        assert f"({code})" in refusal.text
+        assert "subscribe to the data" in refusal.next_step
+        assert "market_data_type = delayed" in refusal.next_step
+
+
+async def test_a_refusal_with_another_code_is_left_to_the_brokers_words():
+    async with venue_of(world()) as venue:
+        client = await venue.connected()
+        venue.gateway.faults.on("reqMktData", Refuse(420, "Invalid Real-time Query"), only("VTI"))
+        refusal = (await client.quotes([listed()]))[VTI].refusal
+        assert refusal == ("Invalid Real-time Query (420)", "read the broker's reason", False)

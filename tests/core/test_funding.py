@@ -13,7 +13,7 @@ from planning_builders import account, at, case, held, plan_settings, targets
 
 from core.errors import MarketDataMissing
 from core.market.quotes import judge
-from core.model import CAD, FUNDING, USD, USD_CAD, ConvertMode, LimitedBy, OrderType, Side, StaleAction
+from core.model import CAD, FUNDING, USD, USD_CAD, ConvertMode, LimitedBy, OrderType, QuoteRefusal, Side, StaleAction
 from core.money import D, Money
 from core.planning.funding import (
     BuyCosts,
@@ -89,6 +89,18 @@ def test_modes_that_send_no_orders_plan_with_any_price():
     assert found.warning == "USD.CAD: no usable bid and ask, planned at last"
     nothing = at(USD_CAD, bid=None, ask=None, last=None)
     assert market(nothing, sends_orders=False).why_not == "no usable bid and ask"
+
+
+@pytest.mark.parametrize("sends_orders", [True, False])
+def test_a_pair_whose_data_the_broker_refuses_has_no_rate_and_says_so_in_its_words(sends_orders):
+    refusal = QuoteRefusal("Not subscribed. (354)", "subscribe")
+    long_ago = NOW - timedelta(minutes=1)
+    refused = at(USD_CAD, bid=None, ask=None, last=None, refusal=refusal, taken_at=long_ago)
+    found = market(refused, sends_orders=sends_orders)
+    with pytest.raises(MarketDataMissing, match=r"USD\.CAD: Not subscribed\. \(354\), and 5,000\.00 USD") as error:
+        converted(need(wanted_cost="5000", cad="50000"), market=found)
+    assert error.value.next_step == "subscribe, or set [fx] enabled = false"
+    assert converted(need(usd="5000", cad="50000"), market=found).quantity == D(0)
 
 
 @pytest.mark.parametrize("sends_orders", [True, False])

@@ -18,6 +18,7 @@ from core.model import (
     OrderType,
     Price,
     PriceSource,
+    QuoteRefusal,
     Side,
     StaleAction,
 )
@@ -285,6 +286,14 @@ def test_without_a_usable_market_no_order_is_priced(order_type, bid, ask, more, 
         limit(BUY, bid, ask, fallback=LAST_100, by=pricing(order_type=order_type), **more)
     assert refusal.value.exit_code is ExitCode.MARKET_DATA
     assert refusal.value.next_step
+
+
+@pytest.mark.parametrize("sends_orders", [True, False])
+def test_data_that_the_broker_refuses_prices_no_order_and_says_what_to_do(sends_orders):
+    refusal = QuoteRefusal("No market data during competing live session (10197)", "log out other sessions")
+    with pytest.raises(MarketDataMissing, match=r"VTI: no usable market.*competing live session \(10197\)") as error:
+        limit(BUY, None, None, last=None, refusal=refusal, by=pricing(sends_orders=sends_orders))
+    assert error.value.next_step == "log out other sessions"
 
 
 STALE = NOW - timedelta(seconds=10.5)

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from planning_builders import plan_settings
 
-from core.market.quotes import completed, judge
-from core.model import Price, PriceSource
+from core.market.quotes import completed, judge, refusal_texts
+from core.model import Price, PriceSource, QuoteRefusal
 from core.money import D
 
 LAST, MIDPOINT, BIDASK, SNAPSHOT = (
@@ -25,6 +25,9 @@ LAST, MIDPOINT, BIDASK, SNAPSHOT = (
 
 def nbbo(found):
     return judge(found, plan_settings(), NOW).nbbo
+
+
+REFUSAL = QuoteRefusal("Not subscribed. (354)", "subscribe")
 
 
 def price_of(found, settings, now):
@@ -63,6 +66,7 @@ def test_a_locked_market_is_usable():
         (of(bid="-1", ask="-1"), "no bid and no ask"),
         (of(bid="10.01", ask="10.00"), "crossed, bid 10.01 above ask 10.00"),
         (of(bid="10", ask="11", is_halted=True), "trading is halted"),
+        (of(refusal=REFUSAL), "Not subscribed. (354)"),
     ],
 )
 def test_a_market_without_two_sound_sides_is_no_nbbo_and_says_why(unusable, why):
@@ -234,6 +238,18 @@ def test_a_quote_is_stale_only_when_strictly_older_than_the_limit(age_ms, stale)
 @pytest.mark.parametrize("poor", [of(ask="10"), of(bid="10"), of("11", "10"), of("10", "11", is_halted=True), of()])
 def test_a_fresh_quote_without_a_usable_market_needs_another_look(poor):
     assert judge(poor, plan_settings(), NOW).needs_another_look
+
+
+def test_a_quote_that_the_broker_refuses_is_not_asked_for_again():
+    for verdict in (judge(of(refusal=REFUSAL), plan_settings(), NOW + timedelta(hours=h)) for h in (0, 1)):
+        assert (verdict.price, verdict.needs_another_look, verdict.needs_snapshot) == (None, False, False)
+
+
+def test_the_brokers_words_stand_once_for_all_symbols_that_they_are_about():
+    other = QuoteRefusal("No such thing (200)", "")
+    refused = [quote(symbol, refusal=REFUSAL) for symbol in ("VTI", "BND")]
+    found = refusal_texts([quote("AGG"), *refused, quote("OLD", refusal=other)])
+    assert found == ("BND, VTI: Not subscribed. (354)", "OLD: No such thing (200)")
 
 
 def test_a_fresh_two_sided_quote_does_not_need_another_look():

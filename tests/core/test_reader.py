@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -17,12 +18,13 @@ from core.clock import RunningClock
 from core.errors import ConnectionLost, ConnectionRefused, ContractNotFound, MarketDataMissing, PacingExceeded
 from core.execution.reader import Reader
 from core.market.quotes import completed
-from core.model import MarketDataType, Quote, SecurityType, Symbol, Targets
+from core.model import MarketDataType, Quote, QuoteRefusal, SecurityType, Symbol, Targets
 from core.money import D
 from core.sim.venue.world import Fault, FaultKind, SimQuote, Values
 
 SETTINGS = plan_settings(stale_quote_seconds=10.0, fallback_to_snapshot=True)
 MARKET = frozenset({"bid", "ask"})
+BND = Symbol("BND")
 
 TWO_SIDED = ("100.00", "100.02", "100.01")
 
@@ -238,6 +240,39 @@ async def test_data_that_is_not_live_is_refused_where_money_is_real():
 )
 def test_a_snapshot_completes_only_what_the_stream_lacks(streamed, snapshot, expected):
     assert completed(streamed, snapshot, SETTINGS) == (snapshot if expected is None else expected)
+
+
+REFUSAL = QuoteRefusal("Not subscribed. (354)", "subscribe")
+
+
+@pytest.mark.parametrize("streamed", [empty(), quote(bid=None)])
+def test_a_snapshot_that_is_refused_adds_the_brokers_words(streamed):
+    assert completed(streamed, replace(empty(), refusal=REFUSAL), SETTINGS) == replace(streamed, refusal=REFUSAL)
+
+
+class Refusing(FakeIB):
+    """Sends no market data of BND from the given request on."""
+
+    asked, after = 0, 0
+
+    async def quotes(self, contracts, *, is_snapshot=False):
+        self.asked += BND in {each.symbol for each in contracts}
+        taken = dict(await super().quotes(contracts, is_snapshot=is_snapshot))
+        for symbol in {BND} & taken.keys() if self.asked > self.after else ():
+            taken[symbol] = replace(empty(symbol), refusal=REFUSAL)
+        return taken
+
+
+@pytest.mark.parametrize("after", [0, 1])
+async def test_data_that_the_broker_refuses_is_a_warning_in_its_words_and_an_empty_quote(after):
+    one_sided = SimQuote(Values(bid=D("72.00")))
+    broker = Refusing.of(world(quotes={VTI: quoted(*TWO_SIDED), BND: one_sided}))
+    broker.after = after
+    taken = await take(broker)
+    assert taken.warnings == ("the broker sends no market data of BND: Not subscribed. (354)",)
+    assert (taken.quotes[BND].bid, taken.quotes[BND].refusal) == (None, REFUSAL)
+    assert taken.quotes[VTI].bid == D("100.00")
+    assert broker.asked == after + 1
 
 
 def test_bid_and_ask_bring_their_own_time_and_kind():

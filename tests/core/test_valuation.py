@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from planning_builders import account, at, case, etf, held, plan_settings, share
 
-from core.errors import DataRefused, MarketDataMissing
-from core.model import CAD, USD, Currency, PriceSource, SecurityType, Untargeted
+from core.errors import ContractNotFound, DataRefused, MarketDataMissing
+from core.model import CAD, USD, Currency, PriceSource, QuoteRefusal, SecurityType, Untargeted
 from core.money import D, Money
 from core.planning.valuation import in_usd, value_account
 
@@ -52,6 +52,7 @@ def test_an_account_based_in_cad_has_the_brokers_figures_converted():
 # --- hold_symbols, and holdings without a price ----------------------------------------------------
 
 UNMARKED = {"market_price": None, "market_value": None}
+LEFT_ALONE = "leaves alone, at the broker's mark or else at 0, what no longer trades"
 NO_PRICE = {"bid": None, "ask": None, "last": None}
 HOLD = plan_settings(hold_symbols=frozenset({"RSX"}))
 
@@ -87,8 +88,56 @@ def test_any_other_holding_without_a_price_is_refused_and_hold_symbols_named(kin
     with pytest.raises(MarketDataMissing, match="no usable price for RSX") as refused:
         value(case({"VTI": "1"}, own, at("RSX", **NO_PRICE), contracts={"RSX": rsx.contract}))
     assert refused.value.next_step == (
-        "[rebalance] hold_symbols = RSX leaves alone, at 0, what no longer trades;"
+        f"[rebalance] hold_symbols = RSX {LEFT_ALONE};"
         " else check the market data subscriptions, or run again in market hours"
+    )
+
+
+REFUSED = NO_PRICE | {"refusal": QuoteRefusal("Not subscribed. (354)", "subscribe to the data")}
+UNKNOWN = NO_PRICE | {"refusal": QuoteRefusal("No security definition (200)", "look it up", is_unknown=True)}
+
+
+@pytest.mark.parametrize(
+    ("refused", "words", "step"),
+    [
+        (REFUSED, "Not subscribed. (354)", "subscribe to the data"),
+        (UNKNOWN, "No security definition (200)", "look it up"),
+    ],
+)
+def test_a_holding_whose_data_the_broker_refuses_names_hold_symbols_and_the_brokers_words(refused, words, step):
+    own = account(held("VTI", "100"), held("RSX", "50"), net_liq=Money(D(10000), USD))
+    with pytest.raises(MarketDataMissing, match="no usable price for RSX") as error:
+        value(case({"VTI": "1"}, own, at("RSX", **refused)))
+    assert error.value.faults == (f"RSX: {words}",)
+    assert error.value.next_step == f"[rebalance] hold_symbols = RSX {LEFT_ALONE}; else {step}"
+
+
+@pytest.mark.parametrize("refused", [REFUSED, UNKNOWN])
+def test_what_need_not_have_a_price_may_be_refused(refused):
+    own = account(held("VTI", "100"), held("RSX", "50", **UNMARKED), net_liq=Money(D(10000), USD))
+    inputs = case({"VTI": "1"}, own, at("RSX", **refused))
+    assert value(inputs, HOLD).warnings == (
+        "RSX: 50 held in [rebalance] hold_symbols have no price anywhere and count as 0",
+    )
+    marked = account(held("VTI", "100"), held("RSX", "50", "20"))
+    held_by_setting = plan_settings(untargeted=Untargeted.HOLD)
+    assert value(case({"VTI": "1"}, marked, at("RSX", **refused)), held_by_setting).outside[0].value == D(1000)
+
+
+def test_targets_that_are_not_subscribed_are_told_to_subscribe_before_anything_else():
+    own = account(held("RSX", "50", **UNMARKED), cash={USD: "9000"})
+    with pytest.raises(MarketDataMissing, match="no usable price for BND, RSX, VTI") as error:
+        value(case({"VTI": "0.5", "BND": "0.5"}, own, *(at(each, **REFUSED) for each in ("VTI", "BND", "RSX"))))
+    assert error.value.next_step == f"subscribe to the data; [rebalance] hold_symbols = RSX {LEFT_ALONE}"
+    assert error.value.faults == ("BND, RSX, VTI: Not subscribed. (354)",)
+
+
+def test_a_target_that_the_broker_finds_no_contract_for_is_that():
+    quotes = at("VTI", **UNKNOWN), at("BND", **REFUSED), at("AGG", **NO_PRICE)
+    with pytest.raises(ContractNotFound, match="no usable price for AGG, BND, VTI") as error:
+        value(case({"VTI": "0.4", "BND": "0.3", "AGG": "0.3"}, account(cash={USD: "9000"}), *quotes))
+    assert error.value.next_step == (
+        "check the market data subscriptions, or run again in market hours; subscribe to the data; look it up"
     )
 
 

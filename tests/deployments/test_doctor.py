@@ -132,6 +132,17 @@ def test_data_that_is_not_live_and_a_broken_farm_are_warnings(examined, gateway)
     assert states(checks)["market data"] == states(checks)["data farms"] == "warning"
 
 
+@pytest.mark.parametrize("code", [354, 10089, 10168])
+def test_data_that_is_not_subscribed_is_a_failure_that_says_how_to_get_it(examined, gateway, code):
+    gateway.call(lambda: gateway.gateway.faults.on("reqMktData", Refuse(code)))
+    ended, checks = examined(gateway.port)
+    assert ended == 23
+    assert f"({code})" in checks["market data"]["found"]
+    assert checks["market data"]["found"].startswith("VTI: ")
+    for way in ("subscribe to the data", "market_data_type = delayed"):
+        assert way in checks["market data"]["next_step"]
+
+
 def test_the_first_failure_gives_the_exit_code(examined, tmp_path):
     (tmp_path / "KILL_SWITCH").touch()
     code, checks = examined(4002, "--broker", "fake", "--set", "io.report_dir=settings.ini/reports")

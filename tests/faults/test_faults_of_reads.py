@@ -6,11 +6,12 @@ from dataclasses import replace
 
 import fault_judges
 import pytest
+from campaign.playing import Case
 from fault_cases import BND, quoting, usual
 from fault_judges import play
 from fault_runs import Hangup, Lacking, Row, Stuck, all_of, broken, cases, nothing, on, reaching, sends, when
 
-from core.model import MarketDataType, Stage
+from core.model import CAD, USD, MarketDataType, Stage, Symbol
 from core.money import D
 from core.sim.gateway.faults import (
     OTHER_CON_ID,
@@ -24,7 +25,7 @@ from core.sim.gateway.faults import (
     Only,
     Refuse,
 )
-from core.sim.venue.world import Values
+from core.sim.venue.world import SimPosition, SimQuote, Values
 
 ONCE, ALWAYS = 1, None
 READ_ONLY = "Error validating request.-'bF' : cause - The API interface is currently in Read-Only mode."
@@ -57,11 +58,31 @@ DELAYED = usual(
 )
 
 
+OLD = Symbol("OLD")
 UNSET = "1.7976931348623157E308"
+
+
+def left_over(**rebalance):
+    """The usual account with an ETF without a target besides."""
+    world = usual().scenario.world
+    positions = (*world.account.positions, SimPosition(OLD, D(10), D(20)))
+    quotes = dict(world.quotes) | {OLD: SimQuote(Values(D("20.00"), D("20.02"), D("20.00")))}
+    scenario = usual(account=replace(world.account, positions=positions), quotes=quotes).scenario
+    settings = dict(scenario.settings) | {"rebalance": {"min_order_usd": "0", **rebalance}}
+    return Case(replace(scenario, settings=settings))
+
+
+def unmarked(symbol):
+    return on("updatePortfolio", ChangeFields({14: UNSET, 15: UNSET}), symbol, times=ALWAYS)
 
 
 def unset(name):
     return on("updateAccountValue", Only(name, ChangeFields({3: UNSET})), times=ALWAYS)
+
+
+ENOUGH_DOLLARS = usual(
+    account=replace(usual().scenario.world.account, cash={USD: D(60_000), CAD: D(1_000)}),
+)
 
 
 def nothing_was_sent(played):
@@ -117,6 +138,21 @@ MARKET = (
         ("VTI", "(10197)")),
     *(Row(f"market data is not subscribed: {code}", on("reqMktData", Refuse(code), "VTI", times=ALWAYS), 23,
           ("VTI", f"({code})")) for code in (354, 10168, 10186)),
+    *(Row(f"the broker sends no data of a holding without a target: {code}", on("reqMktData", Refuse(code), "OLD",
+          times=ALWAYS), 23, ("no usable price for OLD", f"({code})", "hold_symbols = OLD"), case=left_over(),
+          also=(nothing_was_sent,)) for code in (354, 10168, 200)),
+    *(Row(f"the broker sends no data and no mark of one in hold_symbols: {code}", all_of(on("reqMktData", Refuse(code),
+          "OLD", times=ALWAYS), unmarked("OLD")), case=left_over(hold_symbols="OLD"), warns=(
+          f"({code})", "have no price anywhere and count as 0")) for code in (354, 10168, 200)),
+    Row("the broker sends no data of a holding that stays at its mark", on("reqMktData", Refuse(354), "OLD",
+        times=ALWAYS), case=left_over(untargeted="hold"), warns=("no market data of OLD", "(354)")),
+    Row("the broker sends no data of USD.CAD, and the dollars suffice", on("reqMktData", Refuse(354), "USD.CAD",
+        times=ALWAYS), case=ENOUGH_DOLLARS, warns=("no market data of USD.CAD", "(354)")),
+    Row("the broker sends no data of USD.CAD, and dollars are short", on("reqMktData", Refuse(354), "USD.CAD",
+        times=ALWAYS), 23, ("USD.CAD", "(354)", "must be converted", "subscribe to the data"),
+        also=(nothing_was_sent,)),
+    Row("nothing is subscribed", on("reqMktData", Refuse(10089), times=ALWAYS), 23, ("AGG, BND, IJR, VTI", "(10089)",
+        "subscribe to the data", "market_data_type = delayed"), also=(nothing_was_sent,)),
     Row("delayed data is shown instead", on("marketDataType", ErrorBefore(10167), times=ALWAYS), case=DELAYED,
         warns=("not live but delayed",)),
     Row("no price comes of one symbol", all_of(on("tickPrice", Omit(), "VTI", times=ALWAYS),

@@ -244,7 +244,6 @@ class BrokerContract:
         [
             (FaultKind.DISCONNECT, ConnectionLost),
             (FaultKind.PACING, PacingExceeded),
-            (FaultKind.CONTRACT_NOT_FOUND, ContractNotFound),
         ],
     )
     async def test_quotes_that_fail_raise_and_come_when_asked_again(self, start, kind, error):
@@ -255,10 +254,23 @@ class BrokerContract:
         await broker.connect()
         assert (await broker.quotes([listed()]))[VTI].bid == D("100.00")
 
-    async def test_a_quote_of_an_unknown_contract_names_it(self, connected):
+    async def test_a_quote_of_an_unknown_contract_is_empty_with_the_brokers_words_and_spoils_no_other(self, connected):
         broker = await connected()
-        with pytest.raises(ContractNotFound, match="NOPE"):
-            await broker.quotes([listed("NOPE")])
+        taken = await broker.quotes([listed("NOPE"), listed()])
+        nope = taken[Symbol("NOPE")]
+        assert (nope.bid, nope.ask, nope.last) == (None, None, None)
+        assert nope.refusal.text == "No security definition has been found for the request (200)"
+        assert nope.refusal.is_unknown
+        assert "TWS" in nope.refusal.next_step
+        assert (taken[VTI].bid, taken[VTI].refusal) == (D("100.00"), None)
+
+    async def test_a_contract_that_is_not_found_when_quotes_are_asked_for_is_that_of_the_first(self, start):
+        broker = (await start(world(faults=(Fault("quotes", FaultKind.CONTRACT_NOT_FOUND),)))).broker
+        await broker.connect()
+        for is_refused in (True, False):
+            taken = await broker.quotes([listed(), listed("BND")])
+            assert (taken[VTI].bid is None, taken[VTI].refusal is not None) == (is_refused, is_refused)
+            assert taken[BND].bid is not None
 
     async def test_a_marketable_order_works_fills_and_is_filled_in_this_order(self, connected):
         broker = await connected(commission=D(1))

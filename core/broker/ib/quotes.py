@@ -13,14 +13,13 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import partial
 
-from core.broker.error_codes import NO_CONTRACT, NO_MARKET_DATA
-from core.broker.errors import broke_while_reading, lost, unknown, unknown_symbol
+from core.broker.errors import broke_while_reading, lost, refused_quote
 from core.broker.ib.dispatcher import Farms
 from core.broker.ib.messages import TIME, HaltTick, LastTradeTick, MarketDataTypeRow, MarketMessage, TickValue
 from core.broker.ib.requests import RequestInterrupted, RequestRefused
 from core.broker.ib.session import GatewaySession
 from core.clock import Clock
-from core.errors import BrokerError, ConnectionLost, MarketDataMissing, PacingExceeded
+from core.errors import ConnectionLost, PacingExceeded
 from core.model import Contract, MarketDataType, Quote, Symbol
 
 LINES = 95  # of the 100 market data lines of an account (error 101 above them), which its TWS shares
@@ -30,10 +29,6 @@ FINAL_TICKS_SECONDS = 0.05  # once complete: sizes and corrections of the same i
 UPDATE_AFTER = timedelta(milliseconds=5)  # the first image arrives within less
 RECENT_TRADE = timedelta(seconds=1)
 QUOTES = "quotes"
-SUBSCRIBE = (
-    "subscribe to the data for the API, log out other sessions, or use delayed data with [ibkr] "
-    "market_data_type = delayed"
-)
 
 BID, ASK, LAST, CLOSE = "bid", "ask", "last", "close"
 PRICES: Mapping[int, str] = {1: BID, 66: BID, 2: ASK, 67: ASK, 4: LAST, 68: LAST, 9: CLOSE, 75: CLOSE}
@@ -157,16 +152,12 @@ class QuoteReader:
         self._has_unanswered = False
 
     async def read(self, contracts: Sequence[Contract], *, is_snapshot: bool) -> dict[Symbol, Quote]:
-        """A quote of each contract. Raises ConnectionLost, ContractNotFound, MarketDataMissing."""
+        """A quote of each contract, empty for one whose data is refused. Raises ConnectionLost and PacingExceeded."""
         self._has_unanswered = False
         await self._cancel_all()
         reads = (self._read_one(contract, is_snapshot=is_snapshot) for contract in contracts)
         answers = await asyncio.gather(*reads, return_exceptions=True)
-        failed = {
-            contract.symbol: answer
-            for contract, answer in zip(contracts, answers, strict=True)
-            if isinstance(answer, BaseException)
-        }
+        failed = [answer for answer in answers if isinstance(answer, BaseException)]
         if failed:
             if self._session.is_up:
                 await self._cancel_all()
@@ -194,12 +185,15 @@ class QuoteReader:
                     open_ids.discard(request_id)
                 else:
                     await self._cancel(request_id)
-            except (RequestRefused, PacingExceeded):
+            except (RequestRefused, PacingExceeded) as error:
                 if subscription.has_answered:
                     await self._cancel(request_id)
                 else:
                     open_ids.discard(request_id)
-                raise
+                if isinstance(error, PacingExceeded):
+                    raise
+                # whether the symbol's data is needed at all is for planning to decide
+                return refused_quote(contract.symbol, error.code, error.text, session.clock.now())
             finally:
                 del session.dispatcher.listeners[request_id]
         self._has_unanswered |= not subscription.has_answered
@@ -235,24 +229,8 @@ def _price(tick: TickValue) -> Decimal | None:
     return None if tick.size == 0 and PRICES[tick.kind] in (BID, ASK) else tick.price
 
 
-def _error_of(failed: Mapping[Symbol, BaseException], close_reason: str) -> BaseException:
-    """The error to raise: a lost connection first, then pacing, then unknown contracts, then missing data."""
-    errors = list(failed.values())
+def _error_of(errors: Sequence[BaseException], close_reason: str) -> BaseException:
+    """The error to raise: a lost connection before any other."""
     if any(isinstance(error, RequestInterrupted) for error in errors):
         return lost(broke_while_reading(QUOTES, close_reason))
-    for error in sorted(errors, key=lambda error: not isinstance(error, ConnectionLost)):
-        if not isinstance(error, RequestRefused):
-            return error
-    refused = {symbol: error for symbol, error in failed.items() if isinstance(error, RequestRefused)}
-    missing = [unknown_symbol(symbol) for symbol, error in refused.items() if error.code == NO_CONTRACT]
-    return unknown(missing) if missing else _no_data(refused)
-
-
-def _no_data(refused: Mapping[Symbol, RequestRefused]) -> BrokerError:
-    symbols: dict[str, list[Symbol]] = {}
-    for symbol, error in refused.items():
-        symbols.setdefault(str(error), []).append(symbol)
-    faults = [f"{', '.join(concerned)}: {text}" for text, concerned in symbols.items()]
-    is_subscription = any(error.code in NO_MARKET_DATA for error in refused.values())
-    step = SUBSCRIBE if is_subscription else "read the broker's reason"
-    return MarketDataMissing(f"the broker sends no market data: {'; '.join(faults)}", next_step=step, faults=faults)
+    return min(errors, key=lambda error: not isinstance(error, ConnectionLost))
