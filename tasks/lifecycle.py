@@ -54,8 +54,9 @@ async def reporting(run: Run) -> AsyncIterator[None]:
 async def account_locked(run: Run) -> AsyncIterator[None]:
     """Hold the account while the block runs (in modes that trade), and leave no order of ours working in it.
 
-    Runs that another process left open are recovered first. The block's failure is kept on the run. Raises AccountBusy,
-    also for a flow run that has ended before, OutputFailed without a journal, and what `recover_open_runs` raises.
+    Runs that another process left open are recovered first. The block's failure is kept on the run, whose end is on
+    record when the account is free again. Raises AccountBusy, also for a flow run that has ended before, OutputFailed
+    without a journal, and what `recover_open_runs` raises.
     """
     run.check_journal()
     lock = run.journal.lock(run.settings.ibkr.account_id, run.id) if run.mode.sends_orders else nullcontext()
@@ -68,10 +69,12 @@ async def account_locked(run: Run) -> AsyncIterator[None]:
             with _failures_captured(run), _interruptible(run):
                 yield
         finally:
-            try:
+            with _failures_captured(run):
                 await _end_orders(run)
-            finally:
+            with _failures_captured(run):
                 await run.disconnect()
+            # while the account is held: whoever has it next recovers a run without an end
+            _recorded_end(run)
 
 
 @contextmanager
@@ -90,8 +93,13 @@ def _failures_captured(run: Run) -> Iterator[None]:
     except (KeyboardInterrupt, ExternalSignal):
         run.stop(run.cancel_cause or RunCancelled("the run was stopped by a signal", next_step=NEXT_STEP))
     except BaseException as error:  # noqa: BLE001 - whatever it is, the report is written and the code is 70
-        show(logger.exception, "unexpected failure")
-        run.stop(unexpected(error, f"look into {run.folder / RUN_LOG}, and report it"))
+        run.stop(_unexpected(run, error))
+
+
+def _unexpected(run: Run, error: BaseException) -> RebalanceError:
+    """The failure that stands for `error`, whose traceback goes into the log."""
+    show(logger.opt(exception=error).error, "unexpected failure")
+    return unexpected(error, f"look into {run.folder / RUN_LOG}, and report it")
 
 
 def _clear_cancellation() -> None:
@@ -151,11 +159,7 @@ async def _end_orders(run: Run) -> None:
 
 
 async def _report_end(run: Run) -> None:
-    """Write the report, and notify whoever started the run. A file that cannot be written is one more failure."""
-    if run.cancel_cause and not any(isinstance(error, RunCancelled) for error in run.errors):
-        run.fail(run.cancel_cause)  # it came when everything was done
-    # before the end is recorded, since it may turn a success into a failure
-    _check_accounted_for(run)
+    """Write the report, and notify whoever started it. A file that cannot be written is one more failure."""
     result = _recorded_end(run)
     paths: tuple[Path, ...] = ()
     try:
@@ -182,20 +186,26 @@ def _check_accounted_for(run: Run) -> None:
 
 
 def _recorded_end(run: Run) -> RunResult:
-    """The result so far, and with it the end, put on record as the report will have it."""
-    result = run.result()
-    if not run.is_on_record:
-        return result
-    try:
-        if run.is_reported:
-            run.journal.report(run.id, result)
-        # what recovery recorded of a run that was begun before stands
-        if not run.recovered:
-            run.journal.end_run(run.id, at=result.ended_at, exit_code=result.exit_code, reason=result.reason)
-    except OutputFailed as error:
-        run.fail(error)
-        return run.result()
-    return result
+    """How the run ended, put on record as the report will have it, and again when more has failed since."""
+    if run.cancel_cause and not any(isinstance(error, RunCancelled) for error in run.errors):
+        run.fail(run.cancel_cause)  # it came when everything was done
+    # before the end is recorded, since it may turn a success into a failure
+    _check_accounted_for(run)
+    if run.ended_as is None or list(run.ended_as.errors) != run.errors:
+        run.ended_as = run.result()
+        try:
+            _record_end(run, run.ended_as)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the report is written
+            run.fail(error if isinstance(error, RebalanceError) else _unexpected(run, error))
+            run.ended_as = run.result()
+    return run.ended_as
+
+
+def _record_end(run: Run, result: RunResult) -> None:
+    """Put result and end on record; what recovery recorded of a run that was begun before stands."""
+    if run.is_on_record and not run.recovered:
+        run.journal.report(run.id, result)
+        run.journal.end_run(run.id, at=result.ended_at, exit_code=result.exit_code, reason=result.reason)
 
 
 def _log_rules(run: Run) -> LogRules:

@@ -66,7 +66,7 @@ class Run:
     where another process had begun it. `rows` are those of the models, `seen` is the account as it was read last and
     `quotes` are the newest of each symbol, from which its next price is made. `unsent` holds why single trades of the
     plan were left out, `reduced` why less of them was sent, `stopped_by` why no more was sent. `checked` are the tables
-    of the gates, where `keeps_tables` asks for them.
+    of the gates, where `keeps_tables` asks for them. `ended_as` is the end that the report and the journal have.
     """
 
     id: RunId
@@ -90,6 +90,7 @@ class Run:
     is_on_record: bool = False
     is_reported: bool = True
     recovered: str = ""
+    ended_as: RunResult | None = None
     no_plan_reason: str = ""
     progress: float = 0.0
     progress_id: UUID | None = None
