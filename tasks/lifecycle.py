@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, nullcontext
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from tasks.app.run import Run
 from tasks.app.wiring import current_session
 from tasks.gates import gate_fills
 from tasks.recovery import recover_open_runs
-from tasks.report import report_result
+from tasks.report import report_gates, report_result
 from tasks.snapshot import review_account
 from tasks.stage import StageStopped
 
@@ -78,22 +78,26 @@ async def account_locked(run: Run) -> AsyncIterator[None]:
 
 
 @contextmanager
-def _failures_captured(run: Run) -> Iterator[None]:
-    """Put the block's failure on the run instead of raising it; a cancellation is a failure like any other."""
+def _failures_captured(run: Run, keep: Callable[[RebalanceError], None] | None = None) -> Iterator[None]:
+    """Put the block's failure on the run instead of raising it; a cancellation is a failure like any other.
+
+    `keep` gets it instead of `Run.stop`.
+    """
+    keep = keep or run.stop
     try:
         yield
     except StageStopped:
         pass  # its causes are on the run already
     except RebalanceError as error:
-        run.stop(error)
+        keep(error)
     except asyncio.CancelledError:
         _clear_cancellation()
-        run.stop(run.cancel_cause or RunCancelled("the run was cancelled by its caller", next_step=NEXT_STEP))
+        keep(run.cancel_cause or RunCancelled("the run was cancelled by its caller", next_step=NEXT_STEP))
     # outside `stoppable`, as in a plain call off the main thread, signals arrive as exceptions
     except (KeyboardInterrupt, ExternalSignal):
-        run.stop(run.cancel_cause or RunCancelled("the run was stopped by a signal", next_step=NEXT_STEP))
+        keep(run.cancel_cause or RunCancelled("the run was stopped by a signal", next_step=NEXT_STEP))
     except BaseException as error:  # noqa: BLE001 - whatever it is, the report is written and the code is 70
-        run.stop(_unexpected(run, error))
+        keep(_unexpected(run, error))
 
 
 def _unexpected(run: Run, error: BaseException) -> RebalanceError:
@@ -159,18 +163,39 @@ async def _end_orders(run: Run) -> None:
 
 
 async def _report_end(run: Run) -> None:
-    """Write the report, and notify whoever started it. A file that cannot be written is one more failure."""
+    """Write the report, show how the run ended, and notify whoever started it.
+
+    What goes wrong with the report is one more failure, and then it is written again, with the code which that gives.
+    """
     result = _recorded_end(run)
-    paths: tuple[Path, ...] = ()
-    try:
-        if run.is_reported:
-            logs = (run.folder / name for name in (RUN_LOG, WIRE_LOG))
-            paths = (*await report_result(run, result), *(each for each in logs if each.exists()))
-    except OutputFailed as error:
-        run.fail(error)
+    paths = await _reported(run, result)
+    if list(result.errors) != run.errors:
         result = _recorded_end(run)
+        paths = await _reported(run, result)
     show(current_session().on_end, result, paths)
     await notify(run.settings.notify.webhook_url, ended_note(result, page()))
+
+
+async def _reported(run: Run, result: RunResult) -> tuple[Path, ...]:
+    """The files of the report that could be written; why others could not is a failure of the run, once."""
+    if not run.is_reported:
+        return ()
+
+    def keep(error: RebalanceError) -> None:
+        if error not in run.errors:
+            run.fail(error)
+
+    paths: tuple[Path, ...] = ()
+    with _failures_captured(run, keep):
+        written = await report_result(run, result)
+        paths = written.paths
+        if written.failure:
+            keep(written.failure)
+    with _failures_captured(run, keep):
+        paths += await report_gates(run)
+        logs = (run.folder / name for name in (RUN_LOG, WIRE_LOG))
+        paths += tuple(each for each in logs if each.exists())
+    return paths
 
 
 def _check_accounted_for(run: Run) -> None:

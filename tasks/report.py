@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from core.errors import OutputFailed
+from loguru import logger
+
+from core.errors import OutputFailed, unexpected
 from core.model import Plan, RunResult
 from core.report import (
     PRE_TRADE_FILES,
     PreTrade,
+    Written,
     files_page,
     plan_page,
     planned_weights,
     result_page,
+    try_reports,
     verdict_table,
     weights,
     write_pre_trade,
-    write_reports,
     write_texts,
 )
 from expectations.data_docs import INDEX, data_docs
@@ -35,6 +38,7 @@ from tasks.app.artifacts import (
     publish_orders,
     show_progress,
 )
+from tasks.app.progress import log, show
 from tasks.app.run import Run
 from tasks.app.step import step
 
@@ -60,20 +64,39 @@ async def report_plan(run: Run, plan: Plan) -> None:
 
 
 @step("Report the result")
-async def report_result(run: Run, outcome: RunResult) -> tuple[Path, ...]:
-    """Write all reports; their paths. Raises OutputFailed."""
-    paths = await in_thread(partial(write_reports, outcome, run.folder))
+async def report_result(run: Run, outcome: RunResult) -> Written:
+    """Write all reports, and put them on the page of the run; which were written, and why others were not."""
+    written = await in_thread(partial(try_reports, outcome, run.folder))
+    if written.failure and written.failure.__cause__:
+        show(logger.opt(exception=written.failure.__cause__).error, "unexpected failure of the report")
+    await _publish_result(run, outcome, written.paths)
+    return written
+
+
+async def report_gates(run: Run) -> tuple[Path, ...]:
+    """Write the library's own pages on the gates, where somebody asked for them; their index. Raises OutputFailed."""
+    return await in_thread(partial(_write_data_docs, run))
+
+
+async def _publish_result(run: Run, outcome: RunResult, paths: Iterable[Path]) -> None:
+    """Put the result on the page of the flow run. What the page lacks is no failure: the report is in files."""
     whole = [path.absolute() for path in paths]
-    # beside each other: a slow server keeps a run waiting once, not once for each
-    await asyncio.gather(
-        publish(run, "gates", verdict_table(outcome.gates), "The data gates"),
-        publish(run, "result", result_page(outcome), "The result"),
-        publish_orders(run, ended_orders(outcome), "The orders as they ended"),
-        publish_charts(run, lambda: weights(outcome) if outcome.was_sent else (), "Weights: target, before and after"),
-        publish(run, "files", files_page(run.id, whole, platform.node()), "The files of the run"),
-        end_progress(run, outcome),
-    )
-    return paths + await in_thread(partial(_write_data_docs, run))
+    try:
+        gates, result, orders = verdict_table(outcome.gates), result_page(outcome), ended_orders(outcome)
+        files = files_page(run.id, whole, platform.node()) if whole else "No file of the report could be written."
+        # beside each other: a slow server keeps a run waiting once, not once for each
+        await asyncio.gather(
+            publish(run, "gates", gates, "The data gates"),
+            publish(run, "result", result, "The result"),
+            publish_orders(run, orders, "The orders as they ended"),
+            publish_charts(
+                run, lambda: weights(outcome) if outcome.was_sent else (), "Weights: target, before and after"
+            ),
+            publish(run, "files", files, "The files of the run"),
+            end_progress(run, outcome),
+        )
+    except Exception as error:  # noqa: BLE001 - whatever it is, the trading is done
+        log("WARNING", "the Prefect page does not show the result: {}", unexpected(error, "").message)
 
 
 async def in_thread(write: Callable[[], T]) -> T:

@@ -11,7 +11,7 @@ from core.household.result import AccountResult, HouseholdResult
 from core.masking import mask_accounts
 from core.model import USD
 from core.money import ZERO
-from core.report import ReportFile, formats, write_texts
+from core.report import ReportFile, formats, write_files
 from core.report.columns import Column, Columns, csv_of, figures_of, left, markdown_of, right
 from core.report.documents import number_or_none, numbers
 from core.report.facts import Fact, balances_text, usd
@@ -160,9 +160,9 @@ HOUSEHOLD_FILES: tuple[ReportFile[HouseholdResult], ...] = (
 def write_household(result: HouseholdResult, folder: Path) -> tuple[Path, ...]:
     """Write `HOUSEHOLD_FILES` into the folder, as reports are written; their paths.
 
-    A file that cannot be written does not prevent the others; OutputFailed then names each that failed.
+    A file that cannot be made or written does not prevent the others; OutputFailed then names each that failed.
     """
-    return write_texts({file.name: file.render(result) for file in HOUSEHOLD_FILES}, folder)
+    return write_files(HOUSEHOLD_FILES, result, folder)
 
 
 def _about(result: HouseholdResult) -> list[Fact]:

@@ -10,12 +10,13 @@ import re
 import shlex
 import stat
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from core.errors import OutputFailed
+from core.errors import OutputFailed, unexpected
 from core.folders import make_folder, sync_folder
 from core.model import RunId, RunResult
 from core.report.documents import result_json
@@ -29,6 +30,7 @@ PAGE = "report.html"
 # base32 of 12 characters, as core.model.refs makes it: nothing in it can leave the folder
 _RUN_ID = re.compile(r"[A-Za-z2-7]{12}")
 _NEXT_STEP = "free or repair that folder; the lines of the run above and the broker show what happened"
+_REPORT_IT = "report it; no other file is affected"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,23 @@ class ReportFile(Generic[Subject]):
     name: str
     about: str
     render: Callable[[Subject], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What became of the files of a report: the paths of those that were written, and why others were not.
+
+    The failure has a mistake in the program, by which a file could not be made, as its cause.
+    """
+
+    paths: tuple[Path, ...]
+    failure: OutputFailed | None = None
+
+    def all_paths(self) -> tuple[Path, ...]:
+        """The paths of all files. Raises the failure where one was not written."""
+        if self.failure:
+            raise self.failure
+        return self.paths
 
 
 PRE_TRADE_FILES: tuple[ReportFile[PreTrade], ...] = (
@@ -71,31 +90,46 @@ def report_folder(report_dir: Path, run_id: RunId) -> Path:
 def write_pre_trade(report: PreTrade, folder: Path) -> tuple[Path, ...]:
     """Write `PRE_TRADE_FILES`, as a person sees them before approving; their paths.
 
-    Raises OutputFailed naming each file that could not be written.
+    Raises OutputFailed as `write_files` does.
     """
-    return write_texts({file.name: file.render(report) for file in PRE_TRADE_FILES}, folder)
+    return write_files(PRE_TRADE_FILES, report, folder)
 
 
 def write_reports(outcome: RunResult, folder: Path) -> tuple[Path, ...]:
     """Write all reports of a run that has ended; their paths. Pre-trade files only when there was a plan.
 
-    A file that cannot be written does not prevent the others; OutputFailed then names each that failed.
+    Raises OutputFailed as `write_files` does.
     """
-    files: dict[str, str] = {}
+    return try_reports(outcome, folder).all_paths()
+
+
+def try_reports(outcome: RunResult, folder: Path) -> Written:
+    """Write what can be written of the reports that `write_reports` writes."""
+    renders: dict[str, Callable[[], str]] = {}
     if outcome.plan is not None:
         report = PreTrade(
             plan=outcome.plan, warnings=outcome.warnings, gates=outcome.gates, approvals=outcome.approvals
         )
-        files.update({file.name: file.render(report) for file in PRE_TRADE_FILES})
-    files.update({file.name: file.render(outcome) for file in POST_TRADE_FILES})
-    return write_texts(files, folder)
+        renders |= _renders(PRE_TRADE_FILES, report)
+    return _write_each(renders | _renders(POST_TRADE_FILES, outcome), folder)
+
+
+def write_files(files: Iterable[ReportFile[Subject]], subject: Subject, folder: Path) -> tuple[Path, ...]:
+    """Write these files about `subject` into the folder; their paths.
+
+    A file that cannot be made or written does not prevent the others; OutputFailed then names each that failed.
+    """
+    return _write_each(_renders(files, subject), folder).all_paths()
 
 
 def write_page(text: str, path: Path) -> None:
     """Write a page to where a person wants it, as reports are written. Raises OutputFailed."""
-    fault = _write(path, text)
-    if fault:
-        raise OutputFailed(f"cannot write {fault}", next_step="name a file in a folder that exists and can be written")
+    try:
+        _write(path, text)
+    except OutputFailed as error:
+        raise OutputFailed(
+            f"cannot write {error.message}", next_step="name a file in a folder that exists and can be written"
+        ) from None
 
 
 def prepare_folder(folder: Path) -> None:
@@ -108,10 +142,10 @@ def prepare_folder(folder: Path) -> None:
         make_folder(folder.parent, 0o755)
         make_folder(folder, 0o700)
         if folder.is_symlink():
-            raise _failed([f"{folder}: is a symbolic link"])
+            raise _failed(f"{folder}: is a symbolic link")
         check_closed(folder.parent, folder)
     except OSError as error:
-        raise _failed([f"{folder}: {error.strerror}"]) from None
+        raise _failed(f"{folder}: {error.strerror}") from None
 
 
 def check_closed(*folders: Path) -> None:
@@ -133,23 +167,47 @@ def write_texts(files: Mapping[str, str], folder: Path) -> tuple[Path, ...]:
 
     A file that cannot be written does not prevent the others; OutputFailed then names each that failed.
     """
-    prepare_folder(folder)
-    faults = [fault for name, text in files.items() if (fault := _write(folder / name, text))]
-    if faults:
-        raise _failed(faults)
-    return tuple(folder / name for name in files)
+    return _write_each({name: partial(str, text) for name, text in files.items()}, folder).all_paths()
 
 
-def _write(path: Path, text: str) -> str | None:
-    """Replace the file in one step, so that a reader sees the old one or the new one; what went wrong, or None."""
-    # through a link we would overwrite a file that is not a report
-    if path.is_symlink():
-        return f"{path}: is a symbolic link"
+def _renders(files: Iterable[ReportFile[Subject]], subject: Subject) -> dict[str, Callable[[], str]]:
+    return {file.name: partial(file.render, subject) for file in files}
+
+
+def _write_each(renders: Mapping[str, Callable[[], str]], folder: Path) -> Written:
+    """Render and write the files of these names, each by itself."""
     try:
+        prepare_folder(folder)
+    except OutputFailed as error:
+        return Written((), error)
+    paths: list[Path] = []
+    failures: list[OutputFailed] = []
+    for name, render in renders.items():
+        path = folder / name
+        try:
+            _write(path, _rendered(path, render))
+            paths.append(path)
+        except OutputFailed as error:
+            failures.append(error)
+    return Written(tuple(paths), _together(failures) if failures else None)
+
+
+def _rendered(path: Path, render: Callable[[], str]) -> str:
+    try:
+        return render()
+    except Exception as error:
+        raise OutputFailed(f"{path}: {unexpected(error, '').message}", next_step=_REPORT_IT) from error
+
+
+def _write(path: Path, text: str) -> None:
+    """Replace the file in one step, so that a reader sees the old one or the new one. Raises OutputFailed."""
+    try:
+        # through a link we would overwrite a file that is not a report
+        if path.is_symlink():
+            raise OutputFailed(f"{path}: is a symbolic link", next_step=_NEXT_STEP)
         _replace(path, text.encode(errors="backslashreplace"))
     except OSError as error:
-        return f"{path}: {error.strerror}"
-    return None
+        raise OutputFailed(f"{path}: {error.strerror}", next_step=_NEXT_STEP) from None
 
 
 def _replace(path: Path, data: bytes) -> None:
@@ -168,5 +226,14 @@ def _replace(path: Path, data: bytes) -> None:
     sync_folder(path.parent)
 
 
-def _failed(faults: list[str]) -> OutputFailed:
-    return OutputFailed(f"cannot write {'; '.join(faults)}", next_step=_NEXT_STEP, faults=faults)
+def _failed(fault: str) -> OutputFailed:
+    return OutputFailed(f"cannot write {fault}", next_step=_NEXT_STEP, faults=[fault])
+
+
+def _together(failures: list[OutputFailed]) -> OutputFailed:
+    """The failures of single files as one, caused by the first mistake among them."""
+    faults = [each.message for each in failures]
+    steps = dict.fromkeys(each.next_step for each in failures)
+    failed = OutputFailed(f"cannot write {'; '.join(faults)}", next_step="; ".join(steps), faults=faults)
+    failed.__cause__ = next((each.__cause__ for each in failures if each.__cause__), None)
+    return failed

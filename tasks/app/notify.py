@@ -51,7 +51,7 @@ async def notify(url: Secret | None, note: Note | None) -> None:
         async with asyncio.timeout(TIMEOUT_SECONDS):
             with _unlogged(address):
                 status = await _posted(address, note)
-    except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, OSError) as error:
+    except Exception as error:  # noqa: BLE001 - whatever it is, no run depends on it
         log("WARNING", "the notification was not sent: {}", type(error).__name__)
         return
     if status >= httpx.codes.MULTIPLE_CHOICES:

@@ -125,6 +125,17 @@ def test_sums_over_what_nobody_knows_are_lower_bounds(orders):
     assert "at least" in RENDERS["household.html"](household(row))
 
 
+def test_a_file_of_a_household_that_cannot_be_made_keeps_no_other_from_being_written(tmp_path, monkeypatch):
+    def render(_result):
+        raise KeyError("Bob")
+
+    broken = [replace(each, render=render) if each.name == "household.html" else each for each in HOUSEHOLD_FILES]
+    monkeypatch.setattr("core.household.report.HOUSEHOLD_FILES", tuple(broken))
+    with pytest.raises(OutputFailed, match=r"household\.html: unexpected: KeyError: 'Bob'"):
+        write_household(sample_household(), tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["household.csv", "household.json", "household.md"]
+
+
 def test_the_files_are_written_as_reports_are_the_json_last(tmp_path):
     paths = write_household(sample_household(), tmp_path / "HHHHHHHHHH23")
     assert [path.name for path in paths] == ["household.csv", "household.md", "household.html", "household.json"]

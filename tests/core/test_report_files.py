@@ -1,6 +1,7 @@
 import json
 import os
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from report_samples import sample_outcome
 
 from core.errors import OutputFailed
 from core.model import RunId
-from core.report import PreTrade, report_folder, write_pre_trade, write_reports
+from core.report import PreTrade, files, report_folder, write_pre_trade, write_reports
 
 ALL = ["post_trade.csv", "post_trade.md", "pre_trade.csv", "pre_trade.md", "report.html", "result.json"]
 
@@ -111,6 +112,44 @@ def test_one_file_that_cannot_be_written_keeps_no_other_from_being_written(tmp_p
     assert caught.value.faults == (f"{tmp_path}/post_trade.csv: Is a directory",)
     assert "free or repair that folder" in caught.value.next_step
     assert names(tmp_path) == ALL
+
+
+def without(monkeypatch, *broken):
+    """No file of these names can be made, because of a mistake in the program."""
+
+    def render(_subject):
+        raise KeyError("VTI")
+
+    for listed in ("PRE_TRADE_FILES", "POST_TRADE_FILES"):
+        made = [replace(each, render=render) if each.name in broken else each for each in getattr(files, listed)]
+        monkeypatch.setattr(files, listed, tuple(made))
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_file_that_cannot_be_made_keeps_no_other_from_being_written(tmp_path, monkeypatch, name):
+    without(monkeypatch, name)
+    with pytest.raises(OutputFailed) as caught:
+        write_reports(sample_outcome(), tmp_path)
+    (fault,) = caught.value.faults
+    assert fault.startswith(f"{tmp_path}/{name}: unexpected: KeyError: 'VTI' (test_report_files.py:")
+    assert str(caught.value) == f"cannot write {fault} - report it; no other file is affected"
+    assert isinstance(caught.value.__cause__, KeyError)
+    assert names(tmp_path) == [each for each in ALL if each != name]
+
+
+def test_a_file_that_cannot_be_made_and_one_that_cannot_be_written_are_both_named_with_what_to_do(
+    tmp_path, monkeypatch
+):
+    (tmp_path / "post_trade.csv" / "in the way").mkdir(parents=True)
+    without(monkeypatch, "report.html")
+    with pytest.raises(OutputFailed) as caught:
+        write_reports(sample_outcome(), tmp_path)
+    assert [fault.partition(": ")[0] for fault in caught.value.faults] == [
+        f"{tmp_path}/post_trade.csv",
+        f"{tmp_path}/report.html",
+    ]
+    assert caught.value.next_step.startswith("free or repair that folder; ")
+    assert caught.value.next_step.endswith("; report it; no other file is affected")
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from flow_runs import Rehearsal, SaysYes
@@ -49,6 +51,19 @@ class Clumsy(FakeIB):
 
     async def cancel(self, ref):
         raise KeyError(ref)
+
+
+@dataclass
+class PutsAFolderInTheWay:
+    """Says yes, after a file of the report can no more be written."""
+
+    reports: Path
+    how: str = "test"
+
+    async def ask(self, question):
+        (folder,) = self.reports.iterdir()
+        (folder / "post_trade.csv" / "in the way").mkdir(parents=True)
+        return await SaysYes().ask(question)
 
 
 def rehearsal_on(store, folder, **changes):
@@ -118,3 +133,14 @@ async def test_an_end_that_cannot_be_recorded_is_reported_all_the_same(tmp_path,
     assert str(error) in report["reason"]
     assert [order["status"] for order in report["orders"]] == ["Filled", "Filled"]
     assert "report.html" in [path.name for path in rehearsal.paths]
+
+
+async def test_a_code_that_the_report_changes_and_that_cannot_be_recorded_any_more_is_reported(tmp_path):
+    taken = AccountBusy("another process writes to the journal")
+    rehearsal = rehearsal_on(Refusing(RunReported, taken, first=2), tmp_path)
+    rehearsal.approver = PutsAFolderInTheWay(tmp_path / "reports")
+    outcome = await rehearsal.run()
+    report = json.loads(rehearsal.report("result.json"))
+    assert (outcome.exit_code, report["exit_code"]) == (ExitCode.OUTPUT, ExitCode.OUTPUT)
+    assert [type(each) for each in outcome.errors] == [OutputFailed, AccountBusy]
+    assert rehearsal.journal.run(outcome.run_id).exit_code is ExitCode.DONE
