@@ -56,7 +56,9 @@ def check_working_orders(run: Run, plan: Plan, snapshot: AccountSnapshot) -> Non
     """Refuse, or warn of, working orders in a symbol of the plan that this tool did not place."""
     # a mode that sends nothing cannot collide with another tool's orders
     setting = run.settings.execution.foreign_orders if run.mode.sends_orders else ForeignOrders.IGNORE
-    for warning in check_foreign_orders(snapshot, {line.symbol for line in plan.lines}, setting):
+    # the conversion is no line of the plan
+    symbols = {*plan.traded, *(line.symbol for line in plan.lines)}
+    for warning in check_foreign_orders(snapshot, symbols, setting):
         run.warn(warning)
 
 
