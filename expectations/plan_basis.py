@@ -15,7 +15,6 @@ from core.model import (
     CASH,
     FUNDING,
     USD,
-    AccountSnapshot,
     ConvertMode,
     Currency,
     ModelWeight,
@@ -52,7 +51,7 @@ class Basis:
 
 def basis_of(made: Plan, seen: PlanInputs, rows: Iterable[ModelWeight], settings: Settings) -> Basis:
     """The basis of a plan; without `rows` of the models its final weights are taken as they were given."""
-    account = _Account(made, seen.snapshot, settings)
+    account = _Account(made, seen, settings)
     blend = _blend(rows, settings) or {symbol: float(weight) for symbol, weight in seen.targets.weights.items()}
     columns = pd.DataFrame(
         {
@@ -71,8 +70,10 @@ def basis_of(made: Plan, seen: PlanInputs, rows: Iterable[ModelWeight], settings
 class _Account:
     """The account in USD: what is held of the plan's symbols, and everything else at the broker's marks."""
 
-    def __init__(self, made: Plan, snapshot: AccountSnapshot, settings: Settings) -> None:
+    def __init__(self, made: Plan, seen: PlanInputs, settings: Settings) -> None:
+        snapshot = seen.snapshot
         self._snapshot, self._made, self._settings = snapshot, made, settings
+        self._rates = _rates(seen, settings)
         by_con_id = {made.contracts[line.symbol].con_id: line.symbol for line in made.lines}
         self.held: dict[Symbol, float] = {}
         self._outside: list[float] = []
@@ -112,10 +113,18 @@ class _Account:
         return next((float(each.value) for each in same if each.quantity == position.quantity), 0.0)
 
     def _usd(self, amount: float, currency: Currency) -> float:
-        rates = self._snapshot.rates
         if not amount or currency == USD:
             return amount
-        return amount * float(rates.get(currency, NAN)) / float(rates.get(USD, NAN))
+        return amount * self._rates.get(currency, NAN) / self._rates.get(USD, NAN)
+
+
+def _rates(seen: PlanInputs, settings: Settings) -> dict[Currency, float]:
+    """The account's own rates; in an account of CAD whose books have none for USD, the middle of USD.CAD for it."""
+    rates = {currency: float(rate) for currency, rate in seen.snapshot.rates.items()}
+    bid, ask = (_side(seen, FUNDING.symbol, side) for side in ("bid", "ask"))
+    if settings.fx.enabled and seen.snapshot.base_currency == FUNDING.currency and bid <= ask:
+        rates.setdefault(USD, (bid + ask) / 2)
+    return rates
 
 
 def _blend(rows: Iterable[ModelWeight], settings: Settings) -> dict[Symbol, float]:

@@ -53,7 +53,8 @@ class Valuation:
 
     `held` and `prices` cover the universe (alphabetical; a target that is not held has 0 shares).
     `investable` = net_liq − buffer − outside value. `broker_net_liq` is the broker's figure in USD, to
-    compare. `usd_per_funding` is the account's own rate. `gross_position_value` counts outside holdings too.
+    compare. `usd_per_funding` is the account's own rate, or the market's mid, with a warning, where its books have none
+    for USD yet. `gross_position_value` counts outside holdings too.
     """
 
     prices: Mapping[Symbol, Price]

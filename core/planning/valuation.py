@@ -83,7 +83,7 @@ def value_account(
     every symbol without a price, ContractNotFound where the broker finds no contract for one that is a target.
     """
     _refuse_shorts(snapshot.positions)
-    rates = snapshot.rates
+    rates, rate_warnings = _rates(snapshot, verdicts.get(FUNDING.symbol), settings)
     holdings = _sort_out(snapshot.positions, targets, contracts, settings.rebalance)
     prices = _prices(holdings.held, verdicts)
     amounts = [(each, _amount(each, verdicts, contracts)) for each in holdings.outside]
@@ -114,6 +114,7 @@ def value_account(
         maintenance_margin=_usd(snapshot.maintenance_margin, rates),
         buying_power=_usd(snapshot.buying_power, rates),
         warnings=(
+            *rate_warnings,
             *_worthless(amounts),
             *marks,
             *_gap_warnings(net_liq, broker_net_liq, marks, settings.safety.max_net_liq_gap_pct),
@@ -141,6 +142,35 @@ def in_usd(amount: Decimal, currency: Currency, rates: Rates) -> Decimal:
     if currency == USD or not amount:
         return amount
     return amount * _rate(currency, rates) / _rate(USD, rates)
+
+
+def _rates(snapshot: AccountSnapshot, pair: Verdict | None, settings: Settings) -> tuple[Rates, tuple[str, ...]]:
+    """The account's own rates, and a warning where the mid of the funding pair stands in for that of USD.
+
+    Raises DataRefused where it would have to, and there is no usable bid and ask or conversion is switched off.
+    """
+    rates = snapshot.rates
+    # the books have no row of a currency that the account never had: it comes with the first conversion
+    if USD in rates or snapshot.base_currency != FUNDING.currency:
+        return rates, ()
+    if not settings.fx.enabled:
+        raise _no_rate_for_usd("", f"set [fx] enabled = true, which takes that of {FUNDING.symbol}")
+    market = pair.nbbo if pair else None
+    if market is None:
+        why_not = pair.why_no_nbbo if pair else "no quote"
+        raise _no_rate_for_usd(
+            f", and {FUNDING.symbol} has none: {why_not}", f"run again when {FUNDING.symbol} is quoted"
+        )
+    rate = price_text(market.mid)
+    warning = f"the account's books have no rate for {USD} yet: {FUNDING.symbol} at its mid {rate} is used"
+    return {**rates, USD: market.mid}, (warning,)
+
+
+def _no_rate_for_usd(why: str, remedy: str) -> DataRefused:
+    by_hand = f"convert a few {FUNDING.currency} to {USD} by hand once, then run again"
+    return DataRefused(
+        f"the account reports no usable exchange rate for {USD}{why}", next_step=f"{remedy}, or {by_hand}"
+    )
 
 
 def _usd(money: Money, rates: Rates) -> Decimal:

@@ -346,6 +346,19 @@ def test_the_ledger_counts_margin_in_the_base_currency_and_a_currency_position_a
     assert [one.contract.symbol for one in snapshot.positions] == [USD_CAD, VTI]
 
 
+def test_the_books_of_a_cad_account_have_no_usd_until_there_is_some():
+    ours = {"base_currency": CAD, "cash": {CAD: D(1000)}}
+    venue = exchange(account=account(**ours, positions=()))
+    before = venue.snapshot()
+    assert (before.cash, before.rates) == ({CAD: D(1000)}, {CAD: D(1)})
+    venue.ledger.set_cash(USD, D(5))
+    after = venue.snapshot()
+    assert after.cash == {USD: D(5), CAD: D(1000)}
+    assert after.rates == {USD: D("1.360025"), CAD: D(1)}
+    holding = exchange(account=account(**ours)).snapshot()
+    assert holding.cash == {USD: ZERO, CAD: D(1000)}
+
+
 def test_a_given_excess_liquidity_moves_with_the_account():
     venue = exchange(account=account(excess_liquidity=D(5000)))
     assert venue.snapshot().excess_liquidity.amount == D(5000)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from planning_builders import account, at, case, etf, held, plan_settings, share
 
 from core.errors import ContractNotFound, DataRefused, MarketDataMissing
-from core.model import CAD, USD, Currency, PriceSource, QuoteRefusal, SecurityType, Untargeted
+from core.model import CAD, USD, USD_CAD, Currency, PriceSource, QuoteRefusal, SecurityType, Untargeted
 from core.money import D, Money
 from core.planning.valuation import in_usd, value_account
 
@@ -278,6 +278,59 @@ def test_an_outside_holding_in_a_currency_without_a_rate_is_refused():
 
 def test_an_account_that_names_no_cad_rate_has_none():
     assert value(case({"VTI": "1"}, account(cash={USD: "9"}, rates={USD: "1"}))).usd_per_funding is None
+
+
+# --- an account of CAD that never had any USD -------------------------------------------------------
+
+FX = plan_settings(fx__enabled=True)
+NO_MARKET = {"bid": None, "ask": None}
+
+
+def only_cad(*quotes):
+    """125 000 CAD, whose books have no row for USD."""
+    return case({"VTI": "1"}, account(cash={CAD: "125000"}, rates={CAD: "1"}, base=CAD), *quotes)
+
+
+def test_books_without_a_rate_for_usd_take_the_mid_of_the_pair_with_a_warning():
+    found = value(only_cad(at(USD_CAD, "1.25", "0.0001", last=D("1.3"))), FX)
+    assert (found.net_liq, found.broker_net_liq, found.excess_liquidity) == (D(100_000), D(100_000), D(100_000))
+    assert found.usd_per_funding == D("0.8")
+    assert found.warnings == ("the account's books have no rate for USD yet: USD.CAD at its mid 1.25 is used",)
+
+
+def test_the_books_own_rate_for_usd_goes_before_the_mid():
+    own = account(cash={CAD: "125000"}, rates={CAD: "1", USD: "1.25"}, base=CAD)
+    found = value(case({"VTI": "1"}, own, at(USD_CAD, "1.3")), FX)
+    assert (found.net_liq, found.warnings) == (D(100_000), ())
+
+
+@pytest.mark.parametrize(
+    ("settings", "quote", "message", "next_step"),
+    [
+        (plan_settings(), {}, "USD", "set [fx] enabled = true, which takes that of USD.CAD, or"),
+        (FX, NO_MARKET, "USD, and USD.CAD has none: no bid and no ask", "run again when USD.CAD is quoted, or"),
+        (FX, {"ask": D("1.2")}, "USD, and USD.CAD has none: crossed, bid 1.25 above ask 1.2", "run again when"),
+    ],
+)
+def test_without_conversion_or_a_market_of_the_pair_no_rate_is_a_refusal(settings, quote, message, next_step):
+    with pytest.raises(DataRefused) as refusal:
+        value(only_cad(at(USD_CAD, "1.25", **quote)), settings)
+    assert refusal.value.message == f"the account reports no usable exchange rate for {message}"
+    assert refusal.value.next_step.startswith(next_step)
+    assert refusal.value.next_step.endswith("convert a few CAD to USD by hand once, then run again")
+
+
+def test_without_a_quote_of_the_pair_no_rate_is_a_refusal():
+    inputs = only_cad()
+    del inputs.quotes[USD_CAD]
+    with pytest.raises(DataRefused, match=r"USD, and USD\.CAD has none: no quote"):
+        value(inputs, FX)
+
+
+def test_usd_at_a_rate_of_nothing_is_refused_and_not_replaced():
+    own = account(cash={CAD: "125000"}, rates={CAD: "1", USD: "0"}, base=CAD)
+    with pytest.raises(DataRefused, match="for USD"):
+        value(case({"VTI": "1"}, own), FX)
 
 
 @pytest.mark.parametrize(

@@ -135,6 +135,17 @@ def test_the_account_that_the_plan_shows_is_the_one_that_was_read():
     assert faults(replace(made, valuation=wrong), inputs()) == ["not as the account shows it: NetLiq, CAD cash"]
 
 
+def test_an_account_that_never_had_usd_is_counted_at_the_mid_of_the_pair():
+    own = account(cash={CAD: "125000"}, rates={CAD: "1"}, base=CAD)
+    seen = case({"VTI": "0.5", "BND": "0.3", "GLD": "0.2"}, own, at(USD_CAD, "1.25", "0.0001", last=D("1.3")))
+    made = make_plan(seen, SETTINGS)
+    assert made.fx.quantity
+    assert made.valuation.net_liq == D(100_000)
+    assert faults(made, seen) == []
+    wrong = replace(made, valuation=replace(made.valuation, net_liq=D(101_000)))
+    assert faults(wrong, seen) == ["not as the account shows it: NetLiq"]
+
+
 # --- mutations of the code --------------------------------------------------------------------------
 
 

@@ -18,6 +18,7 @@ HANDFUL = (
     "exit_20_connection_lost_between_stages",
     "exit_23_stale_quotes",
     "exit_41_order_state_unknown",
+    "fx_first_without_a_rate_for_usd",
     "orphaned_order_is_cancelled_first",
 )
 EVERY = sorted(path.stem for path in SCENARIOS.glob("*.yaml"))

@@ -92,6 +92,12 @@ class Ledger:
         margin = sum((abs(value) for value in values), ZERO) * self._world.margin_rate
         return Figures(net_liq, margin, net_liq - margin + self._extra_liquidity)
 
+    def listed_cash(self) -> dict[Currency, Decimal]:
+        """The balances that the broker lists: of USD none in a CAD account without any, as `SimAccount` says."""
+        account = self._world.account
+        named = {account.base_currency, CAD, *account.cash, *(held.currency for held in self.positions.values())}
+        return {currency: amount for currency, amount in self.cash.items() if amount or currency in named}
+
     def rates(self, quotes: Mapping[Symbol, SimQuote]) -> dict[Currency, Decimal]:
         """What one unit of each currency is worth in the base currency."""
         cad_per_usd = rate_of(quotes.get(USD_CAD, SimQuote())) or self._world.book_rate

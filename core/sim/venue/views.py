@@ -42,6 +42,7 @@ def show_account(
     contracts, quotes = market
     figures = ledger.figures(quotes)
     base = account.base_currency
+    cash, rates = ledger.listed_cash(), ledger.rates(quotes)
 
     def to_the_cent(amount: Decimal) -> Money:
         return Money(floor_to(amount, CENT), base)
@@ -53,8 +54,8 @@ def show_account(
         excess_liquidity=to_the_cent(figures.excess_liquidity),
         buying_power=to_the_cent(max(figures.excess_liquidity, ZERO) * BUYING_POWER_FACTOR),
         maintenance_margin=to_the_cent(figures.maintenance_margin),
-        cash=dict(ledger.cash),
-        rates=ledger.rates(quotes),
+        cash=cash,
+        rates={currency: rate for currency, rate in rates.items() if currency in cash},
         positions=ledger.listed(contracts, quotes),
         working_orders=working,
         taken_at=now,

@@ -58,7 +58,11 @@ class SimOrder:
 
 @dataclass(frozen=True, slots=True)
 class SimAccount:
-    """`excess_liquidity` is in the base currency; None means NetLiq − maintenance margin."""
+    """`excess_liquidity` is in the base currency; None means NetLiq − maintenance margin.
+
+    An account in CAD whose `cash` does not name USD has never had any: the broker lists neither a balance nor a rate
+    of it before there is something in USD.
+    """
 
     id: AccountId
     base_currency: Currency = USD
