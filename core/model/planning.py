@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
@@ -54,7 +54,8 @@ class Valuation:
     `held` and `prices` cover the universe (alphabetical; a target that is not held has 0 shares).
     `investable` = net_liq − buffer − outside value. `broker_net_liq` is the broker's figure in USD, to
     compare. `usd_per_funding` is the account's own rate, or the market's mid, with a warning, where its books have none
-    for USD yet. `gross_position_value` counts outside holdings too.
+    for USD yet. `gross_position_value` counts outside holdings too. `unconverted` is what the cash of currencies that
+    no plan converts is worth in USD.
     """
 
     prices: Mapping[Symbol, Price]
@@ -72,6 +73,7 @@ class Valuation:
     maintenance_margin: Decimal
     buying_power: Decimal
     warnings: tuple[str, ...] = ()
+    unconverted: Mapping[Currency, Decimal] = field(default_factory=dict)
 
 
 def with_drift(rule: str, drift_bps: Decimal) -> str:

@@ -107,10 +107,11 @@ def check_turnover(totals: Totals, net_liq: Decimal, rebalance: RebalanceSection
 def owner_notes(
     targets: Targets, valuation: Valuation, lines: Iterable[TradeLine], totals: Totals, settings: Settings
 ) -> tuple[str, ...]:
-    """Idle cash beyond the buffer, a debit in any currency, holdings without a target inside the band."""
+    """Idle cash beyond the buffer, in any currency, a debit in any, holdings without a target inside the band."""
     lines = tuple(lines)
     return (
         *_idle_cash(targets, valuation, lines, totals, settings),
+        *_unconverted_cash(valuation),
         *_debits(valuation, totals),
         *_kept_without_target(lines),
     )
@@ -133,6 +134,16 @@ def _idle_cash(
     if settings.rebalance.idle_cash_pct is None and is_held_back and not any(line.side is Side.BUY for line in lines):
         note += "; [rebalance] idle_cash_pct would invest it inside the bands"
     yield note
+
+
+def _unconverted_cash(valuation: Valuation) -> Iterator[str]:
+    """Cash that NetLiq counts, and that stays what it is whatever the settings."""
+    for currency, usd in valuation.unconverted.items():
+        if usd > ZERO:
+            yield (
+                f"cash of {valuation.cash[currency]:,.2f} {currency}: {usd:,.2f} USD,"
+                f" {usd * HUNDRED / valuation.net_liq:.2f} % of NetLiq, which nothing here converts"
+            )
 
 
 def _debits(valuation: Valuation, totals: Totals) -> Iterator[str]:

@@ -92,8 +92,8 @@ def value_account(
     cash = _cash(snapshot)
     in_etfs = sum([shares * prices[symbol].value for symbol, shares in holdings.held.items()], ZERO)
     in_outside = sum((holding.value for holding in outside), ZERO)
-    in_cash = sum((in_usd(amount, currency, rates) for currency, amount in cash.items()), ZERO)
-    net_liq = in_cash + in_etfs + in_outside
+    cash_usd = {currency: in_usd(amount, currency, rates) for currency, amount in cash.items()}
+    net_liq = sum(cash_usd.values(), ZERO) + in_etfs + in_outside
     broker_net_liq = _usd(snapshot.net_liq, rates)
     marks = _mark_warnings(holdings.positions, prices, settings.pricing.max_mark_gap_pct)
     buffer = net_liq * settings.rebalance.cash_buffer_pct / HUNDRED
@@ -119,6 +119,7 @@ def value_account(
             *marks,
             *_gap_warnings(net_liq, broker_net_liq, marks, settings.safety.max_net_liq_gap_pct),
         ),
+        unconverted={each: usd for each, usd in cash_usd.items() if usd and each not in (USD, FUNDING.currency)},
     )
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 from planning_builders import account, case, held, lines, planned, traded
 
-from core.model import CAD, USD, LimitedBy, Side, TradeDirection
+from core.model import CAD, USD, Currency, LimitedBy, Side, TradeDirection
 from core.money import D
 
+EUR, GBP = Currency("EUR"), Currency("GBP")
 THREE = {"A": "0.5", "B": "0.3", "C": "0.2"}
 IDLE = "idle cash beyond the buffer: 900.00 USD, 0.90 % of NetLiq"
 HINT = "; [rebalance] idle_cash_pct would invest it inside the bands"
@@ -104,6 +105,28 @@ def test_cad_that_nothing_converts_is_named():
             " 1,000.00 CAD buy nothing unless [fx] enabled = true"
         ),
     )
+
+
+def test_cash_in_a_currency_that_nothing_converts_is_named():
+    rates = {USD: "1", CAD: "0.8", EUR: "1.1", GBP: "1.25"}
+    own = account(held("A", "780"), cash={USD: "0", EUR: "20000", GBP: "0", CAD: "0"}, rates=rates)
+    plan = planned(case({"A": "1"}, own), fx__enabled=True, per_holding_band_bps=D(9000))
+    assert plan.notes == ("cash of 20,000.00 EUR: 22,000.00 USD, 22.00 % of NetLiq, which nothing here converts",)
+
+
+def test_cash_in_another_currency_is_counted_by_the_rates_of_the_base_and_each_currency_has_a_note():
+    rates = {USD: "1.25", CAD: "1", EUR: "1.5", GBP: "2"}
+    own = account(held("A", "100"), cash={GBP: "625", EUR: "1250"}, rates=rates, base=CAD)
+    assert planned(case({"A": "1"}, own), per_holding_band_bps=D(9000)).notes == (
+        "cash of 1,250.00 EUR: 1,500.00 USD, 12.00 % of NetLiq, which nothing here converts",
+        "cash of 625.00 GBP: 1,000.00 USD, 8.00 % of NetLiq, which nothing here converts",
+    )
+
+
+def test_a_debit_in_another_currency_is_no_cash():
+    own = account(held("A", "100"), cash={USD: "0", EUR: "-10"}, rates={USD: "1", CAD: "0.8", EUR: "1.1"})
+    (note,) = planned(case({"A": "1"}, own)).notes
+    assert note == "debit of 10.00 EUR: nothing in the plan pays it back"
 
 
 def test_cash_that_targets_of_less_than_100_percent_leave_is_not_idle():
