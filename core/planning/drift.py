@@ -74,28 +74,52 @@ def by_side(drifts: Iterable[DriftLine]) -> Wants:
 
 
 def invest_idle_cash(
-    drifts: Iterable[DriftLine], money: Decimal, valuation: Valuation, rebalance: RebalanceSection
+    drifts: Iterable[DriftLine], idle: Decimal, valuation: Valuation, rebalance: RebalanceSection
 ) -> tuple[DriftLine, ...]:
-    """`drifts` with every underweight symbol triggered, where nothing else is bought and too much money lies idle.
+    """`drifts` with underweight symbols triggered, where nothing else is bought and too much money lies idle.
 
-    Where only sells are allowed nothing is. `money` is what there is for buys without any sale, in USD; too much is
-    more than idle_cash_pct of NetLiq.
+    The largest drift comes first, of equal ones by symbol, until what they want uses up the money and what the planned
+    sells bring: 2 000 USD for wants of 1 500, 1 000 and 800 trigger the first two. Where only sells are allowed
+    nothing is. `idle` is what there is for buys without any sale, in USD; too much is more than idle_cash_pct of
+    NetLiq.
     """
     drifts, most = tuple(drifts), rebalance.idle_cash_pct
-    if most is None or money * HUNDRED <= most * valuation.net_liq:
+    if most is None or idle * HUNDRED <= most * valuation.net_liq:
         return drifts
-    is_bought = any(drift.triggered and drift.wanted > ZERO for drift in drifts)
-    if is_bought or rebalance.direction is TradeDirection.SELL_ONLY:
+    wants = by_side(drifts)
+    if wants.buys or rebalance.direction is TradeDirection.SELL_ONLY:
         return drifts
-    share = money * HUNDRED / valuation.net_liq
+    # what is sold wants less than nothing
+    money = idle - sum([drift.wanted for drift in wants.sells], ZERO)
+    lacking = [each for each in wants.untouched if each.wanted > ZERO and each.limited_by is LimitedBy.BAND]
+    bought = _first_to_get(lacking, money, rebalance)
+    share = idle * HUNDRED / valuation.net_liq
     text = f"; but {share:.2f} % of NetLiq lies idle, above idle_cash_pct {plain(most)}: buy up to the target"
-    return tuple([_invested(drift, text) for drift in drifts])
+    changed = {
+        drift.symbol: drift._replace(triggered=True, limited_by=None, rule=drift.rule + text)
+        if drift.symbol in bought
+        else drift._replace(rule=f"{drift.rule}; idle cash goes to larger drifts first")
+        for drift in lacking
+    }
+    return tuple([changed.get(drift.symbol, drift) for drift in drifts])
 
 
-def _invested(drift: DriftLine, text: str) -> DriftLine:
-    if drift.wanted <= ZERO or drift.limited_by is not LimitedBy.BAND:
-        return drift
-    return drift._replace(triggered=True, limited_by=None, rule=drift.rule + text)
+def _first_to_get(lacking: Iterable[DriftLine], money: Decimal, rebalance: RebalanceSection) -> set[Symbol]:
+    """The symbols whose wants use up the money, the largest first; the one that gets the last of it is among them."""
+    first: set[Symbol] = set()
+    for drift in sorted(lacking, key=lambda drift: (-drift.wanted, drift.symbol)):
+        if money <= ZERO:
+            break
+        first.add(drift.symbol)
+        money -= _takes(drift, rebalance)
+    return first
+
+
+def _takes(drift: DriftLine, rebalance: RebalanceSection) -> Decimal:
+    """USD that a buy up to the target takes, at most max_order_usd; what is too little to be bought takes nothing."""
+    if drift.wanted < rebalance.min_order_usd or 2 * drift.wanted <= drift.price.value:
+        return ZERO
+    return drift.wanted if rebalance.max_order_usd is None else min(drift.wanted, rebalance.max_order_usd)
 
 
 class _Trigger(NamedTuple):

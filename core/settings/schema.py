@@ -144,7 +144,10 @@ class RebalanceSection:
     max_order_usd: Annotated[Number | None, "> min_order_usd; a larger trade is reduced to it"] = None
     max_turnover_pct: Annotated[Number | None, Ge(0), Le(200), "a plan above it is refused"] = None
     idle_cash_pct: Annotated[
-        Number | None, Gt(0), Le(100), "more idle cash, in % of NetLiq, is invested though every symbol is in its band"
+        Number | None,
+        Gt(0),
+        Le(100),
+        "more idle cash, in % of NetLiq, is invested though all is in its band, the largest drift first",
     ] = None
     hold_symbols: Annotated[
         Symbols, "held symbols that are never traded: outside holdings; one without any price counts as 0"

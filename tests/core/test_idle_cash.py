@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from planning_builders import account, case, held, lines, planned, traded
+from planning_builders import account, at, case, held, lines, planned, traded
 
 from core.model import CAD, USD, Currency, LimitedBy, Side, TradeDirection
 from core.money import D
@@ -48,6 +48,57 @@ def test_a_buy_that_the_bands_trigger_is_left_to_the_bands():
     own = account(held("A", "491"), held("B", "299"), held("C", "199"), cash={USD: "1100"})
     plan = planned(case(THREE, own), idle_cash_pct=D("0.1"))
     assert traded(plan) == [(Side.BUY, "A", D(9))]
+
+
+def invested(lacking, over=0, **changes):
+    """The plan of 100 000 USD in four symbols of which A, B and C lack so many shares of 100.00, and D has too many."""
+    shares = [250 - lacks for lacks in (*lacking, -over)]
+    own = account(*map(held, "ABCD", map(str, shares)), cash={USD: str(100 * (sum(lacking) - over))})
+    return planned(case(dict.fromkeys("ABCD", "0.25"), own), per_holding_band_bps=D(500), idle_cash_pct=D(1), **changes)
+
+
+@pytest.mark.parametrize(
+    ("lacking", "over", "bought"),
+    [
+        ((10, 40, 20), 50, {"B": 20}),
+        # the last that gets some of it shares it with those before
+        ((10, 20, 20), 20, {"B": 15, "C": 15}),
+        ((20, 20, 20), 20, {"A": 20, "B": 20}),
+        ((10, 20, 5), 0, {"A": 10, "B": 20, "C": 5}),
+    ],
+)
+def test_idle_cash_goes_to_the_largest_drifts_and_of_equal_ones_by_symbol(lacking, over, bought):
+    plan = invested(lacking, over)
+    assert traded(plan) == [(Side.BUY, symbol, D(shares)) for symbol, shares in bought.items()]
+
+
+def test_a_symbol_that_idle_cash_does_not_reach_says_so():
+    line = lines(invested((10, 40, 20), 50))["C"]
+    assert line.reason == (
+        "underweight by 200.00 bps, inside the band of 500 bps; idle cash goes to larger drifts first"
+    )
+    assert line.limited_by is LimitedBy.BAND
+
+
+def test_a_maximum_leaves_idle_cash_for_the_next_drifts():
+    plan = invested((10, 40, 20), 50, max_order_usd=D(1500))
+    assert traded(plan) == [(Side.BUY, "B", D(10)), (Side.BUY, "C", D(10))]
+
+
+def test_what_planned_sells_bring_is_money_for_idle_cash_too():
+    # D is sold for 8 000 USD, and 1 000 USD lie there
+    own = account(held("A", "210"), held("B", "240"), held("C", "210"), held("D", "330"), cash={USD: "1000"})
+    plan = planned(case(dict.fromkeys("ABCD", "0.25"), own), per_holding_band_bps=D(500), idle_cash_pct=D("0.5"))
+    bought = [(Side.BUY, "A", D(40)), (Side.BUY, "B", D(10)), (Side.BUY, "C", D(40))]
+    assert traded(plan) == [(Side.SELL, "D", D(80)), *bought]
+
+
+def test_what_is_too_little_to_buy_takes_no_idle_cash():
+    # of 7 000.00 each, A lacks less than half a share
+    own = account(held("A", "3", "7000"), held("B", "280"), held("C", "490"), cash={USD: "2000"})
+    weights = {"A": "0.24", "B": "0.3", "C": "0.46"}
+    plan = planned(case(weights, own, at("A", "7000")), per_holding_band_bps=D(500), idle_cash_pct=D(1))
+    assert traded(plan) == [(Side.BUY, "B", D(20))]
 
 
 def test_the_cash_buffer_is_not_idle():
