@@ -139,6 +139,24 @@ def test_the_maximum_limits_every_line_exits_too():
     assert lines(plan)["X"].reason.endswith("max_order_usd 5050 allows 50 of 500 shares")
 
 
+@pytest.mark.parametrize(("weights", "shares"), [({"A": "0.1", "B": "0.9"}, 86), ({"A": "0", "B": "1"}, 100)])
+def test_a_maximum_that_leaves_less_than_the_minimum_is_the_reason_of_a_sell(weights, shares):
+    own = account(held("A", "100", "700"), held("B", "300"))
+    plan = planned(case(weights, own, at("A", "700")), max_order_usd=D(600), min_order_usd=D(500))
+    line = lines(plan)["A"]
+    assert (line.quantity, line.limited_by) == (D(0), LimitedBy.MAXIMUM)
+    assert line.reason.endswith(f"; max_order_usd 600 allows 0 of {shares} shares")
+
+
+@pytest.mark.parametrize(("price", "shares"), [("700", "143"), ("400", "250")])
+def test_a_maximum_that_leaves_less_than_the_minimum_is_the_reason_of_a_buy(price, shares):
+    limits = {"max_order_usd": D(600), "min_order_usd": D(500)}
+    plan = planned(case({"A": "1"}, account(cash={USD: "100000"}), at("A", price)), **limits)
+    assert traded(plan) == []
+    assert lines(plan)["A"].limited_by is LimitedBy.MAXIMUM
+    assert lines(plan)["A"].reason.endswith(f"; max_order_usd 600 allows 0 of {shares} shares")
+
+
 def test_a_share_dearer_than_the_maximum_is_not_bought():
     plan = planned(case({"A": "1"}, account(cash={USD: "9000"})), max_order_usd=D(99))
     assert (traded(plan), lines(plan)["A"].limited_by) == ([], LimitedBy.MAXIMUM)

@@ -73,6 +73,12 @@ def test_the_approval_is_named_as_the_bound_also_with_a_largest_order():
     assert "the approval allows" in resized(START, after("40000"), at("A", "90"), **sizing)["A"].reason
 
 
+def test_an_approved_buy_that_is_worth_less_than_the_minimum_now_is_too_small():
+    sizing = {"min_order_usd": D(20000), "max_order_usd": D(45000)}
+    found = resized(START, after("40000"), at("A", "99"), **sizing)["A"]
+    assert (found.quantity, found.limited_by) == (D(0), LimitedBy.MINIMUM)
+
+
 def test_shares_that_came_meanwhile_are_not_bought_again():
     found = resized(START, after("30000", a="200"))
     assert [line.quantity for line in found.values()] == [D(100), D(200)]

@@ -100,7 +100,7 @@ def test_a_sell_below_the_minimum_is_dropped_and_one_of_exactly_the_minimum_is_n
 
 def test_an_exit_limited_to_less_than_all_is_not_exempt_from_the_minimum() -> None:
     sized = sized_sell(sell("1", price="300", held="3", is_exit=True, most_usd=D(550)), minimum="500")
-    assert (sized.quantity, sized.limited_by) == (ZERO, LimitedBy.MINIMUM)
+    assert (sized.quantity, sized.limited_by) == (ZERO, LimitedBy.MAXIMUM)
 
 
 @given(

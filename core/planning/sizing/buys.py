@@ -38,7 +38,7 @@ def draft_buys(
         most = approved[drift.symbol] if approved is not None else None
         if approved is None and rebalance.max_order_usd is not None:
             most = floor_to(rebalance.max_order_usd / drift.price.value, step)
-        limited_by = _too_small(drift, shares, most, rebalance)
+        limited_by = _too_small(drift, shares, most, rebalance, is_approved=approved is not None)
         if limited_by:
             note = note_for(limited_by, ZERO, shares, rebalance)
             drafts.append(TradeDraft(drift, BUY, limited_by=limited_by, note=note))
@@ -97,15 +97,18 @@ def _wanted_shares(drift: DriftLine, step: Decimal) -> Decimal:
 
 
 def _too_small(
-    drift: DriftLine, shares: Decimal, most: Decimal | None, rebalance: RebalanceSection
+    drift: DriftLine, shares: Decimal, most: Decimal | None, rebalance: RebalanceSection, *, is_approved: bool
 ) -> LimitedBy | None:
     """Why a buy cannot trade however much money there is; None when it can."""
     if not shares:
         return LimitedBy.MINIMUM if ZERO < drift.wanted < rebalance.min_order_usd else LimitedBy.ROUNDING
     if most is not None and not most:
         return LimitedBy.MAXIMUM
-    possible = shares if most is None else min(shares, most)
-    return LimitedBy.MINIMUM if possible * drift.price.value < rebalance.min_order_usd else None
+    price, least = drift.price.value, rebalance.min_order_usd
+    if (shares if most is None else min(shares, most)) * price >= least:
+        return None
+    # an approved quantity was worth the minimum at the price of then
+    return LimitedBy.MINIMUM if is_approved or shares * price < least else LimitedBy.MAXIMUM
 
 
 def _item(draft: TradeDraft, minimum: int) -> Item:

@@ -66,7 +66,8 @@ def sell_quantity(
     # an exit that max_order_usd holds back is no exit yet, and the minimum is kept
     sells_all = is_exit and quantity == sellable
     if quantity * price < rebalance.min_order_usd and not sells_all:
-        return ZERO, remainder, LimitedBy.MINIMUM
+        # what the maximum cut was worth the minimum before, which is the smaller of the two
+        return ZERO, remainder, LimitedBy.MAXIMUM if limited_by is LimitedBy.MAXIMUM else LimitedBy.MINIMUM
     return quantity, remainder, limited_by
 
 
