@@ -56,10 +56,8 @@ async def take_snapshot(run: Run) -> AccountSnapshot:
     for warning in snapshot.warnings:
         run.warn(warning)
     if not run.mode.sends_orders:
-        for order in snapshot.working_orders:
-            run.warn(
-                f"working order left alone: {order.side} {order.quantity:,f} {order.symbol} {order.order_ref}".strip()
-            )
+        for warning in snapshot.left_alone:
+            run.warn(warning)
     elif snapshot.working_orders and await cancel_earlier_orders(run, snapshot):
         snapshot = await read_account(run)
     run.before, run.seen = run.before or snapshot, snapshot

@@ -80,6 +80,14 @@ class AccountSnapshot:
     warnings: tuple[str, ...] = ()
 
     @property
+    def left_alone(self) -> tuple[str, ...]:
+        """A line for each working order, for a run that sends no orders and cancels none."""
+        return tuple(
+            f"working order left alone: {order.side} {order.quantity:,f} {order.symbol} {order.order_ref}".strip()
+            for order in self.working_orders
+        )
+
+    @property
     def holdings(self) -> Holdings:
         """The shares and the cash alone; a virtual FX position is the shadow of a conversion and no holding."""
         held: dict[Symbol, Decimal] = {}

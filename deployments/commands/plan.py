@@ -86,7 +86,7 @@ def _market_reader(reader: Reader, settings: Settings, targets: Targets) -> Mark
 
     async def snapshot() -> AccountSnapshot:
         taken = await reader.take_snapshot()
-        terminal.show_warnings(taken.warnings)
+        terminal.show_warnings((*taken.warnings, *taken.left_alone))
         return taken
 
     async def quotes(contracts: Mapping[Symbol, Contract]) -> Mapping[Symbol, Quote]:

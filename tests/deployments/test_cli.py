@@ -72,6 +72,16 @@ def test_plan_asks_for_the_market_data_that_the_settings_name(rebalance):
     assert "warning: quotes are not live but delayed: BND, GLD" in ended.err
 
 
+def test_plan_lists_the_working_orders_that_it_leaves_alone(rebalance, folder):
+    orders = "open_orders: [{symbol: VTI, side: BUY, quantity: 1200, limit_price: 90}]"
+    market = (folder / "market.yaml").read_text().replace("positions:", f"{orders}\n  positions:", 1)
+    (folder / "orders.yaml").write_text(market)
+    for more in ((), ("--json",)):
+        ended = rebalance("plan", *FAKE, "--market", "orders.yaml", *more)
+        assert ended.code == 0
+        assert "warning: working order left alone: BUY 1,200 VTI\n" in ended.err
+
+
 def test_go_removes_a_link_to_nowhere_and_says_so(rebalance, folder):
     (folder / "KILL_SWITCH").symlink_to(folder / "nowhere")
     assert rebalance("go", "--ini", "settings.ini").out.startswith("removed ")
