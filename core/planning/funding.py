@@ -36,6 +36,7 @@ from core.settings import FxSection, RebalanceSection, Settings
 
 WHOLE_DOLLAR = ONE
 ODD_LOT_USD = Decimal(25_000)
+NO_CONVERSION = "no conversion: "
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,7 +259,7 @@ def _no_conversion(shortfall: Decimal, market: FxMarket, reason: str, fx: FxSect
         planning_rate=market.planning,
         funding_needed=ZERO,
         shortfall=shortfall,
-        reason=f"no conversion: {reason}",
+        reason=f"{NO_CONVERSION}{reason}",
         mid=market.mid,
     )
 

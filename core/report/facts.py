@@ -9,6 +9,7 @@ from core.masking import mask_account
 from core.model import USD, Currency, FxLeg, OrderRecord, OrderState, Plan, RunResult, Side, Stage, TradeLine
 from core.model.funding import FUNDING
 from core.money import ZERO
+from core.planning.funding import NO_CONVERSION
 from core.report import formats
 from core.report.columns import commissions, limit_text
 from core.report.formats import in_currency, with_commas
@@ -97,7 +98,7 @@ def balances_text(balances: Mapping[Currency, Decimal]) -> str:
 
 def _conversion(leg: FxLeg) -> str:
     if not leg.quantity:
-        return f"nothing converted: {leg.reason}"
+        return f"nothing converted: {why_no_conversion(leg)}"
     price = "at the market" if leg.limit_price is None else f"at {formats.price(leg.limit_price)}"
     order = f"{FUNDING.side} {formats.grouped(leg.quantity)} {FUNDING.symbol} {price}"
     return f"{order} for about {formats.amount(leg.funding_needed)} {FUNDING.currency}: {leg.reason}"
@@ -187,6 +188,11 @@ def totals_figures(plan: Plan) -> list[Fact]:
         ("sum of absolute drift now", f"{_bps(totals.drift_before_bps)} bps"),
         ("sum of absolute drift after", f"{_bps(totals.drift_after_bps)} bps"),
     ]
+
+
+def why_no_conversion(leg: FxLeg) -> str:
+    """Why nothing is converted, for a text that says so itself."""
+    return leg.reason.removeprefix(NO_CONVERSION)
 
 
 def conversion_figures(leg: FxLeg) -> list[Fact]:

@@ -19,7 +19,15 @@ from core.report.columns import (
     figures_of,
     markdown_of,
 )
-from core.report.facts import account_figures, conversion_figures, in_pieces, order_reason, pct, totals_figures
+from core.report.facts import (
+    account_figures,
+    conversion_figures,
+    in_pieces,
+    order_reason,
+    pct,
+    totals_figures,
+    why_no_conversion,
+)
 from core.report.formats import bullets, document, section, table
 from core.report.sections import (
     approvals_section,
@@ -95,7 +103,7 @@ def _conversion(leg: FxLeg | None) -> str:
     if leg is None:
         return ""
     if not leg.quantity:
-        return f"None: {formats.plain(leg.reason)}"
+        return f"None: {formats.plain(why_no_conversion(leg))}"
     bought = f"{formats.grouped(leg.quantity)} USD"
     figures = figures_of(f"{FUNDING.side} {FUNDING.symbol}", conversion_figures(leg), bought)
     return f"{figures}\n\n{formats.plain(leg.reason)}"

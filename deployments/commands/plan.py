@@ -46,10 +46,9 @@ def show_blend(request: Request, *, as_json: bool) -> None:
         weights = {symbol: float(weight) for symbol, weight in targets.weights.items()}
         document = {"targets": weights, "gross": float(targets.gross), "net": float(targets.net)}
         print(json.dumps(document, indent=2))  # noqa: T201 - the document that --json promises
-        return
-    terminal.console().print(
-        _blend_table(rows, {model: part for model, part in settings.models.items() if part}, targets)
-    )
+    else:
+        models = {model: part for model, part in settings.models.items() if part}
+        terminal.console().print(_blend_table(rows, models, targets))
     terminal.show_warnings(settings.warnings)
 
 
@@ -62,6 +61,7 @@ def show_plan(request: Request, *, as_json: bool) -> None:
     plan = asyncio.run(_plan(settings, targets, make_broker(request, settings)))
     if as_json:
         print(plan_json(plan), end="")  # noqa: T201 - the document that --json promises
+        terminal.show_warnings(settings.warnings)
         return
     terminal.show_plan(plan, terminal.console())
     terminal.show_warnings((*settings.warnings, *plan_warnings(plan)))

@@ -31,6 +31,7 @@ from core.model import (
     Symbol,
 )
 from core.money import D
+from core.planning.funding import NO_CONVERSION
 from core.report import (
     PreTrade,
     approval_markdown,
@@ -48,6 +49,7 @@ from core.report import (
     trade_rows,
     verdict_table,
 )
+from core.report.facts import plan_facts
 
 
 def read(text):
@@ -406,6 +408,12 @@ def test_a_live_plan_says_that_it_trades_real_money():
 def test_no_conversion_says_why():
     none = FxLeg(D(0), OrderType.MKT, None, None, None, D(0), D(400), "400.00 USD is below the minimum of 1000")
     assert "None: 400.00 USD is below the minimum of 1000" in pre_trade_markdown(PreTrade(plan=plan(fx=none)))
+
+
+def test_no_conversion_is_said_once():
+    none = FxLeg(D(0), OrderType.MKT, None, None, None, D(0), D(0), f"{NO_CONVERSION}cash covers everything")
+    assert "None: cash covers everything" in pre_trade_markdown(PreTrade(plan=plan(fx=none)))
+    assert dict(plan_facts(plan(fx=none)))["currency"] == "nothing converted: cash covers everything"
 
 
 def test_a_market_conversion_is_called_mkt():

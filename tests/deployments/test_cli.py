@@ -82,6 +82,14 @@ def test_plan_lists_the_working_orders_that_it_leaves_alone(rebalance, folder):
         assert "warning: working order left alone: BUY 1,200 VTI\n" in ended.err
 
 
+@pytest.mark.parametrize("command", ["check", "plan"])
+@pytest.mark.parametrize("form", [(), ("--json",)])
+def test_settings_that_do_not_go_together_are_warned_of_in_either_form(rebalance, command, form):
+    ended = rebalance(command, *(FAKE if command == "plan" else FILES), "--set", "rebalance.order_type=MKT", *form)
+    assert ended.code == 0
+    assert "warning: [rebalance] order_type = MKT with [limits] smart_limit = true: the limits are unused" in ended.err
+
+
 def test_go_removes_a_link_to_nowhere_and_says_so(rebalance, folder):
     (folder / "KILL_SWITCH").symlink_to(folder / "nowhere")
     assert rebalance("go", "--ini", "settings.ini").out.startswith("removed ")
