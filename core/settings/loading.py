@@ -12,10 +12,10 @@ from pydantic_core import ErrorDetails
 
 from core.masking import Secret
 from core.settings.describe import OPEN_SECTIONS, keys, sections
-from core.settings.kinds import PATH, SQLITE_FILE, Conflict, read_web_address
+from core.settings.kinds import PATH, SQLITE_FILE, Conflict, read_path, read_web_address
 from core.settings.layers import Layers, Overrides, displayed, environment_name, merged
-from core.settings.reading import read_values, refused
-from core.settings.schema import Settings
+from core.settings.reading import read_values, refused, texts_of
+from core.settings.schema import SafetySection, Settings
 from core.text import visible
 
 # made once, for pydantic compiles the annotations when it is made
@@ -51,6 +51,25 @@ def webhook_from(environ: Mapping[str, str]) -> Secret | None:
         return read_web_address(text.strip())
     except ValueError:
         return None
+
+
+def kill_switches_from(path: Path, *, environ: Mapping[str, str]) -> list[Path]:
+    """`[safety] kill_switch_file` where the other settings are at fault: every place that a run may look at.
+
+    Raises SettingsInvalid where that cannot be read.
+    """
+    name = environment_name("safety", "kill_switch_file")
+    texts = [environ[name]] if name in environ else texts_of(path, "kill_switch_file")
+    try:
+        places = [read_path(text.strip()) for text in texts]
+    except ValueError:
+        raise refused(str(path), ["[safety] kill_switch_file is not a path"]) from None
+    return [usual_kill_switch(path).parent / place for place in places] or [usual_kill_switch(path)]
+
+
+def usual_kill_switch(path: Path) -> Path:
+    """The kill switch of a settings file that names none."""
+    return path.absolute().parent / SafetySection.kill_switch_file
 
 
 def _checked(layers: Layers, folder: Path, name: str) -> Settings:

@@ -27,10 +27,7 @@ class _Parser(ConfigParser):
 def read_values(path: Path) -> dict[str, dict[str, str]]:
     """The texts of the file by section and key. Raises SettingsInvalid with line and reason for any other file."""
     text = _decoded(path)
-    # no section can have an empty name, so [DEFAULT] is an unknown section instead of one that leaks into all others
-    parser = _Parser(
-        interpolation=None, inline_comment_prefixes=(";", "#"), empty_lines_in_values=False, default_section=""
-    )
+    parser = _parser()
     try:
         parser.read_string(text)
     except DuplicateOptionError as error:
@@ -44,10 +41,33 @@ def read_values(path: Path) -> dict[str, dict[str, str]]:
     return {name: dict(parser.items(name)) for name in parser.sections()}
 
 
+def texts_of(path: Path, key: str) -> list[str]:
+    """Every text that the file gives a key of this name, whatever else is wrong with the file. Raises SettingsInvalid.
+
+    For the one key that must be found in a file that is at fault; of a text on several lines it is the first.
+    """
+    text = _bytes(path).decode("utf-8-sig", errors="replace").replace("\r\n", "\n").replace("\r", "\n")
+    lines = re.finditer(rf"^[ \t]*({key}[ \t]*[=:].*(?:\n[ \t]+\S.*)*)", text, re.IGNORECASE | re.MULTILINE)
+    return [_text_alone(found[1], key) for found in lines]
+
+
 def refused(name: str, faults: list[str], next_step: str = CORRECT_FILE) -> SettingsInvalid:
     """The error with all `faults`; its message holds the single fault, or how many there are."""
     what = faults[0] if len(faults) == 1 else f"{len(faults)} faults in the settings"
     return SettingsInvalid(f"{name}: {what}", next_step=next_step, faults=faults)
+
+
+def _parser() -> ConfigParser:
+    # no section can have an empty name, so [DEFAULT] is an unknown section instead of one that leaks into all others
+    return _Parser(
+        interpolation=None, inline_comment_prefixes=(";", "#"), empty_lines_in_values=False, default_section=""
+    )
+
+
+def _text_alone(lines: str, key: str) -> str:
+    parser = _parser()
+    parser.read_string(f"[alone]\n{lines}")
+    return parser.get("alone", key).strip().partition("\n")[0]
 
 
 def _unreadable(path: Path, *faults: str) -> SettingsInvalid:
