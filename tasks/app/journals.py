@@ -16,6 +16,7 @@ from tasks.app.environment import state_folder
 from tasks.app.request import Request
 
 FOLDER = "journal"
+DEFAULT, REHEARSALS = "journal.sqlite", "rehearsals.sqlite"
 
 
 class RehearsalStore(SqlStore):
@@ -47,15 +48,19 @@ def open_journal(settings: Settings | None) -> Journal:
 
 def open_store(settings: Settings | None) -> SqlStore:
     """Where `open_journal` keeps its entries. Raises as `journal_of` does."""
-    return SqlStore((settings and settings.journal.url) or _url("journal.sqlite"))
+    return SqlStore((settings and settings.journal.url) or _url(DEFAULT))
 
 
 def open_rehearsals(settings: Settings | None = None) -> Journal:
     """The journal of this user's rehearsals; codes of approvers go to that of the settings. Raises OutputFailed."""
-    return Journal(RehearsalStore(_url("rehearsals.sqlite"), settings))
+    return Journal(RehearsalStore(_url(REHEARSALS), settings))
+
+
+def kept_files() -> tuple[Path, ...]:
+    """The files of the default journal and of the rehearsals, whether they are there or not."""
+    # a folder of their own: SQLite and the locks put files beside them
+    return tuple(state_folder() / FOLDER / name for name in (DEFAULT, REHEARSALS))
 
 
 def _url(name: str) -> str:
-    # a folder of its own: SQLite and the locks put files beside it
-    folder: Path = state_folder() / FOLDER
-    return f"{SQLITE_FILE}{folder / name}"
+    return f"{SQLITE_FILE}{state_folder() / FOLDER / name}"

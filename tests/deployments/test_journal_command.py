@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sqlite3
 import stat
 from contextlib import closing
 from pathlib import Path
 
 import pytest
-from journals import RUN, approved_journal, sent
+from journals import RUN, approved_journal, run_record, sent
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from core.errors import ConnectionLost, OutputFailed, UsageError
@@ -32,9 +33,9 @@ def store(tmp_path):
 
 def test_a_backup_has_all_that_is_on_record_and_is_its_owners_alone(ini, store, tmp_path, capsys):
     target = tmp_path / "copies.sqlite"
-    target.write_text("an older backup")
-    journal = approved_journal(Journal(store))
     keep_up(ini, backup=target, vacuum=False)
+    journal = approved_journal(Journal(store))
+    keep_up(ini, backup=target, vacuum=False)  # in the place of the older one
     assert f"copied to {target}" in capsys.readouterr().out
     sent(journal)  # the journal was not let go of
     assert stat.S_IMODE(target.stat().st_mode) == 0o600
@@ -58,6 +59,78 @@ def test_vacuum_makes_the_file_smaller_and_keeps_what_is_in_it(ini, store, tmp_p
 def test_a_backup_over_the_journal_itself_is_refused(ini, store, tmp_path):
     with pytest.raises(UsageError, match="is the journal itself"):
         keep_up(ini, backup=tmp_path / "journal.sqlite", vacuum=False)
+
+
+def other_journal(path: Path) -> None:
+    """The backup of a journal with the same run, of which something else is on record."""
+    with closing(SqlStore(f"sqlite:///{path.with_name('other.sqlite')}")) as other:
+        Journal(other).start_run(run_record(flow_run_id="another"))
+        other.backup(path)
+
+
+def newer_backup(path: Path) -> None:
+    """A backup that knows more than the journal does, which was restored since."""
+    with closing(SqlStore(f"sqlite:///{path.with_name('other.sqlite')}")) as other:
+        sent(approved_journal(Journal(other)))
+        other.backup(path)
+
+
+def database_of_another_program(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as made:
+        made.execute("CREATE TABLE entries (run_id)")
+
+
+def link_to_a_file(path: Path) -> None:
+    path.with_name("linked").write_text("somebody's")
+    path.symlink_to(path.with_name("linked"))
+
+
+def journal_in_use(path: Path) -> None:
+    with closing(SqlStore(f"sqlite:///{path}")):
+        pass
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda path: path.write_text("[ibkr]\naccount_id = DU1234567\n"),
+        lambda path: path.write_bytes(b""),
+        lambda path: path.mkdir(),
+        lambda path: path.symlink_to(path.with_name("nowhere")),
+        database_of_another_program,
+        link_to_a_file,
+        other_journal,
+        newer_backup,
+        journal_in_use,
+    ],
+)
+def test_a_backup_replaces_nothing_but_an_older_backup_of_the_same_journal(ini, store, tmp_path, make):
+    approved_journal(Journal(store))
+    target = tmp_path / "copies.sqlite"
+    make(target)
+    before = target.read_bytes() if target.is_file() else target.lstat()
+    with pytest.raises(UsageError, match="exists and is not a backup of this journal - choose another name"):
+        keep_up(ini, backup=target, vacuum=False)
+    assert (target.read_bytes() if target.is_file() else target.lstat()) == before
+    assert list(tmp_path.glob(".copies*")) == []
+
+
+@pytest.mark.parametrize("end", ["-wal", "-shm", "-journal", "-0123456789ab.lock"])
+def test_a_backup_that_a_program_may_be_using_is_not_replaced(ini, store, tmp_path, end):
+    target = tmp_path / "copies.sqlite"
+    keep_up(ini, backup=target, vacuum=False)
+    target.with_name(target.name + end).touch()
+    with pytest.raises(UsageError, match="is not a backup of this journal"):
+        keep_up(ini, backup=target, vacuum=False)
+
+
+@pytest.mark.parametrize("name", ["journal.sqlite", "rehearsals.sqlite"])
+def test_a_backup_never_goes_where_a_journal_is_kept(ini, store, tmp_path, monkeypatch, name):
+    monkeypatch.setenv("REBALANCER_HOME", str(tmp_path / "home"))
+    (tmp_path / "home" / "journal").mkdir(parents=True)
+    with pytest.raises(UsageError, match="is where this program keeps a journal"):
+        keep_up(ini, backup=tmp_path / "home" / "journal" / name, vacuum=False)
+    assert list((tmp_path / "home" / "journal").iterdir()) == []
 
 
 def test_a_backup_into_a_folder_that_is_not_there_is_refused(ini, store, tmp_path):
