@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from core.errors import OutputFailed, unexpected
+from core.errors import OutputFailed, UsageError, unexpected
 from core.folders import make_folder, sync_folder
 from core.model import RunId, RunResult
 from core.report.documents import result_json
@@ -123,13 +123,28 @@ def write_files(files: Iterable[ReportFile[Subject]], subject: Subject, folder: 
 
 
 def write_page(text: str, path: Path) -> None:
-    """Write a page to where a person wants it, as reports are written. Raises OutputFailed."""
+    """Write the page of past runs to where a person wants it, as reports are written.
+
+    Raises UsageError where a file is there that is no such page, OutputFailed.
+    """
+    next_step = "name a file in a folder that exists and can be written"
     try:
+        if path.exists() and not path.is_symlink() and not _is_page(path, text):
+            raise UsageError(f"{path} exists and is no page of past runs", next_step="choose another name")
         _write(path, text)
+    except OSError as error:
+        raise OutputFailed(f"cannot write {path}: {error.strerror}", next_step=next_step) from None
     except OutputFailed as error:
-        raise OutputFailed(
-            f"cannot write {error.message}", next_step="name a file in a folder that exists and can be written"
-        ) from None
+        raise OutputFailed(f"cannot write {error.message}", next_step=next_step) from None
+
+
+def _is_page(path: Path, text: str) -> bool:
+    """Whether the file begins as this page does, up to its title and the styles; an empty one is as good."""
+    head = text.partition("<style>")[0].encode()
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(len(head)) in (b"", head)
 
 
 def prepare_folder(folder: Path) -> None:

@@ -8,9 +8,10 @@ import pytest
 from builders import outcome, plan
 from report_samples import sample_outcome
 
-from core.errors import OutputFailed
+from core.errors import OutputFailed, UsageError
 from core.model import RunId
-from core.report import PreTrade, files, report_folder, write_pre_trade, write_reports
+from core.report import PreTrade, files, report_folder, report_html, write_page, write_pre_trade, write_reports
+from core.report.history_html import history_html
 
 ALL = ["post_trade.csv", "post_trade.md", "pre_trade.csv", "pre_trade.md", "report.html", "result.json"]
 
@@ -186,3 +187,30 @@ def test_the_folder_of_a_run_bears_its_id():
 def test_a_run_id_that_is_none_makes_no_path(run_id):
     with pytest.raises(OutputFailed, match="is not 12 base32 characters"):
         report_folder(Path("reports"), RunId(run_id))
+
+
+def test_a_page_is_written_again_over_an_older_one_and_into_an_empty_file(tmp_path):
+    page = tmp_path / "history.html"
+    page.touch()
+    write_page(history_html([]), page)
+    page.write_text(page.read_text().replace("No run is on record.", "an older one"))
+    write_page(history_html([]), page)
+    assert page.read_text() == history_html([])
+
+
+@pytest.mark.parametrize(
+    "text", ["[ibkr]\naccount_id = DU1234567\n", "<!DOCTYPE html>\n<html lang='en'>", report_html(sample_outcome())]
+)
+def test_a_page_replaces_no_file_that_is_not_one(tmp_path, text):
+    page = tmp_path / "history.html"
+    page.write_text(text)
+    with pytest.raises(UsageError, match="exists and is no page of past runs - choose another name"):
+        write_page(history_html([]), page)
+    assert page.read_text() == text
+
+
+def test_a_page_does_not_take_the_place_of_a_device(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UsageError, match="exists and is no page of past runs"):
+        write_page(history_html([]), tmp_path / "pipe")
+    assert (tmp_path / "pipe").is_fifo()
