@@ -7,7 +7,8 @@ from datetime import datetime
 from decimal import Decimal
 
 from core.errors import UsageError
-from core.model import Finding, OrderRecord
+from core.model import Finding, OrderRecord, Side
+from core.text import price_text
 
 FORMS = '"filled N at PRICE", "cancelled", "cancelled, filled N at PRICE" or "never existed"'
 _NUMBER = r"(\d[\d,]*(?:\.\d+)?|\.\d+)"
@@ -19,7 +20,8 @@ def parse_finding(text: str, record: OrderRecord, *, by: str, at: datetime) -> F
     """The finding that the text states of this order. Raises UsageError where it cannot be read, or cannot be true.
 
     What cannot be true: an order that never existed though the broker has shown it, fewer fills than are on record,
-    more than were ordered, and an order that filled in part and was not cancelled, for its remainder may still fill.
+    more than were ordered, at a price worse than the limit, and an order that filled in part and was not cancelled, for
+    its remainder may still fill.
     """
     words = " ".join(text.split())
     if _NEVER.fullmatch(words):
@@ -37,7 +39,16 @@ def parse_finding(text: str, record: OrderRecord, *, by: str, at: datetime) -> F
         raise _impossible(record, f"{record.order.quantity:f} were ordered")
     if not is_cancelled and shares < record.order.quantity:
         raise _impossible(record, "its remainder may still fill unless it was cancelled")
+    if price is not None and shares > record.filled:
+        _check_price(record, price)
     return Finding(by, at, words, shares, price)
+
+
+def _check_price(record: OrderRecord, price: Decimal) -> None:
+    """Raise UsageError for a price that is worse than the limit: an average cannot be either."""
+    side, limit = record.order.side, record.order.limit_price
+    if limit is not None and (price < limit if side is Side.SELL else price > limit):
+        raise _impossible(record, f"a {side} with limit {price_text(limit)} cannot fill at {price_text(price)}")
 
 
 def _decimal(text: str | None) -> Decimal | None:

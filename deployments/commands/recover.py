@@ -30,6 +30,7 @@ from tasks.app.journals import open_journal
 from tasks.app.recovering import recover_with_result
 
 WORTH_SHOWING = ("fill", "cancelled", "absent", "unknown", "connection", "retry")
+NAMED_BY_RECOVER = "`rebalance recover --ini FILE` names the orders that need it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,23 +162,33 @@ def _is_named(state: RunState, name: str) -> bool:
 
 def _needing(journal: Journal, name: str) -> OrderRecord:
     """The order of this reference, or the one order of this run that needs a person. Raises UsageError."""
-    if parse_ref(name) is not None:
-        record = journal.order(OrderRef(name))
-        needing = [record] if record is not None and record.needs_person else []
-    else:
-        needing = list(journal.state(journal.find(name).run_id).needing_person)
+    orders = _orders(journal, name)
+    needing = [record for record in orders if record.needs_person]
     if len(needing) == 1:
         return needing[0]
     if needing:
         refs = ", ".join(record.order.ref for record in needing)
         raise UsageError(f"several orders of run {name} need a person", next_step=f"name one of them: {refs}")
-    raise UsageError(
-        f"there is nothing to resolve under {name}", next_step="`rebalance recover` names the orders that need it"
+    found = "; ".join(
+        f"{record.order.ref} is resolved already: {each.by} found {each.text} on {each.at:%Y-%m-%d %H:%M} UTC"
+        for record in orders
+        if (each := record.finding) is not None
     )
+    raise UsageError(found or f"there is nothing to resolve under {name}", next_step=NAMED_BY_RECOVER)
+
+
+def _orders(journal: Journal, name: str) -> Sequence[OrderRecord]:
+    """The order of this reference, or all orders of this run. Raises UsageError where there is none."""
+    if parse_ref(name) is None:
+        return journal.orders(journal.find(name).run_id)
+    record = journal.order(OrderRef(name))
+    if record is None:
+        raise UsageError(f"the journal has no order {name}", next_step=NAMED_BY_RECOVER)
+    return [record]
 
 
 def _run_of(ref: OrderRef) -> RunId:
     parsed = parse_ref(ref)
     if parsed is None:
-        raise UsageError(f"{ref} is not an order reference of ours", next_step="`rebalance recover` names them")
+        raise UsageError(f"{ref} is not an order reference of ours", next_step=NAMED_BY_RECOVER)
     return parsed.run_id

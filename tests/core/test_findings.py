@@ -10,8 +10,9 @@ from core.errors import UsageError
 from core.journal import Journal, MemoryStore
 from core.journal.findings import parse_finding
 from core.journal.transitions import intended, sending
-from core.model import Finding, OrderState
+from core.model import Finding, OrderState, Side
 from core.money import D
+from core.text import price_text
 
 
 def found(text: str, *events) -> Finding:
@@ -25,7 +26,7 @@ def found(text: str, *events) -> Finding:
         ("never existed", D(0), None, False),
         ("cancelled", D(0), None, True),
         ("Canceled", D(0), None, True),
-        ("filled 10 at 100.02", D(10), D("100.02"), True),
+        ("filled 10 at 100.01", D(10), D("100.01"), True),
         ("cancelled, filled 4 at 99", D(4), D(99), True),
         ("cancelled and  filled 4.5 at .5", D("4.5"), D("0.5"), True),
     ],
@@ -66,3 +67,36 @@ def test_what_cannot_be_true_is_refused(text, events, why):
 
 def test_an_overfill_on_record_can_be_confirmed():
     assert found("filled 12 at 100", part("6"), part("6", 2)).filled == D(12)
+
+
+@pytest.mark.parametrize(
+    ("side", "text", "is_possible"),
+    [
+        (Side.SELL, "filled 10 at 0.01", False),
+        (Side.SELL, "filled 10 at 99.99", False),
+        (Side.SELL, "cancelled, filled 4 at 99", False),
+        (Side.SELL, "filled 10 at 100", True),
+        (Side.SELL, "filled 10 at 101", True),
+        (Side.SELL, "cancelled, filled 0 at 0", True),
+        (Side.BUY, "filled 10 at 100.01", False),
+        (Side.BUY, "filled 10 at 100", True),
+        (Side.BUY, "filled 10 at 99", True),
+    ],
+)
+def test_no_order_fills_at_a_price_worse_than_its_limit(side, text, is_possible):
+    record = sending(intended(order(side=side, limit_price=D(100)), at=NOW), at=NOW)
+    if is_possible:
+        assert parse_finding(text, record, by="Ann", at=NOW).text == text
+    else:
+        price = price_text(D(text.split()[-1]))
+        with pytest.raises(UsageError, match=f"a {side} with limit 100.00 cannot fill at {price}"):
+            parse_finding(text, record, by="Ann", at=NOW)
+
+
+def test_an_order_at_the_market_fills_at_any_price():
+    record = sending(intended(order(limit_price=None), at=NOW), at=NOW)
+    assert parse_finding("filled 10 at 999", record, by="Ann", at=NOW).price == D(999)
+
+
+def test_what_the_broker_itself_has_reported_can_be_confirmed_at_any_price():
+    assert found("cancelled, filled 4 at 999", part("4")).price == D(999)

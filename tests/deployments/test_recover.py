@@ -110,6 +110,20 @@ def test_resolve_refuses_an_order_that_is_known(tmp_path):
         killed.resolve(FIRST.ref, "cancelled")
 
 
+@pytest.mark.parametrize("name", [FIRST.ref, RUN])
+def test_resolve_says_who_has_found_what_already(tmp_path, name):
+    killed = Killed(tmp_path).a_day_later()
+    killed.recover()
+    killed.resolve(name, "never existed")
+    with pytest.raises(UsageError, match=rf"{FIRST.ref} is resolved already: Ann found never existed on \d{{4}}-"):
+        killed.resolve(name, "cancelled")
+
+
+def test_resolve_says_that_the_journal_does_not_know_an_order(tmp_path):
+    with pytest.raises(UsageError, match="the journal has no order RB-ABCDEFGHIJ23-S9-1"):
+        Killed(tmp_path).resolve("RB-ABCDEFGHIJ23-S9-1", "cancelled")
+
+
 def test_resolve_records_nothing_that_it_cannot_read(tmp_path):
     killed = Killed(tmp_path).a_day_later()
     killed.recover()
