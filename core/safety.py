@@ -91,7 +91,7 @@ def check_kill_switch(path: Path) -> None:
     if is_on:
         raise KillSwitchOn(
             f"the kill switch is on: {path} exists",
-            next_step="find out who stopped trading and why; when it is safe again, remove it with: rebalance go",
+            next_step="find out who stopped trading and why; when it is safe again: rebalance go --ini FILE",
         )
 
 
@@ -103,7 +103,8 @@ def write_kill_switch(path: Path, *, by: str, at: datetime) -> None:
     handle = _created(path)
     if handle is None:
         return
-    note = f"stopped by {visible(by)} at {at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}; rebalance go removes this file\n"
+    moment = f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    note = f"stopped by {visible(by)} at {moment}; rebalance go --ini FILE removes this file\n"
     # on a full disk the note is lost, but the file is there, and so the switch is on
     with suppress(OSError), os.fdopen(handle, "w", encoding="ascii") as file:
         file.write(note)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable
 from datetime import timedelta
 from decimal import Decimal
 from difflib import get_close_matches
+from pathlib import Path
 
 SHOWN_LENGTH = 60
 # the next steps of files that a person wrote
@@ -76,6 +78,15 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     """`; did you mean X?`, or "" when no known name is similar."""
     meant = nearest(name, known)
     return f"; did you mean {meant}?" if meant else ""
+
+
+def with_ini(command: str, ini: str | Path | None = None) -> str:
+    """The command as it is typed, with the settings file that it needs; FILE where that is not known.
+
+    >>> with_ini("rebalance go", "my files/settings.ini"), with_ini("rebalance go")
+    ("rebalance go --ini 'my files/settings.ini'", 'rebalance go --ini FILE')
+    """
+    return f"{command} --ini {shlex.quote(str(ini)) if ini else 'FILE'}"
 
 
 def without_password(url: str) -> str:

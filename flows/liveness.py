@@ -33,6 +33,7 @@ from prefect.exceptions import PrefectException
 
 from core.errors import ExitCode
 from core.model import RunEnding
+from core.text import with_ini
 from flows.states import labelled_ending
 from tasks.app.notify import crashed_note, notify, webhook
 from tasks.app.process import Process
@@ -186,7 +187,9 @@ def after_crash(run: FlowRun) -> str:
             return "its accounts ended with it, and nothing was sent; retry it on its page"
         return "the runs of its accounts go on; retry it on its page, and it takes them up again"
     if APPROVED_LABEL in run.labels:
-        return "its orders are recovered by the next run of the account, or now by: rebalance recover"
+        recover = with_ini("rebalance recover", run.parameters.get("ini"))
+        other = " --account ID" if run.parameters.get("account") else ""
+        return f"its orders are recovered by the next run of the account, or now by: {recover}{other}"
     return "its plan was not approved yet, so nothing was sent; start a new run"
 
 

@@ -140,7 +140,7 @@ async def _settle(tracker: OrderTracker, run_id: RunId, settings: Settings) -> H
     if first.lists is None:
         raise ConnectionLost(
             f"the orders of run {run_id} could not be looked up: {tracker.disconnected}",
-            next_step="check the gateway, then: rebalance recover",
+            next_step="check the gateway, then: rebalance recover --ini FILE",
         )
     if not _unsettled(tracker, refs):
         return first.holdings
@@ -247,7 +247,7 @@ def _check_ended(tracker: OrderTracker, run_id: RunId, evidence: Evidence) -> No
     if alive:
         raise OrderStateUnknown(
             f"still working, though the broker had reported the end of each: {', '.join(alive)}",
-            next_step="cancel them in TWS, then: rebalance recover",
+            next_step="cancel them in TWS, then: rebalance recover --ini FILE",
         )
 
 

@@ -42,12 +42,12 @@ _BY_STATE = {
     RunEnding.REFUSED: Need.REFUSED,
     RunEnding.FAILED: Need.FAILED,
 }
-_LOOK_UP = "look the order up in TWS or in the statement, then: rebalance resolve"
+_LOOK_UP = "look the order up in TWS or in the statement, then: rebalance resolve ORDER --found TEXT --ini FILE"
 # where the failure itself does not say it
 _NEXT_STEPS = {
     Need.QUARANTINED: _LOOK_UP,
     Need.UNKNOWN: _LOOK_UP,
-    Need.CRASHED: "its orders may still be working: rebalance recover",
+    Need.CRASHED: "its orders may still be working: rebalance recover --ini FILE --account ID",
     Need.EXPIRED: "run the household again, and answer in time",
     Need.REFUSED: "read its report, and correct what it names",
     Need.FAILED: "read its report, then run the household again",

@@ -127,7 +127,7 @@ class Journal:
             return runs[0]
         raise UsageError(
             f"the journal knows {'more than one run' if name and runs else 'no run'} named {name!r}",
-            next_step="take the run id from `rebalance history`",
+            next_step="take the run id from `rebalance history --ini FILE`",
         )
 
     def last_traded(self, account_id: AccountId) -> RunState | None:

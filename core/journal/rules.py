@@ -40,7 +40,7 @@ def check_start(run: RunRecord, open_runs: Iterable[RunState]) -> None:
     if others:
         raise AccountBusy(
             f"run {others[0].record.run_id} of account {mask_account(run.account_id)} has not ended",
-            next_step="recover it first: rebalance recover",
+            next_step="recover it first: rebalance recover --ini FILE",
         )
 
 
@@ -50,7 +50,7 @@ def quarantined(account_id: AccountId, orders: Sequence[OrderRecord]) -> OrderSt
     return OrderStateUnknown(
         f"account {mask_account(account_id)} is not traded: what became of {refs} is not known",
         next_step=f"look it up in TWS or in the statement, cancel it there if it still works, then: "
-        f"rebalance resolve {orders[0].order.ref} with what you found",
+        f"rebalance resolve {orders[0].order.ref} --found TEXT --ini FILE",
         faults=[f"{record.order.ref}: {record.reason}" for record in orders],
     )
 

@@ -175,7 +175,7 @@ def found(record: OrderRecord, finding: Finding) -> OrderRecord:
     if not record.needs_person:
         raise SafetyRefused(
             f"order {record.order.ref} needs no finding: it is {record.state.label}",
-            next_step="`rebalance recover` names the orders that need a person",
+            next_step="`rebalance recover --ini FILE` names the orders that need a person",
         )
     return replace(record, finding=finding)
 

@@ -29,7 +29,7 @@ from core.money import ZERO
 from core.report.files import check_closed
 from core.safety import LIVE_PORTS, check_clock, check_gateway, check_kill_switch
 from core.settings import Settings
-from core.text import counted, price_text, without_password
+from core.text import counted, price_text, with_ini, without_password
 from deployments.connection import ANY_ACCOUNT, ConnectionOptions
 from deployments.terminal import console
 from tasks.app.codes import find_secret
@@ -277,7 +277,8 @@ async def _journal(of: Examination) -> CheckResult:
     text = f"{where}: {counted(count, 'run')} on record"
     if found:
         ids = ", ".join(state.record.run_id for state in found)
-        return CheckResult(f"{text}; no end of {ids}", "if its process died: rebalance recover", CheckState.WARNING)
+        recover = with_ini("rebalance recover", of.options.ini)
+        return CheckResult(f"{text}; no end of {ids}", f"if its process died: {recover}", CheckState.WARNING)
     return CheckResult(text)
 
 

@@ -20,6 +20,7 @@ from core.report.history import PastRun, history_json, past_run
 from core.report.history_html import history_html
 from core.settings import Settings
 from core.settings.loading import load_settings
+from core.text import with_ini
 from deployments.terminal import console, show_runs
 from tasks.app.journals import open_journal, open_rehearsals
 
@@ -77,7 +78,7 @@ def rebuild_report(ini: Path, name: str, *, rehearsals: bool) -> None:
     if state.result is None or state.record.ended_at is None:
         raise UsageError(
             f"the end of run {state.record.run_id} is not on record",
-            next_step="wait for it if it is under way; if its process died: rebalance recover",
+            next_step=f"wait for it if it is under way; if its process died: {with_ini('rebalance recover', ini)}",
         )
     folder = report_folder(settings.io.report_dir, state.record.run_id)
     for path in write_reports(_with_findings(state.result, state), folder):

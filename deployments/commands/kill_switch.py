@@ -11,6 +11,7 @@ from pathlib import Path
 from core.errors import OutputFailed, SettingsInvalid
 from core.safety import remove_kill_switch, write_kill_switch
 from core.settings.loading import kill_switches_from, load_settings, usual_kill_switch
+from core.text import with_ini
 from deployments import terminal
 
 BY_HAND = "create by hand the one that its [safety] kill_switch_file names"
@@ -22,9 +23,9 @@ def engage(ini: Path) -> None:
     Raises OutputFailed, and SettingsInvalid where the place cannot be read: the usual one is written all the same.
     """
     try:
-        _write([_path(ini)])
+        _write([_path(ini)], ini)
     except SettingsInvalid as error:
-        _write(_places(ini))
+        _write(_places(ini), ini)
         terminal.show_warnings([f"{error.message}; only [safety] kill_switch_file was read"])
 
 
@@ -47,15 +48,15 @@ def _places(ini: Path) -> list[Path]:
         usual = usual_kill_switch(ini)
         if not usual.parent.is_dir():
             raise SettingsInvalid(error.message, next_step=f"name the right file, or {BY_HAND}") from None
-        _write([usual])
+        _write([usual], ini)
         raise SettingsInvalid(
             f"{error.message}; wrote {usual}", next_step=f"if a run looks for another file, {BY_HAND}"
         ) from None
 
 
-def _write(paths: Iterable[Path]) -> None:
+def _write(paths: Iterable[Path], ini: Path) -> None:
     """Write every one, also where another cannot be written. Raises OutputFailed."""
-    failures = []
+    failures, release_it = [], with_ini("rebalance go", ini)
     for path in paths:
         # works without Prefect and without the gateway: it must never wait for either
         try:
@@ -63,7 +64,7 @@ def _write(paths: Iterable[Path]) -> None:
         except OutputFailed as error:
             failures.append(error)
         else:
-            print(f"stopped: wrote {path}; no order is sent until `rebalance go`")  # noqa: T201 - the command's answer
+            print(f"stopped: wrote {path}; no order is sent until `{release_it}`")  # noqa: T201 - the command's answer
     if failures:
         raise failures[0]
 

@@ -24,6 +24,7 @@ from core.report import report_folder, write_reports
 from core.safety import check_gateway
 from core.settings import Settings
 from core.settings.loading import load_settings
+from core.text import with_ini
 from deployments import terminal
 from tasks.app.brokers import live
 from tasks.app.journals import open_journal
@@ -41,6 +42,7 @@ class Recovery:
     journal: Journal
     broker: Broker
     show: Callable[[str], None] = print
+    ini: Path | None = None
 
     @property
     def account(self) -> AccountId:
@@ -53,7 +55,7 @@ def recover_account(ini: Path, account: str | None, name: str) -> ExitCode:
     settings = load_settings(ini, environ=os.environ, overrides=overrides)
     with closing(open_journal(settings)) as journal:
         # as the client that trades: no other may cancel its orders
-        return recover(Recovery(settings, journal, live(settings, Mode.PAPER)), name)
+        return recover(Recovery(settings, journal, live(settings, Mode.PAPER), ini=ini), name)
 
 
 def resolve_order(ini: Path, name: str, found: str, by: str | None) -> None:
@@ -129,7 +131,7 @@ def _show_end(recovery: Recovery, state: RunState) -> None:
     for record in state.needing_person:
         recovery.show(
             f"  look {record.order.ref} up in TWS or in the statement, cancel it there if it still works, then: "
-            f"rebalance resolve {record.order.ref} --found TEXT, where TEXT is {FORMS}"
+            f"{with_ini(f'rebalance resolve {record.order.ref} --found TEXT', recovery.ini)}, where TEXT is {FORMS}"
         )
 
 

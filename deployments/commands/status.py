@@ -22,7 +22,7 @@ from core.errors import ConnectionLost, ExitCode, UsageError
 from core.masking import mask_account, mask_accounts
 from core.model.refs import run_id_of
 from core.settings.loading import load_settings
-from core.text import age_text, without_password
+from core.text import age_text, with_ini, without_password
 from deployments.serving.server import lasting_server, page_of, server_failures
 from deployments.terminal import console
 from flows.account_runs import household_of, household_tag
@@ -57,7 +57,7 @@ def show_status(ini: Path | None, *, as_json: bool) -> ExitCode:
     on_record, server = open_on_record(ini), lasting_server()
     if server is None:
         if not as_json:
-            _print(_journal_lines(on_record))
+            _print(_journal_lines(on_record, ini))
         raise ConnectionLost("no Prefect server is running", next_step="start it with `rebalance up`")
     service = read_service()
     own = service if service is not None and service.api_url == server else None
@@ -66,7 +66,7 @@ def show_status(ini: Path | None, *, as_json: bool) -> ExitCode:
     if as_json:
         print(mask_accounts(json.dumps(found, indent=2, ensure_ascii=False)))  # noqa: T201 - what --json promises
     else:
-        _print(_lines(found))
+        _print(_lines(found, ini))
     return ExitCode(found["exit_code"])
 
 
@@ -185,7 +185,7 @@ def _print(lines: Iterable[str]) -> None:
         to.print(mask_accounts(line), markup=False, soft_wrap=True)
 
 
-def _lines(found: Row) -> Iterator[str]:
+def _lines(found: Row, ini: Path | None) -> Iterator[str]:
     page = found["server"]["api"].removesuffix("/api")
     yield f"server    {page}{_process_text(found['server'])}"
     executor = found["executor"]
@@ -196,7 +196,7 @@ def _lines(found: Row) -> Iterator[str]:
         state = f"on, next {_short(each['next'])}" if each["is_on"] else "off"
         yield f"schedule  {each['deployment']}: {each['schedule']}: {state}"
     yield from _run_lines([(kind, each) for kind in KINDS for each in found[kind]])
-    yield from _journal_lines(found["journal"])
+    yield from _journal_lines(found["journal"], ini)
     if not (found["waiting"] or found["running"]):
         yield "no run is waiting or running"
 
@@ -229,10 +229,13 @@ def _ended_lines(run: Row) -> Iterator[str]:
 KINDS = {"waiting": _waiting_lines, "running": _running_lines, "ended": _ended_lines}
 
 
-def _journal_lines(rows: Iterable[Row]) -> Iterator[str]:
+def _journal_lines(rows: Iterable[Row], ini: Path | None) -> Iterator[str]:
     for each in rows:
-        needing = ", ".join(each["needing_person"])
-        text = f"is quarantined for {needing}: rebalance resolve" if needing else "has an open run: rebalance recover"
+        needing = each["needing_person"]
+        text = f"has an open run: {with_ini('rebalance recover', ini)}"
+        if needing:
+            resolve = with_ini(f"rebalance resolve {needing[0]} --found TEXT", ini)
+            text = f"is quarantined for {', '.join(needing)}: {resolve}"
         yield f"journal   account {each['account']} {text} (run {each['run_id']} since {_short(each['since'])})"
 
 

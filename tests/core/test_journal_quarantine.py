@@ -75,7 +75,7 @@ def test_a_run_that_ends_with_an_unknown_order_stays_open_and_its_account_is_not
     assert Journal(store).run(RUN).exit_code is ExitCode.UNKNOWN
     with pytest.raises(OrderStateUnknown, match=f"{REF} is not known") as refused:
         Journal(store).start_run(run_record(run_id=OTHER))
-    assert refused.value.next_step.endswith(f"rebalance resolve {REF} with what you found")
+    assert refused.value.next_step.endswith(f"rebalance resolve {REF} --found TEXT --ini FILE")
     assert "567" in refused.value.message
     assert ACCOUNT not in str(refused.value)
 

@@ -216,7 +216,7 @@ def test_whatever_is_at_its_path_is_the_kill_switch(tmp_path, made):
     with pytest.raises(KillSwitchOn) as stop:
         check_kill_switch(path)
     assert stop.value.message == f"the kill switch is on: {path} exists"
-    assert "rebalance go" in stop.value.next_step
+    assert "rebalance go --ini FILE" in stop.value.next_step
     assert stop.value.exit_code is ExitCode.KILL_SWITCH
 
 
@@ -235,7 +235,7 @@ def test_a_kill_switch_that_cannot_be_looked_for_counts_as_on(tmp_path, place):
 def test_stop_writes_who_and_when_and_go_takes_it_away(tmp_path):
     path = tmp_path / "new" / "KILL_SWITCH"
     write_kill_switch(path, by="anna", at=NOW)
-    assert path.read_text() == "stopped by anna at 2026-03-02T20:30:00Z; rebalance go removes this file\n"
+    assert path.read_text() == "stopped by anna at 2026-03-02T20:30:00Z; rebalance go --ini FILE removes this file\n"
     with pytest.raises(KillSwitchOn):
         check_kill_switch(path)
     assert remove_kill_switch(path)

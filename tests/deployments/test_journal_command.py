@@ -157,4 +157,4 @@ def test_status_names_them_although_no_server_runs(ini, store, capsys):
         pytest.raises(ConnectionLost, match="no Prefect server"),
     ):
         show_status(ini, as_json=False)
-    assert "account ******567 has an open run: rebalance recover" in capsys.readouterr().out
+    assert f"account ******567 has an open run: rebalance recover --ini {ini}" in capsys.readouterr().out

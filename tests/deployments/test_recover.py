@@ -88,7 +88,7 @@ def test_recover_leaves_a_run_that_is_under_way(tmp_path):
 def test_recover_ends_with_41_and_says_what_a_person_is_to_do(tmp_path):
     killed = Killed(tmp_path).a_day_later()
     assert killed.recover() is ExitCode.UNKNOWN
-    assert f"rebalance resolve {FIRST.ref} --found" in killed.lines[-1]
+    assert f"rebalance resolve {FIRST.ref} --found TEXT --ini FILE" in killed.lines[-1]
     assert ACCOUNT not in "\n".join(killed.lines)
     assert killed.recover() is ExitCode.UNKNOWN
 

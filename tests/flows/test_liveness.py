@@ -70,7 +70,9 @@ def test_a_run_is_alive_while_its_process_is(run, lives):
 
 def test_after_an_approval_a_person_is_sent_to_look_for_working_orders():
     approved, waiting = a_run(NO_PROCESS, **{APPROVED_LABEL: "7f3a91c2"}), a_run(NO_PROCESS)
-    assert "rebalance recover" in crashed_state(approved, approved.state).message
+    assert crashed_state(approved, approved.state).message.endswith("now by: rebalance recover --ini FILE")
+    approved.parameters = {"ini": "/home/ann/settings.ini", "account": "DU7654321"}
+    assert crashed_state(approved, approved.state).message.endswith("--ini /home/ann/settings.ini --account ID")
     assert "nothing was sent; start a new run" in crashed_state(waiting, waiting.state).message
 
 

@@ -51,7 +51,7 @@ def sample_household() -> HouseholdResult:
     unknown = order_record(state=OrderState.UNKNOWN, reason="no answer")
     quarantined = OrderStateUnknown(
         "account ******002 is not traded: what became of RB-EARLIER23456-B1-1 is not known",
-        next_step="look it up in TWS, then: rebalance resolve RB-EARLIER23456-B1-1 with what you found",
+        next_step="look it up in TWS, then: rebalance resolve RB-EARLIER23456-B1-1 --found TEXT --ini FILE",
     )
     return household(
         account_result(account(), traded(), Path("reports") / "ABCDEFGHIJ23"),
