@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -57,7 +57,7 @@ def show_status(ini: Path | None, *, as_json: bool) -> ExitCode:
     on_record, server = open_on_record(ini), lasting_server()
     if server is None:
         if not as_json:
-            _print(_journal_lines(on_record, ini))
+            _print(journal_lines(on_record, ini))
         raise ConnectionLost("no Prefect server is running", next_step="start it with `rebalance up`")
     service = read_service()
     own = service if service is not None and service.api_url == server else None
@@ -196,7 +196,8 @@ def _lines(found: Row, ini: Path | None) -> Iterator[str]:
         state = f"on, next {_short(each['next'])}" if each["is_on"] else "off"
         yield f"schedule  {each['deployment']}: {each['schedule']}: {state}"
     yield from _run_lines([(kind, each) for kind in KINDS for each in found[kind]])
-    yield from _journal_lines(found["journal"], ini)
+    alive = {each["run_id"] for kind in ("waiting", "running") for each in found[kind] if each["is_alive"]}
+    yield from journal_lines(found["journal"], ini, alive)
     if not (found["waiting"] or found["running"]):
         yield "no run is waiting or running"
 
@@ -229,10 +230,13 @@ def _ended_lines(run: Row) -> Iterator[str]:
 KINDS = {"waiting": _waiting_lines, "running": _running_lines, "ended": _ended_lines}
 
 
-def _journal_lines(rows: Iterable[Row], ini: Path | None) -> Iterator[str]:
+def journal_lines(rows: Iterable[Row], ini: Path | None, alive: Collection[str] = ()) -> Iterator[str]:
+    """A line for each row that somebody has to act on; a run that is alive is to be recovered by nobody."""
     for each in rows:
         needing = each["needing_person"]
-        text = f"has an open run: {with_ini('rebalance recover', ini)}"
+        if each["run_id"] in alive and not needing:
+            continue
+        text = f"has an open run; if its process died: {with_ini('rebalance recover', ini)}"
         if needing:
             resolve = with_ini(f"rebalance resolve {needing[0]} --found TEXT", ini)
             text = f"is quarantined for {', '.join(needing)}: {resolve}"

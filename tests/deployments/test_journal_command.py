@@ -8,14 +8,14 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from journals import RUN, approved_journal, run_record, sent
+from journals import REF, RUN, approved_journal, run_record, sent
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from core.errors import ConnectionLost, OutputFailed, UsageError
 from core.journal import Journal
 from core.journal.sql import SqlStore
 from deployments.commands.journal import keep_up
-from deployments.commands.status import open_on_record, show_status
+from deployments.commands.status import journal_lines, open_on_record, show_status
 
 
 @pytest.fixture
@@ -157,4 +157,17 @@ def test_status_names_them_although_no_server_runs(ini, store, capsys):
         pytest.raises(ConnectionLost, match="no Prefect server"),
     ):
         show_status(ini, as_json=False)
-    assert f"account ******567 has an open run: rebalance recover --ini {ini}" in capsys.readouterr().out
+    assert (
+        f"account ******567 has an open run; if its process died: rebalance recover --ini {ini} "
+        in capsys.readouterr().out
+    )
+
+
+def test_status_does_not_send_anybody_to_recover_a_run_that_is_alive(ini, store):
+    journal = approved_journal(Journal(store))
+    assert list(journal_lines(open_on_record(ini), ini, {RUN})) == []
+    assert len(list(journal_lines(open_on_record(ini), ini, {"OTHER"}))) == 1
+    sent(journal)
+    journal.unknown(REF, reason="nothing was reported")
+    (line,) = journal_lines(open_on_record(ini), ini, {RUN})
+    assert f"is quarantined for {REF}: rebalance resolve {REF} --found TEXT --ini {ini} " in line
