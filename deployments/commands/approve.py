@@ -75,7 +75,8 @@ def answer(run: str, decision: Decision) -> None:
         raise UsageError("no run was named", next_step="name the run that is waiting; `rebalance status` lists them")
     if not lasting_server():
         raise UsageError(
-            "no Prefect server is configured", next_step="set PREFECT_API_URL to the server on which the run is waiting"
+            "no Prefect server is running",
+            next_step="start it with `rebalance up`, or set PREFECT_API_URL to the server on which the run is waiting",
         )
     with server_failures():
         asyncio.run(_answer(run, decision))

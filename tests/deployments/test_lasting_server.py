@@ -13,7 +13,7 @@ import httpx
 import psutil
 import pytest
 import websockets
-from lasting import lasting, until
+from lasting import BIN, DEADLINE, lasting, until
 from prefect.client.schemas.objects import StateType
 from prefect.exceptions import PrefectHTTPStatusError
 from prefect.states import Cancelling
@@ -156,6 +156,19 @@ def test_down_stops_a_run_that_waits(up):
     up.up()
     state = up.state(run_id)
     assert (state.type, state.name, state.message[:8]) == (StateType.CANCELLED, "Cancelled", "exit 32:")
+
+
+def test_down_names_a_run_of_another_terminal_which_waits_on_and_is_answered_after_the_next_up(up):
+    with up.beside(str(BIN / "rebalance"), "run", *FILES, "--paper", "--pause", environment=up.environment) as other:
+        (row,) = until(lambda: [each for each in up.status()["waiting"] if each["deployment"] == "rebalance/on-demand"])
+        down = up.rebalance("down")
+        warning = f"warning: run {row['run_id']} waits in process {other.pid}; `rebalance up` makes it answerable again"
+        assert warning in down.stderr.splitlines()
+        no_server = up.rebalance("approve", row["run_id"], code=2).stderr
+        assert "no Prefect server is running - start it with `rebalance up`, or set PREFECT_API_URL" in no_server
+        up.up()
+        up.rebalance("reject", row["run_id"])
+        assert other.wait(DEADLINE) == 32
 
 
 def test_down_leaves_no_process_and_is_harmless_twice(up):
