@@ -17,6 +17,8 @@ from core.masking import mask_account
 from core.model import FUNDING, USD, AccountId, AccountSnapshot, Position, SecurityType, Symbol
 from core.money import CENT, HUNDRED, ZERO, floor_to
 from core.settings import IbkrSection, Settings, settings_template
+from core.settings.layers import merged
+from core.settings.loading import settings_from
 from deployments.connection import ANY_ACCOUNT, ONE_MODEL, ConnectionOptions
 from deployments.terminal import console, errors_console
 from tasks.app.brokers import DEMO_MARKET
@@ -49,15 +51,21 @@ class StartFiles:
 def init(folder: Path, options: ConnectionOptions, *, from_account: bool, household: bool) -> None:
     """Write portfolios.csv and settings.ini into `folder`, for a `household` accounts.yaml too; print what to do next.
 
-    They contain example models, or with `from_account` what the account holds. Raises UsageError for files that exist
-    already and where it is not clear which account is meant, OutputFailed where they cannot be written, DataRefused
-    for an account without an ETF in USD, and what reading settings and account raises.
+    They contain example models, or with `from_account` what the account holds, and the settings that are given. Raises
+    UsageError for files that exist already and where it is not clear which account is meant, OutputFailed where they
+    cannot be written, DataRefused for an account without an ETF in USD, and what reading settings and account raises.
     """
+    if from_account and any(name.lower().startswith("models.") for name in options.overrides):
+        raise UsageError(
+            f"--from-account makes one model, {HELD_MODEL}, so --set models. cannot be given",
+            next_step="leave that out, and mix models in the files afterwards",
+        )
     paths = [folder / name for name in (CSV, INI, *([ACCOUNTS] if household else []))]
     _require_free(paths)
     files = asyncio.run(_from_account(options)) if from_account else _examples(folder, options)
-    texts = {folder / CSV: files.csv, folder / INI: settings_template(files.values)}
-    account = files.values.get("ibkr.account_id")
+    values = _with_given(files.values, options)
+    texts = {folder / CSV: files.csv, folder / INI: settings_template(values)}
+    account = values.get("ibkr.account_id")
     if household:
         texts[folder / ACCOUNTS] = accounts_template(ini=INI, csv=CSV, account=account)
     _write(texts)
@@ -69,13 +77,25 @@ def _models(mix: Mapping[str, str]) -> dict[str, str]:
     return {f"models.{name}": weight for name, weight in mix.items()}
 
 
+def _with_given(values: Mapping[str, str], options: ConnectionOptions) -> dict[str, str]:
+    """The values with those that the options give; models that are given are the whole mix. Raises SettingsInvalid."""
+    overrides = {**options.overrides, **({} if options.account is None else {"ibkr.account_id": options.account})}
+    given = merged({}, environ={}, overrides=overrides).given
+    own = {f"{section}.{key}": each.text for section, texts in given.items() for key, each in texts.items()}
+    kept = {name: text for name, text in values.items() if not (given["models"] and name.startswith("models."))}
+    sections: dict[str, dict[str, str]] = {"ibkr": {"account_id": ANY_ACCOUNT}}
+    for name, text in kept.items():
+        section, _, key = name.partition(".")
+        sections.setdefault(section, {})[key] = text
+    settings_from(sections, folder=Path(), overrides=overrides)  # what is refused there must not be written
+    return kept | own
+
+
 def _examples(folder: Path, options: ConnectionOptions) -> StartFiles:
     values = _models(EXAMPLE_MIX)
     notes = [f"put your own models into {folder / CSV}, and their weights under [models] of {folder / INI}"]
-    if options.account is None:
+    if options.account is None and "ibkr.account_id" not in options.overrides:
         notes.insert(0, f"put your account into {folder / INI}: account_id under [ibkr]")
-    else:
-        values["ibkr.account_id"] = options.settings().ibkr.account_id
     rows = (line for line in DEMO_CSV.read_text(encoding="utf-8").splitlines(keepends=True) if line[0] != "#")
     return StartFiles(HEAD + EXAMPLE + "".join(rows), values, notes)
 

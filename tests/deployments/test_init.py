@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from core.errors import DataRefused, RebalanceError, SafetyRefused, SettingsInvalid, UsageError
 from core.scenario import read_market
+from core.settings.loading import load_settings
 from core.sim.gateway.faults import ChangeFields
 from deployments import cli
 from tasks.app.brokers import DEMO_MARKET
@@ -73,6 +74,49 @@ def test_the_commands_it_prints_can_be_typed_as_they_are(rebalance):
     commands = [shlex.split(line)[1:] for line in printed.splitlines() if line.startswith("  rebalance check ")]
     assert len(commands) == 1
     assert "100.0000" in rebalance(*commands[0])
+
+
+def test_settings_that_are_given_are_put_in(rebalance):
+    printed = rebalance(
+        "init",
+        "--set",
+        "ibkr.account_id=du1234567",
+        "--set",
+        "Ibkr.Port=7497",
+        "--set",
+        "journal.url=sqlite:///j.sqlite",
+    )
+    assert "put your account" not in printed
+    settings = load_settings(Path("settings.ini"), environ={}, overrides={})
+    assert (settings.ibkr.account_id, settings.ibkr.port) == (ACCOUNT, 7497)
+    assert settings.journal.url.endswith("j.sqlite")
+    assert settings.models == {"SMURF": Decimal("0.5"), "BADASS": Decimal("0.3"), "GLTR": Decimal("0.2")}
+
+
+def test_models_that_are_given_are_the_mix(rebalance):
+    rebalance("init", "--account", ACCOUNT, "--set", "models.smurf=0.6", "--set", "models.GLTR=0.4")
+    settings = load_settings(Path("settings.ini"), environ={}, overrides={})
+    assert settings.models == {"SMURF": Decimal("0.6"), "GLTR": Decimal("0.4")}
+
+
+@pytest.mark.parametrize(
+    ("given", "fault"),
+    [
+        ("ibkr.prot=1", "ibkr.prot in the options of this run is not a setting"),
+        ("ibkr.port=0", r"\[ibkr\] port = 0"),
+        ("models.SMURF=0.6", "sum"),
+        ("notify.webhook_url=https://example.com", "is a secret"),
+    ],
+)
+def test_a_setting_that_may_not_stand_in_the_file_is_refused_and_nothing_is_written(rebalance, given, fault):
+    with pytest.raises(SettingsInvalid, match=fault):
+        rebalance("init", "--set", given)
+    assert list(Path().iterdir()) == []
+
+
+def test_the_mix_of_what_is_held_is_its_one_model(rebalance):
+    with pytest.raises(UsageError, match=r"--from-account makes one model, MAIN, so --set models\. cannot be given"):
+        rebalance("init", "--from-account", "--broker", "fake", "--set", "models.SMURF=1")
 
 
 @pytest.mark.parametrize("name", ["portfolios.csv", "settings.ini"])
