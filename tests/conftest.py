@@ -30,7 +30,11 @@ freezegun.configure(extend_ignore_list=["prefect"])
 
 # a plan that trades is rare among random accounts: filtering much is the price of assuming one
 QUIET = [HealthCheck.too_slow, HealthCheck.filter_too_much]
-settings.register_profile("suite", deadline=None, suppress_health_check=QUIET, print_blob=True)
+# a sample in `make test`; where the variable is set, as many as Hypothesis takes by itself
+PROPERTY_CASES = 100 if "REBALANCER_FUZZ_CASES" in os.environ else 40
+settings.register_profile(
+    "suite", max_examples=PROPERTY_CASES, deadline=None, suppress_health_check=QUIET, print_blob=True
+)
 settings.load_profile("suite")
 
 MAY_SKIP_IN_CI = ("real paper gateway", "is for root alone", "root may write everywhere")
@@ -43,6 +47,12 @@ def prefect_server() -> Iterator[None]:
 
     with prefect_test_harness(server_startup_timeout=90):
         yield
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """A property takes a sample of its cases in `make test`, so that `make test-long` has it once more."""
+    if getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
+        item.add_marker("long")
 
 
 @pytest.hookimpl(trylast=True)

@@ -23,7 +23,7 @@ from core.sim.gateway import SimulatedGateway
 from core.sim.gateway.log import Direction, LogEntry, MessageLog
 from core.sim.venue.world import Change, Point
 
-FRAMES = 8_000 if IS_SAMPLE else 100 * FUZZ_CASES  # a million where the suite runs at full size
+FRAMES = 4_000 if IS_SAMPLE else 100 * FUZZ_CASES  # a million where the suite runs at full size
 FRAMES_PER_GATEWAY = 1_000
 SPEEDS = (1, 200, 20_000)  # at the first every client is too fast, at the last days go by
 AT_ONCE = 5

@@ -248,9 +248,13 @@ MUTATIONS = {
     ),
     "the worst rate is the mid": wraps(PLANNER, "fx_market", lambda made: replace(made, worst=made.mid)),
 }  # fmt: skip
+SAMPLED = 3  # one of three in `make test`
 
 
-@pytest.mark.parametrize("name", MUTATIONS)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=pytest.mark.slow if at % SAMPLED else ()) for at, name in enumerate(MUTATIONS)],
+)
 def test_a_fault_in_the_arithmetic_is_seen_from_outside(name, monkeypatch):
     with monkeypatch.context() as patch:
         MUTATIONS[name](patch)

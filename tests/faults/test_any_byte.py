@@ -10,6 +10,8 @@ from fault_cases import usual
 from fault_judges import judge
 from fault_runs import DropAtByte, rehearse
 
+pytestmark = pytest.mark.long
+
 DIRECTIONS = {"outward": False, "inward": True}
 LENGTHS: dict[bool, int] = {}
 

@@ -10,6 +10,8 @@ from fault_chances import random_spoil
 from fault_judges import judge
 from fault_runs import rehearse
 
+pytestmark = pytest.mark.long
+
 FEW_SYMBOLS = 6
 # an order that was refused by an error alone fills while the connection is down
 ALWAYS = "seed-44"

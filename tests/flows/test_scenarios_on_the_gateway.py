@@ -14,12 +14,9 @@ from deployments.options import ScenarioBroker
 
 HANDFUL = (
     "e2e_fx_first",
-    "e2e_spread_aware_wide_and_stale",
     "exit_20_connection_lost_between_stages",
-    "exit_23_stale_quotes",
     "exit_41_order_state_unknown",
     "fx_first_without_a_rate_for_usd",
-    "orphaned_order_is_cancelled_first",
 )
 EVERY = sorted(path.stem for path in SCENARIOS.glob("*.yaml"))
 NAMES = EVERY if os.environ.get("REBALANCER_ALL_SCENARIOS") else HANDFUL

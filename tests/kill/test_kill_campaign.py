@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from programs import needs
 
-KILL_CASES = int(os.environ.get("REBALANCER_KILL_CASES", "12"))
+KILL_CASES = int(os.environ.get("REBALANCER_KILL_CASES", "6"))
 SUPPORT = Path(__file__).parents[1] / "support"
 
 # a case takes a third of a second, on a busy machine many times that
@@ -62,6 +62,7 @@ def test_with_the_journal_on_a_server_that_may_crash_a_run_breaks_no_rule_either
     assert code == 0, text
 
 
+@pytest.mark.slow
 def test_the_campaign_notices_when_a_safeguard_is_left_out():
     code, text = campaign("--mutations")
     assert code == 0, text

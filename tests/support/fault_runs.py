@@ -36,7 +36,7 @@ from core.sim.wire.placing import PlaceOrder
 from core.sim.wire.requests import CancelOrder
 
 LONGEST = 60.0  # real seconds, after which a run counts as hanging
-SAMPLED = 4
+SAMPLED = 12
 
 
 @dataclass(slots=True)
@@ -324,7 +324,7 @@ class Row:
 
 
 def cases(*tables: tuple[Row, ...]) -> list[Any]:
-    """Every row as a case of its own, named by its sentence. `make test` takes one of four of each table."""
+    """Every row as a case of its own, named by its sentence; `make test` takes one of twelve of each table."""
     return [
         pytest.param(row, id=row.sentence, marks=pytest.mark.slow if number % SAMPLED else ())
         for rows in tables

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 IS_SAMPLE = "REBALANCER_FUZZ_CASES" not in os.environ
-FUZZ_CASES = int(os.environ.get("REBALANCER_FUZZ_CASES", "200"))
+FUZZ_CASES = int(os.environ.get("REBALANCER_FUZZ_CASES", "100"))
 
 
 def fuzzed(test: Callable[..., None]) -> Callable[..., None]:

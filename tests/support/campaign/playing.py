@@ -32,7 +32,7 @@ from tasks.app.brokers import rehearsal_options
 from tasks.app.request import Request
 from tasks.app.wiring import AppSession, session
 
-RUNS = int(os.environ.get("REBALANCER_CAMPAIGN_RUNS", "12"))
+RUNS = int(os.environ.get("REBALANCER_CAMPAIGN_RUNS", "6"))
 
 
 @dataclass(frozen=True, slots=True)
