@@ -204,6 +204,7 @@ def test_a_network_that_goes_silent_fails_the_journal_instead_of_hanging(
         assert Journal(second).orders(RUN) == ()
 
 
+@pytest.mark.slow
 @needs("postgresql")
 def test_a_journal_that_cannot_be_opened_over_a_silent_network_is_refused(line_to_postgresql):
     line, url = line_to_postgresql

@@ -301,7 +301,11 @@ def test_all_faults_are_reported_at_once_in_a_message_that_counts_them():
             "line 3: is longer than 10000 characters",
         ),
         (b'"' + b"\n" * 140_000 + b'"', "line 1: cannot be read as CSV (field larger than field limit (131072))"),
-        (HEADER.encode() + b"SMURF,VTI,0\n" * 100_001, "line 100002: more than 100000 rows"),
+        pytest.param(
+            HEADER.encode() + b"SMURF,VTI,0\n" * 100_001,
+            "line 100002: more than 100000 rows",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_what_is_no_portfolios_file_is_refused_with_the_place(data, fault):
@@ -312,6 +316,7 @@ def test_a_line_of_exactly_ten_thousand_characters_is_read():
     assert parsed(HEADER + "#" * 10_000 + "\nSMURF,VTI,100\n", ONLY_SMURF)[0].line == 3
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_rows_are_read():
     rows = "".join(f"SMURF,S{number},0.001\n" for number in range(100_000))
     assert len(parsed(HEADER + rows, ONLY_SMURF)) == 100_000

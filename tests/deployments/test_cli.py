@@ -334,6 +334,7 @@ def test_neither_check_nor_plan_imports_what_only_a_run_needs(folder):
     assert imported_by(folder, ("plan", *FAKE)) == set()
 
 
+@pytest.mark.slow
 def test_no_other_command_imports_great_expectations(folder):
     commands = [("history", *INI), ("stop", *INI), ("go", *INI), ("status", *INI), ("recover", *INI), ("init", "new")]
     assert "great_expectations" not in imported_by(folder, *commands)

@@ -111,6 +111,7 @@ def test_an_account_that_the_gateway_does_not_manage_is_a_failure(examined, gate
     assert "account ******321 is not managed by this gateway" in checks["login and account"]["found"]
 
 
+@pytest.mark.slow
 def test_a_read_only_api_matters_where_the_settings_mean_to_trade(examined, gateway):
     refuse = Refuse(321, READ_ONLY)
     gateway.call(lambda: gateway.gateway.faults.on("reqCompletedOrders", refuse, times=1))
@@ -122,6 +123,7 @@ def test_a_read_only_api_matters_where_the_settings_mean_to_trade(examined, gate
     assert checks["API settings"]["found"].endswith("and the settings send none")
 
 
+@pytest.mark.slow
 def test_data_that_is_not_live_and_a_broken_farm_are_warnings(examined, gateway):
     faults = gateway.gateway.faults
     gateway.call(lambda: faults.on("marketDataType", ChangeFields({3: "3"})))

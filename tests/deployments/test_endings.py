@@ -89,7 +89,7 @@ ENDINGS = {
     "set to Completed by hand": (("--paper", "--pause"), a_state(Completed()), 32, "Cancelled", CANCELLED),
 }
 # each starts a process; the others are left to make test-long
-SAMPLE = ("done", "Ctrl-C")
+SAMPLE = ("Ctrl-C",)
 
 
 @pytest.mark.parametrize(
@@ -116,6 +116,7 @@ async def test_exit_status_report_and_state_agree(client, tmp_path, case):
         assert result["orders"] == []
 
 
+@pytest.mark.slow
 async def test_an_answer_to_a_process_that_was_killed_is_no_success_and_the_run_is_marked(client, tmp_path, capsys):
     with rebalancing(tmp_path, "--paper", "--pause") as command:
         run = await question_of(client, command)
@@ -131,6 +132,7 @@ async def test_an_answer_to_a_process_that_was_killed_is_no_success_and_the_run_
         await asyncio.to_thread(answer, str(run.id), yes)
 
 
+@pytest.mark.slow
 async def test_a_resume_on_the_page_leaves_no_dead_run_running(client, tmp_path):
     with rebalancing(tmp_path, "--paper", "--pause") as command:
         run = await question_of(client, command)

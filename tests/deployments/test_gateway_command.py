@@ -60,6 +60,7 @@ def test_it_serves_the_demo_until_it_is_stopped():
     assert process.returncode == 0
 
 
+@pytest.mark.slow
 def test_it_serves_a_scenario_and_a_market_file_as_well(tmp_path):
     scenario = Path(__file__).parent.parent / "scenarios" / "e2e_fx_first.yaml"
     with served("--scenario", str(scenario)) as (port, _):
@@ -110,6 +111,7 @@ def test_what_went_over_the_wire_is_in_the_log_with_the_account_masked(tmp_path)
     assert log.stat().st_mode & 0o077 == 0
 
 
+@pytest.mark.slow
 def test_only_this_machine_can_reach_it():
     with served() as (port, _):
         other = socket.gethostbyname(socket.gethostname())
@@ -120,6 +122,7 @@ def test_only_this_machine_can_reach_it():
             assert client.connect_ex((other, port)) != 0
 
 
+@pytest.mark.slow
 def test_a_port_that_is_taken_is_reported_as_such():
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", 0))
@@ -136,9 +139,13 @@ def test_a_port_that_is_taken_is_reported_as_such():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--scenario", "none.yaml"), "none.yaml"),
+        pytest.param(("--scenario", "none.yaml"), "none.yaml", marks=pytest.mark.slow),
         (("--market", "none.yaml"), "none.yaml"),
-        (("--scenario", "a.yaml", "--market", "b.yaml"), "--scenario and --market cannot be combined"),
+        pytest.param(
+            ("--scenario", "a.yaml", "--market", "b.yaml"),
+            "--scenario and --market cannot be combined",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_a_file_that_cannot_be_served_is_named(arguments, message, tmp_path):

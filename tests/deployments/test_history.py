@@ -77,9 +77,14 @@ UNUSUAL = {
     "no plan": {"settings": {"safety": {"kill_switch_file": "."}}},
     "nothing to trade": {"settings": {"rebalance": {"per_holding_band_bps": "9000"}}},
 }
+# the fullest report and the emptiest
+QUICK = ("partly filled", "no plan")
 
 
-@pytest.mark.parametrize("more", UNUSUAL.values(), ids=UNUSUAL)
+@pytest.mark.parametrize(
+    "more",
+    [pytest.param(more, id=name, marks=() if name in QUICK else pytest.mark.slow) for name, more in UNUSUAL.items()],
+)
 async def test_a_report_is_written_again_byte_for_byte(office, more, capsys):
     run_id = (await office.run(**more)).outcomes[0].run_id
     written = office.report(run_id)

@@ -46,6 +46,7 @@ def test_a_reader_that_leaves_at_the_first_fill_stops_no_trading(tmp_path):
     assert_everything_was_traded(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_full_disk_behind_the_output_stops_no_trading(tmp_path):
     with rebalancing(tmp_path, *YES, output=Path("/dev/full")) as command:
         command.process.join(DEADLINE)

@@ -93,7 +93,7 @@ def test_no_order_is_left_but_the_one_for_the_evening(transcript):
     assert transcript.stdout.rstrip().splitlines()[-1].startswith("still open: []")
 
 
-@pytest.mark.parametrize("command", ["check $FILES", "plan $PAPER"])
+@pytest.mark.parametrize("command", ["check $FILES", pytest.param("plan $PAPER", marks=pytest.mark.slow)])
 def test_the_commands_are_understood_and_find_the_gateway(command):
     """Those that need no minute; the line as it stands in the checklist, after the lines that set its variables."""
     assert f"`.venv/bin/rebalance {command}`" in TEXT

@@ -145,6 +145,7 @@ def test_faults_of_both_files_are_reported_at_once_by_every_command(folder):
     ]
 
 
+@pytest.mark.slow
 def test_settings_alone_at_fault_are_reported_alone(rebalance):
     ended = rebalance("check", *FILES, "--set", "limits.style=none", "--json")
     assert ended.code == 10
@@ -153,7 +154,7 @@ def test_settings_alone_at_fault_are_reported_alone(rebalance):
     ]
 
 
-@pytest.mark.parametrize("command", ["plan", "run"])
+@pytest.mark.parametrize("command", [pytest.param("plan", marks=pytest.mark.slow), "run"])
 def test_a_gateway_that_is_not_there_is_named_with_what_to_tick_and_soon(rebalance, command):
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))

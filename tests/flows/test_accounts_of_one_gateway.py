@@ -164,6 +164,7 @@ async def test_runs_of_one_client_id_trade_in_turns(household):
     assert household.traded(ACCOUNT) == household.traded(OTHER) == TRADED
 
 
+@pytest.mark.slow
 async def test_runs_of_one_client_id_read_in_turns(household):
     one, two = await asyncio.gather(household.run(approver=says_no()), household.run(OTHER, says_no(OTHER)))
     assert (one.exit_code, two.exit_code) == (ExitCode.APPROVAL_REJECTED, ExitCode.APPROVAL_REJECTED)

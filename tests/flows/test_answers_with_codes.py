@@ -52,7 +52,7 @@ async def command(run, client, monkeypatch, code: str, decision: Decision) -> No
         run.keys.append(waiting.state.state_details.pause_key)
 
 
-async def test_a_code_is_asked_for_on_the_page_proves_who_answered_and_is_good_once(client, tmp_path, ann):
+async def test_a_code_is_asked_for_on_the_page_and_proves_who_answered(client, tmp_path, ann):
     rehearsal = Rehearsal(tmp_path, settings=APPROVERS)
     run, code = rehearsal.start(), ann.code()
     waiting = await run.question(client)
@@ -72,6 +72,16 @@ async def test_a_code_is_asked_for_on_the_page_proves_who_answered_and_is_good_o
         assert ann.secret not in text
         assert f'"{code}"' not in text
     assert '"approver": "ANN"' in rehearsal.report("result.json")
+
+
+@pytest.mark.slow
+async def test_a_code_is_good_once_and_after_five_without_a_valid_one_nothing_is_sent(client, tmp_path, ann):
+    rehearsal = Rehearsal(tmp_path, settings=APPROVERS)
+    run = rehearsal.start()
+    await run.question(client)
+    code = ann.code(1)  # the next one is good for longest: a slow machine takes a minute to both answers
+    await run.answer(client, **yes(code))
+    assert (await run.ended()).is_completed()
     # another run makes another plan, and sends nothing for a code that is used up
     again = rehearsal.start()
     await again.answer(client, **yes(code))

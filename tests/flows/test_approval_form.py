@@ -95,6 +95,7 @@ async def test_a_wrong_account_is_asked_again_twice_and_then_is_a_no(client, tmp
     assert rehearsal.sent() == []
 
 
+@pytest.mark.slow
 async def test_after_a_wrong_account_the_right_one_is_a_yes(client, tmp_path):
     rehearsal = Rehearsal(tmp_path)
     run = rehearsal.start()
@@ -138,6 +139,7 @@ async def test_while_it_waits_the_broker_is_let_go_and_the_account_is_held(clien
     assert (await third.ended()).is_completed()
 
 
+@pytest.mark.slow
 async def test_an_account_that_moved_meanwhile_is_planned_and_asked_about_again(client, tmp_path):
     rehearsal = Rehearsal(tmp_path, changes=A_DEPOSIT)
     run = rehearsal.start()

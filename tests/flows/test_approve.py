@@ -79,6 +79,7 @@ def test_a_name_that_fits_none_or_several_lists_those_that_wait():
     assert only_one(runs, str(runs[1].id)) is runs[1]
 
 
+@pytest.mark.slow
 async def test_an_answer_that_the_server_does_not_take_leaves_the_run_waiting(client, tmp_path):
     run = Rehearsal(tmp_path).start()
     waiting = await run.question(client)
@@ -99,6 +100,7 @@ async def test_without_a_terminal_the_account_must_be_on_the_command_line(client
     await run.ended()
 
 
+@pytest.mark.slow
 async def test_what_is_for_a_household_is_refused_for_the_run_of_an_account(client, tmp_path):
     run = Rehearsal(tmp_path).start()
     waiting = await run.question(client)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 SCRIPT = """
 from loguru import logger
 from tasks.app.logs import forwarded_to_prefect
@@ -15,6 +17,7 @@ for _ in range(2):
 """
 
 
+@pytest.mark.slow
 def test_a_run_begins_although_its_caller_closed_standard_error():
     closed = "import sys; sys.stderr = None"
     ran = subprocess.run([sys.executable, "-c", closed + SCRIPT], capture_output=True, text=True, check=True)

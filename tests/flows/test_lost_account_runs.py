@@ -92,7 +92,7 @@ async def test_one_whose_worker_died_before_it_had_a_process_ends_crashed(runs, 
     assert runs.of(ALICE).state.is_crashed()
 
 
-@pytest.mark.parametrize("lives", [True, False])
+@pytest.mark.parametrize("lives", [pytest.param(True, marks=pytest.mark.slow), False])
 async def test_one_of_another_computer_gets_the_time_of_a_heartbeat_once_the_server_is_back(
     lives, runs, client, monkeypatch
 ):
@@ -110,6 +110,7 @@ async def test_one_of_another_computer_gets_the_time_of_a_heartbeat_once_the_ser
     assert runs.turn(ALICE) is (Turn.AT_WORK if lives else Turn.ENDED)
 
 
+@pytest.mark.slow
 async def test_one_that_breaks_off_in_the_households_process_ends_crashed(client, tmp_path, monkeypatch):
     async def breaks_off(*_arguments, **_parameters):
         raise PrefectException("the server is gone")

@@ -91,6 +91,7 @@ async def test_a_run_whose_settings_cannot_be_read_has_a_name_and_tags_all_the_s
     assert set(found.tags) == {"paper", "simulated"}
 
 
+@pytest.mark.slow
 async def test_of_two_runs_that_start_at_once_one_has_the_account_and_the_other_is_skipped(client, parameters):
     made = [await make(client, parameters), await make(client, parameters)]
     tasks = [start(each, parameters) for each in made]

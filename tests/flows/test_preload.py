@@ -22,6 +22,7 @@ def printed(program: str) -> str:
     return done.stdout.strip()
 
 
+@pytest.mark.slow
 def test_a_thread_imports_what_gates_and_report_need_once_and_leaves_the_collector_on():
     program = (
         "import gc, sys; from tasks.app.preload import preload\n"

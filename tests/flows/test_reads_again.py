@@ -127,7 +127,11 @@ async def test_tries_that_are_used_up_end_the_run_with_one_line_and_no_traceback
 
 
 @pytest.mark.parametrize(
-    ("point", "step"), [(Point.CONNECT, "Check the gateway"), (Point.SNAPSHOT, "Snapshot the account")]
+    ("point", "step"),
+    [
+        (Point.CONNECT, "Check the gateway"),
+        pytest.param(Point.SNAPSHOT, "Snapshot the account", marks=pytest.mark.slow),
+    ],
 )
 async def test_a_connection_refused_or_lost_while_reading_is_reopened_by_the_step(client, tmp_path, point, step):
     changes = trouble(point, FaultKind.DISCONNECT, times=TRIES - 1)

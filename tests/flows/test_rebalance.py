@@ -178,7 +178,13 @@ async def test_a_mistake_before_there_is_a_run_is_one_line_too(tmp_path):
     assert outcome.reason.startswith("unexpected: KeyError")
 
 
-@pytest.mark.parametrize("kind", [FakeIB, Mistaking], ids=["a run that ends well", "a run that fails"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param(FakeIB, id="a run that ends well"),
+        pytest.param(Mistaking, id="a run that fails", marks=pytest.mark.slow),
+    ],
+)
 async def test_the_account_is_nowhere_to_be_read(client, tmp_path, kind, capsys):
     rehearsal = Rehearsal(tmp_path, approver=SaysYes(), kind=kind)
     run = rehearsal.start()

@@ -6,6 +6,7 @@ import asyncio
 import json
 import signal
 from dataclasses import dataclass
+from itertools import product
 
 import pytest
 from flow_runs import Rehearsal, SaysYes
@@ -20,6 +21,13 @@ from flows.cancellation import stoppable
 from flows.rebalance import rebalance
 
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+QUICK = [(1, signal.SIGINT), (2, signal.SIGTERM)]
+ONCE_AND_TWICE = [
+    pytest.param(
+        *case, id=f"{('once', 'twice')[case[0] - 1]}-{case[1].name}", marks=() if case in QUICK else pytest.mark.slow
+    )
+    for case in product([1, 2], SIGNALS)
+]
 A_WHILE = 60
 
 
@@ -121,8 +129,7 @@ async def loop_errors():
     loop.set_exception_handler(before)
 
 
-@pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
-@pytest.mark.parametrize("times", [1, 2], ids=["once", "twice"])
+@pytest.mark.parametrize(("times", "number"), ONCE_AND_TWICE)
 async def test_a_signal_while_an_order_works_cancels_it_and_ends_the_run(tmp_path, loop_errors, number, times):
     before = signal.getsignal(number)
     rehearsal = with_orders_working(tmp_path, Callback(lambda: signal.raise_signal(number), times))

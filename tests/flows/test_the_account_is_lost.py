@@ -35,7 +35,7 @@ def close_the_session(server: Server) -> None:
 
 
 @needs("postgresql")
-@pytest.mark.parametrize("lose", [close_the_session, Server.crash_and_restart])
+@pytest.mark.parametrize("lose", [close_the_session, pytest.param(Server.crash_and_restart, marks=pytest.mark.slow)])
 async def test_a_run_that_lost_the_account_on_the_server_sends_nothing_more(tmp_path, server, lose):
     on_server(server, f"CREATE DATABASE {lose.__name__}")
     url = f"postgresql://{server.address}/{lose.__name__}"

@@ -306,6 +306,17 @@ PROBES: dict[str, Probe] = {
     "io.report_dir": Probe(RUN, "elsewhere"),
     "io.log_level": Probe(RUN, "ERROR"),
 }
+# each is a whole run of seconds, and other quick tests know its rule
+WHOLE_RUNS = (
+    "ibkr.market_data_type",
+    "rebalance.prefer_rth",
+    "rebalance.cooldown_hours",
+    "fx.route",
+    "execution.foreign_orders",
+    "symbol_overrides.VTI",
+    "approval.max_price_move_bps",
+    "io.report_dir",
+)
 NOT_OF_A_RUN = ("notify.webhook_url", "approval.approvers")
 ONLY_ONE_VALUE = {"fx.base_currency": "EUR", "fx.funding_currencies": "EUR"}
 
@@ -336,7 +347,9 @@ def usual(tmp_path_factory):
     return look
 
 
-@pytest.mark.parametrize("key", PROBES)
+@pytest.mark.parametrize(
+    "key", [pytest.param(key, marks=pytest.mark.slow if key in WHOLE_RUNS else ()) for key in PROBES]
+)
 def test_a_key_changes_what_is_seen(key, usual, tmp_path):
     probe = PROBES[key]
     assert probe.look(made(tmp_path, probe.base, key, probe.changed), tmp_path) != usual(probe)

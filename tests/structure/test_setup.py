@@ -115,6 +115,7 @@ class Tries:
 
 @pytest.fixture(scope="module")
 def tries(tmp_path_factory) -> Tries:
+    # half a minute of pip, so every test that uses it is slow; `make test` begins with a set-up in any case
     folder = tmp_path_factory.mktemp("clone")
     for name in COPIED:
         if (ROOT / name).is_dir():
@@ -157,30 +158,35 @@ def test_exactly_the_locked_versions_are_installed_though_every_package_has_a_ne
     assert len(newer) == len(expected)
 
 
+@pytest.mark.slow
 def test_each_phase_is_a_line_and_the_last_says_how_to_type_the_command(tries):
     phases = tries.complete.stdout.splitlines()
     assert [phase.split(":")[0] for phase in phases[:4]] == [f"set-up {n}/4" for n in (1, 2, 3, 4)]
     assert "source .venv/bin/activate" in phases[-1]
 
 
+@pytest.mark.slow
 def test_a_set_up_that_was_broken_off_goes_on_and_a_complete_one_says_and_does_nothing(tries):
     assert "set-up 1/4: making .venv with Python 3." in tries.unreachable.stdout
     assert "set-up 1/4: going on with the .venv that is there" in tries.complete.stdout
     assert (tries.again.returncode, tries.again.stdout, tries.again.stderr) == (0, "", "")
 
 
+@pytest.mark.slow
 def test_a_registry_that_cannot_be_reached_is_reported_as_such(tries):
     assert tries.unreachable.returncode == 1
     assert "the Python package registry cannot be reached" in tries.unreachable.stderr
     assert "HTTPS_PROXY" in tries.unreachable.stderr
 
 
+@pytest.mark.slow
 def test_a_package_that_the_registry_lacks_is_named_with_the_ways_out(tries):
     assert tries.lacking.returncode == 1
     assert f"the package registry has no {LATE}==1.0 for Python 3." in tries.lacking.stderr
     assert "PIP_INDEX_URL" in tries.lacking.stderr
 
 
+@pytest.mark.slow
 def test_a_package_that_is_not_the_locked_one_is_not_installed(tries):
     assert tries.altered.returncode == 1
     assert f"not the one that requirements.lock was made with:\n  {LATE}==1.0\n" in tries.altered.stderr
