@@ -34,3 +34,18 @@ def test_every_exit_code_of_this_version_is_listed():
 def test_every_link_into_the_project_leads_somewhere(page):
     for target in re.findall(r"\]\((?!http|#|mailto|data:)([^)#]+)", page.read_text()):
         assert (page.parent / target).exists(), target
+
+
+def test_prefects_own_commands_stand_after_what_tells_them_the_server():
+    for block in README.read_text().split("```")[1::2]:
+        lines = block.splitlines()
+        of_prefect = [number for number, line in enumerate(lines) if line.startswith("prefect ")]
+        exported = [number for number, line in enumerate(lines) if line.startswith("export PREFECT_API_URL=")]
+        assert not of_prefect or (exported and exported[0] < of_prefect[0]), block
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_a_schedule_is_switched_on_by_deployment_and_id(page):
+    """As Prefect wants it, and not only the verb."""
+    for command in re.findall(r"prefect deployment schedule (?:resume|pause)[^`]*", page.read_text()):
+        assert re.fullmatch(r"[a-z ]+\s[a-z-]+/[a-z-]+ ID", command), command
