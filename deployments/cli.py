@@ -44,8 +44,10 @@ from deployments.options import (
     DefaultMarket,
     DryRun,
     GatewayIni,
+    HouseholdSchema,
     Ini,
     InProcess,
+    JournalIni,
     Json,
     Market,
     MinOrder,
@@ -53,8 +55,10 @@ from deployments.options import (
     OfRehearsals,
     Paper,
     ReportOnly,
+    RunIni,
     RunName,
     ScenarioBroker,
+    ScenarioSchema,
     Sets,
 )
 from deployments.streams import open_what_is_closed
@@ -76,22 +80,6 @@ def _show_version(wanted: bool) -> None:  # noqa: FBT001 - typer hands it over t
     if wanted:
         parts = f"Prefect {version('prefect')}, ib_async {version('ib_async')}, Python {platform.python_version()}"
         typer.echo(f"rebalance {version('ibkr-rebalancer')} ({parts})")
-        raise typer.Exit
-
-
-def _show_household_schema(wanted: bool) -> None:  # noqa: FBT001 - typer hands it over that way
-    if wanted:
-        from core.household import household_schema
-
-        typer.echo(json.dumps(household_schema(), indent=2))
-        raise typer.Exit
-
-
-def _show_schema(wanted: bool) -> None:  # noqa: FBT001 - typer hands it over that way
-    if wanted:
-        from core.scenario import scenario_schema
-
-        typer.echo(json.dumps(scenario_schema(), indent=2))
         raise typer.Exit
 
 
@@ -145,15 +133,7 @@ def check(  # noqa: PLR0913 - one parameter per option of the command
     household: CheckedHousehold = None,
     sets: Sets = None,
     as_json: Json = False,
-    show_schema: Annotated[  # noqa: ARG001 - its callback has ended the command
-        bool,
-        typer.Option(
-            "--schema",
-            callback=_show_household_schema,
-            is_eager=True,
-            help="Print the JSON schema of accounts.yaml and exit.",
-        ),
-    ] = False,
+    show_schema: HouseholdSchema = False,  # noqa: ARG001 - its callback has ended the command
 ) -> None:
     """Validate the files and print the blend; with --household those of all its accounts, a line for each."""
     overrides = options.overrides(sets)
@@ -194,8 +174,8 @@ def doctor(
 
 @app.command(cls=GroupedCommand, rich_help_panel=RUNS, epilog=RUN_EXAMPLES)
 def run(  # noqa: PLR0913 - one parameter per option of the command
-    csv: Csv,
-    ini: Ini,
+    csv: Csv = None,
+    ini: RunIni = None,
     *,
     report_only: ReportOnly = False,
     dry_run: DryRun = False,
@@ -245,7 +225,9 @@ def run(  # noqa: PLR0913 - one parameter per option of the command
     from deployments.commands.run import Interaction, run_flow
     from tasks.app.request import Request
 
-    request = Request(csv, ini, mode, account, broker, market, overrides, confirm_live=yes or confirm_live)
+    request = Request(
+        *options.both(csv, ini), mode, account, broker, market, overrides, confirm_live=yes or confirm_live
+    )
     interaction = Interaction(yes=yes, by_form=pause, as_json=as_json, data_docs=data_docs)
     sys.exit(run_flow(request, interaction))
 
@@ -294,8 +276,8 @@ def household(  # noqa: PLR0913 - one parameter per option of the command
 
 @app.command(cls=GroupedCommand, rich_help_panel=RUNS)
 def plan(  # noqa: PLR0913 - one parameter per option of the command
-    csv: Csv,
-    ini: Ini,
+    csv: Csv = None,
+    ini: RunIni = None,
     *,
     account: Account = None,
     broker: Broker = BrokerKind.IBKR,
@@ -311,7 +293,8 @@ def plan(  # noqa: PLR0913 - one parameter per option of the command
     from deployments.commands.plan import show_plan
     from tasks.app.request import Request
 
-    show_plan(Request(csv, ini, Mode.DRY_RUN, account, broker, market, overrides), as_json=as_json)
+    files = options.both(csv, ini)
+    show_plan(Request(*files, Mode.DRY_RUN, account, broker, market, overrides), as_json=as_json)
 
 
 @app.command(cls=GroupedCommand, rich_help_panel=REHEARSALS)
@@ -323,12 +306,7 @@ def scenario(
         typer.Option("--broker", help="in memory, or the real client over a socket to a simulated gateway"),
     ] = ScenarioBroker.FAKE,
     *,
-    show_schema: Annotated[  # noqa: ARG001 - its callback has ended the command
-        bool,
-        typer.Option(
-            "--schema", callback=_show_schema, is_eager=True, help="Print the JSON schema of a scenario file and exit."
-        ),
-    ] = False,
+    show_schema: ScenarioSchema = False,  # noqa: ARG001 - its callback has ended the command
 ) -> None:
     """Run scenario files offline through the flow; exits with 0 when every one could be run."""
     from deployments.commands.scenario import run_scenarios
@@ -544,7 +522,7 @@ def down() -> None:
 
 @app.command(cls=GroupedCommand, rich_help_panel=SERVER)
 def status(
-    ini: GatewayIni = None,
+    ini: JournalIni = None,
     *,
     as_json: Json = False,
     password: Annotated[

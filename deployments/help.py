@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from typer import BadParameter
 from typer.core import TyperCommand, TyperGroup
 
 Record = tuple[str, str]
@@ -15,6 +16,14 @@ OPTIONS = "Options"
 
 class GroupedCommand(TyperCommand):
     """A command whose help lists its options under the panels that they name, in the order of the command."""
+
+    def make_context(self, *arguments: Any, **more: Any) -> Any:
+        """Read the command line; what pydantic puts before Typer's own message of a value is left out."""
+        try:
+            return super().make_context(*arguments, **more)
+        except BadParameter as error:
+            error.message = error.message.removeprefix("Value error, ")
+            raise
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write the arguments and options, those without a panel last."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -19,7 +20,13 @@ DEFAULTS = "Defaults of the deployments"
 FIRST, RUNS, SWITCH, REHEARSALS = "First steps", "Rebalancing", "Kill switch", "Rehearsals"
 SERVER = "The page and schedules"
 
-Csv = Annotated[Path, typer.Option("--csv", help="portfolios.csv: the models", rich_help_panel=FILES)]
+Csv = Annotated[
+    Path | None, typer.Option("--csv", help="portfolios.csv: the models  [required]", rich_help_panel=FILES)
+]
+RunIni = Annotated[
+    Path | None,
+    typer.Option("--ini", envvar="REBALANCER_SETTINGS", help="settings.ini  [required]", rich_help_panel=FILES),
+]
 Ini = Annotated[Path, typer.Option("--ini", envvar="REBALANCER_SETTINGS", help="settings.ini", rich_help_panel=FILES)]
 CheckedCsv = Annotated[Path | None, typer.Option("--csv", help="portfolios.csv: the models", rich_help_panel=FILES)]
 CheckedIni = Annotated[
@@ -41,6 +48,15 @@ GatewayIni = Annotated[
         "--ini",
         envvar="REBALANCER_SETTINGS",
         help="settings of the gateway connection (default: 127.0.0.1:4002)",
+        rich_help_panel=FILES,
+    ),
+]
+JournalIni = Annotated[
+    Path | None,
+    typer.Option(
+        "--ini",
+        envvar="REBALANCER_SETTINGS",
+        help="settings.ini, which names the journal (default: that of this user)",
         rich_help_panel=FILES,
     ),
 ]
@@ -131,6 +147,39 @@ Examples:
 """
 
 
+def _show_household_schema(wanted: bool) -> None:  # noqa: FBT001 - typer hands it over that way
+    if wanted:
+        from core.household import household_schema
+
+        typer.echo(json.dumps(household_schema(), indent=2))
+        raise typer.Exit
+
+
+def _show_schema(wanted: bool) -> None:  # noqa: FBT001 - typer hands it over that way
+    if wanted:
+        from core.scenario import scenario_schema
+
+        typer.echo(json.dumps(scenario_schema(), indent=2))
+        raise typer.Exit
+
+
+HouseholdSchema = Annotated[
+    bool,
+    typer.Option(
+        "--schema",
+        callback=_show_household_schema,
+        is_eager=True,
+        help="Print the JSON schema of accounts.yaml and exit.",
+    ),
+]
+ScenarioSchema = Annotated[
+    bool,
+    typer.Option(
+        "--schema", callback=_show_schema, is_eager=True, help="Print the JSON schema of a scenario file and exit."
+    ),
+]
+
+
 class ScenarioBroker(StrEnum):
     """The broker of a scenario: in memory, or (`gateway`) the real client over a socket to a simulated gateway."""
 
@@ -167,10 +216,20 @@ def overrides(
     return values | {name: value for name, value in own.items() if value is not None}
 
 
+def both(csv: Path | None, ini: Path | None) -> tuple[Path, Path]:
+    """The files of a run. Raises UsageError naming each that is missing: Typer would name the first alone."""
+    if csv is None or ini is None:
+        raise UsageError(_absent({"--csv": csv, "--ini": ini}), next_step="name both files")
+    return csv, ini
+
+
 def missing_files(given: Mapping[str, Path | None]) -> UsageError:
     """The error that names the files that are not given, by their option."""
-    absent = " and ".join(option for option, path in given.items() if path is None)
-    return UsageError(f"{absent} not given", next_step="name both files, or with --household an accounts.yaml")
+    return UsageError(_absent(given), next_step="name both files, or with --household an accounts.yaml")
+
+
+def _absent(given: Mapping[str, Path | None]) -> str:
+    return f"{' and '.join(option for option, path in given.items() if path is None)} not given"
 
 
 def refuse_beside_household(context: typer.Context) -> None:

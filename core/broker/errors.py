@@ -110,7 +110,8 @@ def not_ready(where: str, what: str) -> ConnectionLost:
     """The gateway accepted the connection, and then `what` did not arrive in time."""
     return ConnectionLost(
         f"the gateway at {where} accepted the connection {what}",
-        next_step="finish its login, and accept the connection if TWS asks; then start the run again",
+        next_step="finish its login, and accept the connection if TWS asks; then start the run again. "
+        "Or another program listens there: compare [ibkr] port",
     )
 
 

@@ -34,7 +34,7 @@ OPEN_SECTIONS = {
         about="How much of each model of portfolios.csv goes into the blend, a line for each model.",
         key="NAME",
         key_noun=MODEL_NOUN,
-        value_noun="a number >= 0 and <= 1",
+        value_noun="a number >= 0 and <= 1 (50 % is 0.5)",
         default="at least one",
         meaning="weight of the model NAME in the blend; all sum to 1 (±0.001)",
     ),

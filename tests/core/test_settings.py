@@ -235,7 +235,9 @@ def test_a_model_of_any_other_name_is_refused(name):
 
 @pytest.mark.parametrize("text", ["-0.1", "1.1", "half"])
 def test_a_mix_weight_is_a_number_from_0_to_1(text):
-    assert settings_faults({"models": {"core": text}}) == (f"[models] CORE = {text}: must be a number >= 0 and <= 1",)
+    assert settings_faults({"models": {"core": text}}) == (
+        f"[models] CORE = {text}: must be a number >= 0 and <= 1 (50 % is 0.5)",
+    )
 
 
 def test_the_echo_shows_every_key_as_one_writes_it():

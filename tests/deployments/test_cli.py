@@ -301,6 +301,18 @@ class TestThroughTheFlow:
         assert codes == {"exit_32_rejected_by_a_person": 32, "e2e_no_trade_within_band": 0}
 
 
+@pytest.mark.parametrize("command", ["run", "plan"])
+def test_files_that_are_missing_are_named_together(rebalance, command):
+    assert one_line(rebalance(command)) == "exit 2: --csv and --ini not given - name both files"
+    assert "--ini not given" in one_line(rebalance(command, *FILES[:2]))
+
+
+def test_a_broker_that_there_is_not_is_refused_in_plain_words(rebalance):
+    ended = rebalance("plan", *FILES, "--broker", "fak")
+    assert ended.code == 2
+    assert "Error: Invalid value for '--broker': 'fak' is not one of 'ibkr', 'simulated', 'fake'." in ended.err
+
+
 def test_a_scenario_that_is_not_understood_is_2_with_every_fault(rebalance, folder):
     (folder / "wrong.yaml").write_text("name: wrong\nmodes: paper\n")
     ended = rebalance("scenario", "wrong.yaml", "--out", "out")
