@@ -98,7 +98,9 @@ class _StagePricing:
     def __init__(self, run: Run, attempts: Attempts, orders: Sequence[Order]) -> None:
         self._run = run
         self._attempts = attempts
-        self._priced_from = {order.ref: run.quotes.get(order.contract.symbol) for order in orders}
+        quotes = {order.ref: run.quotes.get(order.contract.symbol) for order in orders}
+        self._priced_from = quotes
+        self._looked_at = {quote.symbol: quote.taken_at for quote in quotes.values() if quote}
 
     async def next_attempt(self, record: OrderRecord) -> Order:
         """A new order for the remainder of a cancelled one, at a fresh price, past its gate.
@@ -120,12 +122,13 @@ class _StagePricing:
         return order
 
     async def refreshed(self, order: Order, queue: Sequence[Order]) -> Order:
-        """`order` itself while the quote that it was priced from is not stale, else at a fresh price, past its gate.
+        """`order` itself while its quote was taken within `stale_after`, else at the price of a new one, past its gate.
 
         The quotes of all orders in the `queue` are taken at once. Raises DataRefused, and what `priced_again` raises.
         """
         run, symbol = self._run, order.contract.symbol
-        if pricing(run).judge(run.quotes[symbol]).is_stale:
+        # not by the age of the quote: where the market has no younger one, it would be taken again for ever
+        if run.broker.now() - self._looked_at[symbol] > run.settings.limits.stale_after:
             await self._take_quotes({each.contract.symbol: each.contract for each in queue})
         quote = run.quotes[symbol]
         if quote is self._priced_from[order.ref]:
@@ -141,4 +144,6 @@ class _StagePricing:
 
     async def _take_quotes(self, contracts: Mapping[Symbol, Contract]) -> Mapping[Symbol, Quote]:
         with self._run.reader.on_this_connection():
-            return await take_quotes(self._run, contracts)
+            taken = await take_quotes(self._run, contracts)
+        self._looked_at |= dict.fromkeys(taken, self._run.broker.now())
+        return taken
