@@ -215,6 +215,11 @@ class TradeLine(NamedTuple):
         return (bought - self.wanted) * BPS / self.investable
 
     @property
+    def is_held_back(self) -> bool:
+        """Whether it is outside its band and does not trade all the same."""
+        return not self.quantity and self.limited_by not in (None, LimitedBy.BAND, LimitedBy.ROUNDING)
+
+    @property
     def reason(self) -> str:
         """Why it trades or does not, and what limited it, with the size of its drift."""
         return with_drift(self.rule, self.drift_bps)

@@ -252,7 +252,7 @@ class RunResult:
         if self.recovered:
             return self.recovered
         if self.plan is None or not self.plan.trades:
-            return self.no_plan_reason or "nothing needed trading"
+            return self.no_plan_reason or _why_nothing_trades(self.plan)
         if not self.mode.sends_orders:
             return "planned; this mode sends no orders"
         return f"not accounted for: {', '.join(self.unaccounted)}" if self.unaccounted else "done"
@@ -308,3 +308,13 @@ class RunResult:
         if self.was_sent or isinstance(error, _BREAKDOWN) or error.exit_code is ExitCode.UNFORESEEN:
             return RunEnding.FAILED
         return RunEnding.SKIPPED if isinstance(error, _OUTSIDE_CAUSES) else RunEnding.REFUSED
+
+
+def _why_nothing_trades(plan: Plan | None) -> str:
+    """Why a run without a failure made no trade: an account in balance is one thing, one without money another."""
+    held_back = [line.limited_by for line in plan.lines if line.is_held_back] if plan else []
+    if not held_back:
+        return "nothing needed trading"
+    number = len(held_back)
+    symbols = "1 symbol outside its band is" if number == 1 else f"{number} symbols outside their band are"
+    return f"nothing was traded: {symbols} held back by {', '.join(sorted({str(each) for each in held_back}))}"

@@ -99,8 +99,12 @@ def note_for(limited_by: LimitedBy, quantity: Decimal, wanted: Decimal, rebalanc
     if limited_by is LimitedBy.MAXIMUM:
         bound = "the approval" if rebalance.max_order_usd is None else f"max_order_usd {rebalance.max_order_usd:f}"
         return f"{bound} allows {quantity:,f} of {wanted:,f} shares"
-    limit = "the borrowing limits allow" if limited_by is LimitedBy.LEVERAGE else "the money allows"
-    return f"{limit} {quantity:,f} of {wanted:,f} shares"
+    return f"{allows(limited_by)} {quantity:,f} of {wanted:,f} shares"
+
+
+def allows(limited_by: LimitedBy) -> str:
+    """What bounds the buys together, with its verb."""
+    return "the borrowing limits allow" if limited_by is LimitedBy.LEVERAGE else "the money allows"
 
 
 def number_lines(

@@ -102,13 +102,14 @@ def no_trades_text(lines: tuple[TradeLine, ...]) -> str:
     """In one sentence why none of these lines trades."""
     if not lines:
         return "Nothing needed trading: there is no symbol with a target, and none is held."
+    opening = "Nothing was traded" if any(line.is_held_back for line in lines) else "Nothing needed trading"
     counts = Counter(_WHY_NOT[line.limited_by] for line in lines)
     if len(counts) == 1:
         (why,) = counts
-        return f"Nothing needed trading: every one of {counted(len(lines), 'symbol')} is {why}."
+        return f"{opening}: every one of {counted(len(lines), 'symbol')} is {why}."
     parts = [f"{number} {'is' if number == 1 else 'are'} {why}" for why, number in counts.most_common()]
     listed = f"{', '.join(parts[:-1])} and {parts[-1]}"
-    return f"Nothing needed trading: of {counted(len(lines), 'symbol')}, {listed}."
+    return f"{opening}: of {counted(len(lines), 'symbol')}, {listed}."
 
 
 def _did_it_work(outcome: RunResult) -> Iterator[str]:

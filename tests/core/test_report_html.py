@@ -130,7 +130,7 @@ def test_a_symbol_outside_its_band_is_named_as_such():
         (["BAND", "BAND"], "Nothing needed trading: every one of 2 symbols is inside the band."),
         (
             ["BAND", "BAND", "MINIMUM"],
-            "Nothing needed trading: of 3 symbols, 2 are inside the band and 1 is below the minimum order.",
+            "Nothing was traded: of 3 symbols, 2 are inside the band and 1 is below the minimum order.",
         ),
     ],
 )

@@ -13,7 +13,7 @@ from decimal import Decimal
 
 from core.model import DriftLine, LimitedBy, Side, Symbol
 from core.money import ONE, WHOLE_SHARE, ZERO, floor_to, nearest_to_low
-from core.planning.drafts import SYMBOL, TradeDraft, TradingTerms, new_draft, note_for
+from core.planning.drafts import SYMBOL, TradeDraft, TradingTerms, allows, new_draft, note_for
 from core.planning.funding import Budget, BuyCosts
 from core.planning.sizing.basket import Basket, Item, units_down, units_up
 from core.planning.sizing.knapsack import spend
@@ -146,7 +146,11 @@ def _sized(draft: TradeDraft, item: Item, steps: int, budget: Budget, rebalance:
     if steps < item.cap:
         limited_by = budget.limited_by
     if limited_by:
-        note = note_for(limited_by, quantity, _wanted_shares(draft.drift, draft.step), rebalance)
+        wanted = _wanted_shares(draft.drift, draft.step)
+        note = note_for(limited_by, quantity, wanted, rebalance)
+        # dropped by the scaling: what was wanted is worth the minimum, what the money allows is not
+        if limited_by is LimitedBy.MINIMUM and wanted * draft.drift.price.value >= rebalance.min_order_usd:
+            note = f"not traded: {allows(budget.limited_by)} less than min_order_usd {rebalance.min_order_usd:f}"
     return new_draft(
         TradeDraft, draft.drift, BUY, quantity, draft.limit, limited_by, note, ZERO, draft.step, draft.most
     )
