@@ -18,10 +18,12 @@ from enum import Enum, auto
 from core.clock import discard
 from core.errors import (
     ConnectionLost,
+    KillSwitchOn,
     OrderIncomplete,
     OrderStateUnknown,
     PacingExceeded,
     RebalanceError,
+    RunCancelled,
     SafetyRefused,
 )
 from core.execution.orders import may_continue
@@ -346,7 +348,8 @@ class StageExecution:
                 self._sends_no_more = True
                 self._stopped_by = self._stopped_by or refused
         elif record.state is not OrderState.UNKNOWN and record.filled < record.order.quantity:
-            self._errors.append(incomplete_error(record))
+            is_told = isinstance(self._stopped_by, KillSwitchOn | RunCancelled) and record.state is OrderState.CANCELLED
+            self._errors.append(incomplete_error(record, was_told_to_stop=is_told))
 
     def _finish(self) -> None:
         """Keep the failures of orders that the abort ended, of remainders not sent again, and of whole lines."""

@@ -58,11 +58,16 @@ def rejection_error(record: OrderRecord) -> BrokerError:
     return kind(f"{order_text(record)} was rejected{_because(record)}", next_step=next_step)
 
 
-def incomplete_error(record: OrderRecord, *, why: str = "") -> OrderIncomplete:
-    """The failure for an order that is confirmed to have ended with an unfilled remainder."""
+def incomplete_error(record: OrderRecord, *, was_told_to_stop: bool = False) -> OrderIncomplete:
+    """The failure for an order that is confirmed to have ended with an unfilled remainder.
+
+    Whoever told the run to stop had it cancelled, and needs no advice to run again.
+    """
+    filled = f"{order_text(record)} filled {record.filled:,f} and ended {record.state.label}"
+    if was_told_to_stop:
+        return OrderIncomplete(f"{filled}, as the run was told to stop", next_step="")
     return OrderIncomplete(
-        f"{order_text(record)} filled {record.filled:,f} and ended {record.state.label}{why or _because(record)}",
-        next_step="the remainder is left as drift; run again for a new plan",
+        f"{filled}{_because(record)}", next_step="the remainder is left as drift; run again for a new plan"
     )
 
 

@@ -13,7 +13,7 @@ from flow_runs import Rehearsal, SaysYes
 from worlds import VTI
 
 from core.broker.fake import FakeIB
-from core.errors import RunCancelled
+from core.errors import OrderIncomplete, RunCancelled
 from core.model import OrderState, RunEnding
 from core.money import D
 from core.sim.venue.world import FillScript
@@ -144,6 +144,8 @@ async def test_a_signal_while_an_order_works_cancels_it_and_ends_the_run(tmp_pat
     result = json.loads(rehearsal.report("result.json"))
     assert (result["exit_code"], result["status"], result["state"]) == (32, "failed", "Cancelled")
     assert [type(error) for error in outcome.errors].count(RunCancelled) == 1
+    (incomplete,) = [error for error in outcome.errors if isinstance(error, OrderIncomplete)]
+    assert incomplete.in_full.endswith("filled 0 and ended Cancelled, as the run was told to stop")
 
 
 async def test_a_signal_when_everything_is_done_is_a_cancel_all_the_same(tmp_path):
