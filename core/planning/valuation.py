@@ -116,6 +116,7 @@ def value_account(
         warnings=(
             *rate_warnings,
             *_worthless(amounts),
+            *_not_held(settings.rebalance.hold_symbols, snapshot.positions),
             *marks,
             *_gap_warnings(net_liq, broker_net_liq, marks, settings.safety.max_net_liq_gap_pct),
         ),
@@ -329,6 +330,16 @@ def _worthless(amounts: Iterable[tuple[_Outside, Decimal | None]]) -> tuple[str,
         " anywhere and count as 0"
         for each, amount in amounts
         if amount is None
+    )
+
+
+def _not_held(hold_symbols: Iterable[Symbol], positions: Iterable[Position]) -> tuple[str, ...]:
+    """A warning for names that keep nothing from being sold: one may be written wrong."""
+    unknown = sorted(set(hold_symbols) - {position.contract.symbol for position in positions})
+    if not unknown:
+        return ()
+    return (
+        f"[rebalance] hold_symbols names what is not held: {', '.join(unknown)}; is it written as the broker has it?",
     )
 
 

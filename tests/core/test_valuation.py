@@ -51,6 +51,16 @@ def test_an_account_based_in_cad_has_the_brokers_figures_converted():
 
 # --- hold_symbols, and holdings without a price ----------------------------------------------------
 
+
+def test_a_name_in_hold_symbols_that_is_not_held_is_warned_of_for_it_protects_nothing():
+    settings = plan_settings(hold_symbols=frozenset({"RSX", "RSXX", "ABC"}))
+    inputs = case({"VTI": "0.99"}, account(held("VTI", "100"), held("RSX", "50")), at("VTI"), at("RSX"))
+    found = value_account(inputs.snapshot, inputs.targets, inputs.contracts, inputs.judge(settings), settings)
+    assert found.warnings == (
+        "[rebalance] hold_symbols names what is not held: ABC, RSXX; is it written as the broker has it?",
+    )
+
+
 UNMARKED = {"market_price": None, "market_value": None}
 LEFT_ALONE = "leaves alone, at the broker's mark or else at 0, what no longer trades"
 NO_PRICE = {"bid": None, "ask": None, "last": None}
